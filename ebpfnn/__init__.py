@@ -1,0 +1,1 @@
+"""Neural networks that run inside the Linux kernel."""

@@ -1,0 +1,110 @@
+"""What a plugin is made of: triggers, which run a network, and input sources, which feed it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..errors import Error
+    from ..kernel import Link, Object
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One sample, encoded for a network.
+
+    ``data`` is uint8, C-contiguous, of the network's input shape. ``source`` names where it came from, for people. ``notes``
+    tells what was done to it on the way, such as ``inverted (dark on light)``: said, not done silently.
+    """
+
+    data: NDArray[np.uint8]
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+class InputSource(ABC):
+    """Turns a file or a stream into samples.
+
+    ``name`` is what ``--input`` selects, and ``summary`` one line for ``ebpfnn plugins``.
+    """
+
+    name: str
+    summary: str = ""
+
+    @abstractmethod
+    def accepts(self, uri: str, head: bytes) -> bool:
+        """Whether this source reads ``uri`` (a path, or ``-`` for standard input), whose first bytes are ``head``.
+
+        ``head`` is peeked, never consumed: at least 16 bytes where the stream has that many, empty for an empty one.
+        """
+
+    @abstractmethod
+    def samples(self, uri: str, stream: BinaryIO, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
+        """Every sample of ``stream``, in order, fitted to ``shape``.
+
+        A sample that cannot be used is yielded as the :class:`~ebpfnn.errors.InputError` that says why, and the ones after
+        it follow; raising ends the stream.
+        """
+
+
+class Attachment(AbstractContextManager["Attachment"]):
+    """A trigger in place: closing it detaches. ``link`` is the kernel's link, where there is one."""
+
+    link: Link | None = None
+
+    def fire(self, slot: int) -> None:
+        """Provokes one event in the calling thread, whose sample lies in ``slot``.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` where this event cannot be provoked from here (the default).
+        """
+        from ..errors import NotSupported
+
+        raise NotSupported(f"{type(self).__name__}: this event cannot be provoked from here; wait for it to happen")
+
+    def close(self) -> None:
+        """Detaches. May be called twice."""
+        if self.link is not None:
+            self.link.close()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Trigger(ABC):
+    """Knows an event of the kernel, and a shell (a clang-built object) that runs a network at it.
+
+    ``name`` is what ``--trigger`` selects, ``summary`` one line for ``ebpfnn plugins``, and ``default_target`` the event
+    where ``--target`` names none.
+    """
+
+    name: str
+    summary: str = ""
+    default_target: str | None = None
+
+    @abstractmethod
+    def object_path(self) -> Path:
+        """The shell: an ELF object whose programs call ``extern int ebpfnn_infer(const void *, struct ebpfnn_result *)``."""
+
+    @abstractmethod
+    def program(self) -> str:
+        """The name of the program in the shell that this kernel can run; the others are not loaded."""
+
+    @abstractmethod
+    def attach(self, loaded: Object, target: str | None) -> Attachment:
+        """Attaches the loaded shell to ``target``, or to ``default_target`` for None.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` or :class:`~ebpfnn.errors.PluginError` for a target that is not there.
+        """
+
+    def supported(self) -> str | None:
+        """None where this kernel can run the trigger, else the reason why not and what mends it, as one line."""
+        return None
