@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,10 @@ class Trigger(ABC):
 
         Raises :class:`~ebpfnn.errors.NotSupported` or :class:`~ebpfnn.errors.PluginError` for a target that is not there.
         """
+
+    def variables(self) -> Mapping[str, bytes]:
+        """Values for the shell's global variables, set before it is loaded: exactly as many bytes as each variable has."""
+        return {}
 
     def supported(self) -> str | None:
         """None where this kernel can run the trigger, else the reason why not and what mends it, as one line."""

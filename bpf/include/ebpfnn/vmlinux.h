@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The few kernel types, constants and helpers that ebpfnn's programs use, so that building them needs no kernel headers.
+ * Everything here is ABI: it has the same layout and number in every kernel (include/uapi/linux/bpf.h, Linux 6.18).
+ */
+#ifndef EBPFNN_VMLINUX_H
+#define EBPFNN_VMLINUX_H
+
+typedef signed char __s8;
+typedef unsigned char __u8;
+typedef short __s16;
+typedef unsigned short __u16;
+typedef int __s32;
+typedef unsigned int __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+
+#define ENOENT 2
+
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+};
+
+enum {
+	BPF_F_RDONLY_PROG = 1U << 7,
+	BPF_F_MMAPABLE = 1U << 10,
+};
+
+enum xdp_action {
+	XDP_ABORTED = 0,
+	XDP_DROP = 1,
+	XDP_PASS = 2,
+};
+
+/* What an XDP program is given: 32-bit places that the kernel fills with pointers into the packet. */
+struct xdp_md {
+	__u32 data;
+	__u32 data_end;
+	__u32 data_meta;
+	__u32 ingress_ifindex;
+	__u32 rx_queue_index;
+	__u32 egress_ifindex;
+};
+
+struct bpf_pidns_info {
+	__u32 pid; /* the thread's id, as gettid(2) says it in that namespace */
+	__u32 tgid;
+};
+
+#define SEC(name) __attribute__((section(name), used))
+#define __always_inline inline __attribute__((always_inline))
+#define __noinline __attribute__((noinline))
+
+/* A map definition is a struct whose member types say it all; ebpfnn/obj/maps.py reads them from BTF. */
+#define __uint(name, value) int(*name)[value]
+#define __type(name, value) typeof(value) *name
+
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static long (*const bpf_get_ns_current_pid_tgid)(__u64 dev, __u64 ino, struct bpf_pidns_info *ns, __u32 size) = (void *)120;
+
+#endif

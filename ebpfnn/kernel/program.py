@@ -1,0 +1,146 @@
+"""Programs: loading them, with the verifier's answer told well, and running them by hand."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import KernelError, VerifierError
+from ..obj import Image, ProgramSpec
+from . import info, pinning
+from .fd import Descriptor
+from .map import kernel_name
+from .memlock import charging
+from .syscall import Command, ProgLoad, ProgRun, bpf
+from .verifier import summary
+
+_FIRST_LOG, _LARGEST_LOG = 1 << 16, (1 << 30) - 1  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
+_FUNC_INFO = struct.Struct("<II")
+_LINE_INFO = struct.Struct("<IIII")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """``return_value`` of the program; ``duration`` in nanoseconds, the mean of its repetitions; ``data`` as it left it."""
+
+    return_value: int
+    duration: int
+    data: bytes
+
+
+class Program(Descriptor):
+    """A verified program in the kernel."""
+
+    @classmethod
+    def load(cls, spec: ProgramSpec, image: Image, code: bytes, license: str, btf_fd: int = 0) -> Program:  # noqa: A002
+        """Loads ``code``, which is ``image.code`` with every address filled in.
+
+        First without a log, which costs time; where the kernel refuses, again with one that grows until it fits.
+
+        Raises :class:`VerifierError` for a program that the verifier refuses, else :class:`~ebpfnn.errors.KernelError`.
+        """
+        request = _LoadRequest(spec, image, code, license, btf_fd)
+        try:
+            return cls(charging(lambda: request.send()), spec.name)
+        except KernelError as refusal:
+            if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.E2BIG, errno.ENOSYS):
+                raise
+            log = request.explain()
+            if not log:
+                raise
+            raise VerifierError(f"{request.what}: {summary(log)}", refusal.errno, log) from None
+
+    @classmethod
+    def open(cls, path: Path) -> Program:
+        """The program that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
+        return cls(pinning.open_pin(path), path.name)
+
+    def run(self, *, context: bytes = b"", data: bytes = b"", repeat: int = 0) -> RunResult:
+        """Runs the program once, or ``repeat`` times, on a made-up context or packet (BPF_PROG_RUN).
+
+        Raises :class:`~ebpfnn.errors.KernelError`: ENOTSUPP (524) for a type that cannot be run so.
+        """
+        out = ctypes.create_string_buffer(len(data) + 256) if data else None
+        buffers = [ctypes.create_string_buffer(given, len(given)) if given else None for given in (context, data)]
+        attributes = ProgRun(
+            prog_fd=self.fileno(),
+            repeat=repeat,
+            ctx_size_in=len(context),
+            ctx_in=_address(buffers[0]),
+            data_size_in=len(data),
+            data_in=_address(buffers[1]),
+            data_size_out=len(out) if out else 0,
+            data_out=_address(out),
+        )
+        bpf(Command.PROG_RUN, attributes, f"program '{self.name}'")
+        left = out.raw[: attributes.data_size_out] if out else b""
+        return RunResult(attributes.retval, attributes.duration, left)
+
+    def pin(self, path: Path) -> None:
+        """Keeps the program under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
+        pinning.pin(self, path)
+
+    def info(self) -> info.ProgramInfo:
+        """What the kernel says of it."""
+        found = info.ProgramInfo()
+        info.read_info(self, found)
+        return found
+
+
+class _LoadRequest:
+    """The attributes of a BPF_PROG_LOAD and the memory they point to."""
+
+    def __init__(self, spec: ProgramSpec, image: Image, code: bytes, license: str, btf_fd: int) -> None:  # noqa: A002
+        self.what = f"program '{spec.name}'"
+        self._code = ctypes.create_string_buffer(code, len(code))
+        self._license = ctypes.create_string_buffer(license.encode("ascii", "replace"))
+        self.attributes = ProgLoad(
+            prog_type=spec.type,
+            insn_cnt=len(code) // 8,
+            insns=ctypes.addressof(self._code),
+            license=ctypes.addressof(self._license),
+            prog_flags=spec.flags,
+            prog_name=kernel_name(spec.name),
+            expected_attach_type=spec.expected_attach_type,
+        )
+        if btf_fd:
+            self._describe(image, btf_fd)
+
+    def send(self) -> int:
+        return bpf(Command.PROG_LOAD, self.attributes, self.what)
+
+    def explain(self) -> str:
+        """The log of a refused load. ENOSPC only says that the buffer was too small for the log: it is not the failure."""
+        size = _FIRST_LOG
+        while True:
+            log = ctypes.create_string_buffer(size)
+            self.attributes.log_level, self.attributes.log_size = 1, size
+            self.attributes.log_buf = ctypes.addressof(log)
+            try:
+                Descriptor(self.send(), self.what).close()
+            except KernelError as refusal:
+                if refusal.errno == errno.ENOSPC and size < _LARGEST_LOG:
+                    size = min(size * 8, _LARGEST_LOG)
+                    continue
+            return log.value.decode("utf-8", "replace")
+
+    def _describe(self, image: Image, btf_fd: int) -> None:
+        functions = b"".join(_FUNC_INFO.pack(*entry) for entry in image.functions)
+        lines = b"".join(_LINE_INFO.pack(ln.index, ln.file, ln.text, ln.line << 10 | ln.column) for ln in image.lines)
+        self._functions = ctypes.create_string_buffer(functions, len(functions))
+        self._lines = ctypes.create_string_buffer(lines, len(lines))
+        attributes = self.attributes
+        attributes.prog_btf_fd = btf_fd
+        if image.functions:
+            attributes.func_info, attributes.func_info_cnt = ctypes.addressof(self._functions), len(image.functions)
+            attributes.func_info_rec_size = _FUNC_INFO.size
+        if image.lines:
+            attributes.line_info, attributes.line_info_cnt = ctypes.addressof(self._lines), len(image.lines)
+            attributes.line_info_rec_size = _LINE_INFO.size
+
+
+def _address(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
+    return ctypes.addressof(buffer) if buffer is not None else 0

@@ -1,0 +1,179 @@
+"""The ELF side of a BPF object: sections, symbols and relocations, checked against the file before anyone trusts them.
+
+pyelftools reads; what it hands out is bounded here, since an object may come from anywhere (ELF gABI; RFC 9669; the relocation
+types of Documentation/bpf/llvm_reloc.rst).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section as ElfSection
+
+from ..errors import ObjectError
+
+MAX_FILE = 64 << 20
+_HEADER_SIZE = 64
+_SECTION_HEADER_SIZE = 64
+_SYMBOL = struct.Struct("<IBBHQQ")
+_REL = struct.Struct("<QQ")
+_SHN_LORESERVE = 0xFF00
+
+# pyelftools answers a malformed file with whichever of these its parser runs into.
+_PARSER_FAULTS = (ELFError, ConstructError, struct.error, ValueError, TypeError, AttributeError, KeyError, IndexError)
+
+R_BPF_64_64 = 1
+R_BPF_64_32 = 10
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section and its bytes; ``data`` is empty for one that takes no room in the file, whatever its ``size``."""
+
+    index: int
+    name: str
+    size: int
+    data: bytes
+    executable: bool
+    writable: bool
+    no_bits: bool
+
+
+class Symbol(NamedTuple):
+    """A symbol; ``section`` is None where it is undefined, absolute or common."""
+
+    name: str
+    value: int
+    size: int
+    section: int | None
+    kind: str
+    is_global: bool
+    is_undefined: bool
+
+
+class Reloc(NamedTuple):
+    """A relocation of the bytes at ``offset`` of a section."""
+
+    offset: int
+    type: int
+    symbol: Symbol
+
+
+@dataclass(frozen=True)
+class Elf:
+    """``relocations`` maps a section's index to what is to be patched in it."""
+
+    sections: tuple[Section, ...]
+    symbols: tuple[Symbol, ...]
+    relocations: dict[int, list[Reloc]]
+
+    def section(self, name: str) -> Section | None:
+        """The first section of that name."""
+        return next((section for section in self.sections if section.name == name), None)
+
+
+def read_elf(data: bytes, name: str) -> Elf:
+    """Reads a relocatable, little-endian, 64-bit BPF object; ``name`` is what errors call it.
+
+    Raises :class:`ObjectError`.
+    """
+    _check_header(data, name)
+    try:
+        elf = ELFFile(io.BytesIO(data))
+        headers = [_checked(section, len(data), name) for section in elf.iter_sections()]
+        return _assemble(headers, name)
+    except _PARSER_FAULTS as fault:
+        raise ObjectError(f"{name}: malformed ELF ({type(fault).__name__}: {fault}); rebuild the object") from fault
+
+
+def _check_header(data: bytes, name: str) -> None:
+    """Refuses what is not ours before a parser sees it, and a section table that the file cannot hold."""
+    if data[:4] != b"\x7fELF":
+        raise ObjectError(f"{name}: not an ELF file; give an object built by clang -target bpf")
+    if len(data) < _HEADER_SIZE:
+        raise ObjectError(f"{name}: cut short at {len(data)} bytes; rebuild the object")
+    if data[4] != 2 or data[5] != 1:
+        kind = "32-bit" if data[4] != 2 else "big-endian"
+        raise ObjectError(f"{name}: a {kind} ELF file; build it with clang -target bpfel")
+    kind, machine = struct.unpack_from("<HH", data, 16)
+    if machine != 247:
+        raise ObjectError(f"{name}: an ELF file for machine {machine}, not BPF (247); build it with clang -target bpf")
+    if kind != 1:
+        raise ObjectError(f"{name}: not a relocatable object (ELF type {kind}); build it with clang -c")
+    (offset,) = struct.unpack_from("<Q", data, 40)
+    entry_size, count = struct.unpack_from("<HH", data, 58)
+    if entry_size != _SECTION_HEADER_SIZE or not count or offset + count * entry_size > len(data):
+        raise ObjectError(f"{name}: its section table lies outside the file; the object is cut short, rebuild it")
+
+
+def _checked(section: ElfSection, file_size: int, name: str) -> ElfSection:
+    header = section.header
+    if header["sh_type"] != "SHT_NOBITS" and header["sh_offset"] + header["sh_size"] > file_size:
+        raise ObjectError(f"{name}: section '{section.name}' ends past the end of the file; it is cut short, rebuild it")
+    if header["sh_size"] > MAX_FILE:
+        raise ObjectError(f"{name}: section '{section.name}' claims {header['sh_size']} bytes; at most {MAX_FILE} are read")
+    return section
+
+
+def _assemble(headers: list[ElfSection], name: str) -> Elf:
+    sections = tuple(_section(index, header) for index, header in enumerate(headers))
+    tables = [header for header in headers if header["sh_type"] == "SHT_SYMTAB"]
+    if len(tables) != 1:
+        raise ObjectError(f"{name}: {len(tables)} symbol tables instead of one; rebuild the object without stripping it")
+    symbols = _symbols(tables[0].data(), headers[tables[0]["sh_link"]].data(), sections, name)
+    relocations: dict[int, list[Reloc]] = {}
+    for header in headers:
+        # Those of .BTF, .BTF.ext and the debugging sections are already resolved in place (llvm_reloc.rst).
+        if header["sh_type"] == "SHT_REL" and not header.name.startswith((".rel.BTF", ".rel.debug", ".rel.eh_frame")):
+            relocations.setdefault(header["sh_info"], []).extend(_relocations(header.data(), symbols, header.name, name))
+    return Elf(sections, symbols, relocations)
+
+
+def _section(index: int, section: ElfSection) -> Section:
+    flags = section["sh_flags"]
+    no_bits = section["sh_type"] == "SHT_NOBITS"
+    data = b"" if no_bits else section.data()
+    return Section(index, section.name, section["sh_size"], data, bool(flags & 4), bool(flags & 1), no_bits)
+
+
+_KINDS = {0: "notype", 1: "object", 2: "function", 3: "section", 4: "file"}
+
+
+def _symbols(table: bytes, strings: bytes, sections: tuple[Section, ...], name: str) -> tuple[Symbol, ...]:
+    if len(table) % _SYMBOL.size:
+        raise ObjectError(f"{name}: its symbol table is cut short; rebuild the object")
+    return tuple(_symbol(entry, strings, sections, name) for entry in _SYMBOL.iter_unpack(table))
+
+
+def _symbol(entry: tuple[Any, ...], strings: bytes, sections: tuple[Section, ...], name: str) -> Symbol:
+    name_offset, info, _, index, value, size = entry
+    end = strings.find(b"\0", name_offset)
+    if end < 0:
+        raise ObjectError(f"{name}: a symbol's name lies outside the string table; rebuild the object")
+    section = index if 0 < index < _SHN_LORESERVE else None
+    if section is not None and section >= len(sections):
+        raise ObjectError(f"{name}: a symbol lies in section {section} of {len(sections)}; rebuild the object")
+    kind = _KINDS.get(info & 15, "other")
+    text = strings[name_offset:end].decode("utf-8", "replace")
+    if kind == "section" and section is not None:
+        text = sections[section].name
+    return Symbol(text, value, size, section, kind, info >> 4 != 0, index == 0)
+
+
+def _relocations(table: bytes, symbols: tuple[Symbol, ...], section: str, name: str) -> list[Reloc]:
+    if len(table) % _REL.size:
+        raise ObjectError(f"{name}: section '{section}' is cut short; rebuild the object")
+    found = []
+    for offset, info in _REL.iter_unpack(table):
+        if info >> 32 >= len(symbols):
+            raise ObjectError(
+                f"{name}: section '{section}' refers to symbol {info >> 32} of {len(symbols)}; rebuild the object"
+            )
+        found.append(Reloc(offset, info & 0xFFFFFFFF, symbols[info >> 32]))
+    return found

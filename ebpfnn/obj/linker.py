@@ -1,0 +1,151 @@
+"""Joins two objects: the extern functions that one calls are defined by the other.
+
+The kernel refuses an extern function in a program's BTF, and verifies an exported one on its own, where a ``const void *``
+has no size (``btf_prepare_func_args``, Linux 5.6 and later). So the extern becomes a typedef of its prototype, and the
+definition becomes static: verified where it is called, with what the caller passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from ..errors import LinkerError
+from .btf import Btf, Kind, Linkage
+from .maps import is_data
+from .spec import Function, MapSpec, ObjectSpec, Relocation, Variable
+
+_T = TypeVar("_T")
+
+
+def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
+    """A new object of both; neither is changed.
+
+    Functions that are not exported, data sections and their variables never clash: those of ``second`` are renamed with its
+    name in front where they would. ``first``'s license and name are kept.
+
+    Raises :class:`LinkerError` where both define one function, program or map, where prototypes disagree, or where the
+    licenses differ.
+    """
+    if first.license != second.license:
+        raise LinkerError(
+            f"{first.name} and {second.name}: licenses '{first.license}' and '{second.license}' differ; "
+            "the kernel takes one a program, give both the same"
+        )
+    for extern in sorted((first.externs & set(second.functions)) | (second.externs & set(first.functions))):
+        _check_prototypes(first, second, extern)
+    joined = _Renamed(first, second).spec
+    functions = {**first.functions, **joined.functions}
+    btf = _join_btf(first, joined, functions)
+    return ObjectSpec(
+        name=first.name,
+        license=first.license,
+        btf=btf,
+        functions=functions,
+        programs=_disjoint(first, second, "program", first.programs, joined.programs),
+        maps=_disjoint(first, second, "map", first.maps, joined.maps),
+        variables={**joined.variables, **first.variables},
+        externs=(first.externs | second.externs) - set(functions),
+    )
+
+
+class _Renamed:
+    """``second`` with nothing left in it that clashes with ``first``, and its BTF ids moved behind ``first``'s."""
+
+    def __init__(self, first: ObjectSpec, second: ObjectSpec) -> None:
+        self.types = len(first.btf) - 1 if first.btf and second.btf else 0
+        self.strings = first.btf.string_bytes if first.btf and second.btf else 0
+        self.functions = {name: self._function_name(first, second, name) for name in second.functions}
+        self.maps = {name: f"{second.name}:{name}" if is_data(name) and name in first.maps else name for name in second.maps}
+        self.spec = ObjectSpec(
+            second.name,
+            second.license,
+            second.btf,
+            {self.functions[name]: self._function(function) for name, function in second.functions.items()},
+            second.programs,
+            {self.maps[name]: self._map(spec) for name, spec in second.maps.items()},
+            {name: self._variable(variable) for name, variable in second.variables.items()},
+            second.externs,
+        )
+
+    @staticmethod
+    def _function_name(first: ObjectSpec, second: ObjectSpec, name: str) -> str:
+        if name not in first.functions:
+            return name
+        if first.functions[name].exported and second.functions[name].exported:
+            raise LinkerError(f"function '{name}' is defined in {first.name} and in {second.name}; link only one of them")
+        return f"{second.name}:{name}"
+
+    def _function(self, function: Function) -> Function:
+        return replace(
+            function,
+            name=self.functions[function.name],
+            relocations=tuple(self._relocation(relocation) for relocation in function.relocations),
+            type_id=function.type_id and function.type_id + self.types,
+            lines=tuple(replace(line, file=line.file + self.strings, text=line.text + self.strings) for line in function.lines),
+        )
+
+    def _relocation(self, relocation: Relocation) -> Relocation:
+        symbol = self.functions.get(relocation.symbol) or self.maps.get(relocation.symbol) or relocation.symbol
+        return replace(relocation, symbol=symbol)
+
+    def _map(self, spec: MapSpec) -> MapSpec:
+        return replace(
+            spec,
+            name=self.maps[spec.name],
+            key_type_id=spec.key_type_id and spec.key_type_id + self.types,
+            value_type_id=spec.value_type_id and spec.value_type_id + self.types,
+        )
+
+    def _variable(self, variable: Variable) -> Variable:
+        return replace(variable, map=self.maps[variable.map])
+
+
+def _disjoint(first: ObjectSpec, second: ObjectSpec, what: str, ours: dict[str, _T], theirs: dict[str, _T]) -> dict[str, _T]:
+    clash = set(ours) & set(theirs)
+    if clash:
+        raise LinkerError(f"{what} '{min(clash)}' is defined in {first.name} and in {second.name}; rename one")
+    return {**ours, **theirs}
+
+
+def _join_btf(first: ObjectSpec, second: ObjectSpec, functions: dict[str, Function]) -> Btf | None:
+    """Both type tables in one. Without types on one side there are none: func_info is for every function or for none."""
+    if first.btf is None or second.btf is None:
+        return None
+    btf = Btf.from_bytes(first.btf.to_bytes())
+    btf.append(second.btf)
+    resolved = (first.externs | second.externs) & set(functions)
+    for type_id in range(1, len(btf)):
+        found = btf[type_id]
+        if found.kind is Kind.FUNC and found.name in resolved:
+            if found.vlen == Linkage.EXTERN:
+                btf.retire_extern(type_id)
+            else:
+                btf.set_linkage(type_id, Linkage.STATIC)
+    return btf
+
+
+def _check_prototypes(first: ObjectSpec, second: ObjectSpec, name: str) -> None:
+    prototypes = [_prototype(spec.btf, name) for spec in (first, second) if spec.btf]
+    if len(prototypes) == 2 and None not in prototypes and prototypes[0] != prototypes[1]:
+        raise LinkerError(
+            f"function '{name}' is ({prototypes[0]}) in {first.name} but ({prototypes[1]}) in {second.name}; "
+            "build both against the same header"
+        )
+
+
+def _prototype(btf: Btf, name: str) -> str | None:
+    """The prototype in words, without the parameters' names: an extern's BTF has none."""
+    type_id = btf.find(name, Kind.FUNC)
+    if type_id is None:
+        return None
+    prototype = btf[type_id].reference
+    parameters = ", ".join(_type_name(btf, parameter) for _, parameter in btf.parameters(prototype))
+    return f"{parameters} -> {_type_name(btf, btf[prototype].reference)}"
+
+
+def _type_name(btf: Btf, type_id: int) -> str:
+    found = btf[btf.resolve(type_id)]
+    if found.kind is Kind.PTR:
+        return _type_name(btf, found.reference) + " *"
+    return found.name or found.kind.name.lower()
