@@ -6,20 +6,34 @@
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/parameters.h>
 
+static __always_inline __s32 dot_unsigned(const __s8 *weights, const __u8 *values, __u32 count, __s32 sum)
+{
+	for (__u32 i = 0; i < count; i++)
+		sum += weights[i] * values[i];
+	return sum;
+}
+
+static __always_inline __s32 dot_signed(const __s8 *weights, const __s8 *values, __u32 count, __s32 sum)
+{
+	for (__u32 i = 0; i < count; i++)
+		sum += weights[i] * values[i];
+	return sum;
+}
+
 static __always_inline void dense(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
 				  struct nn_workspace workspace)
 {
 	const struct nn_multiplier *multipliers = parameters->multipliers + layer->channels;
 	const __s32 *bias = parameters->bias + layer->channels;
 	const __s8 *row = parameters->weights + layer->weights;
-	__u32 inputs = layer->inputs, outputs = layer->outputs, sign_bit = layer->sign_bit;
+	__u32 inputs = layer->inputs, outputs = layer->outputs;
 
 	for (__u32 o = 0; o < outputs; o++, row += inputs) {
-		__s32 accumulator = bias[o];
+		__s32 accumulator = layer->sign_bit ? dot_signed(row, (const __s8 *)values, inputs, bias[o])
+						    : dot_unsigned(row, values, inputs, bias[o]);
 
-		for (__u32 i = 0; i < inputs; i++)
-			accumulator += row[i] * ((__s32)values[i] - 2 * (__s32)(values[i] & sign_bit));
 		workspace.accumulators[o] = nn_requantize(layer, &multipliers[o], accumulator);
+		nn_checkpoint();
 	}
 	for (__u32 o = 0; o < outputs; o++)
 		workspace.activations[o] = workspace.accumulators[o];

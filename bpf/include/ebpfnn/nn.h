@@ -55,7 +55,7 @@ struct nn_workspace {
 	__u8 *activations;
 };
 
-/* Hides from the compiler how x was made, lest it see a comparison in a mask and turn it back into a branch. */
+/* Hides from the compiler how x was made, lest it see a comparison in a sign bit and turn it back into a branch. */
 #define nn_opaque(x) asm volatile("" : "+r"(x))
 
 /*
@@ -69,13 +69,13 @@ struct nn_workspace {
 #define nn_checkpoint()
 #endif
 
-/* All ones where x is negative, else 0. A right shift of a signed integer is arithmetic in gcc and clang, on every target. */
-static __always_inline __s64 nn_if_negative(__s64 x)
+/* 1 where x is negative, else 0. What is multiplied by it needs no branch. */
+static __always_inline __s64 nn_is_negative(__s64 x)
 {
-	__s64 mask = x >> 63;
+	__u64 sign = (__u64)x >> 63;
 
-	nn_opaque(mask);
-	return mask;
+	nn_opaque(sign);
+	return sign;
 }
 
 /* Equation 4. No partial sum leaves int32: equation 7 bounds the sum of magnitudes, so it bounds every part of it too. */
@@ -92,11 +92,12 @@ static __always_inline void nn_accumulate(const struct nn_parameters *parameters
 		/* 0x80..0xff mean -128..-1 in an s8: 256 less than the byte says. */
 		__s32 value = (__s32)values[i] - 2 * (__s32)(values[i] & sign_bit);
 
-		if (value)
+		if (value) {
+			_Pragma("clang loop unroll_count(8)")
 			for (__u32 o = 0; o < outputs; o++)
-				accumulators[o] += value * *weight++;
-		else
-			weight += outputs;
+				accumulators[o] += value * weight[o];
+		}
+		weight += outputs;
 		nn_checkpoint();
 	}
 }
@@ -105,11 +106,11 @@ static __always_inline void nn_accumulate(const struct nn_parameters *parameters
 static __always_inline __s32 nn_requantize(const struct nn_layer *layer, const struct nn_multiplier *by, __s64 accumulator)
 {
 	__s64 low = layer->low, high = layer->high, positive = by->positive, negative = by->negative;
-	__s64 multiplier = positive ^ ((positive ^ negative) & nn_if_negative(accumulator));
+	__s64 multiplier = positive + (negative - positive) * nn_is_negative(accumulator);
 	__s64 value = (accumulator * multiplier + ((__s64)1 << (layer->shift - 1))) >> layer->shift;
 
-	value = high + ((value - high) & nn_if_negative(value - high));
-	return low + ((value - low) & ~nn_if_negative(value - low));
+	value -= (value - high) * nn_is_negative(high - value);
+	return value + (low - value) * nn_is_negative(value - low);
 }
 
 /*
@@ -137,10 +138,10 @@ static __always_inline __u32 nn_argmax(const __s32 *scores, __u32 classes)
 	__u32 label = 0;
 
 	for (__u32 c = 1; c < classes; c++) {
-		__s64 higher = nn_if_negative(best - scores[c]);
+		__s64 higher = nn_is_negative(best - scores[c]);
 
-		best += (scores[c] - best) & higher;
-		label += (c - label) & (__u32)higher;
+		best += (scores[c] - best) * higher;
+		label += (c - label) * (__u32)higher;
 	}
 	return label;
 }

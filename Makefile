@@ -1,0 +1,78 @@
+# `make demo` recognizes digits in the kernel, `make test` checks and tests everything. Both set up what they need, on Debian or
+# Ubuntu as root, and start in seconds the second time.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Whatever clang is newest; Debian's default one where there is none yet.
+CLANG  ?= $(or $(firstword $(foreach name,clang-19 clang-18 clang-17 clang-16 clang clang-14,$(shell command -v $(name)))),clang)
+# ISA v3 is what Linux 5.10 takes.
+BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
+
+SOURCES := $(wildcard bpf/*.bpf.c)
+HEADERS := $(wildcard bpf/include/ebpfnn/*.h)
+OBJECTS := $(SOURCES:bpf/%.bpf.c=ebpfnn/data/bpf/%.bpf.o)
+PACKAGED := $(HEADERS:bpf/include/%=ebpfnn/data/include/%)
+
+.PHONY: all demo test check unit bpf mounts bench dist train-mnist clean
+
+all: bpf
+
+demo: $(VENV)/.runtime mounts
+	@$(MAKE) --no-print-directory bpf
+	@$(BIN)/ebpfnn doctor
+	$(BIN)/ebpfnn infer --check tests/data/digits/*.png
+	cat tests/data/digits/*.png | $(BIN)/ebpfnn infer --trigger run
+
+test: check mounts
+	@$(MAKE) --no-print-directory bpf
+	$(BIN)/pytest
+
+check: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.development bpf
+	$(BIN)/pytest tests/unit
+
+# The objects and headers that the package ships, so that who installs it needs no clang.
+bpf: $(OBJECTS) $(PACKAGED)
+
+ebpfnn/data/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS)
+	@command -v $(CLANG) >/dev/null || { echo "make bpf: $(CLANG) not found; apt-get install clang" >&2; exit 1; }
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -c $< -o $@
+
+ebpfnn/data/include/%.h: bpf/include/%.h
+	@mkdir -p $(@D)
+	@cp $< $@
+
+bench: $(VENV)/.runtime mounts
+	@$(MAKE) --no-print-directory bpf
+	$(BIN)/ebpfnn bench
+
+# The shipped network again, from its seed; it wants the MNIST files in $$EBPFNN_DATA, or downloads them.
+train-mnist: $(VENV)/.development
+	$(BIN)/ebpfnn train --name mnist --output ebpfnn/data/mnist.safetensors $(if $(EBPFNN_DATA),--data $(EBPFNN_DATA))
+
+dist: $(VENV)/.development
+	@$(MAKE) --no-print-directory bpf
+	$(BIN)/python -m build
+
+mounts:
+	@mountpoint -q /sys/kernel/tracing || { echo "mounting tracefs on /sys/kernel/tracing"; mount -t tracefs tracefs /sys/kernel/tracing; }
+	@mountpoint -q /sys/fs/bpf || { echo "mounting bpffs on /sys/fs/bpf"; mount -t bpf bpf /sys/fs/bpf; }
+
+$(VENV)/.runtime: setup.cfg pyproject.toml
+	@tools/install-packages.sh python3-venv clang
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	@tools/install-packages.sh gcc libc6-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,train]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) ebpfnn/data/bpf ebpfnn/data/include build dist

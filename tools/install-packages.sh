@@ -1,0 +1,27 @@
+#!/bin/sh
+# install-packages.sh PACKAGE...: installs those Debian packages whose purpose nothing on this machine serves yet.
+set -eu
+
+served() {
+	case $1 in
+	clang) for known in clang clang-14 clang-16 clang-17 clang-18 clang-19; do command -v $known >/dev/null && return; done; return 1 ;;
+	python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null ;;
+	libc6-dev) test -e /usr/include/stdio.h ;;
+	*) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;
+	esac
+}
+
+missing=
+for package in "$@"; do
+	served "$package" || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "install-packages: as root, apt-get install$missing" >&2
+	exit 1
+fi
+echo "installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # one word a package
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
