@@ -33,7 +33,6 @@ static __always_inline void dense(const struct nn_parameters *parameters, const 
 						    : dot_unsigned(row, values, inputs, bias[o]);
 
 		workspace.accumulators[o] = nn_requantize(layer, &multipliers[o], accumulator);
-		nn_checkpoint();
 	}
 	for (__u32 o = 0; o < outputs; o++)
 		workspace.activations[o] = workspace.accumulators[o];

@@ -1,1 +1,25 @@
-"""Neural networks that run inside the Linux kernel."""
+"""Neural networks that run inside the Linux kernel.
+
+``from ebpfnn import Plugins, Session`` is where to begin. Names are imported when they are first asked for, so that
+``import ebpfnn`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .network import QuantizedNetwork
+    from .plugin import Plugins
+    from .session import Result, Session
+
+_HOMES = {"Plugins": "plugin", "QuantizedNetwork": "network", "Result": "session", "Session": "session"}
+
+__all__ = ["Plugins", "QuantizedNetwork", "Result", "Session"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ebpfnn' has no attribute '{name}'")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

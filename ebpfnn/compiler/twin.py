@@ -29,7 +29,8 @@ def build_twin(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
     spec = copy.copy(read_built("naive" if naive else "network"))
     spec.maps = dict(spec.maps)
     spec.set_variable("depth", struct.pack("<I", len(network.layers)))
-    spec.set_variable("widest_layer", struct.pack("<I", _widest(network)))
+    spec.set_variable("widest_input", struct.pack("<I", _widest_input(network)))
+    spec.set_variable("widest_output", struct.pack("<I", _widest_output(network)))
     spec.set_variable("layers", _layer_table(network).ljust(MAX_LAYERS * _LAYER.size, b"\0"))
     _fill(spec, "hidden", network.layers[:-1], naive)
     _fill(spec, "output", network.layers[-1:], naive)
@@ -37,11 +38,16 @@ def build_twin(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
 
 
 def workspace_size(network: QuantizedNetwork) -> int:
-    """Bytes behind a result that the twin computes in: an accumulator (4) and an activation (1) for its widest layer."""
-    return 5 * _widest(network)
+    """Bytes behind a result that the twin computes in: ``struct nn_workspace`` of bpf/include/ebpfnn/nn.h."""
+    accumulator, activation, index = 4, 1, 2
+    return (accumulator + activation) * _widest_output(network) + index * _widest_input(network)
 
 
-def _widest(network: QuantizedNetwork) -> int:
+def _widest_input(network: QuantizedNetwork) -> int:
+    return max(layer.inputs for layer in network.layers)
+
+
+def _widest_output(network: QuantizedNetwork) -> int:
     return max(layer.outputs for layer in network.layers)
 
 
@@ -50,8 +56,8 @@ def _layer_table(network: QuantizedNetwork) -> bytes:
     table = b""
     weights = channels = 0
     signed = False
-    for layer in network.layers:
-        if layer is network.layers[-1]:
+    for number, layer in enumerate(network.layers, 1):
+        if number == len(network.layers):
             weights = channels = 0
         sign_bit = 0x80 if signed else 0
         table += _LAYER.pack(layer.inputs, layer.outputs, weights, channels, layer.shift, layer.low, layer.high, sign_bit)

@@ -12,7 +12,7 @@ from ..obj import MapSpec
 from . import info, pinning
 from .fd import Descriptor
 from .memlock import charging
-from .syscall import Command, MapCreate, MapElement, MapFd, bpf
+from .syscall import Command, MapCreate, MapElement, MapFd, bpf, refusal
 
 ANY, NOEXIST, EXIST = 0, 1, 2
 """Whether :meth:`Map.update` may replace, must create, or must replace (BPF_ANY, BPF_NOEXIST, BPF_EXIST)."""
@@ -68,8 +68,8 @@ class Map(Descriptor):
         value = ctypes.create_string_buffer(self.value_size)
         try:
             self._element(Command.MAP_LOOKUP_ELEM, key, value)
-        except KernelError as refusal:
-            if refusal.errno == errno.ENOENT:
+        except KernelError as refused:
+            if refused.errno == errno.ENOENT:
                 return None
             raise
         return value.raw
@@ -89,10 +89,16 @@ class Map(Descriptor):
         bpf(Command.MAP_FREEZE, MapFd(self.fileno()), f"map '{self.name}'")
 
     def mmap(self) -> mmap.mmap:
-        """The elements of an array created with BPF_F_MMAPABLE (Linux 5.5), one behind the other, 8-byte aligned."""
+        """The elements of an array created with BPF_F_MMAPABLE (Linux 5.5), one behind the other, 8-byte aligned.
+
+        The memory keeps the map alive until it is closed. Raises :class:`~ebpfnn.errors.KernelError` for any other map.
+        """
         page = mmap.PAGESIZE
         size = (self.element_stride * self.max_entries + page - 1) // page * page
-        return mmap.mmap(self.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        try:
+            return mmap.mmap(self.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        except OSError as fault:
+            raise refusal(f"map '{self.name}': mmap", fault.errno or 0) from None
 
     @property
     def element_stride(self) -> int:

@@ -46,7 +46,7 @@ class Program(Descriptor):
         try:
             return cls(charging(lambda: request.send()), spec.name)
         except KernelError as refusal:
-            if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.E2BIG, errno.ENOSYS):
+            if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
                 raise
             log = request.explain()
             if not log:

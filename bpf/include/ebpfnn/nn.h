@@ -49,56 +49,70 @@ struct nn_network {
 	struct nn_parameters output;
 };
 
-/* Where a network computes: both arrays as long as its widest layer. Too large for the 512 bytes of a BPF stack. */
+/* Where a network computes. Too large for the 512 bytes of a BPF stack. */
 struct nn_workspace {
-	__s32 *accumulators;
-	__u8 *activations;
+	__s32 *accumulators; /* as many as the widest layer has outputs */
+	__u16 *nonzero;      /* as many as the widest layer has inputs */
+	__u8 *activations;   /* as many as the widest layer has outputs */
 };
 
-/* Hides from the compiler how x was made, lest it see a comparison in a sign bit and turn it back into a branch. */
+/* Hides from the compiler how x was made, lest it see a comparison in a sign bit and turn it into a branch. */
 #define nn_opaque(x) asm volatile("" : "+r"(x))
 
-/*
- * Has the verifier remember its state here, so that it sees that the two sides of a branch have met and walks on from one
- * only. It considers to where a jump lands, two jumps after the last time (is_state_visited() in kernel/bpf/verifier.c, Linux
- * 5.2 and later); it removes jumps to the next instruction once it is done, so these cost nothing when they run.
- */
-#ifdef __bpf__
-#define nn_checkpoint() asm volatile("goto +0; goto +0")
+/* Loop control is most of a short loop's work, and of the verifier's. */
+#ifdef __clang__
+#define NN_UNROLL _Pragma("clang loop unroll_count(8)")
 #else
-#define nn_checkpoint()
+#define NN_UNROLL
 #endif
 
 /* 1 where x is negative, else 0. What is multiplied by it needs no branch. */
 static __always_inline __s64 nn_is_negative(__s64 x)
 {
-	__u64 sign = (__u64)x >> 63;
+	__u64 sign;
 
+	nn_opaque(x);
+	sign = (__u64)x >> 63;
 	nn_opaque(sign);
 	return sign;
 }
 
+/* Lists the inputs that are not zero, and returns how many. The others would add nothing: most pixels of a digit are blank. */
+static __always_inline __u32 nn_list_nonzero(const __u8 *values, __u32 inputs, __u16 *nonzero)
+{
+	__u32 count = 0;
+
+	NN_UNROLL
+	for (__u32 i = 0; i < inputs; i++) {
+		nonzero[count] = i; /* the next overwrites it, unless it counts */
+		count += nn_is_negative(-(__s64)values[i]);
+	}
+	return count;
+}
+
 /* Equation 4. No partial sum leaves int32: equation 7 bounds the sum of magnitudes, so it bounds every part of it too. */
 static __always_inline void nn_accumulate(const struct nn_parameters *parameters, const struct nn_layer *layer,
-					  const __u8 *values, __s32 *accumulators)
+					  const __u8 *values, struct nn_workspace workspace)
 {
-	const __s32 *bias = parameters->bias + layer->channels;
-	const __s8 *weight = parameters->weights + layer->weights;
 	__u32 inputs = layer->inputs, outputs = layer->outputs, sign_bit = layer->sign_bit;
+	__u32 count = nn_list_nonzero(values, inputs, workspace.nonzero);
+	const __s8 *weights = parameters->weights + layer->weights;
+	const __s32 *bias = parameters->bias + layer->channels;
 
 	for (__u32 o = 0; o < outputs; o++)
-		accumulators[o] = bias[o];
-	for (__u32 i = 0; i < inputs; i++) {
-		/* 0x80..0xff mean -128..-1 in an s8: 256 less than the byte says. */
-		__s32 value = (__s32)values[i] - 2 * (__s32)(values[i] & sign_bit);
+		workspace.accumulators[o] = bias[o];
+	for (__u32 n = 0; n < count; n++) {
+		__u32 i = workspace.nonzero[n];
+		const __s8 *row = weights + i * outputs;
+		__s32 value;
 
-		if (value) {
-			_Pragma("clang loop unroll_count(8)")
-			for (__u32 o = 0; o < outputs; o++)
-				accumulators[o] += value * weight[o];
-		}
-		weight += outputs;
-		nn_checkpoint();
+		if (i >= inputs) /* never; but the verifier does not know what was listed */
+			return;
+		/* 0x80..0xff mean -128..-1 in an s8: 256 less than the byte says. */
+		value = (__s32)values[i] - 2 * (__s32)(values[i] & sign_bit);
+		NN_UNROLL
+		for (__u32 o = 0; o < outputs; o++)
+			workspace.accumulators[o] += value * row[o];
 	}
 }
 
@@ -156,7 +170,7 @@ static __always_inline void nn_infer(const struct nn_network *network, const __u
 		int last = number + 1 == network->depth;
 		const struct nn_parameters *parameters = last ? &network->output : &network->hidden;
 
-		nn_accumulate(parameters, layer, values, workspace.accumulators);
+		nn_accumulate(parameters, layer, values, workspace);
 		nn_activate(parameters, layer, workspace);
 		values = workspace.activations;
 	}

@@ -12,7 +12,8 @@
 #define EBPFNN_MAX_LAYERS 8
 
 const volatile __u32 depth;
-const volatile __u32 widest_layer;
+const volatile __u32 widest_input;
+const volatile __u32 widest_output;
 const volatile struct nn_layer layers[EBPFNN_MAX_LAYERS];
 
 /* One element each, of as many bytes as the network needs. */
@@ -61,7 +62,8 @@ static __always_inline struct nn_workspace workspace_of(struct ebpfnn_result *re
 {
 	struct nn_workspace workspace = { .accumulators = (__s32 *)(result + 1) };
 
-	workspace.activations = (__u8 *)(workspace.accumulators + widest_layer);
+	workspace.nonzero = (__u16 *)(workspace.accumulators + widest_output);
+	workspace.activations = (__u8 *)(workspace.nonzero + widest_input);
 	return workspace;
 }
 
