@@ -55,6 +55,7 @@ class Session(AbstractContextManager["Session"]):
         self.network, self.trigger = network, trigger
         self._lock = threading.Lock()
         self._slots: dict[int, int] = {}
+        self._closed = False
         with ExitStack() as held:
             self._loaded = held.enter_context(Object.load(_link(network, trigger, body or build_twin(network))))
             self._samples = _view(self._loaded.maps[abi.SAMPLES], np.dtype(np.uint8), network.input_shape)
@@ -66,8 +67,10 @@ class Session(AbstractContextManager["Session"]):
         """Runs the network in the kernel on one sample, uint8 of the network's input shape.
 
         Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where the event did not run
-        the network, :class:`NotSupported` where the trigger cannot provoke its event.
+        the network or the session is closed, :class:`NotSupported` where the trigger cannot provoke its event.
         """
+        if self._closed:
+            raise SessionError(f"the session of '{self.network.name}' is closed; open another")
         if sample.dtype != np.uint8 or sample.shape != self.network.input_shape:
             wanted = f"uint8 {list(self.network.input_shape)}"
             raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; '{self.network.name}' takes {wanted}")
@@ -93,7 +96,10 @@ class Session(AbstractContextManager["Session"]):
 
     def close(self) -> None:
         """Detaches and unloads. May be called twice."""
+        self._closed = True
         self._held.close()
+        # The maps live as long as their memory is mapped.
+        self._samples = self._results = np.empty(0)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

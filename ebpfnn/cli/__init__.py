@@ -1,0 +1,41 @@
+"""The command line: one verb a file, imported when it is called, so that ``ebpfnn --help`` costs nothing."""
+
+from __future__ import annotations
+
+import click
+
+from .group import LazyGroup
+
+VERBS = {
+    "infer": "Name what images show, by a network that runs in the kernel.",
+    "train": "Train a network, quantize it and save it.",
+    "bench": "Time a network in the kernel.",
+    "plugins": "List triggers and inputs, and where they come from.",
+    "doctor": "Tell what this machine lacks, and how to mend it.",
+}
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"ebpfnn {version('ebpfnn')}")
+    except PackageNotFoundError:
+        click.echo("ebpfnn, not installed")
+    context.exit()
+
+
+@click.group(cls=LazyGroup, verbs=VERBS, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show a traceback with every error.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version.")
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Neural networks that run inside the Linux kernel.
+
+    `ebpfnn infer digit.png` names the digit; `ebpfnn doctor` tells what this machine lacks.
+    """
+    del debug  # read by LazyGroup.invoke
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -150,6 +150,8 @@ class Btf:
 
     def parameters(self, type_id: int) -> list[tuple[str, int]]:
         """The parameters of a FUNC_PROTO: their names ("" where unnamed) and types."""
+        if self[type_id].kind is not Kind.FUNC_PROTO:
+            raise ObjectError(f"BTF: type {type_id} is a {self[type_id].kind.name}, not a prototype; rebuild the object")
         return [(self.string(name), parameter) for name, parameter in self._entries(type_id)]
 
     def section_variables(self, type_id: int) -> list[tuple[int, int, int]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..errors import ObjectError
 from .btf import Btf
@@ -32,6 +32,9 @@ class LineInfo(NamedTuple):
     line_and_column: int
 
 
+_Record = TypeVar("_Record", FuncInfo, LineInfo)
+
+
 class BtfExt(NamedTuple):
     """By section name, in the order of offsets."""
 
@@ -52,7 +55,11 @@ def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
     lines: dict[str, list[LineInfo]] = {}
     for section, record in _records(data, header + line_offset, line_size, btf, LineInfo._fields, name):
         lines.setdefault(section, []).append(LineInfo(*record))
-    return BtfExt(functions, lines)
+    return BtfExt(_sorted(functions), _sorted(lines))
+
+
+def _sorted(sections: dict[str, list[_Record]]) -> dict[str, list[_Record]]:
+    return {name: sorted(records, key=lambda record: record.offset) for name, records in sections.items()}
 
 
 def _records(

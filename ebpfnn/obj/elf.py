@@ -20,13 +20,21 @@ from ..errors import ObjectError
 
 MAX_FILE = 64 << 20
 _HEADER_SIZE = 64
-_SECTION_HEADER_SIZE = 64
+_SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _REL = struct.Struct("<QQ")
 _SHN_LORESERVE = 0xFF00
 
+# The section types of relocatable objects. pyelftools follows the links of others, without end where they make a circle.
+_SHT_NULL, _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _SHT_NOTE, _SHT_NOBITS, _SHT_REL, _SHT_GROUP = 0, 1, 2, 3, 7, 8, 9, 17
+_KNOWN_TYPES = frozenset(
+    {_SHT_NULL, _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _SHT_NOTE, _SHT_NOBITS, _SHT_REL, _SHT_GROUP}
+    | set(range(0x6FFF4C00, 0x6FFF4D00))  # SHT_LLVM_*
+)
+_COMPRESSED = 1 << 11  # SHF_COMPRESSED
+
 # pyelftools answers a malformed file with whichever of these its parser runs into.
-_PARSER_FAULTS = (ELFError, ConstructError, struct.error, ValueError, TypeError, AttributeError, KeyError, IndexError)
+_PARSER_FAULTS = (ELFError, ConstructError, struct.error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 R_BPF_64_64 = 1
 R_BPF_64_32 = 10
@@ -67,7 +75,7 @@ class Reloc(NamedTuple):
 
 @dataclass(frozen=True)
 class Elf:
-    """``relocations`` maps a section's index to what is to be patched in it."""
+    """``relocations`` maps a section's index to what is to be patched in it, in the order of offsets."""
 
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
@@ -86,8 +94,7 @@ def read_elf(data: bytes, name: str) -> Elf:
     _check_header(data, name)
     try:
         elf = ELFFile(io.BytesIO(data))
-        headers = [_checked(section, len(data), name) for section in elf.iter_sections()]
-        return _assemble(headers, name)
+        return _assemble(list(elf.iter_sections()), name)
     except _PARSER_FAULTS as fault:
         raise ObjectError(f"{name}: malformed ELF ({type(fault).__name__}: {fault}); rebuild the object") from fault
 
@@ -108,17 +115,25 @@ def _check_header(data: bytes, name: str) -> None:
         raise ObjectError(f"{name}: not a relocatable object (ELF type {kind}); build it with clang -c")
     (offset,) = struct.unpack_from("<Q", data, 40)
     entry_size, count = struct.unpack_from("<HH", data, 58)
-    if entry_size != _SECTION_HEADER_SIZE or not count or offset + count * entry_size > len(data):
+    if entry_size != _SECTION.size or not count or offset + count * entry_size > len(data):
         raise ObjectError(f"{name}: its section table lies outside the file; the object is cut short, rebuild it")
+    _check_sections([_SECTION.unpack_from(data, offset + index * entry_size) for index in range(count)], len(data), name)
 
 
-def _checked(section: ElfSection, file_size: int, name: str) -> ElfSection:
-    header = section.header
-    if header["sh_type"] != "SHT_NOBITS" and header["sh_offset"] + header["sh_size"] > file_size:
-        raise ObjectError(f"{name}: section '{section.name}' ends past the end of the file; it is cut short, rebuild it")
-    if header["sh_size"] > MAX_FILE:
-        raise ObjectError(f"{name}: section '{section.name}' claims {header['sh_size']} bytes; at most {MAX_FILE} are read")
-    return section
+def _check_sections(headers: list[tuple[int, ...]], file_size: int, name: str) -> None:
+    """Bounds what the parser will read: every section, and all of them together, since they might overlap."""
+    total = 0
+    for index, (_, kind, flags, _, offset, size, link, *_) in enumerate(headers):
+        if kind not in _KNOWN_TYPES or flags & _COMPRESSED:
+            what = "compressed" if flags & _COMPRESSED else f"of type {kind:#x}"
+            raise ObjectError(f"{name}: section {index} is {what}, which is not read; build it with clang -c -target bpf")
+        if kind != _SHT_NOBITS and offset + size > file_size:
+            raise ObjectError(f"{name}: section {index} ends past the end of the file; it is cut short, rebuild it")
+        if kind == _SHT_SYMTAB and (link >= len(headers) or headers[link][1] != _SHT_STRTAB):
+            raise ObjectError(f"{name}: the symbol table's strings are not in section {link}; rebuild the object")
+        total += size
+        if total > MAX_FILE:
+            raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; at most {MAX_FILE} are read")
 
 
 def _assemble(headers: list[ElfSection], name: str) -> Elf:
@@ -131,7 +146,10 @@ def _assemble(headers: list[ElfSection], name: str) -> Elf:
     for header in headers:
         # Those of .BTF, .BTF.ext and the debugging sections are already resolved in place (llvm_reloc.rst).
         if header["sh_type"] == "SHT_REL" and not header.name.startswith((".rel.BTF", ".rel.debug", ".rel.eh_frame")):
-            relocations.setdefault(header["sh_info"], []).extend(_relocations(header.data(), symbols, header.name, name))
+            section = sections[header["sh_info"]]
+            relocations.setdefault(section.index, []).extend(_relocations(header.data(), symbols, section, name))
+    for found in relocations.values():
+        found.sort(key=lambda reloc: reloc.offset)
     return Elf(sections, symbols, relocations)
 
 
@@ -166,14 +184,16 @@ def _symbol(entry: tuple[Any, ...], strings: bytes, sections: tuple[Section, ...
     return Symbol(text, value, size, section, kind, info >> 4 != 0, index == 0)
 
 
-def _relocations(table: bytes, symbols: tuple[Symbol, ...], section: str, name: str) -> list[Reloc]:
+def _relocations(table: bytes, symbols: tuple[Symbol, ...], section: Section, name: str) -> list[Reloc]:
     if len(table) % _REL.size:
-        raise ObjectError(f"{name}: section '{section}' is cut short; rebuild the object")
+        raise ObjectError(f"{name}: the relocations of section '{section.name}' are cut short; rebuild the object")
     found = []
     for offset, info in _REL.iter_unpack(table):
         if info >> 32 >= len(symbols):
             raise ObjectError(
-                f"{name}: section '{section}' refers to symbol {info >> 32} of {len(symbols)}; rebuild the object"
+                f"{name}: section '{section.name}' refers to symbol {info >> 32} of {len(symbols)}; rebuild the object"
             )
+        if offset >= section.size:
+            raise ObjectError(f"{name}: a relocation of byte {offset} of section '{section.name}' is past its end; rebuild it")
         found.append(Reloc(offset, info & 0xFFFFFFFF, symbols[info >> 32]))
     return found

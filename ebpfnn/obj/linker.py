@@ -7,6 +7,7 @@ definition becomes static: verified where it is called, with what the caller pas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from .maps import is_data
 from .spec import Function, MapSpec, ObjectSpec, Relocation, Variable
 
 _T = TypeVar("_T")
+_MAX_POINTERS = 32  # to pointers: a type that points to itself has no end
 
 
 def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
@@ -24,16 +26,17 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
     Functions that are not exported, data sections and their variables never clash: those of ``second`` are renamed with its
     name in front where they would. ``first``'s license and name are kept.
 
-    Raises :class:`LinkerError` where both define one function, program or map, where prototypes disagree, or where the
-    licenses differ.
+    Raises :class:`LinkerError` where both define one function, program or map, where one calls what is not exported by the
+    other, where prototypes disagree, or where the licenses differ.
     """
     if first.license != second.license:
         raise LinkerError(
             f"{first.name} and {second.name}: licenses '{first.license}' and '{second.license}' differ; "
             "the kernel takes one a program, give both the same"
         )
-    for extern in sorted((first.externs & set(second.functions)) | (second.externs & set(first.functions))):
-        _check_prototypes(first, second, extern)
+    for caller, definer in ((first, second), (second, first)):
+        for extern in sorted(caller.externs & set(definer.functions)):
+            _check_extern(caller, definer, extern)
     joined = _Renamed(first, second).spec
     functions = {**first.functions, **joined.functions}
     btf = _join_btf(first, joined, functions)
@@ -56,7 +59,7 @@ class _Renamed:
         self.types = len(first.btf) - 1 if first.btf and second.btf else 0
         self.strings = first.btf.string_bytes if first.btf and second.btf else 0
         self.functions = {name: self._function_name(first, second, name) for name in second.functions}
-        self.maps = {name: f"{second.name}:{name}" if is_data(name) and name in first.maps else name for name in second.maps}
+        self.maps = {name: _free(second, name, first.maps) if is_data(name) else name for name in second.maps}
         self.spec = ObjectSpec(
             second.name,
             second.license,
@@ -74,7 +77,7 @@ class _Renamed:
             return name
         if first.functions[name].exported and second.functions[name].exported:
             raise LinkerError(f"function '{name}' is defined in {first.name} and in {second.name}; link only one of them")
-        return f"{second.name}:{name}"
+        return _free(second, name, first.functions)
 
     def _function(self, function: Function) -> Function:
         return replace(
@@ -101,6 +104,13 @@ class _Renamed:
         return replace(variable, map=self.maps[variable.map])
 
 
+def _free(second: ObjectSpec, name: str, taken: Mapping[str, object]) -> str:
+    """``name`` with that of its object in front, as often as it takes: several objects may go by one name."""
+    while name in taken:
+        name = f"{second.name}:{name}"
+    return name
+
+
 def _disjoint(first: ObjectSpec, second: ObjectSpec, what: str, ours: dict[str, _T], theirs: dict[str, _T]) -> dict[str, _T]:
     clash = set(ours) & set(theirs)
     if clash:
@@ -125,11 +135,13 @@ def _join_btf(first: ObjectSpec, second: ObjectSpec, functions: dict[str, Functi
     return btf
 
 
-def _check_prototypes(first: ObjectSpec, second: ObjectSpec, name: str) -> None:
-    prototypes = [_prototype(spec.btf, name) for spec in (first, second) if spec.btf]
+def _check_extern(caller: ObjectSpec, definer: ObjectSpec, name: str) -> None:
+    if not definer.functions[name].exported:
+        raise LinkerError(f"function '{name}', which {caller.name} calls, is static in {definer.name}; make it global")
+    prototypes = [_prototype(spec.btf, name) for spec in (caller, definer) if spec.btf]
     if len(prototypes) == 2 and None not in prototypes and prototypes[0] != prototypes[1]:
         raise LinkerError(
-            f"function '{name}' is ({prototypes[0]}) in {first.name} but ({prototypes[1]}) in {second.name}; "
+            f"function '{name}' is ({prototypes[0]}) in {caller.name} but ({prototypes[1]}) in {definer.name}; "
             "build both against the same header"
         )
 
@@ -145,7 +157,7 @@ def _prototype(btf: Btf, name: str) -> str | None:
 
 
 def _type_name(btf: Btf, type_id: int) -> str:
-    found = btf[btf.resolve(type_id)]
-    if found.kind is Kind.PTR:
-        return _type_name(btf, found.reference) + " *"
-    return found.name or found.kind.name.lower()
+    found, stars = btf[btf.resolve(type_id)], ""
+    while found.kind is Kind.PTR and len(stars) < _MAX_POINTERS:
+        found, stars = btf[btf.resolve(found.reference)], stars + " *"
+    return (found.name or found.kind.name.lower()) + stars

@@ -10,6 +10,7 @@ from .spec import MapSpec, Variable
 ARRAY = 2  # BPF_MAP_TYPE_ARRAY
 RDONLY_PROG = 1 << 7  # BPF_F_RDONLY_PROG
 MMAPABLE = 1 << 10  # BPF_F_MMAPABLE
+_LARGEST = 0xFFFFFFFF  # sizes are 32-bit words in bpf(2)
 _DATA_SECTIONS = (".rodata", ".data", ".bss")
 
 
@@ -25,6 +26,8 @@ def read_maps(elf: Elf, btf: Btf | None, name: str) -> dict[str, MapSpec]:
             maps[spec.name] = spec
     for section in elf.sections:
         if is_data(section.name) and section.size:
+            if section.name in maps:
+                raise ObjectError(f"{name}: section '{section.name}' is there twice; rebuild the object")
             maps[section.name] = _data_map(section, btf)
     return maps
 
@@ -34,8 +37,11 @@ def is_data(section: str) -> bool:
     return section in _DATA_SECTIONS or section.startswith(tuple(f"{known}." for known in _DATA_SECTIONS))
 
 
-def read_variables(elf: Elf) -> dict[str, Variable]:
-    """The global variables of the data sections."""
+def read_variables(elf: Elf, name: str) -> dict[str, Variable]:
+    """The global variables of the data sections. Raises :class:`ObjectError` for one that does not lie in its section."""
+    for symbol in (each for each in elf.symbols if each.kind == "object"):
+        if symbol.section is not None and symbol.value + symbol.size > elf.sections[symbol.section].size:
+            raise ObjectError(f"{name}: variable '{symbol.name}' ends past the end of its section; rebuild the object")
     data = {section.index: section.name for section in elf.sections if is_data(section.name)}
     return {
         symbol.name: Variable(symbol.name, data[symbol.section], symbol.value, symbol.size)
@@ -50,10 +56,10 @@ def place_sections(btf: Btf, elf: Elf) -> None:
     for symbol in elf.symbols:
         if symbol.section is not None and symbol.kind == "object":
             offsets.setdefault(symbol.section, {})[symbol.name] = symbol.value
+    types = {btf[type_id].name: type_id for type_id in range(1, len(btf)) if btf[type_id].kind is Kind.DATASEC}
     for section in elf.sections:
-        type_id = btf.find(section.name, Kind.DATASEC)
-        if type_id is not None:
-            btf.place_section(type_id, section.size, offsets.get(section.index, {}))
+        if section.name in types:
+            btf.place_section(types[section.name], section.size, offsets.get(section.index, {}))
 
 
 def _section_variables(btf: Btf, section: str, name: str) -> list[int]:
@@ -84,11 +90,14 @@ def _definition(btf: Btf, variable: int, name: str) -> MapSpec:
         fact = f"attribute '{min(unknown)}' is not known" if unknown else "it has no type"
         known = "type, key, value, key_size, value_size, max_entries and map_flags"
         raise ObjectError(f"{name}: map '{map_name}': {fact}; this loader reads {known}")
+    sizes = {each: numbers.get(f"{each}_size") or _size(btf, types.get(each)) for each in ("key", "value")}
+    if max(sizes.values()) > _LARGEST:
+        raise ObjectError(f"{name}: map '{map_name}': a key or value of {max(sizes.values())} bytes; at most {_LARGEST} fit")
     return MapSpec(
         name=map_name,
         type=numbers["type"],
-        key_size=numbers.get("key_size") or _size(btf, types.get("key")),
-        value_size=numbers.get("value_size") or _size(btf, types.get("value")),
+        key_size=sizes["key"],
+        value_size=sizes["value"],
         max_entries=numbers.get("max_entries", 0),
         flags=numbers.get("map_flags", 0),
         key_type_id=types.get("key", 0),

@@ -1,0 +1,20 @@
+"""What plugins are made of, and how they are found. docs/plugins.md is the guide."""
+
+from ..built import object_path
+from .discovery import BrokenPlugin, make_manager
+from .hookspecs import hookimpl
+from .manager import Plugins, why_not
+from .types import Attachment, InputSource, Sample, Trigger
+
+__all__ = [
+    "Attachment",
+    "BrokenPlugin",
+    "InputSource",
+    "Plugins",
+    "Sample",
+    "Trigger",
+    "hookimpl",
+    "make_manager",
+    "object_path",
+    "why_not",
+]

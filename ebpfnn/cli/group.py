@@ -1,0 +1,106 @@
+"""The group of verbs, and the one place where what goes wrong becomes a line on standard error and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from ..errors import Error
+
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+"""128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
+
+
+class LazyGroup(click.Group):
+    """Imports ``ebpfnn.cli.VERB``, whose attribute ``command`` is the verb, once it is called for."""
+
+    def __init__(self, verbs: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self.verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.verbs:
+            return None
+        command: click.Command = importlib.import_module(f"{__package__}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(self.verbs.items()))
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Runs the command line and exits."""
+        options["standalone_mode"] = False
+        with _sigterm_unwinds():
+            try:
+                status = super().main(*args, **options)
+            except click.ClickException as error:
+                status = complain(_usage(error), error.exit_code)
+            except click.Abort:
+                status = complain("interrupted", INTERRUPTED)
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a verb; its errors become exit statuses."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+        except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            ctx.exit(_status(error))
+
+
+def complain(message: str, status: int = 1) -> int:
+    """Prints ``message`` on standard error as one line and returns ``status``."""
+    click.echo(f"ebpfnn: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, Error):
+        return complain(str(error))
+    if isinstance(error, BrokenPipeError):
+        # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    return complain(f"internal error: {type(error).__name__}: {error}; run again with --debug")
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f"; see '{context.command_path} --help'" if context else ""
+    return error.format_message().rstrip(".") + hint
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """While this holds, SIGTERM ends the process as an exception does: what was attached is detached."""
+
+    def unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,72 @@
+"""What is told of one inferred sample: as text, as a bare label, as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..network import QuantizedNetwork
+from ..plugin import Sample
+
+
+@dataclass
+class Report:
+    """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared)."""
+
+    sample: Sample
+    network: QuantizedNetwork
+    trigger: str
+    label: int
+    scores: tuple[int, ...]
+    elapsed_ns: int
+    check: bool | None = None
+
+    @property
+    def name(self) -> str:
+        return self.network.labels[self.label]
+
+    @property
+    def confidence(self) -> float:
+        """The softmax of the logits at the label, 0..1: its weight against the others, not how often the network is right."""
+        logits = np.asarray(self.scores, dtype=np.float64) * self.network.score_scale
+        return float(1 / np.exp(logits - logits[self.label]).sum())
+
+
+def as_text(report: Report, width: int) -> str:
+    """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's."""
+    labels = max(map(len, report.network.labels))
+    checked = {None: [], True: ["equals the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
+    columns = [
+        f"{report.sample.source + ':':<{width + 1}}",
+        f"{report.name:<{labels}}",
+        f"{report.confidence:6.1%}",
+        f"{_duration(report.elapsed_ns):>9} in the kernel",
+        ", ".join([*checked, *report.sample.notes]),
+    ]
+    return "  ".join(columns).rstrip()
+
+
+def as_label(report: Report, _width: int) -> str:
+    return report.name
+
+
+def as_json(report: Report, _width: int) -> str:
+    """One object on one line; ``check`` is there where it was asked for."""
+    told = {
+        "source": report.sample.source,
+        "label": report.name,
+        "scores": report.scores,
+        "elapsed_ns": report.elapsed_ns,
+        "trigger": report.trigger,
+        "model": report.network.name,
+        "notes": report.sample.notes,
+    }
+    if report.check is not None:
+        told["check"] = report.check
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _duration(ns: int) -> str:
+    return f"{ns / 1000:.2f} µs" if ns < 1_000_000 else f"{ns / 1_000_000:.2f} ms"

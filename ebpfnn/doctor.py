@@ -1,0 +1,135 @@
+"""What this machine has of what ebpfnn needs, and what mends the rest. Reads files alone: nothing is loaded into the kernel.
+
+Every check takes the root of the file system it looks at, so that tests can build one.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from .plugin import Plugins, Trigger, why_not
+
+ROOT = Path("/")
+SHIPPED = Path(__file__).parent / "data"
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+"""Bit numbers of include/uapi/linux/capability.h; CAP_PERFMON and CAP_BPF are of Linux 5.8."""
+
+
+class State(str, Enum):
+    """``fail`` keeps the thing checked from working, ``warn`` limits it."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found, and the command that mends it, empty where nothing is to be mended."""
+
+    name: str
+    state: State
+    fact: str
+    remedy: str = ""
+
+
+def machine(plugins: Plugins, root: Path = ROOT) -> Iterator[Check]:
+    """Every check, in the order to read them."""
+    yield Check("kernel", State.OK, f"Linux {platform.release()} on {platform.machine()}")
+    yield from (check(root) for check in (bpf, capabilities, unprivileged, lockdown, btf, jit, tracefs, bpffs))
+    yield objects(SHIPPED)
+    yield from triggers(plugins.triggers.values())
+    yield from (Check("plugins", State.WARN, warning) for warning in plugins.warnings)
+
+
+def can_infer(checks: Iterable[Check]) -> bool:
+    """Whether at least one trigger works."""
+    return any(check.name.startswith("trigger ") and check.state is State.OK for check in checks)
+
+
+def bpf(root: Path) -> Check:
+    # kernel/bpf/syscall.c registers this sysctl, so it is there exactly where bpf(2) is compiled in.
+    if (root / "proc/sys/kernel/unprivileged_bpf_disabled").exists():
+        return Check("bpf(2)", State.OK, "compiled in")
+    return Check("bpf(2)", State.FAIL, "not in this kernel", "boot a kernel with CONFIG_BPF_SYSCALL=y")
+
+
+def capabilities(root: Path) -> Check:
+    lines = (root / "proc/self/status").read_text().splitlines()
+    effective = int(next(line for line in lines if line.startswith("CapEff:")).split()[1], 16)
+    held = [name for name, bit in CAPABILITIES.items() if effective >> bit & 1]
+    fact = f"holds {', '.join(held) or 'none'}"
+    if "CAP_SYS_ADMIN" in held or {"CAP_BPF", "CAP_PERFMON"} <= set(held):
+        return Check("capabilities", State.OK, fact)
+    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", "sudo ebpfnn infer digit.png")
+
+
+def unprivileged(root: Path) -> Check:
+    value = _read(root / "proc/sys/kernel/unprivileged_bpf_disabled")
+    meaning = {"0": "BPF without capabilities: some of it", "1": "BPF takes capabilities", "2": "BPF takes capabilities"}
+    return Check("unprivileged BPF", State.OK, meaning.get(value, "not told"))
+
+
+def lockdown(root: Path) -> Check:
+    told = _read(root / "sys/kernel/security/lockdown")
+    mode = told.partition("[")[2].partition("]")[0] or "not told"
+    if mode == "confidentiality":
+        return Check("lockdown", State.FAIL, "confidentiality: programs may not read memory", "boot with lockdown=integrity")
+    return Check("lockdown", State.OK, mode)
+
+
+def btf(root: Path) -> Check:
+    if (root / "sys/kernel/btf/vmlinux").exists():
+        return Check("BTF", State.OK, "/sys/kernel/btf/vmlinux")
+    return Check("BTF", State.WARN, "this kernel does not tell its types", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y")
+
+
+def jit(root: Path) -> Check:
+    value = _read(root / "proc/sys/net/core/bpf_jit_enable")
+    if value in ("1", "2"):
+        return Check("JIT", State.OK, "on")
+    if value == "0":
+        return Check("JIT", State.WARN, "off: networks run many times slower", "sysctl net.core.bpf_jit_enable=1")
+    return Check("JIT", State.WARN, "not told", "boot a kernel with CONFIG_BPF_JIT=y")
+
+
+def tracefs(root: Path) -> Check:
+    return _mounted(root, "tracefs", "/sys/kernel/tracing", "needed by tracepoints and probes")
+
+
+def bpffs(root: Path) -> Check:
+    return _mounted(root, "bpf", "/sys/fs/bpf", "needed to pin what is loaded")
+
+
+def objects(directory: Path) -> Check:
+    built = sorted(path.stem.removesuffix(".bpf") for path in directory.glob("bpf/*.o"))
+    if built:
+        return Check("BPF objects", State.OK, ", ".join(built))
+    return Check("BPF objects", State.FAIL, f"none in {directory / 'bpf'}", "make bpf")
+
+
+def triggers(known: Iterable[Trigger]) -> Iterator[Check]:
+    for trigger in known:
+        reason = why_not(trigger)
+        yield Check(f"trigger {trigger.name}", State.OK if reason is None else State.FAIL, reason or "works here")
+
+
+def _mounted(root: Path, kind: str, place: str, purpose: str) -> Check:
+    mounts = [line.split() for line in _read(root / "proc/mounts").splitlines()]
+    places = [mount[1] for mount in mounts if len(mount) > 2 and mount[2] == kind]
+    name = "bpffs" if kind == "bpf" else kind
+    if places:
+        return Check(name, State.OK, places[0])
+    return Check(name, State.WARN, f"not mounted; {purpose}", f"mount -t {kind} {kind} {place}")
+
+
+def _read(path: Path) -> str:
+    """The text of a small file of the kernel's, empty where it is not there or not ours to read."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
