@@ -11,7 +11,9 @@ VERBS = {
     "train": "Train a network, quantize it and save it.",
     "bench": "Time a network in the kernel.",
     "plugins": "List triggers and inputs, and where they come from.",
+    "bpf": "Look at the BPF in this kernel.",
     "doctor": "Tell what this machine lacks, and how to mend it.",
+    "objdump": "List a BPF object's programs, maps and relocations.",
 }
 
 

@@ -3,22 +3,79 @@
 It knows nothing of neural networks, and needs nothing but bpf(2) and perf_event_open(2).
 """
 
+from .btf import module_btf, vmlinux
+from .cgroup import attach_cgroup
+from .clsact import attach_clsact
 from .features import has_program_type
-from .link import Link, attach_tracepoint, tracefs
+from .interface import XdpMode, attach_netkit, attach_tcx, attach_xdp
+from .iterator import IteratorLink, attach_iterator
+from .kprobe import attach_kprobe, attach_kprobe_multi, attach_kretprobe
+from .link import Link
+from .link_info import LinkInfo, LinkType
+from .lpm import lpm_key
 from .map import ANY, EXIST, NOEXIST, Map
+from .netfilter import Hook, attach_netfilter
+from .netns import attach_flow_dissector, attach_sk_lookup
 from .object import Object
+from .percpu import possible_cpus
+from .perf_event import PerfType, attach_perf_event
+from .perfbuf import PerfBuffer
 from .program import Program, RunResult
+from .ringbuf import RingBuffer
+from .sockmap import attach_sockmap
+from .stats import run_statistics
+from .struct_ops_link import attach_struct_ops
+from .tracefs import tracefs
+from .tracepoint import attach_raw_tracepoint, attach_tracepoint
+from .tracing import attach_freplace, attach_tracing
+from .uprobe import attach_uprobe, attach_uprobe_multi, attach_uretprobe
+from .user_ringbuf import UserRingBuffer
 
 __all__ = [
     "ANY",
     "EXIST",
     "NOEXIST",
+    "Hook",
+    "IteratorLink",
     "Link",
+    "LinkInfo",
+    "LinkType",
     "Map",
     "Object",
+    "PerfBuffer",
+    "PerfType",
     "Program",
+    "RingBuffer",
     "RunResult",
+    "UserRingBuffer",
+    "XdpMode",
+    "attach_cgroup",
+    "attach_clsact",
+    "attach_flow_dissector",
+    "attach_freplace",
+    "attach_iterator",
+    "attach_kprobe",
+    "attach_kprobe_multi",
+    "attach_kretprobe",
+    "attach_netfilter",
+    "attach_netkit",
+    "attach_perf_event",
+    "attach_raw_tracepoint",
+    "attach_sk_lookup",
+    "attach_sockmap",
+    "attach_struct_ops",
+    "attach_tcx",
     "attach_tracepoint",
+    "attach_tracing",
+    "attach_uprobe",
+    "attach_uprobe_multi",
+    "attach_uretprobe",
+    "attach_xdp",
     "has_program_type",
+    "lpm_key",
+    "module_btf",
+    "possible_cpus",
+    "run_statistics",
     "tracefs",
+    "vmlinux",
 ]

@@ -32,7 +32,7 @@ class Descriptor:
             raise KernelError(f"{type(self).__name__.lower()} '{self.name}' is closed; open it again")
         return self._fd
 
-    def detach(self) -> int:
+    def release(self) -> int:
         """Hands the descriptor over to the caller, who closes it from now on."""
         fd, self._fd = self.fileno(), -1
         return fd

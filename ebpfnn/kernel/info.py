@@ -9,7 +9,7 @@ from .syscall import Command, ObjectInfo, bpf, u32, u64
 
 
 class ProgramInfo(ctypes.Structure):
-    """``struct bpf_prog_info``, as far as it is read here; an older kernel leaves the rest 0."""
+    """``struct bpf_prog_info``, as of Linux 6.18; an older kernel leaves what it does not know 0."""
 
     _fields_ = (
         ("type", u32),
@@ -48,11 +48,13 @@ class ProgramInfo(ctypes.Structure):
         ("run_cnt", u64),
         ("recursion_misses", u64),
         ("verified_insns", u32),
+        ("attach_btf_obj_id", u32),
+        ("attach_btf_id", u32),
     )
 
 
 class MapInfo(ctypes.Structure):
-    """``struct bpf_map_info``, as far as it is read here."""
+    """``struct bpf_map_info`` up to Linux 5.16."""
 
     _fields_ = (
         ("type", u32),
@@ -62,7 +64,22 @@ class MapInfo(ctypes.Structure):
         ("max_entries", u32),
         ("map_flags", u32),
         ("name", ctypes.c_char * 16),
+        ("ifindex", u32),
+        ("btf_vmlinux_value_type_id", u32),
+        ("netns_dev", u64),
+        ("netns_ino", u64),
+        ("btf_id", u32),
+        ("btf_key_type_id", u32),
+        ("btf_value_type_id", u32),
+        ("btf_vmlinux_id", u32),
+        ("map_extra", u64),
     )
+
+
+class BtfInfo(ctypes.Structure):
+    """``struct bpf_btf_info``; ``name`` points to ``name_len`` bytes of the caller's."""
+
+    _fields_ = (("btf", u64), ("btf_size", u32), ("id", u32), ("name", u64), ("name_len", u32), ("kernel_btf", u32))
 
 
 def read_info(held: Descriptor, info: ctypes.Structure) -> None:

@@ -3,82 +3,107 @@
 from __future__ import annotations
 
 import errno
-import fcntl
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from ..errors import KernelError, NotSupported, PluginError
-from . import pinning
+from ..errors import KernelError, NotSupported
+from . import ids, pinning
 from .fd import Descriptor
+from .link_info import LinkInfo, read_link_info
 from .program import Program
-from .syscall import Command, LinkCreate, PerfEventAttr, bpf, perf_event_open, refusal
+from .syscall import Command, LinkCreate, LinkFd, LinkUpdate, bpf
 
-TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
-_PERF_TYPE_TRACEPOINT = 2
-_ATTACH_PERF_EVENT = 41  # BPF_PERF_EVENT
-_IOC_SET_BPF, _IOC_ENABLE = 0x40042408, 0x2400
+_REPLACE = 1 << 2  # BPF_F_REPLACE
+_UNSUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, 524)
+_Self = TypeVar("_Self", bound="Link")
 
 
 class Link(Descriptor):
-    """A program attached through BPF_LINK_CREATE. It detaches when the link's last descriptor and pin are gone."""
+    """An attached program. It detaches when the link's last descriptor and pin are gone."""
+
+    @classmethod
+    def create(cls: type[_Self], attributes: LinkCreate, what: str) -> _Self:
+        """Attaches by BPF_LINK_CREATE (Linux 5.7). Raises :class:`~ebpfnn.errors.KernelError`."""
+        return cls(bpf(Command.LINK_CREATE, attributes, what), what)
+
+    @classmethod
+    def open(cls: type[_Self], path: Path) -> _Self:
+        """The link that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
+        return cls(pinning.open_pin(path, "a link"), path.name)
+
+    @classmethod
+    def from_id(cls: type[_Self], id: int) -> _Self:  # noqa: A002
+        """The link of that id, whoever made it. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT where there is none."""
+        return cls(ids.open_id(ids.Kind.LINK, id), f"link {id}")
 
     def pin(self, path: Path) -> None:
         """Keeps the program attached after this process. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
         pinning.pin(self, path)
 
-    @classmethod
-    def open(cls, path: Path) -> Link:
-        """The link that is pinned at ``path``. Raises :class:`KernelError`."""
-        return cls(pinning.open_pin(path), path.name)
+    def update(self, program: Program, old: Program | None = None) -> None:
+        """Puts ``program`` into the place of the one that is attached, without a moment in between.
+
+        With ``old``, only where that one is attached still. Raises :class:`~ebpfnn.errors.NotSupported` for a kind of hook
+        that cannot, else KernelError: EPERM where it is not ``old`` that is attached.
+        """
+        attributes = LinkUpdate(self.fileno(), program.fileno())
+        if old is not None:
+            attributes.flags, attributes.old_prog_fd = _REPLACE, old.fileno()
+        try:
+            bpf(Command.LINK_UPDATE, attributes, self.name)
+        except KernelError as refusal:
+            if refusal.errno == errno.EPERM and old is not None:
+                raise KernelError(
+                    f"{self.name}: '{old.name}' is not what is attached; look at info().program_id", errno.EPERM
+                ) from None
+            if refusal.errno in _UNSUPPORTED:
+                fact = f"cannot change to '{program.name}' in place ({refusal.code})"
+                raise NotSupported(
+                    f"{self.name}: {fact}; give a program of the same type, or close it and attach anew"
+                ) from None
+            raise
+
+    def detach(self) -> None:
+        """Takes the program off the event now, pinned or not (Linux 5.9); the link stays as an empty shell.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` for a kind of hook that cannot, else KernelError.
+        """
+        try:
+            bpf(Command.LINK_DETACH, LinkFd(self.fileno()), self.name)
+        except KernelError as refusal:
+            if refusal.errno in _UNSUPPORTED:
+                raise NotSupported(f"{self.name}: this kind of link detaches by being closed; close and unpin it") from None
+            raise
+
+    def info(self) -> LinkInfo:
+        """What the kernel says of it. Raises :class:`~ebpfnn.errors.KernelError`."""
+        return read_link_info(self)
 
 
-class PerfEventLink(Link):
-    """A program on a perf event of a kernel before 5.15, which has no link for it: the event itself is what is held."""
+class HeldLink(Link):
+    """An attachment for which the kernel has no link: this process holds it, and ``undo`` ends it."""
+
+    def __init__(self, fd: int, name: str, undo: Callable[[], None] = lambda: None) -> None:
+        super().__init__(fd, name)
+        self._undo = undo
 
     def pin(self, path: Path) -> None:
-        raise NotSupported(f"pin '{path}': this kernel cannot pin a perf event (Linux 5.15 can); keep the process running")
+        raise NotSupported(f"pin '{path}': {self.name} is no link on this kernel and ends with the process; keep that running")
 
+    def update(self, program: Program, old: Program | None = None) -> None:
+        del old
+        raise NotSupported(f"{self.name}: no link on this kernel, so '{program.name}' cannot take its place; close it first")
 
-def attach_tracepoint(program: Program, category: str, event: str) -> Link:
-    """Attaches to ``category:event``, for every process on every CPU.
+    def info(self) -> LinkInfo:
+        raise NotSupported(f"{self.name}: no link on this kernel, which keeps no information of it; use a newer kernel")
 
-    Raises :class:`NotSupported` without tracefs, :class:`PluginError` for an event that is not there, else KernelError.
-    """
-    what = f"tracepoint '{category}:{event}'"
-    attributes = PerfEventAttr(type=_PERF_TYPE_TRACEPOINT, config=tracepoint_id(category, event), sample_period=1)
-    with Descriptor(perf_event_open(attributes, what), what) as held:
-        return _link_perf_event(program, held, what)
+    def detach(self) -> None:
+        self.close()
 
-
-def tracepoint_id(category: str, event: str) -> int:
-    """The number by which perf_event_open(2) knows the tracepoint. Raises as :func:`attach_tracepoint` does."""
-    events = tracefs() / "events"
-    try:
-        return int((events / category / event / "id").read_text())
-    except PermissionError:
-        raise NotSupported(f"tracefs: '{events}' is closed to this user; run as root, or mount it with gid= yours") from None
-    except OSError:
-        raise PluginError(f"tracepoint '{category}:{event}' not found; `ls {events}/{category}` shows what there is") from None
-
-
-def tracefs() -> Path:
-    """Where tracefs is mounted. Raises :class:`NotSupported` with the command that mounts it."""
-    for place in TRACEFS:
-        if (place / "events").exists():
-            return place
-    raise NotSupported(f"tracefs is not mounted; mount -t tracefs tracefs {TRACEFS[0]}")
-
-
-def _link_perf_event(program: Program, event: Descriptor, what: str) -> Link:
-    """A real link where the kernel has one for perf events (Linux 5.15, commit b89fbfbb854c), else an ioctl."""
-    attributes = LinkCreate(program.fileno(), event.fileno(), _ATTACH_PERF_EVENT)
-    try:
-        return Link(bpf(Command.LINK_CREATE, attributes, what), what)
-    except KernelError as refused:
-        if refused.errno != errno.EINVAL:
-            raise
-    try:
-        fcntl.ioctl(event.fileno(), _IOC_SET_BPF, program.fileno())
-        fcntl.ioctl(event.fileno(), _IOC_ENABLE, 0)
-    except OSError as fault:
-        raise refusal(f"{what}: attaching '{program.name}'", fault.errno or 0) from None
-    return PerfEventLink(event.detach(), what)
+    def close(self) -> None:
+        try:
+            if not self.closed:
+                self._undo()
+        finally:
+            super().close()

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KernelError, VerifierError
-from ..obj import Image, ProgramSpec
-from . import info, pinning
+from ..obj import Image, ProgramSpec, ProgramType
+from . import features, ids, info, pinning
 from .fd import Descriptor
-from .map import kernel_name
+from .map_creation import kernel_name
 from .memlock import charging
 from .syscall import Command, ProgLoad, ProgRun, bpf
-from .verifier import summary
+from .verifier import poisoned, summary
 
 _FIRST_LOG, _LARGEST_LOG = 1 << 16, (1 << 30) - 1  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
+# Types whose expected attach type kernels before 4.17 do not know (libbpf 1.5, SEC_ATTACHABLE_OPT).
+_ATTACH_TYPE_OPTIONAL = frozenset(
+    {ProgramType.CGROUP_SKB, ProgramType.CGROUP_SOCK, ProgramType.CGROUP_DEVICE, ProgramType.SOCK_OPS, ProgramType.SK_SKB}
+    | {ProgramType.SK_MSG, ProgramType.XDP, ProgramType.LIRC_MODE2, ProgramType.FLOW_DISSECTOR, ProgramType.SK_REUSEPORT}
+)
 _FUNC_INFO = struct.Struct("<II")
 _LINE_INFO = struct.Struct("<IIII")
 
@@ -35,28 +40,49 @@ class Program(Descriptor):
     """A verified program in the kernel."""
 
     @classmethod
-    def load(cls, spec: ProgramSpec, image: Image, code: bytes, license: str, btf_fd: int = 0) -> Program:  # noqa: A002
-        """Loads ``code``, which is ``image.code`` with every address filled in.
+    def load(
+        cls,
+        spec: ProgramSpec,
+        image: Image,
+        license: str,  # noqa: A002
+        btf_fd: int = 0,
+        target: tuple[int, int] = (0, 0),
+        fd_array: tuple[int, ...] = (),
+    ) -> Program:
+        """Loads ``image``, with every address filled in.
+
+        ``target`` is what the program is bound to: a type's id, and the descriptor of the module or program that has it.
+        ``fd_array`` lists the descriptors of the modules whose functions are called, by the index that the calls give.
 
         First without a log, which costs time; where the kernel refuses, again with one that grows until it fits.
 
         Raises :class:`VerifierError` for a program that the verifier refuses, else :class:`~ebpfnn.errors.KernelError`.
         """
-        request = _LoadRequest(spec, image, code, license, btf_fd)
+        request = _LoadRequest(spec, image, license, btf_fd)
+        request.bind(target, fd_array)
         try:
             return cls(charging(lambda: request.send()), spec.name)
         except KernelError as refusal:
+            if refusal.errno in (errno.EINVAL, errno.E2BIG) and request.drop_unknown():
+                return cls(request.send(), spec.name)
             if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
                 raise
             log = request.explain()
             if not log:
                 raise
-            raise VerifierError(f"{request.what}: {summary(log)}", refusal.errno, log) from None
+            raise VerifierError(
+                f"{request.what}: {poisoned(log, image.unresolved) or summary(log)}", refusal.errno, log
+            ) from None
 
     @classmethod
     def open(cls, path: Path) -> Program:
         """The program that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
-        return cls(pinning.open_pin(path), path.name)
+        return cls(pinning.open_pin(path, "a program"), path.name)
+
+    @classmethod
+    def from_id(cls, id: int) -> Program:  # noqa: A002
+        """The program of that id, whoever loaded it. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT where there is none."""
+        return cls(ids.open_id(ids.Kind.PROGRAM, id), f"program {id}")
 
     def run(self, *, context: bytes = b"", data: bytes = b"", repeat: int = 0) -> RunResult:
         """Runs the program once, or ``repeat`` times, on a made-up context or packet (BPF_PROG_RUN).
@@ -93,8 +119,9 @@ class Program(Descriptor):
 class _LoadRequest:
     """The attributes of a BPF_PROG_LOAD and the memory they point to."""
 
-    def __init__(self, spec: ProgramSpec, image: Image, code: bytes, license: str, btf_fd: int) -> None:  # noqa: A002
+    def __init__(self, spec: ProgramSpec, image: Image, license: str, btf_fd: int) -> None:  # noqa: A002
         self.what = f"program '{spec.name}'"
+        code = image.code
         self._code = ctypes.create_string_buffer(code, len(code))
         self._license = ctypes.create_string_buffer(license.encode("ascii", "replace"))
         self.attributes = ProgLoad(
@@ -108,6 +135,21 @@ class _LoadRequest:
         )
         if btf_fd:
             self._describe(image, btf_fd)
+
+    def bind(self, target: tuple[int, int], fd_array: tuple[int, ...]) -> None:
+        self.attributes.attach_btf_id, self.attributes.attach_fd = target
+        if fd_array:
+            self._fds = (ctypes.c_int32 * len(fd_array))(*fd_array)
+            self.attributes.fd_array = ctypes.addressof(self._fds)
+
+    def drop_unknown(self) -> bool:
+        """Takes out what the kernel does not know and can do without, and tells whether there was any."""
+        before = bytes(self.attributes)
+        if not features.has_object_names():
+            self.attributes.prog_name = b""
+        if self.attributes.prog_type in _ATTACH_TYPE_OPTIONAL and not features.has_expected_attach_type():
+            self.attributes.expected_attach_type = 0
+        return bytes(self.attributes) != before
 
     def send(self) -> int:
         return bpf(Command.PROG_LOAD, self.attributes, self.what)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any, ClassVar
 
 from ..errors import KernelError, NotSupported, PermissionDenied
+from . import privilege
 
 _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 _RETRIES = 5  # of a program load that a signal interrupted: libbpf's number
@@ -32,11 +34,31 @@ class Command(IntEnum):
     PROG_LOAD = 5
     OBJ_PIN = 6
     OBJ_GET = 7
+    PROG_ATTACH = 8
+    PROG_DETACH = 9
     PROG_RUN = 10
+    PROG_GET_NEXT_ID = 11
+    MAP_GET_NEXT_ID = 12
+    PROG_GET_FD_BY_ID = 13
+    MAP_GET_FD_BY_ID = 14
     OBJ_GET_INFO_BY_FD = 15
+    RAW_TRACEPOINT_OPEN = 17
     BTF_LOAD = 18
+    BTF_GET_FD_BY_ID = 19
+    MAP_LOOKUP_AND_DELETE_ELEM = 21
     MAP_FREEZE = 22
+    BTF_GET_NEXT_ID = 23
+    MAP_LOOKUP_BATCH = 24
+    MAP_LOOKUP_AND_DELETE_BATCH = 25
+    MAP_UPDATE_BATCH = 26
+    MAP_DELETE_BATCH = 27
     LINK_CREATE = 28
+    LINK_UPDATE = 29
+    LINK_GET_FD_BY_ID = 30
+    LINK_GET_NEXT_ID = 31
+    ENABLE_STATS = 32
+    ITER_CREATE = 33
+    LINK_DETACH = 34
 
 
 class MapCreate(ctypes.Structure):
@@ -53,11 +75,29 @@ class MapCreate(ctypes.Structure):
         ("btf_fd", u32),
         ("btf_key_type_id", u32),
         ("btf_value_type_id", u32),
+        ("btf_vmlinux_value_type_id", u32),
+        ("map_extra", u64),
+        ("value_type_btf_obj_fd", ctypes.c_int32),
     )
 
 
 class MapElement(ctypes.Structure):
     _fields_ = (("map_fd", u32), ("pad", u32), ("key", u64), ("value", u64), ("flags", u64))
+
+
+class MapBatch(ctypes.Structure):
+    """``count`` is read and written: how many elements there is room for, then how many were done."""
+
+    _fields_ = (
+        ("in_batch", u64),
+        ("out_batch", u64),
+        ("keys", u64),
+        ("values", u64),
+        ("count", u32),
+        ("map_fd", u32),
+        ("elem_flags", u64),
+        ("flags", u64),
+    )
 
 
 class MapFd(ctypes.Structure):
@@ -85,6 +125,10 @@ class ProgLoad(ctypes.Structure):
         ("line_info_rec_size", u32),
         ("line_info", u64),
         ("line_info_cnt", u32),
+        ("attach_btf_id", u32),
+        ("attach_fd", u32),  # of a program, or of a module's types
+        ("core_relo_cnt", u32),
+        ("fd_array", u64),
     )
 
 
@@ -119,14 +163,55 @@ class ObjectInfo(ctypes.Structure):
     _fields_ = (("bpf_fd", u32), ("info_len", u32), ("info", u64))
 
 
-class LinkCreate(ctypes.Structure):
-    """The common part; a perf event's link continues with the cookie, which is left 0."""
+class ObjectId(ctypes.Structure):
+    """Of *_GET_NEXT_ID, which starts behind ``id``, and of *_GET_FD_BY_ID, which ignores ``next_id``."""
 
-    _fields_ = (("prog_fd", u32), ("target_fd", u32), ("attach_type", u32), ("flags", u32), ("cookie", u64))
+    _fields_ = (("id", u32), ("next_id", u32), ("open_flags", u32))
+
+
+class LinkCreate(ctypes.Structure):
+    """The common part; a kind of hook whose link says more has a structure of its own that continues here."""
+
+    _fields_: ClassVar[Sequence[tuple[str, Any]]] = (
+        ("prog_fd", u32),
+        ("target_fd", u32),
+        ("attach_type", u32),
+        ("flags", u32),
+    )
+
+
+class LinkUpdate(ctypes.Structure):
+    _fields_ = (("link_fd", u32), ("new_prog_fd", u32), ("flags", u32), ("old_prog_fd", u32))
+
+
+class LinkFd(ctypes.Structure):
+    """Of LINK_DETACH and ITER_CREATE; the flags of the latter are 0."""
+
+    _fields_ = (("link_fd", u32), ("flags", u32))
+
+
+class RawTracepointOpen(ctypes.Structure):
+    _fields_ = (("name", u64), ("prog_fd", u32), ("pad", u32), ("cookie", u64))
+
+
+class ProgAttach(ctypes.Structure):
+    """Of PROG_ATTACH and PROG_DETACH."""
+
+    _fields_ = (
+        ("target_fd", u32),
+        ("attach_bpf_fd", u32),
+        ("attach_type", u32),
+        ("attach_flags", u32),
+        ("replace_bpf_fd", u32),
+    )
+
+
+class EnableStats(ctypes.Structure):
+    _fields_ = (("type", u32),)
 
 
 class PerfEventAttr(ctypes.Structure):
-    """``struct perf_event_attr`` up to PERF_ATTR_SIZE_VER0."""
+    """``struct perf_event_attr`` up to PERF_ATTR_SIZE_VER1 (Linux 2.6.33); ``flags`` are its bit fields."""
 
     _fields_ = (
         ("type", u32),
@@ -139,6 +224,7 @@ class PerfEventAttr(ctypes.Structure):
         ("wakeup_events", u32),
         ("bp_type", u32),
         ("config1", u64),
+        ("config2", u64),
     )
 
 
@@ -158,13 +244,14 @@ def bpf(command: Command, attributes: ctypes.Structure, what: str) -> int:
     raise refusal(f"{what}: BPF_{command.name}", code)
 
 
-def perf_event_open(attributes: PerfEventAttr, what: str) -> int:
-    """Opens a perf event for every process, closed on exec, and returns its descriptor. Raises as :func:`bpf` does."""
+def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: int = 0) -> int:
+    """Opens a perf event, closed on exec, and returns its descriptor. Raises as :func:`bpf` does.
+
+    ``pid`` -1 is every process, ``cpu`` -1 every CPU; a tracepoint's event on one CPU fires a BPF program on all of them.
+    """
     attributes.size = ctypes.sizeof(attributes)
-    any_process, first_cpu, no_group, close_on_exec = -1, 0, -1, 8
-    result: int = _libc.syscall(
-        _numbers()[1], ctypes.byref(attributes), any_process, first_cpu, no_group, ctypes.c_ulong(close_on_exec)
-    )
+    no_group, close_on_exec = -1, 8
+    result: int = _libc.syscall(_numbers()[1], ctypes.byref(attributes), pid, cpu, no_group, ctypes.c_ulong(close_on_exec))
     if result < 0:
         raise refusal(f"{what}: perf_event_open", ctypes.get_errno())
     return result
@@ -174,16 +261,10 @@ def refusal(what: str, code: int) -> KernelError:
     """The typed error for ``code``, with what mends it where that is known."""
     message = f"{what} refused with {KernelError.describe(code)}"
     if code in (errno.EPERM, errno.EACCES):
-        return PermissionDenied(f"{message}; {_privilege_remedy()}", code)
+        return PermissionDenied(f"{message}; {privilege.remedy()}", code)
     if code == errno.ENOSYS:
         return KernelError(f"{message}; this kernel was built without CONFIG_BPF_SYSCALL", code)
     return KernelError(message, code)
-
-
-def _privilege_remedy() -> str:
-    if os.geteuid() != 0:
-        return "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"
-    return "root is not enough here: see `ebpfnn doctor` for missing capabilities, lockdown or a seccomp filter"
 
 
 def _numbers() -> tuple[int, int]:

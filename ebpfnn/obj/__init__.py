@@ -1,6 +1,8 @@
 """What a BPF object is: bytes in, data out, without a system call. The same file gives the same spec on any machine."""
 
 from .btf import Btf, Kind, Linkage
+from .core import apply_core
+from .core_relocation import CoreKind, CoreRelocation, Unresolved
 from .image import Image, build_image
 from .linker import link
 from .sections import ProgramType
@@ -8,6 +10,8 @@ from .spec import Function, Line, MapSpec, ObjectSpec, ProgramSpec, Relocation, 
 
 __all__ = [
     "Btf",
+    "CoreKind",
+    "CoreRelocation",
     "Function",
     "Image",
     "Kind",
@@ -19,7 +23,9 @@ __all__ = [
     "ProgramType",
     "Relocation",
     "RelocationKind",
+    "Unresolved",
     "Variable",
+    "apply_core",
     "build_image",
     "link",
 ]

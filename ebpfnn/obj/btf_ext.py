@@ -1,4 +1,4 @@
-"""``.BTF.ext``: which FUNC each function is, and which source line each instruction came from.
+"""``.BTF.ext``: which FUNC each function is, which source line each instruction came from, and what CO-RE relocates.
 
 Its records count in bytes of their section, as clang wrote them (Documentation/bpf/btf.rst, section 4.2).
 """
@@ -13,6 +13,7 @@ from ..errors import ObjectError
 from .btf import Btf
 
 _HEADER = struct.Struct("<HBBIIIII")
+_CORE_HEADER = struct.Struct("<II")  # what the header goes on with since LLVM 10
 _SUBSECTION = struct.Struct("<II")
 
 
@@ -32,7 +33,13 @@ class LineInfo(NamedTuple):
     line_and_column: int
 
 
-_Record = TypeVar("_Record", FuncInfo, LineInfo)
+class CoreInfo(NamedTuple):
+    """The instruction at byte ``offset`` of its section asks ``kind`` of ``type_id``; ``access`` is a string offset."""
+
+    offset: int
+    type_id: int
+    access: int
+    kind: int
 
 
 class BtfExt(NamedTuple):
@@ -40,6 +47,10 @@ class BtfExt(NamedTuple):
 
     functions: dict[str, list[FuncInfo]]
     lines: dict[str, list[LineInfo]]
+    core: dict[str, list[CoreInfo]]
+
+
+_Record = TypeVar("_Record", FuncInfo, LineInfo, CoreInfo)
 
 
 def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
@@ -55,7 +66,12 @@ def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
     lines: dict[str, list[LineInfo]] = {}
     for section, record in _records(data, header + line_offset, line_size, btf, LineInfo._fields, name):
         lines.setdefault(section, []).append(LineInfo(*record))
-    return BtfExt(_sorted(functions), _sorted(lines))
+    core: dict[str, list[CoreInfo]] = {}
+    if header >= _HEADER.size + _CORE_HEADER.size and len(data) >= _HEADER.size + _CORE_HEADER.size:
+        core_offset, core_size = _CORE_HEADER.unpack_from(data, _HEADER.size)
+        for section, record in _records(data, header + core_offset, core_size, btf, CoreInfo._fields, name):
+            core.setdefault(section, []).append(CoreInfo(*record))
+    return BtfExt(_sorted(functions), _sorted(lines), _sorted(core))
 
 
 def _sorted(sections: dict[str, list[_Record]]) -> dict[str, list[_Record]]:

@@ -37,6 +37,7 @@ _COMPRESSED = 1 << 11  # SHF_COMPRESSED
 _PARSER_FAULTS = (ELFError, ConstructError, struct.error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 R_BPF_64_64 = 1
+R_BPF_64_ABS64 = 2
 R_BPF_64_32 = 10
 
 
@@ -54,7 +55,10 @@ class Section:
 
 
 class Symbol(NamedTuple):
-    """A symbol; ``section`` is None where it is undefined, absolute or common."""
+    """A symbol; ``section`` is None where it is undefined, absolute or common.
+
+    A ``hidden`` one (``__hidden``) is for the objects it is linked with, not for whoever loads them.
+    """
 
     name: str
     value: int
@@ -63,6 +67,8 @@ class Symbol(NamedTuple):
     kind: str
     is_global: bool
     is_undefined: bool
+    is_weak: bool = False
+    hidden: bool = False
 
 
 class Reloc(NamedTuple):
@@ -170,7 +176,7 @@ def _symbols(table: bytes, strings: bytes, sections: tuple[Section, ...], name: 
 
 
 def _symbol(entry: tuple[Any, ...], strings: bytes, sections: tuple[Section, ...], name: str) -> Symbol:
-    name_offset, info, _, index, value, size = entry
+    name_offset, info, visibility, index, value, size = entry
     end = strings.find(b"\0", name_offset)
     if end < 0:
         raise ObjectError(f"{name}: a symbol's name lies outside the string table; rebuild the object")
@@ -181,7 +187,7 @@ def _symbol(entry: tuple[Any, ...], strings: bytes, sections: tuple[Section, ...
     text = strings[name_offset:end].decode("utf-8", "replace")
     if kind == "section" and section is not None:
         text = sections[section].name
-    return Symbol(text, value, size, section, kind, info >> 4 != 0, index == 0)
+    return Symbol(text, value, size, section, kind, info >> 4 != 0, index == 0, info >> 4 == 2, visibility & 3 in (1, 2))
 
 
 def _relocations(table: bytes, symbols: tuple[Symbol, ...], section: Section, name: str) -> list[Reloc]:

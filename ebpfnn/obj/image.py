@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ObjectError
 from . import insn
+from .core_relocation import Unresolved
 from .spec import Function, Line, ObjectSpec, Relocation, RelocationKind
 
 _TO_FUNCTION = (RelocationKind.CALL, RelocationKind.FUNCTION)
@@ -18,7 +19,7 @@ _TO_FUNCTION = (RelocationKind.CALL, RelocationKind.FUNCTION)
 class Image:
     """``functions`` and ``lines`` are func_info (instruction, FUNC id) and line_info, counted from the image's start.
 
-    ``names`` tells the function that begins at an instruction, in order.
+    ``names`` tells the function that begins at an instruction, in order; ``unresolved`` what CO-RE found missing.
     """
 
     code: bytes
@@ -26,6 +27,7 @@ class Image:
     functions: tuple[tuple[int, int], ...]
     lines: tuple[Line, ...]
     names: tuple[tuple[int, str], ...]
+    unresolved: tuple[Unresolved, ...] = ()
 
 
 def build_image(spec: ObjectSpec, program: str) -> Image:
@@ -40,12 +42,15 @@ def build_image(spec: ObjectSpec, program: str) -> Image:
     pending: list[Relocation] = []
     for function in functions:
         for relocation in function.relocations:
+            _refuse_addresses(spec, function, relocation)
             placed = replace(relocation, index=relocation.index + starts[function.name])
             if placed.kind in _TO_FUNCTION:
                 _point_at(code, placed, starts[placed.symbol])
             else:
                 pending.append(placed)
-    return Image(bytes(code), tuple(pending), *_debug_info(functions, starts), tuple((s, n) for n, s in starts.items()))
+    names = tuple((start, name) for name, start in starts.items())
+    unresolved = tuple(replace(u, index=u.index + starts[f.name]) for f in functions for u in f.unresolved)
+    return Image(bytes(code), tuple(pending), *_debug_info(functions, starts), names, unresolved)
 
 
 def _reachable(spec: ObjectSpec, program: str) -> list[Function]:
@@ -64,6 +69,14 @@ def _function(spec: ObjectSpec, name: str, caller: str) -> Function:
     if name not in spec.functions:
         raise ObjectError(f"{spec.name}: '{caller}' calls '{name}', which no object defines; link one that does")
     return spec.functions[name]
+
+
+def _refuse_addresses(spec: ObjectSpec, function: Function, relocation: Relocation) -> None:
+    if relocation.kind is RelocationKind.DATA and relocation.symbol in spec.addresses:
+        raise ObjectError(
+            f"{spec.name}: '{function.name}' uses section '{relocation.symbol}', which holds addresses; they are known in "
+            "code alone, fill them in at run time"
+        )
 
 
 def _point_at(code: bytearray, relocation: Relocation, target: int) -> None:

@@ -20,8 +20,10 @@ MOV64_IMM = 0xB7  # BPF_ALU64 | BPF_MOV | BPF_K
 # The pseudo source registers of LD_IMM64 and CALL (include/uapi/linux/bpf.h).
 PSEUDO_MAP_FD = 1
 PSEUDO_MAP_VALUE = 2
+PSEUDO_BTF_ID = 3
 PSEUDO_FUNC = 4
 PSEUDO_CALL = 1
+PSEUDO_KFUNC_CALL = 2
 
 
 class Instruction(NamedTuple):
@@ -52,6 +54,11 @@ def decode_all(code: bytes | bytearray) -> Iterator[Instruction]:
 def patch(code: bytearray, index: int, instruction: Instruction) -> None:
     """Overwrites the instruction at ``index``."""
     code[index * SIZE : (index + 1) * SIZE] = instruction.encode()
+
+
+def signed(word: int) -> int:
+    """An unsigned 32-bit word as an instruction's immediate."""
+    return word - (1 << 32) if word >> 31 else word
 
 
 def trivial_program() -> bytes:

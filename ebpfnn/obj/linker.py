@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from ..errors import LinkerError
 from .btf import Btf, Kind, Linkage
-from .maps import is_data
-from .spec import Function, MapSpec, ObjectSpec, Relocation, Variable
+from .maps import holds_values
+from .spec import Function, KernelSymbol, MapSpec, ObjectSpec, Relocation, Variable
 
 _T = TypeVar("_T")
 _MAX_POINTERS = 32  # to pointers: a type that points to itself has no end
@@ -49,6 +49,8 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
         maps=_disjoint(first, second, "map", first.maps, joined.maps),
         variables={**joined.variables, **first.variables},
         externs=(first.externs | second.externs) - set(functions),
+        kernel_symbols={**joined.kernel_symbols, **first.kernel_symbols},
+        addresses=first.addresses | joined.addresses,
     )
 
 
@@ -59,7 +61,7 @@ class _Renamed:
         self.types = len(first.btf) - 1 if first.btf and second.btf else 0
         self.strings = first.btf.string_bytes if first.btf and second.btf else 0
         self.functions = {name: self._function_name(first, second, name) for name in second.functions}
-        self.maps = {name: _free(second, name, first.maps) if is_data(name) else name for name in second.maps}
+        self.maps = {name: _free(second, name, first.maps) if holds_values(name) else name for name in second.maps}
         self.spec = ObjectSpec(
             second.name,
             second.license,
@@ -69,6 +71,8 @@ class _Renamed:
             {self.maps[name]: self._map(spec) for name, spec in second.maps.items()},
             {name: self._variable(variable) for name, variable in second.variables.items()},
             second.externs,
+            {name: self._symbol(symbol) for name, symbol in second.kernel_symbols.items()},
+            frozenset(self.maps[name] for name in second.addresses if name in self.maps),
         )
 
     @staticmethod
@@ -86,6 +90,7 @@ class _Renamed:
             relocations=tuple(self._relocation(relocation) for relocation in function.relocations),
             type_id=function.type_id and function.type_id + self.types,
             lines=tuple(replace(line, file=line.file + self.strings, text=line.text + self.strings) for line in function.lines),
+            core=tuple(replace(each, type_id=each.type_id and each.type_id + self.types) for each in function.core),
         )
 
     def _relocation(self, relocation: Relocation) -> Relocation:
@@ -98,7 +103,20 @@ class _Renamed:
             name=self.maps[spec.name],
             key_type_id=spec.key_type_id and spec.key_type_id + self.types,
             value_type_id=spec.value_type_id and spec.value_type_id + self.types,
+            inner=spec.inner and self._inner(spec.inner),
+            values=tuple((key, self.maps.get(value) or self.functions.get(value, value)) for key, value in spec.values),
         )
+
+    def _inner(self, spec: MapSpec) -> MapSpec:
+        return replace(
+            spec,
+            key_type_id=spec.key_type_id and spec.key_type_id + self.types,
+            value_type_id=spec.value_type_id and spec.value_type_id + self.types,
+        )
+
+    def _symbol(self, symbol: KernelSymbol) -> KernelSymbol:
+        type_id = symbol.type_id and symbol.type_id + self.types
+        return replace(symbol, type_id=type_id, map=self.maps.get(symbol.map, symbol.map))
 
     def _variable(self, variable: Variable) -> Variable:
         return replace(variable, map=self.maps[variable.map])

@@ -1,40 +1,57 @@
-"""Map definitions: the ``.maps`` section, whose bytes are zeros and whose meaning lies in BTF, and the data sections."""
+"""The maps of an object: those it defines in ``.maps`` or ``maps``, its struct_ops, and its data sections."""
 
 from __future__ import annotations
 
 from ..errors import ObjectError
 from .btf import Btf, Kind
 from .elf import Elf, Section
+from .externs import KCONFIG
+from .legacy_maps import read_legacy_maps
+from .map_definition import read_definition
+from .places import is_map_section
 from .spec import MapSpec, Variable
+from .struct_ops import is_struct_ops, read_struct_ops
+from .uapi import MMAPABLE, RDONLY_PROG, MapType
 
-ARRAY = 2  # BPF_MAP_TYPE_ARRAY
-RDONLY_PROG = 1 << 7  # BPF_F_RDONLY_PROG
-MMAPABLE = 1 << 10  # BPF_F_MMAPABLE
-_LARGEST = 0xFFFFFFFF  # sizes are 32-bit words in bpf(2)
+ARRAY = MapType.ARRAY
 _DATA_SECTIONS = (".rodata", ".data", ".bss")
 
 
 def read_maps(elf: Elf, btf: Btf | None, name: str) -> dict[str, MapSpec]:
     """Every map that the object defines, data sections included, by the names that programs refer to."""
-    maps = {}
-    section = elf.section(".maps")
-    if section is not None:
-        if btf is None:
-            raise ObjectError(f"{name}: a .maps section without BTF; build it with clang -g")
-        for variable in _section_variables(btf, ".maps", name):
-            spec = _definition(btf, variable, name)
-            maps[spec.name] = spec
+    maps: dict[str, MapSpec] = {}
     for section in elf.sections:
-        if is_data(section.name) and section.size:
-            if section.name in maps:
-                raise ObjectError(f"{name}: section '{section.name}' is there twice; rebuild the object")
-            maps[section.name] = _data_map(section, btf)
+        for found in _section_maps(elf, section, btf, name):
+            if found.name in maps:
+                what = "section" if is_data(found.name) else "map"
+                raise ObjectError(f"{name}: {what} '{found.name}' is there twice; rename one, and rebuild the object")
+            maps[found.name] = found
     return maps
+
+
+def _section_maps(elf: Elf, section: Section, btf: Btf | None, name: str) -> list[MapSpec]:
+    if is_data(section.name):
+        return [_data_map(section, btf)] if section.size else []
+    if not is_map_section(section.name) and not is_struct_ops(section.name):
+        return []
+    if section.name != ".maps" and not is_struct_ops(section.name):
+        return list(read_legacy_maps(elf, section, name).values())
+    if btf is None:
+        raise ObjectError(f"{name}: a {section.name} section without BTF; build it with clang -g")
+    if is_struct_ops(section.name):
+        return list(read_struct_ops(elf, section, btf, name).values())
+    variables = [btf[variable] for variable in _section_variables(btf, section.name, name)]
+    return [read_definition(btf, variable.reference, variable.name, name) for variable in variables]
 
 
 def is_data(section: str) -> bool:
     """Whether the section becomes a data map: .rodata, .data, .bss and what clang or the author named after them."""
     return section in _DATA_SECTIONS or section.startswith(tuple(f"{known}." for known in _DATA_SECTIONS))
+
+
+def holds_values(map_name: str) -> bool:
+    """Whether the map is one that an object has for itself: its data sections, and the kernel's configuration."""
+    return is_data(map_name) or map_name == KCONFIG
 
 
 def read_variables(elf: Elf, name: str) -> dict[str, Variable]:
@@ -67,53 +84,6 @@ def _section_variables(btf: Btf, section: str, name: str) -> list[int]:
     if type_id is None:
         raise ObjectError(f"{name}: BTF says nothing of section {section}; build it with clang -g")
     return [variable for variable, _, _ in btf.section_variables(type_id)]
-
-
-def _definition(btf: Btf, variable: int, name: str) -> MapSpec:
-    """``__uint(name, n)`` is a pointer to an array of n ints, ``__type(name, t)`` a pointer to a t."""
-    map_name = btf[variable].name
-    definition = btf.resolve(btf[variable].reference)
-    if btf[definition].kind is not Kind.STRUCT:
-        raise ObjectError(f"{name}: map '{map_name}' is not a struct; define it with __uint() and __type()")
-    numbers: dict[str, int] = {}
-    types: dict[str, int] = {}
-    for member in btf.members(definition):
-        pointed = _pointed(btf, member.type_id, f"{name}: map '{map_name}', attribute '{member.name}'")
-        if member.name in ("key", "value"):
-            types[member.name] = pointed
-        elif btf[pointed].kind is Kind.ARRAY:
-            numbers[member.name] = btf.array(pointed)[1]
-        else:
-            raise ObjectError(f"{name}: map '{map_name}': attribute '{member.name}' is not a number; define it with __uint()")
-    unknown = set(numbers) - {"type", "key_size", "value_size", "max_entries", "map_flags"}
-    if unknown or "type" not in numbers:
-        fact = f"attribute '{min(unknown)}' is not known" if unknown else "it has no type"
-        known = "type, key, value, key_size, value_size, max_entries and map_flags"
-        raise ObjectError(f"{name}: map '{map_name}': {fact}; this loader reads {known}")
-    sizes = {each: numbers.get(f"{each}_size") or _size(btf, types.get(each)) for each in ("key", "value")}
-    if max(sizes.values()) > _LARGEST:
-        raise ObjectError(f"{name}: map '{map_name}': a key or value of {max(sizes.values())} bytes; at most {_LARGEST} fit")
-    return MapSpec(
-        name=map_name,
-        type=numbers["type"],
-        key_size=sizes["key"],
-        value_size=sizes["value"],
-        max_entries=numbers.get("max_entries", 0),
-        flags=numbers.get("map_flags", 0),
-        key_type_id=types.get("key", 0),
-        value_type_id=types.get("value", 0),
-    )
-
-
-def _pointed(btf: Btf, type_id: int, what: str) -> int:
-    found = btf[btf.resolve(type_id)]
-    if found.kind is not Kind.PTR:
-        raise ObjectError(f"{what} is not a pointer; define it with __uint() or __type()")
-    return btf.resolve(found.reference)
-
-
-def _size(btf: Btf, type_id: int | None) -> int:
-    return btf.size_of(type_id) if type_id else 0
 
 
 def _data_map(section: Section, btf: Btf | None) -> MapSpec:

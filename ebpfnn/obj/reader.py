@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -10,13 +10,17 @@ from typing import TypeVar
 from ..errors import ObjectError
 from . import insn
 from .btf import Btf
-from .btf_ext import BtfExt, FuncInfo, LineInfo, read_btf_ext
+from .btf_ext import BtfExt, CoreInfo, FuncInfo, LineInfo, read_btf_ext
+from .core_access import core_relocations
 from .elf import MAX_FILE, R_BPF_64_32, R_BPF_64_64, Elf, Reloc, Section, Symbol, read_elf
+from .externs import kconfig_map, read_externs
+from .map_values import fill_values
 from .maps import is_data, place_sections, read_maps, read_variables
-from .sections import section_kind
-from .spec import Function, Line, ObjectSpec, ProgramSpec, Relocation, RelocationKind
+from .places import Places
+from .programs import mark_hidden_static, read_programs
+from .spec import Function, Line, ObjectSpec, Relocation, RelocationKind, SymbolKind
 
-_Entry = TypeVar("_Entry", Reloc, FuncInfo, LineInfo)
+_Entry = TypeVar("_Entry", Reloc, FuncInfo, LineInfo, CoreInfo)
 
 
 def read_file(path: Path) -> ObjectSpec:
@@ -39,8 +43,18 @@ def read_object(data: bytes, name: str) -> ObjectSpec:
     variables = read_variables(elf, name)
     if btf:
         place_sections(btf, elf)
+        mark_hidden_static(btf, elf)
+    places = Places(elf, name)
     spec = ObjectSpec(name, _license(elf, name), btf, maps=read_maps(elf, btf, name), variables=variables)
-    _Code(elf, btf, spec).read()
+    if btf:
+        fill_values(spec.maps, elf, btf, places, name)
+    spec.kernel_symbols = read_externs(elf, btf, name)
+    configuration = kconfig_map(spec.kernel_symbols, btf)
+    if configuration:
+        spec.maps[configuration.name] = configuration
+    spec.addresses = frozenset(elf.sections[index].name for index in elf.relocations if is_data(elf.sections[index].name))
+    _Code(elf, btf, spec, places).read()
+    spec.programs = read_programs(elf, places, spec)
     return spec
 
 
@@ -60,47 +74,22 @@ class _Code:
     elf: Elf
     btf: Btf | None
     spec: ObjectSpec
+    places: Places
 
     def read(self) -> None:
         section = self.elf.section(".BTF.ext")
-        ext = read_btf_ext(section.data, self.btf, self.spec.name) if section and self.btf else BtfExt({}, {})
-        self.starts = {s.index: self._function_symbols(s) for s in self.elf.sections if s.executable and s.size}
-        self.maps_at = {
-            (s.section, s.value): s.name for s in self.elf.symbols if s.name in self.spec.maps and s.kind == "object"
-        }
-        for index in self.elf.relocations:
-            if not self.elf.sections[index].executable:
-                where = f"{self.spec.name}: section '{self.elf.sections[index].name}'"
-                raise ObjectError(f"{where} holds addresses, which are known in code alone; fill them in at run time")
+        ext = read_btf_ext(section.data, self.btf, self.spec.name) if section and self.btf else BtfExt({}, {}, {})
         externs = set()
-        for index, symbols in self.starts.items():
+        for index, symbols in self.places.functions.items():
             section = self.elf.sections[index]
             bounds = [*(symbol.value for symbol in symbols[1:]), section.size]
             for symbol, end in zip(symbols, bounds, strict=True):
                 function = self._function(section, symbol, end, ext)
-                self._define(section, symbol, function)
+                if function.name in self.spec.functions:
+                    raise ObjectError(f"{self.spec.name}: function '{function.name}' is defined twice; rename one")
+                self.spec.functions[function.name] = function
                 externs |= {r.symbol for r in function.relocations if r.kind is RelocationKind.CALL}
         self.spec.externs = frozenset(externs - set(self.spec.functions))
-
-    def _define(self, section: Section, symbol: Symbol, function: Function) -> None:
-        if function.name in self.spec.functions:
-            raise ObjectError(f"{self.spec.name}: function '{function.name}' is defined twice; rename one")
-        self.spec.functions[function.name] = function
-        kind = section_kind(section.name)
-        if kind and symbol.is_global:
-            program = ProgramSpec(function.name, section.name, kind.type, kind.expected_attach_type, kind.flags)
-            self.spec.programs[function.name] = program
-
-    def _function_symbols(self, section: Section) -> list[Symbol]:
-        """The functions of a section, which between them hold every instruction of it."""
-        symbols = [s for s in self.elf.symbols if s.section == section.index and s.kind == "function"]
-        symbols.sort(key=lambda symbol: symbol.value)
-        starts = [symbol.value for symbol in symbols]
-        if len(section.data) != section.size or section.size % insn.SIZE or any(start % insn.SIZE for start in starts):
-            raise ObjectError(f"{self.spec.name}: section '{section.name}' is not whole instructions; rebuild the object")
-        if starts[:1] != [0] or len(set(starts)) != len(starts) or starts[-1] >= section.size:
-            raise ObjectError(f"{self.spec.name}: section '{section.name}' is not cut into functions by symbols; rebuild it")
-        return symbols
 
     def _function(self, section: Section, symbol: Symbol, end: int, ext: BtfExt) -> Function:
         start = symbol.value
@@ -119,6 +108,7 @@ class _Code:
             types[0].type_id if types else 0,
             tuple(lines),
             exported=symbol.is_global,
+            core=core_relocations(_between(ext.core.get(section.name, []), start, end), start, self.btf, self.spec.name),
         )
 
     def _relocation(self, code: bytes, start: int, reloc: Reloc) -> Relocation:
@@ -127,8 +117,9 @@ class _Code:
         found = insn.decode(code, index)
         if not misaligned and reloc.type == R_BPF_64_32 and found.opcode == insn.CALL:
             if symbol.is_undefined:
-                return Relocation(index, RelocationKind.CALL, symbol.name)
-            return Relocation(index, RelocationKind.CALL, self._function_at(symbol, (found.imm + 1) * insn.SIZE))
+                kernels = symbol.name in self.spec.kernel_symbols
+                return Relocation(index, RelocationKind.KFUNC if kernels else RelocationKind.CALL, symbol.name)
+            return Relocation(index, RelocationKind.CALL, self.places.function(symbol, (found.imm + 1) * insn.SIZE))
         whole = (index + 2) * insn.SIZE <= len(code)
         if not misaligned and reloc.type == R_BPF_64_64 and found.opcode == insn.LD_IMM64 and whole:
             return self._address(index, symbol, found.imm)
@@ -139,21 +130,19 @@ class _Code:
 
     def _address(self, index: int, symbol: Symbol, addend: int) -> Relocation:
         """What a 64-bit load of an address means depends on the section that the address lies in."""
+        if symbol.name in self.spec.kernel_symbols and symbol.is_undefined:
+            extern = self.spec.kernel_symbols[symbol.name]
+            if extern.kind is SymbolKind.KCONFIG:
+                return Relocation(index, RelocationKind.DATA, extern.map, extern.offset + addend)
+            return Relocation(index, RelocationKind.KSYM, symbol.name, addend)
         if symbol.section is not None:
             section = self.elf.sections[symbol.section]
-            if section.name == ".maps":
-                return Relocation(index, RelocationKind.MAP, self._map_at(section.index, symbol.value + addend))
             if is_data(section.name):
                 return self._data(index, section, symbol.value + addend)
-            if section.executable:
-                return Relocation(index, RelocationKind.FUNCTION, self._function_at(symbol, addend))
+            found = self.places.name_of(symbol, addend)
+            if found is not None:
+                return Relocation(index, RelocationKind.FUNCTION if section.executable else RelocationKind.MAP, found)
         raise ObjectError(f"{self.spec.name}: '{symbol.name}' is not defined in the object, nor is it a function; define it")
-
-    def _map_at(self, section: int, offset: int) -> str:
-        """A static map is referred to by its section's symbol with its place as addend, so maps are known by their place."""
-        if (section, offset) not in self.maps_at:
-            raise ObjectError(f"{self.spec.name}: a reference to byte {offset} of .maps meets no map; rebuild the object")
-        return self.maps_at[section, offset]
 
     def _data(self, index: int, section: Section, offset: int) -> Relocation:
         if not 0 <= offset <= section.size:
@@ -171,21 +160,8 @@ class _Code:
             if call.opcode == insn.CALL and call.src == insn.PSEUDO_CALL and offset not in relocated:
                 target = offset + (call.imm + 1) * insn.SIZE
                 index = (offset - start) // insn.SIZE
-                found.append(Relocation(index, RelocationKind.CALL, self._name_at(section.index, target)))
+                found.append(Relocation(index, RelocationKind.CALL, self.places.function_at(section.index, target)))
         return tuple(found)
-
-    def _function_at(self, symbol: Symbol, addend: int) -> str:
-        """A function is named by its own symbol, or by its section's with the place in it as addend."""
-        if symbol.kind == "function" or symbol.section is None:
-            return symbol.name
-        return self._name_at(symbol.section, symbol.value + addend)
-
-    def _name_at(self, section: int, offset: int) -> str:
-        symbols = self.starts.get(section, [])
-        place = bisect_right(symbols, offset, key=lambda symbol: symbol.value) - 1
-        if place < 0 or symbols[place].value != offset:
-            raise ObjectError(f"{self.spec.name}: a call to byte {offset} of section {section} meets no function; rebuild it")
-        return symbols[place].name
 
 
 def _between(entries: list[_Entry], start: int, end: int) -> list[_Entry]:

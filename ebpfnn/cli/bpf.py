@@ -1,0 +1,93 @@
+"""``ebpfnn bpf list``: the programs, maps and links in the kernel, and whose they are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..kernel.listing import LinkEntry, MapEntry, ProgramEntry
+
+_KINDS = ("programs", "maps", "links")
+_Headings = tuple[str, ...]
+_Rows = list[tuple[object, ...]]
+_Table = tuple[_Headings, _Rows]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Look at the BPF in this kernel."""
+
+
+@command.command("list")
+@click.argument("kinds", nargs=-1, type=click.Choice(_KINDS), metavar="[programs|maps|links]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_(kinds: tuple[str, ...], as_json: bool) -> None:
+    """List programs, maps and links, with their owners' process ids, memory and run statistics.
+
+    Runs are counted only while somebody has statistics on: `sysctl kernel.bpf_stats_enabled=1`.
+    """
+    from ..kernel import listing
+
+    read: dict[str, Callable[[], Iterable[Any]]] = {"programs": listing.programs, "maps": listing.maps, "links": listing.links}
+    found = {kind: list(read[kind]()) for kind in _KINDS if kind in (kinds or _KINDS)}
+    if as_json:
+        click.echo(json.dumps({kind: [asdict(entry) for entry in entries] for kind, entries in found.items()}, indent=2))
+        return
+    for kind, entries in found.items():
+        _print_table(kind, *_TABLES[kind](entries))
+
+
+def _programs(entries: Iterable[ProgramEntry]) -> _Table:
+    rows: _Rows = []
+    for each in entries:
+        runs = (each.runs or "", f"{each.run_time_ns / each.runs:.0f} ns" if each.runs else "")
+        rows.append((each.id, each.type, each.name, _size(each.memory), *runs, _numbers(each.map_ids), _numbers(each.pids)))
+    return ("id", "type", "name", "memory", "runs", "each", "maps", "pids"), rows
+
+
+def _maps(entries: Iterable[MapEntry]) -> _Table:
+    rows: _Rows = []
+    for each in entries:
+        sizes = (each.key_size, each.value_size, each.max_entries, _size(each.memory))
+        rows.append((each.id, each.type, each.name, *sizes, _numbers(each.pids)))
+    return ("id", "type", "name", "key", "value", "entries", "memory", "pids"), rows
+
+
+def _links(entries: Iterable[LinkEntry]) -> _Table:
+    rows: _Rows = []
+    for each in entries:
+        target = " ".join(f"{name}={value}" for name, value in each.target.items())
+        rows.append((each.id, each.type, each.program_id, each.attach_type or "", target, _numbers(each.pids)))
+    return ("id", "type", "program", "attach type", "target", "pids"), rows
+
+
+_TABLES: dict[str, Callable[[Any], _Table]] = {"programs": _programs, "maps": _maps, "links": _links}
+
+
+def _size(memory: int | None) -> str:
+    return "" if memory is None else f"{memory / 1024:.0f} KiB"
+
+
+def _numbers(numbers: list[int]) -> str:
+    return " ".join(map(str, numbers))
+
+
+def _print_table(title: str, headings: _Headings, rows: _Rows) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    click.echo(f"{title}: {len(rows)}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    # A pipe has no width: whoever reads it wants one row a line.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
