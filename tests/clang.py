@@ -1,0 +1,33 @@
+"""BPF objects from C that stands in a test, built as the Makefile builds those of bpf/."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("clang-19", "clang-18", "clang-17", "clang-16", "clang", "clang-14")
+FLAGS = ("-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", f"-I{ROOT / 'bpf' / 'include'}")
+PROLOGUE = """#include <ebpfnn/vmlinux.h>
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def find_clang() -> str | None:
+    """$CLANG, else the newest that is installed."""
+    names = (os.environ["CLANG"],) if os.environ.get("CLANG") else NAMES
+    return next((found for found in map(shutil.which, names) if found), None)
+
+
+def compile_bpf(clang: str, source: str, directory: Path, *flags: str) -> bytes:
+    """The object made of ``PROLOGUE`` and ``source``; ``directory`` remembers it."""
+    text = PROLOGUE + source
+    path = directory / f"{hashlib.sha256(repr((clang, text, flags)).encode()).hexdigest()}.o"
+    if not path.exists():
+        command = [clang, *FLAGS, *flags, "-x", "c", "-c", "-", "-o", str(path)]
+        ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+    return path.read_bytes()

@@ -1,0 +1,106 @@
+"""What all tests share: the rules that hold around each, objects built from C, and what a kernel must have for a test.
+
+It also makes the helpers beside this file (such as ``mnist``) importable from every test.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from clang import compile_bpf, find_clang
+from hypothesis import settings
+
+from ebpfnn.errors import Error, KernelError
+from ebpfnn.kernel import has_program_type, tracefs
+from ebpfnn.kernel.pinning import BPFFS, is_bpffs
+from ebpfnn.obj import ObjectSpec, ProgramType
+
+settings.register_profile("here", deadline=None, database=None)
+settings.register_profile("ci", deadline=None, database=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root"):
+        lack = missing_for_bpf()
+        if lack:
+            pytest.skip(lack)
+
+
+@cache
+def missing_for_bpf() -> str | None:
+    """What this machine lacks to load any program at all, None where it can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    try:
+        loads = has_program_type(ProgramType.SOCKET_FILTER)
+    except KernelError as refusal:
+        if refusal.errno not in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+            raise
+        return f"bpf(2) is closed to root here ({refusal.code})"
+    return None if loads else "this kernel takes no socket filters"
+
+
+def descriptors() -> dict[int, str]:
+    """The open descriptors, and what each is of."""
+    found = {}
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            found[int(entry)] = os.readlink(f"/proc/self/fd/{entry}")
+        except FileNotFoundError:  # the descriptor that listed the directory
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left() -> Iterator[None]:
+    """Fails a test that leaves a descriptor open: a map or a program lives as long as one is."""
+    before = descriptors()
+    yield
+    if descriptors() != before:
+        gc.collect()
+    left = {fd: what for fd, what in descriptors().items() if before.get(fd) != what}
+    assert not left, f"left open: {left}"
+
+
+@pytest.fixture(scope="session")
+def build_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+    """Compiles BPF C (``vmlinux.h`` and a GPL license in front), with more flags where given; the same source once."""
+    clang = find_clang()
+    if clang is None:
+        pytest.skip("clang is not installed")
+    directory = tmp_path_factory.mktemp("objects")
+    return lambda source, *flags: compile_bpf(clang, source, directory, *flags)
+
+
+@pytest.fixture(scope="session")
+def build_spec(build_object: Callable[..., bytes]) -> Callable[[str], ObjectSpec]:
+    """What ``build_object`` makes, read; ``name`` is the spec's."""
+    return lambda source, name="test.o": ObjectSpec.from_bytes(build_object(source), name)
+
+
+@pytest.fixture
+def bpffs() -> Iterator[Path]:
+    """A directory for pins, removed with whatever is in it."""
+    if not is_bpffs(BPFFS):
+        pytest.skip(f"no BPF file system on {BPFFS}")
+    directory = Path(tempfile.mkdtemp(prefix="test-", dir=BPFFS))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def tracing() -> None:
+    """For tests that attach to tracepoints."""
+    try:
+        tracefs()
+    except Error as lack:
+        pytest.skip(str(lack))
