@@ -27,7 +27,8 @@ def compile_bpf(clang: str, source: str, directory: Path, *flags: str) -> bytes:
     text = PROLOGUE + source
     path = directory / f"{hashlib.sha256(repr((clang, text, flags)).encode()).hexdigest()}.o"
     if not path.exists():
-        command = [clang, *FLAGS, *flags, "-x", "c", "-c", "-", "-o", str(path)]
-        ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        path.with_suffix(".c").write_text(text)  # a file, since clang copies its lines into the object
+        command = [clang, *FLAGS, *flags, "-c", str(path.with_suffix(".c")), "-o", str(path)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
     return path.read_bytes()

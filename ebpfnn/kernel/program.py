@@ -56,7 +56,7 @@ class Program(Descriptor):
     @classmethod
     def open(cls, path: Path) -> Program:
         """The program that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
-        return cls(pinning.open_pin(path), path.name)
+        return cls(pinning.open_pin(path, "program"), path.name)
 
     def run(self, *, context: bytes = b"", data: bytes = b"", repeat: int = 0) -> RunResult:
         """Runs the program once, or ``repeat`` times, on a made-up context or packet (BPF_PROG_RUN).
