@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from clang import compile_bpf, find_clang
+from descriptors import descriptors
 from hypothesis import settings
 
 from ebpfnn.errors import Error, KernelError
@@ -49,17 +50,6 @@ def missing_for_bpf() -> str | None:
     return None if loads else "this kernel takes no socket filters"
 
 
-def descriptors() -> dict[int, str]:
-    """The open descriptors, and what each is of."""
-    found = {}
-    for entry in os.listdir("/proc/self/fd"):
-        try:
-            found[int(entry)] = os.readlink(f"/proc/self/fd/{entry}")
-        except FileNotFoundError:  # the descriptor that listed the directory
-            continue
-    return found
-
-
 @pytest.fixture(autouse=True)
 def no_descriptor_is_left() -> Iterator[None]:
     """Fails a test that leaves a descriptor open: a map or a program lives as long as one is."""
@@ -82,9 +72,13 @@ def build_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., byte
 
 
 @pytest.fixture(scope="session")
-def build_spec(build_object: Callable[..., bytes]) -> Callable[[str], ObjectSpec]:
+def build_spec(build_object: Callable[..., bytes]) -> Callable[..., ObjectSpec]:
     """What ``build_object`` makes, read; ``name`` is the spec's."""
-    return lambda source, name="test.o": ObjectSpec.from_bytes(build_object(source), name)
+
+    def build(source: str, name: str = "test.o") -> ObjectSpec:
+        return ObjectSpec.from_bytes(build_object(source), name)
+
+    return build
 
 
 @pytest.fixture

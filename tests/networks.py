@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ebpfnn.network import INT32_MAX, INT32_MIN, Dense, QuantizedNetwork
 
@@ -14,11 +16,11 @@ def network(layers: list[Dense]) -> QuantizedNetwork:
     return QuantizedNetwork("test", (layers[0].inputs,), tuple(map(str, range(layers[-1].outputs))), tuple(layers))
 
 
-def dense(weights: object, bias: object, **fields: object) -> Dense:
+def dense(weights: ArrayLike, bias: ArrayLike, **fields: Any) -> Dense:
     """A last layer that passes its accumulators on as they are, unless ``fields`` say otherwise."""
     weights, bias = np.asarray(weights, np.int8), np.asarray(bias, np.int32)
     one = np.full(len(bias), 1 << 30, np.int32)
-    plain: dict[str, object] = {"positive": one, "negative": one, "shift": 30, "low": INT32_MIN, "high": INT32_MAX}
+    plain: dict[str, Any] = {"positive": one, "negative": one, "shift": 30, "low": INT32_MIN, "high": INT32_MAX}
     return Dense(weights, bias, **{**plain, **fields})
 
 
@@ -44,7 +46,7 @@ def random_network(widths: tuple[int, ...], seed: int) -> QuantizedNetwork:
     return network(layers)
 
 
-def samples(size: int, seed: int) -> np.ndarray:
+def samples(size: int, seed: int) -> NDArray[np.uint8]:
     """Samples of ``size`` values, uint8 [16, size]: dense, sparse, all zero, all 255, all 1 and all 128."""
     random = np.random.default_rng(seed)
     full = random.integers(0, 256, (12, size))

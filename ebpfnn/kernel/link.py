@@ -28,7 +28,7 @@ class Link(Descriptor):
     @classmethod
     def open(cls, path: Path) -> Link:
         """The link that is pinned at ``path``. Raises :class:`KernelError`."""
-        return cls(pinning.open_pin(path, "link"), path.name)
+        return cls(pinning.open_pin(path, "a link"), path.name)
 
 
 class PerfEventLink(Link):

@@ -58,7 +58,7 @@ class Map(Descriptor):
     @classmethod
     def open(cls, path: Path) -> Map:
         """The map that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
-        with Descriptor(pinning.open_pin(path, "map"), str(path)) as held:
+        with Descriptor(pinning.open_pin(path, "a map"), str(path)) as held:
             found = info.MapInfo()
             info.read_info(held, found)
             return cls(held.detach(), path.name, found.type, found.key_size, found.value_size, found.max_entries)

@@ -12,8 +12,8 @@ from .fd import Descriptor
 from .syscall import Command, ObjectPath, bpf
 
 BPFFS = Path("/sys/fs/bpf")
-# What the kernel calls the file behind a descriptor (bpf_map_new_fd, bpf_prog_new_fd, bpf_link_init; Linux 5.10 to 6.18).
-_KINDS = {"anon_inode:bpf-map": "map", "anon_inode:bpf-prog": "program", "anon_inode:bpf_link": "link"}
+# What the kernel calls the file behind a pin's descriptor (bpf_map_new_fd, bpf_prog_new_fd, bpf_link_new_fd; Linux 6.18).
+_KINDS = {"anon_inode:bpf-map": "a map", "anon_inode:bpf-prog": "a program", "anon_inode:bpf-link": "a link"}
 
 
 def pin(held: Descriptor, path: Path) -> None:
@@ -31,17 +31,20 @@ def pin(held: Descriptor, path: Path) -> None:
 
 
 def open_pin(path: Path, kind: str) -> int:
-    """A new descriptor of the ``kind`` (map, program or link) pinned at ``path``. Raises :class:`KernelError`."""
+    """A new descriptor of what is pinned at ``path``, which is ``kind``: a map, a program or a link.
+
+    Raises :class:`KernelError`, for another kind too.
+    """
     try:
         fd = bpf(Command.OBJ_GET, _attributes(path, 0), f"pin '{path}'")
     except KernelError as refusal:
         if refusal.errno == errno.ENOENT:
             raise KernelError(f"pin '{path}': nothing is pinned there; look under {BPFFS}", errno.ENOENT) from None
         raise
-    found = _KINDS.get(os.readlink(f"/proc/self/fd/{fd}"), "something else")
+    found = _KINDS.get(str(Path(f"/proc/self/fd/{fd}").readlink()), "something else")
     if found != kind:
         os.close(fd)
-        raise KernelError(f"pin '{path}': a {found} is pinned there, not a {kind}; look under {BPFFS}", errno.EINVAL)
+        raise KernelError(f"pin '{path}': {found} is pinned there, not {kind}; look under {BPFFS}", errno.EINVAL)
     return fd
 
 

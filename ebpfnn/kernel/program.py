@@ -18,6 +18,8 @@ from .syscall import Command, ProgLoad, ProgRun, bpf
 from .verifier import summary
 
 _FIRST_LOG, _LARGEST_LOG = 1 << 16, (1 << 30) - 1  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
+# BPF_LOG_LEVEL1, and BPF_LOG_STATS (Linux 5.2) for a program too large to walk: the trace of a million steps tells no more.
+_LOG_TRACE, _LOG_STATS = 1, 4
 _FUNC_INFO = struct.Struct("<II")
 _LINE_INFO = struct.Struct("<IIII")
 
@@ -48,7 +50,7 @@ class Program(Descriptor):
         except KernelError as refusal:
             if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
                 raise
-            log = request.explain()
+            log = request.explain(_LOG_STATS if refusal.errno == errno.E2BIG else _LOG_TRACE)
             if not log:
                 raise
             raise VerifierError(f"{request.what}: {summary(log)}", refusal.errno, log) from None
@@ -56,7 +58,7 @@ class Program(Descriptor):
     @classmethod
     def open(cls, path: Path) -> Program:
         """The program that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
-        return cls(pinning.open_pin(path, "program"), path.name)
+        return cls(pinning.open_pin(path, "a program"), path.name)
 
     def run(self, *, context: bytes = b"", data: bytes = b"", repeat: int = 0) -> RunResult:
         """Runs the program once, or ``repeat`` times, on a made-up context or packet (BPF_PROG_RUN).
@@ -112,12 +114,12 @@ class _LoadRequest:
     def send(self) -> int:
         return bpf(Command.PROG_LOAD, self.attributes, self.what)
 
-    def explain(self) -> str:
+    def explain(self, level: int) -> str:
         """The log of a refused load. ENOSPC only says that the buffer was too small for the log: it is not the failure."""
         size = _FIRST_LOG
         while True:
             log = ctypes.create_string_buffer(size)
-            self.attributes.log_level, self.attributes.log_size = 1, size
+            self.attributes.log_level, self.attributes.log_size = level, size
             self.attributes.log_buf = ctypes.addressof(log)
             try:
                 Descriptor(self.send(), self.what).close()

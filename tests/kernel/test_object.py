@@ -17,7 +17,8 @@ pytestmark = pytest.mark.root
 Build = Callable[..., ObjectSpec]
 
 SOURCE = """
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } seen SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); }
+    seen SEC(".maps");
 static struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); }
     hidden SEC(".maps");
 static long (*const bpf_loop)(__u32 n, void *step, void *context, __u64 flags) = (void *)181;
@@ -104,8 +105,8 @@ def test_an_object_without_btf(build_object: Callable[..., bytes]) -> None:
 
 def test_two_objects_linked(build_spec: Build) -> None:
     caller = build_spec(
-        'extern int answer(const void *at, int by); const volatile int knob = 3;'
-        'static __noinline int helper(int x) { return x + knob; }'
+        "extern int answer(const void *at, int by); const volatile int knob = 3;"
+        "static __noinline int helper(int x) { return x + knob; }"
         'SEC("syscall") int entry(void *context) { int five = 5; return answer(&five, helper(1)); }',
         "caller.o",
     )
@@ -120,21 +121,29 @@ def test_two_objects_linked(build_spec: Build) -> None:
 
 
 def test_a_program_the_verifier_refuses(build_spec: Build) -> None:
-    source = SOURCE.replace("if (place && other) {", "{")
+    source = """struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); }
+        found SEC(".maps");
+        SEC("syscall") int sums(void *context)
+        {
+            __u32 key = 1;
+            __u64 *place = bpf_map_lookup_elem(&found, &key);
+            *place = 5;
+            return 0;
+        }"""
     with pytest.raises(VerifierError) as caught:
         Object.load(build_spec(source))
     assert "program 'sums'" in str(caught.value)
     assert "invalid mem access 'map_value_or_null'" in str(caught.value)
     assert "lines omitted)" in str(caught.value)
-    assert len(caught.value.log.splitlines()) > 20
-    assert "*place = sum" in caught.value.log
+    assert len(caught.value.log.splitlines()) > 8
+    assert "*place = 5" in caught.value.log
     assert caught.value.errno == errno.EACCES
 
 
 def test_a_program_too_long_to_verify(build_spec: Build) -> None:
     source = """__u64 total; SEC("syscall") int f(void *c) {
         for (__u32 i = 0; i < 4000000; i++) { total += i; asm volatile("" ::: "memory"); } return 0; }"""
-    with pytest.raises(VerifierError, match="BPF program is too large. Processed 1000001 insn") as caught:
+    with pytest.raises(VerifierError, match=r"BPF program is too large\. Processed 1000001 insn") as caught:
         Object.load(build_spec(source))
     assert caught.value.errno == errno.E2BIG
 
@@ -150,7 +159,7 @@ def test_types_the_kernel_refuses(build_spec: Build) -> None:
 
 def test_a_call_that_leads_nowhere_is_found_before_anything_is_made(build_spec: Build) -> None:
     spec = build_spec('extern int away(int x); SEC("syscall") int f(void *c) { return away(1); }')
-    with pytest.raises(ObjectError, match="test.o: 'f' calls 'away', which no object defines"):
+    with pytest.raises(ObjectError, match=r"test\.o: 'f' calls 'away', which no object defines"):
         Object.load(spec)
 
 

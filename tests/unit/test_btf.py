@@ -137,7 +137,17 @@ def test_appended_types_refer_to_each_other_as_before() -> None:
     joined, alone = everything(), everything()
     shift = joined.append(alone)
     assert shift == len(alone) - 1
-    refers = set(Kind) - {Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.FWD, Kind.FLOAT, Kind.ARRAY, Kind.DATASEC}
+    refers = set(Kind) - {
+        Kind.INT,
+        Kind.STRUCT,
+        Kind.UNION,
+        Kind.ENUM,
+        Kind.ENUM64,
+        Kind.FWD,
+        Kind.FLOAT,
+        Kind.ARRAY,
+        Kind.DATASEC,
+    }
     for type_id in range(1, len(alone)):
         before, after = alone[type_id], joined[type_id + shift]
         moved = shift if before.kind in refers and before.reference else 0
@@ -150,6 +160,8 @@ def test_appended_types_refer_to_each_other_as_before() -> None:
             assert joined.section_variables(type_id + shift) == [
                 (variable + shift, offset, size) for variable, offset, size in alone.section_variables(type_id)
             ]
+        if before.kind is Kind.FUNC_PROTO:
+            assert joined.parameters(type_id + shift) == [("", number + shift) for _, number in alone.parameters(type_id)]
         if before.kind is Kind.ARRAY:
             assert joined.array(type_id + shift) == (alone.array(type_id)[0] + shift, 4)
 

@@ -21,7 +21,9 @@ def function(name: str, *code: Instruction, calls: dict[int, str] | None = None,
 
 
 def spec(*functions: Function) -> ObjectSpec:
-    return ObjectSpec("test.o", functions={each.name: each for each in functions}, programs={"main": ProgramSpec("main", "", 1)})
+    return ObjectSpec(
+        "test.o", functions={each.name: each for each in functions}, programs={"main": ProgramSpec("main", "", 1)}
+    )
 
 
 def test_the_program_comes_first_and_calls_count_from_behind_themselves() -> None:

@@ -147,7 +147,7 @@ def test_what_does_not_fit_together(build_spec: Build, first: str, second: str, 
 
 def test_licenses_that_differ(caller: ObjectSpec, definer: ObjectSpec) -> None:
     definer.license = "Proprietary"
-    with pytest.raises(LinkerError, match="caller.o and definer.o: licenses 'GPL' and 'Proprietary' differ"):
+    with pytest.raises(LinkerError, match=r"caller\.o and definer\.o: licenses 'GPL' and 'Proprietary' differ"):
         link(caller, definer)
 
 

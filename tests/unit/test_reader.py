@@ -14,7 +14,8 @@ Build = Callable[..., ObjectSpec]
 Kinds = RelocationKind
 
 SOURCE = """
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } seen SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); }
+    seen SEC(".maps");
 static struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); }
     first SEC(".maps"), second SEC(".maps");
 static long (*const bpf_loop)(__u32 n, void *step, void *context, __u64 flags) = (void *)181;

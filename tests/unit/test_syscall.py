@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import resource
 from collections.abc import Callable, Sequence
 
@@ -128,7 +129,7 @@ def test_nothing_else_is_tried_again(fake: Fake) -> None:
 
 
 def test_a_machine_whose_numbers_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(syscall.platform, "machine", lambda: "pdp11")
+    monkeypatch.setattr(platform, "machine", lambda: "pdp11")
     with pytest.raises(NotSupported, match=r"machine 'pdp11': bpf\(2\)'s number is known for x86_64 and aarch64 alone"):
         freeze()
     with pytest.raises(NotSupported):
@@ -188,4 +189,3 @@ def test_a_later_failure_closes_what_came_before(fake: Fake, failing: Command) -
     with pytest.raises(KernelError, match="ENOMEM"):
         Object.load(spec)
     assert kernel.commands[-1] is failing
-

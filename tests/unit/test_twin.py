@@ -9,7 +9,7 @@ import pytest
 from networks import dense, network, random_network
 
 from ebpfnn.compiler import build_twin
-from ebpfnn.compiler.twin import MAX_LAYERS
+from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS
 from ebpfnn.errors import ModelError
 from ebpfnn.network import Dense, QuantizedNetwork
 from ebpfnn.obj import MapSpec, ObjectSpec
@@ -107,6 +107,12 @@ def test_two_networks_share_nothing() -> None:
     before = {name: spec.contents for name, spec in one.maps.items()}
     build_twin(second)
     assert {name: spec.contents for name, spec in one.maps.items()} == before
+
+
+def test_as_many_inputs_as_there_is_room_for() -> None:
+    assert build_twin(random_network((MAX_INPUTS, 1), seed=9)).maps["output_weights"].value_size == MAX_INPUTS
+    with pytest.raises(ModelError, match=f"{MAX_INPUTS + 1} inputs; the C twin takes at most {MAX_INPUTS}"):
+        build_twin(random_network((MAX_INPUTS + 1, 1), seed=9))
 
 
 def test_as_many_layers_as_there_is_room_for() -> None:
