@@ -54,17 +54,18 @@ def tracepoint_id(category: str, event: str) -> int:
     events = tracefs() / "events"
     try:
         return int((events / category / event / "id").read_text())
-    except PermissionError:
-        raise NotSupported(f"tracefs: '{events}' is closed to this user; run as root, or mount it with gid= yours") from None
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         raise PluginError(f"tracepoint '{category}:{event}' not found; `ls {events}/{category}` shows what there is") from None
 
 
 def tracefs() -> Path:
     """Where tracefs is mounted. Raises :class:`NotSupported` with the command that mounts it."""
     for place in TRACEFS:
-        if (place / "events").exists():
-            return place
+        try:
+            if (place / "events").exists():
+                return place
+        except PermissionError:
+            raise NotSupported(f"tracefs: '{place}' is closed to this user; run as root, or mount it with gid= yours") from None
     raise NotSupported(f"tracefs is not mounted; mount -t tracefs tracefs {TRACEFS[0]}")
 
 

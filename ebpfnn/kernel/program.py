@@ -17,7 +17,7 @@ from .memlock import charging
 from .syscall import Command, ProgLoad, ProgRun, bpf
 from .verifier import summary
 
-_FIRST_LOG, _LARGEST_LOG = 1 << 16, (1 << 30) - 1  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
+_FIRST_LOG, _LARGEST_LOG = 1 << 16, 1 << 26  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
 # BPF_LOG_LEVEL1, and BPF_LOG_STATS (Linux 5.2) for a program too large to walk: the trace of a million steps tells no more.
 _LOG_TRACE, _LOG_STATS = 1, 4
 _FUNC_INFO = struct.Struct("<II")

@@ -7,7 +7,7 @@ import re
 _TAIL = 2
 _NOISE = re.compile(
     r"^(processed \d+ insns|verification time|stack depth|max_states|insns \(limit|-- END|mark_precise|func#\d+ |peak_states)"
-    r"|^\s*$|^;|^\d+: \([0-9a-f]{2}\)|^from \d+ to|^R\d+(_\w+)?=|^\d+: R\d|^parent|^last_idx|^regs="
+    r"|^\s*$|^;|^\d+: \([0-9a-f]{2}\)|^from \d+ to|^R\d+(_\w+)?=|^\d+: R\d|^arg#\d+ reference type|^parent|^last_idx|^regs="
 )
 
 

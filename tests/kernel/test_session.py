@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 from collections.abc import Iterator
@@ -110,3 +111,45 @@ def test_two_sessions_side_by_side() -> None:
 def test_the_run_trigger_has_no_target() -> None:
     with pytest.raises(PluginError, match="trigger 'run' has no target, but 'here' was given; leave it out"):
         Session(SMALL, RunTrigger(), "here")
+
+
+def test_a_fork_does_not_share_slots(session: Session) -> None:
+    """The child is refused, and the parent's slot is none the worse for it."""
+    sample = samples(9, seed=1)[0]
+    session.infer(sample)
+    child = os.fork()
+    if not child:
+        try:
+            session.infer(sample)
+        except SessionError as refused:
+            os._exit(0 if "after a fork" in str(refused) else 2)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    agree(session, samples(9, seed=2))
+
+
+def test_closing_tells_threads_that_infer(session: Session) -> None:
+    started = threading.Barrier(5)
+
+    def work() -> str:
+        started.wait()
+        try:
+            while True:
+                agree(session, samples(9, seed=3))
+        except SessionError as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(4) as pool:
+        workers = [pool.submit(work) for _ in range(4)]
+        started.wait()
+        session.close()
+        assert all("is closed" in worker.result() for worker in workers)
+
+
+def test_a_thread_that_ended_gives_up_its_slot(session: Session) -> None:
+    sample = samples(9, seed=1)[0]
+    for _ in range(abi.MAX_SLOTS + 8):
+        thread = threading.Thread(target=session.infer, args=(sample,))
+        thread.start()
+        thread.join()
+    agree(session, samples(9, seed=1))

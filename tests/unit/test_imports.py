@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-RUNNING = {"errors", "network", "obj", "kernel", "abi", "built", "plugin", "compiler", "session"}
+RUNNING = {"errors", "network", "obj", "kernel", "abi", "built", "plugin", "compiler", "slots", "session"}
 DATA = {"errors", "network", "modelfile", "reference", "quantization", "idx", "mnist"}
 ALLOWED = {
     "errors": set[str](),
@@ -33,7 +33,8 @@ ALLOWED = {
     "built": {"errors", "obj"},
     "compiler": {"errors", "network", "obj", "built", "abi"},
     "plugin": {"errors", "kernel", "obj", "abi", "built"},
-    "session": {"errors", "network", "obj", "kernel", "abi", "built", "plugin", "compiler"},
+    "slots": {"errors", "kernel", "abi"},
+    "session": {"errors", "network", "obj", "kernel", "abi", "plugin", "compiler", "slots"},
     "training": DATA,
     "doctor": RUNNING,
     "bench": RUNNING | DATA,
