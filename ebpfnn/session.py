@@ -65,9 +65,7 @@ class Session(AbstractContextManager["Session"]):
         slots = self._slots
         if slots is None:
             raise self._closed()
-        if sample.dtype != np.uint8 or sample.shape != self.network.input_shape:
-            wanted = f"uint8 {list(self.network.input_shape)}"
-            raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; '{self.network.name}' takes {wanted}")
+        _check_sample(sample, self.network)
         slot = slots.mine()
         slots.samples[slot] = sample
         result = slots.results[slot]
@@ -113,6 +111,14 @@ class Session(AbstractContextManager["Session"]):
 
     def _closed(self) -> SessionError:
         return SessionError(f"the session of '{self.network.name}' is closed; open another")
+
+
+def _check_sample(sample: object, network: QuantizedNetwork) -> None:
+    wanted = f"network '{network.name}' takes a numpy array, uint8 {list(network.input_shape)}"
+    if not isinstance(sample, np.ndarray):
+        raise InputError(f"a sample of type {type(sample).__name__}; {wanted}")
+    if sample.dtype != np.uint8 or sample.shape != network.input_shape:
+        raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; {wanted}")
 
 
 def _load(network: QuantizedNetwork, trigger: Trigger, body: ObjectSpec) -> Object:

@@ -80,7 +80,7 @@ def test_more_threads_than_slots(session: Session) -> None:
     ids=lambda sample: f"{sample.dtype}{list(sample.shape)}",
 )
 def test_a_sample_that_does_not_fit(session: Session, sample: NDArray[np.uint8]) -> None:
-    with pytest.raises(InputError, match=r"a sample of .*; 'test' takes uint8 \[9\]"):
+    with pytest.raises(InputError, match=r"a sample of .*; network 'test' takes a numpy array, uint8 \[9\]"):
         session.infer(sample)
     assert not sequences(session).any()
 

@@ -40,6 +40,7 @@ ALLOWED = {
     "bench": RUNNING | DATA,
     "cli": RUNNING | DATA | {"doctor", "bench", "training", "importers"},
     "__init__": RUNNING | DATA,
+    "__main__": {"cli"},
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
 PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi"}
