@@ -3,16 +3,17 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Whatever clang is newest; Debian's default one where there is none yet.
-CLANG  ?= $(or $(firstword $(foreach name,clang-19 clang-18 clang-17 clang-16 clang clang-14,$(shell command -v $(name)))),clang)
+# The newest of Debian's versioned clangs; where there is none, `clang`, which is installed if it is missing.
+export CLANG ?= $(or $(lastword $(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | sort -V)),clang)
 # ISA v3 is what Linux 5.10 takes.
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
 
 SOURCES := $(wildcard bpf/*.bpf.c)
 HEADERS := $(wildcard bpf/include/ebpfnn/*.h)
 OBJECTS := $(SOURCES:bpf/%.bpf.c=ebpfnn/data/bpf/%.bpf.o)
-PACKAGED := $(HEADERS:bpf/include/%=ebpfnn/data/include/%)
+PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 
+.DELETE_ON_ERROR:
 .PHONY: all demo test check unit bpf mounts bench dist train-mnist clean
 
 all: bpf
@@ -35,15 +36,19 @@ check: $(VENV)/.development
 unit: $(VENV)/.development bpf
 	$(BIN)/pytest tests/unit
 
-# The objects and headers that the package ships, so that who installs it needs no clang.
+# What the package ships, so that who installs it needs no clang: objects, their sources as the license asks, and headers.
 bpf: $(OBJECTS) $(PACKAGED)
 
-ebpfnn/data/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS)
+ebpfnn/data/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) Makefile
 	@command -v $(CLANG) >/dev/null || { echo "make bpf: $(CLANG) not found; apt-get install clang" >&2; exit 1; }
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 
 ebpfnn/data/include/%.h: bpf/include/%.h
+	@mkdir -p $(@D)
+	@cp $< $@
+
+ebpfnn/data/bpf/%.bpf.c: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	@cp $< $@
 
@@ -53,13 +58,14 @@ bench: $(VENV)/.runtime mounts
 
 # The shipped network again, from its seed; it wants the MNIST files in $$EBPFNN_DATA, or downloads them.
 train-mnist: $(VENV)/.development
-	$(BIN)/ebpfnn train --name mnist --output ebpfnn/data/mnist.safetensors $(if $(EBPFNN_DATA),--data $(EBPFNN_DATA))
+	$(BIN)/ebpfnn train --epochs 300 --seed 1 --output ebpfnn/data/mnist.safetensors $(if $(EBPFNN_DATA),--data $(EBPFNN_DATA))
 
 dist: $(VENV)/.development
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/python -m build
 
 mounts:
+	@test "$$(id -u)" = 0 || { echo "make: loading BPF needs root; run it with sudo" >&2; exit 1; }
 	@mountpoint -q /sys/kernel/tracing || { echo "mounting tracefs on /sys/kernel/tracing"; mount -t tracefs tracefs /sys/kernel/tracing; }
 	@mountpoint -q /sys/fs/bpf || { echo "mounting bpffs on /sys/fs/bpf"; mount -t bpf bpf /sys/fs/bpf; }
 

@@ -25,3 +25,8 @@ INFER = "ebpfnn_infer"
 
 SAMPLES, RESULTS, CALLERS = "samples", "results", "callers"
 """The maps of a shell: samples and results by slot; and, where events come from threads, slots by thread id."""
+
+
+def padded(size: int) -> int:
+    """``size`` bytes rounded up to whole 64-bit words, as a slot's memory is."""
+    return (size + 7) // 8 * 8

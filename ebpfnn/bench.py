@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import errno
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import reference
 from .compiler import build_twin
+from .errors import VerifierError
 from .network import QuantizedNetwork
 from .obj import ObjectSpec
 from .plugin import Trigger
@@ -70,13 +72,23 @@ def measure(network: QuantizedNetwork, trigger: Trigger, inputs: list[Inputs], r
     The clock is the kernel's own, read by the shell around the network: some 20 ns of it are in every figure.
     """
     with ExitStack() as held:
-        sessions = {name: held.enter_context(Session(network, trigger, body=body)) for name, body in bodies(network).items()}
+        sessions = {name: held.enter_context(session) for name, session in _sessions(network, trigger)}
         table = [(Row(name, network.name, given.kind), sessions[name], given) for given in inputs for name in sessions]
         expected = {given.kind: reference.scores(network, given.samples) for given in inputs}
         for _ in rounds:
             for row, session, given in table:
                 _round(row, session, given, expected[given.kind])
     return [row for row, _, _ in table]
+
+
+def _sessions(network: QuantizedNetwork, trigger: Trigger) -> Iterator[tuple[str, Session]]:
+    """One for each body, but for a baseline that is more than the verifier walks: what is measured may take more than it."""
+    for name, body in bodies(network).items():
+        try:
+            yield name, Session(network, trigger, body=body)
+        except VerifierError as refusal:
+            if name != BASELINE or refusal.errno != errno.E2BIG:
+                raise
 
 
 def _round(row: Row, session: Session, given: Inputs, expected: NDArray[np.int32]) -> None:

@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> QuantizedNetwork:
 def _read(path: Path) -> bytes:
     try:
         # O_NONBLOCK: a FIFO that nobody writes to must not block the open.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ModelError(f"{path}: not a regular file; {_REMEDY}")
             data = file.read(MAX_BYTES + 1)
@@ -113,7 +113,22 @@ def _encode(network: QuantizedNetwork) -> bytes:
         for number, layer in enumerate(network.layers)
         for name in _TENSORS
     }
-    return safetensors.numpy.save(tensors, {"format": FORMAT, "version": VERSION, "network": json.dumps(described)})
+    metadata = {"format": FORMAT, "version": VERSION, "network": json.dumps(described)}
+    return _in_order(safetensors.numpy.save(tensors, metadata))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its header's keys sorted: the library shuffles them, and one network should make one file."""
+    header, end = _header(data)
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format's own padding, which keeps tensors aligned
+    return len(text).to_bytes(8, "little") + text + data[end:]
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header, whose form (u64 length, JSON) the safetensors library made or has checked, and where it ends."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8:end])), end
 
 
 def _decode(data: bytes, path: Path) -> QuantizedNetwork:
@@ -129,9 +144,8 @@ def _decode(data: bytes, path: Path) -> QuantizedNetwork:
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
-    """The ``network`` entry of the header, whose form (u64 length, JSON) the safetensors library has checked already."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata = header.get("__metadata__", {})
+    """What the header says of the network."""
+    metadata = _header(data)[0].get("__metadata__", {})
     _expect(metadata.get("format") == FORMAT, "a safetensors file, but not of a quantized network")
     version = metadata.get("version")
     _expect(version == VERSION, f"version {version!r} of the format, and this ebpfnn reads {VERSION}")
@@ -160,6 +174,8 @@ def _network(described: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) 
 
 def _dense(number: int, described: object, tensors: Mapping[str, NDArray[Any]]) -> Dense:
     arrays = {name: tensors[f"layers.{number}.{name}"] for name in _TENSORS}
+    for array in arrays.values():
+        array.setflags(write=False)
     try:
         if not isinstance(described, dict):
             raise ModelError("is not described by a JSON object")

@@ -1,27 +1,23 @@
-"""A session: one network behind one trigger, and the slots through which samples go in and results come out."""
+"""A session: one network behind one trigger."""
 
 from __future__ import annotations
 
-import copy
 import errno
-import os
-import struct
-import threading
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import abi
 from .compiler import build_twin, workspace_size
-from .errors import InputError, KernelError, NotSupported, SessionError
-from .kernel import NOEXIST, Map, Object
+from .errors import InputError, KernelError, NotSupported, SessionError, VerifierError
+from .kernel import Object
 from .network import QuantizedNetwork
 from .obj import ObjectSpec, link
-from .plugin import Attachment, Trigger
+from .plugin import Attachment, Trigger, why_not
+from .slots import Slots
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +45,16 @@ class Session(AbstractContextManager["Session"]):
     def __init__(
         self, network: QuantizedNetwork, trigger: Trigger, target: str | None = None, *, body: ObjectSpec | None = None
     ) -> None:
-        reason = trigger.supported()
+        reason = why_not(trigger)
         if reason:
             raise NotSupported(f"trigger '{trigger.name}': {reason}")
-        self.network, self.trigger = network, trigger
-        self._lock = threading.Lock()
-        self._slots: dict[int, int] = {}
-        self._closed = False
+        self.network, self.trigger, self.target = network, trigger, target or trigger.default_target
+        self._slots: Slots | None = None
         with ExitStack() as held:
-            self._loaded = held.enter_context(Object.load(_link(network, trigger, body or build_twin(network))))
-            self._samples = _view(self._loaded.maps[abi.SAMPLES], np.dtype(np.uint8), network.input_shape)
-            self._results = _view(self._loaded.maps[abi.RESULTS], abi.RESULT)
+            self._loaded = held.enter_context(_load(network, trigger, body or build_twin(network)))
+            slots = Slots(self._loaded.maps, network.input_shape)
             self._attachment: Attachment = held.enter_context(trigger.attach(self._loaded, target))
-            self._held = held.pop_all()
+            self._held, self._slots = held.pop_all(), slots
 
     def infer(self, sample: NDArray[np.uint8]) -> Result:
         """Runs the network in the kernel on one sample, uint8 of the network's input shape.
@@ -69,23 +62,21 @@ class Session(AbstractContextManager["Session"]):
         Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where the event did not run
         the network or the session is closed, :class:`NotSupported` where the trigger cannot provoke its event.
         """
-        if self._closed:
-            raise SessionError(f"the session of '{self.network.name}' is closed; open another")
-        if sample.dtype != np.uint8 or sample.shape != self.network.input_shape:
-            wanted = f"uint8 {list(self.network.input_shape)}"
-            raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; '{self.network.name}' takes {wanted}")
-        slot = self._slot()
-        self._samples[slot] = sample
-        result = self._results[slot]
+        slots = self._slots
+        if slots is None:
+            raise self._closed()
+        _check_sample(sample, self.network)
+        slot = slots.mine()
+        slots.samples[slot] = sample
+        result = slots.results[slot]
         before = int(result["sequence"])
-        self._attachment.fire(slot)
+        self._fire(slot)
         if int(result["sequence"]) == before:
-            raise SessionError(
-                f"trigger '{self.trigger.name}': the event did not run the network; "
-                "another BPF program may be in its way, or the event did not happen in this thread"
-            )
+            raise self._silent()
         if result["status"]:
-            raise SessionError(f"network '{self.network.name}': the kernel side failed with status {result['status']}")
+            raise SessionError(
+                f"network '{self.network.name}': the kernel side failed with status {result['status']}; report it"
+            )
         scores = result["scores"][: len(self.network.labels)].copy()
         return Result(int(result["label"]), scores, int(result["elapsed_ns"]))
 
@@ -95,63 +86,57 @@ class Session(AbstractContextManager["Session"]):
         return self._loaded
 
     def close(self) -> None:
-        """Detaches and unloads. May be called twice."""
-        self._closed = True
+        """Detaches and unloads. May be called twice, and while other threads infer: they are told."""
+        self._slots = None  # the maps live as long as their memory is mapped
         self._held.close()
-        # The maps live as long as their memory is mapped.
-        self._samples = self._results = np.empty(0)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _slot(self) -> int:
-        """The calling thread's slot, claimed at its first call."""
-        thread = threading.get_native_id()
-        slot = self._slots.get(thread)
-        return self._claim(thread) if slot is None else slot
+    def _fire(self, slot: int) -> None:
+        try:
+            self._attachment.fire(slot)
+        except KernelError:
+            if self._slots is None:
+                raise self._closed() from None
+            raise
 
-    def _claim(self, thread: int) -> int:
-        with self._lock:
-            self._give_up_dead_threads()
-            free = set(range(abi.MAX_SLOTS)) - set(self._slots.values())
-            if not free:
-                raise SessionError(f"all {abi.MAX_SLOTS} slots are taken; call from fewer threads, or open another session")
-            callers = self._loaded.maps.get(abi.CALLERS)
-            if callers is not None:
-                _register(callers, thread, min(free))
-            self._slots[thread] = min(free)
-            return self._slots[thread]
+    def _silent(self) -> SessionError:
+        """Why an event left no result."""
+        if self._slots is None:
+            return self._closed()
+        where = f"trigger '{self.trigger.name}'" + (f", target '{self.target}'" if self.target else "")
+        default = f"; try its default target, {self.trigger.default_target}" if self.trigger.default_target else ""
+        return SessionError(f"{where}: the event did not happen in this thread, so the network did not run{default}")
 
-    def _give_up_dead_threads(self) -> None:
-        for thread in [thread for thread in self._slots if not os.path.exists(f"/proc/self/task/{thread}")]:  # noqa: PTH110
-            del self._slots[thread]
-            callers = self._loaded.maps.get(abi.CALLERS)
-            if callers is not None:
-                callers.delete(struct.pack("<I", thread))
+    def _closed(self) -> SessionError:
+        return SessionError(f"the session of '{self.network.name}' is closed; open another")
+
+
+def _check_sample(sample: object, network: QuantizedNetwork) -> None:
+    wanted = f"network '{network.name}' takes a numpy array, uint8 {list(network.input_shape)}"
+    if not isinstance(sample, np.ndarray):
+        raise InputError(f"a sample of type {type(sample).__name__}; {wanted}")
+    if sample.dtype != np.uint8 or sample.shape != network.input_shape:
+        raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; {wanted}")
+
+
+def _load(network: QuantizedNetwork, trigger: Trigger, body: ObjectSpec) -> Object:
+    try:
+        return Object.load(_link(network, trigger, body))
+    except VerifierError as refusal:
+        if refusal.errno != errno.E2BIG:
+            raise
+        fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"
+        raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal
 
 
 def _link(network: QuantizedNetwork, trigger: Trigger, body: ObjectSpec) -> ObjectSpec:
     """The trigger's shell with the network in it, its slots sized for the network."""
-    shell = copy.copy(ObjectSpec.from_file(trigger.object_path()))
+    shell = ObjectSpec.from_file(trigger.object_path())
     shell.keep_programs(trigger.program())
-    shell.resize_map(abi.SAMPLES, value_size=(network.input_size + 7) // 8 * 8)
-    shell.resize_map(abi.RESULTS, value_size=(abi.RESULT.itemsize + workspace_size(network) + 7) // 8 * 8)
+    shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input_size))
+    shell.resize_map(abi.RESULTS, value_size=abi.padded(abi.RESULT.itemsize + workspace_size(network)))
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
     return link(shell, body)
-
-
-def _register(callers: Map, thread: int, slot: int) -> None:
-    try:
-        callers.update(struct.pack("<I", thread), struct.pack("<I", slot), NOEXIST)
-    except KernelError as refusal:
-        if refusal.errno == errno.EEXIST:
-            raise SessionError(f"thread {thread} has a slot already; use one session a thread on one loaded network") from None
-        raise
-
-
-def _view(held: Map, dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> NDArray[Any]:
-    """An array of slots over the map's own memory: what is written here the kernel reads, and the other way round."""
-    strides = (held.element_stride, *np.empty(shape, dtype).strides)
-    slots: NDArray[Any] = np.ndarray((held.max_entries, *shape), dtype, buffer=held.mmap(), strides=strides)
-    return slots

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("clang-19", "clang-18", "clang-17", "clang-16", "clang", "clang-14")
 FLAGS = ("-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", f"-I{ROOT / 'bpf' / 'include'}")
 PROLOGUE = """#include <ebpfnn/vmlinux.h>
 char LICENSE[] SEC("license") = "GPL";
@@ -17,9 +16,10 @@ char LICENSE[] SEC("license") = "GPL";
 
 
 def find_clang() -> str | None:
-    """$CLANG, else the newest that is installed."""
-    names = (os.environ["CLANG"],) if os.environ.get("CLANG") else NAMES
-    return next((found for found in map(shutil.which, names) if found), None)
+    """$CLANG, which the Makefile sets, else the newest of Debian's, else whatever is called so."""
+    newest = sorted(Path("/usr/bin").glob("clang-[0-9]*"), key=lambda path: int(path.name.split("-")[1]))
+    names = (os.environ.get("CLANG"), *map(str, newest[-1:]), "clang")
+    return next((found for found in map(shutil.which, filter(None, names)) if found), None)
 
 
 def compile_bpf(clang: str, source: str, directory: Path, *flags: str) -> bytes:

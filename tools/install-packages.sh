@@ -4,7 +4,7 @@ set -eu
 
 served() {
 	case $1 in
-	clang) for known in clang clang-14 clang-16 clang-17 clang-18 clang-19; do command -v $known >/dev/null && return; done; return 1 ;;
+	clang) command -v "${CLANG:-clang}" >/dev/null ;;
 	python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null ;;
 	libc6-dev) test -e /usr/include/stdio.h ;;
 	*) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;

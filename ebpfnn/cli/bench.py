@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from .. import bench, modelfile
-from ..digits import digits
+from .. import bench, mnist, modelfile
 from ..errors import InputError
 from ..network import QuantizedNetwork
 from ..plugin import Plugins
@@ -38,7 +37,7 @@ def command(model: str, data: Path | None, images: int, rounds: int, as_json: bo
 
 
 def _sparse(network: QuantizedNetwork, data: Path | None, count: int) -> bench.Inputs:
-    samples, labels = digits(data)
+    samples, labels = mnist.read_test(data)
     if samples.shape[1:] != network.input_shape:
         raise InputError(f"digits of {samples.shape[1:]} values; '{network.name}' takes {network.input_shape}, give --data DIR")
     return bench.Inputs("sparse", samples[:count], labels[:count])

@@ -51,7 +51,7 @@ def command(
     network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
-    width = max(map(len, uris))
+    width = max(len("stdin:10" if uri == STDIN else uri) for uri in uris)
     failures = 0
     with Inference(network, lambda: pick(candidates, quiet=quiet), target, check) as inference:
         for result in _results(uris, inference, plugins, source):

@@ -16,16 +16,20 @@ from ..obj import ObjectSpec
 
 MAX_LAYERS = 8
 """EBPFNN_MAX_LAYERS of bpf/include/ebpfnn/parameters.h."""
+MAX_INPUTS = 1 << 16
+"""What the twin's list of non-zero inputs, 16 bits an index, can name."""
 _LAYER = struct.Struct("<5I2iI")  # struct nn_layer
 
 
 def build_twin(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
     """``ebpfnn_infer`` for ``network``, in readable C; ``naive`` takes the plain triple loop, the benchmarks' baseline.
 
-    Raises :class:`ModelError` for a network of more layers than the twin has room for.
+    Raises :class:`ModelError` for a network of more layers, or a layer of more inputs, than the twin has room for.
     """
     if len(network.layers) > MAX_LAYERS:
         raise ModelError(f"network '{network.name}' has {len(network.layers)} layers; the C twin takes at most {MAX_LAYERS}")
+    if _widest_input(network) > MAX_INPUTS:
+        raise ModelError(f"network '{network.name}' has {_widest_input(network)} inputs; the C twin takes at most {MAX_INPUTS}")
     spec = copy.copy(read_built("naive" if naive else "network"))
     spec.maps = dict(spec.maps)
     spec.set_variable("depth", struct.pack("<I", len(network.layers)))

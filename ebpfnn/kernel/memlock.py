@@ -10,28 +10,32 @@ from typing import TypeVar
 from ..errors import KernelError
 
 _Result = TypeVar("_Result")
+_UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 def charging(create: Callable[[], _Result]) -> _Result:
-    """Runs ``create``, and once more with the limit raised where the kernel refused with EPERM for its sake.
+    """Runs ``create``, and once more with the limit raised where the kernel refused with EPERM, which might be for its sake.
 
-    The limit is touched only then: a kernel that charges the memory cgroup never lets it come to that.
+    Where that does not help the limit is put back: the refusal was for want of privilege.
     """
     try:
         return create()
     except KernelError as refusal:
-        if refusal.errno != errno.EPERM or not _raise_limit():
+        if refusal.errno != errno.EPERM:
             raise
-        return create()
+        before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+        if before == _UNLIMITED or not _set_limit(_UNLIMITED):
+            raise
+        try:
+            return create()
+        except KernelError:
+            _set_limit(before)
+            raise
 
 
-def _raise_limit() -> bool:
-    """Whether there was anything to raise."""
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK) == unlimited:
-        return False
+def _set_limit(limit: tuple[int, int]) -> bool:
     try:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, limit)
     except (ValueError, OSError):
         return False
     return True

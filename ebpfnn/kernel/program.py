@@ -17,12 +17,14 @@ from .memlock import charging
 from .syscall import Command, ProgLoad, ProgRun, bpf
 from .verifier import poisoned, summary
 
-_FIRST_LOG, _LARGEST_LOG = 1 << 16, (1 << 30) - 1  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
 # Types whose expected attach type kernels before 4.17 do not know (libbpf 1.5, SEC_ATTACHABLE_OPT).
 _ATTACH_TYPE_OPTIONAL = frozenset(
     {ProgramType.CGROUP_SKB, ProgramType.CGROUP_SOCK, ProgramType.CGROUP_DEVICE, ProgramType.SOCK_OPS, ProgramType.SK_SKB}
     | {ProgramType.SK_MSG, ProgramType.XDP, ProgramType.LIRC_MODE2, ProgramType.FLOW_DISSECTOR, ProgramType.SK_REUSEPORT}
 )
+_FIRST_LOG, _LARGEST_LOG = 1 << 16, 1 << 26  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
+# BPF_LOG_LEVEL1, and BPF_LOG_STATS (Linux 5.2) for a program too large to walk: the trace of a million steps tells no more.
+_LOG_TRACE, _LOG_STATS = 1, 4
 _FUNC_INFO = struct.Struct("<II")
 _LINE_INFO = struct.Struct("<IIII")
 
@@ -67,7 +69,7 @@ class Program(Descriptor):
                 return cls(request.send(), spec.name)
             if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
                 raise
-            log = request.explain()
+            log = request.explain(_LOG_STATS if refusal.errno == errno.E2BIG else _LOG_TRACE)
             if not log:
                 raise
             raise VerifierError(
@@ -154,12 +156,12 @@ class _LoadRequest:
     def send(self) -> int:
         return bpf(Command.PROG_LOAD, self.attributes, self.what)
 
-    def explain(self) -> str:
+    def explain(self, level: int) -> str:
         """The log of a refused load. ENOSPC only says that the buffer was too small for the log: it is not the failure."""
         size = _FIRST_LOG
         while True:
             log = ctypes.create_string_buffer(size)
-            self.attributes.log_level, self.attributes.log_size = 1, size
+            self.attributes.log_level, self.attributes.log_size = level, size
             self.attributes.log_buf = ctypes.addressof(log)
             try:
                 Descriptor(self.send(), self.what).close()

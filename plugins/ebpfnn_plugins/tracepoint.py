@@ -9,8 +9,9 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from ebpfnn.errors import NotSupported, PluginError
-from ebpfnn.kernel import Link, Object, attach_tracepoint, tracefs
+from ebpfnn.errors import Error, PluginError
+from ebpfnn.kernel import Link, Object, attach_tracepoint, has_program_type, tracefs
+from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, object_path
 
 _PROGRAM = "ebpfnn_tracepoint"
@@ -51,7 +52,7 @@ class TracepointAttachment(Attachment):
 
 
 class TracepointTrigger(Trigger):
-    """Any ``category:event`` of tracefs. getcpu(2) is the default: libc answers it in the vDSO, so hardly anyone enters it."""
+    """Any ``category:event`` of tracefs. getcpu(2) is the default: it is rare, since most C libraries answer it in the vDSO."""
 
     name = "tracepoint"
     summary = "a tracepoint, CATEGORY:EVENT"
@@ -70,7 +71,7 @@ class TracepointTrigger(Trigger):
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         category, colon, event = (target or self.default_target).partition(":")
-        if not (category and colon and event) or "/" in category + event:
+        if not colon or any(part in ("", ".", "..") or "/" in part for part in (category, event)):
             raise PluginError(f"target '{target}' is not CATEGORY:EVENT; give one such as {self.default_target}")
         return TracepointAttachment(attach_tracepoint(loaded.programs[_PROGRAM], category, event), event)
 
@@ -78,9 +79,10 @@ class TracepointTrigger(Trigger):
         try:
             object_path("tracepoint")
             tracefs()
-        except NotSupported as lack:
+            usable = has_program_type(ProgramType.TRACEPOINT)
+        except Error as lack:
             return str(lack)
-        return None
+        return None if usable else "this kernel takes no tracepoint programs; it needs CONFIG_BPF_EVENTS"
 
 
 @hookimpl

@@ -29,7 +29,6 @@ enum {
 
 enum xdp_action {
 	XDP_ABORTED = 0,
-	XDP_DROP = 1,
 	XDP_PASS = 2,
 };
 

@@ -1,0 +1,58 @@
+"""Documentation that can be checked is: links, commands, examples."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ebpfnn.cli import VERBS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pages
+def test_files_that_are_named_exist(page: Path) -> None:
+    for name in re.findall(r"`((?:bpf|ebpfnn|plugins|tests|tools|docs)/[\w/.-]+\.\w+)`", page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+@pages
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"^(?:.*\| )?ebpfnn ([a-z]+)", text, re.MULTILINE)) <= set(VERBS)
+    assert set(re.findall(r"`ebpfnn ([a-z]+)", text)) <= set(VERBS)
+
+
+@pages
+def test_make_targets_exist(page: Path) -> None:
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", page.read_text())) <= known
+
+
+def test_no_placeholder_is_left() -> None:
+    for page in PAGES:
+        assert not re.search(r"@@|TODO|XXX", page.read_text()), page.name
+
+
+@pytest.mark.root
+def test_the_python_example_of_the_readme_runs() -> None:
+    (example,) = blocks(ROOT / "README.md", "python")
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, cwd=ROOT)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("7 ")

@@ -1,0 +1,78 @@
+"""What doctor makes of machines that were built for it, file by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ebpfnn import doctor
+from ebpfnn.doctor import Check, State
+from ebpfnn.plugin import Plugins, make_manager
+
+HEALTHY = {
+    "proc/sys/kernel/unprivileged_bpf_disabled": "2\n",
+    "proc/self/status": "Name:\tx\nCapEff:\t000000c000201000\n",
+    "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
+    "sys/kernel/btf/vmlinux": "",
+    "proc/sys/net/core/bpf_jit_enable": "1\n",
+    "proc/mounts": "tracefs /sys/kernel/tracing tracefs rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n",
+}
+
+
+def machine(root: Path, **changed: str | None) -> dict[str, Check]:
+    """The checks of a healthy machine, less what is changed: files by their last name, None for one that is not there."""
+    for path, text in HEALTHY.items():
+        text_now = changed.get(Path(path).name, text)
+        if text_now is not None:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text_now)
+    return {check.name: check for check in doctor.machine(Plugins(make_manager()), root)}
+
+
+def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
+    checks = machine(tmp_path)
+    del checks["BPF objects"]
+    assert {check.state for check in checks.values()} == {State.OK}
+    assert not any(check.remedy for check in checks.values())
+    assert checks["capabilities"].fact == "holds CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF"
+    assert checks["tracefs"].fact == "/sys/kernel/tracing"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name", "state", "remedy"),
+    [
+        ("unprivileged_bpf_disabled", None, "bpf(2)", State.FAIL, "boot a kernel with CONFIG_BPF_SYSCALL=y"),
+        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, "sudo ebpfnn infer digit.png"),
+        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, "sudo ebpfnn infer digit.png"),
+        ("lockdown", "none integrity [confidentiality]\n", "lockdown", State.FAIL, "boot with lockdown=integrity"),
+        ("vmlinux", None, "BTF", State.WARN, "boot a kernel with CONFIG_DEBUG_INFO_BTF=y"),
+        ("bpf_jit_enable", "0\n", "JIT", State.WARN, "sysctl net.core.bpf_jit_enable=1"),
+        ("bpf_jit_enable", None, "JIT", State.WARN, "boot a kernel with CONFIG_BPF_JIT=y"),
+        ("mounts", "", "tracefs", State.WARN, "mount -t tracefs tracefs /sys/kernel/tracing"),
+        ("mounts", None, "bpffs", State.WARN, "mount -t bpf bpf /sys/fs/bpf"),
+    ],
+)
+def test_what_is_missing_is_told_with_what_mends_it(
+    tmp_path: Path, file: str, text: str | None, name: str, state: State, remedy: str
+) -> None:
+    check = machine(tmp_path, **{file: text})[name]
+    assert (check.state, check.remedy) == (state, remedy)
+
+
+def test_the_capabilities_of_linux_5_8_are_enough(tmp_path: Path) -> None:
+    assert machine(tmp_path, status="CapEff:\t000000c000000000\n")["capabilities"].state is State.OK
+
+
+def test_objects_that_are_not_built_are_told_with_the_command_that_builds_them(tmp_path: Path) -> None:
+    check = doctor.objects(tmp_path)
+    assert (check.state, check.remedy) == (State.FAIL, "make bpf")
+    (tmp_path / "bpf").mkdir()
+    (tmp_path / "bpf" / "run.bpf.o").touch()
+    assert doctor.objects(tmp_path) == Check("BPF objects", State.OK, "run")
+
+
+def test_one_trigger_that_works_is_enough() -> None:
+    works, fails = Check("trigger run", State.OK, ""), Check("trigger tracepoint", State.FAIL, "")
+    assert doctor.can_infer([works, fails])
+    assert not doctor.can_infer([fails, Check("kernel", State.OK, "")])
