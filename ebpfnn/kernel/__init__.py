@@ -25,7 +25,7 @@ from .ringbuf import RingBuffer
 from .sockmap import attach_sockmap
 from .stats import run_statistics
 from .struct_ops_link import attach_struct_ops
-from .tracefs import tracefs
+from .tracefiles import tracefs
 from .tracepoint import attach_raw_tracepoint, attach_tracepoint
 from .tracing import attach_freplace, attach_tracing
 from .uprobe import attach_uprobe, attach_uprobe_multi, attach_uretprobe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -32,8 +33,8 @@ class KernelBtf(Descriptor):
         """Loads as much of ``btf`` as the kernel knows of, None where it knows of no types. Raises as :meth:`load` does."""
         try:
             return cls.load(sanitize(btf), name)
-        except KernelError:
-            missing = features.missing_btf()
+        except KernelError as refusal:
+            missing = features.missing_btf() if refusal.errno in (errno.EINVAL, errno.E2BIG) else frozenset()
             if not missing:
                 raise
         try:

@@ -11,7 +11,7 @@ from ..obj.uapi import AttachType
 from .link import Link
 from .program import Program
 from .syscall import LinkCreate, u32, u64
-from .tracefs import nearest
+from .tracefiles import nearest
 
 _BEFORE = 1 << 3  # BPF_F_BEFORE; without a relative it means before all others
 

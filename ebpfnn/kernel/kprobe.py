@@ -14,7 +14,7 @@ from .pmu import attach_probe, unit_type
 from .probe_event import attach_probe_event
 from .program import Program
 from .syscall import LinkCreate, u32, u64
-from .tracefs import nearest, traceable_functions
+from .tracefiles import nearest, traceable_functions
 
 _RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 

@@ -94,6 +94,11 @@ class _Loading:
     ) -> None:
         self.spec, self.targets, self.bindings = spec, targets, bindings
         self._btf_fd, self._describes_functions = 0, False
+        unknown = sorted(set(targets) - set(spec.programs))
+        if unknown:
+            raise ObjectError(
+                f"{spec.name}: no program '{unknown[0]}'; there are: {', '.join(sorted(spec.programs)) or 'none'}"
+            )
 
     def images(self) -> dict[str, Image]:
         """The programs that are to be loaded."""

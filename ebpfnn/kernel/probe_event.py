@@ -18,7 +18,7 @@ from .link import Link
 from .perf_event import link_perf_event
 from .program import Program
 from .syscall import PerfEventAttr, perf_event_open, refusal
-from .tracefs import tracefs
+from .tracefiles import tracefs
 
 _TRACEPOINT = 2  # PERF_TYPE_TRACEPOINT
 _GROUP = "ebpfnn"

@@ -63,10 +63,8 @@ class Program(Descriptor):
         request = _LoadRequest(spec, image, license, btf_fd)
         request.bind(target, fd_array)
         try:
-            return cls(charging(lambda: request.send()), spec.name)
+            return cls(charging(request.send_known), spec.name)
         except KernelError as refusal:
-            if refusal.errno in (errno.EINVAL, errno.E2BIG) and request.drop_unknown():
-                return cls(request.send(), spec.name)
             if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
                 raise
             log = request.explain(_LOG_STATS if refusal.errno == errno.E2BIG else _LOG_TRACE)
@@ -144,7 +142,16 @@ class _LoadRequest:
             self._fds = (ctypes.c_int32 * len(fd_array))(*fd_array)
             self.attributes.fd_array = ctypes.addressof(self._fds)
 
-    def drop_unknown(self) -> bool:
+    def send_known(self) -> int:
+        """Sends it, and where the kernel refuses once more without what it does not know."""
+        try:
+            return self.send()
+        except KernelError as refusal:
+            if refusal.errno not in (errno.EINVAL, errno.E2BIG) or not self._drop_unknown():
+                raise
+        return self.send()
+
+    def _drop_unknown(self) -> bool:
         """Takes out what the kernel does not know and can do without, and tells whether there was any."""
         before = bytes(self.attributes)
         if not features.has_object_names():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KernelError
-from .tracefs import nearest
+from .tracefiles import nearest
 
 _TABLES = (".symtab", ".dynsym")
 

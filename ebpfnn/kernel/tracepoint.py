@@ -12,7 +12,7 @@ from .link import Link
 from .perf_event import PerfType, link_perf_event
 from .program import Program
 from .syscall import Command, PerfEventAttr, RawTracepointOpen, bpf, perf_event_open
-from .tracefs import nearest, tracefs
+from .tracefiles import nearest, tracefs
 
 
 def attach_tracepoint(program: Program, category: str, event: str, *, cookie: int = 0) -> Link:

@@ -6,23 +6,39 @@ from .core_relocation import CoreKind, CoreRelocation, Unresolved
 from .image import Image, build_image
 from .linker import link
 from .sections import ProgramType
-from .spec import Function, Line, MapSpec, ObjectSpec, ProgramSpec, Relocation, RelocationKind, Variable
+from .spec import (
+    Function,
+    KernelSymbol,
+    Line,
+    MapSpec,
+    ObjectSpec,
+    ProgramSpec,
+    Relocation,
+    RelocationKind,
+    SymbolKind,
+    Variable,
+)
+from .uapi import AttachType, MapType
 
 __all__ = [
+    "AttachType",
     "Btf",
     "CoreKind",
     "CoreRelocation",
     "Function",
     "Image",
+    "KernelSymbol",
     "Kind",
     "Line",
     "Linkage",
     "MapSpec",
+    "MapType",
     "ObjectSpec",
     "ProgramSpec",
     "ProgramType",
     "Relocation",
     "RelocationKind",
+    "SymbolKind",
     "Unresolved",
     "Variable",
     "apply_core",

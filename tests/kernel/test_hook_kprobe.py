@@ -11,7 +11,7 @@ from fixtures import loaded
 from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import Link, attach_kprobe, attach_kprobe_multi, attach_kretprobe, kprobe, tracefs
 from ebpfnn.kernel.pmu import unit_type
-from ebpfnn.kernel.tracefs import traceable_functions
+from ebpfnn.kernel.tracefiles import traceable_functions
 from ebpfnn.obj import ObjectSpec
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]

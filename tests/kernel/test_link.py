@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from ebpfnn_plugins.tracepoint import _getcpu as getcpu
 
 from ebpfnn.errors import KernelError, NotSupported, PluginError
 from ebpfnn.kernel import Link, Object, attach_tracepoint
-from ebpfnn.kernel import link as links
+from ebpfnn.kernel import perf_event
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import ObjectSpec
 
@@ -119,12 +120,12 @@ def test_a_pinned_map_is_no_link(counter: Counter, bpffs: Path) -> None:
 
 @pytest.mark.parametrize(("category", "event"), [("syscalls", "sys_enter_nothing"), ("nothing", "sys_enter_getcpu")])
 def test_an_event_that_is_not_there(counter: Counter, category: str, event: str) -> None:
-    with pytest.raises(PluginError, match=f"tracepoint '{category}:{event}' not found; `ls .*/events/{category}` shows"):
+    with pytest.raises(PluginError, match=f"tracepoint '{category}:{event}' not found; "):
         attach_tracepoint(counter.program, category, event)
 
 
 def test_tracefs_that_is_not_mounted(counter: Counter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(links, "TRACEFS", (tmp_path / "tracing",))
+    monkeypatch.setattr(sys.modules["ebpfnn.kernel.tracefiles"], "TRACEFS", (tmp_path / "tracing",))
     with pytest.raises(NotSupported, match=f"tracefs is not mounted; mount -t tracefs tracefs {tmp_path}/tracing"):
         attach_tracepoint(counter.program, *EVENT)
 
@@ -135,11 +136,11 @@ def test_a_kernel_without_links_for_perf_events(counter: Counter, monkeypatch: p
     def refuse(command: Command, attributes: ctypes.Structure, what: str) -> int:
         raise KernelError(f"{what}: {command.name} refused", errno.EINVAL)
 
-    monkeypatch.setattr(links, "bpf", refuse)
+    monkeypatch.setattr(perf_event, "bpf", refuse)
     with attach_tracepoint(counter.program, *EVENT) as link:
         getcpu()
         assert counter.hits == 1
-        with pytest.raises(NotSupported, match=r"this kernel cannot pin a perf event \(Linux 5.15 can\)"):
+        with pytest.raises(NotSupported, match="is no link on this kernel and ends with the process"):
             link.pin(bpffs / "link")
     getcpu()
     assert counter.hits == 1

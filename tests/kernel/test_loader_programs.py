@@ -219,3 +219,8 @@ def test_nothing_is_left_open_where_a_program_is_refused(build: Build) -> None:
         SEC("socket") int refused(void *context) { return *(volatile int *)8; }""")
     with pytest.raises(KernelError, match="program 'refused'"):
         Object.load(spec)
+
+
+def test_a_target_for_a_program_that_is_not_there(build: Build) -> None:
+    with Object.load(build(MAIN)) as first, pytest.raises(ObjectError, match="no program 'mine'; there are: whole"):
+        Object.load(build(MAIN), targets={"mine": first.programs["whole"]})

@@ -17,7 +17,7 @@ from networks import random_network, samples
 from ebpfnn import abi
 from ebpfnn.errors import NotSupported, PluginError, SessionError
 from ebpfnn.kernel import NOEXIST
-from ebpfnn.kernel import link as links
+from ebpfnn.kernel import tracefiles
 from ebpfnn.session import Session
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
@@ -51,7 +51,7 @@ def test_targets(target: str | None) -> None:
         (":sys_enter_getcpu", "is not CATEGORY:EVENT"),
         ("../../etc:passwd", "is not CATEGORY:EVENT"),
         ("syscalls:a/b", "is not CATEGORY:EVENT"),
-        ("syscalls:sys_enter_nothing", "tracepoint 'syscalls:sys_enter_nothing' not found; `ls"),
+        ("syscalls:sys_enter_nothing", "tracepoint 'syscalls:sys_enter_nothing' not found; did you mean"),
         ("..:..", "is not CATEGORY:EVENT"),
         ("syscalls:enable", "not found"),
     ],
@@ -104,7 +104,7 @@ def test_a_thread_that_has_a_slot_already() -> None:
 
 
 def test_a_machine_without_tracefs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(links, "TRACEFS", (tmp_path,))
+    monkeypatch.setattr(tracefiles, "TRACEFS", (tmp_path,))
     with pytest.raises(
         NotSupported, match=f"trigger 'tracepoint': tracefs is not mounted; mount -t tracefs tracefs {tmp_path}"
     ):

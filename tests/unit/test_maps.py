@@ -40,7 +40,7 @@ def test_sizes_may_be_given_as_numbers(build_spec: Build) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("__uint(type, 1); __uint(pinning, 1);", "attribute 'pinning' is not known; this loader reads type, key, value"),
+        ("__uint(type, 1); __uint(pinming, 1);", "attribute 'pinming' is not known; this loader reads type, key, value"),
         ("__uint(max_entries, 1);", "it has no type"),
         ("__uint(type, 1); int max_entries;", "attribute 'max_entries' is not a pointer"),
         ("__uint(type, 1); __type(max_entries, int);", "attribute 'max_entries' is not a number; define it with __uint()"),

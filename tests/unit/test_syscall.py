@@ -110,7 +110,7 @@ def test_other_refusals(fake: Fake, code: int, words: str) -> None:
 
 def test_a_program_load_that_a_signal_interrupts_is_tried_five_times(fake: Fake) -> None:
     kernel = fake(in_turn([errno.EAGAIN] * 4 + [None]))
-    Program.load(PROGRAM, IMAGE, CODE, "GPL").close()
+    Program.load(PROGRAM, IMAGE, "GPL").close()
     assert kernel.commands == [Command.PROG_LOAD] * 5
 
 
@@ -141,7 +141,7 @@ def test_a_verifiers_log_is_whole_however_long(fake: Fake, length: int) -> None:
     kernel = fake(always(errno.EACCES))
     kernel.log = b"x" * length + b"\nR1 is no pointer\n"
     with pytest.raises(VerifierError) as caught:
-        Program.load(PROGRAM, IMAGE, CODE, "GPL")
+        Program.load(PROGRAM, IMAGE, "GPL")
     assert caught.value.log.encode() == kernel.log
     assert caught.value.errno == errno.EACCES
     assert str(caught.value).endswith("R1 is no pointer")
@@ -152,7 +152,7 @@ def test_a_verifiers_log_is_whole_however_long(fake: Fake, length: int) -> None:
 def test_a_refusal_without_a_log_stays_what_it_was(fake: Fake, code: int) -> None:
     fake(always(code))
     with pytest.raises(KernelError, match="program 'probe': BPF_PROG_LOAD refused with") as caught:
-        Program.load(PROGRAM, IMAGE, CODE, "GPL")
+        Program.load(PROGRAM, IMAGE, "GPL")
     assert not isinstance(caught.value, VerifierError)
 
 

@@ -21,7 +21,7 @@ processed 6 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_stat
 
 
 def test_the_complaint_is_kept_and_the_trace_counted() -> None:
-    assert summary(LOG) == "R0 invalid mem access 'map_value_or_null' (12 lines omitted)"
+    assert summary(LOG) == "R0 invalid mem access 'map_value_or_null', at test.c:4 (`int f(void *context)`) (11 lines omitted)"
 
 
 def test_at_most_two_lines() -> None:
