@@ -1,17 +1,24 @@
-"""What this machine has of what ebpfnn needs, and what mends the rest. Reads files alone: nothing is loaded into the kernel.
+"""What this machine has of what ebpfnn needs, and what mends the rest.
 
-Every check takes the root of the file system it looks at, so that tests can build one.
+Every check of the machine takes the root of the file system it looks at, so that tests can build one. The check of a trigger is
+the thing itself: a network is loaded behind it and run.
 """
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+
+from . import modelfile
+from .errors import Error
 from .plugin import Plugins, Trigger, why_not
+from .session import Session
 
 ROOT = Path("/")
 SHIPPED = Path(__file__).parent / "data"
@@ -40,7 +47,7 @@ class Check:
 def machine(plugins: Plugins, root: Path = ROOT) -> Iterator[Check]:
     """Every check, in the order to read them."""
     yield Check("kernel", State.OK, f"Linux {platform.release()} on {platform.machine()}")
-    yield from (check(root) for check in (bpf, capabilities, unprivileged, lockdown, btf, jit, tracefs, bpffs))
+    yield from (check(root) for check in (bpf, capabilities, lockdown, btf, jit, tracefs, bpffs))
     yield objects(SHIPPED)
     yield from triggers(plugins.triggers.values())
     yield from (Check("plugins", State.WARN, warning) for warning in plugins.warnings)
@@ -59,33 +66,29 @@ def bpf(root: Path) -> Check:
 
 
 def capabilities(root: Path) -> Check:
-    lines = (root / "proc/self/status").read_text().splitlines()
-    effective = int(next(line for line in lines if line.startswith("CapEff:")).split()[1], 16)
-    held = [name for name, bit in CAPABILITIES.items() if effective >> bit & 1]
+    lines = _read(root / "proc/self/status").splitlines()
+    effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), None)
+    if effective is None:
+        return Check("capabilities", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
+    held = [name for name, bit in CAPABILITIES.items() if int(effective, 16) >> bit & 1]
     fact = f"holds {', '.join(held) or 'none'}"
     if "CAP_SYS_ADMIN" in held or {"CAP_BPF", "CAP_PERFMON"} <= set(held):
         return Check("capabilities", State.OK, fact)
-    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", "sudo ebpfnn infer digit.png")
-
-
-def unprivileged(root: Path) -> Check:
-    value = _read(root / "proc/sys/kernel/unprivileged_bpf_disabled")
-    meaning = {"0": "BPF without capabilities: some of it", "1": "BPF takes capabilities", "2": "BPF takes capabilities"}
-    return Check("unprivileged BPF", State.OK, meaning.get(value, "not told"))
+    remedy = "run as root (sudo)" if os.geteuid() else "give them to root: a container takes --cap-add BPF --cap-add PERFMON"
+    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", remedy)
 
 
 def lockdown(root: Path) -> Check:
-    told = _read(root / "sys/kernel/security/lockdown")
-    mode = told.partition("[")[2].partition("]")[0] or "not told"
+    mode = _read(root / "sys/kernel/security/lockdown").partition("[")[2].partition("]")[0]
     if mode == "confidentiality":
-        return Check("lockdown", State.FAIL, "confidentiality: programs may not read memory", "boot with lockdown=integrity")
-    return Check("lockdown", State.OK, mode)
+        return Check("lockdown", State.WARN, "confidentiality: no tracepoints or probes", "boot with lockdown=integrity")
+    return Check("lockdown", State.OK, mode or "this kernel has none")
 
 
 def btf(root: Path) -> Check:
     if (root / "sys/kernel/btf/vmlinux").exists():
         return Check("BTF", State.OK, "/sys/kernel/btf/vmlinux")
-    return Check("BTF", State.WARN, "this kernel does not tell its types", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y")
+    return Check("BTF", State.WARN, "this kernel does not tell its types: programs that read its structures do not load")
 
 
 def jit(root: Path) -> Check:
@@ -112,10 +115,23 @@ def objects(directory: Path) -> Check:
     return Check("BPF objects", State.FAIL, f"none in {directory / 'bpf'}", "make bpf")
 
 
-def triggers(known: Iterable[Trigger]) -> Iterator[Check]:
+def triggers(known: Iterable[Trigger], run: Callable[[Trigger], None] | None = None) -> Iterator[Check]:
+    """Each trigger, tried: ``run`` raises what stands in its way."""
     for trigger in known:
         reason = why_not(trigger)
-        yield Check(f"trigger {trigger.name}", State.OK if reason is None else State.FAIL, reason or "works here")
+        if reason is None:
+            try:
+                (run or run_once)(trigger)
+            except Error as error:
+                reason = str(error)
+        yield Check(f"trigger {trigger.name}", State.OK if reason is None else State.FAIL, reason or "ran a network")
+
+
+def run_once(trigger: Trigger) -> None:
+    """Runs the bundled network behind ``trigger`` on a blank sample. Raises :class:`Error` where that fails."""
+    network = modelfile.load(modelfile.resolve("mnist"))
+    with Session(network, trigger) as session:
+        session.infer(np.zeros(network.input_shape, np.uint8))
 
 
 def _mounted(root: Path, kind: str, place: str, purpose: str) -> Check:

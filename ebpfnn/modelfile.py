@@ -13,6 +13,7 @@ import json
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,19 +59,38 @@ def save(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     data = _encode(network)
     _decode(data, path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "wb") as file:
+        _replace(path, data)
+    except OSError as error:
+        remedy = "give a path in a directory you may write to"
+        raise ModelError(f"{path}: cannot be written ({error.strerror}); {remedy}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes beside ``path``, under a name that nobody can have prepared, and renames; the directory is made to remember."""
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            os.fchmod(handle, 0o666 & ~_umask())
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be written ({error.strerror}); give a path in a directory you may write to"
-        ) from error
+            os.fsync(handle)
+        os.replace(beside, path)  # noqa: PTH105
+    except BaseException:
+        os.unlink(beside)  # noqa: PTH108
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
     finally:
-        beside.unlink(missing_ok=True)
+        os.close(directory)
+
+
+def _umask() -> int:
+    """There is no way to read it but to set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def load(path: str | os.PathLike[str]) -> QuantizedNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error
+from ..errors import Error, VerifierError
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 """128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
@@ -63,24 +64,34 @@ class LazyGroup(click.Group):
             raise click.Abort from error
         except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
             if ctx.params["debug"]:
+                click.echo(getattr(error, "log", ""), err=True, nl=False)
                 traceback.print_exc()
             ctx.exit(_status(error))
 
 
 def complain(message: str, status: int = 1) -> int:
     """Prints ``message`` on standard error as one line and returns ``status``."""
-    click.echo(f"ebpfnn: {' '.join(message.split())}", err=True)
+    click.echo(f"ebpfnn: {printable(' '.join(message.split()))}", err=True)
     return status
 
 
+def printable(text: str) -> str:
+    """``text`` without what would move a terminal's cursor or change its colors: a file may be called anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def _status(error: Exception) -> int:
+    if isinstance(error, VerifierError):
+        return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
     if isinstance(error, Error):
         return complain(str(error))
     if isinstance(error, BrokenPipeError):
         # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
-    return complain(f"internal error: {type(error).__name__}: {error}; run again with --debug")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return complain("standard output: no space left on the device; free some, or write elsewhere")
+    return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
 
 
 def _usage(error: click.ClickException) -> str:

@@ -44,10 +44,10 @@ def command(
 
     Without IMAGE, or for -, images are read from standard input, one after another.
     """
-    if not images and sys.stdin.isatty():
+    if not images and sys.stdin is not None and sys.stdin.isatty():
         raise click.UsageError("no IMAGE, and standard input is a terminal", context)
     plugins = Plugins.installed()
-    candidates = _candidates(plugins, trigger)
+    candidates = _candidates(plugins, trigger, target)
     network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
@@ -64,9 +64,10 @@ def command(
     context.exit(1 if failures else 0)
 
 
-def _candidates(plugins: Plugins, name: str | None) -> list[Trigger]:
-    if name is not None:
-        return [plugins.trigger(name)]
+def _candidates(plugins: Plugins, name: str | None, target: str | None) -> list[Trigger]:
+    """The trigger that is named, or those to try; a target belongs to one trigger, so it leaves no choice."""
+    if name is not None or target is not None:
+        return [plugins.trigger(name or PREFERRED[0])]
     return [plugins.trigger(known) for known in PREFERRED if known in plugins.offered_triggers.names]
 
 

@@ -46,7 +46,7 @@ class Inference(ExitStack):
         trigger, session = self.open()
         result = session.infer(sample.data)
         scores = tuple(int(score) for score in result.scores)
-        report = Report(sample, self.network, trigger.name, int(result.label), scores, int(result.elapsed_ns))
+        report = Report(sample, self.network, trigger.name, int(result.label), scores, int(result.elapsed_ns), session.target)
         if self._check:
             expected = reference.scores(self.network, sample.data)
             report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))

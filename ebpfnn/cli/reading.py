@@ -22,6 +22,8 @@ def opened(uri: str) -> Iterator[BinaryIO]:
     Raises :class:`InputError` where a file cannot be opened.
     """
     if uri == STDIN:
+        if sys.stdin is None:
+            raise InputError("standard input: closed; give an image, e.g. ebpfnn infer < digit.png")
         yield sys.stdin.buffer
         return
     with _open(uri) as stream:
@@ -71,4 +73,8 @@ class _Prepended(io.RawIOBase):
 def _read_some(stream: BinaryIO, size: int) -> bytes:
     """What one read of the stream gives, so that a pipe is not waited for until it has given ``size`` bytes."""
     read = getattr(stream, "read1", stream.read)
-    return cast("bytes", read(size))
+    try:
+        return cast("bytes", read(size))
+    except OSError as error:
+        name = getattr(stream, "name", "the stream")
+        raise InputError(f"{name}: cannot be read ({error.strerror}); give a file with an image") from error

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..network import QuantizedNetwork
 from ..plugin import Sample
+from .group import printable
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Report:
     label: int
     scores: tuple[int, ...]
     elapsed_ns: int
+    target: str | None = None
     check: bool | None = None
 
     @property
@@ -39,7 +41,7 @@ def as_text(report: Report, width: int) -> str:
     labels = max(map(len, report.network.labels))
     checked = {None: [], True: ["equals the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
     columns = [
-        f"{report.sample.source + ':':<{width + 1}}",
+        f"{printable(report.sample.source) + ':':<{width + 1}}",
         f"{report.name:<{labels}}",
         f"{report.confidence:6.1%}",
         f"{_duration(report.elapsed_ns):>9} in the kernel",
@@ -58,14 +60,16 @@ def as_json(report: Report, _width: int) -> str:
         "source": report.sample.source,
         "label": report.name,
         "scores": report.scores,
+        "confidence": round(report.confidence, 4),
         "elapsed_ns": report.elapsed_ns,
         "trigger": report.trigger,
+        "target": report.target,
         "model": report.network.name,
         "notes": report.sample.notes,
     }
     if report.check is not None:
         told["check"] = report.check
-    return json.dumps(told, ensure_ascii=False)
+    return json.dumps(told)
 
 
 def _duration(ns: int) -> str:

@@ -79,8 +79,8 @@ class Plugins:
         claims = sorted({offer.item.name for offer in self.offered_inputs.offers if _accepts(offer, uri, head)})
         shown = "standard input" if uri == "-" else uri
         if not claims:
-            names = ", ".join(self.offered_inputs.names) or "none"
-            raise InputError(f"{shown}: no input plugin knows what it is; choose one with --input NAME; installed: {names}")
+            read = "; ".join(f"{name}: {item.summary or 'says not what'}" for name, item in self.inputs.items()) or "none"
+            raise InputError(f"{shown}: not what an installed input reads ({read}); give one of these, or see `ebpfnn plugins`")
         if len(claims) > 1:
             raise PluginError(f"{shown}: claimed by the inputs {' and '.join(claims)}; choose one with --input NAME")
         return self.offered_inputs.get(claims[0])

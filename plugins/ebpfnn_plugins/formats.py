@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .window import Broken, Window
+from .window import MAX_PIXELS, Broken, Window
 
 NEXT = re.compile(rb"\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBPVP8|\xff\xd8\xff(?:\xe0..JFIF|\xe1..Exif)\0", re.DOTALL)
 """The start of an image, in so many bytes that pixels do not look like it by chance."""
@@ -118,6 +118,8 @@ def pnm(window: Window) -> int:
     if not (columns and rows and 0 < largest < 1 << 16 and window.get(at, 1).isspace()):
         raise Broken("a PNM header that makes no sense")
     window.resume = at
+    if rows * columns > MAX_PIXELS:
+        raise Broken(f"{columns}x{rows} pixels, more than {MAX_PIXELS}")
     if kind > 3:
         row = (columns + 7) // 8 if bitmap else columns * channels * (1 if largest < 256 else 2)
         _pixels(window, at + 1, at + 1 + rows * row)
@@ -142,11 +144,10 @@ def _word(window: Window, at: int, pattern: re.Pattern[bytes] = _WORD) -> tuple[
         window.allow(len(window.buffer))
 
 
-def rest(window: Window) -> int:
-    """All that is left, for formats whose end only a decoder finds."""
-    while window.more():
-        window.allow(len(window.buffer))
-    return len(window.buffer)
+def tiff(window: Window) -> int:
+    """A TIFF's parts may lie anywhere in it (TIFF 6.0, section 2), so nothing tells where it ends."""
+    window.resume = 4
+    raise Broken("which does not tell where it ends; give it as a file")
 
 
 def _pixels(window: Window, start: int, end: int) -> None:

@@ -26,7 +26,7 @@ FORMATS = {
     "BMP": Format(rb"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0", formats.bmp),
     "WebP": Format(rb"RIFF....WEBP", formats.webp),
     "PNM": Format(rb"P[1-6]\s+[\d#]", formats.pnm),
-    "TIFF": Format(rb"II\*\0|MM\0\*", formats.rest),
+    "TIFF": Format(rb"II\*\0|MM\0\*", formats.tiff),
 }
 _START = re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), known.start) for name, known in FORMATS.items()), re.DOTALL)
 _ENOUGH = 18
@@ -44,7 +44,7 @@ def split(stream: BinaryIO, name: str, limit: int = LIMIT) -> Iterator[tuple[str
     """Every image of ``stream`` in order, each as soon as its last byte is there, with a name of its own: ``name:1`` and so on.
 
     What is no image, or part of one, is given as the error that says so, and the next image is looked for after it. White
-    space and zeros between images are skipped. An image of a format that does not tell its end takes the rest of the stream.
+    space and zeros between images are skipped.
     At most ``limit`` bytes, and one read, are held.
     """
     window, number = Window(stream, limit), 0

@@ -17,10 +17,10 @@ from ebpfnn.errors import InputError
 from ebpfnn.plugin import Sample
 
 from .handwriting import fit
+from .window import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "DIB", "WEBP", "PPM", "TIFF", "JPEG2000")
 """Pillow's names of the formats that are decoded: none that starts another program, as EPS does."""
-MAX_PIXELS = 1 << 25
 PILLOW_FAILURES = (
     OSError,  # truncated, unidentified, or refused by a codec's library
     SyntaxError,  # a broken PNG, JPEG or TIFF header

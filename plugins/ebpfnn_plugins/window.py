@@ -6,6 +6,8 @@ import re
 from typing import BinaryIO
 
 CHUNK = 1 << 16
+MAX_PIXELS = 1 << 25
+"""More than any camera a digit is photographed with needs; decoded, one byte each."""
 LIMIT = 64 << 20
 """Bytes an image may have: what bounds the memory that a stream takes."""
 

@@ -24,7 +24,7 @@ from ebpfnn import modelfile, reference
 from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.group import LazyGroup
 from ebpfnn.cli.reading import peek
-from ebpfnn.errors import KernelError
+from ebpfnn.errors import KernelError, VerifierError
 from ebpfnn.network import Dense, QuantizedNetwork
 from ebpfnn.plugin import Plugins, Trigger, hookimpl, make_manager
 
@@ -60,7 +60,7 @@ class PlayedSession:
         if self.refusal:
             raise self.refusal
         type(self).opened += 1
-        self.network = network
+        self.network, self.target = network, target
 
     def __enter__(self) -> PlayedSession:
         return self
@@ -89,6 +89,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         manager.register(module, name=f"plugin{number}")
     session = type("Session", (PlayedSession,), {})
     monkeypatch.setattr("ebpfnn.cli.inference.Session", session)
+    monkeypatch.setattr("ebpfnn.doctor.run_once", lambda trigger: None)
     monkeypatch.setattr(Plugins, "installed", classmethod(lambda cls: cls(manager)))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "left.png").write_bytes(picture("left"))
@@ -148,8 +149,10 @@ def test_json_has_one_object_a_line(world: Any) -> None:
         "source": "left.png",
         "label": "left",
         "scores": [400, 0],
+        "confidence": 0.982,
         "elapsed_ns": 820,
         "trigger": "tracepoint",
+        "target": None,
         "model": "halves",
         "notes": [],
         "check": True,
@@ -199,6 +202,33 @@ def test_the_first_preferred_trigger_that_works_is_used_and_the_fall_back_is_tol
     assert infer("--quiet", "left.png").stderr == ""
 
 
+def test_a_target_leaves_no_choice_of_trigger(world: Any) -> None:
+    world.tracepoint.reason = "tracefs is not mounted"
+    ran = infer("--target", "a:b", "left.png")
+    assert ran.stderr == "ebpfnn: trigger 'tracepoint' cannot run here: tracefs is not mounted\n"
+    assert ran.exit_code == 1
+
+
+def test_a_refusal_of_the_verifier_tells_where_its_log_is(world: Any) -> None:
+    world.session.refusal = VerifierError("program 'p': R0 is no pointer; mend it", 13, "the whole log\n")
+    assert infer("left.png").stderr.endswith("(the verifier's whole log: ebpfnn --debug ...)\n")
+    ran = CliRunner().invoke(main, ["--debug", "infer", "--model", "halves.safetensors", "left.png"])
+    assert ran.stderr.startswith("the whole log\nTraceback")
+
+
+def test_names_cannot_move_the_cursor(world: Any) -> None:
+    Path("a\n\x1b[31m.png").write_bytes(picture("left"))
+    ran = infer("a\n\x1b[31m.png", "no\n\x1b.png")
+    assert ran.stdout.startswith("a\\n\\x1b[31m.png:  left")
+    assert "no \\x1b.png" in ran.stderr
+
+
+def test_a_file_that_cannot_be_read_takes_no_other_with_it(world: Any) -> None:
+    ran = infer("--quiet", "/proc/self/mem", "left.png")
+    assert (ran.stdout, ran.exit_code) == ("left\n", 1)
+    assert ran.stderr.startswith("ebpfnn: /proc/self/mem: cannot be read (Input/output error)")
+
+
 def test_a_trigger_that_was_named_is_used_or_nothing(world: Any) -> None:
     assert json.loads(infer("--json", "--trigger", "run", "left.png").stdout)["trigger"] == "run"
     world.run.reason = "no CAP_BPF"
@@ -234,7 +264,7 @@ def test_what_the_kernel_refuses_ends_it_all_with_one_line(world: Any) -> None:
 def test_an_internal_error_is_one_line_and_with_debug_a_traceback(world: Any) -> None:
     world.session.refusal = ZeroDivisionError("oops")
     ran = infer("left.png")
-    assert ran.stderr == "ebpfnn: internal error: ZeroDivisionError: oops; run again with --debug\n"
+    assert ran.stderr == "ebpfnn: internal error: ZeroDivisionError: oops; run again as ebpfnn --debug ... and report it\n"
     ran = CliRunner().invoke(main, ["--debug", "infer", "--model", "halves.safetensors", "left.png"])
     assert ran.stderr.startswith("Traceback (most recent call last)")
     assert ran.exit_code == 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ebpfnn_plugins.run import RunTrigger
 
 from ebpfnn import doctor
 from ebpfnn.doctor import Check, State
-from ebpfnn.plugin import Plugins, make_manager
+from ebpfnn.errors import NotSupported
+from ebpfnn.plugin import Plugins, Trigger, make_manager
 
 HEALTHY = {
     "proc/sys/kernel/unprivileged_bpf_disabled": "2\n",
@@ -43,10 +45,11 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     ("file", "text", "name", "state", "remedy"),
     [
         ("unprivileged_bpf_disabled", None, "bpf(2)", State.FAIL, "boot a kernel with CONFIG_BPF_SYSCALL=y"),
-        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, "sudo ebpfnn infer digit.png"),
-        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, "sudo ebpfnn infer digit.png"),
-        ("lockdown", "none integrity [confidentiality]\n", "lockdown", State.FAIL, "boot with lockdown=integrity"),
-        ("vmlinux", None, "BTF", State.WARN, "boot a kernel with CONFIG_DEBUG_INFO_BTF=y"),
+        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, "run as root (sudo)"),
+        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, "run as root (sudo)"),
+        ("status", None, "capabilities", State.WARN, "mount -t proc proc /proc"),
+        ("lockdown", "none integrity [confidentiality]\n", "lockdown", State.WARN, "boot with lockdown=integrity"),
+        ("vmlinux", None, "BTF", State.WARN, ""),
         ("bpf_jit_enable", "0\n", "JIT", State.WARN, "sysctl net.core.bpf_jit_enable=1"),
         ("bpf_jit_enable", None, "JIT", State.WARN, "boot a kernel with CONFIG_BPF_JIT=y"),
         ("mounts", "", "tracefs", State.WARN, "mount -t tracefs tracefs /sys/kernel/tracing"),
@@ -54,8 +57,9 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_missing_is_told_with_what_mends_it(
-    tmp_path: Path, file: str, text: str | None, name: str, state: State, remedy: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str | None, name: str, state: State, remedy: str
 ) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     check = machine(tmp_path, **{file: text})[name]
     assert (check.state, check.remedy) == (state, remedy)
 
@@ -76,3 +80,19 @@ def test_one_trigger_that_works_is_enough() -> None:
     works, fails = Check("trigger run", State.OK, ""), Check("trigger tracepoint", State.FAIL, "")
     assert doctor.can_infer([works, fails])
     assert not doctor.can_infer([fails, Check("kernel", State.OK, "")])
+
+
+def test_root_is_not_told_to_become_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert "--cap-add BPF --cap-add PERFMON" in machine(tmp_path, status="CapEff:\t0\n")["capabilities"].remedy
+
+
+def test_a_trigger_that_claims_to_work_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_trigger: Trigger) -> None:
+        raise NotSupported("no, it does not; use another")
+
+    monkeypatch.setattr(RunTrigger, "supported", lambda self: None)
+    (check,) = doctor.triggers([RunTrigger()], run)
+    assert (check.state, check.fact) == (State.FAIL, "no, it does not; use another")
+    (check,) = doctor.triggers([RunTrigger()], lambda trigger: None)
+    assert (check.state, check.fact) == (State.OK, "ran a network")

@@ -36,9 +36,10 @@ ALLOWED = {
     "slots": {"errors", "kernel", "abi"},
     "session": {"errors", "network", "obj", "kernel", "abi", "plugin", "compiler", "slots"},
     "training": DATA,
-    "doctor": RUNNING,
+    "doctor": RUNNING | DATA,
     "bench": RUNNING | DATA,
-    "cli": RUNNING | DATA | {"doctor", "bench", "training", "importers"},
+    "bench_process": {"errors", "mnist"},
+    "cli": RUNNING | DATA | {"doctor", "bench", "bench_process", "training", "importers"},
     "__init__": RUNNING | DATA,
     "__main__": {"cli"},
 }
