@@ -2,9 +2,9 @@
 
     loader_conformance.py SELFTESTS WORK
 
-SELFTESTS is tools/testing/selftests/bpf of a kernel's source (Debian: linux-source), WORK a directory for what is built. Every file
-of progs/ is compiled against the running kernel's types; every object is loaded by bpftool and by ebpfnn, and every program once more
-alone by ebpfnn. Nothing is attached. Needs root, clang, bpftool and libbpf's headers.
+SELFTESTS is tools/testing/selftests/bpf of a kernel's source (Debian: linux-source), WORK a directory for what is built. Every
+file of progs/ is compiled against the running kernel's types; every object is loaded by bpftool and by ebpfnn, and every program
+once more alone by ebpfnn. Nothing is attached. Needs root, clang, bpftool and libbpf's headers.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ import pytest
 from ebpfnn_plugins.tracepoint import _getcpu as getcpu
 
 from ebpfnn.errors import KernelError, NotSupported, PluginError
-from ebpfnn.kernel import Link, Object, attach_tracepoint
-from ebpfnn.kernel import perf_event
+from ebpfnn.kernel import Link, Object, attach_tracepoint, perf_event
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import ObjectSpec
 

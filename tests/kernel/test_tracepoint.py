@@ -16,8 +16,7 @@ from networks import random_network, samples
 
 from ebpfnn import abi
 from ebpfnn.errors import NotSupported, PluginError, SessionError
-from ebpfnn.kernel import NOEXIST
-from ebpfnn.kernel import tracefiles
+from ebpfnn.kernel import NOEXIST, tracefiles
 from ebpfnn.session import Session
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
