@@ -14,7 +14,7 @@ OBJECTS := $(SOURCES:bpf/%.bpf.c=ebpfnn/data/bpf/%.bpf.o)
 PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check unit bpf mounts bench dist train-mnist clean
+.PHONY: all demo test check unit bpf mounts bench dist loader-conformance train-mnist clean
 
 all: bpf
 
@@ -63,6 +63,16 @@ train-mnist: $(VENV)/.development
 dist: $(VENV)/.development
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/python -m build
+
+# The kernel's own BPF self-tests, loaded by bpftool and by ebpfnn: the table of docs/loader.md. Takes some ten minutes.
+SELFTESTS := .cache/selftests
+loader-conformance: $(VENV)/.development mounts $(SELFTESTS)
+	$(BIN)/python tools/loader_conformance.py $(SELFTESTS)/*/tools/testing/selftests/bpf $(SELFTESTS)/built
+
+$(SELFTESTS):
+	@tools/install-packages.sh bpftool linux-source libbpf-dev xz-utils
+	@mkdir -p $@
+	tar -C $@ -xf $$(ls /usr/src/linux-source-*.tar.xz | tail -1) --wildcards '*/tools/testing/selftests/bpf' '*/tools/include'
 
 mounts:
 	@test "$$(id -u)" = 0 || { echo "make: loading BPF needs root; run it with sudo" >&2; exit 1; }

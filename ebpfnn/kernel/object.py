@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import ObjectError
+from ..errors import ObjectError, VerifierError
 from ..obj import Btf, Image, ObjectSpec, ProgramSpec, ProgramType, apply_core, build_image
 from ..obj.sections import known_sections
 from ..obj.uapi import MapType
@@ -108,8 +109,17 @@ class _Loading:
         return {program.name: build_image(self.spec, program.name) for program in wanted}
 
     def load_types(self, held: ExitStack) -> int:
-        """The descriptor of the object's types, 0 without any."""
-        loaded = KernelBtf.load_known(self.spec.btf, self.spec.name) if self.spec.btf else None
+        """The descriptor of the object's types, 0 without any.
+
+        Types that the kernel finds fault with are left out, with a warning, as libbpf does: few objects cannot do without.
+        """
+        try:
+            loaded = KernelBtf.load_known(self.spec.btf, self.spec.name) if self.spec.btf else None
+        except VerifierError as refusal:
+            if any(found.type == MapType.STRUCT_OPS for found in self.spec.maps.values()):
+                raise
+            warnings.warn(f"{refusal}; loaded without its types", RuntimeWarning, stacklevel=3)
+            loaded = None
         if loaded:
             self._btf_fd, self._describes_functions = held.enter_context(loaded).fileno(), loaded.describes_functions
         return self._btf_fd

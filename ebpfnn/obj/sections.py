@@ -154,7 +154,7 @@ def read_section(name: str) -> Section:
         return Section(_KINDS[name], "", autoload)
     head, _, extras = name.partition("/")
     kind = _KINDS.get(head)
-    return Section(kind if kind and kind.extras and extras else None, extras, autoload)
+    return Section(kind if kind and kind.extras else None, extras, autoload)
 
 
 def section_kind(name: str) -> SectionKind | None:
