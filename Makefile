@@ -86,7 +86,7 @@ $(VENV)/.runtime: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.runtime
-	@tools/install-packages.sh gcc libc6-dev
+	@tools/install-packages.sh gcc libc6-dev iproute2
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,train]'
 	@touch $@
 

@@ -35,15 +35,15 @@ def measure_process(model: str, runs: int = 7) -> ProcessCost:
         digit = Path(directory) / "digit.png"
         Image.fromarray(mnist.read_test()[0][0]).save(digit)
         command = [sys.executable, "-m", "ebpfnn", "infer", "--quiet", "--model", model, str(digit)]
-        costs = [_run(command) for _ in range(1 + runs)][1:]
+        costs = [_run(command, directory) for _ in range(1 + runs)][1:]
     seconds = [cost[0] for cost in costs]
     return ProcessCost(min(seconds), median(seconds), max(cost[1] for cost in costs))
 
 
-def _run(command: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak MiB of one run, by wait4(2)'s account of it."""
+def _run(command: list[str], directory: str) -> tuple[float, float]:
+    """Wall seconds and peak MiB of one run, by wait4(2)'s account; in ``directory``, since -m imports from where it runs."""
     begun = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=directory)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - begun
     process.returncode = os.waitstatus_to_exitcode(status)

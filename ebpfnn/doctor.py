@@ -1,7 +1,7 @@
 """What this machine has of what ebpfnn needs, and what mends the rest.
 
-Every check of the machine takes the root of the file system it looks at, so that tests can build one. The check of a trigger is
-the thing itself: a network is loaded behind it and run.
+A check that reads files takes the root of the file system they are in, so that tests can build one; file systems of the
+kernel's are where the loader finds them. The check of a trigger is the thing itself: a network is loaded behind it and run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from . import modelfile
-from .errors import Error
+from .errors import Error, NotSupported
+from .kernel import pinning, tracefiles
 from .plugin import Plugins, Trigger, why_not
 from .session import Session
 
@@ -47,7 +48,8 @@ class Check:
 def machine(plugins: Plugins, root: Path = ROOT) -> Iterator[Check]:
     """Every check, in the order to read them."""
     yield Check("kernel", State.OK, f"Linux {platform.release()} on {platform.machine()}")
-    yield from (check(root) for check in (bpf, capabilities, lockdown, btf, jit, tracefs, bpffs))
+    yield from (check(root) for check in (bpf, capabilities, lockdown, btf, jit))
+    yield from (tracefs(), bpffs())
     yield objects(SHIPPED)
     yield from triggers(plugins.triggers.values())
     yield from (Check("plugins", State.WARN, warning) for warning in plugins.warnings)
@@ -100,12 +102,22 @@ def jit(root: Path) -> Check:
     return Check("JIT", State.WARN, "not told", "boot a kernel with CONFIG_BPF_JIT=y")
 
 
-def tracefs(root: Path) -> Check:
-    return _mounted(root, "tracefs", "/sys/kernel/tracing", "needed by tracepoints and probes")
+def tracefs() -> Check:
+    try:
+        return Check("tracefs", State.OK, str(tracefiles.tracefs()))
+    except NotSupported as lack:
+        fact, _, remedy = str(lack).partition("; ")
+        return Check("tracefs", State.WARN, f"{fact}: no tracepoints or probes", remedy)
 
 
-def bpffs(root: Path) -> Check:
-    return _mounted(root, "bpf", "/sys/fs/bpf", "needed to pin what is loaded")
+def bpffs() -> Check:
+    place = pinning.BPFFS
+    try:
+        if pinning.is_bpffs(place):
+            return Check("bpffs", State.OK, str(place))
+    except OSError:
+        return Check("bpffs", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
+    return Check("bpffs", State.WARN, f"not mounted at {place}: nothing can be pinned there", f"mount -t bpf bpf {place}")
 
 
 def objects(directory: Path) -> Check:
@@ -132,15 +144,6 @@ def run_once(trigger: Trigger) -> None:
     network = modelfile.load(modelfile.resolve("mnist"))
     with Session(network, trigger) as session:
         session.infer(np.zeros(network.input_shape, np.uint8))
-
-
-def _mounted(root: Path, kind: str, place: str, purpose: str) -> Check:
-    mounts = [line.split() for line in _read(root / "proc/mounts").splitlines()]
-    places = [mount[1] for mount in mounts if len(mount) > 2 and mount[2] == kind]
-    name = "bpffs" if kind == "bpf" else kind
-    if places:
-        return Check(name, State.OK, places[0])
-    return Check(name, State.WARN, f"not mounted; {purpose}", f"mount -t {kind} {kind} {place}")
 
 
 def _read(path: Path) -> str:

@@ -8,6 +8,7 @@ served() {
 	python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null ;;
 	linux-source) ls /usr/src/linux-source-*.tar.xz >/dev/null 2>&1 ;;
 	libbpf-dev) test -e /usr/include/bpf/bpf_helpers.h ;;
+	iproute2) command -v ip >/dev/null ;;
 	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) test -e /usr/include/stdio.h ;;
 	*) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;

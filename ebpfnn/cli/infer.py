@@ -10,7 +10,7 @@ import click
 from .. import modelfile
 from ..errors import Error, InputError
 from ..plugin import Plugins, Trigger
-from .group import complain
+from .group import complain, printable
 from .inference import Inference, pick
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
@@ -44,14 +44,15 @@ def command(
 
     Without IMAGE, or for -, images are read from standard input, one after another.
     """
-    if not images and sys.stdin is not None and sys.stdin.isatty():
-        raise click.UsageError("no IMAGE, and standard input is a terminal", context)
+    useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
+    if not images and useless:
+        raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
     plugins = Plugins.installed()
     candidates = _candidates(plugins, trigger, target)
     network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
-    width = max(len("stdin:10" if uri == STDIN else uri) for uri in uris)
+    width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
     failures = 0
     with Inference(network, lambda: pick(candidates, quiet=quiet), target, check) as inference:
         for result in _results(uris, inference, plugins, source):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
-import click
 import numpy as np
 
 from .. import reference
@@ -13,6 +12,7 @@ from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..plugin import Sample, Trigger, why_not
 from ..session import Session
+from .group import complain
 from .report import Report
 
 
@@ -63,7 +63,7 @@ def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:
         reason = why_not(trigger)
         if reason is None:
             if reasons and not quiet:
-                click.echo(f"ebpfnn: {'; '.join(reasons)}; using {trigger.name}", err=True)
+                complain(f"{'; '.join(reasons)}; using {trigger.name}")
             return trigger
         reasons.append(f"trigger '{trigger.name}' cannot run here: {reason}")
     raise NotSupported("; ".join(reasons) or "no trigger is installed; see `ebpfnn plugins`")

@@ -45,7 +45,7 @@ def as_text(report: Report, width: int) -> str:
         f"{report.name:<{labels}}",
         f"{report.confidence:6.1%}",
         f"{_duration(report.elapsed_ns):>9} in the kernel",
-        ", ".join([*checked, *report.sample.notes]),
+        printable(", ".join([*checked, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()
 

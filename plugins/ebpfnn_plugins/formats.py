@@ -104,8 +104,12 @@ def webp(window: Window) -> int:
     return end
 
 
-_WORD = re.compile(rb"(?:\s|#[^\r\n]{0,1024}[\r\n])*(\d{0,9})")
-_BIT = re.compile(rb"(?:\s|#[^\r\n]{0,1024}[\r\n])*([01]?)")
+_SPACE = rb"\s*(?:#[^\r\n]{0,1024}[\r\n]\s*)*"
+_WORD, _BIT = re.compile(_SPACE + rb"(\d{0,9})"), re.compile(_SPACE + rb"([01]?)")
+_MANY = 256
+_WORDS = re.compile(rb"(?:%s\d{1,9}(?=[\s#])){%d}" % (_SPACE, _MANY))
+_BITS = re.compile(rb"(?:%s[01]){%d}" % (_SPACE, _MANY))
+"""As many numbers at once, where they are there: a number at a time takes ten times as long."""
 
 
 def pnm(window: Window) -> int:
@@ -125,8 +129,21 @@ def pnm(window: Window) -> int:
         _pixels(window, at + 1, at + 1 + rows * row)
         return at + 1 + rows * row
     window.allow(at + rows * columns * channels)
-    for _ in range(rows * columns * channels):
-        _, at = _word(window, at, _BIT if bitmap else _WORD)
+    return _skip_words(window, at, rows * columns * channels, bitmap)
+
+
+def _skip_words(window: Window, at: int, count: int, bitmap: bool) -> int:
+    """Where the last of ``count`` numbers ends, bits in a bitmap."""
+    word, words = (_BIT, _BITS) if bitmap else (_WORD, _WORDS)
+    while count:
+        some = min(count, _MANY)
+        match = words.match(window.buffer, at) if some == _MANY else None
+        if match:
+            at = match.end()
+        else:
+            for _ in range(some):
+                _, at = _word(window, at, word)
+        count -= some
     return at
 
 

@@ -9,13 +9,13 @@ from typing import BinaryIO
 from ebpfnn.errors import Error, InputError
 from ebpfnn.plugin import InputSource, Sample, hookimpl
 
-from .framing import begins_image
+from .framing import NAMES, begins_image
 from .window import LIMIT
 
 
 class ImageFile(InputSource):
     name = "image-file"
-    summary = "a file with one image: PNG, JPEG, GIF, BMP, WebP, PNM, TIFF"
+    summary = f"a file with one image: {NAMES}"
 
     def accepts(self, uri: str, head: bytes) -> bool:
         """By its first bytes, or by its name: a file that only claims to be an image is to be told so."""

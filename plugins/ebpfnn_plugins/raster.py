@@ -16,11 +16,11 @@ from PIL import Image, ImageFile, ImageOps, ImageStat, UnidentifiedImageError
 from ebpfnn.errors import InputError
 from ebpfnn.plugin import Sample
 
+from .framing import FORMATS, NAMES
 from .handwriting import fit
 from .window import MAX_PIXELS
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "DIB", "WEBP", "PPM", "TIFF", "JPEG2000")
-"""Pillow's names of the formats that are decoded: none that starts another program, as EPS does."""
+_PILLOW_NAMES = [known.pillow for known in FORMATS.values()]
 PILLOW_FAILURES = (
     OSError,  # truncated, unidentified, or refused by a codec's library
     SyntaxError,  # a broken PNG, JPEG or TIFF header
@@ -47,7 +47,7 @@ def sample(data: bytes, shape: tuple[int, ...], source: str) -> Sample:
     if len(shape) != 2:
         raise InputError(f"{source}: an image has rows and columns, but the network takes shape {shape}; give another network")
     if not data:
-        raise InputError(f"{source}: empty; give a PNG, JPEG, BMP, GIF, WebP or PNM file")
+        raise InputError(f"{source}: empty; give a {NAMES} file")
     fitted, notes = fit(grayscale(data, source), (shape[0], shape[1]))
     return Sample(fitted, source, notes)
 
@@ -55,7 +55,7 @@ def sample(data: bytes, shape: tuple[int, ...], source: str) -> Sample:
 def grayscale(data: bytes, source: str) -> NDArray[np.uint8]:
     """The pixels, uint8 [rows, columns], upright and with no transparency. Raises as :func:`sample`."""
     try:
-        with _strictly(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _strictly(), Image.open(io.BytesIO(data), formats=_PILLOW_NAMES) as image:
             columns, rows = image.size
             if columns * rows > MAX_PIXELS:
                 limit = f"{MAX_PIXELS:,} pixels are the limit"
@@ -63,10 +63,10 @@ def grayscale(data: bytes, source: str) -> NDArray[np.uint8]:
             image.load()
             return _gray(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        raise InputError(f"{source}: not an image that Pillow knows; give a PNG, JPEG, BMP, GIF, WebP or PNM file") from None
+        raise InputError(f"{source}: not an image of a known format; give a {NAMES} file") from None
     except PILLOW_FAILURES as error:
         fact = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{source}: cannot be decoded ({fact}); give a whole PNG, JPEG, BMP, GIF, WebP or PNM file") from error
+        raise InputError(f"{source}: cannot be decoded ({fact}); give a whole {NAMES} file") from error
 
 
 @contextmanager

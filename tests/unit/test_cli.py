@@ -23,10 +23,11 @@ from PIL import Image
 from ebpfnn import modelfile, reference
 from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.group import LazyGroup
-from ebpfnn.cli.reading import peek
-from ebpfnn.errors import KernelError, VerifierError
+from ebpfnn.cli.reading import opened, peek
+from ebpfnn.cli.report import Report, as_text
+from ebpfnn.errors import InputError, KernelError, VerifierError
 from ebpfnn.network import Dense, QuantizedNetwork
-from ebpfnn.plugin import Plugins, Trigger, hookimpl, make_manager
+from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("left", "right")
@@ -174,7 +175,7 @@ def test_a_bad_image_takes_no_other_with_it(world: Any) -> None:
     assert ran.stdout == "left\n"
     assert [line.split(";")[0] for line in ran.stderr.splitlines()] == [
         "ebpfnn: absent.png: cannot be opened (No such file or directory)",
-        "ebpfnn: bad.png: not an image that Pillow knows",
+        "ebpfnn: bad.png: not an image of a known format",
         "ebpfnn: .: cannot be opened (Is a directory)",
     ]
     assert ran.exit_code == 1
@@ -218,9 +219,18 @@ def test_a_refusal_of_the_verifier_tells_where_its_log_is(world: Any) -> None:
 
 def test_names_cannot_move_the_cursor(world: Any) -> None:
     Path("a\n\x1b[31m.png").write_bytes(picture("left"))
-    ran = infer("a\n\x1b[31m.png", "no\n\x1b.png")
-    assert ran.stdout.startswith("a\\n\\x1b[31m.png:  left")
+    ran = infer("a\n\x1b[31m.png", "no\n\x1b.png", "left.png")
+    assert [line.partition("  ")[0] for line in ran.stdout.splitlines()] == ["a\\n\\x1b[31m.png:", "left.png:"]
+    assert len({line.index("in the kernel") for line in ran.stdout.splitlines()}) == 1
     assert "no \\x1b.png" in ran.stderr
+
+
+def test_what_plugins_say_cannot_move_the_cursor(world: Any) -> None:
+    world.tracepoint.reason = "no\x1b[2J"
+    assert infer("left.png").stderr == "ebpfnn: trigger 'tracepoint' cannot run here: no\\x1b[2J; using run\n"
+    sample = Sample(np.zeros((4, 4), np.uint8), "a", ("\x1b[2J",))
+    report = Report(sample, modelfile.load("halves.safetensors"), "run", 0, (1, 0), 1)
+    assert as_text(report, 1).endswith("in the kernel  \\x1b[2J")
 
 
 def test_a_file_that_cannot_be_read_takes_no_other_with_it(world: Any) -> None:
@@ -321,6 +331,18 @@ def test_a_terminal_without_an_image_is_a_usage_error() -> None:
         os.close(terminal)
     assert ran.returncode == 2
     assert ran.stderr == "ebpfnn: no IMAGE, and standard input is a terminal; see 'ebpfnn infer --help'\n"
+
+
+def test_a_closed_standard_input_without_an_image_is_a_usage_error() -> None:
+    ran = run("infer", preexec_fn=lambda: os.close(0))
+    assert ran.returncode == 2
+    assert ran.stderr == "ebpfnn: no IMAGE, and standard input is closed; see 'ebpfnn infer --help'\n"
+
+
+def test_a_closed_standard_input_that_is_named_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match=r"^standard input: closed; give"), opened("-"):
+        pass
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:

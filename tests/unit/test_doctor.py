@@ -10,6 +10,7 @@ from ebpfnn_plugins.run import RunTrigger
 from ebpfnn import doctor
 from ebpfnn.doctor import Check, State
 from ebpfnn.errors import NotSupported
+from ebpfnn.kernel import pinning, tracefiles
 from ebpfnn.plugin import Plugins, Trigger, make_manager
 
 HEALTHY = {
@@ -18,7 +19,6 @@ HEALTHY = {
     "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
     "sys/kernel/btf/vmlinux": "",
     "proc/sys/net/core/bpf_jit_enable": "1\n",
-    "proc/mounts": "tracefs /sys/kernel/tracing tracefs rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n",
 }
 
 
@@ -34,11 +34,11 @@ def machine(root: Path, **changed: str | None) -> dict[str, Check]:
 
 def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     checks = machine(tmp_path)
-    del checks["BPF objects"]
+    for name in ("BPF objects", "tracefs", "bpffs"):
+        del checks[name]
     assert {check.state for check in checks.values()} == {State.OK}
     assert not any(check.remedy for check in checks.values())
     assert checks["capabilities"].fact == "holds CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF"
-    assert checks["tracefs"].fact == "/sys/kernel/tracing"
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,6 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
         ("vmlinux", None, "BTF", State.WARN, ""),
         ("bpf_jit_enable", "0\n", "JIT", State.WARN, "sysctl net.core.bpf_jit_enable=1"),
         ("bpf_jit_enable", None, "JIT", State.WARN, "boot a kernel with CONFIG_BPF_JIT=y"),
-        ("mounts", "", "tracefs", State.WARN, "mount -t tracefs tracefs /sys/kernel/tracing"),
-        ("mounts", None, "bpffs", State.WARN, "mount -t bpf bpf /sys/fs/bpf"),
     ],
 )
 def test_what_is_missing_is_told_with_what_mends_it(
@@ -62,6 +60,30 @@ def test_what_is_missing_is_told_with_what_mends_it(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     check = machine(tmp_path, **{file: text})[name]
     assert (check.state, check.remedy) == (state, remedy)
+
+
+def test_tracefs_is_where_the_loader_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracefiles, "TRACEFS", (tmp_path / "tracing", tmp_path / "debug"))
+    check = doctor.tracefs()
+    assert (check.state, check.fact) == (State.WARN, "tracefs is not mounted: no tracepoints or probes")
+    assert check.remedy == f"mount -t tracefs tracefs {tmp_path / 'tracing'}"
+    (tmp_path / "debug" / "events").mkdir(parents=True)
+    assert doctor.tracefs() == Check("tracefs", State.OK, str(tmp_path / "debug"))
+
+
+def test_bpffs_is_where_the_loader_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinning, "BPFFS", tmp_path)
+    assert doctor.bpffs().remedy == f"mount -t bpf bpf {tmp_path}"
+    monkeypatch.setattr(pinning, "is_bpffs", lambda place: place == tmp_path)
+    assert doctor.bpffs() == Check("bpffs", State.OK, str(tmp_path))
+
+
+def test_bpffs_without_proc_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(place: Path) -> bool:
+        raise FileNotFoundError(place)
+
+    monkeypatch.setattr(pinning, "is_bpffs", absent)
+    assert (doctor.bpffs().state, doctor.bpffs().remedy) == (State.WARN, "mount -t proc proc /proc")
 
 
 def test_the_capabilities_of_linux_5_8_are_enough(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
-from ebpfnn_plugins.framing import FORMATS, begins_image, split
+from ebpfnn_plugins import formats, raster
+from ebpfnn_plugins.framing import FORMATS, NAMES, begins_image, split
+from ebpfnn_plugins.image_file import ImageFile
 from ebpfnn_plugins.window import CHUNK
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +180,48 @@ def test_no_image_may_be_larger_than_the_limit(data: bytes) -> None:
 def test_a_pnm_that_makes_no_sense_is_refused(header: bytes) -> None:
     assert len(faults(header)) == 1
     assert good(io.BytesIO(header)) == []
+
+
+def plain(kind: int, columns: int, rows: int, seed: int = 1) -> bytes:
+    """A plain PNM with comments in it, without white space after its last number."""
+    count = columns * rows * (3 if kind == 3 else 1)
+    numbers = np.random.default_rng(seed).integers(0, 2 if kind == 1 else 256, count).tolist()
+    words = [f"{number}\n# it is\n" if at % 100 == 7 else f"{number} " for at, number in enumerate(numbers)]
+    return f"P{kind} {columns} {rows} {'' if kind == 1 else 255}\n{''.join(words)}".encode().rstrip()
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+@pytest.mark.parametrize("step", [1, 7, 1000, CHUNK])
+def test_a_plain_pnm_of_many_numbers_ends_at_its_last_one(kind: int, step: int) -> None:
+    image = plain(kind, 37, 29)
+    data = image + b"\n" + encoded("png", 1)
+    stream = Trickle([data[at : at + step] for at in range(0, len(data), step)] + [b""])
+    assert good(stream) == [image, encoded("png", 1)]
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_the_numbers_of_a_plain_pnm_are_not_looked_at_one_by_one(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    one = formats._word
+    monkeypatch.setattr(formats, "_word", lambda window, at, *rest: looked.append(at) or one(window, at, *rest))
+    image = plain(kind, 100, 100)
+    assert good(io.BytesIO(image)) == [image]
+    assert len(looked) < 2000
+
+
+def test_a_pnm_of_too_many_pixels_is_refused_before_they_are_read() -> None:
+    stream = Trickle([b"P2 99999 99999 255\n1 2 3", b""])
+    ((_, fault),) = split(stream, "s")
+    assert "99999x99999 pixels, more than 33554432" in str(fault)
+
+
+def test_what_is_read_is_told_in_one_way_everywhere() -> None:
+    assert NAMES == "PNG, JPEG, GIF, BMP, WebP, PNM or TIFF"
+    assert ImageFile.summary.endswith(NAMES)
+    assert f"no {NAMES} image" in faults(b"hello, this is no image")[0]
+    for data in (b"", b"hello", encoded("png", 1)[:40]):
+        with pytest.raises(InputError, match=rf"{NAMES} file$"):
+            raster.sample(data, (4, 4), "a")
 
 
 def test_there_is_a_test_image_of_every_format_whose_end_is_found() -> None:

@@ -82,6 +82,36 @@ def test_a_failed_save_leaves_the_former_file(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_somebody_planted_beside_the_file_is_not_written_through(tmp_path: Path) -> None:
+    path, victim = tmp_path / "a.safetensors", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    planted = [tmp_path / f".{path.name}.{os.getpid()}", path]
+    for link in planted:
+        link.symlink_to(victim)
+    modelfile.save(example(), path)
+    assert victim.read_bytes() == b"precious"
+    assert modelfile.load(path).name == example().name
+    assert sorted(tmp_path.iterdir()) == sorted([*planted, victim])
+
+
+def test_a_saved_file_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        modelfile.save(example(), tmp_path / "a.safetensors")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_directory_is_made_to_remember_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))  # noqa: PTH115
+    modelfile.save(example(), tmp_path / "a.safetensors")
+    assert synced[0].startswith(f"{tmp_path}/.a.safetensors.")
+    assert synced[1:] == [str(tmp_path)]
+
+
 def test_save_refuses_what_load_would(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="'name' must be printable"):
         modelfile.save(replace(example(), name="a\nb"), tmp_path / "a.safetensors")

@@ -185,7 +185,7 @@ def test_a_truncated_picture_is_refused(kind: str, part: float) -> None:
 
 @pytest.mark.parametrize("data", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", b"\x89PNG\r\n\x1a\n"])
 def test_what_pillow_does_not_know_is_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"^digit\.png: not an image that Pillow knows; give a PNG"):
+    with pytest.raises(InputError, match=r"^digit\.png: not an image of a known format; give a PNG"):
         fit(data)
 
 

@@ -35,6 +35,7 @@ from ebpfnn.obj.uapi import SLEEPABLE, XDP_HAS_FRAGS, AttachType, ProgramType
         ("sk_reuseport/migrate", ProgramType.SK_REUSEPORT, AttachType.SK_REUSEPORT_SELECT_OR_MIGRATE, 0, ""),
         ("netfilter", ProgramType.NETFILTER, AttachType.NETFILTER, 0, ""),
         ("syscall", ProgramType.SYSCALL, 0, SLEEPABLE, ""),
+        ("kprobe.multi/", ProgramType.KPROBE, AttachType.TRACE_KPROBE_MULTI, 0, ""),
     ],
 )
 def test_names(name: str, kind: ProgramType, attach_type: int, flags: int, attach_to: str) -> None:
@@ -45,7 +46,7 @@ def test_names(name: str, kind: ProgramType, attach_type: int, flags: int, attac
         assert (found.attach_to, found.autoload) == (attach_to, autoload)
 
 
-@pytest.mark.parametrize("name", ["", "?", "xpd", "xdp/devmpa", "kprobe/", "classifier/x", "xdp.s", "cgroup/nothing", ".text"])
+@pytest.mark.parametrize("name", ["", "?", "xpd", "xdp/devmpa", "classifier/x", "xdp.s", "cgroup/nothing", ".text"])
 def test_names_of_nothing(name: str) -> None:
     assert section_kind(name) is None
 
