@@ -63,7 +63,13 @@ def by_bpftool(path: Path) -> str:
         return "timed out"
     finally:
         unpin_all()
-    return LOADED if ran.returncode == 0 else (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return LOADED if ran.returncode == 0 else _reason(ran.stderr)
+
+
+def _reason(said: str) -> str:
+    """The last line that is not advice."""
+    lines = [line for line in said.strip().splitlines() if not line.startswith(("If it used to work", "Warning: "))]
+    return lines[-1] if lines else "no reason given"
 
 
 def by_ebpfnn(path: Path, program: str | None = None) -> str:

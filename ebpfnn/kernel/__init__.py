@@ -1,6 +1,7 @@
 """A BPF library in pure Python: from an :class:`~ebpfnn.obj.ObjectSpec` to maps, programs and links in the running kernel.
 
-It knows nothing of neural networks, and needs nothing but bpf(2) and perf_event_open(2).
+It knows nothing of neural networks. It enters the kernel by bpf(2) and perf_event_open(2), and reads /proc, /sys and tracefs
+where those know more; only :func:`attach_clsact` speaks netlink, and needs pyroute2 for it. docs/loader.md is the guide.
 """
 
 from .btf import module_btf, vmlinux

@@ -6,7 +6,7 @@ import ctypes
 import errno
 from pathlib import Path
 
-from ..errors import KernelError, NotSupported, PluginError
+from ..errors import KernelError, NotSupported
 from .fd import Descriptor
 from .link import Link
 from .perf_event import PerfType, link_perf_event
@@ -18,7 +18,7 @@ from .tracefiles import nearest, tracefs
 def attach_tracepoint(program: Program, category: str, event: str, *, cookie: int = 0) -> Link:
     """Attaches to ``category:event``, for every process on every CPU.
 
-    Raises :class:`NotSupported` without tracefs, :class:`PluginError` for an event that is not there, else KernelError.
+    Raises :class:`NotSupported` without tracefs, :class:`KernelError`, ENOENT for an event that is not there.
     """
     what = f"tracepoint '{category}:{event}'"
     return attach_event(program, tracepoint_id(category, event), what, cookie)
@@ -34,7 +34,7 @@ def attach_event(program: Program, number: int, what: str, cookie: int = 0) -> L
 def attach_raw_tracepoint(program: Program, event: str) -> Link:
     """Attaches to the tracepoint ``event``, whose arguments the program takes as they are (Linux 4.17).
 
-    Raises :class:`PluginError` for an event that is not there, else KernelError.
+    Raises :class:`KernelError`, ENOENT for an event that is not there.
     """
     what = f"raw tracepoint '{event}'"
     name = ctypes.create_string_buffer(event.encode())
@@ -43,7 +43,7 @@ def attach_raw_tracepoint(program: Program, event: str) -> Link:
         return Link(bpf(Command.RAW_TRACEPOINT_OPEN, attributes, f"{what}: attaching '{program.name}'"), what)
     except KernelError as refused:
         if refused.errno == errno.ENOENT:
-            raise PluginError(f"{what} not found{nearest(event, _all_events())}") from None
+            raise KernelError(f"{what} not found{nearest(event, _all_events())}", errno.ENOENT) from None
         raise
 
 
@@ -53,7 +53,8 @@ def tracepoint_id(category: str, event: str) -> int:
     try:
         return int((events / category / event / "id").read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise PluginError(f"tracepoint '{category}:{event}' not found{_hint(events, category, event)}") from None
+        hint = _hint(events, category, event)
+        raise KernelError(f"tracepoint '{category}:{event}' not found{hint}", errno.ENOENT) from None
 
 
 def _hint(events: Path, category: str, event: str) -> str:

@@ -1,4 +1,4 @@
-"""What a BPF object is: bytes in, data out, without a system call. The same file gives the same spec on any machine."""
+"""What a BPF object is: bytes in, data out. Nothing here asks the kernel, so a file gives the same spec on any machine."""
 
 from .btf import Btf, Kind, Linkage
 from .core import apply_core

@@ -50,6 +50,14 @@ def test_no_placeholder_is_left() -> None:
         assert not re.search(r"@@|TODO|XXX", page.read_text()), page.name
 
 
+@pytest.mark.parametrize("room", ["obj", "kernel"])
+def test_every_file_of_the_loader_has_its_place(room: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (told,) = re.findall(rf"^\*\*`{room}/`(.*?)^(?:\*\*`|What the kernel demands)", text, re.MULTILINE | re.DOTALL)
+    names = set(re.findall(r"`(\w+)`", "".join(line for line in told.splitlines() if line.startswith("|"))))
+    assert names == {path.stem for path in (ROOT / "ebpfnn" / room).glob("*.py")} - {"__init__"}
+
+
 @pytest.mark.root
 def test_the_python_example_of_the_readme_runs() -> None:
     (example,) = blocks(ROOT / "README.md", "python")

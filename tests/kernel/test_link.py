@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ebpfnn_plugins.tracepoint import _getcpu as getcpu
 
-from ebpfnn.errors import KernelError, NotSupported, PluginError
+from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import Link, Object, attach_tracepoint, perf_event
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import ObjectSpec
@@ -119,7 +119,7 @@ def test_a_pinned_map_is_no_link(counter: Counter, bpffs: Path) -> None:
 
 @pytest.mark.parametrize(("category", "event"), [("syscalls", "sys_enter_nothing"), ("nothing", "sys_enter_getcpu")])
 def test_an_event_that_is_not_there(counter: Counter, category: str, event: str) -> None:
-    with pytest.raises(PluginError, match=f"tracepoint '{category}:{event}' not found; "):
+    with pytest.raises(KernelError, match=f"tracepoint '{category}:{event}' not found; "):
         attach_tracepoint(counter.program, category, event)
 
 

@@ -59,12 +59,34 @@ struct nn_workspace {
 /* Hides from the compiler how x was made, lest it see a comparison in a sign bit and turn it into a branch. */
 #define nn_opaque(x) asm volatile("" : "+r"(x))
 
-/* Loop control is most of a short loop's work, and of the verifier's. */
 #ifdef __clang__
-#define NN_UNROLL _Pragma("clang loop unroll_count(8)")
+#define NN_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define NN_UNROLL
 #endif
+
+/*
+ * Takes a step for each i below count, eight a turn: loop control is most of a short loop's work, and of the verifier's. The
+ * compiler must not know how i moves, lest it count up from -count: before Linux 6.18 the verifier loses track of what is negated.
+ * Wide, because before 5.16 it loses track of what is spilled in four bytes.
+ */
+#define NN_FOR_EACH(i, count, step)                           \
+	do {                                                  \
+		__u64 i = 0, nn_end = (count);                \
+		while (i + 8 <= nn_end) {                     \
+			nn_opaque(i);                         \
+			NN_UNROLL                             \
+			for (int nn_k = 0; nn_k < 8; nn_k++) { \
+				step;                         \
+				i++;                          \
+			}                                     \
+		}                                             \
+		while (i < nn_end) {                          \
+			nn_opaque(i);                         \
+			step;                                 \
+			i++;                                  \
+		}                                             \
+	} while (0)
 
 /* 1 where x is negative, else 0. What is multiplied by it needs no branch. */
 static __always_inline __s64 nn_is_negative(__s64 x)
@@ -80,13 +102,10 @@ static __always_inline __s64 nn_is_negative(__s64 x)
 /* Lists the inputs that are not zero, and returns how many. The others would add nothing: most pixels of a digit are blank. */
 static __always_inline __u32 nn_list_nonzero(const __u8 *values, __u32 inputs, __u16 *nonzero)
 {
-	__u32 count = 0;
+	__u64 count = 0;
 
-	NN_UNROLL
-	for (__u32 i = 0; i < inputs; i++) {
-		nonzero[count] = i; /* the next overwrites it, unless it counts */
-		count += nn_is_negative(-(__s64)values[i]);
-	}
+	/* The next index overwrites this one, unless it counts: 1..255 carry into the ninth bit, 0 does not. */
+	NN_FOR_EACH(i, inputs, nonzero[count] = i; count += (values[i] + 255u) >> 8);
 	return count;
 }
 
@@ -110,9 +129,7 @@ static __always_inline void nn_accumulate(const struct nn_parameters *parameters
 			return;
 		/* 0x80..0xff mean -128..-1 in an s8: 256 less than the byte says. */
 		value = (__s32)values[i] - 2 * (__s32)(values[i] & sign_bit);
-		NN_UNROLL
-		for (__u32 o = 0; o < outputs; o++)
-			workspace.accumulators[o] += value * row[o];
+		NN_FOR_EACH(o, outputs, workspace.accumulators[o] += value * row[o]);
 	}
 }
 
