@@ -72,7 +72,7 @@ loader-conformance: $(VENV)/.development mounts $(SELFTESTS)
 $(SELFTESTS):
 	@tools/install-packages.sh bpftool linux-source libbpf-dev xz-utils
 	@mkdir -p $@
-	tar -C $@ -xf $$(ls /usr/src/linux-source-*.tar.xz | tail -1) --wildcards '*/tools/testing/selftests/bpf' '*/tools/include'
+	tar -C $@ -xf $$(ls /usr/src/linux-source-*.tar.xz | tail -1) --wildcards '*/tools/testing/selftests/bpf' '*/tools/include' '*/tools/bpf'
 
 mounts:
 	@test "$$(id -u)" = 0 || { echo "make: loading BPF needs root; run it with sudo" >&2; exit 1; }

@@ -3,8 +3,9 @@
     loader_conformance.py SELFTESTS WORK
 
 SELFTESTS is tools/testing/selftests/bpf of a kernel's source (Debian: linux-source), WORK a directory for what is built.
-Every file of progs/ is compiled against the running kernel's types; every object is loaded by bpftool and by ebpfnn, and every
-program once more alone by ebpfnn. Nothing is attached. Needs root, clang, bpftool and libbpf's headers.
+Every file of progs/, and every .bpf.c of the tools/bpf beside it, is compiled against the running kernel's types. Every
+object is loaded by bpftool and by ebpfnn, and every program once more alone by ebpfnn: bpftool has no way to load one of
+several. Nothing is attached. Needs root, clang, bpftool and libbpf's headers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ SECONDS = 60
 PINS = Path("/sys/fs/bpf")
 ALONE = "EBPFNN_CONFORMANCE_ALONE"
 LOADED = "loaded"
+MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
+"""What bpf_tracing.h calls a machine."""
 
 
 def compile_all(selftests: Path, work: Path) -> list[Path]:
@@ -38,8 +41,9 @@ def compile_all(selftests: Path, work: Path) -> list[Path]:
         subprocess.run(dump, stdout=header, check=True)
     tools = selftests.parents[2]
     includes = [work, selftests, tools / "include" / "uapi", tools / "include"]
-    flags = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wno-everything", *(f"-I{i}" for i in includes)]
-    flags += ["-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"]
+    flags = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wno-everything", *(f"-I{i}" for i in includes)]
+    flags += [f"-D__TARGET_ARCH_{MACHINES[os.uname().machine]}", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"]
+    sources = sorted((selftests / "progs").glob("*.c")) + sorted((tools / "bpf").rglob("*.bpf.c"))
 
     def compile_one(source: Path) -> Path | None:
         built = work / f"{source.stem}.o"
@@ -49,7 +53,7 @@ def compile_all(selftests: Path, work: Path) -> list[Path]:
         return built if built.exists() else None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        built = list(pool.map(compile_one, sorted((selftests / "progs").glob("*.c"))))
+        built = list(pool.map(compile_one, sources))
     print(f"compiled {len(built) - built.count(None)} of {len(built)} sources")
     return [path for path in built if path]
 
