@@ -60,6 +60,8 @@ class KernelError(Error):
     @staticmethod
     def describe(errno: int) -> str:
         """The name and the C library's words for ``errno``: ``EINVAL (Invalid argument)``."""
+        if errno == 524:  # the kernel's own, which C libraries do not know (include/linux/errno.h)
+            return "ENOTSUPP (Operation is not supported)"
         return f"{errno_names.errorcode.get(errno, errno)} ({os.strerror(errno)})"
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .group import printable
+
 if TYPE_CHECKING:
     from ..kernel.listing import LinkEntry, MapEntry, ProgramEntry
 
@@ -88,6 +90,6 @@ def _print_table(title: str, headings: _Headings, rows: _Rows) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     # A pipe has no width: whoever reads it wants one row a line.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)

@@ -11,6 +11,7 @@ import click
 
 from ..obj import ObjectSpec
 from ..obj.listing import assembly, contents
+from .group import printable
 
 
 @click.command()
@@ -28,8 +29,7 @@ def command(path: Path, asm: bool, as_json: bool) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     for line in _text(told):
-        # An object may come from anywhere: its names must not drive the terminal.
-        click.echo("".join(character if character.isprintable() else "?" for character in line))
+        click.echo(printable(line))
 
 
 def _text(told: dict[str, Any]) -> Iterator[str]:

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from ..errors import ObjectError
 from ..obj import Kind, ProgramSpec
 from ..obj.uapi import AttachType, ProgramType
+from .btf import module_btf, module_names, vmlinux
 from .kernel_symbols import find_type
 from .module_types import module_descriptor, program_types
 from .program import Program
 
+_KERNEL = "vmlinux"
 _BOUND = (ProgramType.TRACING, ProgramType.LSM, ProgramType.EXT)
 
 
@@ -66,12 +68,32 @@ def _program_target(program: ProgramSpec, target: Program, what: str) -> AttachT
 
 
 def _kernel_target(program: ProgramSpec, what: str, held: ExitStack) -> AttachTarget:
-    """``module:function`` is looked up as ``function``: the kernel's types and every module's are searched anyway."""
-    naming = _NAMINGS.get(AttachType(program.expected_attach_type), _FUNCTION)
-    wanted = program.attach_to.rpartition(":")[2]
-    found = find_type(naming.prefix + wanted, naming.kind)
+    """``module:function`` is looked up in that module alone (``vmlinux`` is the kernel itself), else everywhere."""
+    naming = _naming(program.expected_attach_type, what)
+    module, _, wanted = program.attach_to.rpartition(":")
+    found = _find_in(module, naming.prefix + wanted, naming.kind) if module else find_type(naming.prefix + wanted, naming.kind)
     if found is None:
-        fact = f"the kernel has no {naming.noun} '{wanted}' in its types"
+        where = f"module '{module}'" if module not in ("", _KERNEL) else "the kernel"
+        fact = f"{where} has no {naming.noun} '{wanted}' in its types"
         raise ObjectError(f"{what}: {fact}; it may be inlined, static, or of a module that is not loaded")
     type_id, module = found
     return AttachTarget(type_id, held.enter_context(module_descriptor(module)).fileno() if module else 0)
+
+
+def _naming(number: int, what: str) -> _Naming:
+    try:
+        return _NAMINGS.get(AttachType(number), _FUNCTION)
+    except ValueError:
+        fact = f"attach type {number} is not known here"
+        raise ObjectError(f"{what}: {fact}; give one of AttachType as expected_attach_type") from None
+
+
+def _find_in(module: str, name: str, kind: Kind) -> tuple[int, str] | None:
+    """As :func:`find_type`, among the types of one module, but not the kernel's that those build upon."""
+    if module == _KERNEL:
+        found = vmlinux().find(name, kind)
+        return None if found is None else (found, "")
+    if module not in module_names():
+        return None
+    found = module_btf(module).find(name, kind)
+    return None if found is None or found < len(vmlinux()) else (found, module)

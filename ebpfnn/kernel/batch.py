@@ -27,11 +27,16 @@ Element = tuple[bytes, bytes]
 
 def lookup(held: Map, size: int) -> Iterator[Element]:
     """See :meth:`ebpfnn.kernel.Map.lookup_batch`."""
+    _check_size(held, size)
     return _read(held, Command.MAP_LOOKUP_BATCH, size, held.items)
 
 
 def lookup_and_delete(held: Map, size: int) -> Iterator[Element]:
-    """See :meth:`ebpfnn.kernel.Map.lookup_and_delete_batch`."""
+    """See :meth:`ebpfnn.kernel.Map.lookup_and_delete_batch`.
+
+    What was fetched is no longer in the map: a caller that stops early loses the rest of the batch.
+    """
+    _check_size(held, size)
 
     def one_by_one() -> Iterator[Element]:
         for key in iteration.keys(held):
@@ -44,6 +49,7 @@ def lookup_and_delete(held: Map, size: int) -> Iterator[Element]:
 
 def update(held: Map, items: Iterable[Element], flags: int, size: int) -> int:
     """See :meth:`ebpfnn.kernel.Map.update_batch`."""
+    _check_size(held, size)
 
     def check(element: Element) -> None:
         held.check_key(element[0])
@@ -52,18 +58,19 @@ def update(held: Map, items: Iterable[Element], flags: int, size: int) -> int:
     done = 0
     for chunk in _chunks(items, size, check):
         keys, values = (b"".join(column) for column in zip(*chunk, strict=True))
-        if not _write(held, Command.MAP_UPDATE_BATCH, len(chunk), keys, values, flags, done):
-            _each(chunk, lambda element: held.update(*element, flags), done)
+        taken = _write(held, Command.MAP_UPDATE_BATCH, len(chunk), keys, values, flags, done)
+        _each(chunk[taken:], lambda element: held.update(*element, flags), done + taken)
         done += len(chunk)
     return done
 
 
 def delete(held: Map, keys: Iterable[bytes], size: int) -> int:
     """See :meth:`ebpfnn.kernel.Map.delete_batch`."""
+    _check_size(held, size)
     done = 0
     for chunk in _chunks(keys, size, held.check_key):
-        if not _write(held, Command.MAP_DELETE_BATCH, len(chunk), b"".join(chunk), b"", 0, done):
-            _each(chunk, held.delete, done)
+        taken = _write(held, Command.MAP_DELETE_BATCH, len(chunk), b"".join(chunk), b"", 0, done)
+        _each(chunk[taken:], held.delete, done + taken)
         done += len(chunk)
     return done
 
@@ -77,7 +84,13 @@ def _each(chunk: list[_Item], work: Callable[[_Item], None], done: int) -> None:
 
 
 def _after(refusal: KernelError, done: int) -> KernelError:
-    return type(refusal)(f"{refusal}, after {done} elements were done", refusal.errno)
+    fact, semicolon, remedy = str(refusal).partition("; ")
+    return type(refusal)(f"{fact}, after {done} elements were done{semicolon}{remedy}", refusal.errno)
+
+
+def _check_size(held: Map, size: int) -> None:
+    if size < 1:
+        raise KernelError(f"map '{held.name}': batches of {size} elements do not exist; give 1 or more", errno.EINVAL)
 
 
 def _chunks(items: Iterable[_Item], size: int, check: Callable[[_Item], None]) -> Iterator[list[_Item]]:
@@ -88,8 +101,8 @@ def _chunks(items: Iterable[_Item], size: int, check: Callable[[_Item], None]) -
         yield chunk
 
 
-def _write(held: Map, command: Command, count: int, keys: bytes, values: bytes, flags: int, done: int) -> bool:
-    """Whether the kernel took the batch; False where it knows none."""
+def _write(held: Map, command: Command, count: int, keys: bytes, values: bytes, flags: int, done: int) -> int:
+    """How many elements the kernel took: all, or those before it said that it knows no batches; ``done`` is for the error."""
     buffers = [ctypes.create_string_buffer(given, max(len(given), 1)) for given in (keys, values)]
     attributes = MapBatch(
         keys=ctypes.addressof(buffers[0]),
@@ -101,10 +114,12 @@ def _write(held: Map, command: Command, count: int, keys: bytes, values: bytes, 
     try:
         bpf(command, attributes, f"map '{held.name}'")
     except KernelError as refusal:
+        # What stops at an element has a lower count; what is refused as a whole (a frozen map) leaves the count as it was.
+        taken = attributes.count if attributes.count < count else 0
         if refusal.errno in _NO_BATCHES:
-            return False
-        raise _after(refusal, done + attributes.count) from None
-    return True
+            return taken
+        raise _after(refusal, done + taken) from None
+    return count
 
 
 def _read(held: Map, command: Command, size: int, one_by_one: Callable[[], Iterator[Element]]) -> Iterator[Element]:

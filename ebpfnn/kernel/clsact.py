@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ..errors import KernelError, NotSupported
 from .interface import interface_index
-from .link import HeldLink
+from .link import HeldLink, duplicate
 from .program import Program
 
 _INGRESS, _EGRESS = "ffff:fff2", "ffff:fff3"  # TC_H_CLSACT and TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
@@ -28,19 +27,22 @@ def attach_clsact(
     what = f"tc {'egress' if egress else 'ingress'} filter on interface '{interface}'"
     index, parent = interface_index(interface), _EGRESS if egress else _INGRESS
     place = {"parent": parent, "prio": priority, "handle": handle, "protocol": _ANY_PROTOCOL}
-    with _netlink(what) as link:
+    with ExitStack() as stack:
+        held = stack.enter_context(duplicate(program, what))  # first: nothing stays attached for want of a descriptor
+        link = stack.enter_context(_netlink(what))
         made = _make_qdisc(link, index)
         try:
             link.tc("add-filter", "bpf", index, fd=program.fileno(), name=program.name, direct_action=True, **place)
         except BaseException:
             _remove(link, index, {}, made)
             raise
+        own = held.release()
 
     def undo() -> None:
         with _netlink(what) as link:
             _remove(link, index, place, made)
 
-    return HeldLink(os.dup(program.fileno()), what, undo)
+    return HeldLink(own, what, undo)
 
 
 def _make_qdisc(link: Any, index: int) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from contextlib import suppress
 from functools import cache
 
-from ..errors import KernelError
+from ..errors import KernelError, PermissionDenied
 from ..obj import ProgramType, insn
 from ..obj.sanitize import BtfFeature, probe_types
 from ..obj.uapi import MMAPABLE, SLEEPABLE, AttachType, MapType
@@ -18,13 +19,54 @@ from .memlock import charging
 from .syscall import BtfLoad, Command, MapCreate, ProgLoad, bpf
 
 _GET_ATTACH_COOKIE = 174  # BPF_FUNC_get_attach_cookie
+_PROGRAM, _LOG_SIZE = "program 'probe'", 4096
+# What a trivial program of the type says it is for, where 0 is not among its attach types.
+_ATTACH_TYPES = {
+    ProgramType.CGROUP_SOCK_ADDR: AttachType.CGROUP_INET4_CONNECT,
+    ProgramType.CGROUP_SOCKOPT: AttachType.CGROUP_GETSOCKOPT,
+    ProgramType.LIRC_MODE2: AttachType.LIRC_MODE2,
+    ProgramType.SK_LOOKUP: AttachType.SK_LOOKUP,
+    ProgramType.NETFILTER: AttachType.NETFILTER,
+    ProgramType.TRACING: AttachType.TRACE_FENTRY,
+    ProgramType.LSM: AttachType.LSM_MAC,
+}
+# What a kernel that knows the type answers to one of these bound to the kernel's type 1: the number and the verifier's words.
+_BOUND_ANSWERS = {
+    ProgramType.TRACING: (errno.EINVAL, "attach_btf_id 1 is not a function"),
+    ProgramType.LSM: (errno.EINVAL, "attach_btf_id 1 is not a function"),
+    ProgramType.EXT: (errno.EINVAL, "Cannot replace kernel functions"),
+    ProgramType.STRUCT_OPS: (524, ""),
+}
 _REFUSED = (errno.EINVAL, errno.E2BIG)
 
 
 @cache
 def has_program_type(type: ProgramType) -> bool:  # noqa: A002
-    """Whether programs of the type load. Raises :class:`~ebpfnn.errors.PermissionDenied` where nothing may be tried."""
-    return _loads(type, insn.trivial_program(), prog_flags=SLEEPABLE if type is ProgramType.SYSCALL else 0)
+    """Whether programs of the type load.
+
+    A type that is bound to a function or a struct of the kernel is asked for with one that cannot be, as libbpf does
+    (``probe_prog_load``, libbpf 1.5): the kernel that knows the type says what is wrong.
+
+    Raises :class:`~ebpfnn.errors.PermissionDenied` where nothing may be tried, else KernelError for an answer that tells
+    nothing.
+    """
+    if type in _BOUND_ANSWERS:
+        return _knows_bound(type)
+    flags = SLEEPABLE if type is ProgramType.SYSCALL else 0
+    return _loads(type, insn.trivial_program(), prog_flags=flags, expected_attach_type=_ATTACH_TYPES.get(type, 0))
+
+
+@cache
+def is_closed_to_all(type: ProgramType) -> bool:  # noqa: A002
+    """Whether the kernel refuses a bound type with EPERM to a process from which it takes a kprobe, which asks for as much."""
+    if type not in _BOUND_ANSWERS:
+        return False
+    try:
+        _probe_bound(type)
+    except PermissionDenied:
+        with suppress(KernelError):
+            return has_program_type(ProgramType.KPROBE)
+    return False
 
 
 @cache
@@ -59,7 +101,37 @@ def missing_btf() -> frozenset[BtfFeature]:
     return frozenset(feature for feature in BtfFeature if not _takes_types(probe_types(feature)))
 
 
+def _knows_bound(type: ProgramType) -> bool:  # noqa: A002
+    if is_closed_to_all(type):
+        return False
+    code, words = _BOUND_ANSWERS[type]
+    refusal, log = _probe_bound(type)
+    if refusal.errno == code and words in log:
+        return True
+    if refusal.errno in _REFUSED:
+        return False
+    raise refusal
+
+
+def _probe_bound(type: ProgramType) -> tuple[KernelError, str]:  # noqa: A002
+    """The refusal, and the verifier's words, of a program that is bound to type 1 of the kernel, which is no function."""
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    request = _request(type, insn.trivial_program(), expected_attach_type=_ATTACH_TYPES.get(type, 0), attach_btf_id=1)
+    request.log_buf, request.log_size, request.log_level = ctypes.addressof(log), _LOG_SIZE, 1
+    try:
+        Descriptor(charging(lambda: bpf(Command.PROG_LOAD, request, _PROGRAM)), _PROGRAM).close()
+    except PermissionDenied:
+        raise
+    except KernelError as refusal:
+        return refusal, log.value.decode("utf-8", "replace")
+    raise KernelError(f"{_PROGRAM}: a {type.name} program loaded for no function, which tells nothing; report the kernel")
+
+
 def _loads(type: ProgramType, code: bytes, **attributes: int) -> bool:  # noqa: A002
+    return _succeeds(Command.PROG_LOAD, _request(type, code, **attributes), _PROGRAM)
+
+
+def _request(type: ProgramType, code: bytes, **attributes: int) -> ProgLoad:  # noqa: A002
     data, license = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")  # noqa: A001
     request = ProgLoad(
         prog_type=type,
@@ -68,7 +140,8 @@ def _loads(type: ProgramType, code: bytes, **attributes: int) -> bool:  # noqa: 
         license=ctypes.addressof(license),
         **attributes,
     )
-    return _succeeds(Command.PROG_LOAD, request, "program 'probe'")
+    request.kept = data, license  # as long as the request points to them
+    return request
 
 
 def _creates(**attributes: int | bytes) -> bool:

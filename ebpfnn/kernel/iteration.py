@@ -21,6 +21,7 @@ def keys(held: Map) -> Iterator[bytes]:
 
     The successor is fetched before a key is handed out, so that the caller may delete that key. Where somebody else deletes the
     successor, a hash starts again from its first key (``htab_map_get_next_key``): keys that were handed out are passed over.
+    They are remembered for that, so that memory grows with the map.
     """
     seen: set[bytes] = set()
     steps, limit = 0, _ROUNDS * max(held.max_entries, 1)

@@ -37,8 +37,9 @@ def fill_kconfig(spec: ObjectSpec, text: str | None = None) -> ObjectSpec:
     if not symbols or spec.btf is None:
         return spec
     maps = dict(spec.maps)
+    given = None if text is None else parse_kconfig(text)
     for symbol in symbols:
-        value = _value(symbol, text, spec.name)
+        value = _value(symbol, given, spec.name)
         if value is not None:
             data = encode_value(spec.btf, symbol.type_id, symbol.name, value)
             contents = bytearray(maps[symbol.map].contents or b"")
@@ -48,9 +49,14 @@ def fill_kconfig(spec: ObjectSpec, text: str | None = None) -> ObjectSpec:
 
 
 def kernel_version(signature: Path = Path("/proc/version_signature")) -> int:
-    """KERNEL_VERSION(a, b, c) of the running kernel; Ubuntu's own numbering hides c, but tells it in ``signature``."""
-    release = signature.read_text().split()[-1] if signature.exists() else platform.release()
-    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+    """KERNEL_VERSION(a, b, c) of the running kernel.
+
+    The releases of Ubuntu and Debian hide c: Ubuntu tells it in ``signature``, Debian in the version of uname(2)
+    (libbpf 1.5, ``get_kernel_version``).
+    """
+    ubuntu = signature.read_text().split()[-1:] if signature.exists() else []
+    debian = re.findall(r"Debian (\d+\.\d+\.\d+)", platform.version())
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", (ubuntu or debian or [platform.release()])[0])
     major, minor, patch = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     return major << 16 | minor << 8 | min(patch, 255)
 
@@ -71,7 +77,7 @@ def running_configuration(root: Path = Path("/")) -> dict[str, str]:
     raise NotSupported(f"neither {plain} nor {packed} exists; give the configuration's text yourself (kconfig=...)")
 
 
-def _value(symbol: KernelSymbol, text: str | None, name: str) -> str | int | None:
+def _value(symbol: KernelSymbol, given: dict[str, str] | None, name: str) -> str | int | None:
     if symbol.name in _DERIVED:
         return _DERIVED[symbol.name]()
     if not symbol.name.startswith("CONFIG_"):
@@ -79,7 +85,7 @@ def _value(symbol: KernelSymbol, text: str | None, name: str) -> str | int | Non
             return None
         known = ", ".join(_DERIVED)
         raise ObjectError(f"{name}: extern '{symbol.name}' is no option; name CONFIG_..., {known}, or make it __weak")
-    values = running_configuration() if text is None else parse_kconfig(text)
+    values = running_configuration() if given is None else given
     if symbol.name not in values and not symbol.weak:
         raise ObjectError(f"{name}: extern '{symbol.name}' is not set in the kernel's configuration; make it __weak to get 0")
     return values.get(symbol.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,12 +11,17 @@ from typing import TypeVar
 from ..errors import KernelError, NotSupported
 from . import ids, pinning
 from .fd import Descriptor
-from .link_info import LinkInfo, read_link_info
+from .link_info import LinkInfo, LinkType, read_link_info
 from .program import Program
-from .syscall import Command, LinkCreate, LinkFd, LinkUpdate, bpf
+from .syscall import Command, LinkCreate, LinkFd, LinkUpdate, bpf, refusal
 
 _REPLACE = 1 << 2  # BPF_F_REPLACE
 _UNSUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, 524)
+# Kinds of link that have no update_prog (struct bpf_link_ops, Linux 6.18).
+_FIXED = frozenset(
+    {LinkType.RAW_TRACEPOINT, LinkType.TRACING, LinkType.PERF_EVENT}
+    | {LinkType.KPROBE_MULTI, LinkType.UPROBE_MULTI, LinkType.NETFILTER}
+)
 _Self = TypeVar("_Self", bound="Link")
 
 
@@ -52,17 +58,17 @@ class Link(Descriptor):
             attributes.flags, attributes.old_prog_fd = _REPLACE, old.fileno()
         try:
             bpf(Command.LINK_UPDATE, attributes, self.name)
-        except KernelError as refusal:
-            if refusal.errno == errno.EPERM and old is not None:
+        except KernelError as refused:
+            if refused.errno == errno.EPERM and old is not None:
                 raise KernelError(
                     f"{self.name}: '{old.name}' is not what is attached; look at info().program_id", errno.EPERM
                 ) from None
-            if refusal.errno in _UNSUPPORTED:
-                fact = f"cannot change to '{program.name}' in place ({refusal.code})"
-                raise NotSupported(
-                    f"{self.name}: {fact}; give a program of the same type, or close it and attach anew"
-                ) from None
-            raise
+            if refused.errno not in _UNSUPPORTED:
+                raise
+            if self.info().type in _FIXED:
+                raise NotSupported(f"{self.name}: this kind of link cannot be updated; close it and attach anew") from None
+            fact = f"cannot change to '{program.name}' in place ({refused.code})"
+            raise NotSupported(f"{self.name}: {fact}; give a program of the same type, or close it and attach anew") from None
 
     def detach(self) -> None:
         """Takes the program off the event now, pinned or not (Linux 5.9); the link stays as an empty shell.
@@ -71,14 +77,22 @@ class Link(Descriptor):
         """
         try:
             bpf(Command.LINK_DETACH, LinkFd(self.fileno()), self.name)
-        except KernelError as refusal:
-            if refusal.errno in _UNSUPPORTED:
+        except KernelError as refused:
+            if refused.errno in _UNSUPPORTED:
                 raise NotSupported(f"{self.name}: this kind of link detaches by being closed; close and unpin it") from None
             raise
 
     def info(self) -> LinkInfo:
         """What the kernel says of it. Raises :class:`~ebpfnn.errors.KernelError`."""
         return read_link_info(self)
+
+
+def duplicate(held: Descriptor, what: str) -> Descriptor:
+    """A second descriptor of ``held``. Raises :class:`~ebpfnn.errors.KernelError`, EMFILE where there is no room for it."""
+    try:
+        return Descriptor(os.dup(held.fileno()), held.name)
+    except OSError as fault:
+        raise refusal(f"{what}: dup", fault.errno or 0) from None
 
 
 class HeldLink(Link):

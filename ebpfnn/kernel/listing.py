@@ -15,7 +15,7 @@ from .fd import Descriptor
 from .ids import Kind, ids, open_id
 from .info import MapInfo, ProgramInfo, read_info
 from .link_info import read_link_info
-from .owners import memory, owners
+from .owners import owners, stated
 from .syscall import u32
 
 _Entry = TypeVar("_Entry")
@@ -57,7 +57,7 @@ class MapEntry:
 
 @dataclass(frozen=True)
 class LinkEntry:
-    """``target`` is what it hangs on, as :class:`ebpfnn.kernel.LinkInfo` tells it."""
+    """``target`` is what it hangs on, as :class:`ebpfnn.kernel.LinkInfo` tells it; empty where the kernel refuses to say."""
 
     id: int
     type: str
@@ -106,7 +106,7 @@ def _program(held: Descriptor, pids: list[int]) -> ProgramEntry:
         tag=bytes(found.tag).hex(),
         uid=found.created_by_uid,
         instructions=found.xlated_prog_len // 8,
-        memory=memory(held.fileno()),
+        memory=_memory(held),
         runs=found.run_cnt,
         run_time_ns=found.run_time_ns,
         map_ids=_map_ids(held, found.nr_map_ids),
@@ -135,16 +135,25 @@ def _map(held: Descriptor, pids: list[int]) -> MapEntry:
         value_size=found.value_size,
         max_entries=found.max_entries,
         flags=found.map_flags,
-        memory=memory(held.fileno()),
+        memory=_memory(held),
         btf_id=found.btf_id,
         pids=pids,
     )
 
 
 def _link(held: Descriptor, pids: list[int]) -> LinkEntry:
-    found = read_link_info(held)
+    try:
+        found = read_link_info(held)
+    except KernelError:  # some kinds cannot tell while what they hang on is going; the others are still to be listed
+        told = stated(held.fileno())
+        return LinkEntry(int(told["link_id"]), told["link_type"], int(told.get("prog_id", 0)), None, pids)
     attach_type = None if found.attach_type is None else _word(found.attach_type)
     return LinkEntry(found.id, _word(found.type), found.program_id, attach_type, pids, found.target)
+
+
+def _memory(held: Descriptor) -> int | None:
+    told = stated(held.fileno()).get("memlock")
+    return None if told is None else int(told)
 
 
 def _name(kind: type[IntEnum], number: int) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import warnings
+from contextlib import suppress
 
 from ..errors import KernelError
 from ..obj import MapSpec
 from ..obj.uapi import MMAPABLE, MapType
 from . import features
+from .fd import Descriptor
 from .memlock import charging
 from .syscall import Command, MapCreate, bpf
 
@@ -21,17 +24,28 @@ _UNKNOWN = (errno.EINVAL, errno.E2BIG)
 
 
 def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0) -> int:
-    """A new map's descriptor. What only helps (its name, its types, mapping it) is dropped where the kernel knows none of it.
+    """A new map's descriptor. What only helps (its name, mapping it) is dropped where the kernel knows none of it.
 
-    Raises :class:`~ebpfnn.errors.KernelError`.
+    So are its types where it is refused with them, with a :class:`RuntimeWarning`. Raises
+    :class:`~ebpfnn.errors.KernelError`, the first of its refusals.
     """
     attributes = _attributes(spec, btf_fd, inner_fd)
     try:
         return _create(attributes, spec)
     except KernelError as refusal:
-        if refusal.errno not in _UNKNOWN or not _drop_unknown(attributes):
+        if refusal.errno not in _UNKNOWN:
             raise
-    return _create(attributes, spec)
+        first = refusal
+    with suppress(KernelError):
+        if _drop_unknown(attributes):
+            return _create(attributes, spec)
+    with suppress(KernelError):
+        if _drop_types(attributes):
+            with Descriptor(_create(attributes, spec), spec.name) as held:
+                if not features.missing_btf():  # else types were fitted to what the kernel knows, and may not be a map's now
+                    warnings.warn(f"{first}; created without its types", RuntimeWarning, stacklevel=2)
+                return held.release()
+    raise first
 
 
 def kernel_name(name: str) -> bytes:
@@ -71,6 +85,12 @@ def _drop_unknown(attributes: MapCreate) -> bool:
         attributes.map_name = b""
     if attributes.map_flags & MMAPABLE and not features.has_mmapable_arrays():
         attributes.map_flags &= ~MMAPABLE
-    if attributes.btf_value_type_id:
-        attributes.btf_fd = attributes.btf_key_type_id = attributes.btf_value_type_id = 0
     return bytes(attributes) != before
+
+
+def _drop_types(attributes: MapCreate) -> bool:
+    """Takes out the types of key and value, and tells whether there were any."""
+    had = bool(attributes.btf_value_type_id)
+    if had:
+        attributes.btf_fd = attributes.btf_key_type_id = attributes.btf_value_type_id = 0
+    return had

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ..errors import KernelError, ObjectError
 from ..obj import MapSpec, ObjectSpec
-from ..obj.uapi import RDONLY_PROG, MapType
+from ..obj.uapi import RDONLY_PROG, MapType, enum_name
 from . import percpu, pinning
 from .map import Map
+from .syscall import refusal
 
 _RINGS = (MapType.RINGBUF, MapType.USER_RINGBUF)
 _OF_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
@@ -49,6 +50,7 @@ class MapLoader:
             return self._given[name]
         if not spec.pinned:
             return self._held.enter_context(self._create(spec))
+        _check_component(name, self._spec.name)
         path = self._pin_root / name
         found, is_new = open_or_pin(path, spec, lambda: self._create(spec))
         self._held.enter_context(found)
@@ -94,9 +96,9 @@ def open_or_pin(path: Path, spec: MapSpec, create: Callable[[], Map]) -> tuple[M
         created = create()
         try:
             created.pin(path)
-        except KernelError as refusal:
+        except KernelError as refused:
             created.close()
-            if refusal.errno != errno.EEXIST:
+            if refused.errno != errno.EEXIST:
                 raise
         except BaseException:
             created.close()
@@ -112,7 +114,7 @@ def check_same(spec: MapSpec, found: Map, here: str, there: str) -> None:
     # The kernel itself makes device maps read-only to programs (dev_map_init_map).
     own = RDONLY_PROG if spec.type in (MapType.DEVMAP, MapType.DEVMAP_HASH) else 0
     fields = (
-        ("type", _type_name(spec.type), _type_name(info.type)),
+        ("type", enum_name(MapType, spec.type), enum_name(MapType, info.type)),
         ("key_size", spec.key_size, info.key_size),
         ("value_size", spec.value_size, info.value_size),
         ("max_entries", spec.max_entries, info.max_entries),
@@ -128,8 +130,8 @@ def check_same(spec: MapSpec, found: Map, here: str, there: str) -> None:
 def _open_checked(path: Path, spec: MapSpec) -> Map | None:
     try:
         found = Map.open(path)
-    except KernelError as refusal:
-        if refusal.errno == errno.ENOENT:
+    except KernelError as refused:
+        if refused.errno == errno.ENOENT:
             return None
         raise
     try:
@@ -141,12 +143,15 @@ def _open_checked(path: Path, spec: MapSpec) -> Map | None:
 
 
 def _make_directory(path: Path) -> None:
-    if not path.exists() and pinning.is_bpffs(path):
-        path.mkdir(parents=True, exist_ok=True)
-
-
-def _type_name(number: int) -> str:
+    """A path that cannot be made out, or lies elsewhere, is left for the pinning to refuse."""
     try:
-        return MapType(number).name.lower()
-    except ValueError:
-        return str(number)
+        if not path.exists() and pinning.is_bpffs(path):
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise refusal(f"directory '{path}': mkdir", fault.errno or 0) from None
+
+
+def _check_component(name: str, where: str) -> None:
+    """A map's name comes from the object: it must not lead out of the directory of the pins."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ObjectError(f"{where}: map {name!r} is to be pinned, but that is no file's name; rename it, or pin it by hand")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import suppress
+import errno
 
 from ..errors import KernelError, NotSupported
 from ..obj import Btf
@@ -21,11 +21,15 @@ def module_descriptor(name: str) -> Descriptor:
     Raises :class:`NotSupported` where there is no such module, else :class:`~ebpfnn.errors.KernelError`.
     """
     for number in ids.ids(ids.Kind.BTF):
-        with suppress(KernelError):  # it went away meanwhile
+        try:
             held = Descriptor(ids.open_id(ids.Kind.BTF, number), f"BTF of module {name}")
+        except KernelError as refused:
+            if refused.errno == errno.ENOENT:  # it went away meanwhile
+                continue
+            raise
+        with held:
             if _module_name(held) == name:
-                return held
-            held.close()
+                return Descriptor(held.release(), held.name)
     raise NotSupported(f"module '{name}' is not loaded, or shows no types; modprobe {name}")
 
 

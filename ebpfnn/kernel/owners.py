@@ -11,6 +11,7 @@ from .ids import Kind
 
 _PROC = Path("/proc")
 _ID = re.compile(r"^(link|prog|map|btf)_id:\s*(\d+)$", re.MULTILINE)
+_OURS = ("anon_inode:bpf", "anon_inode:btf")  # bpf-prog, bpf-map, bpf_link, btf
 _KINDS = {"link": Kind.LINK, "prog": Kind.PROGRAM, "map": Kind.MAP, "btf": Kind.BTF}
 
 
@@ -27,23 +28,23 @@ def owners() -> dict[tuple[Kind, int], set[int]]:
     return found
 
 
-def memory(fd: int) -> int | None:
-    """Bytes of kernel memory that a map's or program's descriptor says it takes, None where the kernel does not say."""
-    stated = re.search(r"^memlock:\s*(\d+)$", (_PROC / "self" / "fdinfo" / str(fd)).read_text(), re.MULTILINE)
-    return int(stated[1]) if stated else None
+def stated(fd: int) -> dict[str, str]:
+    """What /proc says of a descriptor of this process, by name: ``memlock`` (bytes of kernel memory), ``link_type``."""
+    lines = (_PROC / "self" / "fdinfo" / str(fd)).read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def _held(process: Path) -> Iterator[tuple[Kind, int]]:
     with suppress(OSError):  # it ended, or it is not ours to look into
         for fd in (process / "fd").iterdir():
             with suppress(FileNotFoundError):  # closed meanwhile
-                if str(fd.readlink()).startswith("anon_inode:"):
+                if str(fd.readlink()).startswith(_OURS):
                     yield from _object((process / "fdinfo" / fd.name).read_text())
 
 
 def _object(text: str) -> Iterator[tuple[Kind, int]]:
     """A link's text names its program too, which the process does not hold; a map's may name its owner program."""
-    stated = {noun: int(number) for noun, number in _ID.findall(text)}
-    noun = next((noun for noun in ("link", "map", "prog", "btf") if noun in stated), None)
+    numbers = {noun: int(number) for noun, number in _ID.findall(text)}
+    noun = next((noun for noun in ("link", "map", "prog", "btf") if noun in numbers), None)
     if noun:
-        yield _KINDS[noun], stated[noun]
+        yield _KINDS[noun], numbers[noun]

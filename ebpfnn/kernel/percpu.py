@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import KernelError
 from ..obj.uapi import MapType
+from .view import item_type
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from .map import Map
@@ -38,14 +38,16 @@ def parse_cpus(text: str) -> list[int]:
 
 def values_size(value_size: int) -> int:
     """Bytes that bpf(2) exchanges for one key of a per-CPU map (``bpf_map_value_size``)."""
-    return _padded(value_size) * possible_cpus()
+    return (value_size + 7) // 8 * 8 * possible_cpus()
 
 
 def lookup(held: Map, key: bytes, dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
     """See :meth:`ebpfnn.kernel.Map.lookup_percpu`."""
     import numpy as np
 
-    kind = _element_type(held, dtype)
+    if held.type not in TYPES:
+        raise KernelError(f"map '{held.name}' is not per CPU; use lookup()")
+    kind = item_type(held, dtype)
     raw = held.lookup(key)
     if raw is None:
         return None
@@ -63,23 +65,6 @@ def update(held: Map, key: bytes, values: npt.ArrayLike, flags: int) -> None:
     if held.type not in TYPES or given.shape[:1] != (cpus,) or given.nbytes != cpus * size:
         wanted = f"{cpus} values (one per possible CPU) of {size} bytes" if held.type in TYPES else "a plain update()"
         raise KernelError(f"map '{held.name}' takes {wanted}, not an array of shape {given.shape} and dtype {given.dtype}")
-    rows = np.zeros((cpus, _padded(size)), np.uint8)
+    rows = np.zeros((cpus, held.element_stride), np.uint8)
     rows[:, :size] = given.reshape(cpus, -1).view(np.uint8)
     held.update(key, rows.tobytes(), flags)
-
-
-def _element_type(held: Map, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    import numpy as np
-
-    kind = np.dtype(dtype)
-    if held.type not in TYPES:
-        raise KernelError(f"map '{held.name}' is not per CPU; use lookup()")
-    if kind.itemsize == 0 or held.value_size % kind.itemsize:
-        raise KernelError(
-            f"map '{held.name}': values of {held.value_size} bytes do not hold whole {kind} items; choose a dtype"
-        )
-    return kind
-
-
-def _padded(size: int) -> int:
-    return (size + 7) // 8 * 8

@@ -5,18 +5,20 @@ The layout of a ring and of its records is perf_event_open(2)'s. Newer kernels h
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
+import os
 import select
 import struct
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from types import TracebackType
 from typing import NamedTuple
 
 from ..errors import KernelError
 from ..obj.uapi import MapType
-from .barrier import order
+from .barrier import load_acquire, store_release
 from .fd import Descriptor
 from .map import Map
 from .percpu import online_cpus
@@ -28,7 +30,6 @@ _LOST, _SAMPLE = 2, 9
 _HEADER = struct.Struct("=IHH")  # type, misc, size with this header
 _LENGTH = struct.Struct("=I")
 _LOSS = struct.Struct("=QQ")  # id, how many
-_POSITION = struct.Struct("=Q")
 _HEAD, _TAIL = 1024, 1032  # in struct perf_event_mmap_page
 _ENABLE = 0x2400  # PERF_EVENT_IOC_ENABLE
 
@@ -44,7 +45,7 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
     """The rings of all online CPUs. ``lost`` counts the samples that found no room; it grows as rings are read."""
 
     def __init__(self, held: Map, pages: int = 8) -> None:
-        """Opens one ring of ``pages`` (a power of two) a CPU and puts them into the map.
+        """Opens one ring of ``pages`` (a power of two) a CPU and puts them into the map, which may be closed meanwhile.
 
         Raises :class:`~ebpfnn.errors.KernelError`.
         """
@@ -55,11 +56,13 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
         self.name, self.lost = held.name, 0
         with ExitStack() as resources:
             self._epoll = resources.enter_context(select.epoll())
-            self._rings = {}
-            for cpu in online_cpus()[: held.max_entries]:
-                ring = resources.enter_context(_Ring(f"perf buffer '{held.name}' on CPU {cpu}", cpu, pages))
-                self._rings[ring.event.fileno()] = ring
-                held.update(struct.pack("=I", cpu), ring.event)
+            kept = resources.enter_context(_duplicate(held))
+            self._rings = []
+            for cpu in (cpu for cpu in online_cpus() if cpu < held.max_entries):
+                ring = resources.enter_context(closing(_Ring(f"perf buffer '{held.name}' on CPU {cpu}", cpu, pages)))
+                self._rings.append(ring)
+                kept.update(struct.pack("=I", cpu), ring.event)
+                resources.callback(_take_out, kept, cpu)
                 self._epoll.register(ring.event.fileno(), select.EPOLLIN)
             self._resources = resources.pop_all()
 
@@ -71,7 +74,7 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
         """What is there now, CPU by CPU, oldest first on each, without waiting."""
         if self._epoll.closed:
             raise KernelError(f"the consumer of perf buffer '{self.name}' is closed; make another one")
-        for ring in self._rings.values():
+        for ring in self._rings:
             for record in ring.records():
                 if isinstance(record, int):
                     self.lost += record
@@ -92,14 +95,27 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
             yield from self.poll()
 
     def close(self) -> None:
-        """Closes the rings; the kernel takes them out of the map. May be called twice."""
+        """Closes the rings and takes them out of the map, so that programs write into none. May be called twice."""
         self._resources.close()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
 
-class _Ring(AbstractContextManager["_Ring"]):
+def _duplicate(held: Map) -> Map:
+    return Map(os.dup(held.fileno()), held.name, held.type, held.key_size, held.value_size, held.max_entries)
+
+
+def _take_out(held: Map, cpu: int) -> None:
+    """The map holds on to an event that its opener has closed (``bpf_fd_array_map_update_elem``)."""
+    try:
+        held.delete(struct.pack("=I", cpu))
+    except KernelError as refused:
+        if refused.errno != errno.ENOENT:  # somebody has taken it out already
+            raise
+
+
+class _Ring:
     """One CPU's ring."""
 
     def __init__(self, what: str, cpu: int, pages: int) -> None:
@@ -117,15 +133,12 @@ class _Ring(AbstractContextManager["_Ring"]):
 
     def records(self) -> Iterator[bytes | int]:
         """Samples, and how many samples were lost where some were."""
-        head: int = _POSITION.unpack_from(self._memory, _HEAD)[0]
-        tail: int = _POSITION.unpack_from(self._memory, _TAIL)[0]
-        order()
+        head, tail = load_acquire(self._memory, _HEAD), load_acquire(self._memory, _TAIL)
         while tail < head:
             kind, _, size = _HEADER.unpack(self._read(tail, _HEADER.size))
             body = self._read(tail + _HEADER.size, size - _HEADER.size)
             tail += size
-            order()
-            _POSITION.pack_into(self._memory, _TAIL, tail)
+            store_release(self._memory, _TAIL, tail)
             if kind == _SAMPLE:
                 length: int = _LENGTH.unpack_from(body)[0]
                 yield body[_LENGTH.size : _LENGTH.size + length]
@@ -141,6 +154,3 @@ class _Ring(AbstractContextManager["_Ring"]):
     def close(self) -> None:
         unshare(self._memory)
         self.event.close()
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

@@ -41,20 +41,34 @@ def open_pin(path: Path, kind: str) -> int:
         if refusal.errno == errno.ENOENT:
             raise KernelError(f"pin '{path}': nothing is pinned there; look under {BPFFS}", errno.ENOENT) from None
         raise
-    found = _KINDS.get(str(Path(f"/proc/self/fd/{fd}").readlink()), "something else")
-    if found != kind:
-        os.close(fd)
-        raise KernelError(f"pin '{path}': {found} is pinned there, not {kind}; look under {BPFFS}", errno.EINVAL)
-    return fd
+    with Descriptor(fd, str(path)) as held:
+        found = _KINDS.get(_target(fd), "something else")
+        if found != kind:
+            raise KernelError(f"pin '{path}': {found} is pinned there, not {kind}; look under {BPFFS}", errno.EINVAL)
+        return held.release()
 
 
 def is_bpffs(path: Path) -> bool:
     """Whether ``path`` lies on a BPF file system (statfs(2)'s f_type is not to be had in Python, but in /proc/mounts)."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    try:
+        text = Path("/proc/self/mounts").read_text()
+    except OSError as fault:
+        fact = f"/proc/self/mounts cannot be read ({fault.strerror})"
+        raise KernelError(f"{fact}, so BPF file systems are not found; mount -t proc proc /proc", fault.errno or 0) from None
+    mounts = [line.split() for line in text.splitlines()]
     places = {entry[1]: entry[2] for entry in mounts if len(entry) > 2}
     resolved = path.resolve()
     nearest = next((place for place in (resolved, *resolved.parents) if str(place) in places), Path("/"))
     return places.get(str(nearest)) == "bpf"
+
+
+def _target(fd: int) -> str:
+    """What the kernel calls the file behind ``fd``."""
+    try:
+        return str(Path(f"/proc/self/fd/{fd}").readlink())
+    except OSError as fault:
+        fact = f"/proc/self/fd cannot be read ({fault.strerror})"
+        raise KernelError(f"{fact}, so what is pinned cannot be told; mount -t proc proc /proc", fault.errno or 0) from None
 
 
 def _attributes(path: Path, fd: int) -> ObjectPath:

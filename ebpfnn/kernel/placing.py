@@ -15,10 +15,10 @@ from .map import Map
 _WORD = 0xFFFFFFFF
 
 
-def place(image: Image, maps: Mapping[str, Map], symbols: KernelSymbols) -> Image:
+def place(image: Image, maps: Mapping[str, Map], symbols: KernelSymbols, name: str = "") -> Image:
     """``image`` with the descriptors of maps and the ids of kernel symbols in place; the kernel makes addresses of them.
 
-    Raises :class:`ObjectError` for a map that was not created.
+    ``name`` is the object's, for the error. Raises :class:`ObjectError` for a map that was not created.
     """
     code = bytearray(image.code)
     missing = []
@@ -32,7 +32,7 @@ def place(image: Image, maps: Mapping[str, Map], symbols: KernelSymbols) -> Imag
         elif relocation.kind is RelocationKind.KSYM:
             _place_symbol(code, relocation, symbols)
         else:
-            _place_map(code, relocation, maps)
+            _place_map(code, relocation, maps, f"{name}: " if name else "")
     return replace(image, code=bytes(code), pending=(), unresolved=(*image.unresolved, *missing))
 
 
@@ -40,9 +40,11 @@ def _absence(name: str) -> str:
     return f"kernel function '{name}' is not in this kernel; call it only where bpf_ksym_exists({name}) says that it is"
 
 
-def _place_map(code: bytearray, relocation: Relocation, maps: Mapping[str, Map]) -> None:
+def _place_map(code: bytearray, relocation: Relocation, maps: Mapping[str, Map], where: str) -> None:
     if relocation.symbol not in maps:
-        raise ObjectError(f"map '{relocation.symbol}' is not created, since its section begins with '?', but a program uses it")
+        fact = "is not created, since its section begins with '?' or autocreate is off, but a program uses it"
+        remedy = "create it (autocreate), or do not load the program (autoload)"
+        raise ObjectError(f"{where}map '{relocation.symbol}' {fact}; {remedy}")
     index, fd = relocation.index, maps[relocation.symbol].fileno()
     address = insn.decode(code, index)
     if relocation.kind is RelocationKind.MAP:

@@ -12,19 +12,30 @@ _CAP_SYS_RESOURCE = 24  # which may raise limits
 _ROOT = Path("/")
 
 
-def remedy(root: Path = _ROOT) -> str:
-    """What to do about a refusal, for the first of the reasons that holds; ``root`` is the file system to look at."""
+def remedy(root: Path = _ROOT, *, charged: bool = True) -> str:
+    """What to do about a refusal, for the first of the reasons that holds; ``root`` is the file system to look at.
+
+    ``charged`` is whether the operation counted against RLIMIT_MEMLOCK in kernels before 5.11.
+    """
+    known = lack(root)
+    if known:
+        return known
+    mode = _read(root / "sys/kernel/security/lockdown").partition("[")[2].partition("]")[0]
+    if mode in ("integrity", "confidentiality"):
+        return f"kernel lockdown is in {mode} mode, which closes parts of BPF even to root; boot without it (lockdown=none)"
+    told = "root is not enough here: see `ebpfnn doctor`; a seccomp filter or a security module may stand in the way"
+    return told + _limit(root) if charged else told
+
+
+def lack(root: Path = _ROOT) -> str:
+    """How to get the privilege that this process is without, "" for root with every capability that BPF asks for."""
     lacking = _lacking(root)
     if os.geteuid() != 0:
         held = f" (it has {' and '.join(set(_CAPABILITIES) - set(lacking))})" if len(lacking) == 1 else ""
         return f"run as root (sudo), or grant CAP_BPF and CAP_PERFMON{held}"
     if lacking:
         return f"root is without {' and '.join(lacking)}, as containers are started; grant them (--cap-add) or CAP_SYS_ADMIN"
-    mode = _read(root / "sys/kernel/security/lockdown").partition("[")[2].partition("]")[0]
-    if mode in ("integrity", "confidentiality"):
-        return f"kernel lockdown is in {mode} mode, which closes parts of BPF even to root; boot without it (lockdown=none)"
-    told = "root is not enough here: see `ebpfnn doctor`; a seccomp filter or a security module may stand in the way"
-    return told + _limit(root)
+    return ""
 
 
 def _limit(root: Path) -> str:

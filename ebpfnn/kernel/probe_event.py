@@ -13,14 +13,12 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import KernelError, NotSupported
-from .fd import Descriptor
 from .link import Link
-from .perf_event import link_perf_event
 from .program import Program
-from .syscall import PerfEventAttr, perf_event_open, refusal
+from .syscall import refusal
 from .tracefiles import tracefs
+from .tracepoint import attach_event
 
-_TRACEPOINT = 2  # PERF_TYPE_TRACEPOINT
 _GROUP = "ebpfnn"
 _numbers = count()
 
@@ -53,9 +51,7 @@ def attach_probe_event(program: Program, kind: str, place: str, *, returns: bool
     _append(events, f"{'r' if returns else 'p'}:{_GROUP}/{event} {place}", what)
     try:
         number = int((tracefs() / "events" / _GROUP / event / "id").read_text())
-        attributes = PerfEventAttr(type=_TRACEPOINT, config=number, sample_period=1)
-        with Descriptor(perf_event_open(attributes, what), what) as held:
-            return ProbeLink(link_perf_event(program, held, what), events, event)
+        return ProbeLink(attach_event(program, number, what), events, event)
     except BaseException:
         with suppress(KernelError):
             _append(events, f"-:{_GROUP}/{event}", what)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
+from contextlib import ExitStack
 
 from ..errors import KernelError
 from .fd import Descriptor
-from .link import HeldLink, Link
+from .link import HeldLink, Link, duplicate
 from .program import Program
 from .syscall import Command, LinkCreate, ProgAttach, bpf
 
@@ -30,9 +30,11 @@ def link_or_attach(program: Program, target: Descriptor, attach_type: int, what:
 def attach(program: Program, target: Descriptor, attach_type: int, what: str, flags: int = 0) -> HeldLink:
     """Attaches without a link; closing detaches. Raises :class:`~ebpfnn.errors.KernelError`."""
     whole = f"{what}: attaching '{program.name}'"
-    bpf(Command.PROG_ATTACH, ProgAttach(target.fileno(), program.fileno(), attach_type, flags), whole)
-    kept = Descriptor(os.dup(program.fileno()), program.name)
-    fd = os.dup(target.fileno())
+    with ExitStack() as stack:  # first what detaching needs: nothing stays attached for want of a descriptor
+        kept, place = (stack.enter_context(duplicate(held, whole)) for held in (program, target))
+        bpf(Command.PROG_ATTACH, ProgAttach(place.fileno(), kept.fileno(), attach_type, flags), whole)
+        stack.pop_all()
+    fd = place.release()
 
     def undo() -> None:
         with kept:

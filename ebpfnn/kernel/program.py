@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import KernelError, VerifierError
+from ..errors import KernelError, PermissionDenied, VerifierError
 from ..obj import Image, ProgramSpec, ProgramType
 from . import features, ids, info, pinning
 from .fd import Descriptor
@@ -25,17 +25,28 @@ _ATTACH_TYPE_OPTIONAL = frozenset(
 _FIRST_LOG, _LARGEST_LOG = 1 << 16, 1 << 26  # the kernel takes at most UINT_MAX >> 2 (bpf_verifier_log_attr_valid)
 # BPF_LOG_LEVEL1, and BPF_LOG_STATS (Linux 5.2) for a program too large to walk: the trace of a million steps tells no more.
 _LOG_TRACE, _LOG_STATS = 1, 4
+_ROOM = 256  # for what a program adds to a packet, and for a context that was given in part (__sk_buff has 192 bytes)
+# Types whose context BPF_PROG_RUN hands back by ctx_out (bpf_ctx_finish, Linux 6.18); SYSCALL's is written where it was given.
+_CONTEXT_OUT = frozenset(
+    {ProgramType.SOCKET_FILTER, ProgramType.SCHED_CLS, ProgramType.SCHED_ACT, ProgramType.CGROUP_SKB, ProgramType.SK_LOOKUP}
+    | {ProgramType.LWT_IN, ProgramType.LWT_OUT, ProgramType.LWT_XMIT, ProgramType.LWT_SEG6LOCAL, ProgramType.XDP}
+)
 _FUNC_INFO = struct.Struct("<II")
 _LINE_INFO = struct.Struct("<IIII")
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """``return_value`` of the program; ``duration`` in nanoseconds, the mean of its repetitions; ``data`` as it left it."""
+    """``return_value`` of the program; ``duration`` in nanoseconds, the mean of its repetitions.
+
+    ``data`` is the packet as the program left it, ``context`` the context, where there was one: as it was given for the types
+    that keep theirs to themselves (tracing, tracepoints).
+    """
 
     return_value: int
     duration: int
     data: bytes
+    context: bytes = b""
 
 
 class Program(Descriptor):
@@ -65,9 +76,16 @@ class Program(Descriptor):
         try:
             return cls(charging(request.send_known), spec.name)
         except KernelError as refusal:
+            if refusal.errno == errno.EPERM and features.is_closed_to_all(ProgramType(spec.type)):
+                fact = f"this kernel takes {ProgramType(spec.type).name} programs from nobody, while it loads other types"
+                raise PermissionDenied(
+                    f"{request.what}: {fact} (EPERM); use a kprobe, a tracepoint or another hook", errno.EPERM
+                ) from None
             if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
                 raise
             log = request.explain(_LOG_STATS if refusal.errno == errno.E2BIG else _LOG_TRACE)
+            if isinstance(log, int):
+                return cls(log, spec.name)
             if not log:
                 raise
             raise VerifierError(
@@ -89,21 +107,25 @@ class Program(Descriptor):
 
         Raises :class:`~ebpfnn.errors.KernelError`: ENOTSUPP (524) for a type that cannot be run so.
         """
-        out = ctypes.create_string_buffer(len(data) + 256) if data else None
-        buffers = [ctypes.create_string_buffer(given, len(given)) if given else None for given in (context, data)]
+        out = ctypes.create_string_buffer(len(data) + _ROOM) if data else None
+        packet = ctypes.create_string_buffer(data, len(data)) if data else None
+        given = ctypes.create_string_buffer(context, len(context) + _ROOM) if context else None
         attributes = ProgRun(
             prog_fd=self.fileno(),
             repeat=repeat,
             ctx_size_in=len(context),
-            ctx_in=_address(buffers[0]),
+            ctx_in=_address(given),
             data_size_in=len(data),
-            data_in=_address(buffers[1]),
+            data_in=_address(packet),
             data_size_out=len(out) if out else 0,
             data_out=_address(out),
         )
+        if given and self.info().type in _CONTEXT_OUT:
+            attributes.ctx_size_out, attributes.ctx_out = len(given), _address(given)
         bpf(Command.PROG_RUN, attributes, f"program '{self.name}'")
         left = out.raw[: attributes.data_size_out] if out else b""
-        return RunResult(attributes.retval, attributes.duration, left)
+        seen = given.raw[: attributes.ctx_size_out or len(context)] if given else b""
+        return RunResult(attributes.retval, attributes.duration, left, seen)
 
     def pin(self, path: Path) -> None:
         """Keeps the program under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
@@ -163,20 +185,23 @@ class _LoadRequest:
     def send(self) -> int:
         return bpf(Command.PROG_LOAD, self.attributes, self.what)
 
-    def explain(self, level: int) -> str:
-        """The log of a refused load. ENOSPC only says that the buffer was too small for the log: it is not the failure."""
+    def explain(self, level: int) -> str | int:
+        """The log of a refused load, or the program's descriptor where the kernel takes it now: memory or a limit came free.
+
+        ENOSPC only says that the buffer was too small for the log: it is not the failure.
+        """
         size = _FIRST_LOG
         while True:
             log = ctypes.create_string_buffer(size)
             self.attributes.log_level, self.attributes.log_size = level, size
             self.attributes.log_buf = ctypes.addressof(log)
             try:
-                Descriptor(self.send(), self.what).close()
+                return self.send()
             except KernelError as refusal:
                 if refusal.errno == errno.ENOSPC and size < _LARGEST_LOG:
                     size = min(size * 8, _LARGEST_LOG)
                     continue
-            return log.value.decode("utf-8", "replace")
+                return log.value.decode("utf-8", "replace")
 
     def _describe(self, image: Image, btf_fd: int) -> None:
         functions = b"".join(_FUNC_INFO.pack(*entry) for entry in image.functions)

@@ -16,13 +16,12 @@ from types import TracebackType
 
 from ..errors import KernelError
 from ..obj.uapi import MapType
-from .barrier import order
+from .barrier import load_acquire, order, store_release
 from .map import Map
 from .syscall import refusal
 
 _BUSY, _DISCARD = 1 << 31, 1 << 30
 _HEADER = struct.Struct("=II")  # length and flags; the page offset is the kernel's own
-_POSITION = struct.Struct("=Q")
 _PAUSE = 0.0002  # seconds between two looks at a record that its program has reserved and not yet submitted
 
 
@@ -82,22 +81,22 @@ def poll(rings: Iterable[RingBuffer], timeout: float | None = None) -> Iterator[
     """Waits until one of the rings has a record, at most ``timeout`` seconds, then yields what all of them have."""
     watched = list(rings)
     deadline = None if timeout is None else time.monotonic() + timeout
-    with select.epoll() as waiting:
+    waiting = select.poll()  # unlike another epoll, it costs no descriptor at every call
+    for ring in watched:
+        waiting.register(ring, select.POLLIN)
+    woken = False
+    while True:
+        some = False
         for ring in watched:
-            waiting.register(ring.fileno(), select.EPOLLIN)
-        woken = False
-        while True:
-            some = False
-            for ring in watched:
-                for record in ring.consume():
-                    some = True
-                    yield ring, record
-            left = None if deadline is None else deadline - time.monotonic()
-            if some or (left is not None and left <= 0):
-                return
-            if woken:
-                time.sleep(_PAUSE)
-            woken = bool(waiting.poll(left))
+            for record in ring.consume():
+                some = True
+                yield ring, record
+        left = None if deadline is None else deadline - time.monotonic()
+        if some or (left is not None and left <= 0):
+            return
+        if woken:
+            time.sleep(_PAUSE)
+        woken = bool(waiting.poll(None if left is None else left * 1000))
 
 
 def read_records(consumer: mmap.mmap, producer: mmap.mmap, size: int) -> Generator[memoryview, None, None]:
@@ -105,9 +104,7 @@ def read_records(consumer: mmap.mmap, producer: mmap.mmap, size: int) -> Generat
 
     A record is given back to the producers as the next one is asked for, or as the iterator goes.
     """
-    position: int = _POSITION.unpack_from(consumer)[0]
-    end: int = _POSITION.unpack_from(producer)[0]
-    order()
+    position, end = load_acquire(consumer, 0), load_acquire(producer, 0)
     memory = memoryview(producer)
     while position < end:
         start = mmap.PAGESIZE + position % size
@@ -121,9 +118,13 @@ def read_records(consumer: mmap.mmap, producer: mmap.mmap, size: int) -> Generat
             if not length & _DISCARD:
                 yield memory[data : data + used]
         finally:  # a consumer that stops here has had this record
-            position += (used + _HEADER.size + 7) // 8 * 8
-            order()
-            _POSITION.pack_into(consumer, 0, position)
+            position += record_size(used)
+            store_release(consumer, 0, position)
+
+
+def record_size(length: int) -> int:
+    """Bytes of the ring that ``length`` bytes of data take: a header comes first, and records are aligned to 8."""
+    return (length + _HEADER.size + 7) // 8 * 8
 
 
 def share(held: Map, length: int, access: int, offset: int) -> mmap.mmap:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from functools import partial
 
 from ..errors import ObjectError
 from ..obj.uapi import LINK, AttachType
-from .link import HeldLink, Link
+from .link import HeldLink, Link, duplicate
 from .object import Object
 from .syscall import Command, LinkCreate, MapElement, bpf
 
@@ -25,11 +24,13 @@ def attach_struct_ops(loaded: Object, name: str) -> Link:
         there = ", ".join(sorted(loaded.struct_ops)) or "none"
         raise ObjectError(f"{loaded.name}: no struct_ops map '{name}'; there are: {there}")
     held, value = loaded.maps[name], loaded.struct_ops[name]
-    held.update(_KEY, value.filled(loaded.programs))
     what = f"struct_ops '{name}'"
     if value.spec.flags & LINK:
+        held.update(_KEY, value.filled(loaded.programs))
         return Link.create(LinkCreate(held.fileno(), 0, AttachType.STRUCT_OPS), what)
-    own = os.dup(held.fileno())
+    with duplicate(held, what) as kept:  # first: nothing stays registered for want of a descriptor
+        held.update(_KEY, value.filled(loaded.programs))
+        own = kept.release()
     return HeldLink(own, what, partial(_unregister, own, what))
 
 

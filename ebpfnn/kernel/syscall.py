@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from ..errors import KernelError, NotSupported, PermissionDenied
-from . import privilege
+from .remedies import remedy
 
 _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 _RETRIES = 5  # of a program load that a signal interrupted: libbpf's number
@@ -150,6 +150,8 @@ class ProgRun(ctypes.Structure):
         ("ctx_size_out", u32),
         ("ctx_in", u64),
         ("ctx_out", u64),
+        ("flags", u32),
+        ("cpu", u32),
     )
 
 
@@ -258,13 +260,10 @@ def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: in
 
 
 def refusal(what: str, code: int) -> KernelError:
-    """The typed error for ``code``, with what mends it where that is known."""
-    message = f"{what} refused with {KernelError.describe(code)}"
-    if code in (errno.EPERM, errno.EACCES):
-        return PermissionDenied(f"{message}; {privilege.remedy()}", code)
-    if code == errno.ENOSYS:
-        return KernelError(f"{message}; this kernel was built without CONFIG_BPF_SYSCALL", code)
-    return KernelError(message, code)
+    """The typed error for ``code``, with what mends it where that is known. ``what`` is ``object: operation``."""
+    known = remedy(what.rpartition(": ")[2], code)
+    message = f"{what} refused with {KernelError.describe(code)}{known and '; '}{known}"
+    return (PermissionDenied if code in (errno.EPERM, errno.EACCES) else KernelError)(message, code)
 
 
 def _numbers() -> tuple[int, int]:

@@ -50,19 +50,31 @@ def attach_uretprobe(program: Program, path: Path | str, function: str, *, pid: 
 
 
 def attach_uprobe_multi(
-    program: Program, path: Path | str, functions: Sequence[str], *, returns: bool = False, pid: int = 0
+    program: Program,
+    path: Path | str,
+    functions: Sequence[str],
+    *,
+    returns: bool = False,
+    pid: int = 0,
+    session: bool = False,
 ) -> Link:
-    """Attaches to many functions of a file at once (Linux 6.6), in one process or all (0). The section is ``uprobe.multi``.
+    """Attaches to many functions of a file at once (Linux 6.6), in one process or all (0).
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that cannot, else KernelError.
+    The section is ``uprobe.multi``, or, with ``session``, ``uprobe.session``: then it runs at a function's entry and at its
+    return (Linux 6.13). Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that cannot, else KernelError.
     """
+    if returns and session:
+        raise KernelError(f"uprobes on '{path}': a session sees returns anyway; give either returns or session", errno.EINVAL)
+    functions = list(dict.fromkeys(functions))
+    if not functions:
+        raise KernelError(f"uprobes on no function of '{path}': nothing would be attached; name at least one", errno.EINVAL)
     what = f"uprobes on {len(functions)} functions of '{path}'"
     text = ctypes.create_string_buffer(os.fsencode(path))
     offsets = (u64 * len(functions))(*(function_offset(Path(path), function) for function in functions))
     attributes = _MultiLinkCreate(
         program.fileno(),
         0,
-        AttachType.TRACE_UPROBE_MULTI,
+        AttachType.TRACE_UPROBE_SESSION if session else AttachType.TRACE_UPROBE_MULTI,
         path=ctypes.addressof(text),
         offsets=ctypes.addressof(offsets),
         count=len(functions),

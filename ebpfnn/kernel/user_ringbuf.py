@@ -10,12 +10,11 @@ from types import TracebackType
 
 from ..errors import KernelError
 from ..obj.uapi import MapType
-from .barrier import order
+from .barrier import load_acquire, store_release
 from .map import Map
-from .ringbuf import share, unshare
+from .ringbuf import record_size, share, unshare
 
 _HEADER = struct.Struct("=II")
-_POSITION = struct.Struct("=Q")
 
 
 class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
@@ -36,18 +35,15 @@ class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
 
     def submit(self, record: bytes) -> None:
         """Hands ``record`` to the program. Raises :class:`~ebpfnn.errors.KernelError`: ENOSPC while the ring is full."""
-        produced: int = _POSITION.unpack_from(self._producer)[0]
-        consumed: int = _POSITION.unpack_from(self._consumer)[0]
-        needed = (len(record) + _HEADER.size + 7) // 8 * 8
+        produced, consumed = load_acquire(self._producer, 0), load_acquire(self._consumer, 0)
+        needed = record_size(len(record))
         if needed > self._size - (produced - consumed):
             fact = "larger than the ring" if needed > self._size else "more than is free until the program drains it"
             raise KernelError(f"user ring buffer '{self.name}': a record of {len(record)} bytes is {fact}", errno.ENOSPC)
         start = mmap.PAGESIZE + produced % self._size
-        order()
         _HEADER.pack_into(self._producer, start, len(record), 0)
         self._producer[start + _HEADER.size : start + _HEADER.size + len(record)] = record
-        order()
-        _POSITION.pack_into(self._producer, 0, produced + needed)
+        store_release(self._producer, 0, produced + needed)
 
     def close(self) -> None:
         """Gives the memory back. May be called twice."""

@@ -44,8 +44,8 @@ def poisoned(log: str, unresolved: Iterable[Unresolved]) -> str | None:
     ``unresolved`` counts instructions as the log does, from the program's first.
     """
     found = _POISONED.findall(log)
-    reasons = {each.index: each.reason for each in unresolved}
-    return reasons.get(int(found[-1])) if found else None
+    at = int(found[-1]) if found else -1
+    return next((each.reason for each in unresolved if each.index == at), None)
 
 
 def _source(lines: list[str]) -> str:

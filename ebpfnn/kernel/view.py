@@ -9,6 +9,7 @@ from ..errors import KernelError
 from .syscall import refusal
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from .map import Map
@@ -25,8 +26,8 @@ def share(held: Map, writable: bool) -> mmap.mmap:
         raise refusal(f"map '{held.name}': mmap", fault.errno or 0) from None
 
 
-def as_array(held: Map, dtype: npt.DTypeLike, writable: bool) -> npt.NDArray[Any]:
-    """See :meth:`ebpfnn.kernel.Map.array`."""
+def item_type(held: Map, dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """``dtype``, of which whole items fill a value. Raises :class:`~ebpfnn.errors.KernelError` where they do not."""
     import numpy as np
 
     kind = np.dtype(dtype)
@@ -34,6 +35,14 @@ def as_array(held: Map, dtype: npt.DTypeLike, writable: bool) -> npt.NDArray[Any
         raise KernelError(
             f"map '{held.name}': values of {held.value_size} bytes do not hold whole {kind} items; choose a dtype"
         )
+    return kind
+
+
+def as_array(held: Map, dtype: npt.DTypeLike, writable: bool) -> npt.NDArray[Any]:
+    """See :meth:`ebpfnn.kernel.Map.array`."""
+    import numpy as np
+
+    kind = item_type(held, dtype)
     width = held.value_size // kind.itemsize
     shape, strides = (held.max_entries, width), (held.element_stride, kind.itemsize)
     values: npt.NDArray[Any] = np.ndarray(shape, kind, share(held, writable), strides=strides)

@@ -5,7 +5,6 @@ from .core import apply_core
 from .core_relocation import CoreKind, CoreRelocation, Unresolved
 from .image import Image, build_image
 from .linker import link
-from .sections import ProgramType
 from .spec import (
     Function,
     KernelSymbol,
@@ -18,7 +17,7 @@ from .spec import (
     SymbolKind,
     Variable,
 )
-from .uapi import AttachType, MapType
+from .uapi import AttachType, MapType, ProgramType
 
 __all__ = [
     "AttachType",

@@ -16,8 +16,9 @@ from .btf_records import Records
 
 __all__ = ["Btf", "Kind", "Linkage", "Member", "Type"]
 
-_HEADER = struct.Struct("<HBBIIIII")
-_MAGIC = 0xEB9F
+BTF_HEADER = struct.Struct("<HBBIIIII")
+"""Magic, version, flags, the header's length, then offset and length of each section."""
+BTF_MAGIC = 0xEB9F
 # What bounds the time that a malformed table can take. The kernel itself takes names of up to 511 bytes.
 _LONGEST_NAME, _LONGEST_TEXT = 1 << 12, 1 << 16
 _MOST_COPIES = 1 << 12  # of one string: linking adds one for each object
@@ -60,14 +61,15 @@ class Btf:
         self._first_string = base.string_bytes if base else 0
         self._records = Records(types)
         self._strings = bytearray(strings)
+        self._offsets: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def from_bytes(cls, data: bytes, base: Btf | None = None) -> Btf:
         """Reads a ``.BTF`` section, or a file of /sys/kernel/btf; that of a module goes on from ``vmlinux`` as ``base``."""
-        if len(data) < _HEADER.size:
+        if len(data) < BTF_HEADER.size:
             raise ObjectError(f"BTF: {len(data)} bytes, shorter than its header; rebuild the object")
-        magic, version, _, header, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(data)
-        if magic != _MAGIC or version != 1:
+        magic, version, _, header, type_offset, type_size, string_offset, string_size = BTF_HEADER.unpack_from(data)
+        if magic != BTF_MAGIC or version != 1:
             raise ObjectError(f"BTF: magic {magic:#x}, version {version}; only little-endian BTF version 1 is known")
         types = _slice(data, header + type_offset, type_size, "type section")
         return cls(types, _slice(data, header + string_offset, string_size, "string section"), base)
@@ -75,7 +77,11 @@ class Btf:
     def to_bytes(self) -> bytes:
         """The bytes that BPF_BTF_LOAD takes."""
         types = self._records.to_bytes()
-        return _HEADER.pack(_MAGIC, 1, 0, _HEADER.size, 0, len(types), len(types), len(self._strings)) + types + self._strings
+        return (
+            BTF_HEADER.pack(BTF_MAGIC, 1, 0, BTF_HEADER.size, 0, len(types), len(types), len(self._strings))
+            + types
+            + self._strings
+        )
 
     def __len__(self) -> int:
         """How many ids there are, void and the base's included."""
@@ -147,14 +153,24 @@ class Btf:
         """Every type of that name, of one of ``kinds`` where any are given, in the order of ids."""
         if self.base:
             yield from self.base.find_all(name, *kinds)
+        yield from self.find_own(name, *kinds)
+
+    def find_own(self, name: str, *kinds: Kind) -> Iterator[int]:
+        """As :meth:`find_all`, without the base's types."""
         # Types of the module may be named by a string of the base.
         offsets = [*(self.base.string_offsets(name) if self.base else ()), *self.string_offsets(name)]
         for number in self._records.named(offsets):
             if not kinds or KINDS[self._records.info(number) >> 24 & 31] in kinds:
                 yield self._first + number
 
-    def string_offsets(self, text: str) -> Iterator[int]:
+    def string_offsets(self, text: str) -> tuple[int, ...]:
         """Where ``text`` stands in this table (not its base's) as a whole string; compilers and pahole write it once."""
+        # Each module asks its base again.
+        if text not in self._offsets:
+            self._offsets[text] = tuple(self._string_offsets(text))
+        return self._offsets[text]
+
+    def _string_offsets(self, text: str) -> Iterator[int]:
         wanted = b"\0" + text.encode() + b"\0"
         if text and self._strings.startswith(wanted[1:]):
             yield self._first_string
@@ -166,10 +182,10 @@ class Btf:
                 raise ObjectError(f"BTF: '{text}' stands in the string table over {_MOST_COPIES} times; rebuild the object")
 
     def names_with_prefix(self, prefix: str) -> Iterator[str]:
-        """The strings that begin with ``prefix``, which must not be empty; those of the base included."""
-        if self.base:
-            yield from self.base.names_with_prefix(prefix)
+        """The strings of this table (not its base's) that begin with ``prefix``, which must not be empty."""
         wanted = b"\0" + prefix.encode()
+        if self._strings.startswith(wanted[1:]):
+            yield self._strings[: self._strings.index(0)].decode("utf-8", "replace")
         at = self._strings.find(wanted)
         while at >= 0:
             end = self._strings.index(0, at + 1)
@@ -225,6 +241,7 @@ class Btf:
         shift = len(self) - 1
         self._records.extend(other._records, shift, len(self._strings))
         self._strings += other._strings
+        self._offsets.clear()
         return shift
 
     @property

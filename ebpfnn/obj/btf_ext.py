@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
 from ..errors import ObjectError
-from .btf import Btf
+from .btf import BTF_HEADER, BTF_MAGIC, Btf
 
-_HEADER = struct.Struct("<HBBIIIII")
 _CORE_HEADER = struct.Struct("<II")  # what the header goes on with since LLVM 10
 _SUBSECTION = struct.Struct("<II")
 
@@ -55,10 +54,10 @@ _Record = TypeVar("_Record", FuncInfo, LineInfo, CoreInfo)
 
 def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
     """Reads a ``.BTF.ext`` section. Raises :class:`ObjectError`."""
-    if len(data) < _HEADER.size:
+    if len(data) < BTF_HEADER.size:
         raise ObjectError(f"{name}: .BTF.ext is cut short at {len(data)} bytes; rebuild the object")
-    magic, version, _, header, func_offset, func_size, line_offset, line_size = _HEADER.unpack_from(data)
-    if magic != 0xEB9F or version != 1:
+    magic, version, _, header, func_offset, func_size, line_offset, line_size = BTF_HEADER.unpack_from(data)
+    if magic != BTF_MAGIC or version != 1:
         raise ObjectError(f"{name}: .BTF.ext has magic {magic:#x}, version {version}; only version 1 is known")
     functions: dict[str, list[FuncInfo]] = {}
     for section, record in _records(data, header + func_offset, func_size, btf, FuncInfo._fields, name):
@@ -67,8 +66,8 @@ def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
     for section, record in _records(data, header + line_offset, line_size, btf, LineInfo._fields, name):
         lines.setdefault(section, []).append(LineInfo(*record))
     core: dict[str, list[CoreInfo]] = {}
-    if header >= _HEADER.size + _CORE_HEADER.size and len(data) >= _HEADER.size + _CORE_HEADER.size:
-        core_offset, core_size = _CORE_HEADER.unpack_from(data, _HEADER.size)
+    if header >= BTF_HEADER.size + _CORE_HEADER.size and len(data) >= BTF_HEADER.size + _CORE_HEADER.size:
+        core_offset, core_size = _CORE_HEADER.unpack_from(data, BTF_HEADER.size)
         for section, record in _records(data, header + core_offset, core_size, btf, CoreInfo._fields, name):
             core.setdefault(section, []).append(CoreInfo(*record))
     return BtfExt(_sorted(functions), _sorted(lines), _sorted(core))

@@ -35,6 +35,7 @@ class Records:
         self._words = array("I")
         self._starts = array("I")
         self._names = array("I")
+        self._packed_names = b""
         self._take(data)
 
     def __len__(self) -> int:
@@ -87,7 +88,8 @@ class Records:
             yield from (number for number, name in enumerate(self._names) if name in several)
 
     def _named(self, offset: int) -> Iterator[int]:
-        names, wanted = self._names.tobytes(), array("I", [offset]).tobytes()
+        self._packed_names = self._packed_names or self._names.tobytes()
+        names, wanted = self._packed_names, array("I", [offset]).tobytes()
         at = names.find(wanted)
         while at >= 0:
             if at % 4 == 0:
@@ -107,7 +109,7 @@ class Records:
 
     def extend(self, other: Records, types: int, strings: int) -> None:
         """Adds the records of ``other``, its type ids and string offsets moved by so many; 0 stays 0."""
-        first = len(self)
+        first, self._packed_names = len(self), b""
         self._take(other.to_bytes())
         for number in range(first, len(self)):
             self._shift(number, types, strings)
@@ -119,7 +121,10 @@ class Records:
         moves = {"t": types, "s": strings, ".": 0}
         for place, what in enumerate(pattern(kind_of(info) or Kind.VOID, info & 0xFFFF), at):
             if self._words[place]:
-                self._words[place] += moves[what]
+                try:
+                    self._words[place] += moves[what]
+                except OverflowError:
+                    raise ObjectError(f"BTF: record {number + 1} refers past 2^32; rebuild the object") from None
 
     def _take(self, data: bytes | bytearray) -> None:
         if len(data) % _WORD.size:

@@ -5,19 +5,24 @@ The rules are libbpf's and the kernel's own (tools/lib/bpf/relo_core.c, Linux 6.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from ..errors import ObjectError
 from . import insn
 from .btf import Btf
-from .core_access import Access, Step, parse_access, type_name
+from .core_access import Access, parse_access, type_name
 from .core_match import Mismatch, candidates, match, similar_types
 from .core_patch import accesses_memory, patch_value, poison
 from .core_relocation import CoreKind, CoreRelocation, Unresolved
 from .core_types import Comparison, essential_name
 from .core_value import Value, may_resize, value_of
 from .spec import Function, ObjectSpec
+
+_Reason = Callable[[], str]
+"""Why there is no answer: it takes a look at every name of the kernel, and is of use only where a program fails to load."""
 
 
 def needs_core(spec: ObjectSpec) -> bool:
@@ -47,26 +52,29 @@ def _fit(spec: ObjectSpec, function: Function, resolver: _Resolver) -> Function:
     code = bytearray(function.code)
     unresolved = []
     for relocation in function.core:
-        where = f"{spec.name}: {_place(spec, function, relocation.index)}"
-        if relocation.index * insn.SIZE >= len(code):
-            raise ObjectError(f"{where}: a CO-RE relocation past the function's end; rebuild the object")
         try:
             reason = resolver.relocate(code, relocation)
         except ObjectError as fault:
-            raise ObjectError(f"{where}: {fault}") from None
+            raise ObjectError(f"{_place(spec, function, relocation.index)}: {fault}") from None
         if reason:
             poison(code, relocation.index)
-            unresolved.append(Unresolved(relocation.index, f"{where}: {reason}"))
+            unresolved.append(Unresolved(relocation.index, partial(_why, spec, function, relocation.index, reason)))
     return replace(function, code=bytes(code), core=(), unresolved=tuple(unresolved))
 
 
+def _why(spec: ObjectSpec, function: Function, index: int, reason: _Reason) -> str:
+    return f"{_place(spec, function, index)}: {reason()}"
+
+
 def _place(spec: ObjectSpec, function: Function, index: int) -> str:
-    """``function 'on_exit', a.bpf.c:12 (`pid = task->pid;`)``."""
-    lines = [line for line in function.lines if line.index <= index]
+    """``a.o: function 'on_exit', a.bpf.c:12 (`pid = task->pid;`)``."""
+    what = f"{spec.name}: function '{function.name}'"
+    lines = bisect_right(function.lines, index, key=lambda line: line.index)
     if not lines or spec.btf is None:
-        return f"function '{function.name}', instruction {index}"
-    file, text = spec.btf.string(lines[-1].file).rpartition("/")[2], spec.btf.string(lines[-1].text).strip()
-    return f"function '{function.name}', {file}:{lines[-1].line}" + (f" (`{text}`)" if text else "")
+        return f"{what}, instruction {index}"
+    line = function.lines[lines - 1]
+    file, text = spec.btf.string(line.file).rpartition("/")[2], spec.btf.string(line.text).strip()
+    return f"{what}, {file}:{line.line}" + (f" (`{text}`)" if text else "")
 
 
 class _Resolver:
@@ -77,10 +85,11 @@ class _Resolver:
         self._targets: list[Btf] = []
         self._candidates: dict[int, list[tuple[Comparison, int]]] = {}
         self._comparisons: dict[int, Comparison] = {}
-        self._reasons: dict[tuple[int, tuple[Step, ...]], str] = {}
 
-    def relocate(self, code: bytearray, relocation: CoreRelocation) -> str | None:
+    def relocate(self, code: bytearray, relocation: CoreRelocation) -> _Reason | None:
         """Patches one instruction, or returns why it cannot be."""
+        if relocation.index * insn.SIZE >= len(code):
+            raise ObjectError("a CO-RE relocation past the function's end; rebuild the object")
         kind = relocation.kind
         access = parse_access(self.local, relocation)
         ours = value_of(kind, access)
@@ -90,31 +99,26 @@ class _Resolver:
         matched, reason = self._match(access, kind, relocation.type_id)
         theirs = self._agreed(access, kind, matched)
         if ours is None or theirs is None:
-            return f"{reason}; guard it with bpf_core_{'enum_value' if kind.of_enumerator else 'field'}_exists()"
+            return lambda: f"{reason()}; guard it with bpf_core_{'enum_value' if kind.of_enumerator else 'field'}_exists()"
         resized = ours.size != theirs.size and accesses_memory(code, relocation.index)
         if resized and not may_resize(self.local, ours, matched[0].btf, theirs):
-            return (
+            return lambda: (
                 f"{access} takes {ours.size} bytes in the object and {theirs.size} in the kernel, and neither pointers nor "
                 "unsigned integers are read; declare it as the kernel does"
             )
         patch_value(code, relocation.index, ours, theirs)
         return None
 
-    def _match(self, access: Access, kind: CoreKind, type_id: int) -> tuple[list[Access], str]:
-        """The ways into each candidate, and where there is none, why."""
+    def _match(self, access: Access, kind: CoreKind, type_id: int) -> tuple[list[Access], _Reason]:
+        """The ways into each candidate, and why there is none."""
         known = self._candidates_for(type_id)
         answers = [(candidate, match(access, kind, *candidate)) for candidate in known]
         matched = [(candidate, answer) for candidate, answer in answers if isinstance(answer, Access)]
         if matched:
             self._candidates[type_id] = [candidate for candidate, _ in matched]
-            return [answer for _, answer in matched], ""
-        if kind in (CoreKind.FIELD_EXISTS, CoreKind.ENUMVAL_EXISTS) or not (kind.of_field or kind.of_enumerator):
-            return [], ""
-        key = (type_id, access.steps)
-        if key not in self._reasons:
-            told = (str(answer) for _, answer in answers if isinstance(answer, Mismatch))
-            self._reasons[key] = next(told, "") or self._missing(type_id)
-        return [], self._reasons[key]
+        mismatch = next((answer for _, answer in answers if isinstance(answer, Mismatch)), None)
+        why = partial(str, mismatch) if mismatch else partial(self._missing, type_id)
+        return [answer for _, answer in matched], why
 
     def _agreed(self, access: Access, kind: CoreKind, matched: list[Access]) -> Value | None:
         values = [value_of(kind, found) for found in matched] or [value_of(kind, None)]

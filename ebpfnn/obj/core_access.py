@@ -42,7 +42,7 @@ def way(steps: tuple[Step, ...]) -> str:
     text = ""
     for number, step in enumerate(steps):
         if step.name:
-            text += (("." if "::" in text else "::") if text or not number or steps else "") + step.name
+            text += ("." if "::" in text else "::") + step.name
         elif number or step.place:
             text += f"[{step.place}]"
     return text

@@ -36,8 +36,9 @@ def candidates(local: Btf, type_id: int, target: Btf) -> list[int]:
     name = essential_name(wanted.name)
     if not name:
         raise ObjectError(f"CO-RE: type {type_id} ({wanted.kind.name.lower()}) is anonymous; give it a name to find it by")
-    names = {name, *(each for each in target.names_with_prefix(name + "___") if essential_name(each) == name)}
-    found = [type_id for each in names for type_id in target.find_all(each) if type_id >= target.first_id]
+    flavors = (each for table in _tables([target]) for each in table.names_with_prefix(name + "___"))
+    names = {name, *(each for each in flavors if essential_name(each) == name)}
+    found = [type_id for each in names for type_id in target.find_own(each)]
     return sorted(type_id for type_id in found if same_kind(target[type_id].kind, wanted.kind))
 
 
@@ -119,15 +120,21 @@ def meant(name: str, names: tuple[str, ...]) -> list[str]:
     return get_close_matches(name, names, _SHOWN) or [each for each in names if name in each or each in name][:_SHOWN]
 
 
+def _tables(targets: list[Btf]) -> list[Btf]:
+    """The targets and their bases, each once."""
+    return list(dict.fromkeys(table for target in targets for table in (target, target.base) if table))
+
+
 def similar_types(name: str, kind: Kind, targets: list[Btf]) -> list[str]:
     """Names of the kernel's types of that kind that are most like ``name``; those that begin otherwise are not looked at."""
+    tables = _tables(targets)
     for length in range(min(len(name), _WEIGHED_PREFIX), 2, -1):
-        names = (each for target in targets for each in target.names_with_prefix(name[:length]))
+        names = (each for table in tables for each in table.names_with_prefix(name[:length]))
         found = sorted(set(islice(names, _WEIGHED + 1)))
         if len(found) > _WEIGHED:
             break
         close = get_close_matches(name, found, 4 * _SHOWN)
-        types = [each for each in close if any(target.find(each, kind) for target in targets)]
+        types = [each for each in close if any(any(table.find_own(each, kind)) for table in tables)]
         if types:
             return types[:_SHOWN]
     return []

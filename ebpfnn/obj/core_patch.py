@@ -8,7 +8,7 @@ from .core_value import Value
 
 POISON = 195896080
 """The helper that a poisoned instruction calls: 0xbad2310, "bad relo", libbpf's own; no kernel has so many."""
-_LD, _LDX, _ST, _STX, _ALU, _ALU64 = 0, 1, 2, 3, 4, 7
+_LDX, _ST, _STX, _ALU, _ALU64 = 1, 2, 3, 4, 7
 _SOURCE_REGISTER = 0x08  # BPF_X: the operand is a register
 _SIZES = {4: 0x00, 2: 0x08, 1: 0x10, 8: 0x18}  # BPF_W, BPF_H, BPF_B, BPF_DW
 _LARGEST_OFFSET = 0x7FFF
@@ -23,14 +23,14 @@ def patch_value(code: bytearray, index: int, ours: Value, theirs: Value) -> None
     kind = found.opcode & 7
     if kind in (_ALU, _ALU64) and not found.opcode & _SOURCE_REGISTER:
         _expect(found.imm & 0xFFFFFFFF, ours, 32)
-        insn.patch(code, index, found._replace(imm=_signed(theirs.value)))
+        insn.patch(code, index, found._replace(imm=insn.signed(theirs.value)))
     elif kind in (_LDX, _ST, _STX):
         insn.patch(code, index, _memory(found, ours, theirs))
     elif found.opcode == insn.LD_IMM64 and not found.src and (index + 2) * insn.SIZE <= len(code):
         high = insn.decode(code, index + 1)
         _expect((found.imm & 0xFFFFFFFF) | (high.imm & 0xFFFFFFFF) << 32, ours, 64)
-        insn.patch(code, index, found._replace(imm=_signed(theirs.value)))
-        insn.patch(code, index + 1, high._replace(imm=_signed(theirs.value >> 32)))
+        insn.patch(code, index, found._replace(imm=insn.signed(theirs.value)))
+        insn.patch(code, index + 1, high._replace(imm=insn.signed(theirs.value >> 32)))
     else:
         raise ObjectError(f"a CO-RE relocation of an instruction with opcode {found.opcode:#x}; rebuild the object")
 
@@ -67,7 +67,3 @@ def _memory(found: insn.Instruction, ours: Value, theirs: Value) -> insn.Instruc
 def _expect(held: int, ours: Value, bits: int) -> None:
     if ours.certain and held != ours.value & ((1 << bits) - 1):
         raise ObjectError(f"the instruction holds {held} where the types say {ours.value}; rebuild the object")
-
-
-def _signed(value: int) -> int:
-    return (value + (1 << 31)) % (1 << 32) - (1 << 31)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -69,10 +70,16 @@ class CoreRelocation:
 
 @dataclass(frozen=True)
 class Unresolved:
-    """The instruction at ``index`` of its function was replaced by a call that no kernel takes; ``reason`` tells why.
+    """The instruction at ``index`` of its function was replaced by a call that no kernel takes; ``told`` tells why.
 
     A program that never reaches it loads all the same: that is how ``bpf_core_field_exists()`` guards what may be missing.
+    Then nobody asks why, so that ``told`` may be a function that looks for the answer.
     """
 
     index: int
-    reason: str
+    told: str | Callable[[], str]
+
+    @property
+    def reason(self) -> str:
+        """In words, why."""
+        return self.told if isinstance(self.told, str) else self.told()

@@ -19,6 +19,8 @@ from elftools.elf.sections import Section as ElfSection
 from ..errors import ObjectError
 
 MAX_FILE = 64 << 20
+_MAX_NO_BITS = (1 << 32) - 1  # bytes of a data section: sizes of maps have 32 bits
+_LONGEST_NAME = 1 << 12  # bytes; the kernel takes up to 511, C++ mangles longer ones
 _HEADER_SIZE = 64
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
@@ -120,16 +122,20 @@ def _check_header(data: bytes, name: str) -> None:
     if kind != 1:
         raise ObjectError(f"{name}: not a relocatable object (ELF type {kind}); build it with clang -c")
     (offset,) = struct.unpack_from("<Q", data, 40)
-    entry_size, count = struct.unpack_from("<HH", data, 58)
+    entry_size, count, names = struct.unpack_from("<HHH", data, 58)
     if entry_size != _SECTION.size or not count or offset + count * entry_size > len(data):
         raise ObjectError(f"{name}: its section table lies outside the file; the object is cut short, rebuild it")
-    _check_sections([_SECTION.unpack_from(data, offset + index * entry_size) for index in range(count)], len(data), name)
+    headers = [_SECTION.unpack_from(data, offset + index * entry_size) for index in range(count)]
+    _check_sections(headers, len(data), name)
+    if names >= count or headers[names][1] != _SHT_STRTAB:
+        raise ObjectError(f"{name}: the section names are not in section {names} of {count}; rebuild the object")
+    _check_names(headers, data[headers[names][4] : headers[names][4] + headers[names][5]], name)
 
 
 def _check_sections(headers: list[tuple[int, ...]], file_size: int, name: str) -> None:
     """Bounds what the parser will read: every section, and all of them together, since they might overlap."""
     total = 0
-    for index, (_, kind, flags, _, offset, size, link, *_) in enumerate(headers):
+    for index, (_, kind, flags, _, offset, size, link, info, *_) in enumerate(headers):
         if kind not in _KNOWN_TYPES or flags & _COMPRESSED:
             what = "compressed" if flags & _COMPRESSED else f"of type {kind:#x}"
             raise ObjectError(f"{name}: section {index} is {what}, which is not read; build it with clang -c -target bpf")
@@ -137,9 +143,44 @@ def _check_sections(headers: list[tuple[int, ...]], file_size: int, name: str) -
             raise ObjectError(f"{name}: section {index} ends past the end of the file; it is cut short, rebuild it")
         if kind == _SHT_SYMTAB and (link >= len(headers) or headers[link][1] != _SHT_STRTAB):
             raise ObjectError(f"{name}: the symbol table's strings are not in section {link}; rebuild the object")
-        total += size
+        if kind == _SHT_REL and not 0 < info < len(headers):
+            raise ObjectError(f"{name}: section {index} relocates section {info} of {len(headers)}; rebuild the object")
+        if kind == _SHT_NOBITS and size > _MAX_NO_BITS:
+            raise ObjectError(f"{name}: section {index} is to have {size} bytes; no map holds over {_MAX_NO_BITS}")
+        total += 0 if kind == _SHT_NOBITS else size
         if total > MAX_FILE:
             raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; at most {MAX_FILE} are read")
+
+
+def _check_names(headers: list[tuple[int, ...]], strings: bytes, name: str) -> None:
+    """The parser reads a name up to its NUL, wherever that is."""
+    names = _Strings(strings, "section", name)
+    for offset, *_ in headers:
+        names.at(offset)
+
+
+class _Strings:
+    """A string table, whose names are bounded one by one and, since they might overlap, together."""
+
+    def __init__(self, table: bytes, what: str, name: str) -> None:
+        self._table, self._what, self._name = table, what, name
+        self._known: dict[int, str] = {}
+        self._left = MAX_FILE
+
+    def at(self, offset: int) -> str:
+        if offset not in self._known:
+            end = self._table.find(b"\0", offset, offset + _LONGEST_NAME + 1)
+            if end < 0:
+                longer = len(self._table) - offset > _LONGEST_NAME
+                fact = f"is longer than {_LONGEST_NAME} bytes" if longer else "lies outside the string table"
+                raise ObjectError(f"{self._name}: a {self._what}'s name {fact}; rebuild the object")
+            self._left -= end - offset
+            if self._left < 0:
+                raise ObjectError(
+                    f"{self._name}: its {self._what}s' names take over {MAX_FILE} bytes; at most so many are read"
+                )
+            self._known[offset] = self._table[offset:end].decode("utf-8", "replace")
+        return self._known[offset]
 
 
 def _assemble(headers: list[ElfSection], name: str) -> Elf:
@@ -172,19 +213,17 @@ _KINDS = {0: "notype", 1: "object", 2: "function", 3: "section", 4: "file"}
 def _symbols(table: bytes, strings: bytes, sections: tuple[Section, ...], name: str) -> tuple[Symbol, ...]:
     if len(table) % _SYMBOL.size:
         raise ObjectError(f"{name}: its symbol table is cut short; rebuild the object")
-    return tuple(_symbol(entry, strings, sections, name) for entry in _SYMBOL.iter_unpack(table))
+    names = _Strings(strings, "symbol", name)
+    return tuple(_symbol(entry, names, sections, name) for entry in _SYMBOL.iter_unpack(table))
 
 
-def _symbol(entry: tuple[Any, ...], strings: bytes, sections: tuple[Section, ...], name: str) -> Symbol:
+def _symbol(entry: tuple[Any, ...], names: _Strings, sections: tuple[Section, ...], name: str) -> Symbol:
     name_offset, info, visibility, index, value, size = entry
-    end = strings.find(b"\0", name_offset)
-    if end < 0:
-        raise ObjectError(f"{name}: a symbol's name lies outside the string table; rebuild the object")
     section = index if 0 < index < _SHN_LORESERVE else None
     if section is not None and section >= len(sections):
         raise ObjectError(f"{name}: a symbol lies in section {section} of {len(sections)}; rebuild the object")
     kind = _KINDS.get(info & 15, "other")
-    text = strings[name_offset:end].decode("utf-8", "replace")
+    text = names.at(name_offset)
     if kind == "section" and section is not None:
         text = sections[section].name
     return Symbol(text, value, size, section, kind, info >> 4 != 0, index == 0, info >> 4 == 2, visibility & 3 in (1, 2))

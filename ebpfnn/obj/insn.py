@@ -56,9 +56,9 @@ def patch(code: bytearray, index: int, instruction: Instruction) -> None:
     code[index * SIZE : (index + 1) * SIZE] = instruction.encode()
 
 
-def signed(word: int) -> int:
-    """An unsigned 32-bit word as an instruction's immediate."""
-    return word - (1 << 32) if word >> 31 else word
+def signed(value: int) -> int:
+    """The low 32 bits as an instruction's immediate."""
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def trivial_program() -> bytes:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ..errors import LinkerError
 from .btf import Btf, Kind, Linkage
 from .maps import holds_values
-from .spec import Function, KernelSymbol, MapSpec, ObjectSpec, Relocation, Variable
+from .spec import Function, KernelSymbol, MapSpec, ObjectSpec, Relocation, RelocationKind, SymbolKind, Variable
 
 _T = TypeVar("_T")
 _MAX_POINTERS = 32  # to pointers: a type that points to itself has no end
@@ -26,8 +26,10 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
     Functions that are not exported, data sections and their variables never clash: those of ``second`` are renamed with its
     name in front where they would. ``first``'s license and name are kept.
 
+    An extern of the kernel that both declare is one, weak where it is weak in both.
+
     Raises :class:`LinkerError` where both define one function, program or map, where one calls what is not exported by the
-    other, where prototypes disagree, or where the licenses differ.
+    other, where prototypes or types of externs disagree, or where the licenses differ.
     """
     if first.license != second.license:
         raise LinkerError(
@@ -37,6 +39,8 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
     for caller, definer in ((first, second), (second, first)):
         for extern in sorted(caller.externs & set(definer.functions)):
             _check_extern(caller, definer, extern)
+    for name in sorted(first.kernel_symbols.keys() & second.kernel_symbols.keys()):
+        _check_kernel_symbol(first, second, name)
     joined = _Renamed(first, second).spec
     functions = {**first.functions, **joined.functions}
     btf = _join_btf(first, joined, functions)
@@ -49,7 +53,7 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
         maps=_disjoint(first, second, "map", first.maps, joined.maps),
         variables={**joined.variables, **first.variables},
         externs=(first.externs | second.externs) - set(functions),
-        kernel_symbols={**joined.kernel_symbols, **first.kernel_symbols},
+        kernel_symbols=_join_symbols(first, joined),
         addresses=first.addresses | joined.addresses,
     )
 
@@ -62,6 +66,11 @@ class _Renamed:
         self.strings = first.btf.string_bytes if first.btf and second.btf else 0
         self.functions = {name: self._function_name(first, second, name) for name in second.functions}
         self.maps = {name: _free(second, name, first.maps) if holds_values(name) else name for name in second.maps}
+        self.shared = [
+            (symbol, first.kernel_symbols[name], second.btf.size_of(symbol.type_id))
+            for name, symbol in second.kernel_symbols.items()
+            if second.btf and name in first.kernel_symbols and symbol.kind is SymbolKind.KCONFIG
+        ]
         self.spec = ObjectSpec(
             second.name,
             second.license,
@@ -94,6 +103,11 @@ class _Renamed:
         )
 
     def _relocation(self, relocation: Relocation) -> Relocation:
+        if relocation.kind is RelocationKind.DATA:
+            for theirs, ours, size in self.shared:
+                if relocation.symbol == theirs.map and theirs.offset <= relocation.addend < theirs.offset + size:
+                    # The loader fills in the value at one place.
+                    return replace(relocation, symbol=ours.map, addend=relocation.addend - theirs.offset + ours.offset)
         symbol = self.functions.get(relocation.symbol) or self.maps.get(relocation.symbol) or relocation.symbol
         return replace(relocation, symbol=symbol)
 
@@ -164,12 +178,40 @@ def _check_extern(caller: ObjectSpec, definer: ObjectSpec, name: str) -> None:
         )
 
 
+def _check_kernel_symbol(first: ObjectSpec, second: ObjectSpec, name: str) -> None:
+    ours, theirs = (_declaration(spec, spec.kernel_symbols[name]) for spec in (first, second))
+    if ours != theirs:
+        raise LinkerError(f"extern '{name}' is {ours} in {first.name} but {theirs} in {second.name}; declare it alike in both")
+
+
+def _declaration(spec: ObjectSpec, symbol: KernelSymbol) -> str:
+    """What kind of extern it is, and its type in words."""
+    what = "__kconfig" if symbol.kind is SymbolKind.KCONFIG else "__ksym"
+    if spec.btf is None:
+        return what
+    if symbol.kind is SymbolKind.FUNCTION:
+        return f"{what} ({_parameters(spec.btf, symbol.type_id)})"
+    size = f" of {spec.btf.size_of(symbol.type_id)} bytes" if symbol.kind is SymbolKind.KCONFIG else ""
+    return f"{what} {_type_name(spec.btf, symbol.type_id)}{size}"
+
+
+def _join_symbols(first: ObjectSpec, joined: ObjectSpec) -> dict[str, KernelSymbol]:
+    ours = {
+        name: replace(symbol, weak=symbol.weak and (name not in joined.kernel_symbols or joined.kernel_symbols[name].weak))
+        for name, symbol in first.kernel_symbols.items()
+    }
+    return {**joined.kernel_symbols, **ours}
+
+
 def _prototype(btf: Btf, name: str) -> str | None:
     """The prototype in words, without the parameters' names: an extern's BTF has none."""
     type_id = btf.find(name, Kind.FUNC)
     if type_id is None:
         return None
-    prototype = btf[type_id].reference
+    return _parameters(btf, btf[type_id].reference)
+
+
+def _parameters(btf: Btf, prototype: int) -> str:
     parameters = ", ".join(_type_name(btf, parameter) for _, parameter in btf.parameters(prototype))
     return f"{parameters} -> {_type_name(btf, btf[prototype].reference)}"
 

@@ -12,7 +12,7 @@ from .btf import Btf
 from .core_access import describe
 from .image import build_image
 from .spec import Function, MapSpec, ObjectSpec, ProgramSpec, Relocation
-from .uapi import MapType, ProgramType
+from .uapi import MapType, ProgramType, enum_name
 
 
 def contents(spec: ObjectSpec) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _program(spec: ObjectSpec, program: ProgramSpec) -> dict[str, Any]:
     return {
         "name": program.name,
         "section": program.section,
-        "type": _name(ProgramType, program.type),
+        "type": enum_name(ProgramType, program.type),
         "instructions": len(spec.functions[program.name].code) // insn.SIZE,
         "total": total,
     }
@@ -88,7 +88,7 @@ def _program(spec: ObjectSpec, program: ProgramSpec) -> dict[str, Any]:
 def _map(entry: MapSpec) -> dict[str, Any]:
     return {
         "name": entry.name,
-        "type": _name(MapType, entry.type),
+        "type": enum_name(MapType, entry.type),
         "key_size": entry.key_size,
         "value_size": entry.value_size,
         "max_entries": entry.max_entries,
@@ -104,10 +104,3 @@ def _function(spec: ObjectSpec, function: Function) -> dict[str, Any]:
         "exported": function.exported,
         "relocations": [{"instruction": index, "to": text} for index, text in waits(spec, function)],
     }
-
-
-def _name(numbers: type[MapType] | type[ProgramType], number: int) -> str:
-    try:
-        return numbers(number).name.lower()
-    except ValueError:
-        return str(number)

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from .btf import Btf
+from .btf import BTF_HEADER, Btf
 from .btf_kinds import Kind, Linkage, entry_words, kind_of, own_words
 from .externs import extern_types
 
-_HEADER = struct.Struct("<HBBIIIII")
 _FIXED = 3
 _INT_BITS = 32
 _VLEN = 0xFFFF
@@ -154,7 +153,7 @@ def _no_type_tag(record: _Record, _: _Names) -> _Record:
 
 def _no_enum64(record: _Record, _: _Names) -> _Record:
     if record.kind is Kind.ENUM64:
-        return record._replace(kind=Kind.INT, vlen=0, flag=False, rest=(record.flag << 24 | 8 * record.reference,))
+        return record._replace(kind=Kind.INT, vlen=0, flag=False, rest=(record.flag << 24 | 8 * min(record.reference, 8),))
     return record._replace(flag=False) if record.kind is Kind.ENUM else record
 
 
@@ -175,7 +174,7 @@ _REPLACEMENTS: dict[BtfFeature, Callable[[_Record, _Names], _Record]] = {
 
 
 def _parts(data: bytes) -> tuple[memoryview, bytes]:
-    _, _, _, header, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(data)
+    _, _, _, header, type_offset, type_size, string_offset, string_size = BTF_HEADER.unpack_from(data)
     types = memoryview(data)[header + type_offset : header + type_offset + type_size]
     return types, data[header + string_offset : header + string_offset + string_size]
 

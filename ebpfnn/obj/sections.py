@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .uapi import SLEEPABLE, XDP_HAS_FRAGS, AttachType, ProgramType
 
-__all__ = ["SLEEPABLE", "AttachType", "ProgramType", "Section", "SectionKind", "known_sections", "read_section", "section_kind"]
+__all__ = ["Section", "SectionKind", "known_sections", "read_section", "section_kind"]
 
 
 class SectionKind(NamedTuple):

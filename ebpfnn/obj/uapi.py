@@ -5,6 +5,14 @@ from __future__ import annotations
 from enum import IntEnum
 
 
+def enum_name(numbers: type[IntEnum], number: int) -> str:
+    """``lru_hash`` for a known number, ``99`` for one of a later kernel."""
+    try:
+        return numbers(number).name.lower()
+    except ValueError:
+        return str(number)
+
+
 class ProgramType(IntEnum):
     """BPF_PROG_TYPE_*. ``UNSPEC`` is a program whose section name says nothing: it cannot be loaded."""
 

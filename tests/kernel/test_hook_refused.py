@@ -14,7 +14,7 @@ from kernelmaps import make
 
 from ebpfnn import kernel
 from ebpfnn.errors import KernelError, PermissionDenied
-from ebpfnn.kernel import syscall
+from ebpfnn.kernel import syscall, uprobe
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import AttachType, MapType
 
@@ -48,7 +48,7 @@ def attachers(idle: Loaded, cgroup: Path) -> dict[str, Callable[[], object]]:
         "raw tracepoint": lambda: kernel.attach_raw_tracepoint(program, "sys_enter"),
         "perf event": lambda: kernel.attach_perf_event(program, period=1_000_000_000),
         "uprobe": lambda: kernel.attach_uprobe(program, sys.executable, "", offset=4096),
-        "uprobes": lambda: kernel.attach_uprobe_multi(program, sys.executable, []),
+        "uprobes": lambda: kernel.attach_uprobe_multi(program, sys.executable, ["main"]),
         "kprobe on": lambda: kernel.attach_kprobe_multi(program, ["vfs_read"]),
         "tracing": lambda: kernel.attach_tracing(program),
         "replacement": lambda: kernel.attach_freplace(program, program, 1),
@@ -66,6 +66,7 @@ def attachers(idle: Loaded, cgroup: Path) -> dict[str, Callable[[], object]]:
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOMEM])
 def test_a_refused_attachment(idle: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     (tmp_path / "cgroup.controllers").touch()
+    monkeypatch.setattr(uprobe, "function_offset", lambda path, function: 4096)
     monkeypatch.setattr(syscall, "_libc", Refusing(syscall._libc, code))
     expected = PermissionDenied if code == errno.EPERM else KernelError
     for name, attach in attachers(idle, tmp_path).items():

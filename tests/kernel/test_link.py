@@ -100,7 +100,10 @@ def test_it_fires_on_every_processor(counter: Counter) -> None:
 
 def test_a_pinned_link_stays_until_it_is_unpinned(counter: Counter, bpffs: Path) -> None:
     with attach_tracepoint(counter.program, *EVENT) as link:
-        link.pin(bpffs / "link")
+        try:
+            link.pin(bpffs / "link")
+        except NotSupported as lack:
+            pytest.skip(str(lack))
     getcpu()
     assert counter.hits == 1
     with Link.open(bpffs / "link"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from kernelmaps import make
 from ebpfnn.cli.bpf import command
 from ebpfnn.errors import KernelError
 from ebpfnn.kernel import Program, attach_raw_tracepoint, listing, run_statistics
+from ebpfnn.kernel.fd import Descriptor
 from ebpfnn.kernel.ids import Kind, ids
+from ebpfnn.kernel.link_info import LinkInfo
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import MapType
 
@@ -93,3 +96,16 @@ def test_the_verb_prints_a_table_and_json(build_spec: Callable[[str], ObjectSpec
 
 def test_the_verb_refuses_what_it_does_not_know() -> None:
     assert CliRunner().invoke(command, ["list", "cats"]).exit_code == 2
+
+
+def test_a_link_that_cannot_tell_does_not_end_the_list(
+    build_spec: Callable[[str], ObjectSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(held: Descriptor) -> LinkInfo:
+        raise KernelError(f"info of '{held.name}' refused with EINVAL", errno.EINVAL)
+
+    with loaded(build_spec, PROGRAM) as held, attach_raw_tracepoint(held.program, "sys_enter") as link:
+        number = link.info().id
+        monkeypatch.setattr(listing, "read_link_info", refuse)
+        (entry,) = [entry for entry in listing.links() if entry.id == number]
+        assert entry == listing.LinkEntry(number, "raw_tracepoint", held.program.info().id, None, [os.getpid()])

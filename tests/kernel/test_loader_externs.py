@@ -11,7 +11,7 @@ from declarations import DECLARATIONS
 from ebpfnn.errors import ObjectError, VerifierError
 from ebpfnn.kernel import Object
 from ebpfnn.kernel.kallsyms import address_of
-from ebpfnn.obj import ObjectSpec
+from ebpfnn.obj import ObjectSpec, link
 
 Build = Callable[..., ObjectSpec]
 pytestmark = pytest.mark.root
@@ -70,6 +70,16 @@ def test_configuration_of_every_type(build: Build) -> None:
         assert [seen(loaded, offset, 4) for offset in (0, 4, 8, 12)] == [1, -5, 0, version()]
         assert seen(loaded, 16, 8) == 0x1000
         assert [seen(loaded, offset, 1) for offset in (24, 25, 26, 27)] == [ord("m"), ord("k"), 1, 2]
+
+
+def test_linked_objects_see_the_same_values(build: Build) -> None:
+    source = 'extern int LINUX_KERNEL_VERSION __kconfig; %s SEC("syscall") int run%d(void *context) { return %s; }'
+    first = build(source % ("", 1, "LINUX_KERNEL_VERSION"), "one.o")
+    option = "extern int CONFIG_OTHER __kconfig;"
+    second = build(source % (option, 2, "LINUX_KERNEL_VERSION + CONFIG_OTHER"), "two.o")
+    with Object.load(link(first, second), kconfig="CONFIG_OTHER=3\n") as loaded:
+        assert loaded.programs["run1"].run().return_value == version()
+        assert loaded.programs["run2"].run().return_value == version() + 3
 
 
 def test_the_running_kernels_own_configuration(build: Build) -> None:

@@ -105,7 +105,7 @@ def test_a_tracepoint_with_types(build: Build) -> None:
     [
         ("tp_btf/unheard", "the kernel has no tracepoint 'unheard' in its types"),
         ("fentry/unheard", "the kernel has no function 'unheard' in its types"),
-        ("fexit.s/module:unheard", "the kernel has no function 'unheard' in its types"),
+        ("fexit.s/module:unheard", "module 'module' has no function 'unheard' in its types"),
         ("lsm/unheard", "the kernel has no LSM hook 'unheard' in its types"),
         ("iter/unheard", "the kernel has no iterator 'unheard' in its types"),
         ("fentry", 'SEC("fentry") does not say what it is for; write SEC("fentry/NAME")'),

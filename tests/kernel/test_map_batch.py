@@ -10,7 +10,7 @@ from kernelmaps import make, u32, u64
 
 from ebpfnn.errors import KernelError
 from ebpfnn.kernel import NOEXIST, batch
-from ebpfnn.kernel.syscall import Command, refusal
+from ebpfnn.kernel.syscall import Command, MapBatch, refusal
 from ebpfnn.obj.uapi import MapType
 
 pytestmark = pytest.mark.root
@@ -90,3 +90,46 @@ def test_batches_of_per_cpu_maps_carry_every_cpu() -> None:
         value = bytes(range(8)) * (held.exchanged_size // 8)
         held.update_batch([(u32(1), value)])
         assert list(held.lookup_batch()) == [(u32(1), value)]
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_batches_of_nothing_are_refused(size: int) -> None:
+    with make(MapType.HASH) as held:
+        held.update(u32(1), u64(1))
+        for batches in (
+            lambda: held.lookup_batch(size),
+            lambda: held.lookup_and_delete_batch(size),
+            lambda: held.update_batch(ELEMENTS.items(), size=size),
+            lambda: held.delete_batch([u32(1)], size),
+        ):
+            with pytest.raises(KernelError, match=f"map 'hash': batches of {size} elements do not exist") as refused:
+                batches()
+            assert refused.value.errno == errno.EINVAL
+        assert list(held.items()) == [(u32(1), u64(1))]
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_frozen_map_took_nothing() -> None:
+    with make(MapType.HASH) as held:
+        held.update(u32(1), u64(1))
+        held.freeze()
+        with pytest.raises(KernelError, match=r"refused with EPERM \([^;]*\), after 0 elements were done; \w") as refused:
+            held.update_batch(ELEMENTS.items())
+        assert refused.value.errno == errno.EPERM
+        with pytest.raises(KernelError, match="after 0 elements were done"):
+            held.delete_batch([u32(1)])
+
+
+def test_what_was_taken_before_batches_were_refused_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_two(_command: Command, attributes: MapBatch, what: str) -> int:
+        keys = ctypes.string_at(attributes.keys, 8)
+        held.delete(keys[:4])
+        held.delete(keys[4:])
+        attributes.count = 2
+        raise refusal(what, errno.EINVAL)
+
+    with make(MapType.HASH) as held:
+        held.update_batch(ELEMENTS.items())
+        monkeypatch.setattr(batch, "bpf", take_two)
+        assert held.delete_batch(list(ELEMENTS)) == 50
+        assert list(held.keys()) == []

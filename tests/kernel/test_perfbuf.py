@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import threading
@@ -9,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from fixtures import Loaded, loaded
-from kernelmaps import make
+from kernelmaps import make, u32
 
 from ebpfnn.errors import KernelError
-from ebpfnn.kernel import PerfBuffer, attach_tracepoint
+from ebpfnn.kernel import Map, PerfBuffer, attach_tracepoint, perfbuf
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import MapType
 
@@ -124,3 +125,41 @@ def test_what_cannot_be_is_refused() -> None:
         buffer.close()
         with pytest.raises(KernelError, match="the consumer of perf buffer 'perf_event_array' is closed"):
             list(buffer.consume())
+
+
+def test_no_ring_stays_in_the_map() -> None:
+    with make(MapType.PERF_EVENT_ARRAY, value_size=4) as held, PerfBuffer(held) as buffer:
+        held.delete(u32(0))  # what somebody else has taken out is not missed
+        buffer.close()
+        assert_empty(held)
+
+
+def test_what_fails_on_one_cpu_leaves_nothing_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perfbuf, "online_cpus", lambda: [0, 1 << 20])
+    with make(MapType.PERF_EVENT_ARRAY, value_size=4, entries=(1 << 20) + 1) as held:
+        with pytest.raises(KernelError, match="perf buffer 'perf_event_array' on CPU 1048576: perf_event_open refused"):
+            PerfBuffer(held)
+        assert_empty(held)
+
+
+def test_cpus_that_the_map_has_no_room_for_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perfbuf, "online_cpus", lambda: [5, 0])
+    with make(MapType.PERF_EVENT_ARRAY, value_size=4, entries=1) as held:
+        with PerfBuffer(held):
+            held.delete(u32(0))
+        assert_empty(held)
+
+
+@pytest.mark.parametrize("words", [1], indirect=True)
+def test_the_consumer_outlives_its_map(writer: Loaded, words: int) -> None:
+    with PerfBuffer(writer.map("events")) as buffer:
+        writer.map("events").close()
+        os.getppid()
+        assert numbers(buffer, words) == [0]
+
+
+def assert_empty(held: Map) -> None:
+    for cpu in range(os.cpu_count() or 1):
+        with pytest.raises(KernelError) as refused:
+            held.delete(u32(cpu))
+        assert refused.value.errno in (errno.ENOENT, errno.E2BIG)  # of E2BIG, it has no room for that CPU

@@ -133,6 +133,13 @@ def everything() -> Btf:
     return writer.btf()
 
 
+def test_a_record_that_would_refer_past_every_type() -> None:
+    writer = BtfWriter()
+    writer.pointer(0xFFFFFFFF)
+    with pytest.raises(ObjectError, match=r"^BTF: record \d+ refers past 2\^32; rebuild the object$"):
+        everything().append(writer.btf())
+
+
 def test_appended_types_refer_to_each_other_as_before() -> None:
     joined, alone = everything(), everything()
     shift = joined.append(alone)

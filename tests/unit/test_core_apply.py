@@ -178,6 +178,15 @@ def test_modules_are_asked_only_for_what_the_kernel_lacks() -> None:
     assert first(apply_core(one_relocation(LOCAL, MOVE._replace(imm=4)), targets())).imm == 20
 
 
+def test_no_reason_is_looked_for_until_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("ebpfnn.obj.core.similar_types", lambda name, *rest: [asked.append(name) or "things"])
+    fitted = apply_core(one_relocation(LOCAL, MOVE._replace(imm=4)), struct_btf("other", ("x", 4)))
+    assert not asked
+    assert "the kernel has no struct thing; it has things" in fitted.functions["f"].unresolved[0].reason
+    assert asked == ["thing"]
+
+
 def test_types_of_modules() -> None:
     base = struct_btf("other", ("x", 20))
     writer = BtfWriter()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from declarations import DECLARATIONS
 
-from ebpfnn.errors import NotSupported, ObjectError
+from ebpfnn.errors import LinkerError, NotSupported, ObjectError
 from ebpfnn.kernel.kallsyms import address_of
 from ebpfnn.kernel.kconfig import kernel_version, running_configuration
 from ebpfnn.obj import ObjectSpec, RelocationKind, link
@@ -54,11 +54,58 @@ def test_every_kind_of_extern(build: Build) -> None:
     assert spec.maps[".kconfig"].value_size >= 4 + 5
 
 
-def test_two_objects_keep_their_own_configuration_when_linked(build: Build) -> None:
-    joined = link(build(SOURCE % ("1", "+ other(2)"), "one.o"), build(SOURCE % ("2", ""), "two.o"))
-    assert {name for name in joined.maps if name.endswith(".kconfig")} == {".kconfig", "two.o:.kconfig"}
-    data = {r.symbol for r in joined.functions["run2"].relocations if r.kind is RelocationKind.DATA}
-    assert data == {"two.o:.kconfig"}
+def places(spec: ObjectSpec, function: str) -> set[tuple[str, int]]:
+    return {(r.symbol, r.addend) for r in spec.functions[function].relocations if r.kind is RelocationKind.DATA}
+
+
+def test_two_objects_share_the_options_that_both_name(build: Build) -> None:
+    one = build(SOURCE % ("1", "+ other(2)"), "one.o")
+    joined = link(one, build(SOURCE % ("2", ""), "two.o"))
+    assert places(joined, "run2") == places(joined, "run1") == places(one, "run1") == {(".kconfig", 0), (".kconfig", 8)}
+
+
+def test_an_option_that_only_one_object_names_stays_its_own(build: Build) -> None:
+    body = 'SEC("xdp") int run%d(void *context) { return CONFIG_%s; }'
+    first = build("extern int CONFIG_A __kconfig;" + body % (1, "A"), "one.o")
+    second = build("extern int CONFIG_A __kconfig; extern long CONFIG_B __kconfig;" + body % (2, "A + CONFIG_B"), "two.o")
+    joined = link(first, second)
+    places_of_both = {
+        (joined.kernel_symbols[name].map, joined.kernel_symbols[name].offset) for name in ("CONFIG_A", "CONFIG_B")
+    }
+    assert places(joined, "run2") == places_of_both
+    assert {place[0] for place in places_of_both} == {".kconfig", "two.o:.kconfig"}
+
+
+@pytest.mark.parametrize("weak", [(False, False), (False, True), (True, False), (True, True)])
+def test_a_shared_extern_is_weak_where_both_say_so(build: Build, weak: tuple[bool, bool]) -> None:
+    source = 'extern int CONFIG_A __kconfig %s; SEC("xdp") int run%d(void *context) { return CONFIG_A; }'
+    objects = [build(source % ("__weak" if each else "", number), f"{number}.o") for number, each in enumerate(weak)]
+    assert link(*objects).kernel_symbols["CONFIG_A"].weak is all(weak)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (
+            "int thing __kconfig",
+            "long thing __kconfig",
+            "__kconfig int of 4 bytes in one.o but __kconfig long of 8 bytes in two.o",
+        ),
+        ("int thing __kconfig", "const int thing __ksym", "__kconfig int of 4 bytes in one.o but __ksym int in two.o"),
+        ("const int thing __ksym", "const void thing __ksym", "__ksym int in one.o but __ksym void in two.o"),
+    ],
+)
+def test_externs_declared_in_two_ways(build: Build, first: str, second: str, words: str) -> None:
+    source = 'extern %s; SEC("xdp") int run%d(void *context) { return (long)&thing; }'
+    with pytest.raises(LinkerError) as caught:
+        link(build(source % (first, 1), "one.o"), build(source % (second, 2), "two.o"))
+    assert str(caught.value) == f"extern 'thing' is {words}; declare it alike in both"
+
+
+def test_functions_of_the_kernel_declared_in_two_ways(build: Build) -> None:
+    source = 'extern int thing(%s value) __ksym; SEC("xdp") int run%d(void *context) { return thing(1); }'
+    with pytest.raises(LinkerError, match=r"__ksym \(int -> int\) in one\.o but __ksym \(long -> int\) in two\.o"):
+        link(build(source % ("int", 1), "one.o"), build(source % ("long", 2), "two.o"))
 
 
 @pytest.mark.parametrize("length", [(1 << 20) + 1, 0xFFFFFFFF])
@@ -97,6 +144,25 @@ def test_the_version_that_ubuntu_hides(tmp_path: Path) -> None:
     signature = tmp_path / "version_signature"
     signature.write_text("Ubuntu 5.15.0-91.101-generic 5.15.131\n")
     assert kernel_version(signature) == 5 << 16 | 15 << 8 | 131
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 (2024-02-01)", 6 << 16 | 1 << 8 | 76),
+        ("#1 SMP Debian 4.9.320-2", 4 << 16 | 9 << 8 | 255),
+        ("#1 SMP Debian", 6 << 16 | 1 << 8),
+    ],
+)
+@pytest.mark.parametrize("signature", [None, "", "\n"])
+def test_the_version_that_debian_hides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, expected: int, signature: str | None
+) -> None:
+    monkeypatch.setattr("platform.version", lambda: version)
+    monkeypatch.setattr("platform.release", lambda: "6.1.0-18-amd64")
+    if signature is not None:
+        (tmp_path / "version_signature").write_text(signature)
+    assert kernel_version(tmp_path / "version_signature") == expected
 
 
 def test_addresses_in_a_symbol_table(tmp_path: Path) -> None:

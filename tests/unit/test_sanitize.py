@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from declarations import DECLARATIONS
+from rawbtf import BtfWriter
 
 from ebpfnn.obj import Btf, Kind, Linkage, ObjectSpec
 from ebpfnn.obj.sanitize import BtfFeature, probe_types, sanitize
@@ -97,3 +98,10 @@ def test_a_probe_has_what_it_asks_for(feature: BtfFeature) -> None:
     probe = Btf.from_bytes(probe_types(feature))
     assert REFUSED[feature] <= kinds(probe)
     assert sanitize(probe, frozenset({feature})).to_bytes() != probe.to_bytes()
+
+
+def test_an_enum_that_claims_more_bytes_than_there_are() -> None:
+    writer = BtfWriter()
+    writer.add(Kind.ENUM64, "wide", 0xFFFFFFFF, 0, 0, 0, vlen=1)
+    clean = sanitize(writer.btf(), frozenset({BtfFeature.ENUM64}))
+    assert (clean[1].kind, clean.integer(1)) == (Kind.INT, (64, 0, False))

@@ -96,7 +96,7 @@ def test_want_of_privilege(fake: Fake, monkeypatch: pytest.MonkeyPatch, code: in
         (errno.ENOSYS, "ENOSYS (Function not implemented); this kernel was built without CONFIG_BPF_SYSCALL"),
         (errno.EINVAL, "map 'm': BPF_MAP_FREEZE refused with EINVAL (Invalid argument)"),
         (errno.E2BIG, "E2BIG (Argument list too long)"),
-        (524, "524 (Unknown error 524)"),
+        (524, "ENOTSUPP (Operation is not supported); this kernel does not do that with an object of this type"),
     ],
 )
 def test_other_refusals(fake: Fake, code: int, words: str) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from networks import dense, network, random_network
 
+from ebpfnn.built import read_built
 from ebpfnn.compiler import build_twin
 from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS
 from ebpfnn.errors import ModelError
 from ebpfnn.network import Dense, QuantizedNetwork
-from ebpfnn.obj import MapSpec, ObjectSpec
+from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
 LAYER = struct.Struct("<5I2iI")
 
@@ -119,3 +120,11 @@ def test_as_many_layers_as_there_is_room_for() -> None:
     assert len(layer_table(build_twin(random_network((2,) * (MAX_LAYERS + 1), seed=7)), MAX_LAYERS)) == MAX_LAYERS
     with pytest.raises(ModelError, match=f"network 'test' has {MAX_LAYERS + 1} layers; the C twin takes at most {MAX_LAYERS}"):
         build_twin(random_network((2,) * (MAX_LAYERS + 2), seed=8))
+
+
+@pytest.mark.parametrize("name", ["network", "naive"])
+def test_nothing_is_negated(name: str) -> None:
+    """Before Linux 6.18 the verifier knows nothing of a number that was, so that no loop over it ends."""
+    code = b"".join(function.code for function in read_built(name).functions.values())
+    assert code
+    assert not [index for index, each in enumerate(insn.decode_all(code)) if each.opcode in (0x84, 0x87)]  # BPF_NEG

@@ -100,7 +100,7 @@ static __always_inline __s64 nn_is_negative(__s64 x)
 }
 
 /* Lists the inputs that are not zero, and returns how many. The others would add nothing: most pixels of a digit are blank. */
-static __always_inline __u32 nn_list_nonzero(const __u8 *values, __u32 inputs, __u16 *nonzero)
+static __always_inline __u64 nn_list_nonzero(const __u8 *values, __u64 inputs, __u16 *nonzero)
 {
 	__u64 count = 0;
 
@@ -113,20 +113,27 @@ static __always_inline __u32 nn_list_nonzero(const __u8 *values, __u32 inputs, _
 static __always_inline void nn_accumulate(const struct nn_parameters *parameters, const struct nn_layer *layer,
 					  const __u8 *values, struct nn_workspace workspace)
 {
-	__u32 inputs = layer->inputs, outputs = layer->outputs, sign_bit = layer->sign_bit;
-	__u32 count = nn_list_nonzero(values, inputs, workspace.nonzero);
+	__u64 inputs = layer->inputs, outputs = layer->outputs;
+	__u32 sign_bit = layer->sign_bit;
+	__u64 count = nn_list_nonzero(values, inputs, workspace.nonzero);
 	const __s8 *weights = parameters->weights + layer->weights;
 	const __s32 *bias = parameters->bias + layer->channels;
 
-	for (__u32 o = 0; o < outputs; o++)
+	for (__u64 o = 0; o < outputs; o++)
 		workspace.accumulators[o] = bias[o];
-	for (__u32 n = 0; n < count; n++) {
-		__u32 i = workspace.nonzero[n];
-		const __s8 *row = weights + i * outputs;
+	/* The count is data: a verifier before Linux 6.8 follows n beyond it, and needs an end that it knows. */
+	for (__u64 n = 0; n < inputs; n++) {
+		__u64 i;
+		const __s8 *row;
 		__s32 value;
 
+		nn_opaque(n);
+		if (n >= count)
+			break;
+		i = workspace.nonzero[n];
 		if (i >= inputs) /* never; but the verifier does not know what was listed */
 			return;
+		row = weights + i * outputs;
 		/* 0x80..0xff mean -128..-1 in an s8: 256 less than the byte says. */
 		value = (__s32)values[i] - 2 * (__s32)(values[i] & sign_bit);
 		NN_FOR_EACH(o, outputs, workspace.accumulators[o] += value * row[o]);
