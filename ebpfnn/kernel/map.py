@@ -111,7 +111,10 @@ class Map(Descriptor):
         return batch.lookup(self, size)
 
     def lookup_and_delete_batch(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
-        """Drains the map: every key with its value, removed as it is read."""
+        """Drains the map: every key with its value, removed as it is read.
+
+        What was fetched is no longer in the map: a caller that stops early loses the rest of the batch.
+        """
         return batch.lookup_and_delete(self, size)
 
     def update_batch(self, items: Iterable[tuple[bytes, bytes]], flags: int = ANY, size: int = BATCH) -> int:

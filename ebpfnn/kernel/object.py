@@ -71,7 +71,7 @@ class Object(AbstractContextManager["Object"]):
             made = loader.load()
             symbols = KernelSymbols.resolve(spec, images.values(), types)
             programs = {
-                name: held.enter_context(loading.load(name, place(image, made, symbols), symbols.fd_array, types))
+                name: held.enter_context(loading.load(name, place(image, made, symbols, spec.name), symbols.fd_array, types))
                 for name, image in images.items()
             }
             fill_values(loading.spec, made, programs, loader.reused)

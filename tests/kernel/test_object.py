@@ -152,9 +152,8 @@ def test_types_the_kernel_refuses(build_spec: Build) -> None:
     spec = build_spec(SOURCE)
     assert spec.btf is not None
     spec.btf.place_section(spec.btf.find(".data") or 0, 1, {})
-    with pytest.raises(VerifierError, match=r"BTF of test.o: BPF_BTF_LOAD refused with EINVAL .*(: | / ).") as caught:
-        Object.load(spec)
-    assert caught.value.log
+    with pytest.warns(RuntimeWarning, match=r"BTF of test.o: BPF_BTF_LOAD refused with EINVAL .*; loaded without its types"):
+        Object.load(spec).close()
 
 
 def test_a_call_that_leads_nowhere_is_found_before_anything_is_made(build_spec: Build) -> None:
