@@ -66,26 +66,25 @@ struct nn_workspace {
 #endif
 
 /*
- * Takes a step for each i below count, eight a turn: loop control is most of a short loop's work, and of the verifier's. The
+ * Takes a step for each i + k below count, eight a turn: loop control is most of a short loop's work, and of the verifier's. The
  * compiler must not know how i moves, lest it count up from -count: before Linux 6.18 the verifier loses track of what is negated.
- * Wide, because before 5.16 it loses track of what is spilled in four bytes.
+ * Wide, because before 5.16 it loses track of what is spilled in four bytes. With k apart from i, (array + i)[k] is one load.
  */
-#define NN_FOR_EACH(i, count, step)                           \
-	do {                                                  \
-		__u64 i = 0, nn_end = (count);                \
-		while (i + 8 <= nn_end) {                     \
-			nn_opaque(i);                         \
-			NN_UNROLL                             \
-			for (int nn_k = 0; nn_k < 8; nn_k++) { \
-				step;                         \
-				i++;                          \
-			}                                     \
-		}                                             \
-		while (i < nn_end) {                          \
-			nn_opaque(i);                         \
-			step;                                 \
-			i++;                                  \
-		}                                             \
+#define NN_FOR_EACH(i, k, count, step)                           \
+	do {                                                     \
+		__u64 i = 0, nn_end = (count);                   \
+		for (; i + 8 <= nn_end; i += 8) {                \
+			nn_opaque(i);                            \
+			NN_UNROLL                                \
+			for (int k = 0; k < 8; k++) {            \
+				step;                            \
+			}                                        \
+		}                                                \
+		for (; i < nn_end; i++) {                        \
+			const int k = 0;                         \
+			nn_opaque(i);                            \
+			step;                                    \
+		}                                                \
 	} while (0)
 
 /* 1 where x is negative, else 0. What is multiplied by it needs no branch. */
@@ -105,7 +104,7 @@ static __always_inline __u64 nn_list_nonzero(const __u8 *values, __u64 inputs, _
 	__u64 count = 0;
 
 	/* The next index overwrites this one, unless it counts: 1..255 carry into the ninth bit, 0 does not. */
-	NN_FOR_EACH(i, inputs, nonzero[count] = i; count += (values[i] + 255u) >> 8);
+	NN_FOR_EACH(i, k, inputs, nonzero[count] = i + k; count += ((values + i)[k] + 255u) >> 8);
 	return count;
 }
 
@@ -136,7 +135,7 @@ static __always_inline void nn_accumulate(const struct nn_parameters *parameters
 		row = weights + i * outputs;
 		/* 0x80..0xff mean -128..-1 in an s8: 256 less than the byte says. */
 		value = (__s32)values[i] - 2 * (__s32)(values[i] & sign_bit);
-		NN_FOR_EACH(o, outputs, workspace.accumulators[o] += value * row[o]);
+		NN_FOR_EACH(o, k, outputs, (workspace.accumulators + o)[k] += value * (row + o)[k]);
 	}
 }
 
