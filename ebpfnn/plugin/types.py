@@ -102,7 +102,8 @@ class Trigger(ABC):
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         """Attaches the loaded shell to ``target``, or to ``default_target`` for None.
 
-        Raises :class:`~ebpfnn.errors.NotSupported` or :class:`~ebpfnn.errors.PluginError` for a target that is not there.
+        Raises :class:`~ebpfnn.errors.PluginError` for a target of the wrong form, :class:`~ebpfnn.errors.KernelError` (ENOENT)
+        for one that is not there, :class:`~ebpfnn.errors.NotSupported` where this kernel cannot.
         """
 
     def variables(self) -> Mapping[str, bytes]:

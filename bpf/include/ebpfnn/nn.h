@@ -67,8 +67,8 @@ struct nn_workspace {
 
 /*
  * Takes a step for each i + k below count, eight a turn: loop control is most of a short loop's work, and of the verifier's. The
- * compiler must not know how i moves, lest it count up from -count: before Linux 6.18 the verifier loses track of what is negated.
- * Wide, because before 5.16 it loses track of what is spilled in four bytes. With k apart from i, (array + i)[k] is one load.
+ * compiler must not know how i moves, lest it count up from -count: Linux 6.1's verifier loses track of what is negated.
+ * Wide, because 5.10's loses track of what is spilled in four bytes. With k apart from i, (array + i)[k] is one load.
  */
 #define NN_FOR_EACH(i, k, count, step)                           \
 	do {                                                     \
@@ -120,7 +120,7 @@ static __always_inline void nn_accumulate(const struct nn_parameters *parameters
 
 	for (__u64 o = 0; o < outputs; o++)
 		workspace.accumulators[o] = bias[o];
-	/* The count is data: a verifier before Linux 6.8 follows n beyond it, and needs an end that it knows. */
+	/* The count is data: Linux 6.1's verifier follows n beyond it, and needs an end that it knows. */
 	for (__u64 n = 0; n < inputs; n++) {
 		__u64 i;
 		const __s8 *row;
