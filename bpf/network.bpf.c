@@ -11,8 +11,8 @@ int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 
 	if (error)
 		return error;
-	nn_infer(&network, sample, workspace);
-	return deliver(result, workspace.accumulators, network.layers[network.depth - 1].outputs);
+	nn_infer(&network, sample, &workspace);
+	return deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,4 +1,4 @@
-"""nn.h, built by the host's compiler and called through ctypes."""
+"""nn.h, built by the host's compiler and called through ctypes, over what the twin's maps hold."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+from twins import contents, variable
 
-from ebpfnn.network import Dense, QuantizedNetwork
+from ebpfnn.compiler.twin import lay_out, workspace_size
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.obj import ObjectSpec
 
 ROOT = Path(__file__).parents[2]
 GUARD = 16
 """Elements behind each array of the workspace that nobody may write."""
-
-
-class Layer(ctypes.Structure):
-    """``struct nn_layer``."""
-
-    _fields_ = (
-        *((name, ctypes.c_uint32) for name in ("inputs", "outputs", "weights", "channels", "shift")),
-        ("low", ctypes.c_int32),
-        ("high", ctypes.c_int32),
-        ("sign_bit", ctypes.c_uint32),
-    )
 
 
 class Parameters(ctypes.Structure):
@@ -35,7 +27,19 @@ class Parameters(ctypes.Structure):
 class Network(ctypes.Structure):
     """``struct nn_network``."""
 
-    _fields_ = (("depth", ctypes.c_uint32), ("layers", ctypes.c_void_p), ("hidden", Parameters), ("output", Parameters))
+    _fields_ = (
+        ("input", ctypes.c_void_p),
+        ("depth", ctypes.c_uint32),
+        ("layers", ctypes.c_void_p),
+        ("hidden", Parameters),
+        ("output", Parameters),
+    )
+
+
+class Workspace(ctypes.Structure):
+    """``struct nn_workspace``."""
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("accumulators", "edged", "nonzero", "activations"))
 
 
 def build(directory: Path, *flags: str) -> ctypes.CDLL:
@@ -47,45 +51,38 @@ def build(directory: Path, *flags: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-class Workspace(ctypes.Structure):
-    """``struct nn_workspace``."""
-
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("accumulators", "nonzero", "activations"))
-
-
 class HostNetwork:
     """A network laid out as nn.h wants it."""
 
     def __init__(self, library: ctypes.CDLL, network: QuantizedNetwork) -> None:
         self._library, self._classes = library, len(network.labels)
-        self._held: list[np.ndarray] = []
-        table = (Layer * len(network.layers))()
-        weights = channels = sign_bit = 0
-        for entry, layer in zip(table, network.layers, strict=True):
-            first = (0, 0) if layer is network.layers[-1] else (weights, channels)
-            entry.__init__(layer.inputs, layer.outputs, *first, layer.shift, layer.low, layer.high, sign_bit)
-            weights, channels = weights + layer.weights.size, channels + layer.outputs
-            sign_bit = 0x80 if layer.signed else 0
-        parts = self._parameters(network.layers[:-1]), self._parameters(network.layers[-1:])
-        self._table = table
-        self._network = Network(len(table), ctypes.addressof(table), *parts)
-        outputs, inputs = (max(getattr(layer, side) for layer in network.layers) for side in ("outputs", "inputs"))
-        sizes = ((outputs, np.int32), (inputs, np.uint16), (outputs, np.uint8))
+        self._held: list[ctypes.Array[ctypes.c_char]] = []
+        spec = lay_out(network)
+        parts = (self._parameters(spec, part) for part in ("hidden", "output"))
+        given, layers = (self._hold(variable(spec, name)) for name in ("input", "layers"))
+        self._network = Network(given, number(spec, "depth"), layers, *parts)
+        outputs, edged, inputs = (number(spec, f"widest_{name}") for name in ("output", "edged", "input"))
+        activations = workspace_size(network) - 4 * (outputs + edged) - 2 * inputs
+        sizes = ((outputs, np.int32), (edged, np.int32), (inputs, np.uint16), (activations, np.uint8))
         self._arrays = [np.full(size + GUARD, 0x5A, dtype) for size, dtype in sizes]
         self._workspace = Workspace(*(array.ctypes.data for array in self._arrays))
 
-    def infer(self, sample: np.ndarray) -> tuple[int, list[int]]:
-        """The label and the scores of one sample."""
-        sample = np.ascontiguousarray(sample)
-        where = ctypes.c_void_p(sample.ctypes.data)
+    def infer(self, encoded: np.ndarray) -> tuple[int, list[int]]:
+        """The label and the scores of one sample as the kernel gets it."""
+        where = self._hold(encoded.tobytes())
         label = self._library.host_infer(ctypes.byref(self._network), where, ctypes.byref(self._workspace))
+        self._held.pop()
         assert all((array[-GUARD:] == 0x5A).all() for array in self._arrays)
         return label, self._arrays[0][: self._classes].tolist()
 
-    def _parameters(self, layers: tuple[Dense, ...]) -> Parameters:
-        weights = [layer.weights.T.ravel() for layer in layers]
-        bias = [layer.bias for layer in layers]
-        multipliers = [np.stack([layer.positive, layer.negative], axis=1).ravel() for layer in layers]
-        arrays = [np.concatenate(parts) if parts else np.empty(0) for parts in (weights, bias, multipliers)]
-        self._held += arrays
-        return Parameters(*(array.ctypes.data for array in arrays))
+    def _parameters(self, spec: ObjectSpec, part: str) -> Parameters:
+        return Parameters(*(self._hold(contents(spec, f"{part}_{name}")) for name in ("weights", "bias", "multipliers")))
+
+    def _hold(self, data: bytes) -> ctypes.c_void_p:
+        """Where a copy of ``data`` lies, as long as it is held."""
+        self._held.append(ctypes.create_string_buffer(data, len(data)))
+        return ctypes.c_void_p(ctypes.addressof(self._held[-1]))
+
+
+def number(spec: ObjectSpec, name: str) -> int:
+    return int.from_bytes(variable(spec, name), "little")

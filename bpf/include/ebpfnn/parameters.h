@@ -9,11 +9,13 @@
 #include <ebpfnn/abi.h>
 #include <ebpfnn/nn.h>
 
-#define EBPFNN_MAX_LAYERS 8
+#define EBPFNN_MAX_LAYERS 16
 
 const volatile __u32 depth;
 const volatile __u32 widest_input;
 const volatile __u32 widest_output;
+const volatile __u32 widest_edged;
+const volatile struct nn_input input;
 const volatile struct nn_layer layers[EBPFNN_MAX_LAYERS];
 
 /* One element each, of as many bytes as the network needs. */
@@ -42,10 +44,13 @@ static __always_inline int parameters_found(const struct nn_parameters *paramete
 static __always_inline int find_network(struct nn_network *network)
 {
 	const struct nn_layer *first = (const struct nn_layer *)layers;
+	const struct nn_input *taken = (const struct nn_input *)&input;
 	__u32 zero = 0;
 
-	/* Without this the compiler, seeing no writer, may take the layers for the zeros of this file. */
+	/* Without this the compiler, seeing no writer, may take them for the zeros of this file. */
 	nn_opaque(first);
+	nn_opaque(taken);
+	network->input = taken;
 	network->depth = depth;
 	network->layers = first;
 	network->hidden.weights = bpf_map_lookup_elem(&hidden_weights, &zero);
@@ -62,7 +67,8 @@ static __always_inline struct nn_workspace workspace_of(struct ebpfnn_result *re
 {
 	struct nn_workspace workspace = { .accumulators = (__s32 *)(result + 1) };
 
-	workspace.nonzero = (__u16 *)(workspace.accumulators + widest_output);
+	workspace.edged = workspace.accumulators + widest_output;
+	workspace.nonzero = (__u16 *)(workspace.edged + widest_edged);
 	workspace.activations = (__u8 *)(workspace.nonzero + widest_input);
 	return workspace;
 }
