@@ -1,152 +1,159 @@
-"""The training loop: a multilayer perceptron in PyTorch, the best epoch by held-out images, then integers."""
+"""The training loop: epochs over views, the best one by held-out samples kept."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
+import time
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
-from .. import modelfile, reference
-from ..errors import InputError, ModelError
-from ..network import FloatDense, Network, QuantizedNetwork
-from ..quantization import quantize
-from .augment import augment
-from .data import Part, load
-from .options import Options
+from ..layers import InputFormat
+from . import checkpoint, optimizers
+from .checkpoint import Checkpoint
+from .data import Part
+from .distributed import Team
+from .model import module_shape
+from .options import Options, Teaching
+from .views import View, Views
 
-HELD_OUT = 5_000
-"""Training images that choose the best epoch; a twelfth of the images where there are fewer than MNIST's 60,000."""
-CALIBRATION = 2_000
-
-
-def run(options: Options) -> Path:
-    """Trains, quantizes, measures and saves; see :func:`ebpfnn.training.train`."""
-    widths = options.widths
-    training, test = load(options.data)
-    _check(widths, training, test)
-    generator = torch.Generator().manual_seed(options.seed)
-    order = torch.randperm(len(training.images), generator=generator).numpy()
-    kept = order[min(HELD_OUT, max(1, len(order) // 12)) :]
-    held_out = order[: len(order) - len(kept)]
-    model = build(widths, options.slope, options.seed)
-    fit(model, _subset(training, kept), _subset(training, held_out), options, generator)
-    network = to_network(model, options, training.images.shape[1:])
-    integers = quantize(network, training.images[kept[:CALIBRATION]])
-    card = describe(options, float(_accuracy(model, test)), accuracy(integers, test))
-    modelfile.save(replace(integers, card=card), options.output)
-    return options.output
+CHECKPOINT_SECONDS = 20.0
+_EVALUATED = 2_048
 
 
-def build(widths: tuple[int, ...], slope: float, seed: int) -> nn.Sequential:
-    """A perceptron with LeakyReLU (ReLU for ``slope`` 0) between its layers, initialized from ``seed``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(slope)]
-    return nn.Sequential(*layers[:-1])
+@dataclass(frozen=True)
+class Course:
+    """All that a run trains with, besides the module."""
+
+    options: Options
+    form: InputFormat
+    views: Views
+    labels: Tensor
+    held_out: Part
+    team: Team
 
 
-def fit(model: nn.Module, training: Part, held_out: Part, options: Options, generator: torch.Generator) -> None:
-    """Trains ``model`` and leaves it as it was after its best epoch; Ctrl-C ends early, once there is one."""
-    images, labels = _tensors(training)
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
-    steps = options.epochs * math.ceil(len(images) / options.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    best, best_state = -1.0, copy.deepcopy(model.state_dict())
+def fit(model: nn.Module, course: Course) -> bool:
+    """Trains ``model`` and leaves it as it was after its best epoch; True where all epochs ran, False for Ctrl-C.
+
+    Ctrl-C before the end of the first epoch raises KeyboardInterrupt: there is nothing to keep.
+    """
+    run = _Run(model, course)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("epoch", total=options.epochs)
+    with Progress(*columns, disable=not course.team.leads) as progress:
+        task = progress.add_task("epoch", total=course.options.epochs, completed=run.epoch)
         try:
-            for _ in range(options.epochs):
-                _epoch(model, images, labels, optimizer, schedule, options.batch_size, generator)
-                found = _accuracy(model, held_out)
-                if found >= best:
-                    best, best_state = found, copy.deepcopy(model.state_dict())
-                progress.update(task, advance=1, description=f"held-out accuracy {found:.2%}, best {best:.2%}")
+            while run.epoch < course.options.epochs:
+                found = run.next_epoch()
+                progress.update(task, advance=1, description=f"held-out accuracy {found:.2%}, best {run.best:.2%}")
         except KeyboardInterrupt:
-            if best < 0:
+            if run.best < 0:
                 raise
-    model.load_state_dict(best_state)
+            run.keep()
+    model.load_state_dict(run.best_state)
+    return run.epoch == course.options.epochs
 
 
-def _epoch(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    batch_size: int,
-    generator: torch.Generator,
-) -> None:
-    model.train()
-    order = torch.randperm(len(images), generator=generator)
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        distorted = augment(images[batch].float() / 255, generator)
-        loss = nn.functional.cross_entropy(model(distorted.flatten(1)), labels[batch])
-        optimizer.zero_grad()
+class _Run:
+    """What changes from epoch to epoch."""
+
+    def __init__(self, model: nn.Module, course: Course) -> None:
+        options, team = course.options, course.team
+        self._course = course
+        self._model = model.to(team.device).to(memory_format=torch.channels_last)  # half the time of a convolution
+        self._shared = team.share(self._model)
+        self._batch = max(1, options.batch_size // team.size)
+        self._steps = math.ceil(len(course.labels) // team.size / self._batch)
+        self._optimizer = optimizers.optimizer(self._model.parameters(), options)
+        self._schedule = optimizers.schedule(self._optimizer, options, options.epochs * self._steps)
+        self._generator = torch.Generator().manual_seed(options.seed)
+        self._kept = time.monotonic()
+        self.epoch, self.best, self.best_state = 0, -1.0, copy.deepcopy(model.state_dict())
+        if options.resume:
+            self._restore(checkpoint.load(options))
+
+    def next_epoch(self) -> float:
+        """Trains one epoch and returns the accuracy on held-out samples, 0..1."""
+        view = self._course.views.shown(self.epoch)
+        self._shared.train()
+        order = torch.randperm(len(self._course.labels), generator=self._generator)
+        for batch in torch.split(self._mine(order), self._batch):
+            self._step(view, batch)
+        self.epoch += 1
+        found = accuracy(self._model, self._course.form, self._course.held_out, self._course.team.device)
+        # Of equal ones the latest: its learning rate was the lowest.
+        if found >= self.best:
+            self.best, self.best_state = found, copy.deepcopy(self._model.state_dict())
+        if time.monotonic() - self._kept > CHECKPOINT_SECONDS:
+            self.keep()
+        return found
+
+    def keep(self) -> None:
+        """Writes the checkpoint."""
+        if self._course.team.leads:
+            checkpoint.save(self._checkpoint(), self._course.options)
+        self._kept = time.monotonic()
+
+    def _mine(self, order: Tensor) -> Tensor:
+        """This process's share of an epoch: as many samples as every other's, so that none waits for a batch more."""
+        team = self._course.team
+        return order[: len(order) // team.size * team.size][team.rank :: team.size]
+
+    def _step(self, view: View, batch: Tensor) -> None:
+        device = self._course.team.device
+        inputs = as_input(view.samples[batch].to(device), self._course.form)
+        logits = self._shared(inputs)
+        taught = None if view.logits is None else view.logits[batch].to(device).float()
+        loss = _loss(logits, self._course.labels[batch].to(device), taught, self._course.options.teaching)
+        self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([loss])
-        optimizer.step()
-        schedule.step()
+        self._optimizer.step()
+        self._schedule.step()
 
+    def _checkpoint(self) -> Checkpoint:
+        model, optimizer, schedule = (each.state_dict() for each in (self._model, self._optimizer, self._schedule))
+        return Checkpoint(self.epoch, self.best, self.best_state, model, optimizer, schedule, self._generator.get_state())
 
-def to_network(model: nn.Sequential, options: Options, shape: tuple[int, ...]) -> Network:
-    """The float network that ``model`` is, over samples of ``shape``."""
-    linear = [module for module in model if isinstance(module, nn.Linear)]
-    slopes = [options.slope] * (len(linear) - 1) + [1.0]
-    layers = tuple(
-        FloatDense(module.weight.detach().numpy(), module.bias.detach().numpy(), slope)
-        for module, slope in zip(linear, slopes, strict=True)
-    )
-    return Network(options.name, shape, tuple(map(str, range(linear[-1].out_features))), layers)
-
-
-def accuracy(network: QuantizedNetwork, part: Part) -> float:
-    """The share of ``part`` that the integer network labels rightly, 0..1."""
-    return float((reference.labels(network, part.images) == part.labels).mean())
-
-
-def describe(options: Options, float_accuracy: float, integer_accuracy: float) -> Mapping[str, str]:
-    """The card: where a network came from, without dates and paths, so that one recipe makes one file."""
-    recipe = f"Adam {options.learning_rate:g} with cosine decay, {options.epochs} epochs, batches of {options.batch_size}"
-    return {
-        "data": "MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
-        "architecture": f"{options.architecture}, LeakyReLU slope {options.slope:g}",
-        "recipe": f"{recipe}, small affine distortions, best epoch by held-out training images, seed {options.seed}",
-        "float accuracy": f"{float_accuracy:.2%} of the test images",
-        "integer accuracy": f"{integer_accuracy:.2%} of the test images",
-    }
-
-
-def _check(widths: tuple[int, ...], training: Part, test: Part) -> None:
-    pixels, classes = int(np.prod(training.images.shape[1:])), int(max(training.labels.max(), test.labels.max())) + 1
-    if test.images.shape[1:] != training.images.shape[1:] or len(training.images) < 2:
-        raise InputError("data: training and test images differ in size, or there are none; give MNIST's four idx files")
-    if widths[0] != pixels or widths[-1] < classes:
-        needs = f"an image has {pixels} pixels and there are {classes} classes"
-        raise ModelError(f"architecture {'-'.join(map(str, widths))}: {needs}; give {pixels}-...-{classes}")
-
-
-def _subset(part: Part, indices: NDArray[np.int64]) -> Part:
-    return Part(part.images[indices], part.labels[indices])
-
-
-def _tensors(part: Part) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(part.images.copy()), torch.from_numpy(part.labels.astype(np.int64))
+    def _restore(self, found: Checkpoint) -> None:
+        self.epoch, self.best, self.best_state = found.epoch, found.best, found.best_state
+        self._model.load_state_dict(found.model)
+        self._optimizer.load_state_dict(found.optimizer)
+        self._schedule.load_state_dict(found.schedule)
+        self._generator.set_state(found.generator)
 
 
 @torch.no_grad()
-def _accuracy(model: nn.Module, part: Part) -> float:
-    images, labels = _tensors(part)
+def accuracy(model: nn.Module, form: InputFormat, part: Part, device: torch.device) -> float:
+    """The share of ``part`` that ``model`` labels rightly, 0..1."""
     model.eval()
-    return float((model(images.flatten(1).float() / 255).argmax(dim=1) == labels).float().mean())
+    right = 0
+    for start in range(0, len(part.samples), _EVALUATED):
+        samples = torch.from_numpy(part.samples[start : start + _EVALUATED]).to(device)
+        labels = torch.from_numpy(part.labels[start : start + _EVALUATED]).to(device)
+        right += int((model(as_input(samples, form)).argmax(dim=1) == labels).sum())
+    return right / len(part.samples)
+
+
+def as_input(samples: Tensor, form: InputFormat) -> Tensor:
+    """The levels of ``samples``, uint8 [n, *shape], as the module's float32 of 0..1 (docs/quantization.md, equation 1)."""
+    samples = samples.view(len(samples), *module_shape(form.shape))
+    if samples.ndim == 4:
+        samples = samples.contiguous(memory_format=torch.channels_last)
+    if form.bits == 8:
+        return samples.float() / 255
+    thresholds = torch.tensor(form.thresholds, dtype=torch.uint8, device=samples.device)
+    return torch.bucketize(samples, thresholds, right=True).float() / form.highest
+
+
+def _loss(logits: Tensor, labels: Tensor, taught: Tensor | None, teaching: Teaching | None) -> Tensor:
+    own = cross_entropy(logits, labels)
+    if taught is None or teaching is None:
+        return own
+    heat = teaching.temperature
+    apart = kl_div(log_softmax(logits / heat, dim=1), softmax(taught / heat, dim=1), reduction="batchmean")
+    # Gradients of softened distributions shrink by the square of the temperature; this brings them back (Hinton et al.).
+    return teaching.share * heat**2 * apart + (1 - teaching.share) * own

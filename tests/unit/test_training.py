@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gzip
 import struct
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ebpfnn import modelfile, reference
+from ebpfnn import float_reference, floatfile, modelfile, reference
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
-from ebpfnn.training import Options, train
+from ebpfnn.layers import Conv2d, Dense
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.training import Distortion, Options, Precision, Teaching, train
 from ebpfnn.training.data import load
 
 NAMES = {"train": 600, "t10k": 100}
@@ -46,127 +50,248 @@ def data(tmp_path: Path) -> Path:
     return directory
 
 
-def options(tmp_path: Path, data: Path, **fields: object) -> Options:
-    given: dict[str, object] = {"architecture": "64-12-4", "data": data, "epochs": 8, "batch_size": 32, "name": "bars"}
+def options(tmp_path: Path, data: Path, **fields: Any) -> Options:
+    given: dict[str, Any] = {
+        "architecture": "64-12-4",
+        "data": data,
+        "epochs": 8,
+        "batch_size": 32,
+        "name": "bars",
+        "threads": 1,
+    }
     return Options(tmp_path / "out.safetensors", **{**given, **fields})
+
+
+def five_classes(tmp_path: Path) -> Path:
+    samples, labels = bars(60, seed=0)
+    labels[0] = 4
+    np.savez(tmp_path / "five.npz", samples=samples, labels=labels)
+    return tmp_path / "five.npz"
+
+
+def share_right(network: QuantizedNetwork) -> float:
+    images, labels = bars(NAMES["t10k"], seed=1)
+    return float((reference.labels(network, images) == labels).mean())
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.125])
 def test_a_network_learns(tmp_path: Path, data: Path, slope: float) -> None:
-    pytest.importorskip("torch")
     network = modelfile.load(train(options(tmp_path, data, slope=slope)))
-    images, labels = bars(NAMES["t10k"], seed=1)
-    assert (reference.labels(network, images) == labels).mean() > 0.9
-    assert (network.name, network.architecture, network.input_shape, network.labels) == (
-        "bars",
-        "64-12-4",
-        (8, 8),
-        tuple("0123"),
-    )
-    assert network.layers[0].slope == slope
-    found = (reference.labels(network, images) == labels).mean()
-    assert network.card["integer accuracy"] == f"{found:.2%} of the test images"
+    assert share_right(network) > 0.9
+    assert (network.name, network.architecture, network.input_shape) == ("bars", "64-12-4", (8, 8))
+    assert network.labels == tuple("0123")
+    assert network.layers[0].requantization.slope == slope
+    assert network.card["integer accuracy"].startswith(f"{share_right(network):.2%} of the test samples, ")
+
+
+def test_the_float_network_lies_beside(tmp_path: Path, data: Path) -> None:
+    path = train(options(tmp_path, data))
+    network, images = floatfile.load(floatfile.beside(path)), bars(NAMES["t10k"], seed=1)[0]
+    same = float_reference.logits(network, images).argmax(axis=1) == reference.labels(modelfile.load(path), images)
+    assert same.mean() > 0.95
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [
+        ("conv4x3-pool2-conv6x3g2-4", Precision()),
+        ("conv4x3p1s2-dw3-avgpool2-4", Precision(input_bits=2)),
+        ("64-16-4", Precision(input_bits=1, thresholds=(100,), packed=True)),
+        ("64-16-4", Precision(aware=True, hidden_bits=3)),
+        ("conv6x3-pool2-8-4", Precision(aware=True, weight_bits=4)),
+        ("64-16-4", Precision(aware=True, weight_bits=2, hidden_bits=4)),
+    ],
+)
+def test_every_kind_of_network_learns(tmp_path: Path, data: Path, architecture: str, precision: Precision) -> None:
+    given = options(tmp_path, data, architecture=architecture, precision=precision, epochs=12, learning_rate=1e-2, slope=0.0)
+    path = train(given)
+    network = modelfile.load(path)
+    assert share_right(network) > 0.9
+    assert network.input.bits == precision.input_bits
+    assert network.input.packed == precision.packed
+    hidden, limit = network.layers[0].requantization, 2 ** (precision.weight_bits - 1) - 1
+    assert hidden.high - hidden.low < 2**precision.hidden_bits
+    assert max(int(abs(layer.weights).max()) for layer in network.layers if isinstance(layer, (Dense, Conv2d))) <= limit
 
 
 def test_the_same_seed_makes_the_same_file(tmp_path: Path, data: Path) -> None:
-    pytest.importorskip("torch")
     first, again, other = (train(options(tmp_path, data, epochs=2, seed=seed)).read_bytes() for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
-def test_an_interrupt_keeps_the_best_so_far(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    from ebpfnn.training import loop
+def test_an_interrupted_run_keeps_its_best_and_goes_on(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebpfnn.training.views import Views
 
-    epochs, real = [], loop._epoch
+    whole = train(options(tmp_path, data, epochs=5)).read_bytes()
+    shown = Views.shown
 
-    def interrupted(*arguments: object) -> None:
-        if len(epochs) == 2:
+    def interrupted(views: Views, epoch: int) -> object:
+        if epoch == 3:
             raise KeyboardInterrupt
-        epochs.append(real(*arguments))
+        return shown(views, epoch)
 
-    monkeypatch.setattr(loop, "_epoch", interrupted)
-    assert modelfile.load(train(options(tmp_path, data))).architecture == "64-12-4"
-    epochs[:] = [None, None]
+    monkeypatch.setattr(Views, "shown", interrupted)
+    assert modelfile.load(train(options(tmp_path, data, epochs=5))).architecture == "64-12-4"
+    monkeypatch.setattr(Views, "shown", shown)
+    with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: belongs to a run of other options; give the same ones"):
+        train(options(tmp_path, data, epochs=6, resume=True))
+    assert train(options(tmp_path, data, epochs=5, resume=True)).read_bytes() == whole
+    with pytest.raises(ModelError, match=r"checkpoint: cannot be read .*; train without --resume"):
+        train(options(tmp_path, data, epochs=5, resume=True))
+
+
+def test_an_interrupt_before_the_first_epoch_keeps_nothing(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebpfnn.training.views import Views
+
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Views, "shown", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(options(tmp_path, data))
+    assert not list(tmp_path.glob("out.*"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x02cos\nsystem\n."])
+def test_a_damaged_checkpoint(tmp_path: Path, data: Path, damage: bytes) -> None:
+    (tmp_path / "out.safetensors.checkpoint").write_bytes(damage)
+    with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: not a checkpoint, or damaged; train without --resume"):
+        train(options(tmp_path, data, resume=True))
+
+
+def test_a_pupil_learns_from_a_teachers_views(tmp_path: Path, data: Path) -> None:
+    teacher = train(options(tmp_path, data, architecture="conv4x3p1-pool2-4", name="teacher"))
+    taught = Teaching(floatfile.beside(teacher).rename(tmp_path / "teacher.float.safetensors"), temperature=2.0, share=1.0)
+    given = options(tmp_path, data, teaching=taught, views=3, cache=tmp_path / "views", epochs=12)
+    first = train(given).read_bytes()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "views").iterdir()}
+    assert len(kept) == 6
+    assert train(given).read_bytes() == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "views").iterdir()} == kept
+    assert share_right(modelfile.load(given.output)) > 0.9
+    with pytest.raises(
+        ModelError, match=r"teacher 'teacher' takes 8-bit \[8, 8\] to 4 classes; give one from 8-bit \[8, 8\] to 5"
+    ):
+        train(options(tmp_path, five_classes(tmp_path), architecture="64-5", teaching=taught))
+
+
+def test_a_module_of_ones_own(tmp_path: Path, data: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU6(), nn.Linear(9, 4))\n"
+        "def wrong():\n    return 3\n"
+    )
+    network = modelfile.load(train(options(tmp_path, data, module=f"{module}:build")))
+    assert network.architecture == "64-9-4"
+    assert share_right(network) > 0.9
+    for text, fact in (
+        (f"{module}:none", "has no function 'none'"),
+        (f"{module}:wrong", "the function returned int"),
+        ("absent.py:build", "absent.py is no Python file"),
+    ):
+        with pytest.raises(ModelError, match=fact):
+            train(options(tmp_path, data, module=text))
+
+
+def test_several_processes_train_one_network(tmp_path: Path, data: Path) -> None:
+    output = tmp_path / "out.safetensors"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ebpfnn", "train"]
+    given = ["--data", data, "--arch", "64-12-4", "--epochs", "8", "--batch-size", "32", "--threads", "1", "--output", output]
+    subprocess.run([*command, *map(str, given)], check=True, capture_output=True, timeout=300)
+    assert share_right(modelfile.load(output)) > 0.9
+
+
+def test_data_in_other_forms(tmp_path: Path, data: Path) -> None:
+    samples, labels = bars(600, seed=0)
+    np.savez(tmp_path / "own.npz", samples=samples.reshape(600, 4, 16), labels=labels)
+    network = modelfile.load(train(options(tmp_path, tmp_path / "own.npz")))
+    assert network.input_shape == (4, 16)
+    found = load(options(tmp_path, tmp_path / "own.npz"))
+    assert [len(part.samples) for part in (found.training, found.held_out, found.test)] == [459, 41, 100]
+    everything = np.concatenate([part.samples for part in (found.training, found.held_out, found.test)])
+    assert sorted(map(bytes, everything)) == sorted(map(bytes, samples.reshape(600, 4, 16)))
 
 
 def test_augmentation_moves_little_and_keeps_the_shape() -> None:
-    torch = pytest.importorskip("torch")
-    from ebpfnn.training.augment import augment
+    import torch
 
-    images = torch.zeros(50, 28, 28)
-    images[:, 12:16, 12:16] = 1.0
-    distorted = augment(images, torch.Generator().manual_seed(1))
+    from ebpfnn.training.augment import distort
+
+    images = torch.zeros(50, 1, 28, 28)
+    images[:, :, 12:16, 12:16] = 1.0
+    distorted = distort(images, Distortion(), torch.Generator().manual_seed(1))
     assert distorted.shape == images.shape
     assert len(torch.unique(distorted, dim=0)) == 50
-    assert distorted[:, :8].max() == distorted[:, 20:].max() == 0
-    assert (distorted.sum(dim=(1, 2)) - 16).abs().max() < 4
+    assert distorted[:, :, :8].max() == distorted[:, :, 20:].max() == 0
+    assert (distorted.sum(dim=(1, 2, 3)) - 16).abs().max() < 4
 
 
-@pytest.mark.parametrize("text", ["", "784", "784-", "a-b", "784-0-10", "784--10", "1-99999999-1", "७-1"])
-def test_architectures_that_cannot_be(text: str) -> None:
-    with pytest.raises(ModelError, match="is not a list of widths; give one such as 784-32-10"):
-        _ = Options(Path("x"), text).widths
-
-
-@pytest.mark.parametrize("text", ["63-12-4", "64-12-3"])
-def test_architectures_that_do_not_fit_the_data(tmp_path: Path, data: Path, text: str) -> None:
-    pytest.importorskip("torch")
-    with pytest.raises(ModelError, match="an image has 64 pixels and there are 4 classes; give 64-"):
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("63-12-4", "a sample has 64 values .8x8.; begin with 64"),
+        ("64-12-3", "gives .3. scores, but there are 4 classes; end it with 4"),
+        ("conv4x9-4", "has a window larger than its input"),
+        ("conv4x3g3-4", "does not split in 3 groups"),
+        ("64-banana", "'banana' is no layer"),
+    ],
+)
+def test_architectures_that_do_not_fit_the_data(tmp_path: Path, data: Path, text: str, fact: str) -> None:
+    with pytest.raises(ModelError, match=fact):
         train(options(tmp_path, data, architecture=text))
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def test_data_in_torchvisions_tree(data: Path) -> None:
-    raw = data / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for path in data.glob("*-ubyte*"):
-        path.rename(raw / path.name)
-    training, test = load(data)
-    assert (training.images.shape, test.labels.shape) == ((600, 8, 8), (100,))
+def test_a_device_that_is_not_here(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(NotSupported, match="device 'none' cannot be used here; give cpu, or auto"):
+        train(options(tmp_path, data, device="none"))
 
 
-def test_data_that_is_not_there_or_does_not_fit(data: Path) -> None:
-    write_idx(data / "t10k-images-idx3-ubyte", np.zeros((99, 8, 8), np.uint8))
-    with pytest.raises(InputError, match=r"images and labels are \[99, 8, 8\] and \[100\]"):
-        load(data)
-    (data / "t10k-images-idx3-ubyte").unlink()
-    with pytest.raises(InputError, match=r"has no t10k-images-idx3-ubyte\[.gz\]; give a directory"):
-        load(data)
+def test_a_rate_that_explodes_leaves_the_former_file(tmp_path: Path, data: Path) -> None:
+    former = train(options(tmp_path, data, epochs=1)).read_bytes()
+    with pytest.raises(ModelError, match="NaN"):
+        train(options(tmp_path, data, optimizer="sgd", learning_rate=1e30, epochs=1))
+    assert (tmp_path / "out.safetensors").read_bytes() == former
+
+
+def test_data_is_split_the_same_whatever_the_seed(tmp_path: Path, data: Path) -> None:
+    first, other = (load(options(tmp_path, data, seed=seed)) for seed in (1, 2))
+    assert (first.held_out.samples == other.held_out.samples).all()
+    assert (len(first.training.samples), len(first.held_out.samples), len(first.test.samples)) == (550, 50, 100)
 
 
 def test_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("ebpfnn.training.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("ebpfnn.training.loop", raising=False)
+    monkeypatch.delattr("ebpfnn.training.run", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(NotSupported, match=r"torch is not installed; pip install 'ebpfnn\[train\]'"):
         train(Options(tmp_path / "x"))
 
 
 def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("torchvision.datasets")
+    from torchvision import datasets
 
-    def refuse(root: str, download: bool) -> None:
+    def refuse(root: str, train: bool, download: bool) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(datasets, "MNIST", refuse)
     with pytest.raises(InputError, match=r"MNIST: cannot be downloaded to .*; give a directory that has it with --data"):
-        load(None)
+        load(Options(tmp_path / "x"))
 
 
-def test_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+def test_without_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(NotSupported, match="downloading needs torchvision"):
-        load(None)
+        load(Options(tmp_path / "x"))
 
 
 def test_the_verb(tmp_path: Path, data: Path) -> None:
-    pytest.importorskip("torch")
     output = tmp_path / "verb.safetensors"
     arguments = ["--arch", "64-4", "--epochs", "1", "--data", str(data), "--output", str(output), "--name", "verb"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)

@@ -1,0 +1,150 @@
+"""Training with the rounding that quantization will do, so that a network learns to live with it.
+
+Weights pass through a parametrization and activations through a forward hook that round them to few steps, while gradients
+flow as if they had not (Jacob et al. 2018, arXiv:1712.05877). At 8 bits a weight's step is its output's largest magnitude
+/ 127, which is what :func:`ebpfnn.quantization.quantize` will choose. With fewer bits, and for activations at any, the step
+is learned (Esser et al. 2020, arXiv:1902.08153) and handed to it.
+
+A batch normalization scales whole outputs, so weights that were rounded before it is folded are the same integers after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..floats import AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+from ..layers import MaxPool
+from .options import Precision
+
+_WEIGHTED = (nn.Linear, nn.Conv2d)
+_ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh)
+_SIGNED = (nn.LeakyReLU, nn.Hardtanh)
+
+
+class Rounding:
+    """Rounds what ``model`` computes in, until :meth:`remove`.
+
+    Activations that a module of one's own calls as functions, not as modules, are not seen, and so not rounded.
+    """
+
+    def __init__(self, model: nn.Module, precision: Precision) -> None:
+        self._precision = precision
+        self._weighted = _those(model, _WEIGHTED)
+        self._activations = _those(model, _ACTIVATIONS)
+        for module in self._weighted:
+            parametrize.register_parametrization(module, "weight", _Weights(module.weight, precision.weight_bits))
+        for module in self._activations:
+            signed = isinstance(module, _SIGNED) and not isinstance(module, nn.ReLU6)
+            module.add_module("rounded", _Activations(precision.hidden_bits, signed))
+        self._hooks = [module.register_forward_hook(_round) for module in self._activations]
+
+    def remove(self, network_of: Callable[[], Network]) -> Network:
+        """Takes the rounding off, leaving weights rounded, and returns ``network_of()``, marked with its precision."""
+        weight_steps = [_parametrization(module).steps().detach().flatten().numpy() for module in self._weighted]
+        steps = [float(module.rounded.step.detach().abs()) for module in self._activations]
+        for module in self._weighted:
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        for module, hook in zip(self._activations, self._hooks, strict=True):
+            hook.remove()
+            del module.rounded
+        weights = [module.weight.detach().numpy() for module in self._weighted]
+        network = network_of()
+        marked = self._marked(network.layers, iter(zip(weights, weight_steps, strict=True)), iter(steps))
+        return replace(network, layers=tuple(marked))
+
+    def _marked(
+        self, layers: tuple[FloatLayer, ...], weights: Iterator[tuple[Any, Any]], steps: Iterator[float]
+    ) -> Iterator[FloatLayer]:
+        bits, hidden_bits = self._precision.weight_bits, self._precision.hidden_bits
+        for layer in layers:
+            if isinstance(layer, (MaxPool, AvgPool)):
+                yield layer
+                continue
+            trained, weight_step = next(weights)
+            scale = None if bits == 8 else _folded(weight_step, trained, layer)
+            activation = layer.activation
+            if not _is_identity(layer):
+                activation = replace(activation, bits=hidden_bits, scale=next(steps, None))
+            yield replace(layer, weight_bits=bits, weight_scale=scale, activation=activation)
+
+
+class _Weights(nn.Module):
+    """Rounds weights, [outputs, ...], to ``bits``, with one step an output."""
+
+    def __init__(self, weights: Tensor, bits: int) -> None:
+        super().__init__()
+        self.limit = 2 ** (bits - 1) - 1
+        outputs = weights.detach().flatten(1)
+        mean = 2 * outputs.abs().mean(dim=1) / self.limit**0.5
+        self.shape = (-1, *[1] * (weights.ndim - 1))
+        self.learned = None if bits == 8 else nn.Parameter(mean.clamp_min(1e-8))
+        self.register_buffer("largest", outputs.abs().amax(dim=1) / self.limit)
+
+    def steps(self) -> Tensor:
+        return self.largest if self.learned is None else self.learned.abs()
+
+    def forward(self, weights: Tensor) -> Tensor:
+        if self.learned is None:
+            self.largest = weights.detach().flatten(1).abs().amax(dim=1).clamp_min(1e-12) / self.limit
+            return _rounded(weights, self.largest.view(self.shape), -self.limit, self.limit)
+        steps = _slowed(self.learned.abs(), (weights[0].numel() * self.limit) ** -0.5)
+        return _rounded(weights, steps.view(self.shape), -self.limit, self.limit)
+
+
+class _Activations(nn.Module):
+    """Rounds activations to ``bits``: 0..2^bits - 1, or where ``signed`` the symmetric range of as many bits."""
+
+    def __init__(self, bits: int, signed: bool) -> None:
+        super().__init__()
+        self.high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+        self.low = -self.high if signed else 0
+        self.step = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.step:
+            self.step.data.copy_(2 * values.detach().abs().mean() / self.high**0.5)
+        step = _slowed(self.step.abs(), (values[0].numel() * self.high) ** -0.5)
+        return _rounded(values, step, self.low, self.high)
+
+
+def _round(module: Any, _given: Any, output: Tensor) -> Tensor:
+    rounded: Tensor = module.rounded(output)
+    return rounded
+
+
+def _rounded(values: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    """Round and clip; the gradient passes through the rounding as if it were not there."""
+    scaled = (values / step).clamp(low, high)
+    return (scaled + (scaled.round() - scaled).detach()) * step
+
+
+def _slowed(step: Tensor, factor: float) -> Tensor:
+    """``step`` with its gradient scaled: it sums over all values and would outrun the weights (section 2.2 of LSQ)."""
+    return step * factor + (step * (1 - factor)).detach()
+
+
+def _those(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[Any]:
+    """Untyped, because torch types what hangs on a module as Tensor or Module."""
+    return [module for module in model.modules() if isinstance(module, kinds)]
+
+
+def _parametrization(module: Any) -> Any:
+    return module.parametrizations["weight"][0]
+
+
+def _folded(step: Any, trained: Any, layer: FloatDense | FloatConv2d) -> Any:
+    """The step of each output's weights once a batch normalization is folded into them: it grew as they did."""
+    before, after = (np.abs(weights).reshape(len(weights), -1).max(axis=1) for weights in (trained, layer.weights))
+    return np.where(before > 0, step * after / np.maximum(before, 1e-30), step).astype(np.float32)
+
+
+def _is_identity(layer: FloatDense | FloatConv2d) -> bool:
+    activation = layer.activation
+    return activation.slope == 1 and np.isinf(activation.low) and np.isinf(activation.high)
