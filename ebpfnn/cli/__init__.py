@@ -9,6 +9,10 @@ from .group import LazyGroup
 VERBS = {
     "infer": "Name what images show, by a network that runs in the kernel.",
     "train": "Train a network, quantize it and save it.",
+    "quantize": "Make integers of a network from PyTorch or ONNX.",
+    "eval": "Measure how often a network is right: in floats, in integers, in the kernel.",
+    "export": "Write a network for other programs: plain files, ONNX.",
+    "import": "Read a network from plain files.",
     "bench": "Time a network in the kernel.",
     "plugins": "List triggers and inputs, and where they come from.",
     "bpf": "Look at the BPF in this kernel.",

@@ -20,6 +20,8 @@ from ..errors import Error, VerifierError
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 """128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
+_MODULES = {"import": "importing"}
+"""Where the module is not called after its verb: a keyword cannot be a module's name."""
 
 
 class LazyGroup(click.Group):
@@ -35,7 +37,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.verbs:
             return None
-        command: click.Command = importlib.import_module(f"{__package__}.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = importlib.import_module(f"{__package__}.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

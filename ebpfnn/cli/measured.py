@@ -1,0 +1,47 @@
+"""The samples that a network is measured on, as the command line names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import datasets, mnist
+from ..errors import InputError
+from ..layers import describe
+from ..network import QuantizedNetwork
+from .group import complain
+
+BUNDLED = "bundled"
+"""What stands for the test digits that ship with ebpfnn."""
+HELP = "Test samples: a directory of idx files, an .npz file, folders of images, or `bundled`."
+_DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """``samples``, uint8 [n, *shape], their ``labels``, [n], and what people call them."""
+
+    samples: NDArray[np.uint8]
+    labels: NDArray[np.intp]
+    name: str
+
+
+def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
+    """The test part of ``data``, for None the bundled digits, which is said, where they can be what ``network`` learned.
+
+    Raises :class:`InputError` where they cannot, and as :func:`datasets.read` does.
+    """
+    if data is None:
+        if network.input.size != 28 * 28 or network.labels != _DIGITS:
+            takes = f"'{network.name}' takes {describe(network.input_shape)} and knows {network.labels[0]!r}"
+            raise InputError(f"no data: {takes}, and the bundled samples are 28x28 digits; give --data")
+        complain("no data given; measuring on the bundled digits")
+    bundled = data in (None, BUNDLED)
+    path = mnist.BUNDLED if data is None or bundled else Path(data)
+    samples, labels = datasets.read(path, "test", network.input_shape, network.labels)
+    datasets.check_labels(labels, len(network.labels), path)
+    name = f"the {len(samples)} bundled digits" if bundled else f"{len(samples):,} test samples of {path}"
+    return Measured(samples, labels, name)
