@@ -1,136 +1,176 @@
-"""BPF instructions in words, as the verifier's log has them (kernel/bpf/disasm.c, Linux 6.18; RFC 9669, ISA v1 to v4)."""
+"""An assembler: instructions with labels and symbols in, a :class:`~ebpfnn.obj.spec.Function` out (RFC 9669, ISA v1 to v4).
+
+Operators, sizes and conditions are spelled as :mod:`ebpfnn.obj.disasm` and the verifier's log print them: ``alu(R1, "+=", R2)``
+assembles what reads ``r1 += r2``. An ``int`` operand is an immediate, a :class:`Register` a register.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from enum import IntEnum
 
+from ..errors import ObjectError
 from . import insn
 from .insn import Instruction
-
-# Bits 4 to 7 of the opcode, in order from 0.
-_ALU = ("+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "", "%=", "^=", "=", "s>>=", "", "", "")
-_JUMPS = ("", "==", ">", ">=", "&", "!=", "s>", "s>=", "", "", "<", "<=", "s<", "s<=", "", "")
-_SIZES = {0x00: "u32", 0x08: "u16", 0x10: "u8", 0x18: "u64"}
-_NEGATE, _END, _MOVE = 0x80, 0xD0, 0xB0
-_ALU32, _JMP, _JMP32, _ALU64 = 4, 5, 6, 7
-_BY_REGISTER = 0x08
-_ABS, _IND, _MEM, _MEMSX, _ATOMIC = 0x20, 0x40, 0x60, 0x80, 0xC0
-_JA, _CALL, _EXIT, _MAY_GOTO = 0x00, 0x80, 0x90, 0xE0
-_PSEUDO_KFUNC = 2
-_FETCH, _XCHG, _CMPXCHG, _LOAD_ACQUIRE, _STORE_RELEASE = 0x01, 0xE1, 0xF1, 0x100, 0x110
-_ADDRESSES = {1: "map[fd:{low}]", 2: "map[fd:{low}]+{high}", 3: "btf[{low}]", 4: "func pc{low:+d}"}
+from .spec import Function, Line, Relocation, RelocationKind
 
 
-def disassemble(code: bytes) -> Iterator[tuple[int, str]]:
-    """Each instruction's index and text; that of 16 bytes comes once. What is none reads ``BUG_xx``, as in the log."""
-    second_half = False
-    for index, found in enumerate(insn.decode_all(code)):
-        if not second_half:
-            wide = found.opcode == insn.LD_IMM64 and (index + 2) * insn.SIZE <= len(code)
-            high = insn.decode(code, index + 1).imm if wide else 0
-            yield index, f"({found.opcode:02x}) {_text(found, high)}"
-            second_half = wide
+class Register(IntEnum):
+    """r0 to r9 are 64 bits each; r10, read-only, points behind the 512 bytes of the function's stack."""
+
+    R0 = 0
+    R1 = 1
+    R2 = 2
+    R3 = 3
+    R4 = 4
+    R5 = 5
+    R6 = 6
+    R7 = 7
+    R8 = 8
+    R9 = 9
+    R10 = 10
+
+
+R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 = Register
+
+_ALU = {"+=": 0x00, "-=": 0x10, "*=": 0x20, "/=": 0x30, "|=": 0x40, "&=": 0x50, "<<=": 0x60, ">>=": 0x70}
+_ALU |= {"%=": 0x90, "^=": 0xA0, "=": 0xB0, "s>>=": 0xC0}
+_CONDITIONS = {"==": 0x10, ">": 0x20, ">=": 0x30, "&": 0x40, "!=": 0x50, "s>": 0x60, "s>=": 0x70}
+_CONDITIONS |= {"<": 0xA0, "<=": 0xB0, "s<": 0xC0, "s<=": 0xD0}
+_SIZES = {"u32": 0x00, "u16": 0x08, "u8": 0x10, "u64": 0x18, "s32": 0x00, "s16": 0x08, "s8": 0x10}
+_LDX, _ST, _STX, _ALU32, _JMP, _JMP32, _ALU64 = 1, 2, 3, 4, 5, 6, 7
+_MEM, _MEMSX = 0x60, 0x80
+_NEGATE, _GOTO, _MAY_GOTO = 0x80, 0x05, 0xE5
+_FARTHEST = 1 << 15  # the offset of a jump, a load or a store is a signed 16-bit number
+
+
+class Assembler:
+    """Collects instructions; every method that adds some is named for what they do."""
+
+    def __init__(self) -> None:
+        self._code: list[Instruction] = []
+        self._labels: dict[str, int] = {}
+        self._jumps: list[tuple[int, str]] = []
+        self._relocations: list[Relocation] = []
+        self._fresh = 0
+
+    def __len__(self) -> int:
+        return len(self._code)
+
+    def alu(self, dst: Register, operator: str, operand: Register | int) -> None:
+        """``dst operator operand`` in 64 bits; an immediate is 32 bits, sign-extended."""
+        self._operate(_ALU64, _ALU[operator], dst, operand)
+
+    def alu32(self, dst: Register, operator: str, operand: Register | int) -> None:
+        """The same in 32 bits: the upper half of ``dst`` becomes 0."""
+        self._operate(_ALU32, _ALU[operator], dst, operand)
+
+    def mov(self, dst: Register, operand: Register | int) -> None:
+        """``dst = operand``; an immediate that needs them takes 16 bytes."""
+        if isinstance(operand, Register) or -(1 << 31) <= operand < 1 << 31:
+            self.alu(dst, "=", operand)
         else:
-            second_half = False
+            self.wide(dst, operand)
+
+    def wide(self, dst: Register, value: int) -> None:
+        """``dst = value``, any 64 bits, in an instruction of two places."""
+        self._code += [
+            Instruction(insn.LD_IMM64, dst, imm=insn.signed(value)),
+            Instruction(0, imm=insn.signed(value >> 32)),
+        ]
+
+    def negate(self, dst: Register) -> None:
+        """``dst = -dst``."""
+        self._add(_ALU64 | _NEGATE, dst)
+
+    def load(self, dst: Register, size: str, base: Register, offset: int = 0) -> None:
+        """``dst = *(size *)(base + offset)``; signed sizes (ISA v4, Linux 6.6) extend the sign."""
+        _check_offset(offset)
+        mode = _MEMSX if size.startswith("s") else _MEM
+        self._add(mode | _SIZES[size] | _LDX, dst, base, offset)
+
+    def store(self, size: str, base: Register, offset: int, value: Register | int) -> None:
+        """``*(size *)(base + offset) = value``."""
+        _check_offset(offset)
+        if isinstance(value, Register):
+            self._add(_MEM | _SIZES[size] | _STX, base, value, offset)
+        else:
+            self._add(_MEM | _SIZES[size] | _ST, base, 0, offset, value)
+
+    def label(self, name: str) -> None:
+        """The next instruction is what jumps to ``name`` reach. Raises :class:`ObjectError` for a name that is taken."""
+        if name in self._labels:
+            raise ObjectError(f"label '{name}' is placed twice; take another name")
+        self._labels[name] = len(self._code)
+
+    def fresh(self, stem: str) -> str:
+        """A label that is not taken yet."""
+        self._fresh += 1
+        return f"{stem}.{self._fresh}"
+
+    def goto(self, label: str) -> None:
+        self._jump(_GOTO, label)
+
+    def may_goto(self, label: str) -> None:
+        """Jumps once the kernel has counted 2^23 passages or a quarter of a second: bounds any loop (Linux 6.9)."""
+        self._jump(_MAY_GOTO, label)
+
+    def jump_if(self, left: Register, condition: str, right: Register | int, label: str) -> None:
+        """To ``label`` where the 64-bit ``left condition right`` holds; ``&`` asks whether they have a bit in common."""
+        opcode = _JMP | _CONDITIONS[condition]
+        if isinstance(right, Register):
+            self._jump(opcode | 0x08, label, left, right)
+        else:
+            self._jump(opcode, label, left, imm=right)
+
+    def map_value(self, dst: Register, name: str, offset: int = 0) -> None:
+        """``dst`` = the address of byte ``offset`` in the one element of the array map ``name`` (Linux 5.2)."""
+        self._relocations.append(Relocation(len(self._code), RelocationKind.DATA, name, offset))
+        self.wide(dst, 0)
+
+    def call(self, helper: int) -> None:
+        """Calls a helper of the kernel by number: arguments r1 to r5, result r0; r1 to r5 are lost."""
+        self._add(insn.CALL, imm=helper)
+
+    def call_kernel(self, function: str) -> None:
+        """Calls a function of the kernel by name (a kfunc)."""
+        self._relocations.append(Relocation(len(self._code), RelocationKind.KFUNC, function))
+        self._add(insn.CALL, src=insn.PSEUDO_KFUNC_CALL, imm=-1)
+
+    def function_address(self, dst: Register, function: str) -> None:
+        """``dst`` = the address of another BPF function, for a callback (Linux 5.13)."""
+        self._relocations.append(Relocation(len(self._code), RelocationKind.FUNCTION, function))
+        self.wide(dst, 0)
+
+    def exit(self) -> None:
+        self._add(insn.EXIT)
+
+    def function(self, name: str, type_id: int = 0, lines: tuple[Line, ...] = (), *, exported: bool = True) -> Function:
+        """What was assembled. Raises :class:`ObjectError` for a jump to no label, or one that is too far."""
+        code = list(self._code)
+        for index, label in self._jumps:
+            if label not in self._labels:
+                raise ObjectError(f"function '{name}' jumps to '{label}', which is no label of it")
+            offset = self._labels[label] - index - 1
+            if not -_FARTHEST <= offset < _FARTHEST:
+                raise ObjectError(f"function '{name}' jumps {offset} instructions, to '{label}'; at most {_FARTHEST - 1} go")
+            code[index] = code[index]._replace(offset=offset)
+        encoded = b"".join(each.encode() for each in code)
+        return Function(name, encoded, tuple(self._relocations), type_id, lines, exported)
+
+    def _add(self, opcode: int, dst: int = 0, src: int = 0, offset: int = 0, imm: int = 0) -> None:
+        self._code.append(Instruction(opcode, dst, src, offset, imm))
+
+    def _operate(self, kind: int, operation: int, dst: Register, operand: Register | int) -> None:
+        if isinstance(operand, Register):
+            self._add(kind | operation | 0x08, dst, operand)
+        else:
+            self._add(kind | operation, dst, imm=operand)
+
+    def _jump(self, opcode: int, label: str, left: int = 0, right: int = 0, imm: int = 0) -> None:
+        self._jumps.append((len(self._code), label))
+        self._add(opcode, left, right, imm=imm)
 
 
-def _text(found: Instruction, high: int) -> str:
-    kind = found.opcode & 7
-    if kind in (_ALU32, _ALU64):
-        return _alu(found)
-    if kind in (_JMP, _JMP32):
-        return _jump(found)
-    if found.opcode == insn.LD_IMM64:
-        return _address(found, high)
-    return _memory(found)
-
-
-def _alu(found: Instruction) -> str:
-    operation, wide = found.opcode & 0xF0, found.opcode & 7 == _ALU64
-    letter = "r" if wide else "w"
-    dst = f"{letter}{found.dst}"
-    if operation == _END:
-        order = "bswap" if wide else "be" if found.opcode & _BY_REGISTER else "le"
-        return f"r{found.dst} = {order}{found.imm} r{found.dst}"
-    if operation == _NEGATE:
-        return f"{dst} = -{dst}"
-    operator = _ALU[operation >> 4]
-    if not operator:
-        return _bug(found)
-    signed = "s" if found.offset == 1 and operation in (0x30, 0x90) else ""
-    if not found.opcode & _BY_REGISTER:
-        return f"{dst} {signed}{operator} {found.imm}"
-    if operation == _MOVE and wide and found.offset == 1:
-        return f"r{found.dst} = addr_space_cast(r{found.src}, {found.imm >> 16 & 0xFFFF}, {found.imm & 0xFFFF})"
-    cast = f"(s{found.offset})" if operation == _MOVE and found.offset in (8, 16, 32) else ""
-    return f"{dst} {signed}{operator} {cast}{letter}{found.src}"
-
-
-def _jump(found: Instruction) -> str:
-    operation, letter = found.opcode & 0xF0, "r" if found.opcode & 7 == _JMP else "w"
-    if operation == _CALL:
-        return _call(found)
-    if operation == _EXIT:
-        return "exit"
-    if operation == _JA:
-        return f"goto pc{found.offset:+d}" if letter == "r" else f"gotol pc{found.imm:+d}"
-    if operation == _MAY_GOTO:
-        return f"may_goto pc{found.offset:+d}"
-    operator = _JUMPS[operation >> 4]
-    if not operator:
-        return _bug(found)
-    operand = f"{letter}{found.src}" if found.opcode & _BY_REGISTER else f"0x{found.imm & 0xFFFFFFFF:x}"
-    return f"if {letter}{found.dst} {operator} {operand} goto pc{found.offset:+d}"
-
-
-def _call(found: Instruction) -> str:
-    if found.src == insn.PSEUDO_CALL:
-        return f"call pc{found.imm:+d}"
-    return "call kernel-function" if found.src == _PSEUDO_KFUNC else f"call helper#{found.imm}"
-
-
-def _address(found: Instruction, high: int) -> str:
-    if found.src in _ADDRESSES:
-        return f"r{found.dst} = {_ADDRESSES[found.src].format(low=found.imm, high=high)}"
-    return f"r{found.dst} = 0x{(high & 0xFFFFFFFF) << 32 | found.imm & 0xFFFFFFFF:x}"
-
-
-def _memory(found: Instruction) -> str:
-    kind, mode, size = found.opcode & 7, found.opcode & 0xE0, _SIZES[found.opcode & 0x18]
-    if kind == 0 and mode == _ABS:
-        return f"r0 = *({size} *)skb[{found.imm}]"
-    if kind == 0 and mode == _IND:
-        return f"r0 = *({size} *)skb[r{found.src} + {found.imm}]"
-    if kind == 1 and mode in (_MEM, _MEMSX):
-        size = size if mode == _MEM else size.replace("u", "s")
-        return f"r{found.dst} = *({size} *)(r{found.src} {found.offset:+d})"
-    place = f"*({size} *)(r{found.dst} {found.offset:+d})"
-    if kind == 2 and mode == _MEM:
-        return f"{place} = {found.imm}"
-    if kind == 3 and mode == _MEM:
-        return f"{place} = r{found.src}"
-    return _atomic(found, size, place) if kind == 3 and mode == _ATOMIC else _bug(found)
-
-
-def _atomic(found: Instruction, size: str, place: str) -> str:
-    width = "64" if size == "u64" else ""
-    pointer = place[1:]
-    operation = found.imm & ~_FETCH
-    names = {0x00: "add", 0x40: "or", 0x50: "and", 0xA0: "xor"}
-    if found.imm == _CMPXCHG:
-        return f"r0 = atomic{width}_cmpxchg({pointer}, r0, r{found.src})"
-    if found.imm == _XCHG:
-        return f"r{found.src} = atomic{width}_xchg({pointer}, r{found.src})"
-    if found.imm == _LOAD_ACQUIRE:
-        return f"r{found.dst} = load_acquire(({size} *)(r{found.src} {found.offset:+d}))"
-    if found.imm == _STORE_RELEASE:
-        return f"store_release({pointer}, r{found.src})"
-    if operation not in names:
-        return _bug(found)
-    if found.imm & _FETCH:
-        return f"r{found.src} = atomic{width}_fetch_{names[operation]}({pointer}, r{found.src})"
-    return f"lock {place} {_ALU[operation >> 4]} r{found.src}"
-
-
-def _bug(found: Instruction) -> str:
-    return f"BUG_{found.opcode:02x}"
+def _check_offset(offset: int) -> None:
+    if not -_FARTHEST <= offset < _FARTHEST:
+        raise ObjectError(f"offset {offset} does not fit the 16 bits of a load or store; add it to the base register")

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import ObjectError
 from . import insn
-from .asm import disassemble
 from .btf import Btf
 from .core_access import describe
+from .disasm import disassemble
 from .image import build_image
 from .spec import Function, MapSpec, ObjectSpec, ProgramSpec, Relocation
 from .uapi import MapType, ProgramType, enum_name

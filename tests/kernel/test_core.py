@@ -14,7 +14,7 @@ from ebpfnn.errors import NotSupported, ObjectError, VerifierError
 from ebpfnn.kernel import Object
 from ebpfnn.kernel.btf import module_btf, module_names, vmlinux
 from ebpfnn.obj import Kind, ObjectSpec, apply_core, build_image
-from ebpfnn.obj.asm import disassemble
+from ebpfnn.obj.disasm import disassemble
 
 pytestmark = pytest.mark.root
 

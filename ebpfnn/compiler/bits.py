@@ -1,0 +1,82 @@
+"""One-bit inputs, eight in a byte: as the sample has them, or made of eight of its bytes at a time.
+
+Which bytes of a word reach a threshold is found for all eight together. For a threshold t of at most 128, x >= t is where
+``(x & 0x7f) + 128 - t`` carries into bit 7, or bit 7 of x is set; above it, ``256 - t`` is added and both must hold. A
+multiplication then gathers the eight bits in the top byte, as in :mod:`ebpfnn.compiler.nonzero`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layers import InputFormat
+from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7
+from .emitter import SAMPLE, Emitter, Place
+from .partial import INPUTS
+from .values import Values
+
+_ONES = 0x0101010101010101
+_GATHER = 0x0002040810204081
+"""Times a word of bits 8 i + 7, its bits 49 - 7 i put them side by side from bit 56 on."""
+_FROM, _TO, _WORD, _TERM, _SEVENS, _ADDED, _TOPS, _GATHER_IN = R0, R1, R2, R3, R4, R5, R6, R7
+_AT_A_TIME = 7
+
+
+def bit_weights(form: InputFormat, weights: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Weights [outputs, inputs] as int8 [bits, outputs], from the least significant bit of the first byte on.
+
+    A bit that stands for no input weighs nothing, so what fills the last byte does not matter.
+    """
+    inputs = np.arange(-(-form.size // INPUTS) * INPUTS).reshape(-1, INPUTS)
+    order = (inputs[:, ::-1] if form.packed and form.bit_order == "big" else inputs).reshape(-1)
+    ordered = np.zeros((len(order), len(weights)), np.int8)
+    known = order < form.size
+    ordered[known] = weights.T[order[known]]
+    return ordered
+
+
+def emit_bits(emit: Emitter, form: InputFormat) -> Values:
+    """The inputs as bytes of eight, u8 [ceil(size / 8)]. No register survives."""
+    groups = -(-form.size // INPUTS)
+    if form.packed:
+        return Values(Place(SAMPLE), (groups,), 0, 255)
+    place = emit.region(groups)
+    (threshold,) = form.thresholds
+    emit.note(f"one bit for each value of {threshold} or more, eight together")
+    emit.wide(_SEVENS, 0x7F * _ONES)
+    emit.wide(_ADDED, (128 - threshold if threshold <= 128 else 256 - threshold) * _ONES)
+    emit.wide(_TOPS, 0x80 * _ONES)
+    emit.wide(_GATHER_IN, _GATHER)
+    emit.point(_FROM, Place(SAMPLE))
+    emit.point(_TO, place)
+
+    def turn(count: int) -> None:
+        for number in range(count):
+            emit.load(_WORD, "u64", _FROM, INPUTS * number)
+            _emit_gather(emit, number, low=threshold <= 128)
+        emit.alu(_FROM, "+=", INPUTS * count)
+        emit.alu(_TO, "+=", count)
+
+    whole, rest = divmod(form.size, INPUTS)
+    if whole:
+        emit.turns(whole, _AT_A_TIME, _WORD, turn)
+    if rest:
+        emit.mov(_WORD, 0)
+        for byte in range(rest):
+            emit.load(_TERM, "u8", _FROM, byte)
+            emit.alu(_TERM, "<<=", 8 * byte)
+            emit.alu(_WORD, "|=", _TERM)
+        _emit_gather(emit, 0, low=threshold <= 128)
+    return Values(place, (groups,), 0, 255)
+
+
+def _emit_gather(emit: Emitter, number: int, *, low: bool) -> None:
+    emit.mov(_TERM, _WORD)
+    emit.alu(_TERM, "&=", _SEVENS)
+    emit.alu(_TERM, "+=", _ADDED)
+    emit.alu(_TERM, "|=" if low else "&=", _WORD)
+    emit.alu(_TERM, "&=", _TOPS)
+    emit.alu(_TERM, "*=", _GATHER_IN)
+    emit.alu(_TERM, ">>=", 56)
+    emit.store("u8", _TO, number, _TERM)

@@ -1,0 +1,199 @@
+"""A network as instructions: each layer in turn, by the plan that was made for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ..errors import ModelError, ObjectError
+from ..layers import Conv2d, Dense, Layer, MaxPool, Shape, Window
+from ..network import QuantizedNetwork
+from ..obj.asm import R0, R1, R2, R10
+from .accumulate import Products
+from .bits import bit_weights, emit_bits
+from .body import Body
+from .conv import emit_conv
+from .dense_layer import emit_dense
+from .emitter import OUTCOME, SAMPLE, STACK, Emitter, Note
+from .features import NEWEST, KernelFeatures
+from .levels import emit_levels
+from .memory import emit_edged_copy, emit_fill
+from .plan import PLANS, ROWS_PLAN, conv_shape, plan_conv, plan_dense
+from .pool import emit_pool
+from .scores import SCORES, emit_label
+from .values import NO_EDGE, Values
+
+_SLACK = 8
+"""Bytes behind an image that loads of eight bytes may reach."""
+MOST_INSTRUCTIONS = 1_000_000
+"""What Linux takes of one program, and walks in verifying it (BPF_COMPLEXITY_LIMIT_INSNS)."""
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What was decided for a layer: the ``shape`` of its code, its lanes and tiles, and what came of it.
+
+    ``segments`` are where lanes are flushed, in inputs of a tile.
+    """
+
+    layer: int
+    shape: str
+    lanes: str
+    words: int
+    tiles: int
+    segments: tuple[int, ...]
+    iterated: bool
+    instructions: int
+    table_bytes: int
+
+
+class _Mark(NamedTuple):
+    """How far code and tables had come."""
+
+    instructions: int
+    table_bytes: int
+
+
+@dataclass(frozen=True)
+class Compiled(Body):
+    """A body, and what the compiler has to say of it: the plan of each layer, and what the instructions are for, in order."""
+
+    layers: tuple[LayerPlan, ...]
+    notes: tuple[Note, ...]
+
+
+def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None) -> Compiled:
+    """``ebpfnn_infer`` for ``network`` and a kernel that has ``features``.
+
+    The plan of each layer is the cheapest by :mod:`ebpfnn.compiler.cost`; ``plan`` names a shape, "straight", "listed" or
+    "rows", to be taken wherever it can be.
+
+    Raises :class:`ModelError` for a name that is none, and, naming the layer, for a network past a limit.
+    """
+    if plan not in (None, *PLANS):
+        raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
+    compiling = _Compiling(network, features, plan)
+    return compiling.compile()
+
+
+class _Compiling:
+    def __init__(self, network: QuantizedNetwork, features: KernelFeatures, plan: str | None) -> None:
+        self.network, self.features, self.plan = network, features, plan
+        self.emit = Emitter(features)
+        self.layers: list[LayerPlan] = []
+
+    def compile(self) -> Compiled:
+        emit = self.emit
+        emit.note("the arguments, for whom registers are too few")
+        emit.store("u64", R10, SAMPLE, R1)
+        emit.store("u64", R10, OUTCOME, R2)
+        values: Values | None = None
+        for number, layer in enumerate(self.network.layers):
+            emit.layer = number
+            try:
+                values = self._layer(number, layer, values)
+                self._check()
+            except (ModelError, ObjectError) as error:
+                raise ModelError(f"network '{self.network.name}': layer {number} {error}") from error
+        emit.layer = -1
+        emit_label(emit, len(self.network.labels))
+        emit.mov(R0, 0)
+        emit.exit()
+        return Compiled(emit.spec(self.network.name), emit.workspace, tuple(self.layers), tuple(emit.notes))
+
+    def _layer(self, number: int, layer: Layer, values: Values | None) -> Values:
+        density = self.network.density[number] if self.network.density else None
+        if isinstance(layer, Dense):
+            return self._dense(number, layer, values, density)
+        given = emit_levels(self.emit, self.network.input) if values is None else values
+        if isinstance(layer, Conv2d):
+            return self._conv(number, layer, given, density)
+        return self._pool(number, layer, given)
+
+    def _check(self) -> None:
+        """Refuses here what the kernel would refuse later, and with less to say of it."""
+        emit = self.emit
+        if emit.stack_used > STACK:
+            raise ModelError(f"needs {emit.stack_used} bytes of stack; there are {STACK}; use narrower lanes or layers")
+        if emit.walked > MOST_INSTRUCTIONS:
+            fact = f"takes the verifier past some {emit.walked} instructions; it walks {MOST_INSTRUCTIONS}"
+            raise ModelError(f"{fact}; use a smaller layer, or a kernel with bpf_iter_num (Linux 6.4)")
+
+    def _describe(self, shape: str, products: Products | None, before: _Mark, *, iterated: bool) -> None:
+        """Adds a :class:`LayerPlan` for what was written since ``before``."""
+        emit = self.emit
+        tables = sum(map(len, emit.tables.values())) - before.table_bytes
+        lanes = f"{products.lanes.count}x{products.lanes.bits}" if products else ""
+        words, tiles, ends = (products.words, products.tiles, products.ends) if products else (0, 0, ())
+        instructions = len(emit) - before.instructions
+        self.layers.append(LayerPlan(emit.layer, shape, lanes, words, tiles, ends, iterated, instructions, tables))
+
+    def _mark(self) -> _Mark:
+        return _Mark(len(self.emit), sum(map(len, self.emit.tables.values())))
+
+    def _dense(self, number: int, layer: Dense, values: Values | None, density: float | None) -> Values:
+        before = self._mark()
+        low, high = self.network.ranges[number]
+        form = self.network.input
+        bits = bit_weights(form, layer.weights) if values is None and form.bits == 1 else None
+        plan = plan_dense(layer, low, high, density, self.features, bits=bits, name=self.plan)
+        if self._is_last(number):
+            plan = replace(plan, iterated=False)
+        if plan.shape == ROWS_PLAN:
+            values = emit_bits(self.emit, form)
+        elif values is None:
+            values = emit_levels(self.emit, form)
+        values = replace(values, shape=(values.size,))
+        output = self._output(number, (layer.outputs,), plan.products.tiles * plan.products.width)
+        emit_dense(self.emit, layer, plan, values, output.place, self._width(number))
+        self._describe(plan.shape, plan.products, before, iterated=plan.iterated)
+        return output
+
+    def _conv(self, number: int, layer: Conv2d, values: Values, density: float | None) -> Values:
+        before = self._mark()
+        low, high = self.network.ranges[number]
+        shape = conv_shape(layer, low, density, self.features, self.plan)
+        given = self._edged(values, layer.window, layer.pad_value, copied=shape.skips_rows and values.place.slot == SAMPLE)
+        output = self._output(number, layer.output_shape(values.shape))
+        groups = plan_conv(layer, low, high, density if shape.skips_rows else None)
+        emit_conv(self.emit, layer, groups, given, output, self._width(number), shape)
+        self._describe("windows" + (" but blank rows" if shape.skips_rows else ""), groups[0], before, iterated=shape.iterated)
+        return output
+
+    def _pool(self, number: int, layer: MaxPool, values: Values) -> Values:
+        before = self._mark()
+        given = self._edged(values, layer.window, values.low, copied=False)
+        output = self._output(number, layer.output_shape(values.shape))
+        emit_pool(self.emit, layer, given, output)
+        self._describe("pool", None, before, iterated=False)
+        return output
+
+    def _edged(self, values: Values, window: Window, fill: int, *, copied: bool) -> Values:
+        """The values with the edge that ``window`` wants: theirs already, or in a copy."""
+        if values.edge == window.padding and not copied:
+            return values
+        edged = replace(values, edge=window.padding)
+        edged = replace(edged, place=self.emit.region(edged.bytes + _SLACK))
+        if any(window.padding):
+            emit_fill(self.emit, edged.place, edged.bytes, fill)
+        emit_edged_copy(self.emit, values, edged)
+        return edged
+
+    def _output(self, number: int, shape: Shape, size: int = 0) -> Values:
+        """Where a layer's outputs go; with the edge of the layer that reads them, which is filled."""
+        if self._is_last(number):
+            return Values(SCORES, shape, 0, 0)
+        following = self.network.layers[number + 1]
+        low, high = self.network.ranges[number + 1]
+        edge = NO_EDGE if isinstance(following, Dense) else following.window.padding
+        output = Values(SCORES, shape, low, high, edge)
+        output = replace(output, place=self.emit.region(max(size, output.bytes) + _SLACK))
+        if any(edge):
+            emit_fill(self.emit, output.place, output.bytes, following.pad_value if isinstance(following, Conv2d) else low)
+        return output
+
+    def _is_last(self, number: int) -> bool:
+        return number + 1 == len(self.network.layers)
+
+    def _width(self, number: int) -> int:
+        return 4 if self._is_last(number) else 1

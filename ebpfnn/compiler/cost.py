@@ -1,0 +1,46 @@
+"""What a shape costs, in instructions: the model by which one is chosen.
+
+The processors measured retire some 3.8 of these instructions a cycle whatever they are, except that a multiplication takes the
+one multiplier for a cycle. A mispredicted branch, one at the end of every list, costs as much as 60 instructions. Rows of a
+table that does not fit the second-level cache come from the third, at some 25 instructions each.
+"""
+
+from __future__ import annotations
+
+from .lanes import Lanes
+
+PRODUCT, ADDITION = 4.0, 2.0
+"""A word's load, multiply and add; and its load and add."""
+_MISPREDICTED = 60.0
+_SCAN = 3.5  # an input, of finding those that are not zero
+_CACHE, _MISS = 1 << 20, 25.0
+_CLUSTER = 0.3  # zeros lie together: eight inputs are all zero as often as a third as many independent ones
+
+
+def straight(inputs: float, words: int, tiles: int, segments: int, lanes: Lanes) -> float:
+    """Every input, tile by tile."""
+    return inputs * tiles * (1.5 + PRODUCT * words) + flush(words, tiles, segments, lanes)
+
+
+def listed(inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float) -> float:
+    """The inputs that are not zero, once they are found."""
+    each = tiles * (8 + PRODUCT * words)
+    return inputs * (_SCAN + density * each) + _MISPREDICTED * tiles * segments + flush(words, tiles, segments, lanes)
+
+
+def rows(inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float, table_bytes: int) -> float:
+    """One row for eight inputs of one bit, where one of them is set."""
+    groups = inputs / 8
+    each = tiles * (11 + ADDITION * words + (_MISS if table_bytes > _CACHE else 0))
+    packing, found = 10 * groups, groups * (_SCAN + filled(density, 8) * each)
+    return packing + found + _MISPREDICTED * tiles * segments + flush(words, tiles, segments, lanes)
+
+
+def filled(density: float, values: int) -> float:
+    """The share of runs of so many values that are not all zero."""
+    return 1.0 - float((1 - density) ** max(1.0, _CLUSTER * values))
+
+
+def flush(words: int, tiles: int, segments: int, lanes: Lanes) -> float:
+    """Reading every lane off at the end of every segment."""
+    return 6.0 * words * lanes.count * tiles * segments

@@ -1,0 +1,56 @@
+"""A dense layer, from its values to the next one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..layers import Dense
+from .dense import emit_inputs, emit_sums
+from .emitter import Emitter, Place
+from .outputs import TARGET, Source, Writing, build_tables, emit_outputs
+from .plan import LISTED, ROWS_PLAN, DensePlan
+from .requantize import RECORD
+from .rows import emit_bytes, emit_row_sums, row_table
+from .tile import Part, Parts, Tiling, emit_parts
+from .values import Values
+
+Sums = Callable[[int, tuple[Part, Part], int], Source]
+
+
+def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, place: Place, width: int) -> None:
+    """Writes the layer's outputs to ``place``, in ``width`` bytes each: 1, or 4 for scores. No register survives.
+
+    ``values`` are bytes of eight inputs where the plan's shape is "rows".
+    """
+    products = plan.products
+    tiling = Tiling(layer.outputs, products.lanes.count, products.words, products.tiles)
+    weights = row_table(products) if plan.shape == ROWS_PLAN else products.table()
+    tables = build_tables(emit, layer, (products,), weights)
+    sums = _sums(emit, plan, values)
+
+    def tile(number: int, parts: Parts) -> None:
+        weights, seeds, constants, target = parts
+        outputs = tiling.width if plan.iterated else tiling.size(number)
+        first = None if plan.iterated else number * tiling.width
+        with emit.scratch(4 * outputs) as left:
+            source = sums(outputs, (weights, seeds), left)
+            target.point(emit, TARGET)
+            emit_outputs(emit, outputs, source, Writing(tables, width, width), constants, first)
+
+    parts = (
+        Part(tables.weights.base, tables.weights.stride // tiling.tiles),
+        Part(tables.seeds.base, tables.seeds.stride // tiling.tiles),
+        Part(tables.constants.base, RECORD * tiling.width),
+        Part(place, width * tiling.width),
+    )
+    emit_parts(emit, tiling.tiles, parts, tile, iterated=plan.iterated)
+
+
+def _sums(emit: Emitter, plan: DensePlan, values: Values) -> Sums:
+    """Prepares what the tiles share, and gives what makes the sums of one of them."""
+    products = plan.products
+    if plan.shape == ROWS_PLAN:
+        filled = emit_bytes(emit, products, values)
+        return lambda outputs, parts, left: emit_row_sums(emit, products, filled, outputs, parts, left)
+    given = emit_inputs(emit, products, values, listed=plan.shape == LISTED)
+    return lambda outputs, parts, left: emit_sums(emit, products, given, outputs, parts, left, kept=not plan.iterated)

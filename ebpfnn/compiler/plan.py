@@ -1,0 +1,137 @@
+"""Choosing how each layer is computed, from its weights, its shapes and how many of its inputs are zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..layers import Conv2d, Dense
+from . import cost
+from .accumulate import Products
+from .bounds import reach, segments
+from .conv import ConvPlan, group_weights
+from .emitter import FARTHEST
+from .features import KernelFeatures
+from .lanes import FOUR, THREE, TWO, Lanes
+from .nonzero import GROUP, LARGEST_INDEX
+from .partial import INPUTS, ROWS
+from .rows import MOST_WORDS as MOST_ROW_WORDS
+from .tile import MOST_WORDS, Tiling
+
+STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
+PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
+_UNKNOWN_DENSITY = 0.5
+_MOST_UNROLLED = 3
+"""Tiles that are written out one behind the other where a loop is possible."""
+_LARGEST_ROWS = 1 << 24  # bytes of tables of partial sums: more are slower than multiplications, from memory that far away
+_FEW = 64
+"""Inputs that are not worth a list: its end is a mispredicted branch, and bytes just written cannot be read as words."""
+_SPARSE = 0.45
+_WIDEST_BLANK = 8  # columns of a window that one load covers
+
+
+@dataclass(frozen=True)
+class DensePlan:
+    """``shape`` is "straight", "listed" or "rows"; ``cost`` is what the model says of it."""
+
+    shape: str
+    products: Products
+    cost: float
+    iterated: bool = False
+
+
+def plan_dense(
+    layer: Dense,
+    low: int,
+    high: int,
+    density: float | None,
+    features: KernelFeatures,
+    *,
+    bits: NDArray[np.int8] | None,
+    name: str | None,
+) -> DensePlan:
+    """The cheapest plan for inputs in ``low..high``, or that of shape ``name`` where there is one.
+
+    ``bits`` are the weights of the inputs as bits, int8 [bits, outputs], where the inputs can be had so. Raises
+    :class:`ModelError` where no lane holds the layer.
+    """
+    share = _UNKNOWN_DENSITY if density is None else density
+    weights = np.ascontiguousarray(layer.weights.T)
+    found = [] if bits is None else [*_row_plans(bits, share, min(_LARGEST_ROWS, features.largest_table))]
+    found += _product_plans(weights, low, high, share, listed=name == LISTED)
+    if not found:
+        raise ModelError("has weights and inputs that no lane of 32 bits holds; use smaller weights")
+    named = [plan for plan in found if plan.shape == name]
+    best = min(named or found, key=lambda plan: plan.cost)
+    return replace(best, iterated=features.iterators and best.products.tiles > _MOST_UNROLLED)
+
+
+def plan_conv(layer: Conv2d, low: int, high: int, density: float | None) -> tuple[Products, ...]:
+    """How each group is computed: alike, with the lanes that cost least. Raises :class:`ModelError` as :func:`plan_dense`."""
+    share = 1.0 if density is None else cost.filled(density, layer.window.kernel[1])
+    groups = [np.ascontiguousarray(group_weights(layer, group)) for group in range(layer.groups)]
+    together = np.concatenate(groups, axis=1)
+    taps = layer.window.kernel[0] * layer.window.kernel[1]
+    ranges, found = reach(together, low, high), []
+    for lanes in (FOUR, THREE, TWO):
+        tiling = Tiling.of(groups[0].shape[1], lanes.count)
+        ends = _segments(ranges, lanes, taps)
+        if not ends and len(together) * 8 * tiling.words < FARTHEST:  # segments within a channel are written out in full
+            ends = _segments(ranges, lanes, 1)
+        if ends:
+            price = cost.straight(len(together) * share, tiling.words, tiling.tiles, len(ends), lanes)
+            found.append((price, lanes, ends, tiling))
+    if not found:
+        raise ModelError("has weights and inputs that no lane of 32 bits holds; use smaller weights")
+    _, lanes, ends, tiling = min(found, key=lambda each: each[0])
+    return tuple(Products(each, low, high, lanes, ends, tiling.words, tiling.tiles, 8 * tiling.words) for each in groups)
+
+
+def conv_shape(layer: Conv2d, low: int, density: float | None, features: KernelFeatures, name: str | None) -> ConvPlan:
+    """Whether blank windows are skipped, and whether groups are gone through in a loop."""
+    sparse = density is not None and density < _SPARSE and layer.window.kernel[1] <= _WIDEST_BLANK and name != STRAIGHT
+    blank = sparse and layer.inputs == 1 and low == 0 and layer.pad_value == 0
+    return ConvPlan(blank, sparse, features.iterators and layer.groups > _MOST_UNROLLED)
+
+
+def _product_plans(weights: NDArray[np.int8], low: int, high: int, density: float, *, listed: bool) -> Iterator[DensePlan]:
+    inputs, outputs = weights.shape
+    ranges = reach(weights, low, high)
+    for lanes in (FOUR, THREE, TWO):
+        tiling = Tiling.of(outputs, lanes.count, MOST_WORDS)
+        shape = (inputs, tiling.words, tiling.tiles)
+        ends = _segments(ranges, lanes, 1)
+        if ends:
+            products = Products(weights, low, high, lanes, ends, tiling.words, tiling.tiles, 8 * tiling.words)
+            yield DensePlan(STRAIGHT, products, cost.straight(*shape, len(ends), lanes))
+        ends = _segments(ranges, lanes, GROUP)
+        if ends and (inputs > _FEW or listed) and inputs <= LARGEST_INDEX:
+            row = 8 << (tiling.words - 1).bit_length()
+            products = Products(weights, low, high, lanes, ends, tiling.words, tiling.tiles, row)
+            yield DensePlan(LISTED, products, cost.listed(*shape, len(ends), lanes, density))
+
+
+def _row_plans(weights: NDArray[np.int8], density: float, largest: int) -> Iterator[DensePlan]:
+    inputs, outputs = weights.shape
+    ranges = reach(weights, 0, 1)
+    for lanes in (FOUR, THREE):
+        tiling = Tiling.of(outputs, lanes.count, MOST_ROW_WORDS)
+        row = 8 << (tiling.words - 1).bit_length()
+        size = -(-inputs // INPUTS) * ROWS * row * tiling.tiles
+        ends = _segments(ranges, lanes, INPUTS * GROUP)
+        if ends and size <= largest:
+            products = Products(weights, 0, 1, lanes, ends, tiling.words, tiling.tiles, row)
+            price = cost.rows(inputs, tiling.words, tiling.tiles, len(ends), lanes, density, size)
+            yield DensePlan(ROWS_PLAN, products, price)
+
+
+def _segments(ranges: NDArray[np.int64], lanes: Lanes, step: int) -> tuple[int, ...]:
+    """None where so narrow a lane cannot hold even one step of inputs."""
+    try:
+        return segments(ranges, lanes.bits, step)
+    except ModelError:
+        return ()

@@ -1,0 +1,173 @@
+"""The parts of the compiler that need no kernel: lanes, bounds, tables, plans, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import dense, input_format, network, random_network
+
+from ebpfnn.compiler import KernelFeatures, bits, levels, nonzero, requantize
+from ebpfnn.compiler.bounds import lowest_sums, reach, segments
+from ebpfnn.compiler.compile import compile_network
+from ebpfnn.compiler.features import OLDEST
+from ebpfnn.compiler.lanes import FOUR, THREE, TWO, Lanes
+from ebpfnn.compiler.partial import partial_sums
+from ebpfnn.compiler.tile import Tiling
+from ebpfnn.encoding import decode, encode
+from ebpfnn.errors import ModelError
+from ebpfnn.obj import insn
+
+LANES = st.sampled_from([FOUR, THREE, TWO])
+SEEDS = st.integers(0, 1 << 32)
+
+
+def unpack(lanes: Lanes, words: np.ndarray, outputs: int) -> np.ndarray:
+    """The lanes of uint64 [words] as they are read off, int64 [outputs]."""
+    shifts = np.arange(lanes.count, dtype=np.uint64) * np.uint64(lanes.bits)
+    return (words[:, None] >> shifts & np.uint64(lanes.mask)).reshape(-1)[:outputs].astype(np.int64)
+
+
+@given(LANES, SEEDS, st.integers(1, 40), st.integers(1, 20), st.sampled_from([(0, 255), (-127, 127), (-4, 3), (17, 200)]))
+def test_lanes_hold_their_sums(lanes: Lanes, seed: int, inputs: int, outputs: int, ends: tuple[int, int]) -> None:
+    random = np.random.default_rng(seed)
+    low, high = ends
+    weights = random.integers(-127, 128, (inputs, outputs)).astype(np.int8)
+    values = random.choice([low, high], inputs)
+    try:
+        cuts = segments(reach(weights, low, high), lanes.bits)
+    except ModelError:
+        assert lanes is FOUR  # one weight of 127 and s8 inputs are past 16 bits, for unsigned lanes of them
+        return
+    start, total = 0, np.zeros(outputs, np.int64)
+    for end in cuts:
+        seeds = -lowest_sums(weights[start:end], low, high)
+        words = lanes.pack(seeds) + (lanes.pack(weights[start:end]) * values[start:end, None].astype(np.uint64)).sum(axis=0)
+        total += unpack(lanes, words, outputs) - seeds
+        start = end
+    assert total.tolist() == (values @ weights.astype(np.int64)).tolist()
+
+
+def test_segments_end_where_a_lane_is_full() -> None:
+    ranges = reach(np.full((1000, 1), 127, np.int8), 0, 255)
+    assert segments(ranges, 21) == (*range(64, 1000, 64), 1000)
+    assert segments(ranges, 21, 48) == (*range(48, 1000, 48), 1000)
+    assert segments(ranges, 32) == (1000,)
+    assert segments(np.array([[(1 << 21) - 1]]), 21) == (1,)
+    with pytest.raises(ModelError, match="1 inputs from number 0 on can pass 21 bits"):
+        segments(np.array([[1 << 21]]), 21)
+    with pytest.raises(ModelError, match="8 inputs from number 0 on can pass 16 bits"):
+        segments(ranges, 16, 8)
+
+
+@given(SEEDS, st.integers(1, 20), st.integers(1, 9))
+def test_rows_of_partial_sums(seed: int, inputs: int, outputs: int) -> None:
+    random = np.random.default_rng(seed)
+    weights = random.integers(-127, 128, (inputs, outputs)).astype(np.int8)
+    tiling = Tiling.of(outputs, 4, 2)
+    table = partial_sums(weights, FOUR, tiling.words, tiling.tiles, 2)
+    assert table.shape == (tiling.tiles, -(-inputs // 8), 256, 2)
+    number, group = int(random.integers(256)), int(random.integers(table.shape[1]))
+    set_bits = [8 * group + bit for bit in range(8) if number >> bit & 1 and 8 * group + bit < inputs]
+    expected = FOUR.pack(weights[set_bits].sum(axis=0, dtype=np.int64))
+    assert table[:, group, number, : tiling.words].reshape(-1)[: len(expected)].tolist() == expected.tolist()
+
+
+@given(st.integers(0, 255))
+def test_rows_of_nonzero_indices(number: int) -> None:
+    row = nonzero.rows()[number]
+    ones = [bit for bit in range(8) if number >> bit & 1]
+    assert row[: len(ones)].tolist() == ones
+    assert row[8] == 2 * len(ones)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_rows_of_levels(depth: int, order: str, packed: bool) -> None:
+    form = input_format((256,), depth, packed=packed, bit_order=order)
+    sample = np.arange(256, dtype=np.uint8)
+    encoded = encode(form, sample)
+    assert levels.level_rows(form)[encoded].reshape(-1).tolist() == decode(form, encoded).tolist()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_weights_in_the_order_of_bits(order: str, packed: bool) -> None:
+    form = input_format((11,), 1, packed=packed, bit_order=order)
+    ordered = bits.bit_weights(form, np.arange(1, 12, dtype=np.int8)[None])
+    straight = [*range(1, 9), 9, 10, 11, 0, 0, 0, 0, 0]
+    turned = [*range(8, 0, -1), 0, 0, 0, 0, 0, 11, 10, 9]
+    assert ordered[:, 0].tolist() == (turned if packed and order == "big" else straight)
+
+
+def test_clips_that_cannot_act_are_left_out() -> None:
+    layer = dense([[1, -1]], [0], low=-128, high=127)
+    assert requantize.plan_step(layer, 0, 127) == requantize.Step(layer.requantization, clips_low=False, clips_high=False)
+    assert requantize.plan_step(layer, 0, 128).clips_high
+    assert requantize.plan_step(layer, 0, 129).clips_low
+
+
+@given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 8))
+def test_tiles_hold_every_output_once(outputs: int, lanes: int, most: int) -> None:
+    tiling = Tiling.of(outputs, lanes, most)
+    sizes = [tiling.size(tile) for tile in range(tiling.tiles)]
+    assert sum(sizes) == outputs
+    assert min(sizes) > 0
+    assert tiling.words <= most
+
+
+def test_the_same_network_gives_the_same_object() -> None:
+    first, second = (compile_network(random_network("conv4x3s2p1-pool2-5", 1)) for _ in range(2))
+    assert first.spec.functions == second.spec.functions
+    assert first.spec.maps == second.spec.maps
+
+
+def test_every_table_is_frozen_and_read_only() -> None:
+    maps = compile_network(random_network((20, 10, 5), 1)).spec.maps
+    assert maps
+    assert all(found.frozen and found.flags & 1 << 7 for found in maps.values())
+
+
+@pytest.mark.parametrize(("plan", "shape"), [("straight", "straight"), ("listed", "listed"), ("rows", "rows")])
+def test_a_plan_can_be_named(plan: str, shape: str) -> None:
+    net = random_network((64, 16, 4), 1, bits=1)
+    compiled = compile_network(net, plan=plan)
+    assert compiled.layers[0].shape == shape
+    assert sum(layer.instructions for layer in compiled.layers) < len(compiled.spec.functions["ebpfnn_infer"].code) // insn.SIZE
+    assert sum(layer.table_bytes for layer in compiled.layers) == sum(
+        len(found.contents or b"") for found in compiled.spec.maps.values()
+    )
+
+
+def test_notes_go_with_the_instructions() -> None:
+    compiled = compile_network(random_network("conv4x3-pool2-5", 1))
+    indices = [note.index for note in compiled.notes]
+    assert indices == sorted(indices)
+    assert {note.layer for note in compiled.notes} == {-1, 0, 1, 2}
+    spec = compiled.spec
+    lines = spec.functions["ebpfnn_infer"].lines
+    assert lines[0].index == 0
+    assert spec.btf is not None
+    assert spec.btf.string(lines[-1].text) == compiled.notes[-1].text
+
+
+def test_old_kernels_get_old_instructions() -> None:
+    net = random_network((300, 200, 5), 3)
+    new, old = compile_network(net), compile_network(net, OLDEST)
+    assert new.spec.kernel_symbols
+    assert not old.spec.kernel_symbols
+    signed_loads = {0x81, 0x89, 0x91}
+    assert not signed_loads & {each.opcode for each in insn.decode_all(old.spec.functions["ebpfnn_infer"].code)}
+
+
+def test_what_is_refused_names_the_layer_and_the_limit() -> None:
+    with pytest.raises(ModelError, match="plan 'fast' is not known; known are straight, listed, rows"):
+        compile_network(random_network((4, 2), 1), plan="fast")
+    wide = network([dense(np.ones((2000, 784)), np.zeros(2000), low=0, high=255), dense(np.ones((2, 2000)), np.zeros(2))])
+    compile_network(wide)
+    with pytest.raises(ModelError, match=r"network 'test': layer 0 takes the verifier past some [0-9]+ instructions"):
+        compile_network(wide, KernelFeatures(iterators=False))
+    with pytest.raises(ModelError, match=r"layer 0 needs a table of [0-9]+ bytes; the kernel takes 4194304"):
+        compile_network(network([dense(np.ones((64, 60000)), np.zeros(64))]), KernelFeatures(large_values=False))
