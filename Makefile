@@ -13,8 +13,10 @@ HEADERS := $(wildcard bpf/include/ebpfnn/*.h)
 OBJECTS := $(SOURCES:bpf/%.bpf.c=ebpfnn/data/bpf/%.bpf.o)
 PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 
+TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
+
 .DELETE_ON_ERROR:
-.PHONY: all demo test check unit bpf mounts bench dist loader-conformance train-mnist clean
+.PHONY: all demo test check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -56,9 +58,10 @@ bench: $(VENV)/.runtime mounts
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/ebpfnn bench
 
-# The shipped network again, from its seed; it wants the MNIST files in $$EBPFNN_DATA, or downloads them.
-train-mnist: $(VENV)/.development
-	$(BIN)/ebpfnn train --epochs 300 --seed 1 --output ebpfnn/data/mnist.safetensors $(if $(EBPFNN_DATA),--data $(EBPFNN_DATA))
+# A shipped network again, from its seed, by its recipe in tools/networks.py. The data is downloaded, or read from $$EBPFNN_DATA (MNIST)
+# and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
+$(TRAINED): train-%: $(VENV)/.development
+	$(BIN)/python tools/networks.py train $*
 
 dist: $(VENV)/.development
 	@$(MAKE) --no-print-directory bpf

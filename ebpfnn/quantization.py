@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from . import reference
 from .encoding import levels
 from .errors import InputError, ModelError
-from .float_reference import forward, logits, output_shape, pool_window
+from .float_reference import forward, output_shape, pool_window
 from .floats import Activation, AvgPool, FloatConv2d, FloatLayer, Network
 from .layers import INT32_MAX, MAX_SHIFT, Conv2d, Dense, Layer, MaxPool, Requantization, expect, image_shape
 from .network import QuantizedNetwork
 from .scales import SMALLEST, Range, activation_range, quantized_weights, score_range, weight_scales
-
-__all__ = ["forward", "logits", "quantize", "requantization"]
 
 _MOST_VALUES = 1 << 24
 """How many float64 values a layer's calibrated outputs may be: 128 MiB."""
@@ -43,6 +41,8 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
       ``rint(low / scale)..rint(high / scale)``.
     * the sum between them stays real: the integers differ from it by the rounding of the bias to ``s_w * s_x`` and of the
       multiplier to 31 bits (equations 3 and 9).
+
+    The last layer gives int32 scores in one scale (equation 12), whatever its activation's ``bits`` and ``scale``.
 
     Raises :class:`ModelError`, naming the layer, for weights that are not finite or do not fit, and :class:`InputError` for
     calibration samples of another dtype or shape, or none.

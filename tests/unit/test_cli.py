@@ -25,8 +25,10 @@ from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.group import LazyGroup
 from ebpfnn.cli.reading import opened, peek
 from ebpfnn.cli.report import Report, as_text
+from ebpfnn.compiler import Body
 from ebpfnn.errors import InputError, KernelError, VerifierError
-from ebpfnn.network import Dense, QuantizedNetwork
+from ebpfnn.layers import Dense, InputFormat, Requantization
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager
 
 ROOT = Path(__file__).parents[2]
@@ -56,11 +58,13 @@ class PlayedSession:
 
     opened, closed, off_by = 0, 0, 0
     refusal: KernelError | None = None
+    body: Body | None
 
-    def __init__(self, network: QuantizedNetwork, trigger: Trigger, target: str | None) -> None:
+    def __init__(self, network: QuantizedNetwork, trigger: Trigger, target: str | None, body: Body | None) -> None:
         if self.refusal:
             raise self.refusal
         type(self).opened += 1
+        type(self).body = body
         self.network, self.target = network, target
 
     def __enter__(self) -> PlayedSession:
@@ -80,8 +84,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     weights = np.zeros((2, 16), np.int8)
     weights[0].reshape(4, 4)[:, :2] = weights[1].reshape(4, 4)[:, 2:] = 1
     unit = np.full(2, 2, np.int32)
-    layer = Dense(weights, np.zeros(2, np.int32), unit, unit, 1, -(2**31), 2**31 - 1)
-    network = QuantizedNetwork("halves", (4, 4), LABELS, (layer,), score_scale=0.01)
+    layer = Dense(weights, np.zeros(2, np.int32), Requantization(unit, unit, 1, -(2**31), 2**31 - 1))
+    network = QuantizedNetwork("halves", InputFormat((4, 4)), LABELS, (layer,), score_scale=0.01)
     modelfile.save(network, tmp_path / "halves.safetensors")
 
     triggers = {name: PlayedTrigger(name) for name in ("tracepoint", "run")}
@@ -208,6 +212,13 @@ def test_a_target_leaves_no_choice_of_trigger(world: Any) -> None:
     ran = infer("--target", "a:b", "left.png")
     assert ran.stderr == "ebpfnn: trigger 'tracepoint' cannot run here: tracefs is not mounted\n"
     assert ran.exit_code == 1
+
+
+def test_the_twin_runs_where_it_is_asked_for(world: Any) -> None:
+    assert infer("left.png").exit_code == 0
+    assert world.session.body is None
+    assert infer("--twin", "left.png").stdout.startswith("left.png:  left")
+    assert "hidden_weights" in world.session.body.spec.maps
 
 
 def test_a_refusal_of_the_verifier_tells_where_its_log_is(world: Any) -> None:
