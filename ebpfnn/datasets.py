@@ -64,9 +64,12 @@ def check_labels(labels: NDArray[np.intp], classes: int, path: Path) -> None:
 
 def _place(path: Path, part: str) -> Path:
     """Where ``part`` lies: in a file or folder of that name, in the one tree that torchvision made, or in ``path`` itself."""
-    trees = [path / "raw", *path.glob("*/raw")]
-    known = [path / (part + npz.SUFFIX), path / part, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
-    return next(filter(Path.exists, known), path)
+    try:
+        trees = [path / "raw", *path.glob("*/raw")]
+        known = [path / (part + npz.SUFFIX), path / part, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
+        return next(filter(Path.exists, known), path)
+    except OSError as error:  # no right to look, or a name longer than any file's
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
 
 
 def _folders(place: Path) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """A float network as one file, beside the quantized one that it became: ``mnist.float.safetensors`` by ``mnist.safetensors``.
 
-:mod:`ebpfnn.tensorfile` is the container. Tensors are ``layers.N.weights`` and ``.bias``, float32; the rest is JSON, where a
-``low`` or ``high`` of null is no bound.
+:mod:`ebpfnn.tensorfile` is the container. Tensors are ``layers.N.weights`` and ``.bias``, and where training settled it
+``.weight_scale``, float32; the rest is JSON, where a ``low`` or ``high`` of null is no bound.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         f"layers.{number}.{name}": np.ascontiguousarray(getattr(layer, name))
         for number, layer in enumerate(network.layers)
         if isinstance(layer, (FloatDense, FloatConv2d))
-        for name in ("weights", "bias")
+        for name in ("weights", "bias", "weight_scale")
+        if getattr(layer, name) is not None
     }
     data = _CONTAINER.encode(_describe(network), tensors)
     _decode(data, path)
@@ -127,12 +128,13 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> F
     if kind == "avg_pool":
         return AvgPool(fields.build_window(described) if "kernel" in described else None)
     weights, bias = (_tensor(unused, prefix + name) for name in ("weights", "bias"))
+    scale = _tensor(unused, prefix + "weight_scale") if prefix + "weight_scale" in unused else None
     activation, weight_bits = _activation(described), fields.integer(described, "weight_bits")
     expect(2 <= weight_bits <= 8, "'weight_bits' must lie in 2..8")
     if kind == "dense":
-        return FloatDense(weights, bias, activation, weight_bits)
+        return FloatDense(weights, bias, activation, weight_bits, scale)
     window, groups = fields.build_window(described), fields.integer(described, "groups")
-    return FloatConv2d(weights, bias, window, groups, activation, weight_bits)
+    return FloatConv2d(weights, bias, window, groups, activation, weight_bits, scale)
 
 
 def _activation(described: Described) -> Activation:

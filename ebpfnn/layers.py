@@ -48,7 +48,8 @@ class Requantization:
     def __post_init__(self) -> None:
         for name in ("positive", "negative"):
             array = getattr(self, name)
-            expect(array.dtype == np.int32 and array.shape == (self.channels,), f"{name} must be int32 [{self.channels}]")
+            fits = array.dtype == np.int32 and array.shape == (self.channels,) and array.size > 0
+            expect(fits, f"{name} must be int32 [{max(1, self.channels)}]")
             expect(int(array.min()) >= 0, "multipliers must not be negative")
         expect(1 <= self.shift <= MAX_SHIFT, f"shift must lie in 1..{MAX_SHIFT}")
         expect(INT32_MIN <= self.low < self.high <= INT32_MAX, "low must lie below high, both in int32")

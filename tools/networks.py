@@ -55,7 +55,7 @@ _TEACHER = (
     "--dropout 0.3 --epochs 20 --threads 1"
 )
 _TAUGHT = f"--schedule onecycle --views 24 --cache {CACHE / 'views'} --threads 1"
-_DENSE = f"{_TAUGHT} --batch-size 512 --learning-rate 0.006"
+_DENSE = f"{_TAUGHT} --batch-size 512 --learning-rate 0.006 --trim-idle 0.002 --shared-steps"
 _IMAGE = f"{_TAUGHT} --batch-size 256 --learning-rate 0.01 --temperature 2"
 
 RECIPES = {
@@ -67,7 +67,7 @@ RECIPES = {
     "mnist-128": Recipe("MNIST", f"--arch 784-128-10 {_DENSE} --epochs 200", 1, "mnist-teacher"),
     "mnist-cnn": Recipe("MNIST", f"--arch conv16x5s2p2-pool2-conv24x3-48-10 {_IMAGE} --epochs 40", 1, "mnist-teacher"),
     "fashion": Recipe(
-        "FashionMNIST", f"--arch conv16x5s2p2-pool2-conv32x3-64-10 {_IMAGE} --mirror --epochs 30", 1, "fashion-teacher"
+        "FashionMNIST", f"--arch conv16x5s2p2-pool2-conv32x3-64-10 {_IMAGE} --mirror --epochs 20", 1, "fashion-teacher"
     ),
 }
 _DATA = {"MNIST": "EBPFNN_DATA", "FashionMNIST": "EBPFNN_FASHION_DATA"}

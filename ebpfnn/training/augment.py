@@ -16,23 +16,23 @@ def distort(images: Tensor, by: Distortion, generator: torch.Generator) -> Tenso
 
     What is drawn depends on ``generator``, on the CPU, alone, wherever ``images`` lie.
     """
-    theta = _random_affine(len(images), by, images.shape[-1], generator).to(images.device)
+    theta = _random_affine(images, by, generator).to(images.device)
     grid = affine_grid(theta, list(images.shape), align_corners=False)
     return grid_sample(images, grid, align_corners=False)
 
 
-def _random_affine(count: int, by: Distortion, columns: int, generator: torch.Generator) -> Tensor:
+def _random_affine(images: Tensor, by: Distortion, generator: torch.Generator) -> Tensor:
     """Affine maps, [count, 2, 3], of grid coordinates, which run from -1 to 1 across an image."""
+    count, _, rows, columns = images.shape
 
     def uniform(reach: float) -> Tensor:
         return (torch.rand(count, generator=generator) * 2 - 1) * reach
 
     angle, shear = uniform(math.radians(by.rotation)), uniform(by.shear)
     wide, high = 1 + uniform(by.scale), 1 + uniform(by.scale)
-    shift = 2 * by.shift / columns
     cosine, sine = angle.cos(), angle.sin()
-    across = torch.stack([wide * cosine, high * (shear * cosine - sine), uniform(shift)], dim=1)
-    down = torch.stack([wide * sine, high * (shear * sine + cosine), uniform(shift)], dim=1)
+    across = torch.stack([wide * cosine, high * (shear * cosine - sine), uniform(2 * by.shift / columns)], dim=1)
+    down = torch.stack([wide * sine, high * (shear * sine + cosine), uniform(2 * by.shift / rows)], dim=1)
     if by.mirror:
         across = across * (torch.randint(2, (count, 1), generator=generator) * 2 - 1)
     return torch.stack([across, down], dim=1)

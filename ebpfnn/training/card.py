@@ -20,7 +20,7 @@ def describe(options: Options, network: Network, integers: QuantizedNetwork, dat
     """The card of a run that made ``network`` and ``integers`` from ``data``."""
     return {
         "data": _SOURCES.get(options.dataset, options.dataset),
-        "architecture": options.module or options.architecture,
+        "architecture": integers.architecture if options.module else options.architecture,
         "recipe": recipe(options),
         "seed": str(options.seed),
         "float accuracy": measured(float_share(network, data.held_out), float_share(network, data.test)),
@@ -32,10 +32,11 @@ def recipe(options: Options) -> str:
     """All that training was told, but the seed."""
     activation = f"LeakyReLU slope {options.slope:g}" if options.slope else "ReLU"
     words = [
-        f"{activation}, {options.optimizer} {options.learning_rate:g}, {options.schedule} schedule, {options.epochs} epochs",
+        "a module of one's own" if options.module else activation,
+        f"{options.optimizer} {options.learning_rate:g}, {options.schedule} schedule, {options.epochs} epochs",
         f"batches of {options.batch_size}",
         f"weight decay {options.weight_decay:g}" if options.weight_decay else "",
-        f"dropout {options.dropout:g}" if options.dropout else "",
+        f"dropout {options.dropout:g}" if options.dropout and not options.module else "",
         _distortion(options),
         _teaching(options),
         _precision(options),
@@ -77,4 +78,6 @@ def _precision(options: Options) -> str:
     by = options.precision
     bits = f"{by.input_bits}-bit input" if by.input_bits < 8 else ""
     aware = f"trained with {by.hidden_bits}-bit activations and {by.weight_bits}-bit weights" if by.aware else ""
-    return ", ".join(filter(None, (bits, aware)))
+    idle = "" if by.idle is None else f"no weights for inputs above 0 in at most {by.idle:.2%} of the samples"
+    steps = "one weight step a hidden layer" if by.shared_steps else ""
+    return ", ".join(filter(None, (bits, aware, idle, steps)))

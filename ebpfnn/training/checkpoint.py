@@ -19,7 +19,10 @@ MAX_BYTES = 1 << 30
 
 @dataclass
 class Checkpoint:
-    """After ``epoch`` epochs: the state of all that changes, and the best epoch's module by held-out samples."""
+    """After ``epoch`` epochs: the state of all that changes, and the best epoch's module by held-out samples.
+
+    ``generator`` is of what orders samples, ``dropout`` of PyTorch's own, from which dropout draws.
+    """
 
     epoch: int
     best: float
@@ -28,6 +31,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     generator: torch.Tensor
+    dropout: torch.Tensor
 
 
 def path_of(options: Options) -> Path:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .. import datasets
 from ..errors import InputError, NotSupported
+from ..network import MAX_CLASSES
 from .options import DATASETS, Options
 
 CACHE = Path("~/.cache/ebpfnn")
@@ -49,11 +50,13 @@ def load(options: Options) -> Data:
     """
     parts, names = _read(options.data) if options.data else _download(options.dataset)
     training, test = _apart(*(Part(*part) for part in parts))
-    if training.samples.shape[1:] != test.samples.shape[1:] or len(training.samples) < 2:
+    if training.samples.shape[1:] != test.samples.shape[1:] or len(training.samples) < 2 or not len(test.samples):
         raise InputError("data: training and test samples differ in shape, or are too few; give both parts of one data set")
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(training.samples))
     held_out = min(HELD_OUT, max(1, len(order) // 12))
     classes = int(max(training.labels.max(), test.labels.max())) + 1
+    if classes > MAX_CLASSES:
+        raise InputError(f"data: labels reach {classes - 1}, but a network tells {MAX_CLASSES} classes apart; give fewer")
     names = names if len(names) >= classes else tuple(map(str, range(classes)))
     return Data(_subset(training, order[held_out:]), _subset(training, order[:held_out]), test, names)
 

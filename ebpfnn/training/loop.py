@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
@@ -44,7 +45,7 @@ def fit(model: nn.Module, course: Course) -> bool:
     """
     run = _Run(model, course)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not course.team.leads) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not course.team.leads) as progress:
         task = progress.add_task("epoch", total=course.options.epochs, completed=run.epoch)
         try:
             while run.epoch < course.options.epochs:
@@ -75,6 +76,7 @@ class _Run:
         self.epoch, self.best, self.best_state = 0, -1.0, copy.deepcopy(model.state_dict())
         if options.resume:
             self._restore(checkpoint.load(options))
+        self._whole = self._checkpoint()
 
     def next_epoch(self) -> float:
         """Trains one epoch and returns the accuracy on held-out samples, 0..1."""
@@ -82,20 +84,22 @@ class _Run:
         self._shared.train()
         order = torch.randperm(len(self._course.labels), generator=self._generator)
         for batch in torch.split(self._mine(order), self._batch):
-            self._step(view, batch)
-        self.epoch += 1
+            if len(batch) > 1 or self._batch == 1:  # a batch normalization cannot learn from one left over
+                self._step(view, batch)
         found = accuracy(self._model, self._course.form, self._course.held_out, self._course.team.device)
         # Of equal ones the latest: its learning rate was the lowest.
         if found >= self.best:
             self.best, self.best_state = found, copy.deepcopy(self._model.state_dict())
+        self.epoch += 1
+        self._whole = self._checkpoint()
         if time.monotonic() - self._kept > CHECKPOINT_SECONDS:
             self.keep()
         return found
 
     def keep(self) -> None:
-        """Writes the checkpoint."""
+        """Writes the checkpoint of the last whole epoch: half of one could not be gone on with as if nothing had been."""
         if self._course.team.leads:
-            checkpoint.save(self._checkpoint(), self._course.options)
+            checkpoint.save(self._whole, self._course.options)
         self._kept = time.monotonic()
 
     def _mine(self, order: Tensor) -> Tensor:
@@ -115,8 +119,13 @@ class _Run:
         self._schedule.step()
 
     def _checkpoint(self) -> Checkpoint:
-        model, optimizer, schedule = (each.state_dict() for each in (self._model, self._optimizer, self._schedule))
-        return Checkpoint(self.epoch, self.best, self.best_state, model, optimizer, schedule, self._generator.get_state())
+        model, optimizer, schedule = (
+            copy.deepcopy(each.state_dict()) for each in (self._model, self._optimizer, self._schedule)
+        )
+        device = self._course.team.device
+        dropout = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+        order = self._generator.get_state()
+        return Checkpoint(self.epoch, self.best, self.best_state, model, optimizer, schedule, order, dropout)
 
     def _restore(self, found: Checkpoint) -> None:
         self.epoch, self.best, self.best_state = found.epoch, found.best, found.best_state
@@ -124,6 +133,11 @@ class _Run:
         self._optimizer.load_state_dict(found.optimizer)
         self._schedule.load_state_dict(found.schedule)
         self._generator.set_state(found.generator)
+        device = self._course.team.device
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(found.dropout, device)
+        else:
+            torch.set_rng_state(found.dropout)
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def module_shape(shape: Shape) -> Shape:
 def from_file(text: str) -> nn.Module:
     """What the function in ``file.py:function`` returns; the file is the user's own code, and runs.
 
-    Raises :class:`ModelError` where there is no such file or function, or it returns no module.
+    Raises :class:`ModelError` where there is no such file or function, it fails, or it returns no module.
     """
     name, _, function = text.partition(":")
     path = Path(name)
@@ -55,14 +56,25 @@ def from_file(text: str) -> nn.Module:
     if not path.is_file() or spec is None or spec.loader is None:
         raise ModelError(f"module {text!r}: {name} is no Python file; give one as file.py:build")
     found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
+    with _blaming(text):
+        spec.loader.exec_module(found)
     make = getattr(found, function or "build", None)
     if not callable(make):
         raise ModelError(f"module {text!r}: {name} has no function {function or 'build'!r}; give one that returns an nn.Module")
-    model = make()
+    with _blaming(text):
+        model = make()
     if not isinstance(model, nn.Module):
         raise ModelError(f"module {text!r}: the function returned {type(model).__name__}; return an nn.Module")
     return model
+
+
+@contextmanager
+def _blaming(text: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # foreign code: say whose fault it is
+        fact = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelError(f"module {text!r}: {fact}; mend it (ebpfnn --debug shows where)") from error
 
 
 def _layer(step: Step, shape: Shape, dropout: float) -> tuple[list[nn.Module], Shape]:
@@ -96,10 +108,10 @@ def _check(model: nn.Module, shape: Shape, classes: int, name: str) -> None:
     try:
         with torch.no_grad():
             found = tuple(model(torch.zeros(2, *module_shape(shape))).shape)
-    except (RuntimeError, ValueError) as error:
-        fact = " ".join(str(error).split())
+    except Exception as error:  # foreign code, where the module is a user's own
+        fact = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"network {name!r} does not take samples of {list(shape)} ({fact}); give one that does") from error
-    if len(found) != 2 or found[1] < classes:
+    if found != (2, classes):
         raise ModelError(
             f"network {name!r} gives {list(found[1:])} scores, but there are {classes} classes; end it with {classes}"
         )

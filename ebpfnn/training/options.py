@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import ModelError
+
 DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
 
@@ -25,7 +27,11 @@ class Precision:
     """What the network will compute in: bits of an input value, of the values between layers, and of a weight.
 
     ``thresholds`` are those of :class:`~ebpfnn.layers.InputFormat`, evenly spread where empty. ``aware`` trains with the
-    rounding that quantization will do (:mod:`ebpfnn.training.rounding`); fewer than 8 bits want it.
+    rounding that quantization will do (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the trained
+    network lighter (:mod:`ebpfnn.trimming`): inputs that are above 0 in at most that share of the training samples lose
+    their weights, and the outputs of a hidden layer get one step.
+
+    Raises :class:`ModelError` for fewer than 8 hidden or weight bits without ``aware``, or weight bits with shared steps.
     """
 
     input_bits: int = 8
@@ -35,6 +41,17 @@ class Precision:
     hidden_bits: int = 8
     weight_bits: int = 8
     aware: bool = False
+    idle: float | None = None
+    shared_steps: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.aware and min(self.hidden_bits, self.weight_bits) < 8:
+            bits = f"{self.hidden_bits} hidden and {self.weight_bits} weight bits"
+            raise ModelError(f"{bits}: fewer than 8 must be trained for; give --aware too")
+        if self.shared_steps and self.weight_bits < 8:
+            raise ModelError(
+                f"{self.weight_bits} weight bits: their steps are learned, one an output; leave --shared-steps out"
+            )
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..errors import ModelError
 from ..floats import AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
 from ..layers import MaxPool
+from .model import module_shape
 from .options import Precision
 
 _WEIGHTED = (nn.Linear, nn.Conv2d)
@@ -35,7 +37,7 @@ class Rounding:
     """
 
     def __init__(self, model: nn.Module, precision: Precision) -> None:
-        self._precision = precision
+        self._model, self._precision = model, precision
         self._weighted = _those(model, _WEIGHTED)
         self._activations = _those(model, _ACTIVATIONS)
         for module in self._weighted:
@@ -46,32 +48,48 @@ class Rounding:
         self._hooks = [module.register_forward_hook(_round) for module in self._activations]
 
     def remove(self, network_of: Callable[[], Network]) -> Network:
-        """Takes the rounding off, leaving weights rounded, and returns ``network_of()``, marked with its precision."""
-        weight_steps = [_parametrization(module).steps().detach().flatten().numpy() for module in self._weighted]
-        steps = [float(module.rounded.step.detach().abs()) for module in self._activations]
+        """Takes the rounding off, leaving weights rounded, and returns ``network_of()``, marked with its precision.
+
+        Raises :class:`ModelError` where the network's layers are not the module's own, in number.
+        """
+        weight_steps = {module: _parametrization(module).steps().detach().flatten().numpy() for module in self._weighted}
+        steps = {module: float(module.rounded.step.detach().abs()) for module in self._activations}
         for module in self._weighted:
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
         for module, hook in zip(self._activations, self._hooks, strict=True):
             hook.remove()
             del module.rounded
-        weights = [module.weight.detach().numpy() for module in self._weighted]
         network = network_of()
-        marked = self._marked(network.layers, iter(zip(weights, weight_steps, strict=True)), iter(steps))
-        return replace(network, layers=tuple(marked))
+        called = [(module, weight_steps[module], steps.get(activation)) for module, activation in self._called(network)]
+        weighted = sum(not isinstance(layer, (MaxPool, AvgPool)) for layer in network.layers)
+        if weighted != len(called):
+            fact = f"{weighted} layers with weights, but {len(called)} calls of Linear and Conv2d modules"
+            raise ModelError(f"network '{network.name}': {fact}, so steps cannot be told apart; train without --aware")
+        return replace(network, layers=tuple(self._marked(network.layers, iter(called))))
 
-    def _marked(
-        self, layers: tuple[FloatLayer, ...], weights: Iterator[tuple[Any, Any]], steps: Iterator[float]
-    ) -> Iterator[FloatLayer]:
+    def _called(self, network: Network) -> list[tuple[Any, Any]]:
+        """The modules with weights in the order of their calls, each with the activation called next, or None."""
+        calls: list[Any] = []
+        modules = (*self._weighted, *self._activations)
+        hooks = [module.register_forward_hook(lambda called, *_: calls.append(called)) for module in modules]
+        with torch.no_grad():
+            self._model.eval()(torch.zeros(1, *module_shape(network.input.shape)))
+        for hook in hooks:
+            hook.remove()
+        pairs = zip(calls, [*calls[1:], None], strict=True)
+        return [(one, then if isinstance(then, _ACTIVATIONS) else None) for one, then in pairs if isinstance(one, _WEIGHTED)]
+
+    def _marked(self, layers: tuple[FloatLayer, ...], called: Iterator[tuple[Any, Any, float | None]]) -> Iterator[FloatLayer]:
         bits, hidden_bits = self._precision.weight_bits, self._precision.hidden_bits
         for layer in layers:
             if isinstance(layer, (MaxPool, AvgPool)):
                 yield layer
                 continue
-            trained, weight_step = next(weights)
-            scale = None if bits == 8 else _folded(weight_step, trained, layer)
+            module, weight_step, step = next(called)
+            scale = None if bits == 8 else _folded(weight_step, module.weight.detach().numpy(), layer)
             activation = layer.activation
             if not _is_identity(layer):
-                activation = replace(activation, bits=hidden_bits, scale=next(steps, None))
+                activation = replace(activation, bits=hidden_bits, scale=step)
             yield replace(layer, weight_bits=bits, weight_scale=scale, activation=activation)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import torch
 from torch import nn
 
 from .. import floatfile, modelfile
+from ..errors import ModelError
 from ..floats import Network
 from ..importers import from_module
 from ..layers import InputFormat
 from ..quantization import quantize
+from ..trimming import share_steps, trim_idle
 from . import checkpoint
 from .card import describe
 from .data import Data, load
@@ -25,6 +28,7 @@ from .teacher import Teacher
 from .views import Views
 
 CALIBRATION = 2_000
+_REHEARSED = 16
 _CPU = torch.device("cpu")
 
 
@@ -33,6 +37,7 @@ def run(options: Options) -> Path:
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)  # dropout draws from the global generator
+    _check_writable(options.output)
     data = load(options)
     with team(options.device) as mine:
         model = build(options, data.training.samples.shape[1:], len(data.names))
@@ -53,10 +58,30 @@ def input_format(precision: Precision, shape: tuple[int, ...]) -> InputFormat:
     return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order)
 
 
+def _check_writable(path: Path) -> None:
+    """Raises :class:`ModelError` where ``path`` cannot be written: better before training than after."""
+    if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
+        raise ModelError(f"{path}: cannot be written; give an --output in a directory you may write to")
+
+
+def _rehearse(model: nn.Module, form: InputFormat, data: Data, options: Options) -> None:
+    """Makes integers of the untrained module, so that one that has none is refused before it is trained."""
+    network = _lightened(from_module(model, form, options.name, data.names), data, options)
+    quantize(network, data.training.samples[:_REHEARSED])
+
+
+def _lightened(network: Network, data: Data, options: Options) -> Network:
+    """``network`` as :mod:`ebpfnn.trimming` makes it, where that was asked for."""
+    if options.precision.idle is not None:
+        network = trim_idle(network, data.training.samples, options.precision.idle)
+    return share_steps(network) if options.precision.shared_steps else network
+
+
 def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tuple[Network, bool]:
     """The float network that training leaves, and whether all epochs ran."""
     shape = data.training.samples.shape[1:]
     form = input_format(options.precision, shape)
+    _rehearse(model, form, data, options)
     rounding = Rounding(model, options.precision) if options.precision.aware else None
     taught = options.teaching and floatfile.load(options.teaching.network)
     teacher = Teacher(taught, shape, len(data.names)).to(mine.device) if taught else None
@@ -74,6 +99,7 @@ def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tupl
 
 def _save(network: Network, data: Data, options: Options) -> None:
     """Quantizes, measures and writes both forms."""
+    network = _lightened(network, data, options)
     integers = quantize(network, data.training.samples[:CALIBRATION])
     card = describe(options, network, integers, data)
     floatfile.save(replace(network, card=card), floatfile.beside(options.output))

@@ -28,6 +28,11 @@ class Teacher(nn.Module):
         self.activations = [getattr(layer, "activation", Activation()) for layer in network.layers]
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
+    @property
+    def device(self) -> torch.device:
+        """Where samples must lie."""
+        return next(self.parameters()).device
+
     @torch.no_grad()
     def forward(self, samples: Tensor) -> Tensor:
         values = samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
@@ -45,17 +50,19 @@ def _activated(values: Tensor, by: Activation) -> Tensor:
 
 
 def _module(layer: FloatLayer) -> nn.Module:
-    if isinstance(layer, AvgPool):
-        return nn.AdaptiveAvgPool2d(1) if layer.window is None else nn.AvgPool2d(layer.window.kernel, layer.window.stride)
     if isinstance(layer, FloatDense):
         made: nn.Module = nn.Linear(layer.weights.shape[1], len(layer.weights))
+    elif layer.window is None:
+        return nn.AdaptiveAvgPool2d(1)
     else:
         kernel, stride, padding = layer.window.kernel, layer.window.stride, layer.window.padding
         if padding[:2] != padding[2:]:
-            raise ModelError("a teacher's convolution pads one side only; give one that pads both")
+            raise ModelError("a teacher's window pads one side only; give one that pads both")
         edge = padding[:2]
         if isinstance(layer, MaxPool):
             return nn.MaxPool2d(kernel, stride, edge)
+        if isinstance(layer, AvgPool):
+            return nn.AvgPool2d(kernel, stride, edge)
         channels = layer.weights.shape[1] * layer.groups
         made = nn.Conv2d(channels, len(layer.weights), kernel, stride, edge, groups=layer.groups)
     made.load_state_dict({"weight": torch.from_numpy(layer.weights.copy()), "bias": torch.from_numpy(layer.bias.copy())})

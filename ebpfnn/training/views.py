@@ -85,8 +85,10 @@ class Views:
             images = (samples if samples.ndim == 4 else samples.unsqueeze(1)).float()
             samples = distort(images, self._distortion, generator).round().to(torch.uint8).view(samples.shape)
         shape = module_shape(tuple(samples.shape[1:]))
-        logits = self._teacher(samples.view(-1, *shape).float() / 255) if self._teacher else torch.empty(0)
-        return samples, logits.half()
+        if not self._teacher:
+            return samples, torch.empty(0)
+        logits = self._teacher(samples.view(-1, *shape).to(self._teacher.device).float() / 255)
+        return samples, logits.half().cpu()
 
 
 def _keep(view: View, paths: list[Path]) -> None:
@@ -105,5 +107,5 @@ def _key(part: Part, distortion: Distortion | None, teacher: Teacher | None) -> 
     digest = hashlib.sha256(f"{part.samples.shape} {distortion}".encode())
     digest.update(part.samples.tobytes())
     for parameter in teacher.parameters() if teacher else ():
-        digest.update(parameter.numpy().tobytes())
+        digest.update(parameter.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

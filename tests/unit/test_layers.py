@@ -17,6 +17,7 @@ from ebpfnn.layers import (
     LARGEST_SIZE,
     InputFormat,
     MaxPool,
+    Requantization,
     Weighted,
     Window,
     accumulator_bound,
@@ -228,3 +229,9 @@ def test_one_sign_reaches_the_bound() -> None:
     layer = dense([[127, 127]], [INT32_MAX - 2 * 127 * 255])
     assert accumulator_bound(layer, 0, 255) == INT32_MAX
     assert reference.accumulate(layer, np.array([[255, 255]], np.int64)).item() == INT32_MAX
+
+
+def test_a_requantization_of_no_channels() -> None:
+    none = np.empty(0, np.int32)
+    with pytest.raises(ModelError, match="positive must be int32"):
+        Requantization(none, none, 1, 0, 255)

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from click.testing import CliRunner
 from ebpfnn import float_reference, floatfile, modelfile, reference
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
-from ebpfnn.layers import Conv2d, Dense
+from ebpfnn.floats import AvgPool, FloatDense, Network
+from ebpfnn.layers import Conv2d, Dense, InputFormat, Window
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.quantization import quantize
 from ebpfnn.training import Distortion, Options, Precision, Teaching, train
 from ebpfnn.training.data import load
 
@@ -142,6 +145,29 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on(tmp_path: Path, data: Pat
         train(options(tmp_path, data, epochs=5, resume=True))
 
 
+@pytest.mark.parametrize("fields", [{}, {"dropout": 0.3}, {"schedule": "onecycle"}])
+def test_a_run_interrupted_within_an_epoch_goes_on(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    from ebpfnn.training import loop
+
+    given = options(tmp_path, data, epochs=3, **fields)
+    whole = train(given).read_bytes()
+    losses = []
+    loss = loop._loss
+
+    def interrupted(*arguments: Any) -> Any:
+        losses.append(loss(*arguments))
+        if len(losses) == 25:  # 18 batches an epoch
+            raise KeyboardInterrupt
+        return losses[-1]
+
+    monkeypatch.setattr(loop, "_loss", interrupted)
+    assert train(given).read_bytes() != whole
+    monkeypatch.setattr(loop, "_loss", loss)
+    assert train(replace(given, resume=True)).read_bytes() == whole
+
+
 def test_an_interrupt_before_the_first_epoch_keeps_nothing(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ebpfnn.training.views import Views
 
@@ -184,6 +210,7 @@ def test_a_module_of_ones_own(tmp_path: Path, data: Path) -> None:
         "def build():\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU6(), nn.Linear(9, 4))\n"
         "def wrong():\n    return 3\n"
+        "def breaks():\n    raise KeyError('gone')\n"
     )
     network = modelfile.load(train(options(tmp_path, data, module=f"{module}:build")))
     assert network.architecture == "64-9-4"
@@ -191,10 +218,90 @@ def test_a_module_of_ones_own(tmp_path: Path, data: Path) -> None:
     for text, fact in (
         (f"{module}:none", "has no function 'none'"),
         (f"{module}:wrong", "the function returned int"),
+        (f"{module}:breaks", "KeyError: 'gone'; mend it"),
         ("absent.py:build", "absent.py is no Python file"),
     ):
         with pytest.raises(ModelError, match=fact):
             train(options(tmp_path, data, module=text))
+
+
+def test_rounding_follows_calls_not_declarations(tmp_path: Path, data: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from torch import nn\n"
+        "class Mine(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.last, self.first, self.relu = nn.Linear(12, 4), nn.Linear(64, 16), nn.ReLU()\n"
+        "        self.middle = nn.Linear(16, 12)\n"
+        "    def forward(self, x):\n"
+        "        return self.last(self.relu(self.middle(self.relu(self.first(x.flatten(1))))))\n"
+    )
+    precision = Precision(aware=True, hidden_bits=4, weight_bits=4)
+    path = train(options(tmp_path, data, module=f"{module}:Mine", precision=precision, epochs=12, learning_rate=1e-2))
+    assert share_right(modelfile.load(path)) > 0.9
+    first, middle, last = (layer.activation for layer in floatfile.load(floatfile.beside(path)).layers)
+    assert first.scale == middle.scale is not None
+    assert (first.bits, middle.bits, last.bits) == (4, 4, 8)
+
+
+def test_the_float_file_makes_the_same_integers(tmp_path: Path, data: Path) -> None:
+    given = options(tmp_path, data, precision=Precision(aware=True, weight_bits=3), epochs=2)
+    network, kept = modelfile.load(train(given)), floatfile.load(floatfile.beside(given.output))
+    again = quantize(kept, load(given).training.samples)
+    for ours, theirs in zip(network.layers, again.layers, strict=True):
+        assert (ours.weights == theirs.weights).all()
+
+
+def test_few_bits_without_training_for_them() -> None:
+    with pytest.raises(ModelError, match="3 hidden and 8 weight bits: fewer than 8 must be trained for; give --aware too"):
+        Precision(hidden_bits=3)
+
+
+def test_a_teacher_whose_averages_are_padded() -> None:
+    import torch
+
+    from ebpfnn.training.teacher import Teacher
+
+    random = np.random.default_rng(0)
+    weights, bias = random.normal(size=(4, 16)).astype(np.float32), np.zeros(4, np.float32)
+    layers = (AvgPool(Window((3, 3), (2, 2), (1, 1, 1, 1))), FloatDense(weights, bias))
+    network = Network("padded", InputFormat((8, 8)), tuple("0123"), layers)
+    images = bars(9, seed=0)[0]
+    found = Teacher(network, (8, 8), 4)(torch.from_numpy(images).view(9, 1, 8, 8).float() / 255)
+    assert np.abs(found.numpy() - float_reference.logits(network, images)).max() < 0.05
+
+
+def test_ten_steps_of_one_cycle(tmp_path: Path, data: Path) -> None:
+    assert train(options(tmp_path, data, schedule="onecycle", batch_size=600, epochs=10)).exists()
+
+
+@pytest.mark.parametrize("architecture", ["conv4x8-4", "64-4"])
+def test_one_sample_left_over(tmp_path: Path, data: Path, architecture: str) -> None:
+    assert train(options(tmp_path, data, architecture=architecture, batch_size=549, epochs=1)).exists()  # 550 to train on
+
+
+def test_what_cannot_be_written_is_said_before_training(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebpfnn.training import run
+
+    monkeypatch.delattr(run, "fit")
+    with pytest.raises(ModelError, match="cannot be written; give an --output in a directory you may write to"):
+        train(replace(options(tmp_path, data), output=tmp_path / "absent" / "x.safetensors"))
+    module = tmp_path / "mine.py"
+    module.write_text("from torch import nn\nbuild = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.GELU())\n")
+    with pytest.raises(ModelError, match=r"gelu.* cannot be imported"):
+        train(options(tmp_path, data, module=f"{module}:build"))
+
+
+@pytest.mark.parametrize(
+    ("count", "label", "fact"), [(3, 2, "or are too few"), (60, 64, "labels reach 64, but a network tells 64 classes apart")]
+)
+def test_data_that_no_network_can_learn(tmp_path: Path, count: int, label: int, fact: str) -> None:
+    samples, labels = bars(count, seed=0)
+    labels[0] = label
+    np.savez(tmp_path / "own.npz", samples=samples, labels=labels)
+    with pytest.raises(InputError, match=fact):
+        load(options(tmp_path, tmp_path / "own.npz"))
 
 
 def test_several_processes_train_one_network(tmp_path: Path, data: Path) -> None:
@@ -235,6 +342,7 @@ def test_augmentation_moves_little_and_keeps_the_shape() -> None:
     [
         ("63-12-4", "a sample has 64 values .8x8.; begin with 64"),
         ("64-12-3", "gives .3. scores, but there are 4 classes; end it with 4"),
+        ("64-12-5", "gives .5. scores, but there are 4 classes; end it with 4"),
         ("conv4x9-4", "has a window larger than its input"),
         ("conv4x3g3-4", "does not split in 3 groups"),
         ("64-banana", "'banana' is no layer"),
