@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import os
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from .. import modelfile
-from ..training import DATASETS, Distortion, Options, Precision, Teaching, train
+from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
+from .group import INTERRUPTED as STOPPED
+from .group import complain
 
 _Chosen = TypeVar("_Chosen", Options, Precision, Distortion)
 _PATH = click.Path(path_type=Path)
@@ -20,9 +23,9 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 
 
 @click.command("train")
-@click.option("--dataset", type=click.Choice(DATASETS), default="MNIST", show_default=True, help="What to download.")
+@click.option("--dataset", type=click.Choice(DATASETS), help="What to download; MNIST without --data.")
 @click.option("--data", type=_PATH, help="Data that is there already: idx files, .npz, or one folder of images a class.")
-@click.option("--arch", "architecture", default="784-32-10", show_default=True, help="Or conv8x3-pool2-conv16x3-pool2-64-10.")
+@click.option("--arch", "architecture", help="784-32-10 without it; or conv8x3-pool2-conv16x3-pool2-64-10.")
 @click.option("--module", metavar="FILE.py:FUNCTION", help="A function of yours that returns an nn.Module; instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="The LeakyReLU's; 0 is ReLU.")
 @click.option("--dropout", type=_REACH, default=0.0, help="Share of a dense layer's inputs to drop.")
@@ -56,32 +59,48 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="Of PyTorch; 0: its own choice.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: a GPU where there is one.")
 @click.option("--resume", is_flag=True, help="Go on where the same command was interrupted.")
-@click.option("--name", default="mnist", show_default=True, help="What the network is called.")
+@click.option("--name", help="What the network is called; as its data is without it.")
 @click.option("--output", type=_PATH, help="File to write; NAME.safetensors without it.")
 def command(
     no_distortion: bool, teacher: Path | None, temperature: float, teacher_share: float, input_bits: str, **given: Any
 ) -> None:
     """Train a network, quantize it, and save it in integers, its float form beside it.
 
-    The epoch is chosen by 5,000 training samples that are held out. Ctrl-C keeps the best epoch so far, and a checkpoint from
-    which --resume goes on. torchrun starts it in several processes.
+    The epoch is chosen by 5,000 training samples that are held out; a twelfth of fewer than 60,000. Ctrl-C keeps the best
+    epoch so far, and a checkpoint from which --resume goes on, and exits with 130. torchrun starts it in several processes.
     """
-    given["output"] = given["output"] or Path(given["name"] + modelfile.SUFFIX)
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.keys() >= {"architecture", "module"}:
+        context = click.get_current_context()
+        raise click.UsageError("--arch and --module: the module is the architecture; leave one out", context)
     options = _chosen(
         Options,
         {
             **given,
+            "output": given.get("output", Path()),
             "precision": _chosen(Precision, {**given, "input_bits": int(input_bits)}),
             "distortion": None if no_distortion else _chosen(Distortion, given),
             "teaching": Teaching(teacher, temperature, teacher_share) if teacher else None,
         },
     )
+    if "output" not in given:
+        options = replace(options, output=Path(options.name + modelfile.SUFFIX))
     path = train(options)
+    if os.environ.get("RANK", "0") == "0":  # torchrun's others did the same
+        _report(path)
+
+
+def _report(path: Path) -> None:
+    """Prints the card; ends the verb with the status of an interruption where there was one."""
+    card = modelfile.load(path).card
     click.echo(path)
-    for key, value in modelfile.load(path).card.items():
+    for key, value in card.items():
         click.echo(f"  {key}: {value}")
+    if INTERRUPTED in card:
+        again = "the same command with --resume trains the rest"
+        click.get_current_context().exit(complain(f"interrupted {card[INTERRUPTED]}; {again}", STOPPED))
 
 
 def _chosen(kind: type[_Chosen], given: dict[str, Any]) -> _Chosen:
-    """A ``kind`` of what is called like its fields."""
-    return kind(**{field.name: given[field.name] for field in fields(kind)})
+    """A ``kind`` of what is called like its fields; what was not given is as it is by default."""
+    return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import NotSupported
-from .options import DATASETS, Distortion, Options, Precision, Teaching
+from .options import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching
 
-__all__ = ["DATASETS", "Distortion", "Options", "Precision", "Teaching", "train"]
+__all__ = ["DATASETS", "INTERRUPTED", "Distortion", "Options", "Precision", "Teaching", "train"]
 
 
 def train(options: Options) -> Path:

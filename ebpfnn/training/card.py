@@ -8,7 +8,7 @@ from .. import float_reference, reference
 from ..floats import Network
 from ..network import QuantizedNetwork
 from .data import Data, Part
-from .options import Options
+from .options import INTERRUPTED, Options
 
 _SOURCES = {
     "MNIST": "MNIST (LeCun, Cortes, Burges)",
@@ -16,13 +16,15 @@ _SOURCES = {
 }
 
 
-def describe(options: Options, network: Network, integers: QuantizedNetwork, data: Data) -> Mapping[str, str]:
-    """The card of a run that made ``network`` and ``integers`` from ``data``."""
+def describe(options: Options, network: Network, integers: QuantizedNetwork, data: Data, epochs: int) -> Mapping[str, str]:
+    """The card of a run that made ``network`` and ``integers`` from ``data`` in ``epochs`` epochs."""
+    stopped = {} if epochs == options.epochs else {INTERRUPTED: f"after {epochs} of {options.epochs} epochs"}
     return {
         "data": _SOURCES.get(options.dataset, options.dataset),
         "architecture": integers.architecture if options.module else options.architecture,
         "recipe": recipe(options),
         "seed": str(options.seed),
+        **stopped,
         "float accuracy": measured(float_share(network, data.held_out), float_share(network, data.test)),
         "integer accuracy": measured(integer_share(integers, data.held_out), integer_share(integers, data.test)),
     }

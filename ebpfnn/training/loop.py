@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
+from ..errors import ModelError
 from ..layers import InputFormat
 from . import checkpoint, optimizers
 from .checkpoint import Checkpoint
@@ -37,11 +39,20 @@ class Course:
     held_out: Part
     team: Team
 
+    @property
+    def data(self) -> str:
+        """A digest of what is learned from and chosen by."""
+        digest = hashlib.sha256(self.views.key.encode())
+        for values in (self.labels.numpy(), self.held_out.samples, self.held_out.labels):
+            digest.update(values.tobytes())
+        return digest.hexdigest()
 
-def fit(model: nn.Module, course: Course) -> bool:
-    """Trains ``model`` and leaves it as it was after its best epoch; True where all epochs ran, False for Ctrl-C.
 
-    Ctrl-C before the end of the first epoch raises KeyboardInterrupt: there is nothing to keep.
+def fit(model: nn.Module, course: Course) -> int:
+    """Trains ``model`` and leaves it as it was after its best epoch; how many epochs ran: fewer than all for Ctrl-C.
+
+    Several processes stop together, after the same batch. Ctrl-C before the end of the first epoch raises KeyboardInterrupt:
+    there is nothing to keep.
     """
     run = _Run(model, course)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -56,7 +67,7 @@ def fit(model: nn.Module, course: Course) -> bool:
                 raise
             run.keep()
     model.load_state_dict(run.best_state)
-    return run.epoch == course.options.epochs
+    return run.epoch
 
 
 class _Run:
@@ -75,7 +86,7 @@ class _Run:
         self._kept = time.monotonic()
         self.epoch, self.best, self.best_state = 0, -1.0, copy.deepcopy(model.state_dict())
         if options.resume:
-            self._restore(checkpoint.load(options))
+            self._restore(checkpoint.load(options, course.data))
         self._whole = self._checkpoint()
 
     def next_epoch(self) -> float:
@@ -86,6 +97,8 @@ class _Run:
         for batch in torch.split(self._mine(order), self._batch):
             if len(batch) > 1 or self._batch == 1:  # a batch normalization cannot learn from one left over
                 self._step(view, batch)
+            if self._course.team.must_stop():
+                raise KeyboardInterrupt
         found = accuracy(self._model, self._course.form, self._course.held_out, self._course.team.device)
         # Of equal ones the latest: its learning rate was the lowest.
         if found >= self.best:
@@ -99,7 +112,7 @@ class _Run:
     def keep(self) -> None:
         """Writes the checkpoint of the last whole epoch: half of one could not be gone on with as if nothing had been."""
         if self._course.team.leads:
-            checkpoint.save(self._whole, self._course.options)
+            checkpoint.save(self._whole, self._course.options, self._course.data)
         self._kept = time.monotonic()
 
     def _mine(self, order: Tensor) -> Tensor:
@@ -129,15 +142,20 @@ class _Run:
 
     def _restore(self, found: Checkpoint) -> None:
         self.epoch, self.best, self.best_state = found.epoch, found.best, found.best_state
-        self._model.load_state_dict(found.model)
-        self._optimizer.load_state_dict(found.optimizer)
-        self._schedule.load_state_dict(found.schedule)
-        self._generator.set_state(found.generator)
         device = self._course.team.device
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(found.dropout, device)
-        else:
-            torch.set_rng_state(found.dropout)
+        try:
+            for state in (found.best_state, found.model):
+                self._model.load_state_dict(state)
+            self._optimizer.load_state_dict(found.optimizer)
+            self._schedule.load_state_dict(found.schedule)
+            self._generator.set_state(found.generator)
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(found.dropout, device)
+            else:
+                torch.set_rng_state(found.dropout)
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            path = checkpoint.path_of(self._course.options)
+            raise ModelError(f"{path}: does not fit this network; {checkpoint.REMEDY}") from error
 
 
 @torch.no_grad()

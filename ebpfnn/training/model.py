@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -52,20 +53,31 @@ def from_file(text: str) -> nn.Module:
     """
     name, _, function = text.partition(":")
     path = Path(name)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"_ebpfnn_module_{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ModelError(f"module {text!r}: {name} is no Python file; give one as file.py:build")
     found = importlib.util.module_from_spec(spec)
-    with _blaming(text):
+    sys.modules[spec.name] = found  # a dataclass looks its module up here
+    with _blaming(text), _importing_from(path.resolve().parent):
         spec.loader.exec_module(found)
     make = getattr(found, function or "build", None)
     if not callable(make):
         raise ModelError(f"module {text!r}: {name} has no function {function or 'build'!r}; give one that returns an nn.Module")
-    with _blaming(text):
+    with _blaming(text), _importing_from(path.resolve().parent):
         model = make()
     if not isinstance(model, nn.Module):
         raise ModelError(f"module {text!r}: the function returned {type(model).__name__}; return an nn.Module")
     return model
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """A file finds its neighbors, as it does when Python runs it."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from ..errors import ModelError
 
 DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
+INTERRUPTED = "interrupted"
+"""What the card of a run that was ended early has, and no other card."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,26 @@ class Teaching:
 
 @dataclass(frozen=True)
 class Options:
-    """A training run. The same options, data, machine, PyTorch and number of threads give the same file.
+    """A training run. On the CPU, the same options, data, machine, PyTorch and number of threads give the same file.
 
-    ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. ``architecture`` is a string
-    that :mod:`ebpfnn.architecture` knows, or ``module`` names a Python file and the function in it that returns an nn.Module:
+    ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. Where no ``dataset`` is named
+    it is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``architecture`` is a
+    string that :mod:`ebpfnn.architecture` knows, or ``module`` names a Python file and the function in it that returns an
+    nn.Module:
     ``file.py:build``. ``views`` are the distorted copies of the training images that are made before training and shown in
     turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the
     LeakyReLU's, 0 for ReLU. ``distortion`` None shows samples as they are. ``output`` is the file of the integer network; the
     float one lies beside it.
+
+    Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views`` to keep.
     """
 
     output: Path
     data: Path | None = None
-    dataset: str = "MNIST"
+    dataset: str = ""
     architecture: str = "784-32-10"
     module: str | None = None
-    name: str = "mnist"
+    name: str = ""
     epochs: int = 30
     batch_size: int = 128
     learning_rate: float = 3e-3
@@ -101,3 +107,20 @@ class Options:
     device: str = "auto"
     threads: int = 0
     resume: bool = False
+
+    def __post_init__(self) -> None:
+        dataset = self.dataset or (_called(self.data) if self.data else "MNIST")
+        own = self.data is not None and not self.dataset
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "name", self.name or (dataset if own else dataset.lower()))
+        if not dataset.isprintable():
+            raise ModelError(f"data {dataset!r}: a name that cannot be printed; rename the file or directory")
+        if not self.name.isprintable():
+            raise ModelError(f"name {self.name!r}: cannot be printed; give another --name")
+        if self.cache and not self.views:
+            raise ModelError(f"{self.cache}: there are no views to keep; give --views too, or leave --cache out")
+
+
+def _called(data: Path) -> str:
+    """What the file or directory is called."""
+    return data.resolve().name.removesuffix(".npz") or "data"

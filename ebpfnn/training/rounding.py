@@ -22,12 +22,14 @@ from torch.nn.utils import parametrize
 from ..errors import ModelError
 from ..floats import AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
 from ..layers import MaxPool
+from .distributed import as_the_leader
 from .model import module_shape
 from .options import Precision
 
 _WEIGHTED = (nn.Linear, nn.Conv2d)
 _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh)
-_SIGNED = (nn.LeakyReLU, nn.Hardtanh)
+_LEAST_STEP = 1e-8
+"""A step of 0 would divide by it; what is smaller than this counts as 0."""
 
 
 class Rounding:
@@ -43,17 +45,17 @@ class Rounding:
         for module in self._weighted:
             parametrize.register_parametrization(module, "weight", _Weights(module.weight, precision.weight_bits))
         for module in self._activations:
-            signed = isinstance(module, _SIGNED) and not isinstance(module, nn.ReLU6)
-            module.add_module("rounded", _Activations(precision.hidden_bits, signed))
+            module.add_module("rounded", _Activations(precision.hidden_bits, signed=_signed(module)))
         self._hooks = [module.register_forward_hook(_round) for module in self._activations]
 
     def remove(self, network_of: Callable[[], Network]) -> Network:
         """Takes the rounding off, leaving weights rounded, and returns ``network_of()``, marked with its precision.
 
-        Raises :class:`ModelError` where the network's layers are not the module's own, in number.
+        Raises :class:`ModelError` where the network's layers are not the module's own, in number, or learned steps do not
+        outlive the folding of a batch normalization into them.
         """
         weight_steps = {module: _parametrization(module).steps().detach().flatten().numpy() for module in self._weighted}
-        steps = {module: float(module.rounded.step.detach().abs()) for module in self._activations}
+        steps = {module: float(module.rounded.size().detach()) for module in self._activations}
         for module in self._weighted:
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
         for module, hook in zip(self._activations, self._hooks, strict=True):
@@ -102,34 +104,41 @@ class _Weights(nn.Module):
         outputs = weights.detach().flatten(1)
         mean = 2 * outputs.abs().mean(dim=1) / self.limit**0.5
         self.shape = (-1, *[1] * (weights.ndim - 1))
-        self.learned = None if bits == 8 else nn.Parameter(mean.clamp_min(1e-8))
+        self.learned = None if bits == 8 else nn.Parameter(mean.clamp_min(_LEAST_STEP))
         self.register_buffer("largest", outputs.abs().amax(dim=1) / self.limit)
 
     def steps(self) -> Tensor:
-        return self.largest if self.learned is None else self.learned.abs()
+        return self.largest if self.learned is None else self.learned.abs().clamp_min(_LEAST_STEP)
 
     def forward(self, weights: Tensor) -> Tensor:
         if self.learned is None:
             self.largest = weights.detach().flatten(1).abs().amax(dim=1).clamp_min(1e-12) / self.limit
-            return _rounded(weights, self.largest.view(self.shape), -self.limit, self.limit)
-        steps = _slowed(self.learned.abs(), (weights[0].numel() * self.limit) ** -0.5)
-        return _rounded(weights, steps.view(self.shape), -self.limit, self.limit)
+            return _rounded(weights, self.largest.view(self.shape), -self.limit, self.limit, torch.round)
+        steps = _slowed(self.steps(), (weights[0].numel() * self.limit) ** -0.5)
+        return _rounded(weights, steps.view(self.shape), -self.limit, self.limit, torch.round)
 
 
 class _Activations(nn.Module):
-    """Rounds activations to ``bits``: 0..2^bits - 1, or where ``signed`` the symmetric range of as many bits."""
+    """Rounds activations to ``bits``: 0..2^bits - 1, or where ``signed`` the symmetric range of as many bits.
 
-    def __init__(self, bits: int, signed: bool) -> None:
+    The step begins as section 2.1 of LSQ has it, from the first batch, the leader's where several processes train.
+    """
+
+    def __init__(self, bits: int, *, signed: bool) -> None:
         super().__init__()
         self.high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
         self.low = -self.high if signed else 0
         self.step = nn.Parameter(torch.tensor(0.0))
 
+    def size(self) -> Tensor:
+        return self.step.abs().clamp_min(_LEAST_STEP)
+
     def forward(self, values: Tensor) -> Tensor:
         if not self.step:
-            self.step.data.copy_(2 * values.detach().abs().mean() / self.high**0.5)
-        step = _slowed(self.step.abs(), (values[0].numel() * self.high) ** -0.5)
-        return _rounded(values, step, self.low, self.high)
+            self.step.data.copy_((2 * values.detach().abs().mean() / self.high**0.5).clamp_min(_LEAST_STEP))
+            as_the_leader(self.step.data)
+        step = _slowed(self.size(), (values[0].numel() * self.high) ** -0.5)
+        return _rounded(values, step, self.low, self.high, _half_up)
 
 
 def _round(module: Any, _given: Any, output: Tensor) -> Tensor:
@@ -137,10 +146,21 @@ def _round(module: Any, _given: Any, output: Tensor) -> Tensor:
     return rounded
 
 
-def _rounded(values: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+def _signed(module: nn.Module) -> bool:
+    """Whether ``quantize`` gives what this activation lets through a range that reaches below 0."""
+    if isinstance(module, nn.Hardtanh):  # ReLU6 is one
+        return module.min_val < 0
+    return isinstance(module, nn.LeakyReLU) and module.negative_slope != 0
+
+
+def _rounded(values: Tensor, step: Tensor, low: int, high: int, to_integers: Callable[[Tensor], Tensor]) -> Tensor:
     """Round and clip; the gradient passes through the rounding as if it were not there."""
     scaled = (values / step).clamp(low, high)
-    return (scaled + (scaled.round() - scaled).detach()) * step
+    return (scaled + (to_integers(scaled) - scaled).detach()) * step
+
+
+def _half_up(values: Tensor) -> Tensor:
+    return (values + 0.5).floor()
 
 
 def _slowed(step: Tensor, factor: float) -> Tensor:
@@ -158,9 +178,18 @@ def _parametrization(module: Any) -> Any:
 
 
 def _folded(step: Any, trained: Any, layer: FloatDense | FloatConv2d) -> Any:
-    """The step of each output's weights once a batch normalization is folded into them: it grew as they did."""
-    before, after = (np.abs(weights).reshape(len(weights), -1).max(axis=1) for weights in (trained, layer.weights))
-    return np.where(before > 0, step * after / np.maximum(before, 1e-30), step).astype(np.float32)
+    """The step of each output's weights once a batch normalization is folded into them: it grew as they did.
+
+    Raises :class:`ModelError` where weights of one output grew apart, so that they have no step any more.
+    """
+    before, after = (weights.reshape(len(weights), -1) for weights in (trained, layer.weights))
+    outputs, largest = np.arange(len(before)), np.abs(before).argmax(axis=1)
+    peaks = before[outputs, largest]
+    factors = np.where(peaks != 0, after[outputs, largest] / np.where(peaks != 0, peaks, 1), 1)
+    if not np.allclose(after, before * factors[:, None], rtol=1e-4, atol=1e-6 * np.abs(after).max()):
+        fact = "a batch normalization before a layer scales its inputs, which few bits of weights do not outlive"
+        raise ModelError(f"{fact}; put it behind the layer, or train with 8 weight bits")
+    return (step * np.abs(factors)).astype(np.float32)
 
 
 def _is_identity(layer: FloatDense | FloatConv2d) -> bool:

@@ -38,16 +38,24 @@ def run(options: Options) -> Path:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)  # dropout draws from the global generator
     _check_writable(options.output)
-    data = load(options)
     with team(options.device) as mine:
+        data = _loaded(options, mine)
         model = build(options, data.training.samples.shape[1:], len(data.names))
-        network, whole = _trained(model, data, options, mine)
+        network, epochs = _trained(model, data, options, mine)
         if mine.leads:
-            _save(network, data, options)
-            if whole:
+            _save(network, data, options, epochs)
+            if epochs == options.epochs:
                 checkpoint.path_of(options).unlink(missing_ok=True)
         mine.wait()
     return options.output
+
+
+def _loaded(options: Options, mine: Team) -> Data:
+    """Several processes must not download at once."""
+    if options.data:
+        return load(options)
+    with mine.one_first():
+        return load(options)
 
 
 def input_format(precision: Precision, shape: tuple[int, ...]) -> InputFormat:
@@ -77,8 +85,8 @@ def _lightened(network: Network, data: Data, options: Options) -> Network:
     return share_steps(network) if options.precision.shared_steps else network
 
 
-def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tuple[Network, bool]:
-    """The float network that training leaves, and whether all epochs ran."""
+def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tuple[Network, int]:
+    """The float network that training leaves, and how many epochs ran."""
     shape = data.training.samples.shape[1:]
     form = input_format(options.precision, shape)
     _rehearse(model, form, data, options)
@@ -88,19 +96,19 @@ def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tupl
     distortion = options.distortion if len(shape) > 1 else None
     views = Views(data.training, distortion, teacher, seed=options.seed, count=options.views, directory=options.cache)
     labels = torch.from_numpy(data.training.labels)
-    whole = fit(model, Course(options, form, views, labels, data.held_out, mine))
+    epochs = fit(model, Course(options, form, views, labels, data.held_out, mine))
     model = model.to(_CPU).eval()
 
     def to_network() -> Network:
         return from_module(model, form, options.name, data.names)
 
-    return (rounding.remove(to_network) if rounding else to_network()), whole
+    return (rounding.remove(to_network) if rounding else to_network()), epochs
 
 
-def _save(network: Network, data: Data, options: Options) -> None:
+def _save(network: Network, data: Data, options: Options, epochs: int) -> None:
     """Quantizes, measures and writes both forms."""
     network = _lightened(network, data, options)
     integers = quantize(network, data.training.samples[:CALIBRATION])
-    card = describe(options, network, integers, data)
+    card = describe(options, network, integers, data, epochs)
     floatfile.save(replace(network, card=card), floatfile.beside(options.output))
     modelfile.save(replace(integers, card=card), options.output)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from math import isinf
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -16,6 +18,7 @@ from ..layers import MaxPool, Shape
 class Teacher(nn.Module):
     """``network`` in PyTorch, for inference alone: float32 [n, *module_shape] of 0..1 to logits, float32 [n, classes].
 
+    ``digest`` tells it from every other: its layers with all their settings.
     Raises :class:`ModelError` where it is not for 8-bit samples of ``shape`` and ``classes``, or pads one side only.
     """
 
@@ -24,6 +27,7 @@ class Teacher(nn.Module):
         if network.input.shape != shape or network.input.bits != 8 or len(network.labels) != classes:
             given = f"{network.input.bits}-bit {list(network.input.shape)} to {len(network.labels)} classes"
             raise ModelError(f"teacher '{network.name}' takes {given}; give one from 8-bit {list(shape)} to {classes}")
+        self.digest, self.classes = _digest(network), classes
         self.layers = nn.ModuleList(map(_module, network.layers))
         self.activations = [getattr(layer, "activation", Activation()) for layer in network.layers]
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -42,6 +46,17 @@ class Teacher(nn.Module):
                 values = layer(values.flatten(1) if isinstance(layer, nn.Linear) else values)
                 values = _activated(values, activation)
         return values.flatten(1).float()
+
+
+def _digest(network: Network) -> str:
+    digest = hashlib.sha256()
+    for layer in network.layers:
+        digest.update(type(layer).__name__.encode())
+        for name, value in vars(layer).items():
+            array = isinstance(value, np.ndarray)
+            digest.update(f"{name} {value.shape if array else value}".encode())
+            digest.update(value.tobytes() if array else b"")
+    return digest.hexdigest()
 
 
 def _activated(values: Tensor, by: Activation) -> Tensor:

@@ -24,6 +24,8 @@ from .options import Distortion
 from .teacher import Teacher
 
 _CHUNK = 1_000
+_MAX_BYTES = 8 << 30
+_SAMPLES, _LOGITS = ".samples.npy", ".logits.npy"
 _SPREAD = 1_000_003
 """Keeps the draws of a run's epochs apart from those of the next seed."""
 
@@ -40,6 +42,7 @@ class Views:
     """Distorted copies of ``part``: ``count`` of them, shown in turn, or new ones in every epoch for a ``count`` of 0.
 
     The former are drawn alike whatever the ``seed``, and kept in memory, and in ``directory``, where the next run finds them.
+    ``key`` names the samples, the distortion and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
     """
 
     def __init__(
@@ -56,7 +59,8 @@ class Views:
         self._distortion, self._teacher, self._seed = distortion, teacher, seed
         self._count, self._directory = count, directory
         self._kept: dict[int, View] = {}
-        self._key = _key(part, distortion, teacher) if directory else ""
+        self.key = _key(part, distortion, teacher)
+        _check_size(self._samples, teacher, count)
 
     def shown(self, epoch: int) -> View:
         """What ``epoch`` shows, in the order of the training samples. Raises :class:`InputError` where it cannot be kept."""
@@ -68,11 +72,18 @@ class Views:
         return self._kept[number]
 
     def _read(self, number: int, directory: Path) -> View:
-        paths = [directory / f"{self._key}-{number}.{what}.npy" for what in ("samples", "logits")]
-        if not all(path.exists() for path in paths):
-            _keep(self._draw(number), paths)
-        samples, logits = (torch.from_numpy(np.load(path)) for path in paths)
-        return View(samples, logits if self._teacher else None)
+        """A view that is absent or damaged is drawn, and kept."""
+        path = directory / f"{self.key}-{number}"
+        samples = _load(path.with_name(path.name + _SAMPLES), np.uint8, tuple(self._samples.shape))
+        logits = None
+        if self._teacher:
+            shape = (len(self._samples), self._teacher.classes)
+            logits = _load(path.with_name(path.name + _LOGITS), np.float16, shape)
+        if samples is not None and (logits is not None or not self._teacher):
+            return View(samples, logits)
+        view = self._draw(number)
+        _keep(view, path)
+        return view
 
     def _draw(self, seed: int) -> View:
         generator = torch.Generator().manual_seed(seed)
@@ -91,21 +102,38 @@ class Views:
         return samples, logits.half().cpu()
 
 
-def _keep(view: View, paths: list[Path]) -> None:
+def _load(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> Tensor | None:
+    """The array in ``path``, if it is there and whole; mapped first, so that no file tells how much memory to take."""
     try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        for path, values in zip(paths, (view.samples, view.logits), strict=True):
-            file = io.BytesIO()
-            np.save(file, np.empty(0) if values is None else values.numpy())
-            files.replace(path, file.getvalue())
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = isinstance(found, np.ndarray) and found.dtype == kind and found.shape == shape
+    return torch.from_numpy(np.array(found)) if fits else None
+
+
+def _keep(view: View, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, values in ((_SAMPLES, view.samples), (_LOGITS, view.logits)):
+            if values is not None:
+                file = io.BytesIO()
+                np.save(file, values.numpy())
+                files.replace(path.with_name(path.name + suffix), file.getvalue())
     except OSError as error:
-        raise InputError(f"{paths[0].parent}: cannot be written ({error.strerror}); give another --cache") from error
+        raise InputError(f"{path.parent}: cannot be written ({error.strerror}); give another --cache") from error
+
+
+def _check_size(samples: Tensor, teacher: Teacher | None, count: int) -> None:
+    each = samples.numel() + (len(samples) * teacher.classes * 2 if teacher else 0)
+    if count * each > _MAX_BYTES:
+        fact = f"{count} views of {len(samples):,} samples take {count * each / 2**30:.1f} GiB of memory"
+        raise InputError(f"{fact}; give --views {_MAX_BYTES // each}, or 0 for ever new ones")
 
 
 def _key(part: Part, distortion: Distortion | None, teacher: Teacher | None) -> str:
     """What views depend on, as a name for their files."""
     digest = hashlib.sha256(f"{part.samples.shape} {distortion}".encode())
     digest.update(part.samples.tobytes())
-    for parameter in teacher.parameters() if teacher else ():
-        digest.update(parameter.cpu().numpy().tobytes())
+    digest.update(teacher.digest.encode() if teacher else b"")
     return digest.hexdigest()[:16]

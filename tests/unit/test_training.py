@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from ebpfnn import float_reference, floatfile, modelfile, reference
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
-from ebpfnn.floats import AvgPool, FloatDense, Network
+from ebpfnn.floats import Activation, AvgPool, FloatDense, Network
 from ebpfnn.layers import Conv2d, Dense, InputFormat, Window
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.quantization import quantize
@@ -136,10 +137,21 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on(tmp_path: Path, data: Pat
         return shown(views, epoch)
 
     monkeypatch.setattr(Views, "shown", interrupted)
-    assert modelfile.load(train(options(tmp_path, data, epochs=5))).architecture == "64-12-4"
+    arguments = ["--arch", "64-12-4", "--epochs", "5", "--batch-size", "32", "--threads", "1", "--name", "bars"]
+    arguments += ["--data", str(data), "--output", str(tmp_path / "out.safetensors")]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 130
+    assert "interrupted after 3 of 5 epochs; the same command with --resume trains the rest" in result.output
+    assert modelfile.load(tmp_path / "out.safetensors").card["interrupted"] == "after 3 of 5 epochs"
     monkeypatch.setattr(Views, "shown", shown)
     with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: belongs to a run of other options; give the same ones"):
         train(options(tmp_path, data, epochs=6, resume=True))
+    images, _ = bars(600, seed=7)
+    swapped = tmp_path / "other" / "data"
+    shutil.copytree(data, swapped)
+    write_idx(swapped / "train-images-idx3-ubyte", images)
+    with pytest.raises(ModelError, match=r"checkpoint: belongs to a run on other data; give the same"):
+        train(options(tmp_path, swapped, epochs=5, resume=True))
     assert train(options(tmp_path, data, epochs=5, resume=True)).read_bytes() == whole
     with pytest.raises(ModelError, match=r"checkpoint: cannot be read .*; train without --resume"):
         train(options(tmp_path, data, epochs=5, resume=True))
@@ -185,6 +197,92 @@ def test_a_damaged_checkpoint(tmp_path: Path, data: Path, damage: bytes) -> None
     (tmp_path / "out.safetensors.checkpoint").write_bytes(damage)
     with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: not a checkpoint, or damaged; train without --resume"):
         train(options(tmp_path, data, resume=True))
+
+
+def test_a_checkpoint_under_a_pytorch_that_may_execute_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+
+    from ebpfnn.training import checkpoint
+
+    monkeypatch.setattr(torch, "__version__", type(torch.__version__)("2.5.1+cpu"))
+    with pytest.raises(
+        NotSupported, match=r"PyTorch 2.5.1.cpu: may execute a checkpoint; install 2.6 or later, or train without"
+    ):
+        checkpoint.load(Options(tmp_path / "x"), "")
+
+
+def test_a_checkpoint_of_another_module(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebpfnn.training.views import Views
+
+    text = (
+        "from torch import nn\nbuild = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, {0}), nn.ReLU(), nn.Linear({0}, 4))\n"
+    )
+    module, shown = tmp_path / "mine.py", Views.shown
+
+    def interrupted(views: Views, epoch: int) -> object:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return shown(views, epoch)
+
+    module.write_text(text.format(8))
+    given = options(tmp_path, data, module=f"{module}:build", epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Views, "shown", interrupted)
+        train(given)
+    module.write_text(text.format(11))
+    with pytest.raises(ModelError, match=r"checkpoint: does not fit this network; train without --resume"):
+        train(replace(given, resume=True))
+
+
+def test_a_module_with_neighbors_and_dataclasses(tmp_path: Path) -> None:
+    from ebpfnn.training.model import from_file
+
+    (tmp_path / "the_neighbor.py").write_text("WIDTH = 5\n")
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom torch import nn\n"
+        "from the_neighbor import WIDTH\n"
+        "@dataclass\nclass Sizes:\n    width: int = WIDTH\n"
+        "def build():\n    return nn.Linear(4, Sizes().width)\n"
+    )
+    before = list(sys.path)
+    assert from_file(f"{tmp_path / 'mine.py'}:build").out_features == 5
+    assert sys.path == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00", b"cut"])
+def test_a_damaged_view_is_drawn_again(tmp_path: Path, damage: bytes) -> None:
+    from ebpfnn.training.data import Part
+    from ebpfnn.training.views import Views
+
+    def shown() -> np.ndarray:
+        views = Views(Part(*bars(30, seed=0)), Distortion(), None, count=2, directory=tmp_path)
+        return views.shown(1).samples.numpy()
+
+    first = shown()
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-9] if damage == b"cut" else damage)
+    assert (shown() == first).all()
+    assert (np.load(kept) == first).all()
+
+
+def test_more_views_than_memory_should_hold() -> None:
+    from ebpfnn.training.data import Part
+    from ebpfnn.training.views import Views
+
+    with pytest.raises(InputError, match=r"10000000 views of 30 samples take 17.9 GiB of memory; give --views 4473924, or 0"):
+        Views(Part(*bars(30, seed=0)), Distortion(), None, count=10_000_000)
+
+
+def test_teachers_are_told_apart_by_more_than_weights() -> None:
+    from ebpfnn.training.teacher import Teacher
+
+    weights, bias = np.ones((4, 64), np.float32), np.zeros(4, np.float32)
+    networks = [
+        Network("one", InputFormat((8, 8)), tuple("0123"), (FloatDense(weights, bias, Activation(slope=slope)),))
+        for slope in (0.0, 0.5, 0.5)
+    ]
+    first, second, again = (Teacher(network, (8, 8), 4).digest for network in networks)
+    assert first != second == again
 
 
 def test_a_pupil_learns_from_a_teachers_views(tmp_path: Path, data: Path) -> None:
@@ -243,6 +341,35 @@ def test_rounding_follows_calls_not_declarations(tmp_path: Path, data: Path) -> 
     first, middle, last = (layer.activation for layer in floatfile.load(floatfile.beside(path)).layers)
     assert first.scale == middle.scale is not None
     assert (first.bits, middle.bits, last.bits) == (4, 4, 8)
+
+
+def test_activations_round_as_integers_do() -> None:
+    import torch
+    from torch import nn
+
+    from ebpfnn.training.rounding import _Activations, _signed
+
+    rounded = _Activations(3, signed=True)
+    rounded.step.data.fill_(0.5)
+    assert rounded(torch.tensor([[-0.75, -0.25, 0.25, 0.75, 9.0]])).tolist() == [[-0.5, 0.0, 0.5, 1.0, 1.5]]
+    assert _Activations(3, signed=False)(torch.zeros(2, 5)).tolist() == [[0.0] * 5] * 2
+    known = (nn.ReLU(), nn.ReLU6(), nn.Hardtanh(0, 4), nn.LeakyReLU(0.0), nn.Hardtanh(), nn.LeakyReLU(0.1))
+    assert [_signed(module) for module in known] == [False] * 4 + [True] * 2
+
+
+def test_few_bits_do_not_outlive_a_normalization_before_the_layer(tmp_path: Path, data: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    layers = nn.Linear(64, 12), nn.ReLU(), nn.BatchNorm1d(12), nn.Linear(12, 4)\n"
+        "    return nn.Sequential(nn.Flatten(), *layers)\n"
+    )
+    given = options(tmp_path, data, module=f"{module}:build", precision=Precision(aware=True, weight_bits=4), epochs=1)
+    with pytest.raises(
+        ModelError, match="scales its inputs, which few bits of weights do not outlive; put it behind the layer"
+    ):
+        train(given)
 
 
 def test_the_float_file_makes_the_same_integers(tmp_path: Path, data: Path) -> None:
@@ -304,12 +431,42 @@ def test_data_that_no_network_can_learn(tmp_path: Path, count: int, label: int, 
         load(options(tmp_path, tmp_path / "own.npz"))
 
 
-def test_several_processes_train_one_network(tmp_path: Path, data: Path) -> None:
-    output = tmp_path / "out.safetensors"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ebpfnn", "train"]
-    given = ["--data", data, "--arch", "64-12-4", "--epochs", "8", "--batch-size", "32", "--threads", "1", "--output", output]
-    subprocess.run([*command, *map(str, given)], check=True, capture_output=True, timeout=300)
-    assert share_right(modelfile.load(output)) > 0.9
+_STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from ebpfnn.cli import main
+from ebpfnn.training import loop
+place, accuracy = Path(__file__).parent, loop.accuracy
+
+def noted(model, *given):
+    rank = os.environ["RANK"]
+    steps = [float(parameter) for name, parameter in model.named_parameters() if name.endswith("rounded.step")]
+    with open(place / f"steps-{rank}", "a") as file:
+        print(steps, file=file)
+    if rank == "1" and len((place / "steps-1").read_text().splitlines()) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return accuracy(model, *given)
+
+loop.accuracy = noted
+main()
+"""
+
+
+def test_several_processes_train_one_network_and_stop_together(tmp_path: Path, data: Path) -> None:
+    output, driver = tmp_path / "out.safetensors", tmp_path / "driver.py"
+    driver.write_text(_STOPPED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    given = ["train", "--data", data, "--arch", "64-12-4", "--epochs", "8", "--batch-size", "32", "--threads", "1", "--aware"]
+    given += ["--output", output]
+    stopped = subprocess.run([*command, driver, *map(str, given)], capture_output=True, text=True, timeout=300)
+    assert stopped.returncode
+    assert "ebpfnn: interrupted after 2 of 8 epochs; the same command with --resume trains the rest" in stopped.stderr
+    first, second = ((tmp_path / f"steps-{rank}").read_text() for rank in (0, 1))
+    assert first == second
+    subprocess.run([*command, "-m", "ebpfnn", *map(str, given), "--resume"], check=True, capture_output=True, timeout=300)
+    network = modelfile.load(output)
+    assert share_right(network) > 0.9
+    assert "interrupted" not in network.card
 
 
 def test_data_in_other_forms(tmp_path: Path, data: Path) -> None:
@@ -406,3 +563,27 @@ def test_the_verb(tmp_path: Path, data: Path) -> None:
     assert result.exit_code == 0
     assert f"{output}\n" in result.output
     assert modelfile.load(output).name == "verb"
+
+
+def test_data_names_itself(tmp_path: Path) -> None:
+    own = Options(tmp_path / "x", data=tmp_path / "my.own.npz")
+    assert (own.dataset, own.name) == ("my.own", "my.own")
+    assert (Options(tmp_path / "x").dataset, Options(tmp_path / "x").name) == ("MNIST", "mnist")
+    known = Options(tmp_path / "x", data=tmp_path, dataset="FashionMNIST")
+    assert (known.dataset, known.name) == ("FashionMNIST", "fashionmnist")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (["--cache", "kept"], "kept: there are no views to keep; give --views too, or leave --cache out"),
+        (["--name", "a\x1b[0m"], "cannot be printed; give another --name"),
+        (["--arch", "64-4", "--module", "mine.py:build"], "--arch and --module: the module is the architecture; leave one out"),
+    ],
+)
+def test_options_that_contradict_each_other(arguments: list[str], fact: str) -> None:
+    from ebpfnn.cli import main
+
+    result = CliRunner().invoke(main, ["train", *arguments])
+    assert result.exit_code in (1, 2)
+    assert fact in result.output
