@@ -29,9 +29,16 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except ValueError as error:  # a zero byte in the name
+        raise ModelError(f"{str(path)!r}: is no file name; {remedy}") from error
     if len(data) > limit:
         raise ModelError(f"{path}: larger than {f'{limit >> 20} MiB' if limit >> 20 else f'{limit} bytes'}; {remedy}")
     return data
+
+
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a regular file; of a name that no file can have, pathlib's own would raise."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def replace(path: Path, data: bytes) -> None:

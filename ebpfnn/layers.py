@@ -120,6 +120,10 @@ class Window:
         top, left, bottom, right = self.padding
         rows, columns = shape[-2] + top + bottom - self.kernel[0], shape[-1] + left + right - self.kernel[1]
         expect(rows >= 0 and columns >= 0, f"has a window larger than its input, {describe(shape)}")
+        padded = (shape[-2] + top + bottom) * (shape[-1] + left + right)
+        expect(
+            padded <= LARGEST_SIZE, f"pads its input, {describe(shape)}, to {padded} values; at most {LARGEST_SIZE} are taken"
+        )
         return rows // self.stride[0] + 1, columns // self.stride[1] + 1
 
 

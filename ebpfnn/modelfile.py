@@ -32,7 +32,7 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     if text in names:
         return BUNDLED / (text + SUFFIX)
     path = Path(text)
-    if "/" in text or text.endswith(SUFFIX) or path.is_file():
+    if "/" in text or text.endswith(SUFFIX) or files.is_file(path):
         return path
     raise ModelError(f"network {text!r} not found; give a path, or a bundled one: {', '.join(names) or '(none)'}")
 

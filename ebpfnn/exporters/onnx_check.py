@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ def run(path: Path, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Raises :class:`NotSupported` without onnxruntime.
     """
+    # Otherwise it opens a database of its own under ~/.cache, for telemetry.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

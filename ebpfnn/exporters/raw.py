@@ -80,7 +80,7 @@ def load(directory: str | os.PathLike[str]) -> QuantizedNetwork:
     """
     directory = Path(directory)
     path = directory / DESCRIPTION
-    if directory.is_dir() and not path.exists():
+    if os.path.isdir(directory) and not files.is_file(path):  # noqa: PTH112  # pathlib raises for names that cannot be
         raise ModelError(f"{directory}: has no {DESCRIPTION}, which tells shapes and multipliers; {_REMEDY}")
     described = _description(path)
     with _naming(path):

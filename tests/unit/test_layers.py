@@ -235,3 +235,8 @@ def test_a_requantization_of_no_channels() -> None:
     none = np.empty(0, np.int32)
     with pytest.raises(ModelError, match="positive must be int32"):
         Requantization(none, none, 1, 0, 255)
+
+
+def test_padding_that_would_fill_the_memory() -> None:
+    with pytest.raises(ModelError, match=r"pads its input, 1x4x4, to \d+ values; at most 16777216 are taken"):
+        Window((1 << 20, 1 << 20), padding=((1 << 20) - 1,) * 4).output_size((1, 4, 4))

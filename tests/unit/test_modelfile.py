@@ -157,3 +157,9 @@ def test_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert modelfile.resolve("mine") == Path("mine")
     with pytest.raises(ModelError, match=r"network 'mnits' not found; give a path, or a bundled one: .*mnist"):
         modelfile.resolve("mnits")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" + "x" * 300, "a\0b/c"])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(ModelError, match=r"not found|cannot be read|is no file name"):
+        modelfile.load(modelfile.resolve(name))
