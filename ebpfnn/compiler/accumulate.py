@@ -45,7 +45,7 @@ class Products:
         """Weights as words, uint64 [tiles, inputs, row / 8]."""
         inputs = len(self.weights)
         padded = np.zeros((self.tiles, inputs, self.row // 8), np.uint64)
-        padded[:, :, : self.words] = self._tiled(self.weights).transpose(1, 0, 2)
+        padded[:, :, : self.words] = self.tiled(self.weights)
         return padded
 
     def seeds(self) -> NDArray[np.int64]:
@@ -55,14 +55,14 @@ class Products:
 
     def seed_words(self) -> NDArray[np.uint64]:
         """The same as words, uint64 [tiles, segments, words]."""
-        words: NDArray[np.uint64] = self._tiled(self.seeds()).transpose(1, 0, 2)
-        return words
+        return self.tiled(self.seeds())
 
-    def _tiled(self, values: NDArray[np.int8] | NDArray[np.int64]) -> NDArray[np.uint64]:
-        """[n, outputs] as words, uint64 [n, tiles, words]."""
+    def tiled(self, values: NDArray[np.int8] | NDArray[np.int64]) -> NDArray[np.uint64]:
+        """[n, outputs] as words, uint64 [tiles, n, words]."""
         packed = np.zeros((len(values), self.tiles * self.words), np.uint64)
         packed[:, : self.lanes.words(values.shape[1])] = self.lanes.pack(values)
-        return packed.reshape(len(values), self.tiles, self.words)
+        words: NDArray[np.uint64] = packed.reshape(len(values), self.tiles, self.words).transpose(1, 0, 2)
+        return words
 
 
 def emit_products(emit: Emitter, words: int, offset: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import InputFormat
-from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7
+from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R10, Register
 from .emitter import SAMPLE, Emitter, Place
 from .partial import INPUTS
 from .values import Values
@@ -36,13 +36,18 @@ def bit_weights(form: InputFormat, weights: NDArray[np.int8]) -> NDArray[np.int8
     return ordered
 
 
-def emit_bits(emit: Emitter, form: InputFormat) -> Values:
-    """The inputs as bytes of eight, u8 [ceil(size / 8)]. No register survives."""
+def emit_bits(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
+    """The inputs as bytes of eight, u8 [ceil(size / 8)]. No register survives.
+
+    Where they need not be ``gathered``, because they are read only once, and the threshold is even, the sample as it is.
+    """
     groups = -(-form.size // INPUTS)
     if form.packed:
         return Values(Place(SAMPLE), (groups,), 0, 255)
-    place = emit.region(groups)
     (threshold,) = form.thresholds
+    if not gathered and threshold % 2 == 0:
+        return Values(Place(SAMPLE), (form.size,), 0, 255, threshold=threshold)
+    place = emit.region(groups)
     emit.note(f"one bit for each value of {threshold} or more, eight together")
     emit.wide(_SEVENS, 0x7F * _ONES)
     emit.wide(_ADDED, (128 - threshold if threshold <= 128 else 256 - threshold) * _ONES)
@@ -69,6 +74,36 @@ def emit_bits(emit: Emitter, form: InputFormat) -> Values:
             emit.alu(_WORD, "|=", _TERM)
         _emit_gather(emit, 0, low=threshold <= 128)
     return Values(place, (groups,), 0, 255)
+
+
+def emit_group(emit: Emitter, values: Values, number: int, word: Register, base: Register) -> None:
+    """``word`` = eight inputs: 0 where none of them is set. ``base`` points to the values, and is lost only at their end."""
+    if values.threshold is None:
+        emit.load_far(word, "u8", base, values.place.offset + number)
+        return
+    size = min(INPUTS, values.size - INPUTS * number)
+    if size == INPUTS:
+        emit.load_far(word, "u64", base, INPUTS * number)
+        return
+    emit.mov(word, 0)
+    for byte in range(size):
+        emit.load(base, "u64", R10, values.place.slot)
+        emit.load_far(base, "u8", base, INPUTS * number + byte)
+        emit.alu(base, "<<=", 8 * byte)
+        emit.alu(word, "|=", base)
+
+
+def emit_halved_gather(emit: Emitter, word: Register, free: Register, threshold: int) -> None:
+    """``word``, eight bytes, becomes their eight bits, with one register more.
+
+    For an even threshold t, x >= t is where ``(x >> 1) + 128 - t / 2`` carries into bit 7, and x is not needed again.
+    """
+    steps = (("&=", 0x7F * _ONES), ("+=", (128 - threshold // 2) * _ONES), ("&=", 0x80 * _ONES), ("*=", _GATHER))
+    emit.alu(word, ">>=", 1)
+    for operator, constant in steps:
+        emit.wide(free, constant)
+        emit.alu(word, operator, free)
+    emit.alu(word, ">>=", 56)
 
 
 def _emit_gather(emit: Emitter, number: int, *, low: bool) -> None:

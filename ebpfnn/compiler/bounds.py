@@ -6,10 +6,12 @@ The inputs of a layer lie in ``low..high``. Over a run of inputs, the sum for on
 
 and the difference, its range, is ``(high - low) sum_i |w[i]|``. A lane of b bits holds it while it is below 2^b. Where the
 whole layer's range is larger, the inputs are cut into *segments*; at the end of each the lanes are flushed into 32-bit
-sums. Two segments are usual for trained weights and 21 bits, thirteen for 784 inputs whose weights are all 127.
+sums. One or two segments are usual for trained weights and 21 bits, thirteen for 784 inputs whose weights are all 127.
 """
 
 from __future__ import annotations
+
+from bisect import bisect_left
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +45,7 @@ def segments(ranges: NDArray[np.int64], bits: int, step: int = 1) -> tuple[int, 
     ends: list[int] = []
     start, before = 0, np.zeros(ranges.shape[1], np.int64)
     while start < inputs:
-        held = np.asarray((ranges[start:] < before + limit).all(axis=1))
-        end = inputs if held[-1] else start + int(held.argmin())
+        end = _first_past(ranges, start, before + limit)
         if end < inputs:
             end -= end % step
         if end <= start:
@@ -52,3 +53,8 @@ def segments(ranges: NDArray[np.int64], bits: int, step: int = 1) -> tuple[int, 
         ends.append(end)
         before, start = ranges[end - 1], end
     return tuple(ends)
+
+
+def _first_past(ranges: NDArray[np.int64], start: int, bounds: NDArray[np.int64]) -> int:
+    """The first input from ``start`` on whose range reaches a bound; how many inputs there are where none does."""
+    return bisect_left(range(len(ranges)), True, start, key=lambda number: bool((ranges[number] >= bounds).any()))

@@ -33,7 +33,7 @@ MOST_INSTRUCTIONS = 1_000_000
 class LayerPlan:
     """What was decided for a layer: the ``shape`` of its code, its lanes and tiles, and what came of it.
 
-    ``segments`` are where lanes are flushed, in inputs of a tile.
+    ``segments`` are where lanes are flushed, in inputs of a tile that have weights.
     """
 
     layer: int
@@ -140,7 +140,7 @@ class _Compiling:
         if self._is_last(number):
             plan = replace(plan, iterated=False)
         if plan.shape == ROWS_PLAN:
-            values = emit_bits(self.emit, form)
+            values = emit_bits(self.emit, form, gathered=plan.products.tiles > 1)
         elif values is None:
             values = emit_levels(self.emit, form)
         values = replace(values, shape=(values.size,))

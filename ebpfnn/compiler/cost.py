@@ -2,7 +2,7 @@
 
 The processors measured retire some 3.8 of these instructions a cycle whatever they are, except that a multiplication takes the
 one multiplier for a cycle. A mispredicted branch, one at the end of every list, costs as much as 60 instructions. Rows of a
-table that does not fit the second-level cache come from the third, at some 25 instructions each.
+table that does not fit the second-level cache cost some 20 instructions each on top.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from .lanes import Lanes
 PRODUCT, ADDITION = 4.0, 2.0
 """A word's load, multiply and add; and its load and add."""
 _MISPREDICTED = 60.0
-_SCAN = 3.5  # an input, of finding those that are not zero
-_CACHE, _MISS = 1 << 20, 25.0
+_SCAN = 2.7  # an input, of finding those that are not zero
+_CACHE, _MISS = 1 << 20, 20.0
+_GATHERING = 10.0  # eight inputs, from bytes to bits
+_SURPRISES = 0.06  # branches around a row that are mispredicted: most groups are nearly always blank, or nearly never
 _CLUSTER = 0.3  # zeros lie together: eight inputs are all zero as often as a third as many independent ones
 
 
@@ -28,12 +30,16 @@ def listed(inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, den
     return inputs * (_SCAN + density * each) + _MISPREDICTED * tiles * segments + flush(words, tiles, segments, lanes)
 
 
-def rows(inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float, table_bytes: int) -> float:
-    """One row for eight inputs of one bit, where one of them is set."""
-    groups = inputs / 8
-    each = tiles * (11 + ADDITION * words + (_MISS if table_bytes > _CACHE else 0))
-    packing, found = 10 * groups, groups * (_SCAN + filled(density, 8) * each)
-    return packing + found + _MISPREDICTED * tiles * segments + flush(words, tiles, segments, lanes)
+def copy(pieces: int) -> float:
+    """A load and a store each."""
+    return 2.0 * pieces
+
+
+def rows(groups: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float, table_bytes: int) -> float:
+    """One row for each of so many ``groups`` of eight inputs of one bit, where one of them is set."""
+    each = 6 + ADDITION * words + (_MISS if table_bytes > _CACHE else 0)
+    asked = 2 + _SURPRISES * _MISPREDICTED
+    return groups * (_GATHERING + tiles * (asked + filled(density, 8) * each)) + flush(words, tiles, segments, lanes)
 
 
 def filled(density: float, values: int) -> float:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from ..layers import Dense
 from .dense import emit_inputs, emit_sums
 from .emitter import Emitter, Place
-from .outputs import TARGET, Source, Writing, build_tables, emit_outputs
+from .live import emit_live
+from .lookup import find_lookup
+from .outputs import TARGET, Source, Writing, build_lookup_tables, build_tables, emit_outputs
 from .plan import LISTED, ROWS_PLAN, DensePlan
 from .requantize import RECORD
-from .rows import emit_bytes, emit_row_sums, row_table
+from .rows import emit_row_sums, row_table
 from .tile import Part, Parts, Tiling, emit_parts
 from .values import Values
 
@@ -20,13 +22,17 @@ Sums = Callable[[int, tuple[Part, Part], int], Source]
 def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, place: Place, width: int) -> None:
     """Writes the layer's outputs to ``place``, in ``width`` bytes each: 1, or 4 for scores. No register survives.
 
-    ``values`` are bytes of eight inputs where the plan's shape is "rows".
+    ``values`` are bits where the plan's shape is "rows", as :func:`ebpfnn.compiler.bits.emit_bits` gives them.
     """
     products = plan.products
     tiling = Tiling(layer.outputs, products.lanes.count, products.words, products.tiles)
     weights = row_table(products) if plan.shape == ROWS_PLAN else products.table()
-    tables = build_tables(emit, layer, (products,), weights)
-    sums = _sums(emit, plan, values)
+    lookup = find_lookup(layer, products) if width == 1 else None
+    if lookup:
+        tables = build_lookup_tables(emit, layer, products, weights, lookup)
+    else:
+        tables = build_tables(emit, layer, (products,), weights)
+    sums = _sums(emit, plan, values, lookup=lookup is not None)
 
     def tile(number: int, parts: Parts) -> None:
         weights, seeds, constants, target = parts
@@ -38,19 +44,21 @@ def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, pla
             emit_outputs(emit, outputs, source, Writing(tables, width, width), constants, first)
 
     parts = (
-        Part(tables.weights.base, tables.weights.stride // tiling.tiles),
+        Part(tables.weights.base, products.row if plan.shape == ROWS_PLAN else tables.weights.stride // tiling.tiles),
         Part(tables.seeds.base, tables.seeds.stride // tiling.tiles),
-        Part(tables.constants.base, RECORD * tiling.width),
+        Part(tables.constants.base, 0 if lookup else RECORD * tiling.width),
         Part(place, width * tiling.width),
     )
     emit_parts(emit, tiling.tiles, parts, tile, iterated=plan.iterated)
 
 
-def _sums(emit: Emitter, plan: DensePlan, values: Values) -> Sums:
+def _sums(emit: Emitter, plan: DensePlan, values: Values, *, lookup: bool) -> Sums:
     """Prepares what the tiles share, and gives what makes the sums of one of them."""
     products = plan.products
     if plan.shape == ROWS_PLAN:
-        filled = emit_bytes(emit, products, values)
-        return lambda outputs, parts, left: emit_row_sums(emit, products, filled, outputs, parts, left)
-    given = emit_inputs(emit, products, values, listed=plan.shape == LISTED)
-    return lambda outputs, parts, left: emit_sums(emit, products, given, outputs, parts, left, kept=not plan.iterated)
+        return lambda outputs, parts, left: emit_row_sums(emit, products, values, outputs, parts, left, kept=lookup)
+    kept = lookup or not plan.iterated
+    if plan.live is not None:
+        values = emit_live(emit, values, plan.live)
+    given = emit_inputs(emit, products, values, listed=plan.shape == LISTED, counted=plan.counted)
+    return lambda outputs, parts, left: emit_sums(emit, products, given, outputs, parts, left, kept=kept)

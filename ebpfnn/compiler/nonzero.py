@@ -4,8 +4,8 @@ Four in five pixels of a digit are zero, and so are half of the outputs of a ReL
 each of them costs more than it saves: whether the next one is zero is a coin toss to the branch predictor, and a wrong
 guess costs as much as the multiplications. So eight bytes are looked at together:
 
-1. ``((word & 0x7f..) + 0x7f.. | word) >> 7 & 0x01..`` has a 1 in each byte that is not zero.
-2. Times 0x0102040810204080, the eight ones stand side by side in the top byte: a number from 0 to 255.
+1. ``((word & 0x7f..) + 0x7f.. | word) & 0x80..`` has the top bit of each byte that is not zero.
+2. Times 0x0002040810204081, the eight bits stand side by side in the top byte: a number from 0 to 255.
 3. A table of 256 rows tells for each such number the indices of its ones, 16 bits each, and how many they are.
 
 The row is stored behind the list whole, and the list grows by as many as count; the next row overwrites the rest. The list
@@ -29,9 +29,9 @@ END = 0xFFFF
 _AT_A_TIME = 7  # groups: 784 inputs are 14 times as many
 _ROW_SHIFT = 5  # rows of 32 bytes: eight indices and the length in bytes
 _LONGEST = 30  # bytes that the verifier thinks a row adds: all values of the bits that 16 = 8 indices takes
-_ONES, _SEVENS, _GATHER = 0x0101010101010101, 0x7F7F7F7F7F7F7F7F, 0x0102040810204080
+_SEVENS, _TOPS, _GATHER = 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 0x0002040810204081
 _LANES = 0x0001000100010001
-_WORD, _TERM, _ROW, _SEVENS_IN, _ONES_IN, _GATHER_IN = R0, R1, R2, R3, R4, R5
+_WORD, _ROW, _TABLE, _SEVENS_IN, _TOPS_IN, _GATHER_IN = R0, R1, R2, R3, R4, R5
 _INPUT, _LIST, _BASE, _STEP = R6, R7, R8, R9
 
 
@@ -50,57 +50,64 @@ def rows() -> NDArray[np.uint16]:
     return table
 
 
-def emit_lists(emit: Emitter, values: Values, ends: tuple[int, ...], lists: tuple[Place, ...]) -> None:
+def emit_lists(
+    emit: Emitter, values: Values, ends: tuple[int, ...], lists: tuple[Place, ...], lengths: tuple[Place, ...] = ()
+) -> None:
     """Lists the non-zero values of each segment, which ends where ``ends`` says, in one of ``lists``; no register survives.
 
-    Every end but the last is a multiple of :data:`GROUP`.
+    Every end but the last is a multiple of :data:`GROUP`. Where there are ``lengths``, how many bytes each list has becomes
+    a u64 there.
     """
     name = "nonzero"
     emit.tables[name] = rows().tobytes()
-    for register, constant in ((_SEVENS_IN, _SEVENS), (_ONES_IN, _ONES), (_GATHER_IN, _GATHER), (_STEP, GROUP * _LANES)):
+    for register, constant in ((_SEVENS_IN, _SEVENS), (_TOPS_IN, _TOPS), (_GATHER_IN, _GATHER), (_STEP, GROUP * _LANES)):
         emit.wide(register, constant)
+    emit.map_value(_TABLE, name)
     emit.point(_INPUT, values.place)
     emit.mov(_BASE, 0)
     start = 0
-    for end, place in zip(ends, lists, strict=True):
+    for number, (end, place) in enumerate(zip(ends, lists, strict=True)):
         emit.note(f"list the inputs {start}..{end - 1} that are not zero")
         emit.point(_LIST, place)
         whole, rest = divmod(end - start, GROUP)
-        emit.turns(whole, _AT_A_TIME, _TERM, lambda groups: _emit_groups(emit, name, groups))
+        emit.turns(whole, _AT_A_TIME, _ROW, lambda groups: _emit_groups(emit, groups))
         if rest:
             _emit_tail(emit, rest)
-            _emit_group(emit, name)
+            _emit_group(emit)
         emit.store("u16", _LIST, 0, END - (1 << 16))
+        if lengths:
+            emit.point(_ROW, place)
+            emit.alu(_LIST, "-=", _ROW)
+            emit.point(_ROW, lengths[number])
+            emit.store("u64", _ROW, 0, _LIST)
         start = end
 
 
-def _emit_groups(emit: Emitter, table: str, groups: int) -> None:
+def _emit_groups(emit: Emitter, groups: int) -> None:
     for group in range(groups):
         emit.load(_WORD, "u64", _INPUT, GROUP * group)
-        _emit_group(emit, table)
+        _emit_group(emit)
     emit.alu(_INPUT, "+=", GROUP * groups)
 
 
-def _emit_group(emit: Emitter, table: str) -> None:
+def _emit_group(emit: Emitter) -> None:
     """Lists what is not zero in the eight bytes of the word."""
-    emit.mov(_TERM, _WORD)
-    emit.alu(_TERM, "&=", _SEVENS_IN)
-    emit.alu(_TERM, "+=", _SEVENS_IN)
-    emit.alu(_TERM, "|=", _WORD)
-    emit.alu(_TERM, ">>=", 7)
-    emit.alu(_TERM, "&=", _ONES_IN)
-    emit.alu(_TERM, "*=", _GATHER_IN)
-    emit.alu(_TERM, ">>=", 56)
-    emit.alu(_TERM, "<<=", _ROW_SHIFT)
-    emit.map_value(_ROW, table)
-    emit.alu(_ROW, "+=", _TERM)
+    emit.mov(_ROW, _WORD)
+    emit.alu(_ROW, "&=", _SEVENS_IN)
+    emit.alu(_ROW, "+=", _SEVENS_IN)
+    emit.alu(_ROW, "|=", _WORD)
+    emit.alu(_ROW, "&=", _TOPS_IN)
+    emit.alu(_ROW, "*=", _GATHER_IN)
+    emit.alu(_ROW, ">>=", 56)
+    emit.alu(_ROW, "<<=", _ROW_SHIFT)
+    emit.alu(_ROW, "+=", _TABLE)
     for half in (0, 8):
-        emit.load(_TERM, "u64", _ROW, half)
-        emit.alu(_TERM, "+=", _BASE)
-        emit.store("u64", _LIST, half, _TERM)
-    emit.load(_TERM, "u8", _ROW, 2 * GROUP)
-    emit.alu(_TERM, "&=", _LONGEST)
-    emit.alu(_LIST, "+=", _TERM)
+        emit.load(_WORD, "u64", _ROW, half)
+        emit.alu(_WORD, "+=", _BASE)
+        emit.store("u64", _LIST, half, _WORD)
+    emit.load(_ROW, "u8", _ROW, 2 * GROUP)
+    emit.alu(_ROW, "&=", _LONGEST)
+    emit.alu(_LIST, "+=", _ROW)
     emit.alu(_BASE, "+=", _STEP)
 
 
@@ -108,9 +115,9 @@ def _emit_tail(emit: Emitter, size: int) -> None:
     """The last ``size`` bytes in one word; what lies behind them may not be ours to read."""
     emit.mov(_WORD, 0)
     for byte in range(size):
-        emit.load(_TERM, "u8", _INPUT, byte)
-        emit.alu(_TERM, "<<=", 8 * byte)
-        emit.alu(_WORD, "|=", _TERM)
+        emit.load(_ROW, "u8", _INPUT, byte)
+        emit.alu(_ROW, "<<=", 8 * byte)
+        emit.alu(_WORD, "|=", _ROW)
 
 
 def emit_index(emit: Emitter, dst: Register, entry: Register, number: int, largest: int, done: str) -> None:

@@ -12,6 +12,7 @@ from ..obj.asm import R0, R1, R6, R7, R8, R9, R10, Register
 from .accumulate import ACCUMULATORS, Products, emit_lane
 from .emitter import FARTHEST, Emitter
 from .lanes import Lanes
+from .lookup import Lookup, emit_looked_up
 from .requantize import RECORD, Constants, Step, emit_requantize, plan_step, records
 from .tile import Part
 
@@ -26,7 +27,7 @@ _SIZES = {1: "u8", 4: "u32"}
 class Tables:
     """Weights, seeds and constants, a part each for the groups of a layer: one, or those of a convolution.
 
-    In each, tiles follow each other, so many bytes apart.
+    In each, tiles follow each other, so many bytes apart. With a ``lookup`` the constants are its table, one for all.
     """
 
     weights: Part
@@ -34,6 +35,7 @@ class Tables:
     constants: Part
     step: Step
     records: NDArray[np.int64]
+    lookup: bool = False
 
 
 def build_tables(emit: Emitter, layer: Weighted, groups: tuple[Products, ...], weights: NDArray[np.uint64]) -> Tables:
@@ -45,7 +47,23 @@ def build_tables(emit: Emitter, layer: Weighted, groups: tuple[Products, ...], w
         "constants": constants,
     }
     parts = {name: Part(emit.table(name, array), array.nbytes // len(groups)) for name, array in arrays.items()}
-    return Tables(**parts, step=plan_step(layer, groups[0].low, groups[0].high), records=constants)
+    step = plan_step(layer, groups[0].low, groups[0].high)
+    return Tables(parts["weights"], parts["seeds"], parts["constants"], step, constants)
+
+
+def build_lookup_tables(
+    emit: Emitter, layer: Weighted, products: Products, weights: NDArray[np.uint64], found: Lookup
+) -> Tables:
+    """As :func:`build_tables`, for one group whose sums become outputs by ``found``."""
+    seeds = products.tiled(found.seeds[None])
+    return Tables(
+        Part(emit.table("weights", weights), weights.nbytes),
+        Part(emit.table("seeds", seeds), seeds.nbytes),
+        Part(emit.table("outputs", found.outputs), 0),
+        plan_step(layer, products.low, products.high),
+        np.zeros((0, RECORD // 8), np.int64),
+        lookup=True,
+    )
 
 
 def _constants(layer: Weighted, groups: tuple[Products, ...], number: int) -> NDArray[np.int64]:
@@ -97,10 +115,13 @@ def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, cons
     """Requantizes ``outputs`` sums to :data:`TARGET`; their constants begin where ``constants`` does.
 
     Where it is known at compile time which outputs these are, from ``first`` on in the layer's records, their multipliers
-    become part of the instructions, and the sums may still be in the accumulators; else they must not.
+    become part of the instructions, and the sums may still be in the accumulators; else they must not. For a lookup they must.
     """
     emit.note(f"{outputs} sums become outputs")
     constants.point(emit, _RECORDS)
+    if how.tables.lookup:
+        emit_looked_up(emit, source.lanes, outputs, source.registers)
+        return
     at = 0
     for number in range(outputs):
         source.fetch(emit, number)

@@ -17,9 +17,11 @@ from .conv import ConvPlan, group_weights
 from .emitter import FARTHEST
 from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO, Lanes
+from .live import Live, live_inputs, pieces
 from .nonzero import GROUP, LARGEST_INDEX
 from .partial import INPUTS, ROWS
 from .rows import MOST_WORDS as MOST_ROW_WORDS
+from .rows import live_groups
 from .tile import MOST_WORDS, Tiling
 
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
@@ -30,18 +32,29 @@ _MOST_UNROLLED = 3
 _LARGEST_ROWS = 1 << 24  # bytes of tables of partial sums: more are slower than multiplications, from memory that far away
 _FEW = 64
 """Inputs that are not worth a list: its end is a mispredicted branch, and bytes just written cannot be read as words."""
+_MANY = 256
+"""Inputs from which on code for a list that is nearly full is worth its size."""
 _SPARSE = 0.45
 _WIDEST_BLANK = 8  # columns of a window that one load covers
 
 
 @dataclass(frozen=True)
 class DensePlan:
-    """``shape`` is "straight", "listed" or "rows"; ``cost`` is what the model says of it."""
+    """``shape`` is "straight", "listed" or "rows"; ``cost`` is what the model says of it.
+
+    Where there are ``live`` inputs, the products are of these alone.
+    """
 
     shape: str
     products: Products
     cost: float
     iterated: bool = False
+    live: Live | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether a list that is nearly full is left unused, for which the code is there twice: only where tiles are few."""
+        return self.products.tiles <= _MOST_UNROLLED and len(self.products.weights) >= _MANY
 
 
 def plan_dense(
@@ -63,6 +76,11 @@ def plan_dense(
     weights = np.ascontiguousarray(layer.weights.T)
     found = [] if bits is None else [*_row_plans(bits, share, min(_LARGEST_ROWS, features.largest_table))]
     found += _product_plans(weights, low, high, share, listed=name == LISTED)
+    live = live_inputs(weights)
+    if live.size < len(weights):
+        copy = cost.copy(len(pieces(live)))
+        plans = _product_plans(weights[live], low, high, share, listed=name == LISTED)
+        found += [replace(plan, live=live, cost=plan.cost + copy) for plan in plans]
     if not found:
         raise ModelError("has weights and inputs that no lane of 32 bits holds; use smaller weights")
     named = [plan for plan in found if plan.shape == name]
@@ -116,16 +134,16 @@ def _product_plans(weights: NDArray[np.int8], low: int, high: int, density: floa
 
 
 def _row_plans(weights: NDArray[np.int8], density: float, largest: int) -> Iterator[DensePlan]:
-    inputs, outputs = weights.shape
+    outputs, groups = weights.shape[1], max(1, len(live_groups(weights)))
     ranges = reach(weights, 0, 1)
     for lanes in (FOUR, THREE):
         tiling = Tiling.of(outputs, lanes.count, MOST_ROW_WORDS)
         row = 8 << (tiling.words - 1).bit_length()
-        size = -(-inputs // INPUTS) * ROWS * row * tiling.tiles
-        ends = _segments(ranges, lanes, INPUTS * GROUP)
+        size = groups * ROWS * row * tiling.tiles
+        ends = _segments(ranges, lanes, INPUTS)
         if ends and size <= largest:
             products = Products(weights, 0, 1, lanes, ends, tiling.words, tiling.tiles, row)
-            price = cost.rows(inputs, tiling.words, tiling.tiles, len(ends), lanes, density, size)
+            price = cost.rows(groups, tiling.words, tiling.tiles, len(ends), lanes, density, size)
             yield DensePlan(ROWS_PLAN, products, price)
 
 

@@ -7,7 +7,7 @@ it; that a value is clipped is rare, so a clip is a branch, and is left out wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,13 @@ def _clip(emit: Emitter, value: Register, inside: str, limit: int) -> None:
     emit.jump_if(value, inside, limit, kept)
     emit.mov(value, limit)
     emit.label(kept)
+
+
+def requantized(by: Requantization, accumulators: NDArray[np.int64], channel: int) -> NDArray[np.int64]:
+    """The outputs of one channel, int64 [n], for accumulators int64 [n]."""
+    only = replace(by, positive=by.positive[[channel]], negative=by.negative[[channel]])
+    clipped: NDArray[np.int64] = np.clip(_value(only, accumulators), by.low, by.high)
+    return clipped
 
 
 def _value(by: Requantization, accumulators: NDArray[np.int64]) -> NDArray[np.int64]:

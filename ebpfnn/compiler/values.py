@@ -17,7 +17,8 @@ class Values:
     """Bytes at ``place``, each in ``low..high``: u8, or s8 where ``low`` is below 0.
 
     An image may have an ``edge`` around each channel, (top, left, bottom, right), which already holds the padding of the layer
-    that reads it: then no window asks where it is.
+    that reads it: then no window asks where it is. Where there is a ``threshold``, what counts of each byte is one bit, whether
+    it is that large.
     """
 
     place: Place
@@ -25,6 +26,7 @@ class Values:
     low: int
     high: int
     edge: tuple[int, int, int, int] = NO_EDGE
+    threshold: int | None = None
 
     @property
     def size(self) -> int:

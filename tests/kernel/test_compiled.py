@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from agreement import agree
 from ebpfnn_plugins.run import RunTrigger
-from networks import dense, network, random_network, samples
+from networks import THRESHOLDS, dense, network, random_network, samples
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import NEWEST, OLDEST
+from ebpfnn.layers import Dense, InputFormat
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.session import Session
 
@@ -55,6 +59,37 @@ def test_inputs_of_few_bits(depth: int, packed: bool, order: str) -> None:
             equal(tested, plan=plan, seed=depth)
 
 
+def one_scale(depth: int, seed: int, size: int, outputs: int, threshold: int, **form: Any) -> QuantizedNetwork:
+    """Weights of one scale, so that outputs come from a table; some inputs, and whole eights of them, have no weight."""
+    random = np.random.default_rng(seed)
+    weights = random.integers(-40, 41, (outputs, size))
+    weights[:, random.random(size) < 0.3] = 0
+    weights[:, : size // 3] = 0
+    weights[0, -3:] = random.choice([-127, 127])
+    positive = np.full(outputs, random.integers(1 << 29, 1 << 31), np.int32)
+    negative = (positive * random.choice([0, 0.125, 1])).astype(np.int32)
+    low, high = ((-127, 127), (0, 255), (-4, 3))[seed % 3]
+    by = {"positive": positive, "negative": negative, "shift": 33, "low": low, "high": high, "zero_point": int(seed % 2)}
+    hidden = dense(weights, random.integers(-3000, 3000, outputs), **by)
+    last = dense(random.integers(-127, 128, (7, outputs)), random.integers(-99, 99, 7))
+    thresholds = (threshold,) if depth == 1 else THRESHOLDS[depth]
+    return network([hidden, last], InputFormat((size,), depth, thresholds, **form))
+
+
+@pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
+@pytest.mark.parametrize("form", [{}, {"packed": True}, {"packed": True, "bit_order": "little"}], ids=str)
+@pytest.mark.parametrize("outputs", [3, 31, 64, 130])
+def test_weights_of_one_scale(outputs: int, form: dict[str, Any], features: KernelFeatures) -> None:
+    for seed, (size, threshold) in enumerate([(101, 100), (96, 2), (9, 254), (203, 101), (77, 255), (64, 1)]):
+        equal(one_scale(1, seed, size, outputs, threshold, **form), features, "rows", seed)
+    equal(one_scale(4, outputs, 50, outputs, 0, **form), features, "straight", outputs)
+
+
+def test_layers_that_read_no_input() -> None:
+    hidden = dense(np.zeros((32, 40)), np.arange(32), low=0, high=255)
+    equal(network([hidden, dense(np.ones((3, 32)), np.arange(3))], InputFormat((40,), 1, (100,))), plan="rows")
+
+
 @pytest.mark.parametrize("architecture", ["33-17-9-5", "conv4x3s2p1-dw3-pool2-5"])
 def test_with_what_linux_5_10_has(architecture: str) -> None:
     for seed in range(3):
@@ -90,3 +125,41 @@ def test_images_whose_channels_are_far_apart() -> None:
 
 def test_a_network_that_is_too_large_for_the_naive_baseline() -> None:
     equal(random_network((784, 512, 256, 10), 1), seed=1)
+
+
+def with_idle_inputs(net: QuantizedNetwork, share: float) -> QuantizedNetwork:
+    """Without the weights of a share of every dense layer's inputs: half of them alone, the others in runs of nine."""
+
+    def idle(layer: Dense, random: np.random.Generator) -> Dense:
+        runs = np.repeat(random.random(layer.inputs // 9 + 1), 9)[: layer.inputs]
+        alone = random.random(layer.inputs)
+        return replace(layer, weights=np.where(np.minimum(runs, alone) < share / 2, 0, layer.weights).astype(np.int8))
+
+    random = np.random.default_rng(7)
+    layers = tuple(idle(layer, random) if isinstance(layer, Dense) else layer for layer in net.layers)
+    return replace(net, layers=layers)
+
+
+@pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
+@pytest.mark.parametrize("plan", [*PLANS, None])
+@pytest.mark.parametrize("widths", ["101-40-7", "9-5-3", "784-70-33-10", "600-90-5", "conv4x3-40-9"])
+def test_inputs_that_weigh_nothing(widths: str, plan: str | None, features: KernelFeatures) -> None:
+    shape = (1, 12, 12) if widths.startswith("conv") else (int(widths.split("-")[0]),)
+    for seed, share in enumerate((0.02, 0.4, 0.9)):
+        equal(with_idle_inputs(random_network(widths, seed, shape), share), features, plan, seed)
+
+
+def test_layers_without_a_weight() -> None:
+    hidden = dense(np.zeros((32, 300)), np.arange(32), low=0, high=255)
+    for plan in PLANS[:2]:
+        equal(network([hidden, dense(np.ones((3, 32)), np.arange(3))]), plan=plan)
+
+
+def test_lists_that_are_nearly_full() -> None:
+    """To either side of where the list is no longer used, also where lanes are flushed in between."""
+    for net in (random_network((400, 40, 5), 3), with_idle_inputs(random_network((500, 30, 5), 4), 0.3)):
+        size = net.input.size
+        random = np.random.default_rng(1)
+        pixels = random.integers(1, 256, (64, size)) * (random.random((64, size)) < np.linspace(0.7, 0.8, 64)[:, None])
+        with Session(net, RunTrigger(), body=compile_network(net, plan="listed")) as session:
+            agree(session, pixels.astype(np.uint8))

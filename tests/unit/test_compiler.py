@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import dense, input_format, network, random_network
 
-from ebpfnn.compiler import KernelFeatures, bits, levels, nonzero, requantize
+from ebpfnn import reference
+from ebpfnn.compiler import KernelFeatures, bits, levels, lookup, nonzero, requantize, rows
+from ebpfnn.compiler.accumulate import Products
 from ebpfnn.compiler.bounds import lowest_sums, reach, segments
 from ebpfnn.compiler.compile import compile_network
 from ebpfnn.compiler.features import OLDEST
 from ebpfnn.compiler.lanes import FOUR, THREE, TWO, Lanes
+from ebpfnn.compiler.live import live_inputs, pieces
 from ebpfnn.compiler.partial import partial_sums
 from ebpfnn.compiler.tile import Tiling
 from ebpfnn.encoding import decode, encode
 from ebpfnn.errors import ModelError
+from ebpfnn.layers import Dense, Requantization
 from ebpfnn.obj import insn
 
 LANES = st.sampled_from([FOUR, THREE, TWO])
@@ -109,6 +115,55 @@ def test_clips_that_cannot_act_are_left_out() -> None:
     assert requantize.plan_step(layer, 0, 129).clips_low
 
 
+def one_scale(outputs: int, seed: int, **fields: int) -> Requantization:
+    """Multipliers that all outputs share, and a slope."""
+    random = np.random.default_rng(seed)
+    positive = np.full(outputs, random.integers(1 << 29, 1 << 31), np.int32)
+    negative = (positive * random.choice([0, 0.125, 1])).astype(np.int32)
+    return Requantization(positive, negative, int(random.integers(30, 40)), **{"low": -127, "high": 127, **fields})
+
+
+def products_of(layer: Dense, low: int, high: int) -> Products:
+    weights = np.ascontiguousarray(layer.weights.T)
+    tiling = Tiling.of(layer.outputs, FOUR.count)
+    return Products(weights, low, high, FOUR, segments(reach(weights, low, high), 16), tiling.words, tiling.tiles, 64)
+
+
+@given(SEEDS, st.sampled_from([(-127, 127, 0), (0, 255, 3), (-4, 3, -2), (17, 200, 0)]), st.sampled_from([(0, 1), (-3, 4)]))
+def test_a_table_from_a_lane_to_an_output(seed: int, clip: tuple[int, int, int], given: tuple[int, int]) -> None:
+    random = np.random.default_rng(seed)
+    weights = random.integers(-127, 128, (9, 30)).astype(np.int8)
+    bias = random.integers(-1000, 1000, 9).astype(np.int32)
+    layer = Dense(weights, bias, one_scale(9, seed, low=clip[0], high=clip[1], zero_point=clip[2]))
+    found = lookup.find_lookup(layer, products_of(layer, *given))
+    assert found
+    values = random.choice(given, (20, 30)).astype(np.int64)
+    lanes = values @ weights.T.astype(np.int64) + found.seeds
+    assert lanes.min() >= 0
+    assert lanes.max() < 1 << 16
+    assert found.outputs[lanes].tolist() == reference.forward(layer, values).tolist()
+
+
+def test_where_a_lane_cannot_stand_for_an_output() -> None:
+    layer = Dense(np.ones((9, 30), np.int8), np.zeros(9, np.int32), one_scale(9, 1))
+    products = products_of(layer, 0, 1)
+    assert lookup.find_lookup(layer, products)
+    by = layer.requantization
+    other = replace(by, positive=by.positive + (np.arange(9) == 3).astype(np.int32))
+    assert lookup.find_lookup(replace(layer, requantization=other), products) is None
+    biases = np.where(np.arange(9) == 0, 65506, 0).astype(np.int32)
+    assert lookup.find_lookup(replace(layer, bias=biases), products) is None
+    assert lookup.find_lookup(replace(layer, bias=biases - (biases > 0)), products)
+    assert lookup.find_lookup(layer, replace(products, lanes=THREE)) is None
+    assert lookup.find_lookup(layer, replace(products, ends=(8, 30))) is None
+
+
+def test_eights_of_inputs_that_no_weight_reads() -> None:
+    weights = np.zeros((32, 3), np.int8)
+    weights[8, 1], weights[31, 0] = 5, -1
+    assert rows.live_groups(weights) == (1, 3)
+
+
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 8))
 def test_tiles_hold_every_output_once(outputs: int, lanes: int, most: int) -> None:
     tiling = Tiling.of(outputs, lanes, most)
@@ -171,3 +226,30 @@ def test_what_is_refused_names_the_layer_and_the_limit() -> None:
         compile_network(wide, KernelFeatures(iterators=False))
     with pytest.raises(ModelError, match=r"layer 0 needs a table of [0-9]+ bytes; the kernel takes 4194304"):
         compile_network(network([dense(np.ones((64, 60000)), np.zeros(64))]), KernelFeatures(large_values=False))
+
+
+@given(SEEDS, st.integers(1, 90), st.floats(0, 1))
+def test_live_inputs_are_copied_side_by_side_and_no_other(seed: int, inputs: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    weights = random.integers(-127, 128, (inputs, 3)) * (random.random((inputs, 1)) < share)
+    live = live_inputs(weights.astype(np.int8))
+    assert live.tolist() == (np.flatnonzero(weights.any(axis=1)).tolist() or [0])
+    copied = np.full(live.size, -1)
+    for piece in pieces(live):
+        assert piece.size in (1, 2, 4, 8)
+        copied[piece.target : piece.target + piece.size] = range(piece.source, piece.source + piece.size)
+    assert copied.tolist() == live.tolist()
+
+
+def test_inputs_that_weigh_nothing_cost_nothing() -> None:
+    weights = np.ones((20, 300))
+    last = dense(np.ones((4, 20)), np.zeros(4))
+    full = network([dense(weights, np.zeros(20), low=0, high=255), last])
+    weights[:, 100:] = 0
+    idle = network([dense(weights, np.zeros(20), low=0, high=255), last])
+    for plan in ("straight", "listed"):
+        before, after = (compile_network(net, plan=plan) for net in (full, idle))
+        rows = [len(compiled.spec.maps["layer0_weights"].contents or b"") for compiled in (before, after)]
+        assert rows[1] * 3 == rows[0]
+        assert after.layers[0].segments[-1] == 100
+        assert after.workspace < before.workspace + 128
