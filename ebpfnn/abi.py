@@ -23,8 +23,17 @@ RESULT = np.dtype(
 INFER = "ebpfnn_infer"
 """The function that a shell calls and a network is: ``int ebpfnn_infer(const void *, struct ebpfnn_result *)``."""
 
-SAMPLES, RESULTS, CALLERS = "samples", "results", "callers"
-"""The maps of a shell: samples and results by slot; and, where events come from threads, slots by thread id."""
+SAMPLES, RESULTS, CALLERS, OUTPUTS = "samples", "results", "callers", "outputs"
+"""The maps of a shell: samples and results by slot; where events come from threads, slots by thread id; and where one event
+computes many samples, which then lie behind those of the slots, what becomes of each."""
+
+BATCH, MOST_RUNS, CLASSES = "batch", "most_runs", "classes"
+"""The variables of a shell with outputs: samples in a batch, runs that one event may ask for, scores of a sample."""
+
+
+def output(classes: int) -> np.dtype[np.void]:
+    """``struct output`` of bpf/run.bpf.c: what becomes of one sample of a batch."""
+    return np.dtype([("label", np.uint32), ("scores", np.int32, (classes,))])
 
 
 def padded(size: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,17 +9,20 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from . import abi
-from .compiler import build_twin, workspace_size
-from .errors import InputError, KernelError, NotSupported, SessionError, VerifierError
+from .compiler import Body
+from .encoding import encode
+from .errors import Error, InputError, KernelError, NotSupported, SessionError
 from .kernel import Object
+from .loading import default_batch, load
 from .network import QuantizedNetwork
-from .obj import ObjectSpec, link
 from .plugin import Attachment, Trigger, why_not
-from .slots import Slots
+from .slots import Batch, Slot, Slots
+from .target import compile_here
+
+_UINT8 = np.dtype(np.uint8)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Result:
     """What the kernel made of one sample.
 
@@ -33,27 +35,49 @@ class Result:
     elapsed_ns: int
 
 
+@dataclass(eq=False)
+class Results:
+    """What the kernel made of many samples: ``labels`` uint32 [n], ``scores`` int32 [n, classes].
+
+    ``elapsed_ns`` is the time inside the network, of all of them.
+    """
+
+    labels: NDArray[np.uint32]
+    scores: NDArray[np.int32]
+    elapsed_ns: int
+
+
 class Session(AbstractContextManager["Session"]):
     """Loads ``network`` behind ``trigger`` and attaches it to ``target``; closing it detaches and unloads.
 
-    Any thread may call :meth:`infer`; up to 64 threads get a slot each. ``body`` overrides the object that defines
-    ``ebpfnn_infer``, the C twin of the network where it is None.
+    Any thread may call it; up to 64 threads get a slot each. ``body`` is what defines ``ebpfnn_infer``, for None the network
+    compiled for this kernel. ``batch`` is how many samples one event can compute, where the trigger can compute many, and
+    ``repeats`` how often over.
 
-    Raises :class:`~ebpfnn.errors.Error`: what the trigger cannot do here, or what the kernel refuses.
+    Raises :class:`~ebpfnn.errors.Error`: what the trigger cannot do here, what the compiler cannot take, or what the kernel
+    refuses.
     """
 
     def __init__(
-        self, network: QuantizedNetwork, trigger: Trigger, target: str | None = None, *, body: ObjectSpec | None = None
+        self,
+        network: QuantizedNetwork,
+        trigger: Trigger,
+        target: str | None = None,
+        body: Body | None = None,
+        *,
+        batch: int | None = None,
+        repeats: int = 1,
     ) -> None:
         reason = why_not(trigger)
         if reason:
             raise NotSupported(f"trigger '{trigger.name}': {reason}")
         self.network, self.trigger, self.target = network, trigger, target or trigger.default_target
+        self.body = body or compile_here(network)
         self._slots: Slots | None = None
         with ExitStack() as held:
-            self._loaded = held.enter_context(_load(network, trigger, body or build_twin(network)))
-            slots = Slots(self._loaded.maps, network.input_shape)
-            self._attachment: Attachment = held.enter_context(trigger.attach(self._loaded, target))
+            self._loaded = held.enter_context(load(network, trigger, self.body, batch or default_batch(network.input), repeats))
+            attachment: Attachment = held.enter_context(trigger.attach(self._loaded, target))
+            slots = Slots(network, self._loaded.maps, attachment, self._explain)
             self._held, self._slots = held.pop_all(), slots
 
     def infer(self, sample: NDArray[np.uint8]) -> Result:
@@ -62,23 +86,44 @@ class Session(AbstractContextManager["Session"]):
         Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where the event did not run
         the network or the session is closed, :class:`NotSupported` where the trigger cannot provoke its event.
         """
+        slot, form = self.slot(), self.network.input
+        _check_sample(sample, self.network, ())
+        slot.sample[...] = encode(form, sample) if form.packed else sample
+        slot.run()
+        return Result(slot.label, slot.scores.copy(), slot.elapsed_ns)
+
+    def infer_many(self, samples: NDArray[np.uint8]) -> Results:
+        """Runs the network in the kernel on samples, uint8 [n, *shape]: many an event where the trigger can, else one by one.
+
+        Raises as :meth:`infer`.
+        """
+        slot, batch = self.slot(), self.batch
+        _check_sample(samples, self.network, ("n",))
+        found = Results(np.empty(len(samples), np.uint32), np.empty((len(samples), len(slot.scores)), np.int32), 0)
+        if batch is None:
+            self._infer_each(samples, found)
+        else:
+            with batch.lock:
+                self._infer_batches(samples, slot, batch, found)
+        return found
+
+    def slot(self) -> Slot:
+        """The calling thread's own slot, for the shortest way there and back; the same at every call.
+
+        Raises :class:`SessionError` where none is free, after a fork, or where the session is closed.
+        """
         slots = self._slots
         if slots is None:
             raise self._closed()
-        _check_sample(sample, self.network)
-        slot = slots.mine()
-        slots.samples[slot] = sample
-        result = slots.results[slot]
-        before = int(result["sequence"])
-        self._fire(slot)
-        if int(result["sequence"]) == before:
-            raise self._silent()
-        if result["status"]:
-            raise SessionError(
-                f"network '{self.network.name}': the kernel side failed with status {result['status']}; report it"
-            )
-        scores = result["scores"][: len(self.network.labels)].copy()
-        return Result(int(result["label"]), scores, int(result["elapsed_ns"]))
+        return slots.mine()
+
+    @property
+    def batch(self) -> Batch | None:
+        """The memory of :meth:`infer_many`, None where one event computes one sample. Raises as :meth:`slot`."""
+        slots = self._slots
+        if slots is None:
+            raise self._closed()
+        return slots.batch
 
     @property
     def loaded(self) -> Object:
@@ -93,18 +138,29 @@ class Session(AbstractContextManager["Session"]):
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _fire(self, slot: int) -> None:
-        try:
-            self._attachment.fire(slot)
-        except KernelError:
-            if self._slots is None:
-                raise self._closed() from None
-            raise
+    def _infer_each(self, samples: NDArray[np.uint8], found: Results) -> None:
+        for number, sample in enumerate(samples):
+            result = self.infer(sample)
+            found.labels[number], found.scores[number] = result.label, result.scores
+            found.elapsed_ns += result.elapsed_ns
 
-    def _silent(self) -> SessionError:
-        """Why an event left no result."""
+    def _infer_batches(self, samples: NDArray[np.uint8], slot: Slot, batch: Batch, found: Results) -> None:
+        for first in range(0, len(samples), batch.capacity):
+            some = samples[first : first + batch.capacity]
+            batch.samples[: len(some)] = encode(self.network.input, some)
+            slot.run_batch(len(some))
+            found.labels[first : first + len(some)] = batch.labels[: len(some)]
+            found.scores[first : first + len(some)] = batch.scores[: len(some)]
+            found.elapsed_ns += slot.elapsed_ns
+
+    def _explain(self, fault: KernelError | int | None) -> Error:
+        """What :data:`ebpfnn.slots.Explain` says."""
         if self._slots is None:
             return self._closed()
+        if isinstance(fault, KernelError):
+            return fault
+        if fault is not None:
+            return SessionError(f"network '{self.network.name}': the kernel side failed with status {fault}; report it")
         where = f"trigger '{self.trigger.name}'" + (f", target '{self.target}'" if self.target else "")
         default = f"; try its default target, {self.trigger.default_target}" if self.trigger.default_target else ""
         return SessionError(f"{where}: the event did not happen in this thread, so the network did not run{default}")
@@ -113,30 +169,12 @@ class Session(AbstractContextManager["Session"]):
         return SessionError(f"the session of '{self.network.name}' is closed; open another")
 
 
-def _check_sample(sample: object, network: QuantizedNetwork) -> None:
-    wanted = f"network '{network.name}' takes a numpy array, uint8 {list(network.input_shape)}"
+def _check_sample(sample: object, network: QuantizedNetwork, in_front: tuple[str, ...]) -> None:
+    """That it is an array of the network's samples, with the axes ``in_front`` before those of one."""
+    shape = network.input.shape
+    if isinstance(sample, np.ndarray) and sample.dtype == _UINT8 and sample.shape[len(in_front) :] == shape:
+        return
+    wanted = f"network '{network.name}' takes a numpy array, uint8 [{', '.join(map(str, (*in_front, *shape)))}]"
     if not isinstance(sample, np.ndarray):
         raise InputError(f"a sample of type {type(sample).__name__}; {wanted}")
-    if sample.dtype != np.uint8 or sample.shape != network.input_shape:
-        raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; {wanted}")
-
-
-def _load(network: QuantizedNetwork, trigger: Trigger, body: ObjectSpec) -> Object:
-    try:
-        return Object.load(_link(network, trigger, body))
-    except VerifierError as refusal:
-        if refusal.errno != errno.E2BIG:
-            raise
-        fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"
-        raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal
-
-
-def _link(network: QuantizedNetwork, trigger: Trigger, body: ObjectSpec) -> ObjectSpec:
-    """The trigger's shell with the network in it, its slots sized for the network."""
-    shell = ObjectSpec.from_file(trigger.object_path())
-    shell.keep_programs(trigger.program())
-    shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input_size))
-    shell.resize_map(abi.RESULTS, value_size=abi.padded(abi.RESULT.itemsize + workspace_size(network)))
-    for name, value in trigger.variables().items():
-        shell.set_variable(name, value)
-    return link(shell, body)
+    raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; {wanted}")

@@ -24,6 +24,9 @@ from ebpfnn.kernel import features, has_program_type, tracefs
 from ebpfnn.kernel.pinning import BPFFS, is_bpffs
 from ebpfnn.obj import ObjectSpec, ProgramType
 
+# onnxruntime opens a database of its own under ~/.cache where it is imported, which looks like something left open.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 settings.register_profile("here", deadline=None, database=None)
 settings.register_profile("ci", deadline=None, database=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")

@@ -1,48 +1,138 @@
-"""``ebpfnn bench``: how long a network takes inside the kernel."""
+"""``ebpfnn bench``: how long networks take in the kernel, beside the same networks in user space."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .. import bench, mnist, modelfile
-from ..errors import InputError
-from ..network import QuantizedNetwork
-from ..plugin import Plugins
+if TYPE_CHECKING:
+    from ..bench.measure import Bench
+    from ..bench.rows import Row
+    from ..network import QuantizedNetwork
+
+_MOST_IMAGES = 4096
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What libraries read once, when they are loaded: numpy is imported below."""
 
 
 @click.command()
-@click.option("--model", metavar="NAME|FILE", default="mnist", show_default=True, help="A bundled network, or a file.")
+@click.option("--model", "models", metavar="NAME|FILE", multiple=True, help="A bundled network, or a file. [default: mnist]")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="MNIST's idx files. [default: those bundled]")
-@click.option("--images", type=click.IntRange(1), default=512, show_default=True, help="Distinct samples to rotate over.")
-@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Interleaved rounds over all of them.")
+@click.option(
+    "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Distinct samples to rotate over."
+)
+@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Interleaved rounds, a long call a row.")
+@click.option("--row", "only", metavar="NAME", multiple=True, help="Measure this row alone; may be given again.")
+@click.option("--cold", is_flag=True, help="Measure cold caches too: they are emptied before every run.")
 @click.option("--process", is_flag=True, help="Time a whole `ebpfnn infer` instead, with its memory.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw accuracy over time, as .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of rows.")
-def command(model: str, data: Path | None, images: int, rounds: int, process: bool, as_json: bool) -> None:
-    """Time a network in the kernel, beside the plain triple loop.
+@click.pass_context
+def command(
+    context: click.Context,
+    models: tuple[str, ...],
+    data: Path | None,
+    images: int,
+    rounds: int,
+    only: tuple[str, ...],
+    cold: bool,
+    process: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Time networks in the kernel, beside the plain triple loop and, where they are installed, what user space has.
 
-    Sparse inputs are MNIST test digits, dense ones uniform in 1..255.
+    Sparse inputs are MNIST test digits, dense ones uniform in 1..255. Ends with status 1 where a row that must equal the
+    reference does not.
     """
+    for variable in _ONE_THREAD:
+        os.environ.setdefault(variable, "1")
+    models = models or ("mnist",)
     if process:
-        _print_process(model, as_json)
+        _print_process(models[0], as_json)
         return
-    network = modelfile.load(modelfile.resolve(model))
-    inputs = [_sparse(network, data, images), bench.dense_inputs(network, images)]
-    trigger = Plugins.installed().trigger("run")
-    with click.progressbar(range(rounds), label="rounds", file=sys.stderr, hidden=not sys.stderr.isatty()) as turns:
-        rows = bench.measure(network, trigger, inputs, turns)
+    from .bench_tables import print_tables
+
+    if plot:
+        from ..bench.plot import check
+
+        check(plot)
+    networks = _load(models)
+    rows = _measure(networks, data, images, rounds, only, cold=cold)
     if as_json:
-        click.echo(json.dumps([_record(row) for row in rows], indent=2))
+        click.echo(json.dumps([row.record() for row in rows], indent=2))
     else:
-        _print_table(rows)
+        print_tables(rows)
+    if plot:
+        _plot(rows, networks, data, plot)
+    context.exit(1 if any(row.exact is False for row in rows) else 0)
+
+
+def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
+    """The networks, of which no two may go by one name."""
+    from .. import modelfile
+
+    networks = [modelfile.load(modelfile.resolve(model)) for model in models]
+    names = [network.name for network in networks]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise click.UsageError(f"two networks are called '{twice}', which the rows could not tell apart")
+    return networks
+
+
+def _measure(
+    networks: list[QuantizedNetwork], data: Path | None, images: int, rounds: int, only: tuple[str, ...], *, cold: bool
+) -> list[Row]:
+    from .. import mnist
+    from ..bench.inputs import dense_inputs, sparse_inputs
+    from ..bench.measure import Bench
+    from ..plugin import Plugins
+
+    samples, labels = (array[:images] for array in mnist.read_test(data))
+    with Bench(Plugins.installed().trigger("run"), only) as bench:
+        for network in networks:
+            bench.add(network, [sparse_inputs(network, samples, labels), dense_inputs(network, len(samples))])
+        _known(bench, only)
+        bench.warm(_watched(rounds, "warm"))
+        if cold:
+            bench.cold(_watched(rounds, "cold"))
+        return bench.rows
+
+
+def _known(bench: Bench, only: tuple[str, ...]) -> None:
+    unknown = sorted(set(only) - set(bench.names))
+    if unknown:
+        raise click.UsageError(f"no row '{unknown[0]}' here; there are {', '.join(bench.names)}")
+
+
+def _watched(rounds: int, label: str) -> Iterable[int]:
+    with click.progressbar(range(rounds), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as turns:
+        yield from turns
+
+
+def _plot(rows: list[Row], networks: list[QuantizedNetwork], data: Path | None, path: Path) -> None:
+    """Accuracies are those of all samples of ``data``, not of those rotated over alone."""
+    from .. import mnist, reference
+    from ..bench.plot import plot
+
+    samples, labels = mnist.read_test(data)
+    accuracy = {}
+    for network in networks:
+        scores = reference.scores(network, samples.reshape(-1, *network.input_shape))
+        accuracy[network.name] = float((scores.argmax(axis=1) == labels).mean())
+    plot(rows, accuracy, path)
+    click.echo(f"plot: {path}", err=True)
 
 
 def _print_process(model: str, as_json: bool) -> None:
-    from ..bench_process import measure_process
+    from ..bench.process import measure_process
 
     cost = measure_process(model)
     if as_json:
@@ -50,39 +140,3 @@ def _print_process(model: str, as_json: bool) -> None:
     else:
         click.echo(f"ebpfnn infer, whole process: {cost.seconds_min:.2f} s at least, {cost.seconds_median:.2f} s in the median")
         click.echo(f"peak memory: {cost.peak_mib:.1f} MiB")
-
-
-def _sparse(network: QuantizedNetwork, data: Path | None, count: int) -> bench.Inputs:
-    samples, labels = mnist.read_test(data)
-    if samples.shape[1:] != network.input_shape:
-        raise InputError(f"digits of {samples.shape[1:]} values; '{network.name}' takes {network.input_shape}, give --data DIR")
-    return bench.Inputs("sparse", samples[:count], labels[:count])
-
-
-def _record(row: bench.Row) -> dict[str, object]:
-    fields = ("name", "network", "input", "cache", "ns_min", "ns_median", "exact", "accuracy")
-    return {name: getattr(row, name) for name in fields}
-
-
-def _print_table(rows: list[bench.Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    baseline = {row.input: row.ns_min for row in rows if row.name == bench.BASELINE}
-    table = Table("row", "input", "ns min", "ns median", "times faster", "exact", "accuracy", box=None, pad_edge=False)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for row in rows:
-        accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
-        ratio = f"{baseline[row.input] / row.ns_min:.2f}" if row.input in baseline else ""
-        cells = (
-            row.name,
-            row.input,
-            f"{row.ns_min:,.0f}",
-            f"{row.ns_median:,.0f}",
-            ratio,
-            "yes" if row.exact else "NO",
-            accuracy,
-        )
-        table.add_row(*cells)
-    Console().print(table)

@@ -84,7 +84,7 @@ def printable(text: str) -> str:
 
 
 def _status(error: Exception) -> int:
-    if isinstance(error, VerifierError):
+    if isinstance(error, VerifierError) and "whole log" not in str(error):
         return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
     if isinstance(error, Error):
         return complain(str(error))

@@ -27,6 +27,7 @@ PREFERRED = ("tracepoint", "run")
 @click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
+@click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled: slower, and the same scores.")
 @click.option("--quiet", is_flag=True, help="Print labels alone.")
 @click.pass_context
 def command(
@@ -38,6 +39,7 @@ def command(
     source: str | None,
     json_lines: bool,
     check: bool,
+    twin: bool,
     quiet: bool,
 ) -> None:
     """Name what every IMAGE shows, by a network that runs in the kernel.
@@ -54,7 +56,7 @@ def command(
     uris = images or (STDIN,)
     width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
     failures = 0
-    with Inference(network, lambda: pick(candidates, quiet=quiet), target, check) as inference:
+    with Inference(network, lambda: pick(candidates, quiet=quiet), target, check=check, twin=twin) as inference:
         for result in _results(uris, inference, plugins, source):
             if isinstance(result, Error):
                 failures += complain(str(result))

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from .. import reference
+from ..compiler import build_twin
 from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..plugin import Sample, Trigger, why_not
@@ -20,15 +21,17 @@ class Inference(ExitStack):
     """Infers samples; the kernel is not touched before :meth:`open`, and left as it was at exit.
 
     ``trigger`` is called to find the trigger, which may ask the kernel what it can do. With ``check`` every result is
-    compared with the reference.
+    compared with the reference; with ``twin`` the network runs in readable C, not compiled.
     """
 
-    def __init__(self, network: QuantizedNetwork, trigger: Callable[[], Trigger], target: str | None, check: bool) -> None:
+    def __init__(
+        self, network: QuantizedNetwork, trigger: Callable[[], Trigger], target: str | None, *, check: bool, twin: bool
+    ) -> None:
         super().__init__()
         self.network = network
         self._find_trigger = trigger
         self._target = target
-        self._check = check
+        self._check, self._twin = check, twin
         self._opened: tuple[Trigger, Session] | None = None
 
     def open(self) -> tuple[Trigger, Session]:
@@ -38,7 +41,8 @@ class Inference(ExitStack):
         """
         if self._opened is None:
             trigger = self._find_trigger()
-            self._opened = trigger, self.enter_context(Session(self.network, trigger, self._target))
+            body = build_twin(self.network) if self._twin else None
+            self._opened = trigger, self.enter_context(Session(self.network, trigger, self._target, body))
         return self._opened
 
     def infer(self, sample: Sample) -> Report:

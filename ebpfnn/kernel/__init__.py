@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .percpu import possible_cpus
     from .perf_event import PerfType, attach_perf_event
     from .perfbuf import PerfBuffer
+    from .prepared import PreparedRun
     from .program import Program, RunResult
     from .ringbuf import RingBuffer
     from .sockmap import attach_sockmap
@@ -87,6 +88,7 @@ _FILES = {
         "attach_perf_event",
     ),
     "perfbuf": ("PerfBuffer",),
+    "prepared": ("PreparedRun",),
     "program": (
         "Program",
         "RunResult",
@@ -133,6 +135,7 @@ __all__ = [
     "Object",
     "PerfBuffer",
     "PerfType",
+    "PreparedRun",
     "Program",
     "RingBuffer",
     "RunResult",

@@ -18,7 +18,10 @@ from .fd import Descriptor
 from .memlock import charging
 from .syscall import BtfLoad, Command, MapCreate, ProgLoad, bpf
 
+KMALLOC_LARGEST = 4 << 20
+"""KMALLOC_MAX_SIZE, with pages of 4 KiB."""
 _GET_ATTACH_COOKIE = 174  # BPF_FUNC_get_attach_cookie
+_STORE_U64, _LOAD_S8, _STACK_POINTER = 0x7A, 0x91, 10  # *(u64 *)(r10 + offset) = imm, r0 = *(s8 *)(r10 + offset)
 _PROGRAM, _LOG_SIZE = "program 'probe'", 4096
 # What a trivial program of the type says it is for, where 0 is not among its attach types.
 _ATTACH_TYPES = {
@@ -96,6 +99,20 @@ def has_cookies() -> bool:
 
 
 @cache
+def has_large_values() -> bool:
+    """Whether one value of an array may be larger than what the kernel's allocator gives in one piece (Linux 5.18)."""
+    return _creates(value_size=KMALLOC_LARGEST + 8)
+
+
+@cache
+def has_sign_extension() -> bool:
+    """Whether a load can extend the sign of what it reads (ISA v4, Linux 6.6)."""
+    clear = insn.Instruction(_STORE_U64, _STACK_POINTER, offset=-8).encode()
+    load = insn.Instruction(_LOAD_S8, 0, _STACK_POINTER, -8).encode()
+    return _loads(ProgramType.SOCKET_FILTER, clear + load + insn.Instruction(insn.EXIT).encode())
+
+
+@cache
 def missing_btf() -> frozenset[BtfFeature]:
     """What this kernel does not take in an object's types."""
     return frozenset(feature for feature in BtfFeature if not _takes_types(probe_types(feature)))
@@ -145,7 +162,7 @@ def _request(type: ProgramType, code: bytes, **attributes: int) -> ProgLoad:  # 
 
 
 def _creates(**attributes: int | bytes) -> bool:
-    request = MapCreate(map_type=MapType.ARRAY, key_size=4, value_size=4, max_entries=1, **attributes)
+    request = MapCreate(**{"map_type": MapType.ARRAY, "key_size": 4, "value_size": 4, "max_entries": 1, **attributes})
     return _succeeds(Command.MAP_CREATE, request, "map 'probe'")
 
 

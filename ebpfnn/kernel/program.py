@@ -14,6 +14,7 @@ from . import features, ids, info, pinning
 from .fd import Descriptor
 from .map_creation import kernel_name
 from .memlock import charging
+from .prepared import PreparedRun
 from .syscall import Command, ProgLoad, ProgRun, bpf
 from .verifier import poisoned, summary
 
@@ -126,6 +127,10 @@ class Program(Descriptor):
         left = out.raw[: attributes.data_size_out] if out else b""
         seen = given.raw[: attributes.ctx_size_out or len(context)] if given else b""
         return RunResult(attributes.retval, attributes.duration, left, seen)
+
+    def prepare_run(self, *, context: bytes = b"", data: bytes = b"") -> PreparedRun:
+        """:meth:`run`, once a call, of which nothing but the context or packet is to change. Raises as :meth:`fileno` does."""
+        return PreparedRun(self, context=context, data=data)
 
     def pin(self, path: Path) -> None:
         """Keeps the program under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import Any, ClassVar
 
 from ..errors import KernelError, NotSupported, PermissionDenied
@@ -19,6 +20,7 @@ from .remedies import remedy
 _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 _RETRIES = 5  # of a program load that a signal interrupted: libbpf's number
 _libc = ctypes.CDLL(None, use_errno=True)
+_quick = ctypes.CDLL(None).syscall  # without errno, which takes as long to keep as the rest of a call
 
 u32, u64 = ctypes.c_uint32, ctypes.c_uint64
 
@@ -244,6 +246,15 @@ def bpf(command: Command, attributes: ctypes.Structure, what: str) -> int:
         if code != errno.EAGAIN or command is not Command.PROG_LOAD:
             break
     raise refusal(f"{what}: BPF_{command.name}", code)
+
+
+def system_call(command: Command, attributes: ctypes.Structure) -> Callable[[], int]:
+    """The system call with everything laid out beforehand, to be made as often as it is called.
+
+    It gives -1 where the kernel refuses, and does not tell why: :func:`bpf` with the same attributes does.
+    """
+    size = ctypes.c_uint(ctypes.sizeof(attributes))
+    return partial(_quick, ctypes.c_long(_numbers()[0]), ctypes.c_int(command), ctypes.byref(attributes), size)
 
 
 def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: int = 0) -> int:

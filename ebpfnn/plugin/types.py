@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
@@ -69,6 +70,22 @@ class Attachment(AbstractContextManager["Attachment"]):
         from ..errors import NotSupported
 
         raise NotSupported(f"{type(self).__name__}: this event cannot be provoked from here; wait for it to happen")
+
+    def prepare(self, slot: int) -> Callable[[], object]:
+        """:meth:`fire` of ``slot``, as quick to call as it can be made, and of no effect once the attachment is closed.
+
+        What it returns is false; where it is not, the event was refused, and :meth:`fire` tells why.
+        """
+        return partial(self.fire, slot)
+
+    def prepare_batch(self, slot: int) -> Callable[[int], None]:
+        """What provokes one event that runs the network on so many samples of the batch, in the memory of ``slot``.
+
+        It is asked of triggers whose shell has a map ``outputs`` (``bpf/run.bpf.c``); the default knows none.
+        """
+        from ..errors import NotSupported
+
+        raise NotSupported(f"{type(self).__name__}: one event runs one sample; infer them one by one")
 
     def close(self) -> None:
         """Detaches. May be called twice."""

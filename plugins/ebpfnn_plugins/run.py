@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ebpfnn.errors import Error, PluginError
-from ebpfnn.kernel import Object, Program, has_program_type
+from ebpfnn.kernel import Object, PreparedRun, Program, has_program_type
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, object_path
 
 _SYSCALL, _XDP = "ebpfnn_run", "ebpfnn_run_xdp"
+_CONTEXT = struct.Struct("=II")  # struct run_context of bpf/run.bpf.c
+_OWN_SAMPLE = 0
 _ETHERNET_HEADER = 14  # the shortest packet that a test run of XDP takes (bpf_test_init)
 
 
@@ -20,14 +22,36 @@ class RunAttachment(Attachment):
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._is_packet = program.name == _XDP
+        self._prepared: list[PreparedRun] = []
 
     def fire(self, slot: int) -> None:
-        context = struct.pack("<I", slot)
-        if self._is_packet:
-            self._program.run(data=context.ljust(_ETHERNET_HEADER, b"\0"))
-        else:
-            self._program.run(context=context)
+        self._lay_out(slot).run()
+
+    def prepare(self, slot: int) -> Callable[[], object]:
+        return self._keep(self._lay_out(slot)).run_quickly
+
+    def prepare_batch(self, slot: int) -> Callable[[int], None]:
+        prepared = self._keep(self._lay_out(slot))
+
+        def run(count: int) -> None:
+            _CONTEXT.pack_into(prepared.given, 0, slot, count)
+            prepared.run()
+
+        return run
+
+    def close(self) -> None:
+        for prepared in self._prepared:
+            prepared.stop()
+
+    def _lay_out(self, slot: int) -> PreparedRun:
+        context = _CONTEXT.pack(slot, _OWN_SAMPLE)
+        if self._program.name == _XDP:
+            return self._program.prepare_run(data=context.ljust(_ETHERNET_HEADER, b"\0"))
+        return self._program.prepare_run(context=context)
+
+    def _keep(self, prepared: PreparedRun) -> PreparedRun:
+        self._prepared.append(prepared)
+        return prepared
 
 
 class RunTrigger(Trigger):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import ebpfnn_plugins.run
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 
+from ebpfnn.compiler import Body, build_twin
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger
 
@@ -20,6 +25,10 @@ def trigger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return RunTrigger()
 
 
-@pytest.fixture(params=["twin", "naive"])
-def naive(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param == "naive")
+BODIES: dict[str, Callable[[QuantizedNetwork], Body]] = {"twin": build_twin, "naive": partial(build_twin, naive=True)}
+
+
+@pytest.fixture(params=BODIES)
+def build_body(request: pytest.FixtureRequest) -> Callable[[QuantizedNetwork], Body]:
+    """Makes ``ebpfnn_infer`` for a network."""
+    return BODIES[request.param]

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from . import mnist
-from .errors import SessionError
+from .. import mnist
+from ..errors import SessionError
 
 
 @dataclass(frozen=True)

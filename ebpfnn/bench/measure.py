@@ -1,0 +1,133 @@
+"""One run over many rows: each takes its turn in every round, so that all see the same machine, and ratios are of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import reference
+from ..network import QuantizedNetwork
+from ..plugin import Trigger
+from .float_rows import float_runners
+from .inputs import Inputs
+from .kernel_rows import COMPILED, KernelRunner, kernel_runners
+from .native import native_runners
+from .python_rows import InferManyRunner, InferRunner, SlotRunner
+from .rows import Row
+from .runner import Runner
+
+RUNS = 6144
+"""Inferences of a long call: 12 times 512 samples. Short calls read higher, since each begins with cold branches and caches."""
+_LONGEST_CALL_NS = 250_000_000  # rows that would take longer make fewer runs, of every sample once at least
+_EVICTING = 96 << 20  # bytes that are walked to empty the caches: three times the last level of the machines measured
+_CACHE_LINE = 64
+_LINE = np.dtype({"names": ["first"], "formats": [np.uint64], "itemsize": _CACHE_LINE})
+_COLD_SAMPLES = 32
+
+
+@dataclass
+class _Entry:
+    row: Row
+    runner: Runner
+    inputs: Inputs
+    expected: NDArray[np.int32]
+
+
+class Bench(ExitStack):
+    """Everything that is measured in one run: networks with their inputs are added, and then timed as often as one likes.
+
+    ``only`` names rows; without it, all that this machine has. Closing it unloads what was loaded.
+    """
+
+    def __init__(self, trigger: Trigger, only: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._trigger, self._only = trigger, only
+        self._entries: list[_Entry] = []
+        self.names: dict[str, None] = {}
+        """The rows that this machine has, in order."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """Those that were measured."""
+        return [entry.row for entry in self._entries if entry.row.rounds]
+
+    def add(self, network: QuantizedNetwork, inputs: Sequence[Inputs]) -> None:
+        """Loads every row of ``network``; all of ``inputs`` hold as many samples.
+
+        Raises as :class:`~ebpfnn.session.Session` does, and what :mod:`ebpfnn.bench.native` raises of the C compiler.
+        """
+        expected = [reference.scores(network, given.samples) for given in inputs]
+        for runner in self._runners(network, len(inputs[0].samples)):
+            self.names[runner.name] = None
+            if self._only and runner.name not in self._only:
+                continue
+            for given, scores in zip(inputs, expected, strict=True):
+                self._entries.append(_Entry(Row(runner.name, network.name, given.kind), runner, given, scores))
+
+    def warm(self, rounds: Iterable[object]) -> None:
+        """A round is one long call of every row."""
+        for _ in rounds:
+            for entry in self._entries:
+                entry.runner.load(entry.inputs.samples)
+                entry.row.rounds.append(time_warm(entry.runner, len(entry.inputs.samples)))
+                _compare(entry, len(entry.inputs.samples))
+
+    def cold(self, rounds: Iterable[object]) -> None:
+        """A round is single runs, before each of which a walk through a buffer empties the caches; they are rows apart."""
+        cold = [replace(entry, row=replace(entry.row, cache="cold", rounds=[])) for entry in self._entries if entry.runner.cold]
+        self._entries += cold
+        for _ in rounds:
+            for entry in cold:
+                entry.runner.load(entry.inputs.samples)
+                (mean,) = time_cold(entry.runner, len(entry.inputs.samples), 1)
+                entry.row.rounds.append(mean)
+                _compare(entry, min(_COLD_SAMPLES, len(entry.inputs.samples)))
+
+    def _runners(self, network: QuantizedNetwork, images: int) -> Iterator[Runner]:
+        compiled: KernelRunner | None = None
+        for runner in kernel_runners(network, self._trigger, images, RUNS // images + 1, self):
+            compiled = runner if runner.name == COMPILED else compiled
+            yield runner
+        if compiled:
+            yield from (kind(compiled.session) for kind in (InferManyRunner, SlotRunner, InferRunner))
+        yield from float_runners(network)
+        yield from native_runners(network)
+
+
+def time_warm(runner: Runner, count: int) -> float:
+    """Nanoseconds an inference, in one long call over ``count`` samples, each of which was run once before."""
+    turns = min(RUNS // count, int(_LONGEST_CALL_NS // max(runner.run(count), 1)))
+    runs = max(turns, 1) * count
+    return runner.run(runs) / runs
+
+
+def time_cold(runner: Runner, count: int, rounds: int) -> list[float]:
+    """Nanoseconds an inference, as the mean of some of ``count`` samples, for each of ``rounds``."""
+    walked = np.zeros(_EVICTING // _CACHE_LINE, _LINE)
+    samples = range(min(_COLD_SAMPLES, count))
+    return [sum(_run_cold(runner, index, walked) for index in samples) / len(samples) for _ in range(rounds)]
+
+
+def _run_cold(runner: Runner, index: int, walked: NDArray[Any]) -> float:
+    runner.aim(index)
+    walked["first"] += 1
+    return runner.run_one()
+
+
+def _compare(entry: _Entry, count: int) -> None:
+    """Holds the scores of the first samples against the reference and the labels."""
+    row, runner = entry.row, entry.runner
+    if runner.exact is None:
+        return
+    labels, expected = runner.labels(count), entry.expected[:count]
+    row.agreement = float(np.mean(labels == expected.argmax(axis=1)))
+    if runner.exact:
+        equal = row.agreement == 1 and np.array_equal(runner.scores(count), expected)
+        row.exact = row.exact is not False and bool(equal)
+    if entry.inputs.labels is not None:
+        row.accuracy = float(np.mean(labels == entry.inputs.labels[:count]))
