@@ -60,14 +60,16 @@ _IMAGE = f"{_TAUGHT} --batch-size 256 --learning-rate 0.01 --temperature 2"
 
 RECIPES = {
     "mnist-teacher": Recipe("MNIST", _TEACHER),
-    "fashion-teacher": Recipe("FashionMNIST", f"{_TEACHER} --mirror"),
     "mnist": Recipe("MNIST", f"--arch 784-32-10 {_DENSE} --epochs 300", 1, "mnist-teacher"),
-    "mnist-1bit": Recipe("MNIST", f"--arch 784-32-10 --bits 1 --threshold 100 {_DENSE} --epochs 300", 1, "mnist-teacher"),
-    "mnist-1bit-64": Recipe("MNIST", f"--arch 784-64-10 --bits 1 --threshold 100 {_DENSE} --epochs 200", 1, "mnist-teacher"),
-    "mnist-128": Recipe("MNIST", f"--arch 784-128-10 {_DENSE} --epochs 200", 1, "mnist-teacher"),
+    "mnist-1bit": Recipe("MNIST", f"--arch 784-32-10 --bits 1 --threshold 100 {_DENSE} --epochs 300", 2, "mnist-teacher"),
+    "mnist-1bit-64": Recipe("MNIST", f"--arch 784-64-10 --bits 1 --threshold 100 {_DENSE} --epochs 200", 4, "mnist-teacher"),
+    "mnist-128": Recipe("MNIST", f"--arch 784-128-10 {_DENSE} --epochs 200", 3, "mnist-teacher"),
     "mnist-cnn": Recipe("MNIST", f"--arch conv16x5s2p2-pool2-conv24x3-48-10 {_IMAGE} --epochs 40", 1, "mnist-teacher"),
     "fashion": Recipe(
-        "FashionMNIST", f"--arch conv16x5s2p2-pool2-conv32x3-64-10 {_IMAGE} --mirror --epochs 20", 1, "fashion-teacher"
+        "FashionMNIST",
+        "--arch conv16x5s2p2-pool2-conv32x3-64-10 --schedule onecycle --batch-size 256 --learning-rate 0.01 --epochs 24 "
+        "--threads 1 --mirror --rotation 2 --shift 0.6 --scale 0.03 --shear 0.03",
+        3,
     ),
 }
 _DATA = {"MNIST": "EBPFNN_DATA", "FashionMNIST": "EBPFNN_FASHION_DATA"}

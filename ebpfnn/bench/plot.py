@@ -1,4 +1,4 @@
-"""The front of accuracy and latency: one point a network, where its fastest exact row lies."""
+"""Accuracy over latency: a point a network, where its fastest exact row lies, and the front of those that none beats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(path: Path) -> None:
         raise NotSupported(f"a plot: {error.name} is not installed; pip install 'ebpfnn[report]'") from error
 
 
-def front(rows: Sequence[Row]) -> list[Row]:
+def points(rows: Sequence[Row]) -> list[Row]:
     """The fastest exact row in the kernel of each network, over sparse inputs with warm caches, by time."""
     fastest: dict[str, Row] = {}
     for row in rows:
@@ -33,6 +33,15 @@ def front(rows: Sequence[Row]) -> list[Row]:
         if fits and (row.network not in fastest or row.ns_min < fastest[row.network].ns_min):
             fastest[row.network] = row
     return sorted(fastest.values(), key=lambda row: row.ns_min)
+
+
+def front(rows: Sequence[Row], accuracy: Mapping[str, float]) -> list[Row]:
+    """Of rows by time, those that are more accurate than all before."""
+    found: list[Row] = []
+    for row in rows:
+        if not found or accuracy[row.network] > accuracy[found[-1].network]:
+            found.append(row)
+    return found
 
 
 def plot(rows: Sequence[Row], accuracy: Mapping[str, float], path: Path) -> None:
@@ -57,16 +66,21 @@ def plot(rows: Sequence[Row], accuracy: Mapping[str, float], path: Path) -> None
 
 
 def _draw(axes: Any, rows: Sequence[Row], accuracy: Mapping[str, float]) -> None:
-    points = front(rows)
-    axes.plot([row.ns_min for row in points], [100 * accuracy[row.network] for row in points], "o-", label="in the kernel")
-    for row in points:
-        place = (row.ns_min, 100 * accuracy[row.network])
+    fastest = points(rows)
+    axes.plot(*_places(front(fastest, accuracy), accuracy), "-", color="tab:blue")
+    axes.plot(*_places(fastest, accuracy), "o", color="tab:blue", label="in the kernel")
+    for row, *place in zip(fastest, *_places(fastest, accuracy), strict=True):
         axes.annotate(f"{row.network}\n{row.name}", place, xytext=(4, -4), textcoords="offset points", va="top", size=8)
     for name in _PEERS:
         beside = [row for row in rows if (row.name, row.input, row.cache) == (name, "sparse", "warm")]
         if beside:
-            axes.plot([row.ns_min for row in beside], [100 * accuracy[row.network] for row in beside], "x", label=name)
+            axes.plot(*_places(beside, accuracy), "x", label=name)
     axes.set_xscale("log")
+    axes.margins(0.15)
     axes.set(xlabel="ns an inference (sparse samples, warm caches, at least)", ylabel="accuracy, %")
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize=8)
+
+
+def _places(rows: Sequence[Row], accuracy: Mapping[str, float]) -> tuple[list[float], list[float]]:
+    return [row.ns_min for row in rows], [100 * accuracy[row.network] for row in rows]

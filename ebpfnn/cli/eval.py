@@ -34,6 +34,7 @@ _MOST_LISTED = 20
 )
 @click.option("--trigger", metavar="NAME", default="run", show_default=True, help="What makes the kernel run the network.")
 @click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
+@click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled.")
 @click.option("--no-kernel", is_flag=True, help="Leave the kernel out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Write a page with plots and pictures.")
@@ -45,6 +46,7 @@ def command(
     float_file: Path | None,
     trigger: str,
     target: str | None,
+    twin: bool,
     no_kernel: bool,
     as_json: bool,
     report: Path | None,
@@ -60,7 +62,7 @@ def command(
     measured = read_measured(data, network)
     floats = _load_floats(float_file, path)
     # The kernel first: it is the fastest, and who has none shall not wait to be told.
-    kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples)
+    kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, twin=twin)
     scores = evaluate.run_reference(network, measured.samples)
     logits = None if floats is None else evaluate.run_floats(floats, network, measured.samples)
     done = evaluate.Evaluation(network, measured.name, measured.samples, measured.labels, scores, logits, kernel)
@@ -75,11 +77,15 @@ def _load_floats(given: Path | None, model: Path) -> Network | None:
     return floatfile.load(path) if given or path.exists() else None
 
 
-def _run_kernel(network: QuantizedNetwork, name: str, target: str | None, samples: NDArray[np.uint8]) -> KernelRun:
+def _run_kernel(
+    network: QuantizedNetwork, name: str, target: str | None, samples: NDArray[np.uint8], *, twin: bool
+) -> KernelRun:
+    from ..compiler import build_twin
     from ..evaluation import evaluate
 
+    body = build_twin(network) if twin else None
     try:
-        return evaluate.run_kernel(network, Plugins.installed().trigger(name), target, samples, _watched)
+        return evaluate.run_kernel(network, Plugins.installed().trigger(name), target, samples, _watched, body)
     except NotSupported as lack:
         raise NotSupported(f"{lack}; or leave the kernel out with --no-kernel") from lack
     except PermissionDenied as refusal:

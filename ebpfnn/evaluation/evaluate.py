@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import float_reference, reference
+from ..compiler import Body
 from ..errors import ModelError
 from ..floats import Network
 from ..layers import describe
@@ -112,11 +113,15 @@ def run_kernel(
     target: str | None,
     samples: NDArray[np.uint8],
     watched: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    body: Body | None = None,
 ) -> KernelRun:
-    """What the kernel gives for every sample. ``watched`` wraps them, to show progress. Raises as :class:`Session` does."""
+    """What the kernel gives for every sample. ``watched`` wraps them, to show progress; ``body`` is as for :class:`Session`.
+
+    Raises as that does.
+    """
     scores = np.empty((len(samples), len(network.labels)), np.int32)
     labels = np.empty(len(samples), np.intp)
-    with Session(network, trigger, target) as session:
+    with Session(network, trigger, target, body) as session:
         for number, sample in enumerate(watched(samples)):
             result = session.infer(sample)
             scores[number], labels[number] = result.scores, result.label

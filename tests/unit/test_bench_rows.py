@@ -18,7 +18,7 @@ from ebpfnn import modelfile, reference
 from ebpfnn.bench import measure
 from ebpfnn.bench.inputs import Inputs, dense_inputs, sparse_inputs
 from ebpfnn.bench.measure import RUNS, Bench, time_cold, time_warm
-from ebpfnn.bench.plot import front, plot
+from ebpfnn.bench.plot import front, plot, points
 from ebpfnn.bench.rows import FIELDS, Row, baseline, times_faster
 from ebpfnn.bench.runner import Runner
 from ebpfnn.cli import main
@@ -168,7 +168,7 @@ def test_ratios() -> None:
     assert times_faster(dense, baseline(rows, "naive", dense)) is None
 
 
-def test_the_front_is_the_fastest_exact_row_of_each_network() -> None:
+def test_the_front_is_of_the_fastest_exact_row_of_each_network() -> None:
     rows = [
         Row("compiled", "a", "sparse", exact=True, rounds=[30]),
         Row("compiled:packed", "a", "sparse", exact=True, rounds=[20]),
@@ -178,7 +178,10 @@ def test_the_front_is_the_fastest_exact_row_of_each_network() -> None:
         Row("avx2-intrinsics", "b", "sparse", exact=True, rounds=[5]),
         Row("compiled", "b", "sparse", "cold", exact=True, rounds=[3]),
     ]
-    assert [(row.network, row.name) for row in front(rows)] == [("b", "compiled"), ("a", "compiled:packed")]
+    found = points(rows)
+    assert [(row.network, row.name) for row in found] == [("b", "compiled"), ("a", "compiled:packed")]
+    assert front(found, {"a": 0.9, "b": 0.8}) == found
+    assert front(found, {"a": 0.8, "b": 0.8}) == found[:1]
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

@@ -21,6 +21,7 @@ from PIL import Image
 
 from ebpfnn import floatfile, modelfile, reference
 from ebpfnn.cli import main
+from ebpfnn.compiler import Body
 from ebpfnn.errors import Error, ModelError, NotSupported, PermissionDenied
 from ebpfnn.evaluation import evaluate, metrics, pictures, plots, report
 from ebpfnn.evaluation.evaluate import Evaluation, KernelRun
@@ -349,10 +350,13 @@ class PlayedSession:
     off_by: dict[int, int]
     refusal: Error | None = None
 
-    def __init__(self, made: QuantizedNetwork, _trigger: object, target: str | None) -> None:
+    bodies: list[Body | None]
+
+    def __init__(self, made: QuantizedNetwork, _trigger: object, target: str | None, body: Body | None) -> None:
         if self.refusal:
             raise self.refusal
         self.network, self.count = made, 0
+        self.bodies.append(body)
 
     def __enter__(self) -> PlayedSession:
         return self
@@ -369,7 +373,7 @@ class PlayedSession:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The network of thirds in a file, six samples in another, and a kernel that is played."""
-    played = type("Session", (PlayedSession,), {"off_by": {}})
+    played = type("Session", (PlayedSession,), {"off_by": {}, "bodies": []})
     monkeypatch.setattr(evaluate, "Session", played)
     offered = SimpleNamespace(trigger=lambda name: SimpleNamespace(name=name))
     monkeypatch.setattr(Plugins, "installed", classmethod(lambda _plugins: offered))
@@ -405,6 +409,13 @@ def test_the_command_prints_columns_side_by_side(world: Any) -> None:
         "",
         "3 mistakes; the surest: #2 left as middle, #4 middle as right, #5 right as middle",
     ]
+
+
+def test_the_twin_runs_where_it_is_asked_for(world: Any) -> None:
+    assert run().exit_code == run("--twin").exit_code == 0
+    compiled, twin = world.bodies
+    assert compiled is None
+    assert "hidden_weights" in twin.spec.maps
 
 
 def test_the_command_as_json(world: Any) -> None:
