@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .network import MAX_CLASSES
@@ -29,6 +32,13 @@ computes many samples, which then lie behind those of the slots, what becomes of
 
 BATCH, MOST_RUNS, CLASSES = "batch", "most_runs", "classes"
 """The variables of a shell with outputs: samples in a batch, runs that one event may ask for, scores of a sample."""
+
+
+def offset(name: str) -> int:
+    """Where a field of :data:`RESULT` lies, in bytes."""
+    fields: Mapping[str, Any] = RESULT.fields or {}
+    at: int = fields[name][1]
+    return at
 
 
 def output(classes: int) -> np.dtype[np.void]:

@@ -77,7 +77,7 @@ class InferRunner(PythonRunner):
 
 
 class SlotRunner(PythonRunner):
-    """``slot.sample[...] = sample; slot.run(); slot.label``, of samples that were encoded beforehand."""
+    """``slot.memory[:] = sample; slot.run(); slot.label``, of samples that were made bytes beforehand."""
 
     cold = False
 
@@ -87,11 +87,11 @@ class SlotRunner(PythonRunner):
 
     def prepare(self, samples: NDArray[np.uint8]) -> Infer:
         self._slot = slot = self._session.slot()
-        self._given = given = list(encode(self._session.network.input, samples).reshape(-1, *slot.sample.shape))
-        place, run = slot.sample, slot.run
+        given = [sample.tobytes() for sample in encode(self._session.network.input, samples)]
+        memory, run = slot.memory, slot.run
 
         def infer(index: int) -> int:
-            place[...] = given[index]
+            memory[:] = given[index]
             run()
             return slot.label
 

@@ -29,7 +29,7 @@ class PreparedRun:
             self._attributes.data_in, self._attributes.data_size_in = place, len(data)
         self._what = f"program '{program.name}'"
         self.run_quickly = system_call(Command.PROG_RUN, self._attributes)
-        """Runs the program once: one system call, and nothing is allocated. -1 where it was refused: :meth:`run` tells why."""
+        """Runs the program once: one system call, and nothing is allocated. It does not tell of a refusal; :meth:`run` does."""
 
     def run(self) -> None:
         """Runs the program once. Raises :class:`~ebpfnn.errors.KernelError`, EBADF once it was stopped."""

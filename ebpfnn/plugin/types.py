@@ -71,10 +71,10 @@ class Attachment(AbstractContextManager["Attachment"]):
 
         raise NotSupported(f"{type(self).__name__}: this event cannot be provoked from here; wait for it to happen")
 
-    def prepare(self, slot: int) -> Callable[[], object]:
+    def prepare(self, slot: int) -> Callable[[], None]:
         """:meth:`fire` of ``slot``, as quick to call as it can be made, and of no effect once the attachment is closed.
 
-        What it returns is false; where it is not, the event was refused, and :meth:`fire` tells why.
+        It need not tell of a refusal: where the network did not run, :meth:`fire` is called, and does.
         """
         return partial(self.fire, slot)
 

@@ -27,7 +27,7 @@ class RunAttachment(Attachment):
     def fire(self, slot: int) -> None:
         self._lay_out(slot).run()
 
-    def prepare(self, slot: int) -> Callable[[], object]:
+    def prepare(self, slot: int) -> Callable[[], None]:
         return self._keep(self._lay_out(slot)).run_quickly
 
     def prepare_batch(self, slot: int) -> Callable[[int], None]:

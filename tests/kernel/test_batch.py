@@ -134,6 +134,8 @@ def test_a_slot_is_read_and_written_in_place(trigger: Trigger, bits: int, packed
             slot.run()
             assert (scores.tolist(), slot.label) == (expected.tolist(), int(expected.argmax()))
             assert slot.elapsed_ns > 0
+            slot.memory[:] = bytes(len(slot.memory))
+            assert not slot.sample.any()
 
 
 def test_a_run_leaves_nothing_behind() -> None:
@@ -247,9 +249,14 @@ def test_probes() -> None:
 def test_a_prepared_run_tells_why_it_was_refused() -> None:
     with Session(SMALL, RunTrigger()) as session:
         (program,) = session.loaded.programs.values()
-        prepared = program.prepare_run(context=bytes(8))
-        assert prepared.run_quickly() == 0
+        prepared, slot = program.prepare_run(context=bytes(8)), session.slot()
+        sequence = slot._words[0]
+        for run in (prepared.run, prepared.run_quickly):
+            run()
+            sequence += 1
+            assert slot._words[0] == sequence
         prepared.stop()
-        assert prepared.run_quickly() == -1
+        prepared.run_quickly()
+        assert slot._words[0] == sequence
         with pytest.raises(KernelError, match="BPF_PROG_RUN refused with EBADF"):
             prepared.run()
