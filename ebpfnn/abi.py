@@ -30,8 +30,30 @@ SAMPLES, RESULTS, CALLERS, OUTPUTS = "samples", "results", "callers", "outputs"
 """The maps of a shell: samples and results by slot; where events come from threads, slots by thread id; and where one event
 computes many samples, which then lie behind those of the slots, what becomes of each."""
 
-BATCH, MOST_RUNS, CLASSES = "batch", "most_runs", "classes"
-"""The variables of a shell with outputs: samples in a batch, runs that one event may ask for, scores of a sample."""
+WATCH, EVENTS = "watch", "events"
+"""The maps through which watchers are told of inferences: :data:`WATCHED`, and a ring buffer of :data:`EVENT`."""
+
+BATCH, MOST_RUNS, CLASSES, SAMPLE_BYTES = "batch", "most_runs", "classes", "sample_bytes"
+"""The variables that a shell may have: samples in a batch, runs that one event may ask for, scores of a sample, its bytes."""
+
+NETWORK = "ebpfnn_network"
+"""The variable of every shell that says which of two networks it has, where one is swapped for the other."""
+
+EVENT = np.dtype(
+    [
+        ("time_ns", np.uint64),
+        ("elapsed_ns", np.uint64),
+        ("source", np.uint64),
+        ("status", np.int32),
+        ("label", np.uint32),
+        ("score", np.int32),
+        ("network", np.uint32),
+    ]
+)
+"""``struct ebpfnn_event``."""
+
+WATCHED = np.dtype([("until_ns", np.uint64), ("lost", np.uint64)])
+"""``struct ebpfnn_watch``."""
 
 
 def offset(name: str) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 
 from . import abi
 from .compiler import Body, Compiled
-from .errors import VerifierError
-from .kernel import Object
+from .errors import NotSupported, VerifierError
+from .kernel import Map, Object
 from .layers import InputFormat
 from .network import QuantizedNetwork
 from .obj import ObjectSpec, link
@@ -24,13 +26,34 @@ def default_batch(form: InputFormat) -> int:
     return min(max(_BATCH_BYTES // form.sample_bytes, 1), _LARGEST_BATCH)
 
 
-def load(network: QuantizedNetwork, trigger: Trigger, body: Body, batch: int, repeats: int = 1) -> Object:
+def load(
+    network: QuantizedNetwork,
+    trigger: Trigger,
+    body: Body,
+    target: str | None = None,
+    *,
+    batch: int = 1,
+    repeats: int = 1,
+    room: int = 0,
+    index: int = 0,
+    maps: Mapping[str, Map] = MappingProxyType({}),
+) -> Object:
     """The trigger's shell with ``body`` in it, loaded; one event may run the network ``repeats`` times on ``batch`` samples.
 
-    Raises what :meth:`Object.load` raises; of a refusal by the verifier it tells what can be done.
+    ``room`` is how many bytes a result's workspace has at least, ``index`` which of two networks events say they are from, and
+    ``maps`` are used in place of the shell's of the same names.
+
+    Raises :class:`NotSupported` for a network that the trigger refuses, and what :meth:`Object.load` raises; of a refusal by
+    the verifier it tells what can be done.
     """
+    reason = trigger.refuses(network.input, len(network.labels))
+    if reason:
+        raise NotSupported(f"network '{network.name}' behind trigger '{trigger.name}': {reason}")
+    shell = _shell(network, trigger, max(body.workspace, room), batch, repeats)
+    trigger.prepare(shell, target)
+    _set_if_there(shell, {abi.NETWORK: index})
     try:
-        return Object.load(_link(network, trigger, body, batch, repeats))
+        return Object.load(link(shell, body.spec), maps=maps)
     except VerifierError as refusal:
         if refusal.errno == errno.E2BIG:
             fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"
@@ -48,22 +71,25 @@ def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError
     return VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log)
 
 
-def _link(network: QuantizedNetwork, trigger: Trigger, body: Body, batch: int, repeats: int) -> ObjectSpec:
-    """The trigger's shell with the network in it, its slots sized for the network."""
+def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
+    """The trigger's shell, its memory sized for the network."""
     shell = ObjectSpec.from_file(trigger.object_path())
     shell.keep_programs(trigger.program())
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
-    shell.resize_map(abi.RESULTS, value_size=abi.padded(abi.RESULT.itemsize + body.workspace))
+    shell.resize_map(abi.RESULTS, value_size=abi.padded(abi.RESULT.itemsize + workspace))
+    classes = len(network.labels)
+    _set_if_there(shell, {abi.CLASSES: classes, abi.SAMPLE_BYTES: network.input.sample_bytes})
     if abi.OUTPUTS in shell.maps:
-        _make_room(shell, len(network.labels), batch, repeats)
+        shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
+        shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
+        _set_if_there(shell, {abi.BATCH: batch, abi.MOST_RUNS: batch * repeats})
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
-    return link(shell, body.spec)
+    return shell
 
 
-def _make_room(shell: ObjectSpec, classes: int, batch: int, repeats: int) -> None:
-    """For a batch: its samples behind those of the slots."""
-    shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
-    shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
-    for name, value in ((abi.BATCH, batch), (abi.MOST_RUNS, batch * repeats), (abi.CLASSES, classes)):
-        shell.set_variable(name, struct.pack("<I", value))
+def _set_if_there(shell: ObjectSpec, values: Mapping[str, int]) -> None:
+    """Tells the shell what it asks for: a variable of one of these names, of 32 bits."""
+    for name, value in values.items():
+        if name in shell.variables:
+            shell.set_variable(name, struct.pack("<I", value))

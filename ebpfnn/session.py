@@ -16,7 +16,7 @@ from .kernel import Object
 from .loading import default_batch, load
 from .network import QuantizedNetwork
 from .plugin import Attachment, Trigger, why_not
-from .slots import Batch, Slot, Slots
+from .slots import Batch, Slot, Slots, has_slots
 from .target import compile_here
 
 _UINT8 = np.dtype(np.uint8)
@@ -27,7 +27,7 @@ class Result:
     """What the kernel made of one sample.
 
     ``label`` is the index of the highest score, ``scores`` int32 [classes], ``elapsed_ns`` the time inside the network by the
-    kernel's clock.
+    kernel's clock, 0 where the trigger does not tell it.
     """
 
     label: int
@@ -74,11 +74,14 @@ class Session(AbstractContextManager["Session"]):
         self.network, self.trigger, self.target = network, trigger, target or trigger.default_target
         self.body = body or compile_here(network)
         self._slots: Slots | None = None
+        self._closed = True
         with ExitStack() as held:
-            self._loaded = held.enter_context(load(network, trigger, self.body, batch or default_batch(network.input), repeats))
+            capacity = batch or default_batch(network.input)
+            self._loaded = held.enter_context(load(network, trigger, self.body, target, batch=capacity, repeats=repeats))
             attachment: Attachment = held.enter_context(trigger.attach(self._loaded, target))
-            slots = Slots(network, self._loaded.maps, attachment, self._explain)
-            self._held, self._slots = held.pop_all(), slots
+            self._attachment = attachment
+            slots = Slots(network, self._loaded.maps, attachment, self._explain) if has_slots(self._loaded.maps) else None
+            self._held, self._slots, self._closed = held.pop_all(), slots, False
 
     def infer(self, sample: NDArray[np.uint8]) -> Result:
         """Runs the network in the kernel on one sample, uint8 of the network's input shape.
@@ -86,8 +89,12 @@ class Session(AbstractContextManager["Session"]):
         Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where the event did not run
         the network or the session is closed, :class:`NotSupported` where the trigger cannot provoke its event.
         """
-        slot, form = self.slot(), self.network.input
         _check_sample(sample, self.network, ())
+        form = self.network.input
+        if self._slots is None and not self._closed:
+            label, scores = self._attachment.exchange(encode(form, sample).tobytes())
+            return Result(label, np.array(scores, np.int32), 0)
+        slot = self.slot()
         slot.sample[...] = encode(form, sample) if form.packed else sample
         slot.run()
         return Result(slot.label, slot.scores.copy(), slot.elapsed_ns)
@@ -97,33 +104,36 @@ class Session(AbstractContextManager["Session"]):
 
         Raises as :meth:`infer`.
         """
-        slot, batch = self.slot(), self.batch
         _check_sample(samples, self.network, ("n",))
-        found = Results(np.empty(len(samples), np.uint32), np.empty((len(samples), len(slot.scores)), np.int32), 0)
+        classes = len(self.network.labels)
+        found = Results(np.empty(len(samples), np.uint32), np.empty((len(samples), classes), np.int32), 0)
+        batch = self.batch
         if batch is None:
             self._infer_each(samples, found)
         else:
             with batch.lock:
-                self._infer_batches(samples, slot, batch, found)
+                self._infer_batches(samples, self.slot(), batch, found)
         return found
 
     def slot(self) -> Slot:
         """The calling thread's own slot, for the shortest way there and back; the same at every call.
 
-        Raises :class:`SessionError` where none is free, after a fork, or where the session is closed.
+        Raises :class:`SessionError` where none is free, after a fork, where the session is closed, or where the trigger takes
+        its samples from its events.
         """
         slots = self._slots
+        if self._closed:
+            raise self._is_closed()
         if slots is None:
-            raise self._closed()
+            raise SessionError(f"trigger '{self.trigger.name}' takes its samples from its events, not from slots; use infer()")
         return slots.mine()
 
     @property
     def batch(self) -> Batch | None:
         """The memory of :meth:`infer_many`, None where one event computes one sample. Raises as :meth:`slot`."""
-        slots = self._slots
-        if slots is None:
-            raise self._closed()
-        return slots.batch
+        if self._closed:
+            raise self._is_closed()
+        return self._slots.batch if self._slots else None
 
     @property
     def loaded(self) -> Object:
@@ -132,7 +142,7 @@ class Session(AbstractContextManager["Session"]):
 
     def close(self) -> None:
         """Detaches and unloads. May be called twice, and while other threads infer: they are told."""
-        self._slots = None  # the maps live as long as their memory is mapped
+        self._closed, self._slots = True, None  # the maps live as long as their memory is mapped
         self._held.close()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
@@ -155,8 +165,8 @@ class Session(AbstractContextManager["Session"]):
 
     def _explain(self, fault: KernelError | int | None) -> Error:
         """What :data:`ebpfnn.slots.Explain` says."""
-        if self._slots is None:
-            return self._closed()
+        if self._closed:
+            return self._is_closed()
         if isinstance(fault, KernelError):
             return fault
         if fault is not None:
@@ -165,7 +175,7 @@ class Session(AbstractContextManager["Session"]):
         default = f"; try its default target, {self.trigger.default_target}" if self.trigger.default_target else ""
         return SessionError(f"{where}: the event did not happen in this thread, so the network did not run{default}")
 
-    def _closed(self) -> SessionError:
+    def _is_closed(self) -> SessionError:
         return SessionError(f"the session of '{self.network.name}' is closed; open another")
 
 

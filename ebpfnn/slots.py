@@ -17,6 +17,7 @@ from . import abi
 from .errors import Error, KernelError, SessionError
 from .kernel import NOEXIST, Map
 from .network import QuantizedNetwork
+from .obj.uapi import MapType
 from .plugin import Attachment
 
 _UINT8 = np.dtype(np.uint8)
@@ -106,6 +107,11 @@ class Batch:
     @property
     def capacity(self) -> int:
         return len(self.samples)
+
+
+def has_slots(maps: Mapping[str, Map]) -> bool:
+    """Whether a shell's samples lie in slots: they do not where its events bring them."""
+    return maps[abi.SAMPLES].type == MapType.ARRAY
 
 
 class Slots:

@@ -1,6 +1,7 @@
 """What plugins are made of, and how they are found. docs/plugins.md is the guide."""
 
 from ..built import object_path
+from ..kernel.tracefiles import nearest
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, why_not
@@ -15,6 +16,7 @@ __all__ = [
     "Trigger",
     "hookimpl",
     "make_manager",
+    "nearest",
     "object_path",
     "why_not",
 ]

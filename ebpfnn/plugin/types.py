@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ..errors import Error
-    from ..kernel import Link, Object
+    from ..kernel import Link, Object, Program
+    from ..layers import InputFormat
+    from ..obj import ObjectSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,16 @@ class Attachment(AbstractContextManager["Attachment"]):
 
         raise NotSupported(f"{type(self).__name__}: one event runs one sample; infer them one by one")
 
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int]]:
+        """Has one sample computed by the program itself, where samples come with the events: its label and its scores.
+
+        ``sample`` is what :func:`ebpfnn.encoding.encode` made. It is asked of triggers whose shell defines
+        ``EBPFNN_SAMPLES_FROM_EVENTS``; the default knows no way, and raises :class:`~ebpfnn.errors.NotSupported`.
+        """
+        from ..errors import NotSupported
+
+        raise NotSupported(f"{type(self).__name__}: its samples come with its events, and none can be provoked from here")
+
     def close(self) -> None:
         """Detaches. May be called twice."""
         if self.link is not None:
@@ -100,12 +112,15 @@ class Trigger(ABC):
     """Knows an event of the kernel, and a shell (a clang-built object) that runs a network at it.
 
     ``name`` is what ``--trigger`` selects, ``summary`` one line for ``ebpfnn plugins``, and ``default_target`` the event
-    where ``--target`` names none.
+    where ``--target`` names none. ``options`` tells what ``--option KEY=VALUE`` takes: each key with one line of help.
+    ``capabilities`` names what a process needs beyond CAP_BPF, which every trigger needs.
     """
 
     name: str
     summary: str = ""
     default_target: str | None = None
+    options: Mapping[str, str] = MappingProxyType({})
+    capabilities: tuple[str, ...] = ("CAP_PERFMON",)
 
     @abstractmethod
     def object_path(self) -> Path:
@@ -117,11 +132,42 @@ class Trigger(ABC):
 
     @abstractmethod
     def attach(self, loaded: Object, target: str | None) -> Attachment:
-        """Attaches the loaded shell to ``target``, or to ``default_target`` for None.
+        """Attaches ``loaded.programs[self.program()]`` to ``target``, or to ``default_target`` for None.
+
+        What is in ``loaded`` may be a stub that calls the shell, and not the shell: use nothing of it but that program.
 
         Raises :class:`~ebpfnn.errors.PluginError` for a target of the wrong form, :class:`~ebpfnn.errors.KernelError` (ENOENT)
-        for one that is not there, :class:`~ebpfnn.errors.NotSupported` where this kernel cannot.
+        for one that is not there, with what is near to it (:func:`ebpfnn.plugin.nearest`), and
+        :class:`~ebpfnn.errors.NotSupported` where this kernel cannot.
         """
+
+    def attached(self, program: Program, target: str | None) -> Attachment:
+        """What :meth:`attach` returned, for another process: ``program`` is in place at ``target`` already.
+
+        It has no link, so that closing it leaves the program where it is. The default can provoke nothing.
+        """
+        del program, target
+        return Attachment()
+
+    def with_options(self, options: Mapping[str, str]) -> Trigger:
+        """This trigger as ``options`` say, which has none but those of :attr:`options`.
+
+        Raises :class:`~ebpfnn.errors.PluginError` for a value of the wrong form; the default knows no option.
+        """
+        del options
+        return self
+
+    def prepare(self, shell: ObjectSpec, target: str | None) -> None:
+        """Changes the shell before it is loaded, where the kernel must know the target by then (fentry).
+
+        Raises as :meth:`attach` does.
+        """
+        del shell, target
+
+    def refuses(self, form: InputFormat, classes: int) -> str | None:
+        """None where a network with these samples and so many classes can run here, else the reason why not, as one line."""
+        del form, classes
+        return None
 
     def variables(self) -> Mapping[str, bytes]:
         """Values for the shell's global variables, set before it is loaded: exactly as many bytes as each variable has."""

@@ -59,6 +59,7 @@ class RunTrigger(Trigger):
 
     name = "run"
     summary = "BPF_PROG_RUN, no event at all"
+    capabilities = ()
 
     def object_path(self) -> Path:
         return object_path("run")
@@ -70,6 +71,10 @@ class RunTrigger(Trigger):
         if target is not None:
             raise PluginError(f"trigger 'run' has no target, but '{target}' was given; leave it out")
         return RunAttachment(loaded.programs[self.program()])
+
+    def attached(self, program: Program, target: str | None) -> Attachment:
+        del target
+        return RunAttachment(program)
 
     def supported(self) -> str | None:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ebpfnn.errors import Error, PluginError
-from ebpfnn.kernel import Link, Object, attach_tracepoint, has_program_type, tracefs
+from ebpfnn.kernel import Link, Object, Program, attach_tracepoint, has_program_type, tracefs
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, object_path
 
@@ -40,8 +40,8 @@ _CALLS: Mapping[str, Callable[[], object]] = {
 class TracepointAttachment(Attachment):
     """A program on one tracepoint, and the system call that provokes it."""
 
-    def __init__(self, link: Link, event: str) -> None:
-        self.link: Link | None = link
+    def __init__(self, link: Link | None, event: str) -> None:
+        self.link = link
         call = event.removeprefix("sys_enter_").removeprefix("sys_exit_")
         self._calls = [_CALLS[call]] if call in _CALLS else list(_CALLS.values())
 
@@ -70,10 +70,18 @@ class TracepointTrigger(Trigger):
         return {"pidns_dev": struct.pack("<Q", namespace.st_dev), "pidns_ino": struct.pack("<Q", namespace.st_ino)}
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
+        category, event = self._split(target)
+        return TracepointAttachment(attach_tracepoint(loaded.programs[_PROGRAM], category, event), event)
+
+    def attached(self, program: Program, target: str | None) -> Attachment:
+        del program
+        return TracepointAttachment(None, self._split(target)[1])
+
+    def _split(self, target: str | None) -> tuple[str, str]:
         category, colon, event = (target or self.default_target).partition(":")
         if not colon or any(part in ("", ".", "..") or "/" in part for part in (category, event)):
             raise PluginError(f"target '{target}' is not CATEGORY:EVENT; give one such as {self.default_target}")
-        return TracepointAttachment(attach_tracepoint(loaded.programs[_PROGRAM], category, event), event)
+        return category, event
 
     def supported(self) -> str | None:
         try:

@@ -19,4 +19,21 @@ struct ebpfnn_result {
 	__s32 scores[EBPFNN_MAX_SCORES];
 };
 
+/* One inference as a watcher is told of it, in the ring buffer "events". */
+struct ebpfnn_event {
+	__u64 time_ns;    /* CLOCK_MONOTONIC, as the network began */
+	__u64 elapsed_ns; /* as in struct ebpfnn_result, like all below that is there too */
+	__u64 source;     /* whose sample it was: a slot, or what the shell documents */
+	__s32 status;
+	__u32 label;
+	__s32 score;      /* the label's */
+	__u32 network;    /* which network answered: 0, or the other of the two where networks are swapped */
+};
+
+/* The one element of the map "watch". */
+struct ebpfnn_watch {
+	__u64 until_ns; /* events are told of before this time (CLOCK_MONOTONIC): a watcher that died is not told for ever */
+	__u64 lost;     /* events that found the ring buffer full */
+};
+
 #endif
