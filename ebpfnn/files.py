@@ -5,6 +5,7 @@ What replaces a file or directory is written beside it, made to last with fsync(
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -14,6 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import ModelError
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # include/uapi/linux/fcntl.h and fs.h
 
 
 def read(path: Path, limit: int, remedy: str) -> bytes:
@@ -84,18 +88,23 @@ def strangers(path: Path, known: re.Pattern[str]) -> list[str]:
 
 
 def _exchange(path: Path, beside: Path) -> None:
-    """Renames ``beside`` to ``path``, and what was there to ``beside`` with a suffix, which goes."""
+    """Renames ``beside`` to ``path``, and what was there to ``beside``, in one step where the file system can."""
+    if not path.exists():
+        beside.rename(path)
+    elif _libc.renameat2(_AT_FDCWD, os.fsencode(beside), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE):
+        _exchange_in_steps(path, beside)
+
+
+def _exchange_in_steps(path: Path, beside: Path) -> None:
+    """For file systems without RENAME_EXCHANGE, such as NFS."""
     former = beside.with_name(beside.name + ".former")
-    replaced = path.exists()
-    if replaced:
-        path.rename(former)
+    path.rename(former)
     try:
         beside.rename(path)
     except BaseException:
-        if replaced:
-            former.rename(path)
+        former.rename(path)
         raise
-    shutil.rmtree(former, ignore_errors=True)
+    former.rename(beside)
 
 
 def _fill(descriptor: int, data: bytes) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -174,6 +175,7 @@ def test_a_failed_export_leaves_what_was_there(
         return target
 
     with monkeypatch.context() as patch:
+        patch.setattr(files, "_libc", SimpleNamespace(renameat2=lambda *_arguments: -1))  # a file system that cannot exchange
         if failing == "second rename":
             patch.setattr(Path, "rename", fail_at_last)
         else:
@@ -182,6 +184,14 @@ def test_a_failed_export_leaves_what_was_there(
             raw.export(random_network((12, 5, 4, 3), 2), directory)
     assert names(tmp_path) == ({"raw"} if former else set())
     assert (contents(directory) if former else None) == before
+
+
+def test_a_former_export_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw.export(random_network((12, 5, 4, 3), 2), tmp_path / "raw")
+    monkeypatch.setattr(Path, "rename", None)
+    raw.export(example(), tmp_path / "raw")
+    assert names(tmp_path) == {"raw"}
+    assert same(raw.load(tmp_path / "raw"), example(), tmp_path)
 
 
 def test_the_directory_is_made_to_last_before_it_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
