@@ -66,7 +66,9 @@ def _place(path: Path, part: str) -> Path:
     """Where ``part`` lies: in a file or folder of that name, in the one tree that torchvision made, or in ``path`` itself."""
     try:
         trees = [path / "raw", *path.glob("*/raw")]
-        known = [path / (part + npz.SUFFIX), path / part, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
+        inside = path / part
+        folder = [inside] if not inside.is_dir() or not imagefolder.has_images(inside) else []  # a class may be called "test"
+        known = [path / (part + npz.SUFFIX), *folder, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
         return next(filter(Path.exists, known), path)
     except OSError as error:  # no right to look, or a name longer than any file's
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error

@@ -26,7 +26,12 @@ _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 def class_names(directory: Path) -> tuple[str, ...]:
     """The classes of an image folder: its sub-folders that hold images, sorted; numbers by their value."""
     folders = (entry for entry in directory.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return tuple(sorted((folder.name for folder in folders if any(_images(folder))), key=_order))
+    return tuple(sorted((folder.name for folder in folders if has_images(folder)), key=_order))
+
+
+def has_images(folder: Path) -> bool:
+    """Whether images lie in ``folder`` itself, as they do in that of a class."""
+    return any(_images(folder))
 
 
 def read_folder(directory: Path, shape: Shape | None, indices: Mapping[str, int]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:

@@ -57,6 +57,8 @@ def command(
     """
     from ..evaluation import evaluate
 
+    if report is not None:
+        _check_report(report)
     path = modelfile.resolve(model)
     network = modelfile.load(path)
     measured = read_measured(data, network)
@@ -106,6 +108,12 @@ def _print(done: Evaluation, *, as_json: bool) -> None:
     from .eval_tables import print_tables
 
     print_tables(done)
+
+
+def _check_report(directory: Path) -> None:
+    from ..evaluation import report
+
+    report.check(directory)
 
 
 def _write(done: Evaluation, directory: Path, *, quiet: bool) -> None:

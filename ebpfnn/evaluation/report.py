@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,22 @@ def write(of: Evaluation, directory: Path) -> None:
     contents = {PAGE: render(of).encode(), FIGURES: (json.dumps(summary(of), indent=2) + "\n").encode()}
     if pictures.is_picture(of.network.input_shape) and len(of.mistakes):
         contents[PICTURE] = pictures.png(_worst(of))
-    try:
+    check(directory)
+    with _writing(directory):
+        files.replace_directory(directory, contents)
+
+
+def check(directory: Path) -> None:
+    """Raises :class:`Error` where the directory holds anything but a report: before hours of evaluation, not after."""
+    with _writing(directory):
         for stranger in files.strangers(directory, _KNOWN):
             raise Error(f"{directory}: holds {stranger!r}, which is no report's; give another directory")
-        files.replace_directory(directory, contents)
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         remedy = "give a new name in a directory you may write to"
         raise Error(f"{directory}: cannot be written ({error.strerror}); {remedy}") from error

@@ -274,3 +274,11 @@ def test_labels_outside_the_classes() -> None:
 def test_the_bundled_digits() -> None:
     samples, labels = datasets.read(Path(datasets.mnist.BUNDLED), "test", (28, 28))
     assert (samples.shape, set(labels.tolist())) == ((512, 28, 28), set(range(10)))
+
+
+def test_a_class_may_be_called_as_a_part_is(tmp_path: Path) -> None:
+    for number, name in enumerate(("test", "train", "tram")):
+        (tmp_path / name).mkdir()
+        Image.fromarray(IMAGES[number]).save(tmp_path / name / "a.png")
+    assert datasets.class_names(tmp_path, "test") == ("test", "train", "tram")
+    expect(datasets.read(tmp_path, "train"), IMAGES[:3], [0, 1, 2])

@@ -469,6 +469,10 @@ def test_the_float_network_is_found_beside_the_model_or_named(world: Any) -> Non
 def test_the_command_writes_a_report(world: Any) -> None:
     done = run("--report", "page")
     assert done.stdout.splitlines()[-1] == "report: page/index.html"
+    Path("page", "thesis.txt").touch()
+    refused = run("--report", "page", "--data", "absent")
+    assert "holds 'thesis.txt'" in refused.stderr  # before anything else is looked at
+    Path("page", "thesis.txt").unlink()
     assert "six.npz" in Path("page/index.html").read_text()
     assert json.loads(run("--json", "--report", "page").stdout)["images"] == 6
 
