@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import abi
 from .errors import Error, KernelError, SessionError
 from .kernel import NOEXIST, Map
-from .network import QuantizedNetwork
+from .layers import InputFormat
 from .obj.uapi import MapType
 from .plugin import Attachment
 
@@ -27,6 +27,42 @@ _STATUS, _LABEL_AT = 0xFFFFFFFF, 32
 
 Explain = Callable[["KernelError | int | None"], Error]
 """What to raise for the kernel's refusal, for a status that is not 0, and for an event that ran nothing (None)."""
+
+
+class Claims(Protocol):
+    """Who decides which slot a thread gets."""
+
+    def claim(self, thread: int) -> int:
+        """A slot that no living thread has, from now on that of ``thread``; one call at a time.
+
+        Raises :class:`SessionError` where there is none.
+        """
+
+
+class OwnClaims:
+    """The slots of a network that this process alone calls; ``callers`` is None where events tell the slot themselves."""
+
+    def __init__(self, count: int, callers: Map | None) -> None:
+        self._count, self._callers = count, callers
+        self._taken: dict[int, int] = {}
+
+    def claim(self, thread: int) -> int:
+        self._give_up_dead_threads()
+        free = set(range(self._count)) - set(self._taken.values())
+        if not free:
+            raise SessionError(f"all {self._count} slots are taken; call from fewer threads, or open another session")
+        number = min(free)
+        if self._callers is not None:
+            register(self._callers, thread, number)
+        self._taken[thread] = number
+        return number
+
+    def _give_up_dead_threads(self) -> None:
+        living = {thread.native_id for thread in threading.enumerate()}
+        for thread in self._taken.keys() - living:
+            del self._taken[thread]
+            if self._callers is not None:
+                self._callers.delete(struct.pack("<I", thread))
 
 
 class Slot:
@@ -117,21 +153,28 @@ def has_slots(maps: Mapping[str, Map]) -> bool:
 class Slots:
     """Gives a thread its slot at its first call, and takes it back when the thread has ended.
 
-    ``batch`` is None where the shell runs one sample an event.
+    ``claims`` decides which, for None among the threads of this process alone. ``batch`` is None where the shell runs one
+    sample an event.
     """
 
-    def __init__(self, network: QuantizedNetwork, maps: Mapping[str, Map], attachment: Attachment, explain: Explain) -> None:
-        form, self.classes = network.input, len(network.labels)
-        self.attachment, self.explain = attachment, explain
+    def __init__(
+        self,
+        form: InputFormat,
+        classes: int,
+        maps: Mapping[str, Map],
+        attachment: Attachment,
+        explain: Explain,
+        claims: Claims | None = None,
+    ) -> None:
+        self.classes, self.attachment, self.explain = classes, attachment, explain
         self.results = _view(maps[abi.RESULTS], abi.RESULT)
         own, shared = np.split(_view(maps[abi.SAMPLES], _UINT8, (form.sample_bytes,)), [len(self.results)])
         self.samples = own if form.packed else _shaped(own, form.shape)
         outputs = maps.get(abi.OUTPUTS)
         self.batch = None if outputs is None else Batch(shared, _view(outputs, abi.output(self.classes)))
-        self._callers = maps.get(abi.CALLERS)
+        self._claims = claims or OwnClaims(len(self.results), maps.get(abi.CALLERS))
         self._process = _process
         self._lock = threading.Lock()
-        self._taken: dict[int, Slot] = {}
         self._made: dict[int, Slot] = {}
         self._own = threading.local()
 
@@ -152,23 +195,9 @@ class Slots:
     def _claim(self, thread: int) -> Slot:
         with self._lock:
             threading.current_thread()  # makes a thread that Python did not start count among the living
-            self._give_up_dead_threads()
-            free = set(range(len(self.results))) - {slot.number for slot in self._taken.values()}
-            if not free:
-                raise SessionError(f"all {len(self.results)} slots are taken; call from fewer threads, or open another session")
-            number = min(free)
-            slot = self._made.get(number) or Slot(number, self)
-            if self._callers is not None:
-                _register(self._callers, thread, number)
-            self._own.slot = self._made[number] = self._taken[thread] = slot
-            return slot
-
-    def _give_up_dead_threads(self) -> None:
-        living = {thread.native_id for thread in threading.enumerate()}
-        for thread in self._taken.keys() - living:
-            del self._taken[thread]
-            if self._callers is not None:
-                self._callers.delete(struct.pack("<I", thread))
+            number = self._claims.claim(thread)
+            self._own.slot = self._made[number] = self._made.get(number) or Slot(number, self)
+            return self._made[number]
 
 
 _process = os.getpid()  # kept, since to compare it is quicker than to ask for it
@@ -182,7 +211,8 @@ def _note_fork() -> None:
 os.register_at_fork(after_in_child=_note_fork)
 
 
-def _register(callers: Map, thread: int, slot: int) -> None:
+def register(callers: Map, thread: int, slot: int) -> None:
+    """Has events of ``thread`` answered in ``slot``. Raises :class:`SessionError` where they are answered in one already."""
     try:
         callers.update(struct.pack("<I", thread), struct.pack("<I", slot), NOEXIST)
     except KernelError as refusal:
