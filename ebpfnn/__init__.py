@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .instance import Instance
     from .network import QuantizedNetwork
     from .plugin import Plugins
     from .session import Result, Session
 
-_HOMES = {"Plugins": "plugin", "QuantizedNetwork": "network", "Result": "session", "Session": "session"}
+_HOMES = {"Instance": "instance", "Plugins": "plugin", "QuantizedNetwork": "network", "Result": "session", "Session": "session"}
 
-__all__ = ["Plugins", "QuantizedNetwork", "Result", "Session"]
+__all__ = ["Instance", "Plugins", "QuantizedNetwork", "Result", "Session"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,9 @@ from .group import LazyGroup
 
 VERBS = {
     "infer": "Name what images show, by a network that runs in the kernel.",
+    "load": "Load a network into the kernel, where it stays.",
+    "list": "List the networks that stay in the kernel.",
+    "unload": "Take networks out of the kernel.",
     "train": "Train a network, quantize it and save it.",
     "quantize": "Make integers of a network from PyTorch or ONNX.",
     "eval": "Measure how often a network is right: in floats, in integers, in the kernel.",

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .group import printable
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..kernel.listing import LinkEntry, MapEntry, ProgramEntry
 
 _KINDS = ("programs", "maps", "links")
-_Headings = tuple[str, ...]
 _Rows = list[tuple[object, ...]]
-_Table = tuple[_Headings, _Rows]
+_Table = tuple[tuple[str, ...], _Rows]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +40,8 @@ def list_(kinds: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps({kind: [asdict(entry) for entry in entries] for kind, entries in found.items()}, indent=2))
         return
     for kind, entries in found.items():
-        _print_table(kind, *_TABLES[kind](entries))
+        click.echo(f"{kind}: {len(entries)}")
+        print_table(*_TABLES[kind](entries))
 
 
 def _programs(entries: Iterable[ProgramEntry]) -> _Table:
@@ -78,18 +77,3 @@ def _size(memory: int | None) -> str:
 
 def _numbers(numbers: list[int]) -> str:
     return " ".join(map(str, numbers))
-
-
-def _print_table(title: str, headings: _Headings, rows: _Rows) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    click.echo(f"{title}: {len(rows)}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(str(cell))) for cell in row))
-    # A pipe has no width: whoever reads it wants one row a line.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)

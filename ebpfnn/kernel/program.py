@@ -94,9 +94,12 @@ class Program(Descriptor):
             ) from None
 
     @classmethod
-    def open(cls, path: Path) -> Program:
-        """The program that is pinned at ``path``. Raises :class:`~ebpfnn.errors.KernelError`."""
-        return cls(pinning.open_pin(path, "a program"), path.name)
+    def open(cls, path: Path, name: str = "") -> Program:
+        """The program that is pinned at ``path``, whose ``name`` is the pin's unless told.
+
+        Raises :class:`~ebpfnn.errors.KernelError`.
+        """
+        return cls(pinning.open_pin(path, "a program"), name or path.name)
 
     @classmethod
     def from_id(cls, id: int) -> Program:  # noqa: A002

@@ -122,6 +122,11 @@ class Assembler:
         else:
             self._jump(opcode, label, left, imm=right)
 
+    def map(self, dst: Register, name: str) -> None:
+        """``dst`` = the map ``name``, as helpers take it."""
+        self._relocations.append(Relocation(len(self._code), RelocationKind.MAP, name))
+        self.wide(dst, 0)
+
     def map_value(self, dst: Register, name: str, offset: int = 0) -> None:
         """``dst`` = the address of byte ``offset`` in the one element of the array map ``name`` (Linux 5.2)."""
         self._relocations.append(Relocation(len(self._code), RelocationKind.DATA, name, offset))

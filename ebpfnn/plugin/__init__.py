@@ -4,7 +4,7 @@ from ..built import object_path
 from ..kernel.tracefiles import nearest
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
-from .manager import Plugins, why_not
+from .manager import Plugins, configured, why_not
 from .types import Attachment, InputSource, Sample, Trigger
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Plugins",
     "Sample",
     "Trigger",
+    "configured",
     "hookimpl",
     "make_manager",
     "nearest",

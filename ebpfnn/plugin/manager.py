@@ -86,6 +86,15 @@ class Plugins:
         return self.offered_inputs.get(claims[0])
 
 
+def configured(trigger: Trigger, options: Mapping[str, str]) -> Trigger:
+    """``trigger`` as ``options`` say. Raises :class:`PluginError` for one that it does not know, naming those that it does."""
+    unknown = sorted(set(options) - set(trigger.options))
+    if unknown:
+        known = ", ".join(sorted(trigger.options)) or "none at all"
+        raise PluginError(f"trigger '{trigger.name}' has no option '{unknown[0]}'; its options: {known}")
+    return trigger.with_options(options) if options else trigger
+
+
 def why_not(trigger: Trigger) -> str | None:
     """None where this kernel can run ``trigger``, else the reason why not: a trigger that cannot tell cannot run."""
     try:

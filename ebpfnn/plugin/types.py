@@ -150,11 +150,15 @@ class Trigger(ABC):
         return Attachment()
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
-        """This trigger as ``options`` say, which has none but those of :attr:`options`.
+        """This trigger as ``options`` say, which has none but those of :attr:`options`: :func:`ebpfnn.plugin.configured` looks.
 
         Raises :class:`~ebpfnn.errors.PluginError` for a value of the wrong form; the default knows no option.
         """
         del options
+        return self
+
+    def resident(self) -> Trigger:
+        """This trigger with a program that a stub can tail-call, as an instance needs that stays in the kernel."""
         return self
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:

@@ -61,11 +61,18 @@ class RunTrigger(Trigger):
     summary = "BPF_PROG_RUN, no event at all"
     capabilities = ()
 
+    def __init__(self, *, by_xdp: bool = False) -> None:
+        self._by_xdp = by_xdp
+
     def object_path(self) -> Path:
         return object_path("run")
 
     def program(self) -> str:
-        return _SYSCALL if has_program_type(ProgramType.SYSCALL) else _XDP
+        return _SYSCALL if not self._by_xdp and has_program_type(ProgramType.SYSCALL) else _XDP
+
+    def resident(self) -> Trigger:
+        """By XDP: the kernel lets SYSCALL programs use no array of programs (check_map_prog_compatibility, Linux 6.18)."""
+        return RunTrigger(by_xdp=True)
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         if target is not None:

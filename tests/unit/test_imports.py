@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
-RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "session"}
+RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
 STORED = {"errors", "layers", "network", "fields", "files", "tensorfile"}
 SETS = {"idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
@@ -55,14 +55,16 @@ ALLOWED = {
     "target": FORMAT | {"obj", "kernel", "compiler"},
     "loading": FORMAT | {"obj", "kernel", "abi", "plugin", "compiler"},
     "slots": FORMAT | {"obj", "kernel", "abi", "plugin"},
+    "runner": FORMAT | {"obj", "kernel", "abi", "plugin", "slots"},
     "session": RUNNING - {"session"},
+    "instance": RUNNING | DATA,
     "training": DATA | {"importers"},
     "evaluation": RUNNING | DATA,
     "doctor": RUNNING | DATA,
     "bench": RUNNING | DATA,
     "inspection": RUNNING | DATA | {"bench", "evaluation"},
-    "cli": RUNNING | DATA | {"doctor", "bench", "inspection", "evaluation", "exporters", "importers", "training"},
-    "__init__": RUNNING | DATA,
+    "cli": RUNNING | DATA | {"doctor", "instance", "bench", "inspection", "evaluation", "exporters", "importers", "training"},
+    "__init__": RUNNING | DATA | {"instance"},
     "__main__": {"cli"},
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""

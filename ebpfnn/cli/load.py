@@ -1,0 +1,82 @@
+"""``ebpfnn load``: a network that stays in the kernel."""
+
+from __future__ import annotations
+
+import grp
+import time
+
+import click
+
+from .. import modelfile
+from ..errors import PluginError
+from ..instance import Instance
+from ..plugin import Plugins
+from .group import complain
+from .infer import PREFERRED
+from .inference import pick
+
+
+@click.command()
+@click.argument("model", metavar="NAME|FILE")
+@click.option("--trigger", metavar="NAME", help="What makes the kernel run the network. [default: tracepoint, else run]")
+@click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the trigger's; may be repeated.")
+@click.option("--name", metavar="NAME", help="What the instance is called. [default: as the network]")
+@click.option("--group", metavar="GROUP", help="Let the members of this group use it too.")
+@click.option("--quiet", is_flag=True, help="Say nothing where all goes well.")
+def command(
+    model: str,
+    trigger: str | None,
+    target: str | None,
+    options: tuple[str, ...],
+    name: str | None,
+    group: str | None,
+    quiet: bool,
+) -> None:
+    """Load a network into the kernel, where it stays behind its trigger when this command has ended.
+
+    At the end one sample is inferred and compared with the reference. Where this kernel cannot keep the attachment, the
+    command stays, until Ctrl-C or SIGTERM, and then leaves nothing.
+    """
+    path = modelfile.resolve(model)
+    network = modelfile.load(path)
+    plugins = Plugins.installed()
+    names = [trigger] if trigger else [PREFERRED[0]] if target or options else list(PREFERRED)
+    chosen = plugins.trigger(names[0]) if len(names) == 1 else pick(map(plugins.trigger, names), quiet=quiet)
+    gid = -1 if group is None else _group(group)
+    given = _pairs(options)
+    with Instance.load(network, chosen, target, name=name, options=given, file=path, group=gid) as instance:
+        if not quiet:
+            about = instance.about()
+            where = f"{about.trigger} {about.target or ''}".strip()
+            click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
+            click.echo(f"{instance.name}: proved {instance.proof}")
+        if instance.holding:
+            complain(f"{instance.holding}; it stays loaded while this command runs, which Ctrl-C ends")
+            _stay(instance)
+
+
+def _pairs(options: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key or key in pairs:
+            raise PluginError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
+        pairs[key] = value
+    return pairs
+
+
+def _group(name: str) -> int:
+    try:
+        return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise click.BadParameter(f"group '{name}' is not known; see getent group", param_hint="--group") from None
+
+
+def _stay(instance: Instance) -> None:
+    """Waits until the user ends it, or somebody unloads the instance."""
+    try:
+        while instance.is_loaded():
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return

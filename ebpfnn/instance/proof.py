@@ -1,0 +1,30 @@
+"""Proof that a network in place computes what the reference does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import reference
+from ..compiler import Body
+from ..errors import NotSupported, SessionError
+from ..network import QuantizedNetwork
+from ..plugin import Plugins
+from ..runner import Runner
+from ..session import Session
+
+
+def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
+    """Has one sample inferred, by the real event where one can be provoked from here, and tells how.
+
+    Else ``body``, the same code, runs by BPF_PROG_RUN. Raises :class:`SessionError` where what comes is not the reference's.
+    """
+    sample = np.random.default_rng(0).integers(0, 256, network.input_shape, np.uint8)
+    try:
+        result, how = session.infer(sample), f"by the event itself ({session.trigger.name})"
+    except (NotSupported, SessionError) as reason:
+        with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
+            result, how = apart.infer(sample), f"by BPF_PROG_RUN of the same code, since {reason}"
+    expected = reference.scores(network, sample)
+    if not np.array_equal(result.scores, expected) or result.label != int(np.argmax(expected)):
+        raise SessionError(f"network '{network.name}': the kernel's scores are not the reference's ({how}); report this")
+    return how
