@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from .encoding import encode
 from .errors import Error, InputError, KernelError, SessionError
-from .layers import InputFormat
+from .layers import InputFormat, Shape
+from .network import QuantizedNetwork
 from .plugin import Attachment, Trigger
 from .slots import Batch, Slot, Slots
 
@@ -27,7 +29,11 @@ class Served(Protocol):
     @property
     def input(self) -> InputFormat: ...
     @property
+    def input_shape(self) -> Shape: ...
+    @property
     def labels(self) -> tuple[str, ...]: ...
+    @property
+    def score_scale(self) -> float: ...
 
 
 @dataclass(eq=False)
@@ -55,7 +61,7 @@ class Results:
     elapsed_ns: int
 
 
-class Runner:
+class Runner(ABC):
     """Infers samples on ``network``, which ``trigger`` runs at ``target``: who derives from it has seen to that."""
 
     network: Served
@@ -96,6 +102,10 @@ class Runner:
             with batch.lock:
                 self._infer_batches(samples, self.slot(), batch, found)
         return found
+
+    @abstractmethod
+    def source(self) -> QuantizedNetwork:
+        """The network itself, of the last result: what :mod:`ebpfnn.reference` computes with."""
 
     def slot(self) -> Slot:
         """The calling thread's own slot, for the shortest way there and back; the same at every call.

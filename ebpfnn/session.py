@@ -41,7 +41,8 @@ class Session(Runner):
         reason = why_not(trigger)
         if reason:
             raise NotSupported(f"trigger '{trigger.name}': {reason}")
-        self.network, self.trigger, self.target = network, trigger, target or trigger.default_target
+        self.network = self._network = network
+        self.trigger, self.target = trigger, target or trigger.default_target
         self.body = body or compile_here(network)
         with ExitStack() as held:
             capacity = batch or default_batch(network.input)
@@ -51,6 +52,9 @@ class Session(Runner):
             maps, classes = self._loaded.maps, len(network.labels)
             slots = Slots(network.input, classes, maps, attachment, self._explain) if has_slots(maps) else None
             self._held, self._slots, self._closed = held.pop_all(), slots, False
+
+    def source(self) -> QuantizedNetwork:
+        return self._network
 
     @property
     def loaded(self) -> Object:

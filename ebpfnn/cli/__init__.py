@@ -10,6 +10,7 @@ VERBS = {
     "infer": "Name what images show, by a network that runs in the kernel.",
     "load": "Load a network into the kernel, where it stays.",
     "list": "List the networks that stay in the kernel.",
+    "swap": "Put another network into the place of one in the kernel.",
     "unload": "Take networks out of the kernel.",
     "train": "Train a network, quantize it and save it.",
     "quantize": "Make integers of a network from PyTorch or ONNX.",

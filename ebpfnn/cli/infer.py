@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import click
 
-from .. import modelfile
 from ..errors import Error, InputError
+from ..instance import Instance
 from ..plugin import Plugins, Trigger
 from .group import complain, printable
-from .inference import Inference, pick
+from .inference import Inference, pick, private, shared
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
 
@@ -23,7 +23,9 @@ PREFERRED = ("tracepoint", "run")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @click.option("--trigger", metavar="NAME", help="What makes the kernel run the network. [default: tracepoint, else run]")
 @click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
-@click.option("--model", metavar="NAME|FILE", default="mnist", show_default=True, help="A bundled network, or a file.")
+@click.option("--model", metavar="NAME|FILE", help="A bundled network, or a file. [default: mnist]")
+@click.option("--instance", metavar="NAME", help="A network that `ebpfnn load` loaded. [default: the only one, where one is]")
+@click.option("--private", "alone", is_flag=True, help="Load a network for this command alone.")
 @click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
@@ -35,7 +37,9 @@ def command(
     images: tuple[str, ...],
     trigger: str | None,
     target: str | None,
-    model: str,
+    model: str | None,
+    instance: str | None,
+    alone: bool,
     source: str | None,
     json_lines: bool,
     check: bool,
@@ -50,13 +54,20 @@ def command(
     if not images and useless:
         raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
     plugins = Plugins.installed()
+    chosen = twin or alone or any(given is not None for given in (trigger, target, model))
+    if instance is not None and chosen:
+        raise click.UsageError("--instance has its own network, trigger and target; leave out the other", context)
+    found = Instance.open(instance) if instance is not None else None if chosen else _only_instance(quiet)
     candidates = _candidates(plugins, trigger, target)
-    network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
     width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
     failures = 0
-    with Inference(network, lambda: pick(candidates, quiet=quiet), target, check=check, twin=twin) as inference:
+    with (
+        shared(found, plugins, check=check)
+        if found
+        else private(model or "mnist", target, lambda: pick(candidates, quiet=quiet), check=check, twin=twin)
+    ) as inference:
         for result in _results(uris, inference, plugins, source):
             if isinstance(result, Error):
                 failures += complain(str(result))
@@ -65,6 +76,16 @@ def command(
             if result.check is False:
                 failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
     context.exit(1 if failures else 0)
+
+
+def _only_instance(quiet: bool) -> Instance | None:
+    """The instance that is loaded, where it is the only one; that it is used is told, unless ``quiet``."""
+    found = Instance.all()
+    if len(found) != 1:
+        return None
+    if not quiet:
+        complain(f"using instance '{found[0].name}', which is loaded; --private loads a network for this command alone")
+    return found[0]
 
 
 def _candidates(plugins: Plugins, name: str | None, target: str | None) -> list[Trigger]:

@@ -1,4 +1,4 @@
-"""One network behind one trigger, opened once there is something to infer."""
+"""One network, of this process or of all, opened once there is something to infer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from .. import reference
+from .. import modelfile, reference
 from ..compiler import build_twin
 from ..errors import NotSupported
-from ..network import QuantizedNetwork
-from ..plugin import Sample, Trigger, why_not
+from ..instance import Instance
+from ..plugin import Plugins, Sample, Trigger, why_not
+from ..runner import Runner, Served
 from ..session import Session
 from .group import complain
 from .report import Report
@@ -20,41 +21,49 @@ from .report import Report
 class Inference(ExitStack):
     """Infers samples; the kernel is not touched before :meth:`open`, and left as it was at exit.
 
-    ``trigger`` is called to find the trigger, which may ask the kernel what it can do. With ``check`` every result is
-    compared with the reference; with ``twin`` the network runs in readable C, not compiled.
+    ``network`` tells what samples are to be; ``session`` is called to open one. With ``check`` every result is
+    compared with the reference.
     """
 
-    def __init__(
-        self, network: QuantizedNetwork, trigger: Callable[[], Trigger], target: str | None, *, check: bool, twin: bool
-    ) -> None:
+    def __init__(self, network: Served, session: Callable[[], Runner], *, check: bool) -> None:
         super().__init__()
         self.network = network
-        self._find_trigger = trigger
-        self._target = target
-        self._check, self._twin = check, twin
-        self._opened: tuple[Trigger, Session] | None = None
+        self._open, self._check = session, check
+        self._session: Runner | None = None
 
-    def open(self) -> tuple[Trigger, Session]:
-        """Finds the trigger, loads and attaches; once, and the same after that.
-
-        Raises what the search for a trigger and :class:`~ebpfnn.session.Session` raise.
-        """
-        if self._opened is None:
-            trigger = self._find_trigger()
-            body = build_twin(self.network) if self._twin else None
-            self._opened = trigger, self.enter_context(Session(self.network, trigger, self._target, body))
-        return self._opened
+    def open(self) -> Runner:
+        """Opens the session; once, and the same after that. Raises what that raises."""
+        if self._session is None:
+            self._session = self.enter_context(self._open())
+        return self._session
 
     def infer(self, sample: Sample) -> Report:
-        """Runs the network on ``sample``. Raises what :meth:`open` and :meth:`Session.infer` raise."""
-        trigger, session = self.open()
+        """Runs the network on ``sample``. Raises what :meth:`open` and :meth:`Runner.infer` raise."""
+        session = self.open()
         result = session.infer(sample.data)
         scores = tuple(int(score) for score in result.scores)
-        report = Report(sample, self.network, trigger.name, int(result.label), scores, int(result.elapsed_ns), session.target)
+        elapsed = int(result.elapsed_ns)
+        report = Report(sample, session.network, session.trigger.name, int(result.label), scores, elapsed, session.target)
         if self._check:
-            expected = reference.scores(self.network, sample.data)
+            expected = reference.scores(session.source(), sample.data)
             report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
         return report
+
+
+def private(model: str, target: str | None, trigger: Callable[[], Trigger], *, check: bool, twin: bool) -> Inference:
+    """A network of this process's own, behind the trigger that is found once it is needed."""
+    network = modelfile.load(modelfile.resolve(model))
+
+    def session() -> Session:
+        found = trigger()
+        return Session(network, found, target, build_twin(network) if twin else None)
+
+    return Inference(network, session, check=check)
+
+
+def shared(instance: Instance, plugins: Plugins, *, check: bool) -> Inference:
+    """The network of an instance, which whoever likes may swap meanwhile."""
+    return Inference(instance.about(), lambda: instance.session(plugins), check=check)
 
 
 def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:

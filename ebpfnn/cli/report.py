@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import QuantizedNetwork
 from ..plugin import Sample
+from ..runner import Served
 from .group import printable
 
 
@@ -17,7 +17,7 @@ class Report:
     """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared)."""
 
     sample: Sample
-    network: QuantizedNetwork
+    network: Served
     trigger: str
     label: int
     scores: tuple[int, ...]

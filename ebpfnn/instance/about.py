@@ -75,7 +75,7 @@ class About:
 
 
 def describe(
-    network: QuantizedNetwork, file: Path | None, trigger: str, target: str | None, options: Mapping[str, str]
+    network: QuantizedNetwork, file: Path | None, trigger: str, target: str | None, options: Mapping[str, str], holder: int = 0
 ) -> About:
     """What is to be said of ``network``, loaded now."""
     return About(
@@ -91,7 +91,7 @@ def describe(
         options=options,
         loaded=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         namespace=pid_namespace(),
-        holder=0,
+        holder=holder,
         version=_version(),
     )
 

@@ -19,6 +19,7 @@ from .loading import load_instance
 from .pins import Pins
 from .session import InstanceSession
 from .store import Store
+from .swap import swap
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -106,6 +107,14 @@ class Instance(AbstractContextManager["Instance"]):
         """How often it ran and answered. Raises as :meth:`about`."""
         with Pins(self.path) as pins:
             return figures.read(pins)
+
+    def swap(self, network: QuantizedNetwork, *, file: Path | None = None, body: Body | None = None) -> str:
+        """Has ``network`` answer in the place of its network, without a moment in between; tells how that was proved.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` for a network of another input, or of more memory or other labels in number,
+        :class:`~ebpfnn.errors.SessionError` where its proof fails; the former network is in place then.
+        """
+        return swap(self.path, self.trigger(), network, body or compile_here(network), file)
 
     def unload(self) -> None:
         """Detaches it and frees what it holds. Raises :class:`~ebpfnn.errors.SessionError` where it is gone already."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import abi
 from ..compiler import Body
-from ..errors import NotSupported
+from ..errors import NotSupported, PluginError
 from ..kernel import Map, Object
 from ..loading import load
 from ..network import QuantizedNetwork
@@ -93,6 +93,11 @@ def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, progra
         maps[spec.name] = held.enter_context(Map.create(spec))
     maps[ABOUT].update(struct.pack("<I", 0), about.encode())
     maps[ABOUT].update(struct.pack("<I", 1), about.encode())
+    lacking = sorted(NAMES.keys() - maps.keys())
+    if lacking:
+        raise PluginError(
+            f"program '{program}': its object has no map '{lacking[0]}'; build it with ebpfnn/shell.h of this version"
+        )
     for name, pin in {**NAMES, NETWORKS: NETWORKS}.items():
         maps[name].pin(staged / pin)
     stub.programs[program].pin(staged / STUB)

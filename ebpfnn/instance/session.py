@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import abi
-from ..errors import Error, KernelError, SessionError
+from .. import abi, modelfile
+from ..errors import Error, KernelError, ModelError, SessionError
+from ..network import QuantizedNetwork
 from ..plugin import Trigger
 from ..runner import Result, Runner
 from ..slots import Slots, has_slots
-from .about import About, pid_namespace
+from .about import About, digest, pid_namespace
 from .claims import SharedClaims
 from .pins import Pins
 from .store import LOCKS
@@ -31,12 +32,14 @@ class InstanceSession(Runner):
 
     def __init__(self, path: Path, trigger: Trigger) -> None:
         self.trigger = trigger.resident()
+        self._source: tuple[str, QuantizedNetwork] | None = None
+        self.network: About
         with ExitStack() as held:
             pins = held.enter_context(Pins(path))
             self._pins = pins
             self._count, self.network = pins.current()
             self.target = self.network.target
-            _check_namespace(self.network)
+            check_namespace(self.network)
             program = held.enter_context(pins.program(self.trigger.program()))
             self._attachment = held.enter_context(self.trigger.attached(program, self.target))
             self._slots = self._claimed_slots(held, path) if has_slots(pins.maps) else None
@@ -49,6 +52,17 @@ class InstanceSession(Runner):
             if self._pins.swaps[0] == self._count:
                 return result
             self._count, self.network = self._pins.current()
+
+    def source(self) -> QuantizedNetwork:
+        """As :meth:`Runner.source`, from its file. Raises :class:`ModelError` where that is not what it was any more."""
+        about = self.network
+        if self._source is None or self._source[0] != about.digest:
+            network = modelfile.load(about.file) if about.file else None
+            if network is None or digest(network) != about.digest:
+                fact = f"network '{about.network}' is not what lies in '{about.file}' now"
+                raise ModelError(f"{fact}, so nothing can be compared with the reference; leave that out")
+            self._source = about.digest, network
+        return self._source[1]
 
     def close(self) -> None:
         super().close()
@@ -67,7 +81,8 @@ class InstanceSession(Runner):
         return super()._explain(fault)
 
 
-def _check_namespace(about: About) -> None:
+def check_namespace(about: About) -> None:
+    """Raises :class:`SessionError` where this process numbers threads otherwise than the one that loaded the instance."""
     if about.namespace != pid_namespace():
         remedy = "infer from the namespace that loaded it, or load another instance here"
         raise SessionError(

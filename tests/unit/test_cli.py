@@ -65,13 +65,16 @@ class PlayedSession:
             raise self.refusal
         type(self).opened += 1
         type(self).body = body
-        self.network, self.target = network, target
+        self.network, self.trigger, self.target = network, trigger, target
 
     def __enter__(self) -> PlayedSession:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         type(self).closed += 1
+
+    def source(self) -> QuantizedNetwork:
+        return self.network
 
     def infer(self, sample: NDArray[np.uint8]) -> Any:
         scores = reference.scores(self.network, sample) + self.off_by
