@@ -12,6 +12,9 @@
 const volatile __u64 pidns_dev;
 const volatile __u64 pidns_ino;
 
+/* The first PID namespace, whose ids need no looking up (PROC_PID_INIT_INO of include/linux/proc_ns.h, Linux 3.8). */
+#define EBPFNN_FIRST_PIDNS 0xEFFFFFFC
+
 /* Thread id -> slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -20,12 +23,14 @@ struct {
 	__type(value, __u32);
 } callers SEC(".maps");
 
-/* The calling thread's slot, NULL where it did not register. */
+/* The calling thread's slot, NULL where it did not register. The verifier knows the namespace, and drops the other way. */
 static __always_inline __u32 *ebpfnn_slot(void)
 {
 	struct bpf_pidns_info thread;
 
-	if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &thread, sizeof(thread)))
+	if (pidns_ino == EBPFNN_FIRST_PIDNS)
+		thread.pid = bpf_get_current_pid_tgid();
+	else if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &thread, sizeof(thread)))
 		return 0;
 	return bpf_map_lookup_elem(&callers, &thread.pid);
 }

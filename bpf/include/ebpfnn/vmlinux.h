@@ -44,6 +44,11 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
+/* What a raw tracepoint gives: the arguments as the kernel's source has them, here those of every event. */
+struct bpf_raw_tracepoint_args {
+	__u64 args[2];
+};
+
 struct bpf_pidns_info {
 	__u32 pid; /* the thread's id, as gettid(2) says it in that namespace */
 	__u32 tgid;
@@ -59,6 +64,7 @@ struct bpf_pidns_info {
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
 static long (*const bpf_get_ns_current_pid_tgid)(__u64 dev, __u64 ino, struct bpf_pidns_info *ns, __u32 size) = (void *)120;
 
