@@ -8,24 +8,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .btf import module_btf, vmlinux
+    from .btf import kernel_types, module_btf, vmlinux
     from .cgroup import attach_cgroup
     from .clsact import attach_clsact
     from .features import has_program_type
     from .interface import XdpMode, attach_netkit, attach_tcx, attach_xdp
     from .iterator import IteratorLink, attach_iterator
     from .kprobe import attach_kprobe, attach_kprobe_multi, attach_kretprobe
-    from .link import Link
+    from .link import Link, LinkGroup
     from .link_info import LinkInfo, LinkType
     from .lpm import lpm_key
     from .map import ANY, EXIST, NOEXIST, Map
     from .netfilter import Hook, attach_netfilter
     from .netns import attach_flow_dissector, attach_sk_lookup
     from .object import Object
-    from .percpu import possible_cpus
+    from .percpu import online_cpus, possible_cpus
     from .perf_event import PerfType, attach_perf_event
     from .perfbuf import PerfBuffer
     from .prepared import PreparedRun
+    from .probe_event import lacks_probes
     from .program import Program, RunResult
     from .ringbuf import RingBuffer
     from .sockmap import attach_sockmap
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # What each file gives, imported when it is first asked for: who loads one program does not wait for every kind of link.
 _FILES = {
     "btf": (
+        "kernel_types",
         "module_btf",
         "vmlinux",
     ),
@@ -61,7 +63,10 @@ _FILES = {
         "attach_kprobe_multi",
         "attach_kretprobe",
     ),
-    "link": ("Link",),
+    "link": (
+        "Link",
+        "LinkGroup",
+    ),
     "link_info": (
         "LinkInfo",
         "LinkType",
@@ -82,13 +87,17 @@ _FILES = {
         "attach_sk_lookup",
     ),
     "object": ("Object",),
-    "percpu": ("possible_cpus",),
+    "percpu": (
+        "online_cpus",
+        "possible_cpus",
+    ),
     "perf_event": (
         "PerfType",
         "attach_perf_event",
     ),
     "perfbuf": ("PerfBuffer",),
     "prepared": ("PreparedRun",),
+    "probe_event": ("lacks_probes",),
     "program": (
         "Program",
         "RunResult",
@@ -129,6 +138,7 @@ __all__ = [
     "Hook",
     "IteratorLink",
     "Link",
+    "LinkGroup",
     "LinkInfo",
     "LinkType",
     "Map",
@@ -164,8 +174,11 @@ __all__ = [
     "attach_uretprobe",
     "attach_xdp",
     "has_program_type",
+    "kernel_types",
+    "lacks_probes",
     "lpm_key",
     "module_btf",
+    "online_cpus",
     "possible_cpus",
     "run_statistics",
     "tracefs",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -121,3 +122,40 @@ class HeldLink(Link):
                 self._undo()
         finally:
             super().close()
+
+
+class LinkGroup(Link):
+    """One attachment that is several links, such as one on each CPU; it owns them. ``info()`` is the first's."""
+
+    def __init__(self, links: Sequence[Link], name: str) -> None:
+        super().__init__(links[0].fileno(), name)
+        self.links = links
+
+    def pin(self, path: Path) -> None:
+        """Makes a directory, with a pin of each link in it. Raises as :meth:`Link.pin` does, and leaves nothing then."""
+        with ExitStack() as undo:
+            try:
+                path.mkdir()
+            except OSError as fault:
+                raise refusal(f"pin '{path}': mkdir", fault.errno or 0) from None
+            undo.callback(path.rmdir)
+            for number, link in enumerate(self.links):
+                link.pin(path / str(number))
+                undo.callback((path / str(number)).unlink)
+            undo.pop_all()
+
+    def update(self, program: Program, old: Program | None = None) -> None:
+        for link in self.links:
+            link.update(program, old)
+
+    def detach(self) -> None:
+        for link in self.links:
+            link.detach()
+
+    def info(self) -> LinkInfo:
+        return self.links[0].info()
+
+    def close(self) -> None:
+        self._fd = -1  # the first link's own
+        for link in self.links:
+            link.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import KernelError, NotSupported
 from .link import Link
+from .pmu import unit_type
 from .program import Program
 from .syscall import refusal
 from .tracefiles import tracefs
@@ -37,16 +38,24 @@ class ProbeLink(Link):
                 _append(self._events, f"-:{_GROUP}/{self._event}", self.name)
 
 
+def lacks_probes(kind: str) -> str | None:
+    """None where this kernel has probes of ``kind`` (kprobe or uprobe), else the reason why not and what mends it, as one line.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` where only tracefs could tell, and is not mounted.
+    """
+    if unit_type(kind) is not None or (tracefs() / f"{kind}_events").exists():
+        return None
+    return f"this kernel has no {kind}s (CONFIG_{kind.upper()}_EVENTS); use a tracepoint, or another kernel"
+
+
 def attach_probe_event(program: Program, kind: str, place: str, *, returns: bool, what: str) -> Link:
     """Defines an event at ``place`` (``symbol+offset``, ``path:0xoffset``) and attaches to it; ``kind`` is kprobe or uprobe.
 
     Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without such probes, else KernelError.
     """
-    events = tracefs() / f"{kind}_events"
-    if not events.exists():
-        raise NotSupported(
-            f"{what}: this kernel has no {kind}s (CONFIG_{kind.upper()}_EVENTS); use a tracepoint, or another kernel"
-        )
+    events, lack = tracefs() / f"{kind}_events", lacks_probes(kind)
+    if lack:
+        raise NotSupported(f"{what}: {lack}")
     event = f"{kind}_{os.getpid()}_{next(_numbers)}"
     _append(events, f"{'r' if returns else 'p'}:{_GROUP}/{event} {place}", what)
     try:
