@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -85,6 +86,8 @@ class Slot:
         self._sequence = self._words[_SEQUENCE]
         self._attachment, self._explain = slots.attachment, slots.explain
         self._fire = slots.attachment.prepare(number)
+        if slots.attachment.patience:
+            self._fire = partial(self._fire_until_it_ran, self._fire)
 
     @property
     def elapsed_ns(self) -> int:
@@ -113,6 +116,12 @@ class Slot:
             self.run()
         finally:
             self._fire = own
+
+    def _fire_until_it_ran(self, fire: Callable[[], None]) -> None:
+        """Fires as long as it takes: what ran before the sample was whole does not count."""
+        self._sequence, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
+        while self._words[_SEQUENCE] == self._sequence and time.monotonic() < deadline:
+            fire()
 
     def _nothing_ran(self) -> Error:
         """Why: the kernel's refusal, which the quick way does not tell, or the event did not happen."""

@@ -60,9 +60,14 @@ class InputSource(ABC):
 
 
 class Attachment(AbstractContextManager["Attachment"]):
-    """A trigger in place: closing it detaches. ``link`` is the kernel's link, where there is one."""
+    """A trigger in place: closing it detaches. ``link`` is the kernel's link, where there is one.
+
+    ``patience`` is for events that nothing provokes for certain, such as a timer's: for so many seconds :meth:`fire` is called
+    again until the network has run. 0 is for a call that provokes one event.
+    """
 
     link: Link | None = None
+    patience: float = 0
 
     def fire(self, slot: int) -> None:
         """Provokes one event in the calling thread, whose sample lies in ``slot``.
