@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from agreement import agree
-from ebpfnn_plugins import tracepoint
+from ebpfnn_plugins import task
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network, samples
 
@@ -69,15 +69,15 @@ def sequence(session: Session, slot: int = 0) -> int:
 
 def test_only_the_threads_that_asked_run_the_network() -> None:
     with Session(SMALL, TracepointTrigger()) as session:
-        tracepoint._getcpu()
+        task.getcpu()
         assert sequence(session) == 0
         session.infer(SAMPLES[0])
         assert sequence(session) == 1
-        other = threading.Thread(target=tracepoint._getcpu)
+        other = threading.Thread(target=task.getcpu)
         other.start()
         other.join()
         assert sequence(session) == 1
-        tracepoint._getcpu()
+        task.getcpu()
         assert sequence(session) == 2
 
 
@@ -112,6 +112,6 @@ def test_a_machine_without_tracefs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_calls_that_are_made_to_provoke_an_event_change_nothing() -> None:
     before = (os.getuid(), os.getgid(), os.getpid(), os.getppid(), os.sched_getscheduler(0))
-    for call in tracepoint._CALLS.values():
+    for call in task.CALLS.values():
         call()
     assert (os.getuid(), os.getgid(), os.getpid(), os.getppid(), os.sched_getscheduler(0)) == before

@@ -1,0 +1,166 @@
+"""What all triggers have in common whose events happen in a thread, each at its default target."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from agreement import agree
+from click.testing import CliRunner
+from ebpfnn_plugins import task
+from networks import random_network, samples
+from stubs import CHOOSER, stub_of
+
+from ebpfnn import abi
+from ebpfnn.cli import main
+from ebpfnn.errors import Error, PluginError, SessionError
+from ebpfnn.kernel import Object
+from ebpfnn.loading import load
+from ebpfnn.plugin import Plugins, Trigger, why_not
+from ebpfnn.session import Session
+from ebpfnn.slots import Slots
+from ebpfnn.target import compile_here
+
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit")
+"""Triggers of which one call provokes one event."""
+ALL = (*PROVOKED, "perf")
+SMALL = random_network((9, 5, 3), seed=1)
+OTHER = random_network((9, 5, 3), seed=2)
+SAMPLES = samples(9, seed=1)
+
+
+@pytest.fixture
+def trigger(request: pytest.FixtureRequest) -> Trigger:
+    found = Plugins.installed().trigger(request.param)
+    lack = why_not(found)
+    if lack:
+        pytest.skip(f"trigger '{found.name}': {lack}")
+    return found
+
+
+every = pytest.mark.parametrize("trigger", ALL, indirect=True)
+provoked = pytest.mark.parametrize("trigger", PROVOKED, indirect=True)
+
+
+def sequence(loaded: Object, slot: int = 0) -> int:
+    value = loaded.maps[abi.RESULTS].lookup(struct.pack("<I", slot))
+    assert value is not None
+    return int.from_bytes(value[:8], "little")
+
+
+def call_of(trigger: Trigger) -> Callable[[], object]:
+    """What provokes the trigger's default event."""
+    assert isinstance(trigger, task.TaskTrigger)
+    (call,) = task.calls_for(trigger.event(None))
+    return call
+
+
+@every
+def test_it_runs_the_network(trigger: Trigger) -> None:
+    with Session(SMALL, trigger) as session:
+        agree(session, SAMPLES)
+
+
+@provoked
+def test_one_event_runs_the_network_once(trigger: Trigger) -> None:
+    call = call_of(trigger)
+    with Session(SMALL, trigger) as session:
+        for number in range(1, 6):
+            session.infer(SAMPLES[0])
+            assert sequence(session.loaded) == number
+        for number in range(6, 11):
+            call()
+            assert sequence(session.loaded) == number
+
+
+@provoked
+def test_other_threads_events_run_nothing(trigger: Trigger) -> None:
+    call = call_of(trigger)
+    with Session(SMALL, trigger) as session:
+        call()
+        assert sequence(session.loaded) == 0
+        session.infer(SAMPLES[0])
+        other = threading.Thread(target=call)
+        other.start()
+        other.join()
+        assert sequence(session.loaded) == 1
+
+
+@every
+def test_threads_have_slots_of_their_own(trigger: Trigger) -> None:
+    together = threading.Barrier(2)
+    failures: list[BaseException] = []
+    with Session(SMALL, trigger) as session:
+
+        def work() -> None:
+            try:
+                session.slot()
+                together.wait()
+                agree(session, SAMPLES)
+            except BaseException as fault:
+                failures.append(fault)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert not failures
+        assert all(sequence(session.loaded, slot) >= len(SAMPLES) for slot in range(2))
+
+
+@every
+def test_closing_detaches(trigger: Trigger) -> None:
+    with load(SMALL, trigger, compile_here(SMALL)) as loaded:
+        loaded.maps[abi.CALLERS].update(struct.pack("<I", threading.get_native_id()), bytes(4))
+        with trigger.attach(loaded, None) as attachment:
+            fire_until(attachment.fire, lambda: sequence(loaded) > 0)
+        ended = sequence(loaded)
+        for _ in range(20):
+            attachment.fire(0)
+        assert sequence(loaded) == ended
+
+
+@every
+def test_a_stub_in_its_place_calls_either_of_two_networks(trigger: Trigger) -> None:
+    with load(SMALL, trigger, compile_here(SMALL), room=1 << 14) as first:
+        shared = {name: first.maps[name] for name in (abi.SAMPLES, abi.RESULTS, abi.CALLERS)}
+        with (
+            load(OTHER, trigger, compile_here(OTHER), room=1 << 14, index=1, maps=shared) as second,
+            stub_of(trigger, None, (first, second)) as stub,
+            trigger.attach(stub, None),
+        ):
+            # Another process has no more than this to call with.
+            attached = trigger.attached(stub.programs[trigger.program()], None)
+            slot = Slots(SMALL, first.maps, attached, explain).mine()
+            for index, network in ((0, SMALL), (1, OTHER), (0, SMALL)):
+                stub.maps[CHOOSER].update(bytes(4), struct.pack("<I", index))
+                for sample in SAMPLES:
+                    slot.sample[...] = sample
+                    slot.run()
+                    expected = reference_scores(network, sample)
+                    assert slot.scores.tolist() == expected
+
+
+def explain(fault: object) -> Error:
+    return SessionError(f"did not run: {fault}")
+
+
+def reference_scores(network: object, sample: object) -> list[int]:
+    from ebpfnn import reference
+
+    scores: list[int] = reference.scores(network, sample).tolist()  # type: ignore[arg-type]
+    return scores
+
+
+def fire_until(fire: Callable[[int], None], condition: Callable[[], bool]) -> None:
+    for _ in range(1_000_000):
+        fire(0)
+        if condition():
+            return
+    raise AssertionError("a million calls, and no event")
