@@ -69,7 +69,8 @@ static __always_inline int run_batch(__u32 slot, __u32 runs)
 
 	if (runs > most_runs)
 		return -ENOENT;
-	for (__u32 i = 0; i < runs; i++) {
+	/* Bounded by the constant too: the verifiers of Linux 5.10 and 6.1 forget what is known of runs where clang spills it. */
+	for (__u32 i = 0; i < most_runs && i < runs; i++) {
 		status |= ebpfnn_run_sample(slot, index); /* to leave the loop here is one branch a turn more than the verifier keeps */
 		if (++index == EBPFNN_MAX_SLOTS + batch)
 			index = EBPFNN_MAX_SLOTS;
