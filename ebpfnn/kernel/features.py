@@ -16,12 +16,22 @@ from ..obj.sanitize import BtfFeature, probe_types
 from ..obj.uapi import MMAPABLE, SLEEPABLE, AttachType, MapType
 from .fd import Descriptor
 from .memlock import charging
-from .syscall import BtfLoad, Command, MapCreate, ProgLoad, bpf
+from .syscall import (
+    BtfLoad,
+    Command,
+    KprobeMultiLinkCreate,
+    LinkCreate,
+    MapCreate,
+    ProgLoad,
+    UprobeMultiLinkCreate,
+    bpf,
+)
 
 KMALLOC_LARGEST = 4 << 20
 """KMALLOC_MAX_SIZE, with pages of 4 KiB."""
 _GET_ATTACH_COOKIE = 174  # BPF_FUNC_get_attach_cookie
 _STORE_U64, _LOAD_S8, _STACK_POINTER = 0x7A, 0x91, 10  # *(u64 *)(r10 + offset) = imm, r0 = *(s8 *)(r10 + offset)
+_UNREADABLE = 1  # no address of user space, which EFAULT says of a request that was understood so far
 _PROGRAM, _LOG_SIZE = "program 'probe'", 4096
 # What a trivial program of the type says it is for, where 0 is not among its attach types.
 _ATTACH_TYPES = {
@@ -99,6 +109,18 @@ def has_cookies() -> bool:
 
 
 @cache
+def has_multi_kprobes(attach_type: AttachType = AttachType.TRACE_KPROBE_MULTI) -> bool:
+    """Whether one link probes many functions of the kernel (Linux 5.18), or of them a session (Linux 6.10)."""
+    return _links(KprobeMultiLinkCreate(attach_type=attach_type, count=1, symbols=_UNREADABLE))
+
+
+@cache
+def has_multi_uprobes(attach_type: AttachType = AttachType.TRACE_UPROBE_MULTI) -> bool:
+    """Whether one link probes many functions of a file (Linux 6.6), or of them a session (Linux 6.13)."""
+    return _links(UprobeMultiLinkCreate(attach_type=attach_type, count=1, path=_UNREADABLE, offsets=_UNREADABLE))
+
+
+@cache
 def has_large_values() -> bool:
     """Whether one value of an array may be larger than what the kernel's allocator gives in one piece (Linux 5.18)."""
     return _creates(value_size=KMALLOC_LARGEST + 8)
@@ -146,6 +168,20 @@ def _probe_bound(type: ProgramType) -> tuple[KernelError, str]:  # noqa: A002
 
 def _loads(type: ProgramType, code: bytes, **attributes: int) -> bool:  # noqa: A002
     return _succeeds(Command.PROG_LOAD, _request(type, code, **attributes), _PROGRAM)
+
+
+def _links(attributes: LinkCreate) -> bool:
+    """Whether a link of that type is taken, which is to be refused for its unreadable part alone, with a kprobe program."""
+    load = _request(ProgramType.KPROBE, insn.trivial_program(), expected_attach_type=attributes.attach_type)
+    try:
+        with Descriptor(charging(lambda: bpf(Command.PROG_LOAD, load, _PROGRAM)), _PROGRAM) as program:
+            attributes.prog_fd = program.fileno()
+            Descriptor(bpf(Command.LINK_CREATE, attributes, "link 'probe'"), "link 'probe'").close()
+    except KernelError as refusal:
+        if refusal.errno in (*_REFUSED, errno.EOPNOTSUPP, errno.EFAULT):
+            return refusal.errno == errno.EFAULT
+        raise
+    return True
 
 
 def _request(type: ProgramType, code: bytes, **attributes: int) -> ProgLoad:  # noqa: A002

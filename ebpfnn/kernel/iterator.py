@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 
+from ..errors import NotSupported
 from ..obj.uapi import AttachType
 from .fd import Descriptor
 from .link import Link
@@ -51,7 +52,7 @@ class IteratorLink(Link):
 def attach_iterator(program: Program, *, map: Map | None = None, tid: int = 0, pid: int = 0) -> IteratorLink:  # noqa: A002
     """Makes an iterator, over one ``map`` where the program is of that kind, or the tasks of one thread or process.
 
-    Raises :class:`~ebpfnn.errors.KernelError`.
+    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that visits all tasks or none (before Linux 6.1), else KernelError.
     """
     what = f"iterator '{program.name}'"
     target: ctypes.Structure | None = None
@@ -62,4 +63,14 @@ def attach_iterator(program: Program, *, map: Map | None = None, tid: int = 0, p
     attributes = _IteratorLinkCreate(program.fileno(), 0, AttachType.TRACE_ITER)
     if target is not None:
         attributes.info, attributes.info_size = ctypes.addressof(target), ctypes.sizeof(target)
-    return IteratorLink.create(attributes, what)
+    link = IteratorLink.create(attributes, what)
+    if isinstance(target, _TaskTarget) and _visits_all_tasks(link):
+        link.close()
+        raise NotSupported(f"{what}: this kernel visits all tasks, one alone needs Linux 6.1; let the program choose")
+    return link
+
+
+def _visits_all_tasks(link: IteratorLink) -> bool:
+    """Kernels before 6.1 (commit f0d74c4da1f0) take a request for one task and pay no heed to it."""
+    seen = link.info().target
+    return not seen.get("tid") and not seen.get("pid")

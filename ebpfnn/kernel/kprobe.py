@@ -11,18 +11,15 @@ from fnmatch import fnmatchcase
 
 from ..errors import KernelError, NotSupported
 from ..obj.uapi import AttachType
+from . import features
 from .link import Link
 from .pmu import attach_probe, unit_type
 from .probe_event import attach_probe_event
 from .program import Program
-from .syscall import LinkCreate, u32, u64
+from .syscall import KprobeMultiLinkCreate, u64
 from .tracefiles import nearest, traceable_functions
 
 _RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
-
-
-class _MultiLinkCreate(LinkCreate):
-    _fields_ = (("multi_flags", u32), ("count", u32), ("symbols", u64), ("addresses", u64), ("cookies", u64))
 
 
 def attach_kprobe(program: Program, function: str, *, offset: int = 0, cookie: int = 0) -> Link:
@@ -58,17 +55,16 @@ def attach_kprobe_multi(
     texts = [ctypes.create_string_buffer(name.encode()) for name in names]
     symbols = (u64 * len(texts))(*map(ctypes.addressof, texts))
     attach_type = AttachType.TRACE_KPROBE_SESSION if session else AttachType.TRACE_KPROBE_MULTI
-    attributes = _MultiLinkCreate(
+    attributes = KprobeMultiLinkCreate(
         program.fileno(), 0, attach_type, 0, _RETURN if returns else 0, len(names), ctypes.addressof(symbols)
     )
     _tell_ambiguous(what, names)
     try:
         return Link.create(attributes, what)
     except KernelError as refused:
-        if refused.errno == errno.EOPNOTSUPP:
-            raise NotSupported(
-                f"{what}: this kernel has no multi-kprobes (CONFIG_FPROBE); use kprobes or tracepoints"
-            ) from None
+        if refused.errno in (errno.EOPNOTSUPP, errno.EINVAL) and not features.has_multi_kprobes(attach_type):
+            lack = "sessions of multi-kprobes (Linux 6.10" if session else "multi-kprobes (Linux 5.18"
+            raise NotSupported(f"{what}: this kernel has no {lack} with CONFIG_FPROBE); use kprobes or tracepoints") from None
         if refused.errno in (errno.ESRCH, errno.ENOENT):
             raise _not_found(what, names, refused.errno) from None
         raise

@@ -6,9 +6,9 @@ import errno
 import warnings
 from contextlib import suppress
 
-from ..errors import KernelError
+from ..errors import KernelError, NotSupported
 from ..obj import MapSpec
-from ..obj.uapi import MMAPABLE, MapType
+from ..obj.uapi import LINK, MMAPABLE, MapType
 from . import features
 from .fd import Descriptor
 from .memlock import charging
@@ -26,7 +26,9 @@ _UNKNOWN = (errno.EINVAL, errno.E2BIG)
 def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0) -> int:
     """A new map's descriptor. What only helps (its name, mapping it) is dropped where the kernel knows none of it.
 
-    So are its types where it is refused with them, with a :class:`RuntimeWarning`. Raises
+    So are its types where it is refused with them, with a :class:`RuntimeWarning`.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` for a struct_ops map that is to have a link, on a kernel without such links, else
     :class:`~ebpfnn.errors.KernelError`, the first of its refusals.
     """
     attributes = _attributes(spec, btf_fd, inner_fd)
@@ -45,6 +47,11 @@ def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0) -> int:
                 if not features.missing_btf():  # else types were fitted to what the kernel knows, and may not be a map's now
                     warnings.warn(f"{first}; created without its types", RuntimeWarning, stacklevel=2)
                 return held.release()
+    if attributes.map_type == MapType.STRUCT_OPS and attributes.map_flags & LINK:
+        with suppress(KernelError):
+            attributes.map_flags &= ~LINK
+            Descriptor(_create(attributes, spec), spec.name).close()
+            raise NotSupported(f"map '{spec.name}': struct_ops links need Linux 6.4; put it into section .struct_ops")
     raise first
 
 

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import KernelError, PermissionDenied, VerifierError
+from ..errors import KernelError, NotSupported, PermissionDenied, VerifierError
 from ..obj import Image, ProgramSpec, ProgramType
 from . import features, ids, info, pinning
 from .fd import Descriptor
@@ -70,7 +70,8 @@ class Program(Descriptor):
 
         First without a log, which costs time; where the kernel refuses, again with one that grows until it fits.
 
-        Raises :class:`VerifierError` for a program that the verifier refuses, else :class:`~ebpfnn.errors.KernelError`.
+        Raises :class:`VerifierError` for a program that the verifier refuses, :class:`NotSupported` for a type that this kernel
+        does not have, else :class:`~ebpfnn.errors.KernelError`.
         """
         request = _LoadRequest(spec, image, license, btf_fd)
         request.bind(target, fd_array)
@@ -88,6 +89,11 @@ class Program(Descriptor):
             if isinstance(log, int):
                 return cls(log, spec.name)
             if not log:
+                if refusal.errno == errno.EINVAL and _is_unknown(spec.type):
+                    raise NotSupported(
+                        f"{request.what}: this kernel has no programs of type {ProgramType(spec.type).name}; "
+                        "use another hook, or a newer kernel"
+                    ) from None
                 raise
             raise VerifierError(
                 f"{request.what}: {poisoned(log, image.unresolved) or summary(log)}", refusal.errno, log
@@ -144,6 +150,13 @@ class Program(Descriptor):
         found = info.ProgramInfo()
         info.read_info(self, found)
         return found
+
+
+def _is_unknown(type: int) -> bool:  # noqa: A002
+    try:
+        return not features.has_program_type(ProgramType(type))
+    except KernelError:
+        return False  # the probe was refused for another reason, which tells nothing of the type
 
 
 class _LoadRequest:

@@ -185,6 +185,17 @@ class LinkCreate(ctypes.Structure):
     )
 
 
+class KprobeMultiLinkCreate(LinkCreate):
+    _fields_ = (("multi_flags", u32), ("count", u32), ("symbols", u64), ("addresses", u64), ("cookies", u64))
+
+
+class UprobeMultiLinkCreate(LinkCreate):
+    _fields_ = (
+        *(("path", u64), ("offsets", u64), ("reference_counters", u64), ("cookies", u64)),
+        *(("count", u32), ("multi_flags", u32), ("pid", u32)),
+    )
+
+
 class LinkUpdate(ctypes.Structure):
     _fields_ = (("link_fd", u32), ("new_prog_fd", u32), ("flags", u32), ("old_prog_fd", u32))
 

@@ -10,26 +10,15 @@ from pathlib import Path
 
 from ..errors import KernelError, NotSupported
 from ..obj.uapi import AttachType
+from . import features
 from .link import Link
 from .pmu import attach_probe, unit_type
 from .probe_event import attach_probe_event
 from .program import Program
 from .symbols import function_offset
-from .syscall import LinkCreate, u32, u64
+from .syscall import UprobeMultiLinkCreate, u64
 
 _RETURN = 1  # BPF_F_UPROBE_MULTI_RETURN
-
-
-class _MultiLinkCreate(LinkCreate):
-    _fields_ = (
-        ("path", u64),
-        ("offsets", u64),
-        ("reference_counters", u64),
-        ("cookies", u64),
-        ("count", u32),
-        ("multi_flags", u32),
-        ("pid", u32),
-    )
 
 
 def attach_uprobe(
@@ -71,10 +60,11 @@ def attach_uprobe_multi(
     what = f"uprobes on {len(functions)} functions of '{path}'"
     text = ctypes.create_string_buffer(os.fsencode(path))
     offsets = (u64 * len(functions))(*(function_offset(Path(path), function) for function in functions))
-    attributes = _MultiLinkCreate(
+    attach_type = AttachType.TRACE_UPROBE_SESSION if session else AttachType.TRACE_UPROBE_MULTI
+    attributes = UprobeMultiLinkCreate(
         program.fileno(),
         0,
-        AttachType.TRACE_UPROBE_SESSION if session else AttachType.TRACE_UPROBE_MULTI,
+        attach_type,
         path=ctypes.addressof(text),
         offsets=ctypes.addressof(offsets),
         count=len(functions),
@@ -84,8 +74,9 @@ def attach_uprobe_multi(
     try:
         return Link.create(attributes, what)
     except KernelError as refused:
-        if refused.errno == errno.EOPNOTSUPP:
-            raise NotSupported(f"{what}: this kernel has no multi-uprobes (Linux 6.6 has); attach them one by one") from None
+        if refused.errno in (errno.EOPNOTSUPP, errno.EINVAL) and not features.has_multi_uprobes(attach_type):
+            lack = "sessions of multi-uprobes (Linux 6.13 has)" if session else "multi-uprobes (Linux 6.6 has)"
+            raise NotSupported(f"{what}: this kernel has no {lack}; attach them one by one") from None
         raise
 
 
