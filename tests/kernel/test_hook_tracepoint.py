@@ -22,10 +22,11 @@ COUNTER = """
 SEC("tp/syscalls/sys_enter_getppid") int first(void *context)
 {
 	if (MINE)
-		HIT(bpf_get_attach_cookie(context));
+		HIT(1);
 	return 0;
 }
 """
+COOKIE = COUNTER.replace("HIT(1)", "HIT(bpf_get_attach_cookie(context))")
 RAW = """
 SEC("raw_tp/sys_enter") int first(void *context)
 {
@@ -51,16 +52,34 @@ def fired(held: Loaded) -> int:
 
 def test_a_tracepoint_fires_until_its_link_is_closed(build_spec: Callable[[str], ObjectSpec]) -> None:
     with loaded(build_spec, COUNTER) as held:
-        link = attach_tracepoint(held.program, "syscalls", "sys_enter_getppid", cookie=77)
+        link = attach_tracepoint(held.program, "syscalls", "sys_enter_getppid")
         assert fired(held) == 1
-        assert held.last == 77
-        info = link.info()
-        assert (info.type, info.program_id) == (LinkType.PERF_EVENT, held.program.info().id)
-        assert info.target.get("tp_name", "sys_enter_getppid") == "sys_enter_getppid"
         link.close()
         assert fired(held) == 0
 
 
+@pytest.mark.usefixtures("perf_links")
+def test_a_link_says_what_it_hangs_on(build_spec: Callable[[str], ObjectSpec]) -> None:
+    with (
+        loaded(build_spec, COUNTER) as held,
+        attach_tracepoint(held.program, "syscalls", "sys_enter_getppid") as link,
+    ):
+        info = link.info()
+        assert (info.type, info.program_id) == (LinkType.PERF_EVENT, held.program.info().id)
+        assert info.target.get("tp_name", "sys_enter_getppid") == "sys_enter_getppid"
+
+
+@pytest.mark.usefixtures("perf_links")
+def test_a_program_reads_its_cookie(build_spec: Callable[[str], ObjectSpec]) -> None:
+    with (
+        loaded(build_spec, COOKIE) as held,
+        attach_tracepoint(held.program, "syscalls", "sys_enter_getppid", cookie=77),
+    ):
+        assert fired(held) == 1
+        assert held.last == 77
+
+
+@pytest.mark.usefixtures("perf_links")
 def test_a_pin_keeps_it_attached(build_spec: Callable[[str], ObjectSpec], bpffs: Path) -> None:
     with loaded(build_spec, COUNTER) as held:
         with attach_tracepoint(held.program, "syscalls", "sys_enter_getppid") as link:
@@ -73,6 +92,7 @@ def test_a_pin_keeps_it_attached(build_spec: Callable[[str], ObjectSpec], bpffs:
         assert wait_until(lambda: fired(held) == 0)  # the kernel lets go of an unpinned link a grace period later
 
 
+@pytest.mark.usefixtures("perf_links")
 def test_a_kind_that_cannot_be_updated_or_detached_says_so(build_spec: Callable[[str], ObjectSpec]) -> None:
     with (
         loaded(build_spec, COUNTER) as held,

@@ -25,10 +25,11 @@ PROGRAM = """
 SEC("uprobe") int probe(void *context)
 {
 	if (MINE)
-		HIT(bpf_get_attach_cookie(context));
+		HIT(1);
 	return 0;
 }
 """
+COOKIE = PROGRAM.replace("HIT(1)", "HIT(bpf_get_attach_cookie(context))")
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +44,24 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_entries_and_returns(build_spec: Callable[[str], ObjectSpec], library: Path) -> None:
     double = ctypes.CDLL(str(library)).ebpfnn_double
     with loaded(build_spec, PROGRAM) as held:
-        with attach_uprobe(held.program, library, "ebpfnn_double", cookie=5) as link:
+        with attach_uprobe(held.program, library, "ebpfnn_double"):
             assert double(21) == 42
-            assert (held.hits, held.last) == (1, 5)
-            assert link.info().type is LinkType.PERF_EVENT
-            assert link.info().target.get("event", "uprobe") == "uprobe"
+            assert held.hits == 1
             with attach_uretprobe(held.program, library, "ebpfnn_double"):
                 assert double(4) == 8
                 assert held.hits == 3
         double(1)
         assert held.hits == 3
+
+
+@pytest.mark.usefixtures("perf_links")
+def test_a_cookie(build_spec: Callable[[str], ObjectSpec], library: Path) -> None:
+    double = ctypes.CDLL(str(library)).ebpfnn_double
+    with loaded(build_spec, COOKIE) as held, attach_uprobe(held.program, library, "ebpfnn_double", cookie=5) as link:
+        assert double(21) == 42
+        assert (held.hits, held.last) == (1, 5)
+        assert link.info().type is LinkType.PERF_EVENT
+        assert link.info().target.get("event", "uprobe") == "uprobe"
 
 
 def test_an_offset_instead_of_a_name(build_spec: Callable[[str], ObjectSpec], library: Path) -> None:
