@@ -28,7 +28,7 @@ def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0) -> int:
 
     So are its types where it is refused with them, with a :class:`RuntimeWarning`.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a struct_ops map that is to have a link, on a kernel without such links, else
+    Raises :class:`~ebpfnn.errors.NotSupported` for a struct_ops map that is to have a link where the kernel has none, else
     :class:`~ebpfnn.errors.KernelError`, the first of its refusals.
     """
     attributes = _attributes(spec, btf_fd, inner_fd)

@@ -15,9 +15,10 @@ from pathlib import Path
 
 BUSYBOX = Path("/bin/busybox")
 MODULES = (
-    "virtio_pci virtiofs overlay veth cls_bpf act_bpf sch_ingress dummy netkit nf_defrag_ipv4 nf_defrag_ipv6 vsock".split()
+    *("virtio_pci", "virtiofs", "overlay", "veth", "dummy"),
+    *("cls_bpf", "act_bpf", "sch_ingress", "nf_defrag_ipv4", "nf_defrag_ipv6"),
 )
-DIRECTORIES = "bin dev lower modules newroot proc rw sys".split()
+DIRECTORIES = ("bin", "dev", "lower", "modules", "newroot", "proc", "rw", "sys")
 _DIRECTORY, _FILE = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
 
 

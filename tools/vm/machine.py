@@ -22,8 +22,11 @@ _SOCKET_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Machine:
-    """What to boot. ``kernel`` is a directory with an unpacked package, ``memory`` in QEMU's notation, ``seconds`` until it is ended,
-    ``console`` a file for the kernel's messages."""
+    """What to boot.
+
+    ``kernel`` is a directory with an unpacked package, ``memory`` in QEMU's notation, ``seconds`` the time it gets, and
+    ``console`` a file for the kernel's messages.
+    """
 
     kernel: Path
     memory: str = "3G"
@@ -34,7 +37,7 @@ class Machine:
     def run(self, command: str) -> int:
         """Runs the shell command in the guest, with its output on ours, and gives its exit status.
 
-        124 if the time was out, 125 if the guest ended without one, as timeout(1) has it; the kernel's last words are shown then.
+        124 if the time was out, 125 if the guest ended without one; the kernel's last words are shown then.
         """
         with tempfile.TemporaryDirectory(prefix="vm-") as scratch, _shared_root(Path(scratch)) as socket:
             directory = Path(scratch)
@@ -88,7 +91,7 @@ def has_kvm() -> bool:
 def _shared_root(directory: Path) -> Iterator[Path]:
     """The socket of a virtiofsd that serves the root file system.
 
-    It serves a bind mount in a mount namespace of its own: read-only whatever the guest does, and without what is mounted on it.
+    It serves a bind mount in a mount namespace of its own: read-only, and without what is mounted on it.
     """
     root, socket = directory / "root", directory / "socket"
     root.mkdir()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs a command under another kernel: ``tools/vm/run.py 5.10 'uname -r'``.
 
-The guest sees this machine's files under the same paths; what it writes is gone with it. Exit status: the command's; 124 if the time
-was out, 125 if the guest did not come up.
+The guest sees this machine's files under the same paths; what it writes is gone with it. Exit status: the command's; 124 if
+the time was out, 125 if the guest did not come up.
 """
 
 from __future__ import annotations
