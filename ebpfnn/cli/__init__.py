@@ -12,6 +12,7 @@ VERBS = {
     "list": "List the networks that stay in the kernel.",
     "swap": "Put another network into the place of one in the kernel.",
     "unload": "Take networks out of the kernel.",
+    "query": "Name what images show, by a network that answers packets on another machine.",
     "train": "Train a network, quantize it and save it.",
     "quantize": "Make integers of a network from PyTorch or ONNX.",
     "eval": "Measure how often a network is right: in floats, in integers, in the kernel.",

@@ -14,7 +14,10 @@ from .group import printable
 
 @dataclass
 class Report:
-    """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared)."""
+    """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
+
+    ``elapsed_ns`` is the time that ``timed`` says.
+    """
 
     sample: Sample
     network: Served
@@ -24,6 +27,7 @@ class Report:
     elapsed_ns: int
     target: str | None = None
     check: bool | None = None
+    timed: str = "in the kernel"
 
     @property
     def name(self) -> str:
@@ -44,7 +48,7 @@ def as_text(report: Report, width: int) -> str:
         f"{printable(report.sample.source) + ':':<{width + 1}}",
         f"{report.name:<{labels}}",
         f"{report.confidence:6.1%}",
-        f"{_duration(report.elapsed_ns):>9} in the kernel",
+        f"{_duration(report.elapsed_ns):>9} {report.timed}",
         printable(", ".join([*checked, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()

@@ -58,17 +58,21 @@ ALLOWED = {
     "runner": FORMAT | {"obj", "kernel", "abi", "plugin", "slots"},
     "session": RUNNING - {"session"},
     "instance": RUNNING | DATA,
+    "protocol": set(),
+    "query": FORMAT | {"protocol"},
     "training": DATA | {"importers"},
     "evaluation": RUNNING | DATA,
     "doctor": RUNNING | DATA,
     "bench": RUNNING | DATA,
     "inspection": RUNNING | DATA | {"bench", "evaluation"},
-    "cli": RUNNING | DATA | {"doctor", "instance", "bench", "inspection", "evaluation", "exporters", "importers", "training"},
+    "cli": RUNNING
+    | DATA
+    | {"doctor", "instance", "query", "bench", "inspection", "evaluation", "exporters", "importers", "training"},
     "__init__": RUNNING | DATA | {"instance"},
     "__main__": {"cli"},
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
-PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi"}
+PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.protocol"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))

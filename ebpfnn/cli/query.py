@@ -1,0 +1,87 @@
+"""``ebpfnn query``: images to a network on another machine, which answers from its kernel."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+import numpy as np
+
+from .. import modelfile, reference
+from ..errors import Error, InputError
+from ..plugin import Plugins, Sample
+from ..query import ATTEMPTS, TIMEOUT, Address, Client
+from .group import complain, printable
+from .reading import STDIN, opened, peek
+from .report import Report, as_json, as_label, as_text
+
+
+@click.command()
+@click.argument("address", metavar="HOST[:PORT]")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.option("--model", metavar="NAME|FILE", default="mnist", show_default=True, help="The network that is asked.")
+@click.option("--any", "anyone", is_flag=True, help="Ask whichever network answers there, if it takes the same samples.")
+@click.option("--timeout", type=click.FloatRange(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait each time.")
+@click.option("--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Requests before giving up.")
+@click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
+@click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
+@click.option("--quiet", is_flag=True, help="Print labels alone.")
+@click.pass_context
+def command(
+    context: click.Context,
+    address: str,
+    images: tuple[str, ...],
+    model: str,
+    anyone: bool,
+    timeout: float,
+    attempts: int,
+    source: str | None,
+    json_lines: bool,
+    check: bool,
+    quiet: bool,
+) -> None:
+    """Name what every IMAGE shows, by a network that answers packets on another machine.
+
+    It is loaded there by `ebpfnn load --trigger xdp`; here it takes no privilege, and no kernel that knows BPF. Without IMAGE,
+    or for -, images are read from standard input.
+    """
+    if not images and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError("no IMAGE, and standard input has none", context)
+    network = modelfile.load(modelfile.resolve(model))
+    layout = as_json if json_lines else as_label if quiet else as_text
+    uris = images or (STDIN,)
+    width = max(len(printable(uri)) for uri in uris)
+    failures = 0
+    with Client(Address.parse(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
+        for sample in _samples(uris, Plugins.installed(), source, network.input_shape):
+            if isinstance(sample, Error):
+                failures += complain(str(sample))
+                continue
+            report = _ask(client, sample, check=check)
+            click.echo(layout(report, width))
+            if report.check is False:
+                failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
+    context.exit(1 if failures else 0)
+
+
+def _samples(uris: tuple[str, ...], plugins: Plugins, source: str | None, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
+    for uri in uris:
+        try:
+            with opened(uri) as raw:
+                head, stream = peek(raw)
+                yield from plugins.input_for(uri, head, source).samples(uri, stream, shape)
+        except InputError as error:
+            yield error
+
+
+def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
+    answer, network = client.infer(sample.data), client.network
+    scores = tuple(answer.scores.tolist())
+    where = str(client.address)
+    report = Report(sample, network, "query", answer.label, scores, answer.elapsed_ns, where, timed="there and back")
+    if check:
+        expected = reference.scores(network, sample.data)
+        report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
+    return report
