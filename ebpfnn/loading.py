@@ -17,6 +17,7 @@ from .layers import InputFormat
 from .network import QuantizedNetwork
 from .obj import ObjectSpec, link
 from .plugin import Trigger
+from .protocol import network_id
 
 _BATCH_BYTES, _LARGEST_BATCH = 1 << 18, 256
 
@@ -79,6 +80,7 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
     shell.resize_map(abi.RESULTS, value_size=abi.padded(abi.RESULT.itemsize + workspace))
     classes = len(network.labels)
     _set_if_there(shell, {abi.CLASSES: classes, abi.SAMPLE_BYTES: network.input.sample_bytes})
+    _set_if_there(shell, {abi.NETWORK_ID: network_id(network.name)})
     if abi.OUTPUTS in shell.maps:
         shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
         shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)

@@ -1,62 +1,64 @@
-"""Samples and scores in UDP datagrams: the twin of bpf/include/ebpfnn/packet.h; docs/triggers.md has it byte for byte.
+"""What a request for an inference and its reply are as UDP payloads: the twin of bpf/include/ebpfnn/packet.h.
 
-All numbers are in network byte order. A request is a header, a sample as :func:`ebpfnn.encoding.encode` makes it, and zeros up
-to the length of the reply, so that no answer is larger than its question: nobody gains by asking in another's name.
+docs/triggers.md has it byte for byte.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
-from typing import NamedTuple
+from dataclasses import dataclass
+from zlib import crc32
+
+from .errors import InputError
 
 PORT = 4242
-"""The UDP port where none is chosen."""
+"""Where requests go to if nothing else is said."""
+
 LARGEST_SAMPLE = 1400
-"""Bytes of a sample that a datagram has room for on every link of 1,500 bytes, under IPv6 and two VLAN tags."""
+"""Bytes of a sample: with all headers in front it fits an Ethernet frame."""
 
-_MAGIC, _VERSION, _REQUEST, _REPLY = 0x65424E4E, 1, 0, 1  # the magic reads "eBNN"
-_HEADER = struct.Struct("!IBBHII")  # magic, version, kind, status, sequence, network
-_LABEL = struct.Struct("!I")
+_MAGIC, _VERSION = b"eBNN", 1
+_REQUEST, _REPLY = 0, 1
+_HEADER = struct.Struct("!4sBBHII")
+_RESULT = struct.Struct("!II")
+_ANY = 0
 
 
-class Reply(NamedTuple):
-    """What came of a sample: ``status`` is 0, or the errno of a network that failed, and ``network`` the id of who answered."""
+@dataclass(frozen=True)
+class Reply:
+    """``network`` is the id of the one that answered, ``sequence`` the request's; ``elapsed_ns`` the time in the network."""
 
-    sequence: int
     network: int
-    status: int
+    sequence: int
     label: int
+    elapsed_ns: int
     scores: tuple[int, ...]
 
 
 def network_id(name: str) -> int:
-    """The id of a network: CRC-32 of its name, which is never 0, since that means any."""
-    return zlib.crc32(name.encode()) or 1
+    """The CRC-32 of ``name`` in UTF-8, or 1 where that is 0, which stands for any network."""
+    return crc32(name.encode()) or 1
 
 
-def reply_bytes(classes: int) -> int:
-    """The length of a reply of so many scores."""
-    return _HEADER.size + _LABEL.size + 4 * classes
+def payload_bytes(sample_bytes: int, classes: int) -> int:
+    """The size of a request and of its reply: whole 32-bit words, with room for either."""
+    return _HEADER.size + max((sample_bytes + 3) // 4 * 4, _RESULT.size + 4 * classes)
 
 
-def request_bytes(sample_bytes: int, classes: int) -> int:
-    """The length of a request: no other is answered."""
-    return max(_HEADER.size + sample_bytes, reply_bytes(classes))
+def request(sample: bytes, size: int, sequence: int, network: int = _ANY) -> bytes:
+    """A request of ``size`` bytes (:func:`payload_bytes`); ``network`` is the id of the one that is to answer."""
+    return (_HEADER.pack(_MAGIC, _VERSION, _REQUEST, 0, network, sequence) + sample).ljust(size, b"\0")
 
 
-def request(sample: bytes, classes: int, sequence: int, network: int = 0) -> bytes:
-    """Asks the network of id ``network``, or any for 0; ``sequence``, 32 bits, comes back with the answer."""
-    header = _HEADER.pack(_MAGIC, _VERSION, _REQUEST, 0, sequence, network)
-    return (header + sample).ljust(request_bytes(len(sample), classes), b"\0")
-
-
-def parse_reply(datagram: bytes, classes: int) -> Reply | None:
-    """What the datagram says, None where it is no reply of ``classes`` scores."""
-    if len(datagram) != reply_bytes(classes):
-        return None
-    magic, version, kind, status, sequence, network = _HEADER.unpack_from(datagram)
-    if (magic, version, kind) != (_MAGIC, _VERSION, _REPLY):
-        return None
-    label, *scores = struct.unpack_from(f"!I{classes}i", datagram, _HEADER.size)
-    return Reply(sequence, network, status, label, tuple(scores)) if label < classes else None
+def reply(payload: bytes) -> Reply:
+    """Raises :class:`~ebpfnn.errors.InputError` for what is no reply."""
+    if len(payload) < _HEADER.size + _RESULT.size:
+        raise InputError(f"a payload of {len(payload)} bytes is no reply; ask a network of ebpfnn's")
+    magic, version, kind, count, network, sequence = _HEADER.unpack_from(payload)
+    first = _HEADER.size + _RESULT.size
+    if (magic, version, kind) != (_MAGIC, _VERSION, _REPLY) or len(payload) < first + 4 * count:
+        raise InputError("a payload that is no reply of version 1; ask a network of ebpfnn's, of this version")
+    label, elapsed_ns = _RESULT.unpack_from(payload, _HEADER.size)
+    if label >= count:
+        raise InputError(f"a reply with label {label} of {count}; ask a network of ebpfnn's")
+    return Reply(network, sequence, label, elapsed_ns, struct.unpack_from(f"!{count}i", payload, first))

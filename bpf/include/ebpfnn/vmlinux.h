@@ -29,9 +29,18 @@ enum {
 	BPF_F_MMAPABLE = 1U << 10,
 };
 
+enum {
+	BPF_F_INGRESS = 1U << 0, /* of bpf_redirect */
+};
+
 enum xdp_action {
 	XDP_ABORTED = 0,
 	XDP_PASS = 2,
+	XDP_TX = 3,
+};
+
+enum {
+	TC_ACT_UNSPEC = -1,
 };
 
 /* What an XDP program is given: 32-bit places that the kernel fills with pointers into the packet. */
@@ -47,6 +56,23 @@ struct xdp_md {
 /* What a raw tracepoint gives: the arguments as the kernel's source has them, here those of every event. */
 struct bpf_raw_tracepoint_args {
 	__u64 args[2];
+};
+
+/* What a program on a socket buffer is given: places that the kernel translates. */
+struct __sk_buff {
+	__u32 len;
+	__u32 pkt_type;
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol; /* an EtherType, in network byte order */
+	__u32 vlan_present;
+	__u32 vlan_tci;
+	__u32 vlan_proto;
+	__u32 priority;
+	__u32 ingress_ifindex;
+	__u32 ifindex;
+	__u32 tc_index;
+	__u32 cb[5]; /* the program's own, 0 before it runs */
 };
 
 struct bpf_pidns_info {
@@ -65,6 +91,10 @@ struct bpf_pidns_info {
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+static long (*const bpf_skb_store_bytes)(struct __sk_buff *packet, __u32 offset, const void *from, __u32 size,
+					 __u64 flags) = (void *)9;
+static long (*const bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
+static long (*const bpf_skb_load_bytes)(const void *packet, __u32 offset, void *to, __u32 size) = (void *)26;
 static long (*const bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
 static long (*const bpf_get_ns_current_pid_tgid)(__u64 dev, __u64 ino, struct bpf_pidns_info *ns, __u32 size) = (void *)120;
 
