@@ -49,11 +49,15 @@ class Address:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """``label`` is an index, ``scores`` int32 [classes], ``elapsed_ns`` the time from the last request to its reply."""
+    """``label`` is an index, ``scores`` int32 [classes], ``elapsed_ns`` the time in the network, by its kernel's clock.
+
+    ``seconds`` is the time there and back, from the last request.
+    """
 
     label: int
     scores: NDArray[np.int32]
     elapsed_ns: int
+    seconds: float
 
 
 class Client(AbstractContextManager["Client"]):
@@ -81,30 +85,29 @@ class Client(AbstractContextManager["Client"]):
         self._timeout, self._attempts = timeout, attempts
         self._wanted = 0 if anyone else protocol.network_id(network.name)
         self._sequence = secrets.randbits(32)  # not to be guessed by who would answer in the network's place
+        self._size = protocol.payload_bytes(network.input.sample_bytes, len(network.labels))
         self._socket = _connect(address)
 
     def infer(self, sample: NDArray[np.uint8]) -> Answer:
         """Has one sample computed, uint8 of the network's input shape.
 
-        Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where no answer comes or the
-        network failed.
+        Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where no answer comes.
         """
-        classes = len(self.network.labels)
         data = encode(self.network.input, sample).tobytes()
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        request = protocol.request(data, classes, self._sequence, self._wanted)
+        request = protocol.request(data, self._size, self._sequence, self._wanted)
         reason = "silence"
         for _ in range(self._attempts):
             sent = time.monotonic()
             try:
                 self._socket.send(request)
-                reply = self._receive(sent + self._timeout, classes)
+                reply = self._receive(sent + self._timeout)
             except OSError as fault:  # what an ICMP message said: the packet went past the network to a closed port, or nowhere
                 reason = fault.strerror or str(fault)
                 time.sleep(max(0.0, sent + self._timeout - time.monotonic()))
                 continue
             if reply is not None:
-                return self._answer(reply, time.monotonic() - sent)
+                return Answer(reply.label, np.array(reply.scores, np.int32), reply.elapsed_ns, time.monotonic() - sent)
         raise self._unanswered(reason)
 
     def close(self) -> None:
@@ -114,22 +117,24 @@ class Client(AbstractContextManager["Client"]):
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _receive(self, deadline: float, classes: int) -> protocol.Reply | None:
+    def _receive(self, deadline: float) -> protocol.Reply | None:
         """The reply to the request of this sequence, None where none comes in time."""
         while (left := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left)
             try:
-                reply = protocol.parse_reply(self._socket.recv(_LARGEST_DATAGRAM), classes)
+                reply = protocol.reply(self._socket.recv(_LARGEST_DATAGRAM))
             except TimeoutError:
                 return None
-            if reply and reply.sequence == self._sequence and self._wanted in (0, reply.network):
+            except InputError:  # from the right address, and no reply
+                continue
+            if self._is_ours(reply):
                 return reply
         return None
 
-    def _answer(self, reply: protocol.Reply, seconds: float) -> Answer:
-        if reply.status:
-            raise SessionError(f"{self.address}: the network failed with status {reply.status}; look at the machine it is on")
-        return Answer(reply.label, np.array(reply.scores, np.int32), round(seconds * 1e9))
+    def _is_ours(self, reply: protocol.Reply) -> bool:
+        """Whether it answers the last request, by a network that was asked."""
+        fits = len(reply.scores) == len(self.network.labels)
+        return fits and reply.sequence == self._sequence and self._wanted in (0, reply.network)
 
     def _unanswered(self, reason: str) -> SessionError:
         asked = "" if not self._wanted else f" for network '{self.network.name}'"

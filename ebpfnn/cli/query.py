@@ -80,7 +80,7 @@ def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
     answer, network = client.infer(sample.data), client.network
     scores = tuple(answer.scores.tolist())
     where = str(client.address)
-    report = Report(sample, network, "query", answer.label, scores, answer.elapsed_ns, where, timed="there and back")
+    report = Report(sample, network, "query", answer.label, scores, answer.elapsed_ns, where, round_trip=answer.seconds)
     if check:
         expected = reference.scores(network, sample.data)
         report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))

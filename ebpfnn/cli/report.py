@@ -16,7 +16,7 @@ from .group import printable
 class Report:
     """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
 
-    ``elapsed_ns`` is the time that ``timed`` says.
+    ``round_trip`` is the time there and back, in seconds, where the network is on another machine.
     """
 
     sample: Sample
@@ -27,7 +27,7 @@ class Report:
     elapsed_ns: int
     target: str | None = None
     check: bool | None = None
-    timed: str = "in the kernel"
+    round_trip: float | None = None
 
     @property
     def name(self) -> str:
@@ -44,11 +44,12 @@ def as_text(report: Report, width: int) -> str:
     """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's."""
     labels = max(map(len, report.network.labels))
     checked = {None: [], True: ["equals the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
+    back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
         f"{report.name:<{labels}}",
         f"{report.confidence:6.1%}",
-        f"{_duration(report.elapsed_ns):>9} {report.timed}",
+        f"{_duration(report.elapsed_ns):>9} in the kernel{back}",
         printable(", ".join([*checked, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()
@@ -59,7 +60,7 @@ def as_label(report: Report, _width: int) -> str:
 
 
 def as_json(report: Report, _width: int) -> str:
-    """One object on one line; ``check`` is there where it was asked for."""
+    """One object on one line; ``check`` is there where it was asked for, ``round_trip_ns`` where there was one."""
     told = {
         "source": report.sample.source,
         "label": report.name,
@@ -71,10 +72,12 @@ def as_json(report: Report, _width: int) -> str:
         "model": report.network.name,
         "notes": report.sample.notes,
     }
+    if report.round_trip is not None:
+        told["round_trip_ns"] = round(report.round_trip * 1e9)
     if report.check is not None:
         told["check"] = report.check
     return json.dumps(told)
 
 
-def _duration(ns: int) -> str:
+def _duration(ns: float) -> str:
     return f"{ns / 1000:.2f} µs" if ns < 1_000_000 else f"{ns / 1_000_000:.2f} ms"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +66,8 @@ class PacketTrigger(Trigger):
     is attached, and the program runs by BPF_PROG_RUN alone.
     """
 
-    type: ProgramType
-    attachment: type[PacketAttachment] = PacketAttachment
+    program_type: ProgramType
+    attachment = PacketAttachment
     choices: Mapping[str, tuple[str, ...]] = {}
     capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
     options = OPTIONS
@@ -127,10 +127,10 @@ class PacketTrigger(Trigger):
     def supported(self) -> str | None:
         try:
             object_path(self.name)
-            usable = has_program_type(self.type)
+            usable = has_program_type(self.program_type)
         except Error as lack:
             return str(lack)
-        return None if usable else f"this kernel takes no {self.type.name} programs; it needs CONFIG_NET and CONFIG_CGROUP_BPF"
+        return None if usable else f"this kernel takes no {self.program_type.name} programs; it needs CONFIG_NET and CONFIG_CGROUP_BPF"
 
 
 class AnsweringTrigger(PacketTrigger):

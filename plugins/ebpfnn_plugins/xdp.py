@@ -18,7 +18,7 @@ class XdpTrigger(AnsweringTrigger):
 
     name = "xdp"
     summary = "UDP requests that come in at an interface, answered by XDP"
-    type = ProgramType.XDP
+    program_type = ProgramType.XDP
     choices = {**AnsweringTrigger.choices, "mode": tuple(_MODES)}
     options = {**AnsweringTrigger.options, "mode": "native: in the driver; generic: slower, on any interface [default: native]"}
 

@@ -53,12 +53,12 @@ ALLOWED = {
     "compiler": FORMAT | {"obj", "built", "abi"},
     "plugin": {"errors", "layers", "kernel", "obj", "abi", "built"},
     "target": FORMAT | {"obj", "kernel", "compiler"},
-    "loading": FORMAT | {"obj", "kernel", "abi", "plugin", "compiler"},
+    "loading": FORMAT | {"protocol", "obj", "kernel", "abi", "plugin", "compiler"},
     "slots": FORMAT | {"obj", "kernel", "abi", "plugin"},
     "runner": FORMAT | {"obj", "kernel", "abi", "plugin", "slots"},
     "session": RUNNING - {"session"},
     "instance": RUNNING | DATA,
-    "protocol": set(),
+    "protocol": {"errors"},
     "query": FORMAT | {"protocol"},
     "training": DATA | {"importers"},
     "evaluation": RUNNING | DATA,
@@ -72,7 +72,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
-PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.protocol"}
+PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.layers", "ebpfnn.protocol"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))
