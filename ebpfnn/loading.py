@@ -42,7 +42,7 @@ def load(
     """The trigger's shell with ``body`` in it, loaded; one event may run the network ``repeats`` times on ``batch`` samples.
 
     ``room`` is how many bytes a result's workspace has at least, ``index`` which of two networks events say they are from, and
-    ``maps`` are used in place of the shell's of the same names.
+    ``maps`` are used in place of the shell's of the same names; those that it has not are passed over.
 
     Raises :class:`NotSupported` for a network that the trigger refuses, and what :meth:`Object.load` raises; of a refusal by
     the verifier it tells what can be done.
@@ -54,7 +54,7 @@ def load(
     trigger.prepare(shell, target)
     _set_if_there(shell, {abi.NETWORK: index})
     try:
-        return Object.load(link(shell, body.spec), maps=maps)
+        return Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
     except VerifierError as refusal:
         if refusal.errno == errno.E2BIG:
             fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"

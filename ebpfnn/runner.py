@@ -121,6 +121,11 @@ class Runner(ABC):
         return slots.mine()
 
     @property
+    def has_slots(self) -> bool:
+        """Whether :meth:`slot` gives any: not where the trigger takes its samples from its events."""
+        return self._slots is not None
+
+    @property
     def batch(self) -> Batch | None:
         """The memory of :meth:`infer_many`, None where one event computes one sample. Raises as :meth:`slot`."""
         if self._closed:

@@ -33,6 +33,7 @@ class Instance(AbstractContextManager["Instance"]):
 
     def __init__(self, store: Store, name: str, path: Path, proof: str = "", holding: str = "") -> None:
         self.store, self.name, self.path, self.proof, self.holding = store, name, path, proof, holding
+        self._trigger: Trigger | None = None
         self._held = ExitStack()
 
     @classmethod
@@ -70,7 +71,7 @@ class Instance(AbstractContextManager["Instance"]):
         with ExitStack() as held:
             loaded = load_instance(held, store, name, network, ready, body or compile_here(network), about, group)
             found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
-            found._held = held.pop_all()
+            found._held, found._trigger = held.pop_all(), ready
             return found
 
     @classmethod
@@ -96,8 +97,10 @@ class Instance(AbstractContextManager["Instance"]):
 
     def trigger(self, plugins: Plugins | None = None) -> Trigger:
         """Its trigger, with its options. Raises :class:`~ebpfnn.errors.PluginError` where no plugin offers it any more."""
-        about = self.about()
-        return configured((plugins or Plugins.installed()).trigger(about.trigger), about.options)
+        if self._trigger is None:
+            about = self.about()
+            self._trigger = configured((plugins or Plugins.installed()).trigger(about.trigger), about.options)
+        return self._trigger
 
     def session(self, plugins: Plugins | None = None) -> InstanceSession:
         """Infers on it from this process; close it. Raises :class:`~ebpfnn.errors.Error` as :class:`InstanceSession`."""

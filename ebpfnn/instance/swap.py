@@ -12,7 +12,6 @@ from ..kernel import Object
 from ..layers import InputFormat
 from ..loading import load
 from ..network import QuantizedNetwork
-from ..obj import ObjectSpec
 from ..plugin import Trigger
 from .about import About, describe
 from .loading import SWAP_LOCK
@@ -52,9 +51,7 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
 def _load(pins: Pins, trigger: Trigger, network: QuantizedNetwork, body: Body, about: About, count: int) -> Object:
     """The trigger's shell with the other network, on the maps that the instance has."""
     room = pins.maps[abi.RESULTS].value_size - abi.RESULT.itemsize
-    shared = pins.maps.keys() & ObjectSpec.from_file(trigger.object_path()).maps
-    maps = {name: pins.maps[name] for name in shared}
-    return load(network, trigger, body, about.target, room=room, index=count & 1, maps=maps)
+    return load(network, trigger, body, about.target, room=room, index=count & 1, maps=pins.maps)
 
 
 def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, pins: Pins) -> None:
