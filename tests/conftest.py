@@ -27,6 +27,9 @@ from ebpfnn.obj import ObjectSpec, ProgramType
 # onnxruntime opens a database of its own under ~/.cache where it is imported, which looks like something left open.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+# Networks that this machine keeps in its kernel are none of a test's: `ebpfnn infer` would use them.
+os.environ["EBPFNN_BPFFS"] = "/nonexistent"
+
 settings.register_profile("here", deadline=None, database=None)
 settings.register_profile("ci", deadline=None, database=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")

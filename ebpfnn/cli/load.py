@@ -52,7 +52,6 @@ def command(
             click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
             click.echo(f"{instance.name}: proved {instance.proof}")
         if instance.holding:
-            complain(f"{instance.holding}; it stays loaded while this command runs, which Ctrl-C ends")
             _stay(instance)
 
 
@@ -76,6 +75,7 @@ def _group(name: str) -> int:
 def _stay(instance: Instance) -> None:
     """Waits until the user ends it, or somebody unloads the instance."""
     try:
+        complain(f"{instance.holding}; it stays loaded while this command runs, which Ctrl-C ends")
         while instance.is_loaded():
             time.sleep(0.2)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .. import abi
@@ -41,8 +42,8 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
         pins.maps[ABOUT].update(index, told)
         set_swaps(pins.maps[CHOOSER], count + 1)
         try:
-            with InstanceSession(path, trigger) as session:
-                return prove(session, network, body)
+            with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:
+                return other.submit(prove, session, network, body).result()  # this thread may have a session, and so a slot
         except BaseException:
             set_swaps(pins.maps[CHOOSER], count + 2)
             raise

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import ebpfnn_plugins.run
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
+from instances import mounted
 
 from ebpfnn.compiler import Body, build_twin
+from ebpfnn.instance import Store
 from ebpfnn.kernel.features import has_cookies
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.obj import ProgramType
@@ -40,3 +43,13 @@ BODIES: dict[str, Callable[[QuantizedNetwork], Body]] = {"twin": build_twin, "na
 def build_body(request: pytest.FixtureRequest) -> Callable[[QuantizedNetwork], Body]:
     """Makes ``ebpfnn_infer`` for a network."""
     return BODIES[request.param]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Where the test's instances are pinned, and nobody else's; they are gone at its end."""
+    directory = tmp_path / "bpf"
+    directory.mkdir()
+    monkeypatch.setenv("EBPFNN_BPFFS", str(directory))
+    with mounted(directory) as made:
+        yield made
