@@ -55,7 +55,9 @@ class FentryTrigger(TaskTrigger):
             Object.load(do_nothing(program)).close()
         except VerifierError as refused:
             what = f"{self.name} '{program.attach_to}'"
-            raise KernelError(f"{what}: the kernel does not let it be traced; give another function", refused.errno) from refused
+            raise KernelError(
+                f"{what}: the kernel does not let it be traced; give another function", refused.errno
+            ) from refused
 
 
 def _functions() -> set[str]:

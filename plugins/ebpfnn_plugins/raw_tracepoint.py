@@ -31,7 +31,9 @@ class RawTracepointTrigger(TaskTrigger):
 
     def __init__(self, number: str | None = None) -> None:
         if number is not None and number != "all" and not (number.isascii() and number.isdigit() and int(number) < _HIGHEST):
-            raise PluginError(f"option nr={number}: not the number of a system call; give one such as {getcpu_number()}, or all")
+            raise PluginError(
+                f"option nr={number}: not the number of a system call; give one such as {getcpu_number()}, or all"
+            )
         self._number = number
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:

@@ -131,4 +131,6 @@ class TaskTrigger(Trigger):
 def do_nothing(program: ProgramSpec) -> ObjectSpec:
     """An object whose one program is like ``program`` to the kernel, and returns at once."""
     code = bytes([0xB7, *bytes(7), 0x95, *bytes(7)])  # r0 = 0; exit
-    return ObjectSpec("nothing", "GPL", functions={program.name: Function(program.name, code)}, programs={program.name: program})
+    return ObjectSpec(
+        "nothing", "GPL", functions={program.name: Function(program.name, code)}, programs={program.name: program}
+    )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import pytest
 from agreement import agree
 from click.testing import CliRunner
@@ -15,9 +19,9 @@ from ebpfnn_plugins import task
 from networks import random_network, samples
 from stubs import CHOOSER, stub_of
 
-from ebpfnn import abi
+from ebpfnn import abi, doctor, reference
 from ebpfnn.cli import main
-from ebpfnn.errors import Error, PluginError, SessionError
+from ebpfnn.errors import Error, SessionError
 from ebpfnn.kernel import Object
 from ebpfnn.loading import load
 from ebpfnn.plugin import Plugins, Trigger, why_not
@@ -126,6 +130,49 @@ def test_closing_detaches(trigger: Trigger) -> None:
         assert sequence(loaded) == ended
 
 
+CHILD = """
+import sys
+from ebpfnn import modelfile, reference
+from ebpfnn.plugin import Plugins
+from ebpfnn.session import Session
+from networks import random_network, samples
+
+network, given = random_network((9, 5, 3), seed=1), samples(9, seed=1)
+for name in sys.argv[1:]:
+    with Session(network, Plugins.installed().trigger(name)) as session:
+        for sample, scores in zip(given, reference.scores(network, given)):
+            assert session.infer(sample).scores.tolist() == scores.tolist(), name
+    print(name)
+"""
+
+
+def test_in_a_pid_namespace_of_its_own() -> None:
+    """Where thread ids are not those that the kernel has for them, as in a container."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is not installed")
+    found = Plugins.installed()
+    usable = [name for name in ALL if why_not(found.trigger(name)) is None]
+    paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), *sys.path]))
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", CHILD, *usable]
+    ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert (ran.stdout.split(), ran.stderr) == (usable, "")
+
+
+@every
+def test_doctor_and_plugins_tell_of_it(trigger: Trigger) -> None:
+    (check,) = doctor.triggers([trigger])
+    assert (check.name, check.state) == (f"trigger {trigger.name}", doctor.State.OK)
+    rows = json.loads(CliRunner().invoke(main, ["plugins", "--json"]).stdout)["plugins"]
+    (row,) = [row for row in rows if row["name"] == trigger.name]
+    assert (row["kind"], row["reason"], row["summary"]) == ("trigger", None, trigger.summary)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_kernel_lacks_is_told_with_a_remedy(name: str) -> None:
+    lack = why_not(Plugins.installed().trigger(name))
+    assert lack is None or ("; " in lack and "\n" not in lack)
+
+
 @every
 def test_a_stub_in_its_place_calls_either_of_two_networks(trigger: Trigger) -> None:
     with load(SMALL, trigger, compile_here(SMALL), room=1 << 14) as first:
@@ -140,22 +187,14 @@ def test_a_stub_in_its_place_calls_either_of_two_networks(trigger: Trigger) -> N
             slot = Slots(SMALL, first.maps, attached, explain).mine()
             for index, network in ((0, SMALL), (1, OTHER), (0, SMALL)):
                 stub.maps[CHOOSER].update(bytes(4), struct.pack("<I", index))
-                for sample in SAMPLES:
+                for sample, expected in zip(SAMPLES, reference.scores(network, SAMPLES), strict=True):
                     slot.sample[...] = sample
                     slot.run()
-                    expected = reference_scores(network, sample)
-                    assert slot.scores.tolist() == expected
+                    assert slot.scores.tolist() == expected.tolist()
 
 
 def explain(fault: object) -> Error:
     return SessionError(f"did not run: {fault}")
-
-
-def reference_scores(network: object, sample: object) -> list[int]:
-    from ebpfnn import reference
-
-    scores: list[int] = reference.scores(network, sample).tolist()  # type: ignore[arg-type]
-    return scores
 
 
 def fire_until(fire: Callable[[int], None], condition: Callable[[], bool]) -> None:
