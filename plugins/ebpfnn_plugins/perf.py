@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -15,7 +16,8 @@ from .task import TaskTrigger
 
 _SECOND = 1_000_000_000  # ns, which the clocks count
 _FASTEST, _LONGEST = 100_000, 1 << 40
-_PATIENCE = 2.0  # seconds; a timer of 1 Hz has fired by then
+_PATIENCE = 2.0  # seconds of waiting, and so many more times between two events of a clock: other threads take some of them
+_ROUNDS = 10
 
 
 class _Event(NamedTuple):
@@ -49,10 +51,9 @@ _EVENTS = {
 class PerfAttachment(Attachment):
     """A program on one event of every CPU. Nothing provokes it but time and work."""
 
-    patience = _PATIENCE
-
-    def __init__(self, link: Link | None) -> None:
+    def __init__(self, link: Link | None, hertz: float) -> None:
         self.link = link
+        self.patience = _PATIENCE + _ROUNDS / hertz
 
     def fire(self, slot: int) -> None:
         """Does a little work in the calling thread: the event may happen in it."""
@@ -73,12 +74,11 @@ class PerfTrigger(TaskTrigger):
         return (target or self.default_target).partition(":")[0]
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
-        return PerfAttachment(self.link(loaded.programs[self.entry], target))
+        return PerfAttachment(self.link(loaded.programs[self.entry], target), self._hertz(target))
 
     def attached(self, program: Program, target: str | None) -> Attachment:
         del program
-        self._parse(target)
-        return PerfAttachment(None)
+        return PerfAttachment(None, self._hertz(target))
 
     def link(self, program: Program, target: str | None) -> Link:
         event, number = self._parse(target)
@@ -90,6 +90,10 @@ class PerfTrigger(TaskTrigger):
             ]
             held.pop_all()
         return LinkGroup(links, f"perf event '{target or self.default_target}'")
+
+    def _hertz(self, target: str | None) -> float:
+        event, number = self._parse(target)
+        return number if event.is_clock else math.inf
 
     def _parse(self, target: str | None) -> tuple[_Event, int]:
         name, colon, text = (target or self.default_target).partition(":")

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ebpfnn.errors import KernelError, PluginError
+from ebpfnn.errors import KernelError, PermissionDenied, PluginError
 from ebpfnn.kernel import Link, Program, attach_uprobe, lacks_probes
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger, hookimpl, nearest
@@ -28,15 +28,19 @@ class UprobeTrigger(TaskTrigger):
     shell = "kprobe"
     entry = "ebpfnn_kprobe"
     type = ProgramType.KPROBE
+    capabilities = ("CAP_PERFMON", "CAP_SYS_ADMIN")  # the latter in kernels whose perf_uprobe_event_init asks for it, as 6.18's
 
     def event(self, target: str | None) -> str:
         return self._split(target)[1]
 
     def link(self, program: Program, target: str | None) -> Link:
         binary, symbol = self._split(target)
-        if re.fullmatch("0x[0-9a-fA-F]+", symbol):
-            return attach_uprobe(program, find_binary(binary), "", offset=int(symbol, 16))
-        return attach_uprobe(program, find_binary(binary), symbol)
+        offset = int(symbol, 16) if re.fullmatch("0x[0-9a-fA-F]+", symbol) else 0
+        try:
+            return attach_uprobe(program, find_binary(binary), "" if offset else symbol, offset=offset)
+        except PermissionDenied as refused:
+            fact = str(refused).partition("; ")[0]
+            raise PermissionDenied(f"{fact}; run as root (sudo), or grant CAP_SYS_ADMIN", refused.errno) from None
 
     def lack(self) -> str | None:
         return lacks_probes("uprobe")
