@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from ebpfnn.errors import PluginError
+from ebpfnn.errors import NotSupported, PluginError
 from ebpfnn.kernel import Link, LinkGroup, Object, PerfType, Program, attach_perf_event, online_cpus
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, nearest
@@ -83,13 +83,17 @@ class PerfTrigger(TaskTrigger):
     def link(self, program: Program, target: str | None) -> Link:
         event, number = self._parse(target)
         period = _SECOND // number if event.is_clock else number
-        with ExitStack() as held:
-            links = [
-                held.enter_context(attach_perf_event(program, event.type, event.config, period=period, cpu=cpu))
-                for cpu in online_cpus()
-            ]
-            held.pop_all()
-        return LinkGroup(links, f"perf event '{target or self.default_target}'")
+        what = f"perf event '{target or self.default_target}'"
+        try:
+            with ExitStack() as held:
+                links = [
+                    held.enter_context(attach_perf_event(program, event.type, event.config, period=period, cpu=cpu))
+                    for cpu in online_cpus()
+                ]
+                held.pop_all()
+        except NotSupported:
+            raise NotSupported(f"{what}: this machine does not count it; use {self.default_target}") from None
+        return LinkGroup(links, what)
 
     def _hertz(self, target: str | None) -> float:
         event, number = self._parse(target)

@@ -38,9 +38,13 @@ class UprobeTrigger(TaskTrigger):
         offset = int(symbol, 16) if re.fullmatch("0x[0-9a-fA-F]+", symbol) else 0
         try:
             return attach_uprobe(program, find_binary(binary), "" if offset else symbol, offset=offset)
-        except PermissionDenied as refused:
-            fact = str(refused).partition("; ")[0]
-            raise PermissionDenied(f"{fact}; run as root (sudo), or grant CAP_SYS_ADMIN", refused.errno) from None
+        except KernelError as refused:
+            fact, _, remedy = str(refused).partition("; ")
+            if isinstance(refused, PermissionDenied):
+                raise PermissionDenied(f"{fact}; run as root (sudo), or grant CAP_SYS_ADMIN", refused.errno) from None
+            if remedy:
+                raise
+            raise KernelError(f"{fact}; give an instruction of a program or library", refused.errno) from None
 
     def lack(self) -> str | None:
         return lacks_probes("uprobe")
