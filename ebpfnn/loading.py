@@ -85,13 +85,16 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
         shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
         shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
         _set_if_there(shell, {abi.BATCH: batch, abi.MOST_RUNS: batch * repeats})
+    if "pidns_dev" in shell.variables:  # task.h's
+        namespace = Path("/proc/self/ns/pid").stat()
+        _set_if_there(shell, {"pidns_dev": namespace.st_dev, "pidns_ino": namespace.st_ino}, "<Q")
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
     return shell
 
 
-def _set_if_there(shell: ObjectSpec, values: Mapping[str, int]) -> None:
-    """Tells the shell what it asks for: a variable of one of these names, of 32 bits."""
+def _set_if_there(shell: ObjectSpec, values: Mapping[str, int], form: str = "<I") -> None:
+    """Tells the shell what it asks for: a variable of one of these names, packed as ``form`` says."""
     for name, value in values.items():
         if name in shell.variables:
-            shell.set_variable(name, struct.pack("<I", value))
+            shell.set_variable(name, struct.pack(form, value))

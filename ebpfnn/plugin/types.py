@@ -62,12 +62,17 @@ class InputSource(ABC):
 class Attachment(AbstractContextManager["Attachment"]):
     """A trigger in place: closing it detaches. ``link`` is the kernel's link, where there is one.
 
+    ``provoke`` is the call that provokes one event in the thread that makes it, for triggers that need no class of their own.
     ``patience`` is for events that nothing provokes for certain, such as a timer's: for so many seconds :meth:`fire` is called
     again until the network has run. 0 is for a call that provokes one event.
     """
 
     link: Link | None = None
     patience: float = 0
+    _provoke: Callable[[], object] | None = None
+
+    def __init__(self, link: Link | None = None, provoke: Callable[[], object] | None = None) -> None:
+        self.link, self._provoke = link, provoke
 
     def fire(self, slot: int) -> None:
         """Provokes one event in the calling thread, whose sample lies in ``slot``.
@@ -76,6 +81,9 @@ class Attachment(AbstractContextManager["Attachment"]):
         """
         from ..errors import NotSupported
 
+        if self._provoke is not None:
+            self._provoke()
+            return
         raise NotSupported(f"{type(self).__name__}: this event cannot be provoked from here; wait for it to happen")
 
     def prepare(self, slot: int) -> Callable[[], None]:
