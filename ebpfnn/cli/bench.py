@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .plugin_option import available
+
 if TYPE_CHECKING:
     from ..bench.measure import Bench
     from ..bench.rows import Row
@@ -93,10 +95,9 @@ def _measure(
     from .. import mnist
     from ..bench.inputs import dense_inputs, sparse_inputs
     from ..bench.measure import Bench
-    from ..plugin import Plugins
 
     samples, labels = (array[:images] for array in mnist.read_test(data))
-    with Bench(Plugins.installed().trigger("run"), only) as bench:
+    with Bench(available().trigger("run"), only) as bench:
         for network in networks:
             bench.add(network, [sparse_inputs(network, samples, labels), dense_inputs(network, len(samples))])
         _known(bench, only)

@@ -8,21 +8,22 @@ from dataclasses import asdict
 import click
 
 from ..doctor import State, can_infer, machine
-from ..plugin import Plugins
 from .group import complain
+from .plugin_option import available, plugin_option
 
 _MARKS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
     """Tell what this machine lacks, and the command that mends it.
 
     Ends with status 0 where `ebpfnn infer` works with at least one trigger, else 1.
     """
-    checks = list(machine(Plugins.installed()))
+    checks = list(machine(available()))
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:

@@ -16,9 +16,9 @@ from .. import floatfile, modelfile
 from ..errors import NotSupported, PermissionDenied
 from ..floats import Network
 from ..network import QuantizedNetwork
-from ..plugin import Plugins
 from .group import complain, printable
 from .measured import HELP, read_measured
+from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation, KernelRun
@@ -38,6 +38,7 @@ _MOST_LISTED = 20
 @click.option("--no-kernel", is_flag=True, help="Leave the kernel out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Write a page with plots and pictures.")
+@plugin_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -87,7 +88,7 @@ def _run_kernel(
 
     body = build_twin(network) if twin else None
     try:
-        return evaluate.run_kernel(network, Plugins.installed().trigger(name), target, samples, _watched, body)
+        return evaluate.run_kernel(network, available().trigger(name), target, samples, _watched, body)
     except NotSupported as lack:
         raise NotSupported(f"{lack}; or leave the kernel out with --no-kernel") from lack
     except PermissionDenied as refusal:

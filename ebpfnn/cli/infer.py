@@ -12,6 +12,7 @@ from ..instance import Instance
 from ..plugin import Plugins, Trigger
 from .group import complain, printable
 from .inference import Inference, pick, private, shared
+from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
 
@@ -31,6 +32,7 @@ PREFERRED = ("tracepoint", "run")
 @click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
 @click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled: slower, and the same scores.")
 @click.option("--quiet", is_flag=True, help="Print labels alone.")
+@plugin_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -53,7 +55,7 @@ def command(
     useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
     if not images and useless:
         raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
-    plugins = Plugins.installed()
+    plugins = available()
     chosen = twin or alone or any(given is not None for given in (trigger, target, model))
     if instance is not None and chosen:
         raise click.UsageError("--instance has its own network, trigger and target; leave out the other", context)

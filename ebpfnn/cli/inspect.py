@@ -10,8 +10,8 @@ import click
 
 from .. import modelfile
 from ..errors import NotSupported, PermissionDenied
-from ..plugin import Plugins
 from .group import complain, printable
+from .plugin_option import available
 
 if TYPE_CHECKING:
     from ..compiler import Compiled
@@ -55,7 +55,7 @@ def _in_kernel(network: QuantizedNetwork, compiled: Compiled, reason: str) -> tu
     if reason:
         return None, reason
     try:
-        return inspection.run_in_kernel(network, compiled, Plugins.installed().trigger("run")), ""
+        return inspection.run_in_kernel(network, compiled, available().trigger("run")), ""
     except (NotSupported, PermissionDenied) as lack:
         return None, str(lack)
 

@@ -46,7 +46,7 @@ def register_installed(
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
-    disabled = {name.strip() for name in environ.get(DISABLE, "").split(",")}
+    disabled = disabled_by(environ)
     distributions: dict[str, str] = {}
     broken = []
     for point in entry_points(group=hookspecs.PROJECT):
@@ -61,6 +61,11 @@ def register_installed(
     return distributions, broken
 
 
+def disabled_by(environ: Mapping[str, str]) -> set[str]:
+    """The plugins that ``EBPFNN_DISABLE`` names."""
+    return {name.strip() for name in environ.get(DISABLE, "").split(",")}
+
+
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
     """Loads and registers one plugin; the reason why not where that fails."""
     if manager.has_plugin(point.name):
@@ -68,7 +73,7 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
     try:
         plugin = point.load()
         manager.register(plugin, name=point.name)
-    except Exception as error:  # foreign code: whatever it raises, the other plugins still work
+    except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
         return describe(error)
     return None if manager.get_hookcallers(plugin) else "implements no hook; mark its functions with @ebpfnn.plugin.hookimpl"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from ..errors import InputError, PluginError
-from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, make_manager, register_installed
+from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
+from .from_file import register_files
 from .registry import Offer, Registry
 from .types import InputSource, Trigger
 
@@ -35,7 +37,7 @@ class Plugins:
             try:
                 triggers: list[Trigger] = _collect(manager, plugin, "ebpfnn_triggers", Trigger)
                 inputs: list[InputSource] = _collect(manager, plugin, "ebpfnn_inputs", InputSource)
-            except Exception as error:  # foreign code: whatever it raises, the other plugins still work
+            except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
                 self.broken.append(BrokenPlugin(name, distribution, describe(error)))
                 continue
             for trigger in triggers:
@@ -44,10 +46,20 @@ class Plugins:
                 self.offered_inputs.add(Offer(source, name, distribution))
 
     @classmethod
-    def installed(cls, environ: Mapping[str, str] = os.environ) -> Plugins:
-        """The installed plugins, less those that the environment variable ``EBPFNN_DISABLE`` names."""
+    def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
+        """The installed plugins and those in ``files``, less those that the environment variable ``EBPFNN_DISABLE`` names.
+
+        ``files`` are executed, and take the place of installed plugins of their names. Raises :class:`PluginError` for a
+        plugin that implements a hook that does not exist, and for one of ``files`` that cannot be used.
+        """
         manager = make_manager()
-        return cls(manager, *register_installed(manager, environ))
+        distributions, broken = register_installed(manager, environ)
+        given = register_files(manager, files, disabled_by(environ))
+        plugins = cls(manager, {**distributions, **given}, [each for each in broken if each.name not in given])
+        for each in plugins.broken:
+            if each.name in given:
+                raise PluginError(f"{each.distribution}: plugin '{each.name}' cannot be used: {each.reason}")
+        return plugins
 
     @property
     def triggers(self) -> dict[str, Trigger]:

@@ -98,7 +98,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     session = type("Session", (PlayedSession,), {})
     monkeypatch.setattr("ebpfnn.cli.inference.Session", session)
     monkeypatch.setattr("ebpfnn.doctor.run_once", lambda trigger: None)
-    monkeypatch.setattr(Plugins, "installed", classmethod(lambda cls: cls(manager)))
+    monkeypatch.setattr(Plugins, "installed", classmethod(lambda cls, **_files: cls(manager)))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "left.png").write_bytes(picture("left"))
     (tmp_path / "right.png").write_bytes(picture("right"))

@@ -376,7 +376,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     played = type("Session", (PlayedSession,), {"off_by": {}, "bodies": []})
     monkeypatch.setattr(evaluate, "Session", played)
     offered = SimpleNamespace(trigger=lambda name: SimpleNamespace(name=name))
-    monkeypatch.setattr(Plugins, "installed", classmethod(lambda _plugins: offered))
+    monkeypatch.setattr(Plugins, "installed", classmethod(lambda _plugins, **_files: offered))
     monkeypatch.chdir(tmp_path)
     modelfile.save(thirds(), "thirds.safetensors")
     np.savez("six.npz", samples=SAMPLES.reshape(6, 1, 3), labels=TRUTH)
