@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .group import LazyGroup
+from .plugin_option import plugin_option
 
 VERBS = {
     "infer": "Name what images show, by a network that runs in the kernel.",
@@ -20,7 +21,8 @@ VERBS = {
     "import": "Read a network from plain files.",
     "inspect": "Tell what a network is made of, what it is compiled to, and what the kernel says of that.",
     "bench": "Time networks in the kernel, beside user space.",
-    "plugins": "List triggers and inputs, and where they come from.",
+    "plugins": "List triggers and inputs, and where they come from; begin one of your own.",
+    "include-dir": "Print the directory of the headers that triggers are built with.",
     "bpf": "Look at the BPF in this kernel.",
     "doctor": "Tell what this machine lacks, and how to mend it.",
     "objdump": "List a BPF object's programs, maps and relocations.",
@@ -42,6 +44,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 @click.group(cls=LazyGroup, verbs=VERBS, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show a traceback with every error.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version.")
+@plugin_option
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """Neural networks that run inside the Linux kernel.

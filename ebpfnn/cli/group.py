@@ -20,8 +20,8 @@ from ..errors import Error, VerifierError
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 """128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
-_MODULES = {"import": "importing"}
-"""Where the module is not called after its verb: a keyword cannot be a module's name."""
+_MODULES = {"import": "importing", "include-dir": "include_dir"}
+"""Where the module is not called after its verb, which Python would not take for a name."""
 
 
 class LazyGroup(click.Group):

@@ -35,8 +35,8 @@ def test_files_that_are_named_exist(page: Path) -> None:
 @pages
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
-    assert set(re.findall(r"^(?:.*\| )?ebpfnn ([a-z]+)", text, re.MULTILINE)) <= set(VERBS)
-    assert set(re.findall(r"`ebpfnn ([a-z]+)", text)) <= set(VERBS)
+    assert set(re.findall(r"^(?:.*\| )?ebpfnn ([a-z]+(?:-[a-z]+)*)", text, re.MULTILINE)) <= set(VERBS)
+    assert set(re.findall(r"`ebpfnn ([a-z]+(?:-[a-z]+)*)", text)) <= set(VERBS)
 
 
 @pages
