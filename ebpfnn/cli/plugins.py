@@ -1,23 +1,41 @@
-"""``ebpfnn plugins``: every trigger and input, where it comes from, and whether this kernel can run it."""
+"""``ebpfnn plugins``: every trigger and input, and whether this kernel can run it; ``ebpfnn plugins new`` begins one."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..plugin import Plugins, why_not
 from ..plugin.registry import Offer
-from .group import complain
+from ..plugin.skeleton import KINDS, write
+from .group import complain, printable
+from .plugin_option import available, plugin_option
 
 
-@click.command()
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(as_json: bool) -> None:
-    """List triggers and inputs, and where they come from."""
-    plugins = Plugins.installed()
+@plugin_option
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """List triggers and inputs, and where they come from; begin one of your own."""
+    if context.invoked_subcommand is None:
+        _list(available(), as_json=as_json)
+
+
+@command.command()
+@click.argument("kind", type=click.Choice(KINDS), metavar="trigger|input")
+@click.argument("name")
+def new(kind: str, name: str) -> None:
+    """Write a plugin that works, to begin with: the directory NAME, which builds and installs as it is."""
+    for path in write(kind, name, Path()):
+        click.echo(printable(str(path)))
+
+
+def _list(plugins: Plugins, *, as_json: bool) -> None:
     rows = _rows(plugins)
     if as_json:
         click.echo(json.dumps({"plugins": rows, "warnings": plugins.warnings}, indent=2))

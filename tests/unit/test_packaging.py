@@ -20,6 +20,7 @@ SHIPPED = OBJECTS | {
     "ebpfnn/data/include/ebpfnn/abi.h",
     "ebpfnn/data/mnist.safetensors",
     "ebpfnn/data/digits/t10k-images-idx3-ubyte.gz",
+    "ebpfnn/plugin/skeletons/trigger/Makefile.in",
     "ebpfnn/py.typed",
 }
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="packages are built from a git checkout")
