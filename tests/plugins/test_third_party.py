@@ -1,59 +1,91 @@
-"""The plugin of docs/plugins.md, installed as somebody else's distribution and used."""
+"""The plugins of docs/plugins.md, taken from the page itself: built, tried, installed as somebody else's, and used."""
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "plugins.md"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+FILES = re.findall(r"^`([\w/.]+)`[^\n]*(?:\n[^`\n]+)*:?\n\n```\w+\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+[COMMANDS] = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the guide's input source is installed, beside the plugins of this checkout."""
-    site = tmp_path / "site"
-    info = site / "noise_plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "noise_plugin.py").write_text(GUIDE.read_text().split("```python\n")[1].split("```")[0])
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: noise-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ebpfnn]\nnoise = noise_plugin\n")
-    ours = site / "ebpfnn-0.dist-info"
-    ours.mkdir()
-    (ours / "METADATA").write_text("Metadata-Version: 2.1\nName: ebpfnn\nVersion: 0\n")
-    points = (ROOT / "setup.cfg").read_text().split("\nebpfnn =\n    ")[-1].split("\n\n")[0]
-    (ours / "entry_points.txt").write_text("[ebpfnn]\n" + points.replace("    ", "") + "\n")
-    path = os.pathsep.join([str(site), str(ROOT), str(ROOT / "plugins"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path}
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder as the page has it at its end."""
+    folder = tmp_path_factory.mktemp("mine")
+    for name, text in FILES:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
 
 
-def ebpfnn(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "ebpfnn", *arguments], env=environment, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def walked(folder: Path, elsewhere: Run) -> list[str]:
+    """What the page's commands printed, on standard output and error."""
+    ran = elsewhere(folder, COMMANDS)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return (ran.stdout + ran.stderr).splitlines()
 
 
-def test_it_is_listed_with_where_it_comes_from(installed: dict[str, str]) -> None:
-    ran = ebpfnn(installed, "plugins", "--json")
-    assert ran.returncode == 0, ran.stderr
-    assert '"noise"' in ran.stdout
-    assert "noise-plugin 1.0" in ran.stdout
-
-
-def test_it_can_be_left_out(installed: dict[str, str]) -> None:
-    assert '"noise"' not in ebpfnn({**installed, "EBPFNN_DISABLE": "noise"}, "plugins", "--json").stdout
+def test_the_files_are_few_and_short() -> None:
+    assert [name for name, _ in FILES] == ["pyproject.toml", "mine/mine.bpf.c", "mine/__init__.py"]
+    assert sum(text.count("\n") for _, text in FILES) < 60
 
 
 @pytest.mark.root
-def test_it_feeds_a_network_in_the_kernel(installed: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "a.noise").write_text("7")
-    (tmp_path / "b.noise").write_text("seven")
-    names = [str(tmp_path / name) for name in ("b.noise", "a.noise")]
-    ran = ebpfnn(installed, "infer", "--trigger", "run", "--json", "--check", *names)
-    assert ran.stderr == f"ebpfnn: {names[0]}: not a seed; write a number into it\n"
+@pytest.mark.usefixtures("tracing")
+def test_the_commands_infer_before_and_after_they_install(walked: list[str]) -> None:
+    inferred = [line for line in walked if line.startswith("seven.noise:")]
+    assert len(inferred) == 2
+    assert len({re.split(r"\s+", line)[1] for line in inferred}) == 1
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("walked", "tracing")
+def test_its_trigger_and_its_input_work_together_from_anywhere(tmp_path: Path, elsewhere: Run) -> None:
+    (tmp_path / "eight.noise").write_text("8")
+    ran = elsewhere(tmp_path, "ebpfnn infer --trigger mine --json --check eight.noise")
+    assert (ran.returncode, ran.stderr) == (0, "")
     result = json.loads(ran.stdout)
-    assert (result["source"], result["notes"], result["check"]) == (names[1], ["uniform noise"], True)
-    assert ran.returncode == 1
+    assert (result["source"], result["trigger"], result["check"]) == ("eight.noise", "mine", True)
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("walked")
+def test_it_is_listed_with_where_it_comes_from_and_can_be_left_out(tmp_path: Path, elsewhere: Run) -> None:
+    listed = json.loads(elsewhere(tmp_path, "ebpfnn plugins --json").stdout)["plugins"]
+    assert {(row["kind"], row["name"]) for row in listed if row["distribution"] == "mine 1.0"} == {
+        ("trigger", "mine"),
+        ("input", "noise"),
+    }
+    assert '"mine' not in elsewhere(tmp_path, "ebpfnn plugins --json", EBPFNN_DISABLE="mine").stdout
+
+
+def test_those_that_come_with_ebpfnn_are_left_out_alike(tmp_path: Path, elsewhere: Run) -> None:
+    listed = json.loads(elsewhere(tmp_path, "ebpfnn plugins --json", EBPFNN_DISABLE="run,image-stream,mine").stdout)
+    names = {row["name"] for row in listed["plugins"]}
+    assert not names & {"run", "image-stream"}
+    assert names >= {"tracepoint", "image-file"}
+    assert listed["warnings"] == []
+
+
+def test_from_a_file_it_is_left_out_alike(folder: Path, elsewhere: Run) -> None:
+    command = "ebpfnn plugins --json --plugin ./mine"
+    assert json.loads(elsewhere(folder, command, EBPFNN_DISABLE="mine").stdout)["plugins"]
+    assert '"mine"' not in elsewhere(folder, command, EBPFNN_DISABLE="mine").stdout
+    assert '"distribution": "mine"' in elsewhere(folder, command).stdout
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("walked", "tracing")
+def test_doctor_tries_it(tmp_path: Path, elsewhere: Run) -> None:
+    checks = json.loads(elsewhere(tmp_path, "ebpfnn doctor --json").stdout)
+    [check] = [check for check in checks if check["name"] == "trigger mine"]
+    assert check["state"] == "ok"
