@@ -16,7 +16,7 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
+.PHONY: all demo test test-vm check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -29,6 +29,17 @@ demo: $(VENV)/.runtime mounts
 test: check mounts
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/pytest
+
+# tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
+VM_KERNELS := 5.10 6.1
+test-vm: $(VENV)/.development mounts
+	@tools/install-packages.sh qemu-system-x86 busybox-static
+	@tools/install-packages.sh virtiofsd
+	@$(MAKE) --no-print-directory bpf
+	@$(MAKE) --no-print-directory --jobs=$(words $(VM_KERNELS)) --output-sync=target $(addprefix test-vm-,$(VM_KERNELS))
+
+test-vm-%:
+	tools/vm/run.py $* '$(BIN)/pytest -q -p no:cacheprovider -m "not slow" tests/kernel'
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .

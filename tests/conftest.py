@@ -10,7 +10,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from clang import compile_bpf, find_clang
 from descriptors import descriptors
 from hypothesis import settings
+from promises import check_kernel, hold
 
 from ebpfnn.errors import Error, KernelError
 from ebpfnn.kernel import features, has_program_type, tracefs
@@ -33,6 +34,24 @@ os.environ["EBPFNN_BPFFS"] = "/nonexistent"
 settings.register_profile("here", deadline=None, database=None)
 settings.register_profile("ci", deadline=None, database=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_sessionstart() -> None:
+    check_kernel()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    hold(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    hold(report)
+    return report
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,6 +9,9 @@ served() {
 	linux-source) ls /usr/src/linux-source-*.tar.xz >/dev/null 2>&1 ;;
 	libbpf-dev) test -e /usr/include/bpf/bpf_helpers.h ;;
 	iproute2) command -v ip >/dev/null ;;
+	qemu-system-x86) command -v qemu-system-x86_64 >/dev/null ;;
+	virtiofsd) test -x /usr/lib/qemu/virtiofsd || test -x /usr/libexec/virtiofsd ;; # of qemu-system-common up to bookworm
+	busybox-static) test -x /bin/busybox && ! ldd /bin/busybox >/dev/null 2>&1 ;;
 	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) test -e /usr/include/stdio.h ;;
 	*) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;

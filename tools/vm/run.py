@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from machine import Machine
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CI", "PYTHONPATH", "VIRTUAL_ENV", "CLANG", "EBPFNN_DATA")
 
 
+_TERMINATED = 128 + signal.SIGTERM
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs a shell command in a virtual machine with another kernel.")
     parser.add_argument("kernel", choices=SUITES, help="the version; fetched from Debian when it is asked for first")
@@ -28,11 +32,10 @@ def main() -> int:
     parser.add_argument("--memory", default="3G")
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS")
     parser.add_argument("--console", type=Path, metavar="FILE", help="keeps the kernel's messages")
-    arguments = parser.parse_args()
-    machine = Machine(
-        kernel_directory(arguments.kernel), arguments.memory, arguments.cpus, arguments.timeout, arguments.console
-    )
-    return machine.run(script(arguments.kernel, arguments.command))
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that nothing of the machine stays behind
+    machine = Machine(kernel_directory(given.kernel), given.memory, given.cpus, given.timeout, given.console)
+    return machine.run(script(given.kernel, given.command))
 
 
 def script(kernel: str, command: str) -> str:
