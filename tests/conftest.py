@@ -18,7 +18,7 @@ import pytest
 from clang import compile_bpf, find_clang
 from descriptors import descriptors
 from hypothesis import settings
-from promises import check_kernel, hold
+from promises import check_kernel, excuse, hold
 
 from ebpfnn.errors import Error, KernelError
 from ebpfnn.kernel import features, has_program_type, tracefs
@@ -41,8 +41,11 @@ def pytest_sessionstart() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    excuse(report, call)
     hold(report)
     return report
 

@@ -212,7 +212,7 @@ def test_the_twin_past_the_verifier_keeps_its_words() -> None:
 
 def test_a_kernel_without_iterators_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
     net = random_network((20, 100, 3), 1)
-    assert compile_here(net).spec.kernel_symbols
+    assert compile_network(net, KernelFeatures()).spec.kernel_symbols
 
     def lacking() -> None:
         raise NotSupported("no types")

@@ -16,6 +16,7 @@ from ebpfnn.compiler.features import NEWEST, OLDEST
 from ebpfnn.layers import Dense, InputFormat
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.session import Session
+from ebpfnn.target import compile_here
 
 pytestmark = pytest.mark.root
 WIDTHS = [(1, 1), (8, 1, 2), (33, 17, 9, 5), (101, 40, 7), (5, 64, 64), (64, 130, 70, 10)]
@@ -32,7 +33,9 @@ PLANS = ["straight", "listed", "rows"]
 
 
 def equal(tested: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None, seed: int = 0) -> None:
-    with Session(tested, RunTrigger(), body=compile_network(tested, features, plan)) as session:
+    """Of the newest features, those that this kernel has."""
+    body = compile_here(tested, plan) if features == NEWEST else compile_network(tested, features, plan)
+    with Session(tested, RunTrigger(), body=body) as session:
         agree(session, samples(tested.input_shape, seed))
 
 
@@ -114,7 +117,7 @@ def test_blank_windows_are_skipped_exactly() -> None:
     sparse = QuantizedNetwork(net.name, net.input, net.labels, net.layers, density=(0.1,) * len(net.layers))
     blank = np.zeros((3, 28, 28), np.uint8)
     blank[1, 13:15, 13:15], blank[2, 27, 27] = 200, 1
-    with Session(sparse, RunTrigger(), body=compile_network(sparse)) as session:
+    with Session(sparse, RunTrigger(), body=compile_here(sparse)) as session:
         agree(session, np.concatenate([blank, samples((28, 28), 1)]))
 
 
@@ -161,5 +164,5 @@ def test_lists_that_are_nearly_full() -> None:
         size = net.input.size
         random = np.random.default_rng(1)
         pixels = random.integers(1, 256, (64, size)) * (random.random((64, size)) < np.linspace(0.7, 0.8, 64)[:, None])
-        with Session(net, RunTrigger(), body=compile_network(net, plan="listed")) as session:
+        with Session(net, RunTrigger(), body=compile_here(net, "listed")) as session:
             agree(session, pixels.astype(np.uint8))
