@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .abi import INFER
 from .bench.inputs import Inputs, dense_inputs, sparse_inputs
 from .bench.kernel_rows import KernelRunner
 from .bench.measure import RUNS, time_cold, time_warm
@@ -24,7 +23,6 @@ from .plugin import Trigger
 from .session import Session
 from .target import compile_here
 
-_STACK_POINTER = 10
 _ROUNDS = 5
 
 
@@ -64,9 +62,9 @@ def compile_for(network: QuantizedNetwork, plan: str | None) -> tuple[Compiled, 
     except PermissionDenied as refusal:
         compiled, reason = compile_network(network, plan=plan), str(refusal)
     elapsed = time.perf_counter() - begun
-    code = compiled.spec.functions[INFER].code
+    size = sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
     tables = sum(table.value_size for table in compiled.spec.maps.values())
-    return compiled, Code(len(code) // insn.SIZE, stack_bytes(code), compiled.workspace, tables, 1000 * elapsed), reason
+    return compiled, Code(size, compiled.stack, compiled.workspace, tables, 1000 * elapsed), reason
 
 
 def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigger) -> InKernel:
@@ -109,29 +107,15 @@ def describe(
 
 def annotated(compiled: Compiled) -> Iterator[str]:
     """The instructions in the verifier's words, behind what they are for, and with the tables they read."""
-    function = compiled.spec.functions[INFER]
-    tables = dict(waits(compiled.spec, function))
-    notes: dict[int, list[str]] = {}
+    notes: dict[tuple[str, int], list[str]] = {}
     for note in compiled.notes:
         where = f"layer {note.layer}: " if note.layer >= 0 else ""
-        notes.setdefault(note.index, []).append(f"; {where}{note.text}")
-    for index, text in disassemble(function.code):
-        yield from notes.get(index, ())
-        yield f"{index:>6}: {text:<44}; {tables[index]}" if index in tables else f"{index:>6}: {text}"
-
-
-def stack_bytes(code: bytes) -> int:
-    """How deep below r10 the instructions reach: in loads and stores, and in addresses that are made from it."""
-    deepest, copied = 0, -1
-    for found in insn.decode_all(code):
-        kind, offset = found.opcode & 7, 0
-        if (kind == 1 and found.src == _STACK_POINTER) or (kind in (2, 3) and found.dst == _STACK_POINTER):
-            offset = found.offset
-        elif found.opcode == 0x07 and found.dst == copied:  # rX = r10; rX += imm
-            offset = found.imm
-        copied = found.dst if found.opcode == 0xBF and found.src == _STACK_POINTER else -1
-        deepest = min(deepest, offset)
-    return -deepest
+        notes.setdefault((note.function, note.index), []).append(f"; {where}{note.text}")
+    for function in compiled.spec.functions.values():
+        tables = dict(waits(compiled.spec, function))
+        for index, text in disassemble(function.code):
+            yield from notes.get((function.name, index), ())
+            yield f"{index:>6}: {text:<44}; {tables[index]}" if index in tables else f"{index:>6}: {text}"
 
 
 def _samples(network: QuantizedNetwork) -> Inputs:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from .compiler import Compiled, KernelFeatures, compile_network
 from .errors import NotSupported
 from .kernel.btf import vmlinux
-from .kernel.features import KMALLOC_LARGEST, has_large_values, has_sign_extension
+from .kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
 from .network import QuantizedNetwork
 from .obj import Kind
 
@@ -22,7 +22,9 @@ def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled
     """
     hoped = KernelFeatures(sign_extension=has_sign_extension())
     compiled = compile_network(network, hoped, plan)
-    found = replace(hoped, iterators=_has_functions(compiled), large_values=_takes_tables(compiled))
+    iterators = _has_functions(compiled)
+    callbacks = iterators or has_callback_loops()
+    found = replace(hoped, iterators=iterators, callbacks=callbacks, large_values=_takes_tables(compiled))
     return compiled if found == hoped else compile_network(network, found, plan)
 
 

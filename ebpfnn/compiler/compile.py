@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ..abi import RESULT
 from ..errors import ModelError, ObjectError
 from ..layers import Conv2d, Dense, Layer, MaxPool, Shape, Window
 from ..network import QuantizedNetwork
@@ -14,19 +15,25 @@ from .bits import bit_weights, emit_bits
 from .body import Body
 from .conv import emit_conv
 from .dense_layer import emit_dense
-from .emitter import OUTCOME, SAMPLE, STACK, Emitter, Note
+from .emitter import OUTCOME, SAMPLE, STACK, Emitter
 from .features import NEWEST, KernelFeatures
+from .frames import Note
 from .levels import emit_levels
 from .memory import emit_edged_copy, emit_fill
-from .plan import PLANS, ROWS_PLAN, conv_shape, plan_conv, plan_dense
+from .plan import LISTED, PLANS, ROWS_PLAN, STRAIGHT, conv_shape, plan_conv, plan_dense
 from .pool import emit_pool
 from .scores import SCORES, emit_label
 from .values import NO_EDGE, Values
 
 _SLACK = 8
 """Bytes behind an image that loads of eight bytes may reach."""
-MOST_INSTRUCTIONS = 1_000_000
-"""What Linux takes of one program, and walks in verifying it (BPF_COMPLEXITY_LIMIT_INSNS)."""
+MOST_WALKED = 900_000
+"""Of the million instructions that Linux walks (BPF_COMPLEXITY_LIMIT_INSNS): this is an estimate, and shells take some."""
+MOST_FORKS = 7_500
+"""Of the 8,192 branches that the verifier can put off (BPF_COMPLEXITY_LIMIT_JMP_SEQ)."""
+MOST_TABLES = 56
+"""Of the 64 maps that a program may use (MAX_USED_MAPS); shells have some."""
+_FARTHEST_JUMP = 32_000
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,12 @@ class _Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Compiled(Body):
-    """A body, and what the compiler has to say of it: the plan of each layer, and what the instructions are for, in order."""
+    """A body, and what the compiler has to say of it: the plan of each layer, and what the instructions are for, in order.
 
+    ``stack`` are the bytes of it that the body takes.
+    """
+
+    stack: int
     layers: tuple[LayerPlan, ...]
     notes: tuple[Note, ...]
 
@@ -72,13 +83,29 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
     """
     if plan not in (None, *PLANS):
         raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
-    compiling = _Compiling(network, features, plan)
-    return compiling.compile()
+    straight: frozenset[int] = frozenset()
+    while True:
+        compiling = _Compiling(network, features, plan, straight)
+        try:
+            return compiling.compile()
+        except _TooMuchToWalk:
+            listed = [found for found in compiling.layers if found.shape == LISTED and found.layer not in straight]
+            if plan is not None or not listed:
+                raise
+            straight |= {max(listed, key=lambda found: found.instructions).layer}
+
+
+class _TooMuchToWalk(ModelError):
+    """The verifier would not come to the end; without lists it may."""
 
 
 class _Compiling:
-    def __init__(self, network: QuantizedNetwork, features: KernelFeatures, plan: str | None) -> None:
-        self.network, self.features, self.plan = network, features, plan
+    """One attempt; layers that are to be ``straight`` have no list."""
+
+    def __init__(
+        self, network: QuantizedNetwork, features: KernelFeatures, plan: str | None, straight: frozenset[int] = frozenset()
+    ) -> None:
+        self.network, self.features, self.plan, self.straight = network, features, plan, straight
         self.emit = Emitter(features)
         self.layers: list[LayerPlan] = []
 
@@ -94,12 +121,14 @@ class _Compiling:
                 values = self._layer(number, layer, values)
                 self._check()
             except (ModelError, ObjectError) as error:
-                raise ModelError(f"network '{self.network.name}': layer {number} {error}") from error
+                kind = type(error) if isinstance(error, ModelError) else ModelError
+                raise kind(f"network '{self.network.name}': layer {number} {error}") from error
         emit.layer = -1
         emit_label(emit, len(self.network.labels))
         emit.mov(R0, 0)
         emit.exit()
-        return Compiled(emit.spec(self.network.name), emit.workspace, tuple(self.layers), tuple(emit.notes))
+        spec = emit.spec(self.network.name)
+        return Compiled(spec, emit.workspace, emit.stack_used, tuple(self.layers), tuple(emit.notes))
 
     def _layer(self, number: int, layer: Layer, values: Values | None) -> Values:
         density = self.network.density[number] if self.network.density else None
@@ -115,9 +144,19 @@ class _Compiling:
         emit = self.emit
         if emit.stack_used > STACK:
             raise ModelError(f"needs {emit.stack_used} bytes of stack; there are {STACK}; use narrower lanes or layers")
-        if emit.walked > MOST_INSTRUCTIONS:
-            fact = f"takes the verifier past some {emit.walked} instructions; it walks {MOST_INSTRUCTIONS}"
-            raise ModelError(f"{fact}; use a smaller layer, or a kernel with bpf_iter_num (Linux 6.4)")
+        if len(emit.tables) > MOST_TABLES:
+            raise ModelError(f"needs table {len(emit.tables)} of the network; a program takes {MOST_TABLES}; use fewer layers")
+        if RESULT.itemsize + emit.workspace > self.features.largest_table:
+            fact = f"needs {emit.workspace} bytes behind a result; the kernel takes {self.features.largest_table}"
+            raise ModelError(f"{fact}; use a smaller image, or fewer channels")
+        if emit.farthest_jump > _FARTHEST_JUMP:
+            fact = f"needs a jump over {emit.farthest_jump} instructions; at most {_FARTHEST_JUMP} go"
+            raise ModelError(f"{fact}; use fewer channels, or a smaller window")
+        remedy = "use a smaller layer, or a kernel with bpf_loop (Linux 5.17) or bpf_iter_num (6.4)"
+        if emit.walked > MOST_WALKED:
+            raise _TooMuchToWalk(f"takes the verifier past some {emit.walked} instructions; it walks {MOST_WALKED}; {remedy}")
+        if emit.forks > MOST_FORKS:
+            raise _TooMuchToWalk(f"makes the verifier put off {emit.forks} branches; it keeps {MOST_FORKS}; {remedy}")
 
     def _describe(self, shape: str, products: Products | None, before: _Mark, *, iterated: bool) -> None:
         """Adds a :class:`LayerPlan` for what was written since ``before``."""
@@ -125,18 +164,19 @@ class _Compiling:
         tables = sum(map(len, emit.tables.values())) - before.table_bytes
         lanes = f"{products.lanes.count}x{products.lanes.bits}" if products else ""
         words, tiles, ends = (products.words, products.tiles, products.ends) if products else (0, 0, ())
-        instructions = len(emit) - before.instructions
+        instructions = emit.written - before.instructions
         self.layers.append(LayerPlan(emit.layer, shape, lanes, words, tiles, ends, iterated, instructions, tables))
 
     def _mark(self) -> _Mark:
-        return _Mark(len(self.emit), sum(map(len, self.emit.tables.values())))
+        return _Mark(self.emit.written, sum(map(len, self.emit.tables.values())))
 
     def _dense(self, number: int, layer: Dense, values: Values | None, density: float | None) -> Values:
         before = self._mark()
         low, high = self.network.ranges[number]
         form = self.network.input
         bits = bit_weights(form, layer.weights) if values is None and form.bits == 1 else None
-        plan = plan_dense(layer, low, high, density, self.features, bits=bits, name=self.plan)
+        name = STRAIGHT if number in self.straight else self.plan
+        plan = plan_dense(layer, low, high, density, self.features, bits=bits, name=name)
         if self._is_last(number):
             plan = replace(plan, iterated=False)
         if plan.shape == ROWS_PLAN:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..abi import INFER, RESULT
+from ..abi import RESULT
 from ..errors import ModelError
 from ..obj import MapSpec, MapType, ObjectSpec
-from ..obj.asm import R0, R1, R2, R3, R10, Assembler, Register
+from ..obj.asm import R0, R1, R2, R3, R4, R10, Register
 from ..obj.uapi import MMAPABLE, RDONLY_PROG
 from .features import KernelFeatures
-from .types import FUNCTION, ITERATOR_DESTROY, ITERATOR_NEW, ITERATOR_NEXT, TypeTable
+from .frames import FrameAssembler
+from .types import ITERATOR_DESTROY, ITERATOR_NEW, ITERATOR_NEXT
 
 SAMPLE, OUTCOME = -8, -16
 """Stack slots, in bytes from r10: the two arguments of ``ebpfnn_infer``, which calls and tiles leave no register for."""
 FARTHEST = 1 << 15
 """The first offset that a load or a store cannot have."""
+_LOOP = 181  # BPF_FUNC_loop
 _WALKS_OF_AN_ITERATOR = 4  # until two turns look alike
 STACK = 448
 """The shell's own frame and this one share 512 bytes; Linux 5.10 rounds each up."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """What the instructions from ``index`` on are for; ``layer`` is -1 for those of no layer."""
-
-    index: int
-    layer: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -47,45 +39,32 @@ class Place:
         return Place(self.slot, self.offset + offset)
 
 
-class Emitter(Assembler):
-    """An assembler that also hands out stack slots, workspace behind the result, and read-only tables."""
+class Emitter(FrameAssembler):
+    """An assembler that also hands out workspace behind the result, and read-only tables."""
 
     def __init__(self, features: KernelFeatures) -> None:
-        super().__init__()
+        super().__init__(-OUTCOME)
         self.features = features
-        self.notes: list[Note] = []
         self.tables: dict[str, bytes] = {}
-        self.layer = -1
-        self.types = TypeTable()
-        self._deepest = -OUTCOME
-        self._stack = -OUTCOME
         self._workspace = 0
         self._iterates = False
-        self._walked_again = 0
-
-    def note(self, text: str) -> None:
-        self.notes.append(Note(len(self), self.layer, text))
+        self._forks = self._walked_again = 0
 
     # Memory
-
-    @contextmanager
-    def scratch(self, size: int) -> Iterator[int]:
-        """``size`` bytes of stack, 8-aligned, for as long as the context lasts: their offset from r10."""
-        before = self._stack
-        self._stack = (before + size + 7) // 8 * 8
-        self._deepest = max(self._deepest, self._stack)
-        yield -self._stack
-        self._stack = before
-
-    @property
-    def stack_used(self) -> int:
-        """The most bytes of stack that were held at a time."""
-        return self._deepest
 
     @property
     def walked(self) -> int:
         """About how many instructions the verifier walks of what was written so far."""
-        return len(self) + self._walked_again
+        return self.written + self._walked_again
+
+    @property
+    def forks(self) -> int:
+        """About how many branches the verifier puts off before it first comes to the end of what was written so far."""
+        return self._forks
+
+    def jump_if(self, left: Register, condition: str, right: Register | int, label: str) -> None:
+        self._forks += 1
+        super().jump_if(left, condition, right, label)
 
     def region(self, size: int) -> Place:
         """``size`` bytes of workspace, 8-aligned; what another run left in them is still there."""
@@ -119,20 +98,25 @@ class Emitter(Assembler):
     # Control
 
     def repeat(self, times: int, counter: int, scratch: Register, body: Callable[[], None]) -> None:
-        """Runs ``body`` ``times`` times, counted on the stack; the verifier walks every time. ``scratch`` is lost after it."""
+        """Runs ``body`` ``times`` times, counted on the stack; the verifier walks every time. ``scratch`` is lost.
+
+        The count begins as a register's zero: Linux 5.10 does not know that a zero stored as an immediate is one.
+        """
         if times == 1:
             body()
             return
-        before = self.walked
+        before, forks = self.walked, self._forks
         again = self.fresh("again")
-        self.store("u64", R10, counter, 0)
+        self.mov(scratch, 0)
+        self.store("u64", R10, counter, scratch)
         self.label(again)
         body()
         self.load(scratch, "u64", R10, counter)
         self.alu(scratch, "+=", 1)
         self.store("u64", R10, counter, scratch)
-        self.jump_if(scratch, "<", times, again)
+        super().jump_if(scratch, "<", times, again)  # known at every turn
         self._walked_again += (times - 1) * (self.walked - before)
+        self._forks += (times - 1) * (self._forks - forks)
 
     def turns(self, count: int, at_a_time: int, scratch: Register, body: Callable[[int], None]) -> None:
         """``body(at_a_time)`` as often as that goes into ``count``, and ``body`` of what is left over."""
@@ -147,8 +131,18 @@ class Emitter(Assembler):
         """Runs ``body`` ``times`` times with the number of the turn in the stack slot ``index``; no register survives.
 
         The verifier does not walk the turns: it looks for a state that stands for all of them (Linux 6.4, open-coded
-        iterators, commit 6018e1f407cc). A turn costs some 7 ns.
+        iterators, commit 6018e1f407cc), or walks a callback once or a few times (Linux 5.17, bpf_loop, commit e6f2dd0f8067).
+        A turn costs some 7 ns.
         """
+        before, forks = self.walked, self._forks
+        if self.features.iterators:
+            self._iterate_openly(times, index, body)
+        else:
+            self._call_back(times, index, body)
+        self._walked_again += (_WALKS_OF_AN_ITERATOR - 1) * (self.walked - before)
+        self._forks += (_WALKS_OF_AN_ITERATOR - 1) * (self._forks - forks)
+
+    def _iterate_openly(self, times: int, index: int, body: Callable[[], None]) -> None:
         self._iterates = True
         again, done = self.fresh("next"), self.fresh("end")
         with self.scratch(8) as iterator:
@@ -162,12 +156,19 @@ class Emitter(Assembler):
             # The verifier forgets that the number is below ``times``.
             self.jump_if(R1, ">", times - 1, done)
             self.store("u64", R10, index, R1)
-            before = self.walked
             body()
             self.goto(again)
-            self._walked_again += (_WALKS_OF_AN_ITERATOR - 1) * (self.walked - before)
             self.label(done)
             self._call_iterator(ITERATOR_DESTROY, iterator)
+
+    def _call_back(self, times: int, index: int, body: Callable[[], None]) -> None:
+        with self.callback(times, index) as name:
+            body()
+        self.mov(R1, times)
+        self.function_address(R2, name)
+        self.mov(R3, R10)
+        self.mov(R4, 0)
+        self.call(_LOOP)
 
     def _call_iterator(self, function: str, iterator: int) -> None:
         self.mov(R1, R10)
@@ -194,14 +195,9 @@ class Emitter(Assembler):
     def spec(self, name: str) -> ObjectSpec:
         """The object that defines ``ebpfnn_infer``."""
         symbols = self.types.iterator() if self._iterates else {}
-        lines = tuple(self.types.line(note.index, number, note.text) for number, note in enumerate(self._first_notes(), 1))
-        function = self.function(INFER, FUNCTION, lines)
+        functions = self.functions()
         maps = {name: _table_map(name, contents) for name, contents in self.tables.items()}
-        return ObjectSpec(name, "GPL", self.types.btf(), {INFER: function}, maps=maps, kernel_symbols=symbols)
-
-    def _first_notes(self) -> list[Note]:
-        """One note an instruction, since the kernel wants line numbers to rise."""
-        return list({note.index: note for note in self.notes}.values())
+        return ObjectSpec(name, "GPL", self.types.btf(), functions, maps=maps, kernel_symbols=symbols)
 
 
 def _table_map(name: str, contents: bytes) -> MapSpec:

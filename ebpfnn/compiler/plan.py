@@ -85,7 +85,7 @@ def plan_dense(
         raise ModelError("has weights and inputs that no lane of 32 bits holds; use smaller weights")
     named = [plan for plan in found if plan.shape == name]
     best = min(named or found, key=lambda plan: plan.cost)
-    return replace(best, iterated=features.iterators and best.products.tiles > _MOST_UNROLLED)
+    return replace(best, iterated=features.unwalked and best.products.tiles > _MOST_UNROLLED)
 
 
 def plan_conv(layer: Conv2d, low: int, high: int, density: float | None) -> tuple[Products, ...]:
@@ -113,7 +113,7 @@ def conv_shape(layer: Conv2d, low: int, density: float | None, features: KernelF
     """Whether blank windows are skipped, and whether groups are gone through in a loop."""
     sparse = density is not None and density < _SPARSE and layer.window.kernel[1] <= _WIDEST_BLANK and name != STRAIGHT
     blank = sparse and layer.inputs == 1 and low == 0 and layer.pad_value == 0
-    return ConvPlan(blank, sparse, features.iterators and layer.groups > _MOST_UNROLLED)
+    return ConvPlan(blank, sparse, features.unwalked and layer.groups > _MOST_UNROLLED)
 
 
 def _product_plans(weights: NDArray[np.int8], low: int, high: int, density: float, *, listed: bool) -> Iterator[DensePlan]:

@@ -44,7 +44,7 @@ def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target
     """
     walked = size * prod(axis.turns for axis in loops)
     with emit.scratch(16) as slots:
-        if walked > WALKED and emit.features.iterators and loops and loops[0].turns > 1:
+        if walked > WALKED and emit.features.unwalked and loops and loops[0].turns > 1:
             axis, *inner = loops
             with emit.scratch(8) as index:
 

@@ -80,9 +80,9 @@ def emit_requantize(emit: Emitter, step: Step, value: Register, constants: Const
     if by.zero_point:
         emit.alu(value, "+=", by.zero_point)
     if step.clips_high:
-        _clip(emit, value, "s<=", by.high)
+        _clip(emit, value, "s<=", by.high, free[0])
     if step.clips_low:
-        _clip(emit, value, "s>=", by.low)
+        _clip(emit, value, "s>=", by.low, free[0])
 
 
 def _multiply_known(emit: Emitter, step: Step, value: Register, known: tuple[int, int], multiplier: Register) -> None:
@@ -131,11 +131,21 @@ def _round(emit: Emitter, value: Register, free: Register, shift: int) -> None:
     emit.alu(value, "s>>=", shift)
 
 
-def _clip(emit: Emitter, value: Register, inside: str, limit: int) -> None:
-    kept = emit.fresh("inside")
-    emit.jump_if(value, inside, limit, kept)
-    emit.mov(value, limit)
-    emit.label(kept)
+def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Register) -> None:
+    """Where loops are walked, by a mask: the verifier walks the other side of a branch as far as the next state it kept."""
+    if emit.features.unwalked:
+        kept = emit.fresh("inside")
+        emit.jump_if(value, inside, limit, kept)
+        emit.mov(value, limit)
+        emit.label(kept)
+        return
+    emit.alu(value, "-=", limit)
+    emit.mov(free, value)
+    emit.alu(free, "s>>=", 63)
+    if inside == "s>=":
+        emit.alu(free, "^=", -1)
+    emit.alu(value, "&=", free)
+    emit.alu(value, "+=", limit)
 
 
 def requantized(by: Requantization, accumulators: NDArray[np.int64], channel: int) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ class TypeTable:
 
     def __init__(self) -> None:
         self._types, self._strings = bytearray(), bytearray(b"\0")
-        self._ids = 0
+        self._ids = self._turn = self.callbacks = 0
         self._file = self.string("network")
         self._add(Kind.INT, "int", 4, _SIGNED | 32)
         self._add(Kind.CONST, "", 0)
@@ -48,6 +48,14 @@ class TypeTable:
             ITERATOR_DESTROY: self._prototype(0, (("it", pointer),)),
         }
         return {name: KernelSymbol(name, SymbolKind.FUNCTION, type_id) for name, type_id in prototypes.items()}
+
+    def callback(self, name: str) -> int:
+        """The id of ``static int name(unsigned long long turn, void *frame)``, which bpf_loop calls."""
+        if not self._turn:
+            pointer = self._add(Kind.PTR, "", 0)
+            self._turn = self._prototype(_INT, (("turn", _LONG), ("frame", pointer)))
+        self.callbacks += 1
+        return self._add(Kind.FUNC, name, self._turn, vlen=Linkage.STATIC)
 
     def string(self, text: str) -> int:
         """The offset of ``text`` in the string table."""

@@ -30,6 +30,7 @@ from .syscall import (
 KMALLOC_LARGEST = 4 << 20
 """KMALLOC_MAX_SIZE, with pages of 4 KiB."""
 _GET_ATTACH_COOKIE = 174  # BPF_FUNC_get_attach_cookie
+_LOOP = 181  # BPF_FUNC_loop
 _STORE_U64, _LOAD_S8, _STACK_POINTER = 0x7A, 0x91, 10  # *(u64 *)(r10 + offset) = imm, r0 = *(s8 *)(r10 + offset)
 _UNREADABLE = 1  # no address of user space, which EFAULT says of a request that was understood so far
 _PROGRAM, _LOG_SIZE = "program 'probe'", 4096
@@ -132,6 +133,21 @@ def has_sign_extension() -> bool:
     clear = insn.Instruction(_STORE_U64, _STACK_POINTER, offset=-8).encode()
     load = insn.Instruction(_LOAD_S8, 0, _STACK_POINTER, -8).encode()
     return _loads(ProgramType.SOCKET_FILTER, clear + load + insn.Instruction(insn.EXIT).encode())
+
+
+@cache
+def has_callback_loops() -> bool:
+    """Whether there is the helper ``bpf_loop`` (Linux 5.17).
+
+    It is called without the callback that it wants, which would need types: who knows it says what is wrong with that.
+    """
+    code = insn.Instruction(insn.CALL, imm=_LOOP).encode() + insn.Instruction(insn.EXIT).encode()
+    try:
+        return _loads(ProgramType.SOCKET_FILTER, code)
+    except PermissionDenied as refusal:
+        if refusal.errno == errno.EACCES:
+            return True
+        raise
 
 
 @cache

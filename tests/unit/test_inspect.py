@@ -16,7 +16,6 @@ from ebpfnn.cli import main
 from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported, PermissionDenied
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.obj.asm import R0, R1, R2, R10, Assembler
 from ebpfnn.obj.disasm import disassemble
 
 
@@ -95,15 +94,3 @@ def test_a_kernel_that_runs_no_programs(small: QuantizedNetwork, monkeypatch: py
     monkeypatch.setattr(inspection, "run_in_kernel", lacking)
     ran = inspect("small.safetensors")
     assert "is left out: trigger 'run': this kernel takes neither" in ran.stderr
-
-
-def test_how_deep_the_stack_is() -> None:
-    code = Assembler()
-    code.store("u64", R10, -24, R1)
-    code.load(R0, "u8", R10, -40)
-    code.mov(R1, R10)
-    code.alu(R1, "+=", -64)
-    code.alu(R2, "+=", -400)  # not a copy of r10
-    code.store("u32", R2, -100, 0)
-    code.exit()
-    assert inspection.stack_bytes(code.function("f").code) == 64
