@@ -20,7 +20,8 @@ INPUT, TERM, ROW = R6, R7, R8
 class Products:
     """Weights int8 [inputs, outputs] as words: in ``lanes``, cut into segments that end at ``ends``, and into tiles.
 
-    Rows of a tile are ``row`` bytes apart. Inputs lie in ``low..high``.
+    Rows of a tile are ``row`` bytes apart: a tile's own, or where they lie ``across``, those of all tiles for an input side by
+    side. Inputs lie in ``low..high``.
     """
 
     weights: NDArray[np.int8]
@@ -31,6 +32,7 @@ class Products:
     words: int
     tiles: int
     row: int
+    across: bool = False
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -42,7 +44,9 @@ class Products:
         return self.words * self.lanes.count
 
     def table(self) -> NDArray[np.uint64]:
-        """Weights as words, uint64 [tiles, inputs, row / 8]."""
+        """Weights as words, uint64 [tiles, inputs, row / 8], or across [inputs, tiles, words]."""
+        if self.across:
+            return np.ascontiguousarray(self.tiled(self.weights).transpose(1, 0, 2))
         inputs = len(self.weights)
         padded = np.zeros((self.tiles, inputs, self.row // 8), np.uint64)
         padded[:, :, : self.words] = self.tiled(self.weights)

@@ -11,6 +11,8 @@ from .lanes import Lanes
 
 PRODUCT, ADDITION = 4.0, 2.0
 """A word's load, multiply and add; and its load and add."""
+_ENTRY, _GATHERED, _GATHERING_ENTRY = 8.0, 5.0, 9.0
+"""An entry of a list in a tile, and where value and weights are looked up before, which costs the third."""
 _MISPREDICTED = 60.0
 _SCAN = 2.7  # an input, of finding those that are not zero
 _CACHE, _MISS = 1 << 20, 20.0
@@ -24,9 +26,11 @@ def straight(inputs: float, words: int, tiles: int, segments: int, lanes: Lanes)
     return inputs * tiles * (1.5 + PRODUCT * words) + flush(words, tiles, segments, lanes)
 
 
-def listed(inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float) -> float:
+def listed(
+    inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float, *, gathered: bool = False
+) -> float:
     """The inputs that are not zero, once they are found."""
-    each = tiles * (8 + PRODUCT * words)
+    each = tiles * ((_GATHERED if gathered else _ENTRY) + PRODUCT * words) + (_GATHERING_ENTRY if gathered else 0)
     return inputs * (_SCAN + density * each) + _MISPREDICTED * tiles * segments + flush(words, tiles, segments, lanes)
 
 

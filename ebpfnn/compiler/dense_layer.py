@@ -44,12 +44,20 @@ def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, pla
             emit_outputs(emit, outputs, source, Writing(tables, width, width), constants, first)
 
     parts = (
-        Part(tables.weights.base, products.row if plan.shape == ROWS_PLAN else tables.weights.stride // tiling.tiles),
+        Part(tables.weights.base, _tile_bytes(plan)),
         Part(tables.seeds.base, tables.seeds.stride // tiling.tiles),
         Part(tables.constants.base, 0 if lookup else RECORD * tiling.width),
         Part(place, width * tiling.width),
     )
     emit_parts(emit, tiling.tiles, parts, tile, iterated=plan.iterated)
+
+
+def _tile_bytes(plan: DensePlan) -> int:
+    """From the weights of a tile to those of the next, for the same input or row."""
+    products = plan.products
+    if plan.shape == ROWS_PLAN:
+        return products.row
+    return 8 * products.words if products.across else len(products.weights) * products.row
 
 
 def _sums(emit: Emitter, plan: DensePlan, values: Values, *, lookup: bool) -> Sums:
@@ -60,5 +68,6 @@ def _sums(emit: Emitter, plan: DensePlan, values: Values, *, lookup: bool) -> Su
     kept = lookup or not plan.iterated
     if plan.live is not None:
         values = emit_live(emit, values, plan.live)
-    given = emit_inputs(emit, products, values, listed=plan.shape == LISTED, counted=plan.counted)
+    listed = plan.shape == LISTED
+    given = emit_inputs(emit, products, values, listed=listed, counted=plan.counted, gathered=plan.gathered)
     return lambda outputs, parts, left: emit_sums(emit, products, given, outputs, parts, left, kept=kept)

@@ -98,17 +98,13 @@ class Emitter(FrameAssembler):
     # Control
 
     def repeat(self, times: int, counter: int, scratch: Register, body: Callable[[], None]) -> None:
-        """Runs ``body`` ``times`` times, counted on the stack; the verifier walks every time. ``scratch`` is lost.
-
-        The count begins as a register's zero: Linux 5.10 does not know that a zero stored as an immediate is one.
-        """
+        """Runs ``body`` ``times`` times, counted on the stack; the verifier walks every time. ``scratch`` is lost after it."""
         if times == 1:
             body()
             return
         before, forks = self.walked, self._forks
         again = self.fresh("again")
-        self.mov(scratch, 0)
-        self.store("u64", R10, counter, scratch)
+        self.store("u64", R10, counter, 0)
         self.label(again)
         body()
         self.load(scratch, "u64", R10, counter)

@@ -14,6 +14,7 @@ from . import cost
 from .accumulate import Products
 from .bounds import reach, segments
 from .conv import ConvPlan, group_weights
+from .dense import AT_A_TIME
 from .emitter import FARTHEST
 from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO, Lanes
@@ -53,8 +54,13 @@ class DensePlan:
 
     @property
     def counted(self) -> bool:
-        """Whether a list that is nearly full is left unused, for which the code is there twice: only where tiles are few."""
-        return self.products.tiles <= _MOST_UNROLLED and len(self.products.weights) >= _MANY
+        """Whether a list that is nearly full is left unused: the code is there twice, too much where it is unrolled."""
+        return (self.iterated or self.products.tiles <= _MOST_UNROLLED) and len(self.products.weights) >= _MANY
+
+    @property
+    def gathered(self) -> bool:
+        """Whether what the entries of a list stand for is looked up once for all tiles."""
+        return _is_gathered(self.products.tiles)
 
 
 def plan_dense(
@@ -128,9 +134,25 @@ def _product_plans(weights: NDArray[np.int8], low: int, high: int, density: floa
             yield DensePlan(STRAIGHT, products, cost.straight(*shape, len(ends), lanes))
         ends = _segments(ranges, lanes, GROUP)
         if ends and (inputs > _FEW or listed) and inputs <= LARGEST_INDEX:
-            row = 8 << (tiling.words - 1).bit_length()
-            products = Products(weights, low, high, lanes, ends, tiling.words, tiling.tiles, row)
-            yield DensePlan(LISTED, products, cost.listed(*shape, len(ends), lanes, density))
+            products = Products(weights, low, high, lanes, ends, tiling.words, tiling.tiles, *_rows(tiling))
+            yield DensePlan(
+                LISTED, products, cost.listed(*shape, len(ends), lanes, density, gathered=_is_gathered(tiling.tiles))
+            )
+
+
+def _is_gathered(tiles: int) -> bool:
+    return tiles > _MOST_UNROLLED
+
+
+def _rows(tiling: Tiling) -> tuple[int, bool]:
+    """How many bytes apart a list's rows of weights are, and whether those of all tiles lie side by side.
+
+    What a sample uses is then fewer lines of the cache. Without entries a power of 2 saves a multiplication.
+    """
+    if not _is_gathered(tiling.tiles):
+        return 8 << (tiling.words - 1).bit_length(), False
+    together = 8 * tiling.words * tiling.tiles
+    return (together, True) if AT_A_TIME * together <= FARTHEST else (8 * tiling.words, False)
 
 
 def _row_plans(weights: NDArray[np.int8], density: float, largest: int) -> Iterator[DensePlan]:
