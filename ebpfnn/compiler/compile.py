@@ -93,10 +93,18 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
             if plan is not None or not listed:
                 raise
             straight |= {max(listed, key=lambda found: found.instructions).layer}
+        except _TooDeep:
+            if features.iterators or not features.callbacks:
+                raise
+            features = replace(features, callbacks=False)
 
 
 class _TooMuchToWalk(ModelError):
     """The verifier would not come to the end; without lists it may."""
+
+
+class _TooDeep(ModelError):
+    """The stack is too small; without callbacks, which have frames of their own, it may be enough."""
 
 
 class _Compiling:
@@ -143,7 +151,7 @@ class _Compiling:
         """Refuses here what the kernel would refuse later, and with less to say of it."""
         emit = self.emit
         if emit.stack_used > STACK:
-            raise ModelError(f"needs {emit.stack_used} bytes of stack; there are {STACK}; use narrower lanes or layers")
+            raise _TooDeep(f"needs {emit.stack_used} bytes of stack; there are {STACK}; use narrower lanes or layers")
         if len(emit.tables) > MOST_TABLES:
             raise ModelError(f"needs table {len(emit.tables)} of the network; a program takes {MOST_TABLES}; use fewer layers")
         if RESULT.itemsize + emit.workspace > self.features.largest_table:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from agreement import agree
+from architectures import SHAPE, architectures
 from ebpfnn_plugins.run import RunTrigger
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import THRESHOLDS, dense, network, random_network, samples
 
 from ebpfnn.compiler import KernelFeatures, compile_network
-from ebpfnn.compiler.features import NEWEST, OLDEST
+from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.layers import Dense, InputFormat
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.session import Session
@@ -30,6 +33,8 @@ ARCHITECTURES = [
     "conv16x3-conv12x3g4-dw3s2p1-9",
 ]
 PLANS = ["straight", "listed", "rows"]
+FEATURES = {"iterators": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
+of_every_kernel = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
 
 
 def equal(tested: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None, seed: int = 0) -> None:
@@ -79,7 +84,7 @@ def one_scale(depth: int, seed: int, size: int, outputs: int, threshold: int, **
     return network([hidden, last], InputFormat((size,), depth, thresholds, **form))
 
 
-@pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
+@of_every_kernel
 @pytest.mark.parametrize("form", [{}, {"packed": True}, {"packed": True, "bit_order": "little"}], ids=str)
 @pytest.mark.parametrize("outputs", [3, 31, 64, 130])
 def test_weights_of_one_scale(outputs: int, form: dict[str, Any], features: KernelFeatures) -> None:
@@ -93,10 +98,33 @@ def test_layers_that_read_no_input() -> None:
     equal(network([hidden, dense(np.ones((3, 32)), np.arange(3))], InputFormat((40,), 1, (100,))), plan="rows")
 
 
-@pytest.mark.parametrize("architecture", ["33-17-9-5", "conv4x3s2p1-dw3-pool2-5"])
-def test_with_what_linux_5_10_has(architecture: str) -> None:
-    for seed in range(3):
-        equal(random_network(architecture, seed, (33,) if architecture[0] == "3" else None), OLDEST, seed=seed)
+@of_every_kernel
+@pytest.mark.parametrize("architecture", ["33-17-9-5", "300-100-90-5", *ARCHITECTURES])
+def test_what_kernels_have(architecture: str, features: KernelFeatures) -> None:
+    shape = (1, 14, 14) if architecture[0].isalpha() else (int(architecture.split("-")[0]),)
+    for seed in range(2):
+        equal(random_network(architecture, seed, shape), features, seed=seed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(architectures(), st.integers(0, 1 << 32), st.sampled_from([8, 4, 2, 1]), st.sampled_from([None, *PLANS]), st.data())
+def test_any_architecture_on_any_kernel(architecture: str, seed: int, bits: int, plan: str | None, data: st.DataObject) -> None:
+    """Convolutions, depthwise and in groups, strides, padding, pools and averages; inputs of few bits; sparse and not."""
+    packed, order = (
+        data.draw(st.sampled_from([(False, "big"), (True, "big"), (True, "little")])) if bits < 8 else (False, "big")
+    )
+    net = random_network(architecture, seed, SHAPE, bits=bits, packed=packed, bit_order=order)
+    density = data.draw(st.sampled_from([(), (0.1,) * len(net.layers), (0.9,) * len(net.layers)]))
+    equal(replace(net, density=density), data.draw(st.sampled_from([*FEATURES.values()])), plan, seed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 150), min_size=2, max_size=4), st.integers(0, 1 << 32), st.sampled_from([8, 4, 2, 1]), st.data())
+def test_any_widths_on_any_kernel(widths: list[int], seed: int, bits: int, data: st.DataObject) -> None:
+    packed = data.draw(st.booleans()) if bits < 8 else False
+    net = random_network((*widths, 3 + seed % 7), seed, bits=bits, packed=packed)
+    plan, features = data.draw(st.sampled_from([None, *PLANS])), data.draw(st.sampled_from([*FEATURES.values()]))
+    equal(with_idle_inputs(net, data.draw(st.sampled_from([0, 0.5]))), features, plan, seed)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -126,8 +154,18 @@ def test_images_whose_channels_are_far_apart() -> None:
     equal(QuantizedNetwork(net.name, net.input, net.labels, net.layers, density=(0.1, 0.3, 0.5)))
 
 
-def test_a_network_that_is_too_large_for_the_naive_baseline() -> None:
-    equal(random_network((784, 512, 256, 10), 1), seed=1)
+@of_every_kernel
+def test_a_network_that_is_too_large_for_the_naive_baseline(features: KernelFeatures) -> None:
+    net = random_network((784, 512, 256, 10), 1)
+    equal(replace(net, density=(0.2, 0.3, 0.5)), features, seed=1)
+
+
+@of_every_kernel
+def test_lists_that_many_tiles_go_over(features: KernelFeatures) -> None:
+    """Rows of all tiles side by side, and, where they would be too long for that, behind one another."""
+    wide = random_network((300, 90, 5), 2)
+    for net in (wide, with_idle_inputs(wide, 0.4), random_network((70, 1700, 3), 3), random_network((20, 300, 90, 4), 4)):
+        equal(net, features, "listed", seed=3)
 
 
 def with_idle_inputs(net: QuantizedNetwork, share: float) -> QuantizedNetwork:
@@ -143,7 +181,7 @@ def with_idle_inputs(net: QuantizedNetwork, share: float) -> QuantizedNetwork:
     return replace(net, layers=layers)
 
 
-@pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
+@of_every_kernel
 @pytest.mark.parametrize("plan", [*PLANS, None])
 @pytest.mark.parametrize("widths", ["101-40-7", "9-5-3", "784-70-33-10", "600-90-5", "conv4x3-40-9"])
 def test_inputs_that_weigh_nothing(widths: str, plan: str | None, features: KernelFeatures) -> None:

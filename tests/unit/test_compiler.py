@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from networks import dense, input_format, network, random_network
 
 from ebpfnn import reference
-from ebpfnn.compiler import KernelFeatures, bits, levels, lookup, nonzero, requantize, rows
+from ebpfnn.compiler import KernelFeatures, bits, compile_network, levels, lookup, nonzero, requantize, rows
+from ebpfnn.compiler import compile as compiling
+from ebpfnn.compiler import plan as planning
 from ebpfnn.compiler.accumulate import Products
 from ebpfnn.compiler.bounds import lowest_sums, reach, segments
-from ebpfnn.compiler.compile import compile_network
-from ebpfnn.compiler.features import OLDEST
+from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.compiler.lanes import FOUR, THREE, TWO, Lanes
 from ebpfnn.compiler.live import live_inputs, pieces
 from ebpfnn.compiler.partial import partial_sums
@@ -221,11 +222,73 @@ def test_what_is_refused_names_the_layer_and_the_limit() -> None:
     with pytest.raises(ModelError, match="plan 'fast' is not known; known are straight, listed, rows"):
         compile_network(random_network((4, 2), 1), plan="fast")
     wide = network([dense(np.ones((2000, 784)), np.zeros(2000), low=0, high=255), dense(np.ones((2, 2000)), np.zeros(2))])
-    compile_network(wide)
-    with pytest.raises(ModelError, match=r"network 'test': layer 0 takes the verifier past some [0-9]+ instructions"):
-        compile_network(wide, KernelFeatures(iterators=False))
+    for features in (NEWEST, MIDDLE):
+        compile_network(wide, features)
+    with pytest.raises(ModelError, match=r"network 'test': layer 0 takes the verifier past some [0-9]+ instructions; it walks"):
+        compile_network(wide, OLDEST)
     with pytest.raises(ModelError, match=r"layer 0 needs a table of [0-9]+ bytes; the kernel takes 4194304"):
         compile_network(network([dense(np.ones((64, 60000)), np.zeros(64))]), KernelFeatures(large_values=False))
+
+
+def test_a_stack_that_is_too_small_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = random_network((300, 100, 5), 1)
+    deep, flat = compile_network(net, MIDDLE), compile_network(net, OLDEST)
+    monkeypatch.setattr(compiling, "STACK", deep.stack - 1)
+    assert compile_network(net, MIDDLE).spec.functions == compile_network(net, replace(MIDDLE, callbacks=False)).spec.functions
+    monkeypatch.setattr(compiling, "STACK", flat.stack - 1)
+    with pytest.raises(
+        ModelError, match=rf"^network 'test': layer 0 needs [0-9]+ bytes of stack; there are {flat.stack - 1}; use"
+    ):
+        compile_network(net, OLDEST)
+
+
+def test_sums_that_no_lane_holds_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unproven(ranges: np.ndarray, bits: int, step: int = 1) -> tuple[int, ...]:
+        raise ModelError(f"{step} inputs can pass {bits} bits")
+
+    monkeypatch.setattr(planning, "segments", unproven)
+    for net in (random_network((20, 5), 1), random_network("conv4x3-5", 1)):
+        with pytest.raises(
+            ModelError, match=r"^network 'test': layer 0 has weights and inputs that no lane of 32 bits holds; use"
+        ):
+            compile_network(net)
+
+
+def test_lists_that_branch_too_often_become_straight() -> None:
+    net = random_network((784, 256, 128, 10), 1)
+    sparse = replace(net, density=(0.1, 0.1, 0.9))
+    assert [found.shape for found in compile_network(sparse).layers] == ["listed", "listed", "straight"]
+    old = compile_network(sparse, OLDEST)
+    assert [found.shape for found in old.layers] == ["straight", "listed", "straight"]
+    with pytest.raises(ModelError, match=r"layer 0 makes the verifier put off [0-9]+ branches; it keeps 7500; use"):
+        compile_network(sparse, OLDEST, "listed")
+
+
+def test_more_tables_than_a_program_takes_are_told() -> None:
+    hidden = [dense(np.ones((2, 2)), np.zeros(2), low=0, high=255) for _ in range(20)]
+    with pytest.raises(ModelError, match="layer 18 needs table 57 of the network; a program takes 56; use fewer layers"):
+        compile_network(network([*hidden, dense(np.ones((2, 2)), np.zeros(2))]))
+
+
+def test_more_memory_than_a_result_may_have_is_told() -> None:
+    net = random_network("conv16x1-pool30-4", 1, (1, 600, 600))
+    compile_network(net)
+    with pytest.raises(ModelError, match=r"layer 0 needs [0-9]+ bytes behind a result; the kernel takes 4194304; use"):
+        compile_network(net, replace(NEWEST, large_values=False))
+
+
+def test_callbacks_take_over_what_iterators_do() -> None:
+    """One more function a loop, which is not visible to others and ends where its number does."""
+    compiled = compile_network(random_network((300, 200, 5), 3), MIDDLE)
+    functions = compiled.spec.functions
+    assert list(functions) == ["ebpfnn_infer", "ebpfnn_infer_turn0"]
+    assert not compiled.spec.kernel_symbols
+    assert [function.exported for function in functions.values()] == [True, False]
+    assert {note.function for note in compiled.notes} == set(functions)
+    assert functions["ebpfnn_infer_turn0"].lines[0].index == 0
+    grouped = compile_network(random_network("conv32x3g8-5", 1, (8, 20, 20)), MIDDLE)
+    assert len(grouped.spec.functions) > 2
+    assert grouped.stack <= 448
 
 
 @given(SEEDS, st.integers(1, 90), st.floats(0, 1))
