@@ -7,13 +7,9 @@ multiplication then gathers the eight bits in the top byte, as in :mod:`ebpfnn.c
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..layers import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R10, Register
 from .emitter import SAMPLE, Emitter, Place
-from .partial import INPUTS
 from .values import Values
 
 _ONES = 0x0101010101010101
@@ -21,19 +17,7 @@ _GATHER = 0x0002040810204081
 """Times a word of bits 8 i + 7, its bits 49 - 7 i put them side by side from bit 56 on."""
 _FROM, _TO, _WORD, _TERM, _SEVENS, _ADDED, _TOPS, _GATHER_IN = R0, R1, R2, R3, R4, R5, R6, R7
 _AT_A_TIME = 7
-
-
-def bit_weights(form: InputFormat, weights: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Weights [outputs, inputs] as int8 [bits, outputs], from the least significant bit of the first byte on.
-
-    A bit that stands for no input weighs nothing, so what fills the last byte does not matter.
-    """
-    inputs = np.arange(-(-form.size // INPUTS) * INPUTS).reshape(-1, INPUTS)
-    order = (inputs[:, ::-1] if form.packed and form.bit_order == "big" else inputs).reshape(-1)
-    ordered = np.zeros((len(order), len(weights)), np.int8)
-    known = order < form.size
-    ordered[known] = weights.T[order[known]]
-    return ordered
+_INPUTS = 8
 
 
 def emit_bits(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
@@ -41,7 +25,7 @@ def emit_bits(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
 
     Where they need not be ``gathered``, because they are read only once, and the threshold is even, the sample as it is.
     """
-    groups = -(-form.size // INPUTS)
+    groups = -(-form.size // _INPUTS)
     if form.packed:
         return Values(Place(SAMPLE), (groups,), 0, 255)
     (threshold,) = form.thresholds
@@ -58,12 +42,12 @@ def emit_bits(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
 
     def turn(count: int) -> None:
         for number in range(count):
-            emit.load(_WORD, "u64", _FROM, INPUTS * number)
+            emit.load(_WORD, "u64", _FROM, _INPUTS * number)
             _emit_gather(emit, number, low=threshold <= 128)
-        emit.alu(_FROM, "+=", INPUTS * count)
+        emit.alu(_FROM, "+=", _INPUTS * count)
         emit.alu(_TO, "+=", count)
 
-    whole, rest = divmod(form.size, INPUTS)
+    whole, rest = divmod(form.size, _INPUTS)
     if whole:
         emit.turns(whole, _AT_A_TIME, _WORD, turn)
     if rest:
@@ -81,14 +65,14 @@ def emit_group(emit: Emitter, values: Values, number: int, word: Register, base:
     if values.threshold is None:
         emit.load_far(word, "u8", base, values.place.offset + number)
         return
-    size = min(INPUTS, values.size - INPUTS * number)
-    if size == INPUTS:
-        emit.load_far(word, "u64", base, INPUTS * number)
+    size = min(_INPUTS, values.size - _INPUTS * number)
+    if size == _INPUTS:
+        emit.load_far(word, "u64", base, _INPUTS * number)
         return
     emit.mov(word, 0)
     for byte in range(size):
         emit.load(base, "u64", R10, values.place.slot)
-        emit.load_far(base, "u8", base, INPUTS * number + byte)
+        emit.load_far(base, "u8", base, _INPUTS * number + byte)
         emit.alu(base, "<<=", 8 * byte)
         emit.alu(word, "|=", base)
 

@@ -11,18 +11,19 @@ from ..layers import Conv2d, Dense, Layer, MaxPool, Shape, Window
 from ..network import QuantizedNetwork
 from ..obj.asm import R0, R1, R2, R10
 from .accumulate import Products
-from .bits import bit_weights, emit_bits
 from .body import Body
 from .conv import emit_conv
 from .dense_layer import emit_dense
 from .emitter import OUTCOME, SAMPLE, STACK, Emitter
 from .features import NEWEST, KernelFeatures
 from .frames import Note
-from .levels import emit_levels
+from .levels import emit_levels, level_cost
+from .lookup import find_lookup
 from .memory import emit_edged_copy, emit_fill
-from .plan import LISTED, PLANS, ROWS_PLAN, STRAIGHT, conv_shape, plan_conv, plan_dense
+from .plan import LISTED, PLANS, STRAIGHT, DensePlan, conv_shape, plan_conv, plan_dense
 from .pool import emit_pool
 from .scores import SCORES, emit_label
+from .sidebyside import SideBySide, emit_sample, from_layer, layer_weights, sample_weights
 from .values import NO_EDGE, Values
 
 _SLACK = 8
@@ -116,6 +117,7 @@ class _Compiling:
         self.network, self.features, self.plan, self.straight = network, features, plan, straight
         self.emit = Emitter(features)
         self.layers: list[LayerPlan] = []
+        self.dense_plans: dict[int, DensePlan] = {}
 
     def compile(self) -> Compiled:
         emit = self.emit
@@ -141,7 +143,7 @@ class _Compiling:
     def _layer(self, number: int, layer: Layer, values: Values | None) -> Values:
         density = self.network.density[number] if self.network.density else None
         if isinstance(layer, Dense):
-            return self._dense(number, layer, values, density)
+            return self._dense(number, layer, values)
         given = emit_levels(self.emit, self.network.input) if values is None else values
         if isinstance(layer, Conv2d):
             return self._conv(number, layer, given, density)
@@ -178,22 +180,49 @@ class _Compiling:
     def _mark(self) -> _Mark:
         return _Mark(self.emit.written, sum(map(len, self.emit.tables.values())))
 
-    def _dense(self, number: int, layer: Dense, values: Values | None, density: float | None) -> Values:
+    def _plan(self, number: int, layer: Dense) -> DensePlan:
+        """That of a dense layer, which the layer before may want to know."""
+        if number not in self.dense_plans:
+            low, high = self.network.ranges[number]
+            density = self.network.density[number] if self.network.density else None
+            grouped = self._side_by_side(number, layer)
+            spread = level_cost(self.network.input) if number == 0 else 0.0
+            name = STRAIGHT if number in self.straight else self.plan
+            plan = plan_dense(layer, low, high, density, self.features, name=name, grouped=grouped, spread=spread)
+            self.dense_plans[number] = replace(plan, iterated=plan.iterated and not self._is_last(number))
+        return self.dense_plans[number]
+
+    def _side_by_side(self, number: int, layer: Dense) -> tuple[SideBySide, ...]:
+        """The weights of a dense layer as rows may want them."""
+        if number == 0:
+            return sample_weights(self.network.input, layer)
+        before, given = self.network.layers[number - 1], layer_weights(layer, *self.network.ranges[number])
+        if not given or not isinstance(before, Dense):
+            return ()
+        products = self._plan(number - 1, before).products
+        if not find_lookup(before, products):
+            return ()
+        return tuple(each for each in given if products.tiles == 1 or products.width % each.levels == 0)
+
+    def _level_bits(self, number: int) -> int | None:
+        """Of each output of a layer, where the layer behind it takes them as levels."""
+        following = None if self._is_last(number) else self.network.layers[number + 1]
+        shape = self._plan(number + 1, following).rows if isinstance(following, Dense) else None
+        return shape.bits if shape else None
+
+    def _dense(self, number: int, layer: Dense, values: Values | None) -> Values:
         before = self._mark()
-        low, high = self.network.ranges[number]
         form = self.network.input
-        bits = bit_weights(form, layer.weights) if values is None and form.bits == 1 else None
-        name = STRAIGHT if number in self.straight else self.plan
-        plan = plan_dense(layer, low, high, density, self.features, bits=bits, name=name)
-        if self._is_last(number):
-            plan = replace(plan, iterated=False)
-        if plan.shape == ROWS_PLAN:
-            values = emit_bits(self.emit, form, gathered=plan.products.tiles > 1)
+        plan = self._plan(number, layer)
+        if plan.rows and values is None:
+            values = emit_sample(self.emit, form, gathered=plan.products.tiles > 1)
         elif values is None:
             values = emit_levels(self.emit, form)
+        elif plan.rows:
+            values = from_layer(values, plan.rows.bits)
         values = replace(values, shape=(values.size,))
         output = self._output(number, (layer.outputs,), plan.products.tiles * plan.products.width)
-        emit_dense(self.emit, layer, plan, values, output.place, self._width(number))
+        emit_dense(self.emit, layer, plan, values, output.place, self._width(number), self._level_bits(number))
         self._describe(plan.shape, plan.products, before, iterated=plan.iterated)
         return output
 

@@ -16,7 +16,6 @@ _ENTRY, _GATHERED, _GATHERING_ENTRY = 8.0, 5.0, 9.0
 _MISPREDICTED = 60.0
 _SCAN = 2.7  # an input, of finding those that are not zero
 _CACHE, _MISS = 1 << 20, 20.0
-_GATHERING = 10.0  # eight inputs, from bytes to bits
 _SURPRISES = 0.06  # branches around a row that are mispredicted: most groups are nearly always blank, or nearly never
 _CLUSTER = 0.3  # zeros lie together: eight inputs are all zero as often as a third as many independent ones
 
@@ -39,11 +38,11 @@ def copy(pieces: int) -> float:
     return 2.0 * pieces
 
 
-def rows(groups: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float, table_bytes: int) -> float:
-    """One row for each of so many ``groups`` of eight inputs of one bit, where one of them is set."""
+def rows(groups: int, words: int, tiles: int, segments: int, lanes: Lanes, added: float, table_bytes: int) -> float:
+    """A row for each of so many bytes of inputs, of which a share is ``added`` and a branch goes round the others."""
     each = 6 + ADDITION * words + (_MISS if table_bytes > _CACHE else 0)
-    asked = 2 + _SURPRISES * _MISPREDICTED
-    return groups * (_GATHERING + tiles * (asked + filled(density, 8) * each)) + flush(words, tiles, segments, lanes)
+    asked = 2 + _SURPRISES * _MISPREDICTED if added < 1 else 0
+    return groups * tiles * (asked + added * each) + flush(words, tiles, segments, lanes)
 
 
 def filled(density: float, values: int) -> float:

@@ -10,24 +10,27 @@ from .emitter import Emitter, Place
 from .live import emit_live
 from .lookup import find_lookup
 from .outputs import TARGET, Source, Writing, build_lookup_tables, build_tables, emit_outputs
-from .plan import LISTED, ROWS_PLAN, DensePlan
+from .plan import LISTED, DensePlan
 from .requantize import RECORD
-from .rows import emit_row_sums, row_table
+from .rows import emit_row_sums, row_table, stays
 from .tile import Part, Parts, Tiling, emit_parts
 from .values import Values
 
 Sums = Callable[[int, tuple[Part, Part], int], Source]
 
 
-def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, place: Place, width: int) -> None:
+def emit_dense(
+    emit: Emitter, layer: Dense, plan: DensePlan, values: Values, place: Place, width: int, bits: int | None = None
+) -> None:
     """Writes the layer's outputs to ``place``, in ``width`` bytes each: 1, or 4 for scores. No register survives.
 
-    ``values`` are bits where the plan's shape is "rows", as :func:`ebpfnn.compiler.bits.emit_bits` gives them.
+    Where there are ``bits`` they are written as levels of so many, for which the lookup must be found. ``values`` lie as the
+    plan's rows want them, if it has any (:mod:`ebpfnn.compiler.sidebyside`).
     """
     products = plan.products
     tiling = Tiling(layer.outputs, products.lanes.count, products.words, products.tiles)
-    weights = row_table(products) if plan.shape == ROWS_PLAN else products.table()
-    lookup = find_lookup(layer, products) if width == 1 else None
+    weights = row_table(products, plan.rows) if plan.rows else products.table()
+    lookup = find_lookup(layer, products, levels=bits is not None) if width == 1 else None
     if lookup:
         tables = build_lookup_tables(emit, layer, products, weights, lookup)
     else:
@@ -41,13 +44,13 @@ def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, pla
         with emit.scratch(4 * outputs) as left:
             source = sums(outputs, (weights, seeds), left)
             target.point(emit, TARGET)
-            emit_outputs(emit, outputs, source, Writing(tables, width, width), constants, first)
+            emit_outputs(emit, outputs, source, Writing(tables, width, width, bits or 8), constants, first)
 
     parts = (
         Part(tables.weights.base, _tile_bytes(plan)),
         Part(tables.seeds.base, tables.seeds.stride // tiling.tiles),
         Part(tables.constants.base, 0 if lookup else RECORD * tiling.width),
-        Part(place, width * tiling.width),
+        Part(place, width * tiling.width * (bits or 8) // 8),
     )
     emit_parts(emit, tiling.tiles, parts, tile, iterated=plan.iterated)
 
@@ -55,7 +58,7 @@ def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, pla
 def _tile_bytes(plan: DensePlan) -> int:
     """From the weights of a tile to those of the next, for the same input or row."""
     products = plan.products
-    if plan.shape == ROWS_PLAN:
+    if plan.rows:
         return products.row
     return 8 * products.words if products.across else len(products.weights) * products.row
 
@@ -63,8 +66,10 @@ def _tile_bytes(plan: DensePlan) -> int:
 def _sums(emit: Emitter, plan: DensePlan, values: Values, *, lookup: bool) -> Sums:
     """Prepares what the tiles share, and gives what makes the sums of one of them."""
     products = plan.products
-    if plan.shape == ROWS_PLAN:
-        return lambda outputs, parts, left: emit_row_sums(emit, products, values, outputs, parts, left, kept=lookup)
+    rows = plan.rows
+    if rows:
+        held = stays(products, lookup=lookup, iterated=plan.iterated)
+        return lambda outputs, parts, left: emit_row_sums(emit, products, rows, values, outputs, parts, left, kept=held)
     kept = lookup or not plan.iterated
     if plan.live is not None:
         values = emit_live(emit, values, plan.live)

@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import Requantization, Weighted
-from ..obj.asm import R7, R8, R9, R10, Register
+from ..obj.asm import R0, R7, R8, R9, R10, Register
 from .accumulate import Products
 from .emitter import Emitter
 from .lanes import FOUR, Lanes
+from .partial import BYTE
 from .requantize import requantized
 
 _SUMS = 1 << FOUR.bits
 _FEWEST = 8
 """Outputs that are worth a table: in cold caches it costs them more than it saves."""
-_VALUE, _TABLE, _TARGET = R7, R8, R9
+_VALUE, _TABLE, _TARGET, _BESIDE = R7, R8, R9, R0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,11 @@ class Lookup:
     outputs: NDArray[np.int8] | NDArray[np.uint8]
 
 
-def find_lookup(layer: Weighted, products: Products) -> Lookup | None:
-    """None where multipliers differ, or where lanes are wider, are flushed on the way, or cannot hold the biases as well."""
+def find_lookup(layer: Weighted, products: Products, *, levels: bool = False) -> Lookup | None:
+    """None where multipliers differ, or where lanes are wider, are flushed on the way, or cannot hold the biases as well.
+
+    The table has outputs, or ``levels``, which are outputs less the lowest.
+    """
     by = layer.requantization
     alike = (by.positive == by.positive[0]).all() and (by.negative == by.negative[0]).all()
     if not alike or products.lanes != FOUR or len(products.ends) > 1 or layer.outputs < _FEWEST:
@@ -46,25 +50,31 @@ def find_lookup(layer: Weighted, products: Products) -> Lookup | None:
     offset = -int(least.min())
     if int(most.max()) + offset >= _SUMS:
         return None
-    return Lookup(bias + offset, _outputs(by, offset))
+    return Lookup(bias + offset, _outputs(by, offset, by.low if levels else 0))
 
 
-def _outputs(by: Requantization, offset: int) -> NDArray[np.int8] | NDArray[np.uint8]:
-    values = requantized(by, np.arange(_SUMS) - offset, channel=0)
-    return values.astype(np.int8 if by.low < 0 else np.uint8)
+def _outputs(by: Requantization, offset: int, zero: int) -> NDArray[np.int8] | NDArray[np.uint8]:
+    values = requantized(by, np.arange(_SUMS) - offset, channel=0) - zero
+    return values.astype(np.int8 if by.low < zero else np.uint8)
 
 
-def emit_looked_up(emit: Emitter, lanes: Lanes, outputs: int, accumulators: tuple[Register, ...]) -> None:
-    """Writes ``outputs`` bytes to where r9 points, for the lanes in ``accumulators``; r8 points to the table.
+def emit_looked_up(emit: Emitter, lanes: Lanes, outputs: int, accumulators: tuple[Register, ...], bits: int) -> None:
+    """Writes ``outputs`` of ``bits`` each to where r9 points, for the lanes in ``accumulators``; r8 points to the table.
 
     The words go through the stack, for a lane of 16 bits is a number that can be loaded.
     """
-    words = lanes.words(outputs)
+    words, beside = lanes.words(outputs), BYTE // bits
     with emit.scratch(8 * words) as sums:
         for word in range(words):
             emit.store("u64", R10, sums + 8 * word, accumulators[word])
         for number in range(outputs):
             emit.load(_VALUE, "u16", R10, sums + 2 * number)
             emit.alu(_VALUE, "+=", _TABLE)
-            emit.load(_VALUE, "u8", _VALUE)
-            emit.store("u8", _TARGET, number, _VALUE)
+            byte, place = divmod(number, beside)
+            into = _VALUE if place else _BESIDE
+            emit.load(into, "u8", _VALUE)
+            if place:
+                emit.alu(_VALUE, "<<=", place * bits)
+                emit.alu(_BESIDE, "|=", _VALUE)
+            if place == beside - 1 or number == outputs - 1:
+                emit.store("u8", _TARGET, byte, _BESIDE)

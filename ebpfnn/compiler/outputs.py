@@ -78,11 +78,12 @@ def _constants(layer: Weighted, groups: tuple[Products, ...], number: int) -> ND
 
 @dataclass(frozen=True)
 class Writing:
-    """How a layer's outputs are written: ``width`` bytes each, ``apart`` bytes apart."""
+    """How a layer's outputs are written: ``width`` bytes each, ``apart`` bytes apart; by a lookup, only ``bits`` of each."""
 
     tables: Tables
     width: int
     apart: int
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, cons
     emit.note(f"{outputs} sums become outputs")
     constants.point(emit, _RECORDS)
     if how.tables.lookup:
-        emit_looked_up(emit, source.lanes, outputs, source.registers)
+        emit_looked_up(emit, source.lanes, outputs, source.registers, how.bits)
         return
     at = 0
     for number in range(outputs):

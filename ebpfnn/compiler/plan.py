@@ -20,9 +20,10 @@ from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO, Lanes
 from .live import Live, live_inputs, pieces
 from .nonzero import GROUP, LARGEST_INDEX
-from .partial import INPUTS, ROWS
+from .partial import BYTE, RowShape
 from .rows import MOST_WORDS as MOST_ROW_WORDS
 from .rows import live_groups
+from .sidebyside import SideBySide
 from .tile import MOST_WORDS, Tiling
 
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
@@ -36,6 +37,8 @@ _FEW = 64
 _MANY = 256
 """Inputs from which on code for a list that is nearly full is worth its size."""
 _SPARSE = 0.45
+_SELDOM_BLANK = 0.7
+"""The share of bytes of inputs that are not all zero from which on no branch goes round their rows."""
 _WIDEST_BLANK = 8  # columns of a window that one load covers
 
 
@@ -51,6 +54,7 @@ class DensePlan:
     cost: float
     iterated: bool = False
     live: Live | None = None
+    rows: RowShape | None = None
 
     @property
     def counted(self) -> bool:
@@ -70,23 +74,26 @@ def plan_dense(
     density: float | None,
     features: KernelFeatures,
     *,
-    bits: NDArray[np.int8] | None,
     name: str | None,
+    grouped: tuple[SideBySide, ...] = (),
+    spread: float = 0.0,
 ) -> DensePlan:
     """The cheapest plan for inputs in ``low..high``, or that of shape ``name`` where there is one.
 
-    ``bits`` are the weights of the inputs as bits, int8 [bits, outputs], where the inputs can be had so. Raises
-    :class:`ModelError` where no lane holds the layer.
+    ``grouped`` are the weights as rows may want them; ``spread`` is what it costs to have them in a byte
+    each. Raises :class:`ModelError` where no lane holds the layer.
     """
     share = _UNKNOWN_DENSITY if density is None else density
     weights = np.ascontiguousarray(layer.weights.T)
-    found = [] if bits is None else [*_row_plans(bits, share, min(_LARGEST_ROWS, features.largest_table))]
-    found += _product_plans(weights, low, high, share, listed=name == LISTED)
+    found = list(_product_plans(weights, low, high, share, listed=name == LISTED))
     live = live_inputs(weights)
     if live.size < len(weights):
         copy = cost.copy(len(pieces(live)))
         plans = _product_plans(weights[live], low, high, share, listed=name == LISTED)
         found += [replace(plan, live=live, cost=plan.cost + copy) for plan in plans]
+    found = [replace(plan, cost=plan.cost + spread) for plan in found]
+    for each in grouped:
+        found += _row_plans(each, low, high, share, min(_LARGEST_ROWS, features.largest_table))
     if not found:
         raise ModelError("has weights and inputs that no lane of 32 bits holds; use smaller weights")
     named = [plan for plan in found if plan.shape == name]
@@ -155,18 +162,22 @@ def _rows(tiling: Tiling) -> tuple[int, bool]:
     return (together, True) if AT_A_TIME * together <= FARTHEST else (8 * tiling.words, False)
 
 
-def _row_plans(weights: NDArray[np.int8], density: float, largest: int) -> Iterator[DensePlan]:
-    outputs, groups = weights.shape[1], max(1, len(live_groups(weights)))
-    ranges = reach(weights, 0, 1)
+def _row_plans(given: SideBySide, low: int, high: int, density: float, largest: int) -> Iterator[DensePlan]:
+    weights, outputs = given.weights, given.weights.shape[1]
+    groups, ranges = max(1, len(live_groups(weights, given.levels))), reach(weights, low, high)
+    filled = cost.filled(density, given.levels)
+    skipping = low == 0 and given.bits < BYTE and filled < _SELDOM_BLANK
+    shape = RowShape(given.bits, given.rows(low, high), skipping)
     for lanes in (FOUR, THREE):
         tiling = Tiling.of(outputs, lanes.count, MOST_ROW_WORDS)
         row = 8 << (tiling.words - 1).bit_length()
-        size = groups * ROWS * row * tiling.tiles
-        ends = _segments(ranges, lanes, INPUTS)
+        size = groups * shape.rows * row * tiling.tiles
+        ends = _segments(ranges, lanes, given.levels)
         if ends and size <= largest:
-            products = Products(weights, 0, 1, lanes, ends, tiling.words, tiling.tiles, row)
-            price = cost.rows(groups, tiling.words, tiling.tiles, len(ends), lanes, density, size)
-            yield DensePlan(ROWS_PLAN, products, price)
+            products = Products(weights, low, high, lanes, ends, tiling.words, tiling.tiles, row)
+            added = filled if skipping else 1.0
+            price = given.cost + cost.rows(groups, tiling.words, tiling.tiles, len(ends), lanes, added, size)
+            yield DensePlan(ROWS_PLAN, products, price, rows=shape)
 
 
 def _segments(ranges: NDArray[np.int64], lanes: Lanes, step: int) -> tuple[int, ...]:

@@ -67,6 +67,38 @@ def test_inputs_of_few_bits(depth: int, packed: bool, order: str) -> None:
             equal(tested, plan=plan, seed=depth)
 
 
+@pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
+@pytest.mark.parametrize(("packed", "order"), [(False, "big"), (True, "big"), (True, "little")])
+@pytest.mark.parametrize(
+    "thresholds", [(128,), (200,), (32, 96, 160), (50, 60, 70), tuple(range(8, 240, 16)), tuple(range(1, 16))]
+)
+def test_levels_evenly_spread(thresholds: tuple[int, ...], packed: bool, order: str, features: KernelFeatures) -> None:
+    """By a line, or side by side; of every size of the last word, with and without blank bytes, in one tile and in several."""
+    form = {"bits": len(thresholds).bit_length(), "thresholds": thresholds, "packed": packed, "bit_order": order}
+    for size, outputs in ((61, 33), (8, 3), (129, 70)):
+        for density in (0.05, 0.9):
+            net = with_idle_inputs(random_network((size, outputs, 5), size), 0.3)
+            net = replace(net, input=replace(net.input, **form), density=(density, density))
+            for plan in ("straight", "rows"):
+                equal(net, features, plan, seed=outputs)
+
+
+@pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
+@pytest.mark.parametrize("plan", ["straight", "rows", None])
+@pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (0, 3), (-2, 5), (-7, 7), (0, 15), (-128, -113)], ids=str)
+def test_few_bits_between_layers(ends: tuple[int, int], plan: str | None, features: KernelFeatures) -> None:
+    low, high = ends
+    for seed, (inputs, outputs) in enumerate([(40, 9), (64, 64), (57, 130)]):
+        net = one_scale(1, seed, inputs, outputs, 100, packed=True)
+        hidden, middle = net.layers[0], one_scale(1, seed + 1, outputs, 21, 100).layers[0]
+        hidden, middle = (
+            replace(each, requantization=replace(each.requantization, low=low, high=high, shift=39))
+            for each in (hidden, middle)
+        )
+        last = dense(np.random.default_rng(seed).integers(-127, 128, (7, 21)), np.arange(7))
+        equal(replace(net, layers=(hidden, middle, last)), features, plan, seed)
+
+
 def one_scale(depth: int, seed: int, size: int, outputs: int, threshold: int, **form: Any) -> QuantizedNetwork:
     """Weights of one scale, so that outputs come from a table; some inputs, and whole eights of them, have no weight."""
     random = np.random.default_rng(seed)

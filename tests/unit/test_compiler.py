@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from networks import dense, input_format, network, random_network
 
 from ebpfnn import reference
-from ebpfnn.compiler import KernelFeatures, bits, compile_network, levels, lookup, nonzero, requantize, rows
+from ebpfnn.compiler import KernelFeatures, compile_network, evenly, levels, lookup, nonzero, requantize, rows, sidebyside
 from ebpfnn.compiler import compile as compiling
 from ebpfnn.compiler import plan as planning
 from ebpfnn.compiler.accumulate import Products
@@ -19,11 +19,11 @@ from ebpfnn.compiler.bounds import lowest_sums, reach, segments
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.compiler.lanes import FOUR, THREE, TWO, Lanes
 from ebpfnn.compiler.live import live_inputs, pieces
-from ebpfnn.compiler.partial import partial_sums
+from ebpfnn.compiler.partial import RowShape, level_weights, partial_sums
 from ebpfnn.compiler.tile import Tiling
 from ebpfnn.encoding import decode, encode
 from ebpfnn.errors import ModelError
-from ebpfnn.layers import Dense, Requantization
+from ebpfnn.layers import Dense, InputFormat, Requantization
 from ebpfnn.obj import insn
 
 LANES = st.sampled_from([FOUR, THREE, TWO])
@@ -68,17 +68,38 @@ def test_segments_end_where_a_lane_is_full() -> None:
         segments(ranges, 16, 8)
 
 
-@given(SEEDS, st.integers(1, 20), st.integers(1, 9))
-def test_rows_of_partial_sums(seed: int, inputs: int, outputs: int) -> None:
-    random = np.random.default_rng(seed)
-    weights = random.integers(-127, 128, (inputs, outputs)).astype(np.int8)
+@given(
+    SEEDS, st.integers(1, 20), st.integers(1, 9), st.sampled_from([(1, 256), (2, 256), (4, 256), (8, 16)]), st.integers(-9, 9)
+)
+def test_rows_of_partial_sums(seed: int, inputs: int, outputs: int, by: tuple[int, int], low: int) -> None:
+    random, shape = np.random.default_rng(seed), RowShape(*by)
+    weights = random.integers(-127, 128, (outputs, inputs)).astype(np.int8)
     tiling = Tiling.of(outputs, 4, 2)
-    table = partial_sums(weights, FOUR, tiling.words, tiling.tiles, 2)
-    assert table.shape == (tiling.tiles, -(-inputs // 8), 256, 2)
-    number, group = int(random.integers(256)), int(random.integers(table.shape[1]))
-    set_bits = [8 * group + bit for bit in range(8) if number >> bit & 1 and 8 * group + bit < inputs]
-    expected = FOUR.pack(weights[set_bits].sum(axis=0, dtype=np.int64))
+    ordered = level_weights(weights, shape.bits)
+    products = Products(ordered, low, low + 1, FOUR, (len(ordered),), tiling.words, tiling.tiles, 16)
+    table = partial_sums(products, shape)
+    assert table.shape == (tiling.tiles, len(ordered) // shape.levels, shape.rows, 2)
+    number, group = int(random.integers(shape.rows)), int(random.integers(table.shape[1]))
+    levels = [number >> shape.bits * place & (1 << shape.bits) - 1 for place in range(shape.levels)]
+    mine = ordered[shape.levels * group :][: shape.levels].astype(np.int64)
+    expected = FOUR.pack((np.array(levels) + low) @ mine)
     assert table[:, group, number, : tiling.words].reshape(-1)[: len(expected)].tolist() == expected.tolist()
+
+
+@given(st.sets(st.integers(1, 255), min_size=3, max_size=3), st.integers(1, 60), st.integers(1, 6))
+def test_a_line_through_evenly_spread_thresholds(some: set[int], first: int, apart: int) -> None:
+    """Where there is a line, it gives the level of every byte; to evenly spread thresholds there always is one."""
+    even = [tuple(range(first, first + apart * count, apart)) for count in (1, 15)]
+    spread = [tuple(round(256 * (level + 0.5) / (highest + 1)) for level in range(highest)) for highest in (1, 3, 15)]
+    for thresholds in (tuple(sorted(some)), *even, *spread):
+        line = evenly.find_line(InputFormat((1,), len(thresholds).bit_length(), thresholds))
+        assert line or thresholds not in spread
+        if line:
+            levels = np.searchsorted(thresholds, np.arange(256), side="right")
+            values = np.arange(256) * line.slope + line.start
+            assert np.minimum(values >> 8, len(thresholds)).tolist() == levels.tolist()
+            assert ((values >> 8) - line.clipped).max() <= len(thresholds)
+            assert values.max() < 1 << 16
 
 
 @given(st.integers(0, 255))
@@ -103,7 +124,8 @@ def test_rows_of_levels(depth: int, order: str, packed: bool) -> None:
 @pytest.mark.parametrize("order", ["big", "little"])
 def test_weights_in_the_order_of_bits(order: str, packed: bool) -> None:
     form = input_format((11,), 1, packed=packed, bit_order=order)
-    ordered = bits.bit_weights(form, np.arange(1, 12, dtype=np.int8)[None])
+    layer = dense(np.arange(1, 12)[None], [0])
+    ordered = sidebyside.sample_weights(form, layer)[0].weights
     straight = [*range(1, 9), 9, 10, 11, 0, 0, 0, 0, 0]
     turned = [*range(8, 0, -1), 0, 0, 0, 0, 0, 11, 10, 9]
     assert ordered[:, 0].tolist() == (turned if packed and order == "big" else straight)
@@ -162,7 +184,8 @@ def test_where_a_lane_cannot_stand_for_an_output() -> None:
 def test_eights_of_inputs_that_no_weight_reads() -> None:
     weights = np.zeros((32, 3), np.int8)
     weights[8, 1], weights[31, 0] = 5, -1
-    assert rows.live_groups(weights) == (1, 3)
+    assert rows.live_groups(weights, 8) == (1, 3)
+    assert rows.live_groups(weights, 4) == (2, 7)
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 8))
