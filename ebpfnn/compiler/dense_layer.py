@@ -50,7 +50,7 @@ def emit_dense(
         Part(tables.weights.base, _tile_bytes(plan)),
         Part(tables.seeds.base, tables.seeds.stride // tiling.tiles),
         Part(tables.constants.base, 0 if lookup else RECORD * tiling.width),
-        Part(place, width * tiling.width * (bits or 8) // 8),
+        Part(place, width * tiling.width // (8 // (bits or 8))),
     )
     emit_parts(emit, tiling.tiles, parts, tile, iterated=plan.iterated)
 

@@ -34,8 +34,8 @@ class RowShape:
 
 
 def level_bits(low: int, high: int) -> int:
-    """The bits of a byte that a level takes: 1, 2, 4 or 8, as few as hold ``high`` less ``low``."""
-    return next((bits for bits in (1, 2, 4) if high - low < 1 << bits), BYTE)
+    """The bits of a byte that a level takes: 1 to 4 or 8, as few as hold ``high`` less ``low``."""
+    return next((bits for bits in (1, 2, 3, 4) if high - low < 1 << bits), BYTE)
 
 
 def level_weights(weights: NDArray[np.int8], bits: int, order: str = "little") -> NDArray[np.int8]:

@@ -20,7 +20,7 @@ from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO, Lanes
 from .live import Live, live_inputs, pieces
 from .nonzero import GROUP, LARGEST_INDEX
-from .partial import BYTE, RowShape
+from .partial import RowShape
 from .rows import MOST_WORDS as MOST_ROW_WORDS
 from .rows import live_groups
 from .sidebyside import SideBySide
@@ -166,7 +166,7 @@ def _row_plans(given: SideBySide, low: int, high: int, density: float, largest: 
     weights, outputs = given.weights, given.weights.shape[1]
     groups, ranges = max(1, len(live_groups(weights, given.levels))), reach(weights, low, high)
     filled = cost.filled(density, given.levels)
-    skipping = low == 0 and given.bits < BYTE and filled < _SELDOM_BLANK
+    skipping = given.together and filled < _SELDOM_BLANK
     shape = RowShape(given.bits, given.rows(low, high), skipping)
     for lanes in (FOUR, THREE):
         tiling = Tiling.of(outputs, lanes.count, MOST_ROW_WORDS)

@@ -133,6 +133,7 @@ def _emit_skipping(emit: Emitter, rows: _Rows, values: Values, run: _Run) -> Non
 
 def _emit_all(emit: Emitter, rows: _Rows, values: Values, run: _Run) -> None:
     """Without a branch. Where registers are left, the table is pointed to anew only where an offset no longer reaches."""
+    shift = rows.across & rows.across - 1 == 0
     roomy = rows.words + 2 <= MOST_WORDS
     given, term = _ACCUMULATORS[rows.words : rows.words + 2] if roomy else (_ROW, _ROW)
     pointed = -FARTHEST
@@ -142,7 +143,7 @@ def _emit_all(emit: Emitter, rows: _Rows, values: Values, run: _Run) -> None:
         emit_group(emit, values, group, _TERM, given)
         if values.threshold is not None:
             emit_halved_gather(emit, _TERM, term, values.threshold)
-        emit.alu(_TERM, "*=", rows.across)
+        emit.alu(_TERM, *(("<<=", rows.across.bit_length() - 1) if shift else ("*=", rows.across)))
         start = at * rows.shape.rows * rows.across
         if not roomy or start - pointed + rows.across >= FARTHEST:
             rows.table.point(emit, _ROW, start)

@@ -27,12 +27,14 @@ _LEVELING = 30.0  # for eight levels
 class SideBySide:
     """Levels of ``bits`` in bytes, and their weights, int8 [levels, outputs], as :func:`level_weights` orders them.
 
-    ``cost`` is that of having them so, in instructions. With 8 bits, each has a byte of its own.
+    ``cost`` is that of having them so, in instructions. With 8 bits, each has a byte of its own. Only the zeros of a sample lie
+    together, so that branches round them are often predicted; those of a layer's outputs do not.
     """
 
     bits: int
     weights: NDArray[np.int8]
     cost: float = 0.0
+    together: bool = False
 
     @property
     def levels(self) -> int:
@@ -41,7 +43,7 @@ class SideBySide:
 
     def rows(self, low: int, high: int) -> int:
         """A power of two, how many rows a byte of inputs in ``low..high`` chooses from."""
-        return 1 << (BYTE if self.levels > 1 else (high - low).bit_length())
+        return 1 << (self.levels * self.bits if self.levels > 1 else (high - low).bit_length())
 
 
 def layer_weights(layer: Dense, low: int, high: int) -> tuple[SideBySide, ...]:
@@ -55,11 +57,11 @@ def layer_weights(layer: Dense, low: int, high: int) -> tuple[SideBySide, ...]:
 def sample_weights(form: InputFormat, layer: Dense) -> tuple[SideBySide, ...]:
     """Those of a first layer; none where its inputs cannot be had so."""
     if form.packed:
-        return (SideBySide(form.bits, level_weights(layer.weights, form.bits, form.bit_order)),)
+        return (SideBySide(form.bits, level_weights(layer.weights, form.bits, form.bit_order), together=True),)
     if form.bits == BYTE or (form.bits > 1 and find_line(form) is None):
         return ()
     each = _GATHERING if form.bits == 1 else _LEVELING
-    return (SideBySide(form.bits, level_weights(layer.weights, form.bits), each * form.size / 8),)
+    return (SideBySide(form.bits, level_weights(layer.weights, form.bits), each * form.size / 8, together=True),)
 
 
 def emit_sample(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
@@ -73,4 +75,4 @@ def emit_sample(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
 
 def from_layer(values: Values, bits: int) -> Values:
     """What a layer wrote side by side, as bytes."""
-    return Values(values.place, (-(-values.size * bits // BYTE),), 0, 255)
+    return Values(values.place, (-(-values.size // (BYTE // bits)),), 0, 255)

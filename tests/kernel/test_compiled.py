@@ -85,7 +85,7 @@ def test_levels_evenly_spread(thresholds: tuple[int, ...], packed: bool, order: 
 
 @pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
 @pytest.mark.parametrize("plan", ["straight", "rows", None])
-@pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (0, 3), (-2, 5), (-7, 7), (0, 15), (-128, -113)], ids=str)
+@pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (0, 3), (-2, 5), (0, 7), (-7, 7), (0, 15), (-128, -113)], ids=str)
 def test_few_bits_between_layers(ends: tuple[int, int], plan: str | None, features: KernelFeatures) -> None:
     low, high = ends
     for seed, (inputs, outputs) in enumerate([(40, 9), (64, 64), (57, 130)]):

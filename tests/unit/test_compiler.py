@@ -69,7 +69,11 @@ def test_segments_end_where_a_lane_is_full() -> None:
 
 
 @given(
-    SEEDS, st.integers(1, 20), st.integers(1, 9), st.sampled_from([(1, 256), (2, 256), (4, 256), (8, 16)]), st.integers(-9, 9)
+    SEEDS,
+    st.integers(1, 20),
+    st.integers(1, 9),
+    st.sampled_from([(1, 256), (2, 256), (3, 64), (4, 256), (8, 16)]),
+    st.integers(-9, 9),
 )
 def test_rows_of_partial_sums(seed: int, inputs: int, outputs: int, by: tuple[int, int], low: int) -> None:
     random, shape = np.random.default_rng(seed), RowShape(*by)
@@ -218,6 +222,18 @@ def test_a_plan_can_be_named(plan: str, shape: str) -> None:
     assert sum(layer.table_bytes for layer in compiled.layers) == sum(
         len(found.contents or b"") for found in compiled.spec.maps.values()
     )
+
+
+@pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (-3, 3), (0, 7), (-7, 7), (0, 15)], ids=str)
+def test_few_bits_between_layers_become_rows(ends: tuple[int, int]) -> None:
+    """But not behind a layer whose outputs come from no table."""
+    by = replace(one_scale(48, 1), low=ends[0], high=ends[1])
+    hidden = Dense(np.ones((48, 64), np.int8), np.arange(48, dtype=np.int32), by)
+    net = network([hidden, dense(np.ones((10, 48)), np.arange(10))], InputFormat((64,), 1, (100,)))
+    assert [layer.shape for layer in compile_network(net).layers] == ["rows", "rows"]
+    several = replace(by, positive=np.arange(1, 49, dtype=np.int32))
+    other = replace(net, layers=(replace(hidden, requantization=several), net.layers[1]))
+    assert [layer.shape for layer in compile_network(other).layers] == ["rows", "straight"]
 
 
 def test_notes_go_with_the_instructions() -> None:
