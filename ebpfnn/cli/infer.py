@@ -9,21 +9,18 @@ import click
 
 from ..errors import Error, InputError
 from ..instance import Instance
-from ..plugin import Plugins, Trigger
+from ..plugin import Plugins, configured
 from .group import complain, printable
 from .inference import Inference, pick, private, shared
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
-
-PREFERRED = ("tracepoint", "run")
-"""The triggers to try, in this order, where ``--trigger`` names none."""
+from .trigger_option import candidates, pairs, trigger_options
 
 
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
-@click.option("--trigger", metavar="NAME", help="What makes the kernel run the network. [default: tracepoint, else run]")
-@click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
+@trigger_options
 @click.option("--model", metavar="NAME|FILE", help="A bundled network, or a file. [default: mnist]")
 @click.option("--instance", metavar="NAME", help="A network that `ebpfnn load` loaded. [default: the only one, where one is]")
 @click.option("--private", "alone", is_flag=True, help="Load a network for this command alone.")
@@ -39,6 +36,7 @@ def command(
     images: tuple[str, ...],
     trigger: str | None,
     target: str | None,
+    options: tuple[str, ...],
     model: str | None,
     instance: str | None,
     alone: bool,
@@ -56,11 +54,12 @@ def command(
     if not images and useless:
         raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
     plugins = available()
-    chosen = twin or alone or any(given is not None for given in (trigger, target, model))
+    chosen = twin or alone or bool(options) or any(given is not None for given in (trigger, target, model))
     if instance is not None and chosen:
         raise click.UsageError("--instance has its own network, trigger and target; leave out the other", context)
     found = Instance.open(instance) if instance is not None else None if chosen else _only_instance(quiet)
-    candidates = _candidates(plugins, trigger, target)
+    known = candidates(plugins, trigger, bound=target is not None or bool(options))
+    triggers = [configured(each, pairs(options)) for each in known]
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
     width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
@@ -68,7 +67,7 @@ def command(
     with (
         shared(found, plugins, check=check)
         if found
-        else private(model or "mnist", target, lambda: pick(candidates, quiet=quiet), check=check, twin=twin)
+        else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), check=check, twin=twin)
     ) as inference:
         for result in _results(uris, inference, plugins, source):
             if isinstance(result, Error):
@@ -88,13 +87,6 @@ def _only_instance(quiet: bool) -> Instance | None:
     if not quiet:
         complain(f"using instance '{found[0].name}', which is loaded; --private loads a network for this command alone")
     return found[0]
-
-
-def _candidates(plugins: Plugins, name: str | None, target: str | None) -> list[Trigger]:
-    """The trigger that is named, or those to try; a target belongs to one trigger, so it leaves no choice."""
-    if name is not None or target is not None:
-        return [plugins.trigger(name or PREFERRED[0])]
-    return [plugins.trigger(known) for known in PREFERRED if known in plugins.offered_triggers.names]
 
 
 def _results(uris: tuple[str, ...], inference: Inference, plugins: Plugins, source: str | None) -> Iterator[Report | Error]:

@@ -8,22 +8,20 @@ import time
 import click
 
 from .. import modelfile
-from ..errors import PluginError
 from ..instance import Instance
-from ..plugin import Plugins
 from .group import complain
-from .infer import PREFERRED
 from .inference import pick
+from .plugin_option import available, plugin_option
+from .trigger_option import candidates, pairs, trigger_options
 
 
 @click.command()
 @click.argument("model", metavar="NAME|FILE")
-@click.option("--trigger", metavar="NAME", help="What makes the kernel run the network. [default: tracepoint, else run]")
-@click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
-@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the trigger's; may be repeated.")
+@trigger_options
 @click.option("--name", metavar="NAME", help="What the instance is called. [default: as the network]")
 @click.option("--group", metavar="GROUP", help="Let the members of this group use it too.")
 @click.option("--quiet", is_flag=True, help="Say nothing where all goes well.")
+@plugin_option
 def command(
     model: str,
     trigger: str | None,
@@ -40,11 +38,11 @@ def command(
     """
     path = modelfile.resolve(model)
     network = modelfile.load(path)
-    plugins = Plugins.installed()
-    names = [trigger] if trigger else [PREFERRED[0]] if target or options else list(PREFERRED)
-    chosen = plugins.trigger(names[0]) if len(names) == 1 else pick(map(plugins.trigger, names), quiet=quiet)
+    plugins = available()
+    known = candidates(plugins, trigger, bound=target is not None or bool(options))
+    chosen = known[0] if len(known) == 1 else pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
-    given = _pairs(options)
+    given = pairs(options)
     with Instance.load(network, chosen, target, name=name, options=given, file=path, group=gid) as instance:
         if not quiet:
             about = instance.about()
@@ -53,16 +51,6 @@ def command(
             click.echo(f"{instance.name}: proved {instance.proof}")
         if instance.holding:
             _stay(instance)
-
-
-def _pairs(options: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals or not key or key in pairs:
-            raise PluginError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
-        pairs[key] = value
-    return pairs
 
 
 def _group(name: str) -> int:

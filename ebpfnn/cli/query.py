@@ -13,6 +13,7 @@ from ..errors import Error, InputError
 from ..plugin import Plugins, Sample
 from ..query import ATTEMPTS, TIMEOUT, Address, Client
 from .group import complain, printable
+from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
 
@@ -28,6 +29,7 @@ from .report import Report, as_json, as_label, as_text
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
 @click.option("--quiet", is_flag=True, help="Print labels alone.")
+@plugin_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -55,7 +57,7 @@ def command(
     width = max(len(printable(uri)) for uri in uris)
     failures = 0
     with Client(Address.parse(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
-        for sample in _samples(uris, Plugins.installed(), source, network.input_shape):
+        for sample in _samples(uris, available(), source, network.input_shape):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
                 continue

@@ -1,0 +1,44 @@
+"""``--trigger``, ``--target`` and ``--option``: what makes the kernel run a network, as a user says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..errors import PluginError
+from ..plugin import Plugins, Trigger
+
+PREFERRED = ("tracepoint", "run")
+"""The triggers to try, in this order, where ``--trigger`` names none."""
+
+
+def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a verb the three options, as ``trigger``, ``target`` and ``options``."""
+    command = click.option(
+        "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the trigger's; may be repeated."
+    )(command)
+    command = click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")(
+        command
+    )
+    which = "What makes the kernel run the network. [default: tracepoint, else run]"
+    return click.option("--trigger", metavar="NAME", help=which)(command)
+
+
+def pairs(options: tuple[str, ...]) -> dict[str, str]:
+    """What ``--option KEY=VALUE`` gave. Raises :class:`PluginError` for another form, and for a key that comes twice."""
+    found: dict[str, str] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key or key in found:
+            raise PluginError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
+        found[key] = value
+    return found
+
+
+def candidates(plugins: Plugins, name: str | None, *, bound: bool) -> list[Trigger]:
+    """The trigger that is named, or those to try; a target or an option (``bound``) belongs to one, so it leaves no choice."""
+    if name is not None or bound:
+        return [plugins.trigger(name or PREFERRED[0])]
+    return [plugins.trigger(known) for known in PREFERRED if known in plugins.offered_triggers.names]
