@@ -19,18 +19,25 @@ from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.layers import InputFormat
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.plugin import Trigger
+from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.runner import Result, Runner
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 4, 6, 3), seed=2)
 SAMPLES = samples(9, seed=1)
-PROVOKED = ["run", "tracepoint"]
-"""Triggers whose event can be provoked here, or whose program BPF_PROG_RUN runs."""
-MADE = {"run": RunTrigger, "tracepoint": TracepointTrigger}
+PROVOKED = ["run", "tracepoint", "raw_tracepoint", "kprobe", "uprobe", "fentry", "fexit", "perf", "xdp", "tc", "tcx", "cgroup"]
+"""Triggers whose event can be provoked here, or whose program BPF_PROG_RUN runs, where they and the kernel have it."""
 
 
-@pytest.mark.parametrize("trigger", [MADE[name]() for name in PROVOKED], ids=PROVOKED)
+@pytest.fixture(params=PROVOKED)
+def trigger(request: pytest.FixtureRequest) -> Trigger:
+    found = Plugins.installed().triggers.get(request.param)
+    lack = f"no trigger '{request.param}' is installed" if found is None else why_not(found)
+    if found is None or lack:
+        pytest.skip(lack or "")
+    return found
+
+
 def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, store: Store) -> None:
     instance = Instance.load(SMALL, trigger, name="one")
     with instance.session() as session:
@@ -44,19 +51,21 @@ def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, s
     assert instance.statistics().swaps == 3
 
 
-@pytest.mark.parametrize("trigger", PROVOKED)
-def test_swaps_while_processes_infer(trigger: str, store: Store, tmp_path: Path) -> None:
+def test_swaps_while_processes_infer(trigger: Trigger, store: Store, tmp_path: Path) -> None:
     """Small networks: a swap then takes little of the time that all share."""
+    if trigger.name == "perf":
+        pytest.skip("a timer's events take seconds; what swaps show is tested above")
     for number in range(2):
         modelfile.save(_named(random_network((9, 5, 3), seed=number), f"net{number}"), tmp_path / f"net{number}.safetensors")
     files = [str(path) for path in sorted(tmp_path.glob("*.safetensors"))]
-    tool = [sys.executable, str(ROOT / "tools" / "swap_under_load.py"), "--trigger", trigger, "--networks", *files]
-    limits = ["--processes", "4", "--inferences", "2000", "--rate", "50"]
+    tool = [sys.executable, str(ROOT / "tools" / "swap_under_load.py"), "--trigger", trigger.name, "--networks", *files]
+    limits = ["--processes", "3", "--inferences", "1000", "--rate", "50"]
     ran = subprocess.run([*tool, *limits], env=environment(store), capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert (found["lost"], found["mixed"], found["misnamed"]) == (0, 0, 0)
-    assert sum(found["answered"].values()) == 8000
+    assert sum(found["answered"].values()) + found["refused"] == 3000
+    assert len(found["answered"]) == 2
     assert found["swaps"] > 0
 
 
