@@ -59,7 +59,6 @@ class RunTrigger(Trigger):
 
     name = "run"
     summary = "BPF_PROG_RUN, no event at all"
-    capabilities = ()
 
     def __init__(self, *, by_xdp: bool = False) -> None:
         self._by_xdp = by_xdp
