@@ -17,14 +17,12 @@ import numpy as np
 
 from . import modelfile
 from .errors import Error, NotSupported
-from .kernel import pinning, tracefiles
+from .kernel import pinning, privilege, tracefiles
 from .plugin import Plugins, Trigger, why_not
 from .session import Session
 
 ROOT = Path("/")
 SHIPPED = Path(__file__).parent / "data"
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
-"""Bit numbers of include/uapi/linux/capability.h; CAP_PERFMON and CAP_BPF are of Linux 5.8."""
 
 
 class State(str, Enum):
@@ -72,12 +70,12 @@ def capabilities(root: Path) -> Check:
     effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), None)
     if effective is None:
         return Check("capabilities", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
-    held = [name for name, bit in CAPABILITIES.items() if int(effective, 16) >> bit & 1]
+    held = [name for name, bit in privilege.CAPABILITIES.items() if int(effective, 16) >> bit & 1]
     fact = f"holds {', '.join(held) or 'none'}"
-    if "CAP_SYS_ADMIN" in held or {"CAP_BPF", "CAP_PERFMON"} <= set(held):
+    missing = privilege.lacking(["CAP_BPF", "CAP_PERFMON"], root)
+    if not missing:
         return Check("capabilities", State.OK, fact)
-    remedy = "run as root (sudo)" if os.geteuid() else "give them to root: a container takes --cap-add BPF --cap-add PERFMON"
-    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", remedy)
+    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", _granting(missing))
 
 
 def lockdown(root: Path) -> Check:
@@ -114,10 +112,17 @@ def bpffs() -> Check:
     place = pinning.BPFFS
     try:
         if pinning.is_bpffs(place):
-            return Check("bpffs", State.OK, str(place))
+            return _writable(place)
     except OSError:
         return Check("bpffs", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
     return Check("bpffs", State.WARN, f"not mounted at {place}: nothing can be pinned there", f"mount -t bpf bpf {place}")
+
+
+def _writable(place: Path) -> Check:
+    if os.access(place, os.W_OK | os.X_OK):
+        return Check("bpffs", State.OK, str(place))
+    remedy = f"run as root (sudo), or open it to a group: chgrp GROUP {place} && chmod g+rwx {place}"
+    return Check("bpffs", State.WARN, f"{place} is closed to this user: nothing can be pinned there", remedy)
 
 
 def objects(directory: Path) -> Check:
@@ -136,7 +141,26 @@ def triggers(known: Iterable[Trigger], run: Callable[[Trigger], None] | None = N
                 (run or run_once)(trigger)
             except Error as error:
                 reason = str(error)
-        yield Check(f"trigger {trigger.name}", State.OK if reason is None else State.FAIL, reason or "ran a network")
+        yield _tried(trigger, reason)
+
+
+def _tried(trigger: Trigger, reason: str | None) -> Check:
+    """What became of a trigger that did not run for ``reason``, or did, with the capabilities that it needs."""
+    name, needed = f"trigger {trigger.name}", ["CAP_BPF", *trigger.capabilities]
+    needs = f"needs {', '.join(needed)}"
+    if reason is None:
+        return Check(name, State.OK, f"ran a network; {needs}")
+    missing = privilege.lacking([each for each in needed if each in privilege.CAPABILITIES])
+    if missing:
+        return Check(name, State.FAIL, f"{', '.join(missing)} missing; {needs}", _granting(missing))
+    return Check(name, State.FAIL, reason)
+
+
+def _granting(missing: list[str]) -> str:
+    """How a process gets these capabilities."""
+    if os.geteuid() != 0:
+        return f"run as root (sudo), or grant {' and '.join(missing)}"
+    return f"give them to root: a container takes {' '.join(name.replace('CAP_', '--cap-add ') for name in missing)}"
 
 
 def run_once(trigger: Trigger) -> None:

@@ -11,8 +11,9 @@ from types import MappingProxyType
 
 from . import abi
 from .compiler import Body, Compiled
-from .errors import NotSupported, VerifierError
+from .errors import NotSupported, PermissionDenied, VerifierError
 from .kernel import Map, Object
+from .kernel.privilege import lack
 from .layers import InputFormat
 from .network import QuantizedNetwork
 from .obj import ObjectSpec, link
@@ -56,6 +57,10 @@ def load(
     try:
         return Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
     except VerifierError as refusal:
+        without = lack()
+        if without:
+            fact = f"network '{network.name}': the verifier takes what it does with pointers from those with CAP_PERFMON alone"
+            raise PermissionDenied(f"{fact}; {without}", errno.EPERM) from refusal
         if refusal.errno == errno.E2BIG:
             fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"
             raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal

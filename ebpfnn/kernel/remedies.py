@@ -60,6 +60,8 @@ def remedy(operation: str, code: int) -> str:
 
 def _permission(operation: str) -> str:
     """Elements are refused for what the map is, or to those without privilege; root has that as a rule."""
+    if operation.endswith("_ID") or operation == "BPF_ENABLE_STATS":  # what is everybody's (bpf_obj_get_next_id, Linux 6.18)
+        return privilege.remedy(charged=False, needed=["CAP_SYS_ADMIN"])
     if operation not in _ELEMENTS:
         return privilege.remedy(charged=operation in _LOADS)
     lack = privilege.lack()

@@ -15,11 +15,19 @@ def tracefs() -> Path:
     """Where tracefs is mounted. Raises :class:`~ebpfnn.errors.NotSupported` with the command that mounts it."""
     for place in TRACEFS:
         try:
-            if (place / "events").exists():
-                return place
+            (place / "events").stat()
+        except FileNotFoundError:
+            continue
         except PermissionError:
-            raise NotSupported(f"tracefs: '{place}' is closed to this user; run as root, or mount it with gid= yours") from None
+            raise closed(place) from None
+        return place
     raise NotSupported(f"tracefs is not mounted; mount -t tracefs tracefs {TRACEFS[0]}")
+
+
+def closed(place: Path) -> NotSupported:
+    """What to raise where this user may not read in ``place``, where tracefs is mounted."""
+    remedy = f"run as root, or open it to a group: mount -o remount,gid=GROUP,mode=750 {place}"
+    return NotSupported(f"tracefs: '{place}' is closed to this user; {remedy}")
 
 
 def traceable_functions() -> list[str]:

@@ -12,7 +12,7 @@ from .link import Link
 from .perf_event import PerfType, link_perf_event
 from .program import Program
 from .syscall import Command, PerfEventAttr, RawTracepointOpen, bpf, perf_event_open
-from .tracefiles import nearest, tracefs
+from .tracefiles import closed, nearest, tracefs
 
 
 def attach_tracepoint(program: Program, category: str, event: str, *, cookie: int = 0) -> Link:
@@ -52,6 +52,8 @@ def tracepoint_id(category: str, event: str) -> int:
     events = tracefs() / "events"
     try:
         return int((events / category / event / "id").read_text())
+    except PermissionError:
+        raise closed(events.parent) from None
     except (FileNotFoundError, NotADirectoryError, ValueError):
         hint = _hint(events, category, event)
         raise KernelError(f"tracepoint '{category}:{event}' not found{hint}", errno.ENOENT) from None

@@ -10,7 +10,7 @@ from ebpfnn_plugins.run import RunTrigger
 from ebpfnn import doctor
 from ebpfnn.doctor import Check, State
 from ebpfnn.errors import NotSupported
-from ebpfnn.kernel import pinning, tracefiles
+from ebpfnn.kernel import pinning, privilege, tracefiles
 from ebpfnn.plugin import Plugins, Trigger, make_manager
 
 HEALTHY = {
@@ -45,8 +45,8 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     ("file", "text", "name", "state", "remedy"),
     [
         ("unprivileged_bpf_disabled", None, "bpf(2)", State.FAIL, "boot a kernel with CONFIG_BPF_SYSCALL=y"),
-        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, "run as root (sudo)"),
-        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, "run as root (sudo)"),
+        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"),
+        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, "run as root (sudo), or grant CAP_PERFMON"),
         ("status", None, "capabilities", State.WARN, "mount -t proc proc /proc"),
         ("lockdown", "none integrity [confidentiality]\n", "lockdown", State.WARN, "boot with lockdown=integrity"),
         ("vmlinux", None, "BTF", State.WARN, ""),
@@ -76,6 +76,32 @@ def test_bpffs_is_where_the_loader_pins(tmp_path: Path, monkeypatch: pytest.Monk
     assert doctor.bpffs().remedy == f"mount -t bpf bpf {tmp_path}"
     monkeypatch.setattr(pinning, "is_bpffs", lambda place: place == tmp_path)
     assert doctor.bpffs() == Check("bpffs", State.OK, str(tmp_path))
+
+
+def test_a_bpffs_that_is_closed_to_this_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinning, "BPFFS", tmp_path)
+    monkeypatch.setattr(pinning, "is_bpffs", lambda place: True)
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    check = doctor.bpffs()
+    assert (check.state, check.fact) == (State.WARN, f"{tmp_path} is closed to this user: nothing can be pinned there")
+    assert check.remedy.endswith(f"chgrp GROUP {tmp_path} && chmod g+rwx {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("uid", "missing", "remedy"),
+    [
+        (1000, ["CAP_PERFMON"], "run as root (sudo), or grant CAP_PERFMON"),
+        (0, ["CAP_BPF", "CAP_PERFMON"], "give them to root: a container takes --cap-add BPF --cap-add PERFMON"),
+    ],
+)
+def test_a_trigger_that_lacks_capabilities_is_told_which(
+    monkeypatch: pytest.MonkeyPatch, uid: int, missing: list[str], remedy: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    monkeypatch.setattr(privilege, "lacking", lambda needed: missing)
+    monkeypatch.setattr(RunTrigger, "supported", lambda self: "BPF_PROG_LOAD refused")
+    (check,) = doctor.triggers([RunTrigger()])
+    assert check == Check("trigger run", State.FAIL, f"{', '.join(missing)} missing; needs CAP_BPF, CAP_PERFMON", remedy)
 
 
 def test_bpffs_without_proc_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,4 +143,4 @@ def test_a_trigger_that_claims_to_work_is_tried(monkeypatch: pytest.MonkeyPatch)
     (check,) = doctor.triggers([RunTrigger()], run)
     assert (check.state, check.fact) == (State.FAIL, "no, it does not; use another")
     (check,) = doctor.triggers([RunTrigger()], lambda trigger: None)
-    assert (check.state, check.fact) == (State.OK, "ran a network")
+    assert (check.state, check.fact) == (State.OK, "ran a network; needs CAP_BPF, CAP_PERFMON")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ebpfnn.kernel.privilege import remedy
+from ebpfnn.kernel.privilege import lacking, remedy
 
-SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF = 1 << 21, 1 << 24, 1 << 38, 1 << 39
+NET_ADMIN, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF = 1 << 12, 1 << 21, 1 << 24, 1 << 38, 1 << 39
 EVERYTHING = SYS_ADMIN | SYS_RESOURCE
 
 
@@ -37,7 +37,27 @@ def test_a_user(machine: Callable[..., Path]) -> None:
 
 
 def test_a_user_with_half_of_it(machine: Callable[..., Path]) -> None:
-    assert remedy(machine(1000, BPF)).endswith("grant CAP_BPF and CAP_PERFMON (it has CAP_BPF)")
+    assert remedy(machine(1000, BPF)) == "run as root (sudo), or grant CAP_PERFMON (it has CAP_BPF)"
+
+
+def test_a_user_with_all_that_loading_asks_for_is_not_told_to_be_root(machine: Callable[..., Path]) -> None:
+    told = remedy(machine(1000, BPF | PERFMON), charged=False)
+    assert told.startswith("CAP_BPF and CAP_PERFMON are not enough here, and programs of the network need CAP_NET_ADMIN: see")
+    assert "root" not in told
+
+
+def test_a_user_with_what_the_network_asks_for_too(machine: Callable[..., Path]) -> None:
+    assert remedy(machine(1000, BPF | PERFMON | NET_ADMIN)).startswith("CAP_BPF and CAP_PERFMON are not enough here: see")
+
+
+def test_what_is_everybodys_asks_for_more(machine: Callable[..., Path]) -> None:
+    told = remedy(machine(1000, BPF | PERFMON), needed=["CAP_SYS_ADMIN"])
+    assert told == "run as root (sudo), or grant CAP_SYS_ADMIN"
+
+
+def test_cap_sys_admin_stands_for_those_that_were_cut_out_of_it(machine: Callable[..., Path]) -> None:
+    names = ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]
+    assert lacking(names, machine(1000, SYS_ADMIN)) == ["CAP_NET_ADMIN"]
 
 
 @pytest.mark.parametrize(("held", "lacking"), [(0, "CAP_BPF and CAP_PERFMON"), (BPF, "CAP_PERFMON"), (PERFMON, "CAP_BPF")])

@@ -46,7 +46,7 @@ def test_a_frozen_map_is_no_matter_of_privilege(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(("operation", "charged"), [("BPF_MAP_CREATE", True), ("BPF_LINK_CREATE", False)])
 def test_only_what_was_charged_speaks_of_the_limit(monkeypatch: pytest.MonkeyPatch, operation: str, charged: bool) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(privilege, "_lacking", lambda root: [])
+    monkeypatch.setattr(privilege, "lacking", lambda needed, root: [])
     monkeypatch.setattr(privilege, "_limit", lambda root: ", or RLIMIT_MEMLOCK")
     monkeypatch.setattr(privilege, "_read", lambda path: "")
     assert ("RLIMIT_MEMLOCK" in remedy(operation, errno.EPERM)) == charged

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from ebpfnn.errors import KernelError, NotSupported, PermissionDenied, VerifierError
-from ebpfnn.kernel import Map, Object, Program, syscall
+from ebpfnn.kernel import Map, Object, Program, privilege, syscall
 from ebpfnn.kernel.btf import KernelBtf
 from ebpfnn.kernel.syscall import Command, MapFd, PerfEventAttr, ProgLoad, bpf, perf_event_open
 from ebpfnn.obj import Btf, Function, Image, MapSpec, ObjectSpec, ProgramSpec, insn
@@ -84,6 +84,7 @@ def freeze() -> int:
 def test_want_of_privilege(fake: Fake, monkeypatch: pytest.MonkeyPatch, code: int, uid: int, remedy: str) -> None:
     fake(always(code))
     monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(privilege, "lacking", lambda needed, root: list(needed) if uid else [])
     with pytest.raises(PermissionDenied) as caught:
         freeze()
     assert caught.value.errno == code

@@ -1,0 +1,82 @@
+"""CAP_BPF and CAP_PERFMON are enough: nobody has to be root, and who lacks one is told which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unprivileged import run
+
+from ebpfnn.kernel import tracefs
+
+pytestmark = pytest.mark.root
+DIGIT = "tests/data/digits/7.png"
+BOTH = ("bpf", "perfmon")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory that every user may reach."""
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    yield tmp_path
+    assert not list(tmp_path.iterdir())
+
+
+def test_nobody_runs_a_network_with_two_capabilities(place: Path) -> None:
+    ran = run(place, BOTH, "infer", "--trigger", "run", "--json", "--check", DIGIT)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    result = json.loads(ran.stdout)
+    assert (result["label"], result["check"]) == ("7", True)
+
+
+@pytest.mark.usefixtures("tracing")
+def test_nobody_attaches_to_a_tracepoint_where_tracefs_is_open(place: Path) -> None:
+    ran = run(place, BOTH, "infer", "--trigger", "tracepoint", "--quiet", DIGIT, tracefs=tracefs())
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "7\n", "")
+
+
+@pytest.mark.usefixtures("tracing")
+def test_a_closed_tracefs_is_told_with_what_opens_it(place: Path) -> None:
+    ran = run(place, BOTH, "infer", "--trigger", "tracepoint", DIGIT)
+    assert ran.returncode == 1
+    assert "is closed to this user; run as root, or open it to a group: mount -o remount,gid=GROUP,mode=750" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "remedy"),
+    [
+        ((), "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"),
+        (("perfmon",), "run as root (sudo), or grant CAP_BPF (it has CAP_PERFMON)"),
+        (("bpf",), "run as root (sudo), or grant CAP_PERFMON (it has CAP_BPF)"),
+    ],
+)
+def test_what_is_missing_is_told_in_one_line(place: Path, capabilities: tuple[str, ...], remedy: str) -> None:
+    ran = run(place, capabilities, "infer", "--trigger", "run", DIGIT)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.endswith(f"; {remedy}\n")
+    assert ran.stderr.count("\n") == 1
+
+
+def checks(place: Path, capabilities: tuple[str, ...], **more: Any) -> tuple[int, dict[str, dict[str, str]]]:
+    ran = run(place, capabilities, "doctor", "--json", **more)
+    return ran.returncode, {check["name"]: check for check in json.loads(ran.stdout)}
+
+
+def test_doctor_says_that_two_capabilities_are_enough(place: Path) -> None:
+    status, told = checks(place, BOTH)
+    assert status == 0
+    assert told["capabilities"]["fact"] == "holds CAP_PERFMON, CAP_BPF"
+    assert (told["trigger run"]["state"], told["trigger run"]["remedy"]) == ("ok", "")
+    assert told["trigger run"]["fact"] == "ran a network; needs CAP_BPF, CAP_PERFMON"
+
+
+def test_doctor_says_which_capability_a_trigger_is_without(place: Path) -> None:
+    status, told = checks(place, ("bpf",))
+    assert status == 1
+    assert told["trigger run"]["fact"] == "CAP_PERFMON missing; needs CAP_BPF, CAP_PERFMON"
+    assert told["trigger run"]["remedy"] == "run as root (sudo), or grant CAP_PERFMON"
