@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _NOBODY = 65534
-# The interpreter, its packages and this checkout may lie where nobody may not look (below /root), so they are mounted elsewhere;
+# The interpreter, its packages and this checkout may lie where nobody may not look (below /root): they are mounted elsewhere;
 # and tracefs' events where they can be reached, as in a tracefs that was mounted for a group, here that of root.
 _SCRIPT = """
 place=$1 prefix=$2 site=$3 root=$4 traced=$5; shift 5
