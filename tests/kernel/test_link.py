@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ebpfnn_plugins.tracepoint import _getcpu as getcpu
+from ebpfnn_plugins.task import getcpu
 
 from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import Link, Object, attach_tracepoint, perf_event
