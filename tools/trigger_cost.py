@@ -33,7 +33,7 @@ from ebpfnn.plugin import Plugins, Trigger, why_not  # noqa: E402
 from ebpfnn.target import compile_here  # noqa: E402
 
 AIM = 70  # ns that the filter adds to an empty program
-GETPPID, GETUID = {"x86_64": (110, 102), "aarch64": (173, 174)}[platform.machine()]
+GETPPID, GETPGID, GETUID = {"x86_64": (110, 121, 102), "aarch64": (173, 155, 174)}[platform.machine()]
 LOOPS = 30  # short ones, of which some find the machine quiet
 NETWORK = random_network((784, 32, 10), seed=1)
 SOURCE = """
@@ -52,7 +52,7 @@ double calls(long number, long count)
 {
 	double began = now();
 	for (long call = 0; call < count; call++)
-		syscall(number);
+		syscall(number, 0, 0, 0);
 	return (now() - began) / count;
 }
 double functions(long number, long count)
@@ -119,10 +119,10 @@ def known_rows(path: Path, library: ctypes.CDLL) -> Iterator[Row]:
     targets = {
         "tracepoint": ("syscalls:sys_enter_getppid", {}),
         "raw_tracepoint": ("sys_enter", {"nr": str(GETPPID)}),
-        "kprobe": (system_call("getppid"), {}),
-        "kretprobe": (system_call("getppid"), {}),
-        "fentry": (system_call("getppid"), {}),
-        "fexit": (system_call("getppid"), {}),
+        "kprobe": (system_call("getpgid"), {}),
+        "kretprobe": (system_call("getpgid"), {}),
+        "fentry": (system_call("getpgid"), {}),
+        "fexit": (system_call("getpgid"), {}),
         "uprobe": (f"{path}:probed", {}),
     }
     for name, (target, options) in targets.items():
@@ -131,7 +131,8 @@ def known_rows(path: Path, library: ctypes.CDLL) -> Iterator[Row]:
         if lack:
             print(f"left out: {name}: {lack}", file=sys.stderr)
             continue
-        hot = partial(least, library.functions, 1, 100) if name == "uprobe" else partial(least, library.calls, GETPPID, 2000)
+        number = GETPGID if target == system_call("getpgid") else GETPPID
+        hot = partial(least, library.functions, 1, 100) if name == "uprobe" else partial(least, library.calls, number, 2000)
         yield Row(trigger, target, name != "uprobe", hot, partial(least, library.calls, GETUID, 2000))
 
 

@@ -6,7 +6,6 @@ import ctypes
 import os
 import platform
 import re
-import struct
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,6 +44,7 @@ CALLS: Mapping[str, Callable[[], object]] = MappingProxyType(
         "getegid": os.getegid,
         "geteuid": os.geteuid,
         "getgid": os.getgid,
+        "getpgid": lambda: os.getpgid(0),
         "getpid": os.getpid,
         "getppid": os.getppid,
         "getuid": os.getuid,
@@ -102,11 +102,6 @@ class TaskTrigger(Trigger):
 
     def program(self) -> str:
         return self.entry
-
-    def variables(self) -> Mapping[str, bytes]:
-        """The PID namespace whose thread ids this process knows itself by."""
-        namespace = Path("/proc/self/ns/pid").stat()
-        return {"pidns_dev": struct.pack("<Q", namespace.st_dev), "pidns_ino": struct.pack("<Q", namespace.st_ino)}
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         event = self.event(target)
