@@ -24,6 +24,7 @@ FEATURES = (
     ("this kernel has kprobes", NEVER),  # for tests of what is said where there are none
     ("lets nobody load programs|programs from nobody", "0"),
     ("BTF", "0"),
+    ("this machine does not count it", NEVER),  # an emulated processor has no counters
     ("no links for perf events|is no link on this kernel", "5.15"),
     ("no programs of section syscall|no programs of type SYSCALL", "5.14"),
     ("older than helper 158", "5.11"),  # bpf_get_current_task_btf

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from agreement import agree
+from ebpfnn_plugins import perf, uprobe
 from networks import random_network, samples
 
 from ebpfnn import abi
 from ebpfnn.errors import KernelError, NotSupported, PluginError, SessionError
 from ebpfnn.kernel import LinkGroup, LinkType, online_cpus
+from ebpfnn.kernel.symbols import function_offset
 from ebpfnn.loading import load
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
@@ -97,11 +99,7 @@ def test_a_function_of_any_library(tmp_path: Path) -> None:
 
 
 def test_an_offset_in_a_library() -> None:
-    from ebpfnn_plugins.uprobe import find_binary
-
-    from ebpfnn.kernel.symbols import function_offset
-
-    place = function_offset(find_binary("libc"), "a64l")
+    place = function_offset(uprobe.find_binary("libc"), "a64l")
     with Session(SMALL, usable("uprobe"), f"libc:{place:#x}") as session:
         agree(session, SAMPLES)
 
@@ -111,10 +109,18 @@ def test_timers_and_counters(target: str) -> None:
     try:
         session = Session(SMALL, usable("perf"), target)
     except NotSupported as lack:
-        assert str(lack) == f"perf event '{target}': this machine does not count it; use cpu-clock:1000"
         pytest.skip(str(lack))
     with session:
         agree(session, SAMPLES)
+
+
+def test_a_counter_that_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotSupported("perf event 0:1: this machine does not count it (ENOENT)")
+
+    monkeypatch.setattr(perf, "attach_perf_event", refuse)
+    with pytest.raises(NotSupported, match=r"^perf event 'cycles:5': this machine does not count it; use cpu-clock:1000$"):
+        Session(SMALL, usable("perf"), "cycles:5")
 
 
 def test_a_timer_is_on_every_cpu() -> None:
@@ -132,7 +138,7 @@ def test_the_links_of_all_cpus_are_pinned_and_unpinned_together(bpffs: Path) -> 
             attachment.link.pin(bpffs / "link")
         except NotSupported:
             assert not (bpffs / "link").exists()
-            pytest.skip("this kernel has no links of perf events")
+            pytest.skip("this kernel has no links for perf events")
         assert len(list((bpffs / "link").iterdir())) == len(online_cpus())
         assert attachment.link.info().type is LinkType.PERF_EVENT
         with pytest.raises(KernelError, match="mkdir refused with EEXIST"):

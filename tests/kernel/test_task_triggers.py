@@ -16,17 +16,16 @@ import pytest
 from agreement import agree
 from click.testing import CliRunner
 from ebpfnn_plugins import task
+from instances import names
 from networks import random_network, samples
-from stubs import CHOOSER, stub_of
 
-from ebpfnn import abi, doctor, reference
+from ebpfnn import Instance, abi, doctor, reference
 from ebpfnn.cli import main
-from ebpfnn.errors import Error, SessionError
+from ebpfnn.instance import Store
 from ebpfnn.kernel import Object
 from ebpfnn.loading import load
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
-from ebpfnn.slots import Slots
 from ebpfnn.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
@@ -135,6 +134,7 @@ import sys
 from ebpfnn import modelfile, reference
 from ebpfnn.plugin import Plugins
 from ebpfnn.session import Session
+from instances import names
 from networks import random_network, samples
 
 network, given = random_network((9, 5, 3), seed=1), samples(9, seed=1)
@@ -174,27 +174,16 @@ def test_what_a_kernel_lacks_is_told_with_a_remedy(name: str) -> None:
 
 
 @every
-def test_a_stub_in_its_place_calls_either_of_two_networks(trigger: Trigger) -> None:
-    with load(SMALL, trigger, compile_here(SMALL), room=1 << 14) as first:
-        shared = {name: first.maps[name] for name in (abi.SAMPLES, abi.RESULTS, abi.CALLERS)}
-        with (
-            load(OTHER, trigger, compile_here(OTHER), room=1 << 14, index=1, maps=shared) as second,
-            stub_of(trigger, None, (first, second)) as stub,
-            trigger.attach(stub, None),
-        ):
-            # Another process has no more than this to call with.
-            attached = trigger.attached(stub.programs[trigger.program()], None)
-            slot = Slots(SMALL, first.maps, attached, explain).mine()
-            for index, network in ((0, SMALL), (1, OTHER), (0, SMALL)):
-                stub.maps[CHOOSER].update(bytes(4), struct.pack("<I", index))
-                for sample, expected in zip(SAMPLES, reference.scores(network, SAMPLES), strict=True):
-                    slot.sample[...] = sample
-                    slot.run()
-                    assert slot.scores.tolist() == expected.tolist()
-
-
-def explain(fault: object) -> Error:
-    return SessionError(f"did not run: {fault}")
+def test_an_instance_stays_in_the_kernel_while_its_network_is_swapped(trigger: Trigger, store: Store) -> None:
+    with Instance.load(SMALL, trigger, name="one") as instance:
+        with instance.session() as session:
+            for swaps, network in enumerate((SMALL, OTHER, SMALL)):
+                if swaps:
+                    instance.swap(network)
+                for sample, scores in zip(SAMPLES, reference.scores(network, SAMPLES), strict=True):
+                    assert session.infer(sample).scores.tolist() == scores.tolist()
+        instance.unload()
+    assert names(store) == set()
 
 
 def fire_until(fire: Callable[[int], None], condition: Callable[[], bool]) -> None:
