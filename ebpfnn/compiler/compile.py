@@ -91,7 +91,7 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
             return compiling.compile()
         except _TooMuchToWalk:
             listed = [found for found in compiling.layers if found.shape == LISTED and found.layer not in straight]
-            if plan is not None or not listed:
+            if not listed:
                 raise
             straight |= {max(listed, key=lambda found: found.instructions).layer}
         except _TooDeep:

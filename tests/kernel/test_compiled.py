@@ -196,7 +196,7 @@ def test_a_network_that_is_too_large_for_the_naive_baseline(features: KernelFeat
 def test_lists_that_many_tiles_go_over(features: KernelFeatures) -> None:
     """Rows of all tiles side by side, and, where they would be too long for that, behind one another."""
     wide = random_network((300, 90, 5), 2)
-    for net in (wide, with_idle_inputs(wide, 0.4), random_network((70, 1700, 3), 3), random_network((20, 300, 90, 4), 4)):
+    for net in (wide, with_idle_inputs(wide, 0.4), random_network((40, 1700, 3), 3), random_network((20, 300, 90, 4), 4)):
         equal(net, features, "listed", seed=3)
 
 

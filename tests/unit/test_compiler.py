@@ -293,14 +293,19 @@ def test_sums_that_no_lane_holds_are_told(monkeypatch: pytest.MonkeyPatch) -> No
             compile_network(net)
 
 
-def test_lists_that_branch_too_often_become_straight() -> None:
+def test_lists_that_branch_too_often_become_straight(monkeypatch: pytest.MonkeyPatch) -> None:
     net = random_network((784, 256, 128, 10), 1)
     sparse = replace(net, density=(0.1, 0.1, 0.9))
     assert [found.shape for found in compile_network(sparse).layers] == ["listed", "listed", "straight"]
     old = compile_network(sparse, OLDEST)
     assert [found.shape for found in old.layers] == ["straight", "listed", "straight"]
-    with pytest.raises(ModelError, match=r"layer 0 makes the verifier put off [0-9]+ branches; it keeps 7500; use"):
-        compile_network(sparse, OLDEST, "listed")
+    assert [found.shape for found in compile_network(sparse, OLDEST, "listed").layers] == ["straight", "listed", "listed"]
+    monkeypatch.setattr(compiling, "MOST_FORKS", 10)
+    bits = random_network((784, 20, 10), 1, bits=1)
+    with pytest.raises(
+        ModelError, match=r"^network 'test': layer 0 makes the verifier put off [0-9]+ branches; it keeps 10; use"
+    ):
+        compile_network(bits, OLDEST, "rows")
 
 
 def test_more_tables_than_a_program_takes_are_told() -> None:
