@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,10 @@ from numpy.typing import NDArray
 from ebpfnn import encoding, reference, target
 from ebpfnn.abi import INFER
 from ebpfnn.compiler import Compiled, KernelFeatures, build_twin, compile_network
-from ebpfnn.errors import InputError, KernelError, ModelError, NotSupported, SessionError, VerifierError
+from ebpfnn.errors import InputError, KernelError, ModelError, NotSupported, PermissionDenied, SessionError, VerifierError
 from ebpfnn.kernel import features
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.obj import ProgramType
 from ebpfnn.obj.asm import R0, R1, Assembler
 from ebpfnn.plugin import Trigger
 from ebpfnn.session import Session
@@ -218,10 +220,13 @@ def test_a_kernel_without_iterators_gets_none(monkeypatch: pytest.MonkeyPatch) -
         raise NotSupported("no types")
 
     monkeypatch.setattr(target, "vmlinux", lacking)
-    without = compile_here(net)
-    assert not without.spec.kernel_symbols
-    with Session(net, RunTrigger(), body=without) as session:
-        agree_on_many(session, samples(20, 1))
+    for callbacks in (True, False):
+        monkeypatch.setattr(target, "has_callback_loops", lambda has=callbacks: has)
+        without = compile_here(net)
+        assert not without.spec.kernel_symbols
+        assert (len(without.spec.functions) > 1) == callbacks
+        with Session(net, RunTrigger(), body=without) as session:
+            agree_on_many(session, samples(20, 1))
 
 
 def test_what_an_old_kernel_lacks_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +249,24 @@ def test_what_an_old_kernel_lacks_is_not_used(monkeypatch: pytest.MonkeyPatch) -
 def test_probes() -> None:
     assert features.has_sign_extension() in (True, False)
     assert features.has_large_values() in (True, False)
+    assert features.has_callback_loops() in (True, False)
+
+
+def test_whether_a_refusal_means_that_a_helper_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(refusal: KernelError) -> Callable[..., bool]:
+        def loads(type: ProgramType, code: bytes) -> bool:  # noqa: A002
+            raise refusal
+
+        return loads
+
+    probe = features.has_callback_loops.__wrapped__
+    monkeypatch.setattr(features, "_loads", refusing(PermissionDenied("no", errno.EACCES)))
+    assert probe()
+    monkeypatch.setattr(features, "_loads", refusing(PermissionDenied("no", errno.EPERM)))
+    with pytest.raises(PermissionDenied):
+        probe()
+    monkeypatch.setattr(features, "_loads", lambda *given: False)
+    assert not probe()
 
 
 def test_a_prepared_run_tells_why_it_was_refused() -> None:
