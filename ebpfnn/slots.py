@@ -117,7 +117,7 @@ class Slot:
         finally:
             self._fire = own
 
-    def _fire_until_it_ran(self, fire: Callable[[], None]) -> None:
+    def _fire_until_it_ran(self, fire: Callable[[], object]) -> None:
         """Fires as long as it takes: what ran before the sample was whole does not count."""
         self._sequence, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
         while self._words[_SEQUENCE] == self._sequence and time.monotonic() < deadline:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import reference
 from ..network import QuantizedNetwork
 from ..plugin import Trigger
+from ..session import Session
 from .float_rows import float_runners
 from .inputs import Inputs
 from .kernel_rows import COMPILED, KernelRunner, kernel_runners
@@ -41,12 +42,13 @@ class _Entry:
 class Bench(ExitStack):
     """Everything that is measured in one run: networks with their inputs are added, and then timed as often as one likes.
 
-    ``only`` names rows; without it, all that this machine has. Closing it unloads what was loaded.
+    ``only`` names rows; without it, all that this machine has. ``event`` is a trigger with its target, through which single
+    samples are inferred too. Closing it unloads what was loaded.
     """
 
-    def __init__(self, trigger: Trigger, only: Sequence[str] = ()) -> None:
+    def __init__(self, trigger: Trigger, only: Sequence[str] = (), event: tuple[Trigger, str] | None = None) -> None:
         super().__init__()
-        self._trigger, self._only = trigger, only
+        self._trigger, self._only, self._event = trigger, only, event
         self._entries: list[_Entry] = []
         self.names: dict[str, None] = {}
         """The rows that this machine has, in order."""
@@ -95,6 +97,9 @@ class Bench(ExitStack):
             yield runner
         if compiled:
             yield from (kind(compiled.session) for kind in (InferManyRunner, SlotRunner, InferRunner))
+            if self._event:
+                session = self.enter_context(Session(network, *self._event))
+                yield from (kind(session, f":{session.trigger.name}") for kind in (SlotRunner, InferRunner))
         yield from float_runners(network)
         yield from native_runners(network)
 

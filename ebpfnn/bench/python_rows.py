@@ -61,8 +61,8 @@ class InferRunner(PythonRunner):
 
     cold = False
 
-    def __init__(self, session: Session) -> None:
-        super().__init__("session.infer", len(session.network.labels))
+    def __init__(self, session: Session, through: str = "") -> None:
+        super().__init__(f"session.infer{through}", len(session.network.labels))
         self._session = session
 
     def prepare(self, samples: NDArray[np.uint8]) -> Infer:
@@ -81,8 +81,8 @@ class SlotRunner(PythonRunner):
 
     cold = False
 
-    def __init__(self, session: Session) -> None:
-        super().__init__("slot.run", len(session.network.labels))
+    def __init__(self, session: Session, through: str = "") -> None:
+        super().__init__(f"slot.run{through}", len(session.network.labels))
         self._session = session
 
     def prepare(self, samples: NDArray[np.uint8]) -> Infer:

@@ -86,7 +86,7 @@ class Attachment(AbstractContextManager["Attachment"]):
             return
         raise NotSupported(f"{type(self).__name__}: this event cannot be provoked from here; wait for it to happen")
 
-    def prepare(self, slot: int) -> Callable[[], None]:
+    def prepare(self, slot: int) -> Callable[[], object]:
         """:meth:`fire` of ``slot``, as quick to call as it can be made, and of no effect once the attachment is closed.
 
         It need not tell of a refusal: where the network did not run, :meth:`fire` is called, and does.

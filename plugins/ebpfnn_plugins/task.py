@@ -76,6 +76,9 @@ class TaskAttachment(Attachment):
         for call in self._calls:
             call()
 
+    def prepare(self, slot: int) -> Callable[[], object]:
+        return self._calls[0] if len(self._calls) == 1 else super().prepare(slot)
+
 
 class TaskTrigger(Trigger):
     """A trigger whose shell includes task.h. ``shell`` is its object, ``entry`` the program in it, of type ``type``."""
