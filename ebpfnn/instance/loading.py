@@ -71,7 +71,8 @@ def load_instance(
 def share(directory: Path, group: int) -> None:
     """Gives ``directory`` and all in it their owner and mode: the process's alone, or ``group``'s too where that is not -1."""
     for path in (directory, *directory.rglob("*")):
-        os.chown(path, -1, group)
+        if group >= 0:
+            os.chown(path, -1, group)
         extra = 0 if group < 0 else 0o050 if path.is_dir() else 0o060
         path.chmod((0o700 if path.is_dir() else 0o600) | extra)
 
