@@ -12,6 +12,8 @@ VERBS = {
     "load": "Load a network into the kernel, where it stays.",
     "list": "List the networks that stay in the kernel.",
     "swap": "Put another network into the place of one in the kernel.",
+    "watch": "Tell what networks that stay in the kernel answer, as it happens.",
+    "stats": "Count what a network that stays in the kernel does a second.",
     "unload": "Take networks out of the kernel.",
     "query": "Name what images show, by a network that answers packets on another machine.",
     "train": "Train a network, quantize it and save it.",

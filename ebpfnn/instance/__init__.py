@@ -3,7 +3,9 @@
 from .about import About
 from .figures import Statistics
 from .instance import Instance
+from .rates import Rates
 from .session import InstanceSession
 from .store import Store
+from .watch import Event, Watch
 
-__all__ = ["About", "Instance", "InstanceSession", "Statistics", "Store"]
+__all__ = ["About", "Event", "Instance", "InstanceSession", "Rates", "Statistics", "Store", "Watch"]

@@ -17,9 +17,11 @@ from .about import About, describe
 from .figures import Statistics
 from .loading import load_instance
 from .pins import Pins
+from .rates import Rates, measure
 from .session import InstanceSession
 from .store import Store
 from .swap import swap
+from .watch import Watch
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -110,6 +112,14 @@ class Instance(AbstractContextManager["Instance"]):
         """How often it ran and answered. Raises as :meth:`about`."""
         with Pins(self.path) as pins:
             return figures.read(pins)
+
+    def watch(self) -> Watch:
+        """Tells of every inference from now on; close it. Raises as :class:`Watch`."""
+        return Watch(self.path)
+
+    def stats(self, seconds: float = 1.0) -> Rates:
+        """What it does a second, counted for so long. Raises as :meth:`about`."""
+        return measure(self.path, seconds)
 
     def swap(self, network: QuantizedNetwork, *, file: Path | None = None, body: Body | None = None) -> str:
         """Has ``network`` answer in the place of its network, without a moment in between; tells how that was proved.

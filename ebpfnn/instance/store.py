@@ -156,14 +156,22 @@ def lock(directory: Path) -> Iterator[None]:
         yield
 
 
-def is_locked(directory: Path) -> bool:
-    """Whether somebody holds the lock of ``directory``."""
+@contextmanager
+def try_lock(directory: Path) -> Iterator[bool]:
+    """:func:`lock` where nobody holds it; whether that is so."""
     with _opened(directory) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-    return False
+            yield False
+        else:
+            yield True
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether somebody holds the lock of ``directory``."""
+    with try_lock(directory) as free:
+        return not free
 
 
 @contextmanager

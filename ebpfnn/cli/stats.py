@@ -1,0 +1,34 @@
+"""``ebpfnn stats``: what an instance does a second."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from ..instance import Instance
+from .group import complain
+from .tables import print_table
+
+
+@click.command()
+@click.argument("name", metavar="INSTANCE")
+@click.option("--seconds", type=click.FloatRange(0.01, 86400), default=1.0, show_default=True, help="How long to count.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(name: str, seconds: float, as_json: bool) -> None:
+    """Count for a while how often INSTANCE runs, how long a run takes, and how many inferences it answers.
+
+    Runs are those of the attached program, others' events included. Meanwhile the kernel counts every program's runs, which
+    costs each some 20 ns and asks for CAP_SYS_ADMIN.
+    """
+    rates = Instance.open(name).stats(seconds)
+    if as_json:
+        click.echo(json.dumps({"instance": name, **asdict(rates)}, indent=2))
+        return
+    runs = "-" if rates.runs is None else f"{rates.runs:.1f}"
+    each = "-" if rates.mean_ns is None else f"{rates.mean_ns:.0f} ns"
+    headings = ("instance", "seconds", "runs/s", "each", "answered/s")
+    print_table(headings, [(name, f"{rates.seconds:.1f}", runs, each, f"{rates.answered:.1f}")])
+    if rates.uncounted:
+        complain(f"runs are not counted: {rates.uncounted}")
