@@ -27,6 +27,12 @@ FEATURES = (
     ("this machine does not count it", NEVER),  # an emulated processor has no counters
     ("no links for perf events|is no link on this kernel", "5.15"),
     ("no programs of section syscall|no programs of type SYSCALL", "5.14"),
+    ("has no helper bpf_get_ns_current_pid_tgid for this type", "6.10"),
+    ("kernel variable '.*' is not in this kernel's BTF", "6.1"),
+    ("kernel function 'bpf_task_from_pid' is not in this kernel's BTF", "6.2"),
+    ("map 'bloom': BPF_MAP_CREATE refused with EINVAL", "5.16"),
+    (r"may_be_in\[xdp\.frags.* EINVAL", "5.18"),
+    (r"may_be_in\[uprobe\.s.* (EINVAL|[Ss]leepable)", "6.0"),
     ("older than helper 158", "5.11"),  # bpf_get_current_task_btf
     ("older than helper 174", "5.15"),  # bpf_get_attach_cookie
     ("CONFIG_FPROBE", NEVER),
@@ -76,7 +82,7 @@ def hold(report: pytest.TestReport | pytest.CollectReport) -> None:
 def excuse(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
     """Turns a failure for want of what the kernel is known to lack into a skip: the error that says so is the right answer."""
     kernel, raised = promised(), call.excinfo and call.excinfo.value
-    if kernel and report.failed and isinstance(raised, Error) and broken(kernel, str(raised)) is None:
+    if kernel and report.failed and isinstance(raised, Error) and broken(kernel, f"{report.nodeid}: {raised}") is None:
         report.outcome, report.longrepr = "skipped", (str(report.fspath), report.location[1] or 0, f"Skipped: {raised}")
 
 

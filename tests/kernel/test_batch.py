@@ -206,6 +206,7 @@ def test_what_the_verifier_refuses_of_compiled_code_is_our_bug(tmp_path: Path, m
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 def test_the_twin_past_the_verifier_keeps_its_words() -> None:
     net = random_network("conv4x3-pool2-conv7x3-pool2-10", 1, (28, 28))
     with pytest.raises(VerifierError, match=r"is more than this kernel's verifier walks; use narrower layers, or fewer inputs"):

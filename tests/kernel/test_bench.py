@@ -31,7 +31,7 @@ from ebpfnn.network import QuantizedNetwork
 from ebpfnn.obj import insn
 from ebpfnn.session import Session
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 OWN = ("empty", "naive", "twin", "compiled", "compiled:packed", "session.infer", "slot.run", "session.infer_many")
 
 

@@ -51,11 +51,13 @@ def test_inputs_of_few_bits(build_body: BuildBody, bits: int, bit_order: str, pa
         equal(net, RunTrigger(), build_body, bits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1, 8])
 def test_an_image_of_ordinary_size(build_body: BuildBody, bits: int) -> None:
     equal(random_network("conv3x3s2-pool2-10", 1, (28, 28), bits=bits, packed=bits == 1), RunTrigger(), build_body)
 
 
+@pytest.mark.slow
 def test_what_is_little_more_than_the_verifier_walks(build_body: BuildBody) -> None:
     tested = random_network("conv4x3-pool2-conv9x3-pool2-10", 1, (28, 28))
     with pytest.raises(VerifierError) as caught:

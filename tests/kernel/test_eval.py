@@ -16,7 +16,7 @@ from ebpfnn.cli import main
 from ebpfnn.evaluation import evaluate
 from ebpfnn.layers import Shape
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.usefixtures("tracing")]
 
 
 def evaluated(*arguments: str) -> Result:

@@ -16,7 +16,7 @@ import pytest
 
 from ebpfnn.kernel.syscall import _numbers
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.usefixtures("tracing")]
 ROOT = Path(__file__).parents[2]
 CHILD = """
 import signal, sys, time

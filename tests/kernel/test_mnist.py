@@ -10,7 +10,7 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from ebpfnn import modelfile, reference
 from ebpfnn.session import Session
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.usefixtures("tracing")]
 LEAST_ACCURACY = 0.97  # of all 10,000: 300 are too few to measure it
 
 

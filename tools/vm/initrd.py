@@ -30,6 +30,7 @@ def initrd(kernel: Path, command: str) -> bytes:
         "init": Path(__file__).with_name("init").read_bytes(),
         "command": command.encode(),
         "modules.list": "".join(f"{name}\n" for name in modules).encode(),
+        "config": next(kernel.rglob("config-*")).read_bytes(),
         **{f"modules/{name}": content for name, content in modules.items()},
     }
     entries = [*((name, _DIRECTORY, b"") for name in DIRECTORIES), *((name, _FILE, data) for name, data in files.items())]
