@@ -32,6 +32,7 @@ test: check mounts
 
 # tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
 VM_KERNELS := 5.10 6.1
+VM_SECONDS := 2400
 test-vm: $(VENV)/.development mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
@@ -39,7 +40,7 @@ test-vm: $(VENV)/.development mounts
 	@$(MAKE) --no-print-directory --jobs=$(words $(VM_KERNELS)) --output-sync=target $(addprefix test-vm-,$(VM_KERNELS))
 
 test-vm-%:
-	tools/vm/run.py $* '$(BIN)/pytest -q -p no:cacheprovider -m "not slow" tests/kernel'
+	tools/vm/run.py --timeout $(VM_SECONDS) $* '$(BIN)/pytest -q -p no:cacheprovider --tb=short -m "not slow" tests/kernel'
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .
