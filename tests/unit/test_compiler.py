@@ -301,11 +301,11 @@ def test_lists_that_branch_too_often_become_straight(monkeypatch: pytest.MonkeyP
     assert [found.shape for found in old.layers] == ["straight", "listed", "straight"]
     assert [found.shape for found in compile_network(sparse, OLDEST, "listed").layers] == ["straight", "listed", "listed"]
     monkeypatch.setattr(compiling, "MOST_FORKS", 10)
-    bits = random_network((784, 20, 10), 1, bits=1)
+    clipped = network([dense(np.full((20, 30), 127), np.zeros(20), low=0, high=255), dense(np.ones((2, 20)), np.zeros(2))])
     with pytest.raises(
         ModelError, match=r"^network 'test': layer 0 makes the verifier put off [0-9]+ branches; it keeps 10; use"
     ):
-        compile_network(bits, OLDEST, "rows")
+        compile_network(clipped, plan="straight")
 
 
 def test_more_tables_than_a_program_takes_are_told() -> None:
