@@ -1,0 +1,62 @@
+"""The ``socket_filter`` trigger: requests that a packet socket on an interface is shown."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from ebpfnn.errors import KernelError, NotSupported, PermissionDenied
+from ebpfnn.kernel import Link, Program
+from ebpfnn.obj import ProgramType
+from ebpfnn.plugin import Trigger, hookimpl, nearest
+
+from .watched import WatchingTrigger
+
+_SO_ATTACH_BPF = 50
+_ALL = 3  # ETH_P_ALL
+
+
+class SocketLink(Link):
+    """The socket, which the filter goes with: there is no link of the kernel's to it."""
+
+    def pin(self, path: Path) -> None:
+        raise NotSupported(f"pin '{path}': {self.name} is a socket of this process and ends with it; keep that running")
+
+
+class SocketFilterTrigger(WatchingTrigger):
+    """The target is an interface, on which a socket of its own is shown what comes in; it keeps nothing of that."""
+
+    name = "socket_filter"
+    summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they go on their way"
+    type = ProgramType.SOCKET_FILTER
+
+    def link(self, program: Program, target: str) -> Link:
+        index = _index(target)
+        try:
+            # Without a protocol it is shown nothing, until it is bound: the filter is there first.
+            with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as opened:
+                opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, struct.pack("=I", program.fileno()))
+                opened.bind((socket.if_indextoname(index), _ALL))
+                return SocketLink(os.dup(opened.fileno()), f"packet socket on '{target}'")
+        except PermissionError as refused:
+            raise PermissionDenied(f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW", refused.errno) from None
+        except OSError as refused:
+            raise KernelError(f"packet socket on '{target}': {refused.strerror}; is the interface up?", refused.errno) from None
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        names = [name for _, name in socket.if_nameindex()]
+        hint = nearest(interface, names) or f"; there are: {', '.join(names)}"
+        raise KernelError(f"interface '{interface}' not found in this network namespace{hint}", errno.ENODEV) from None
+
+
+@hookimpl
+def ebpfnn_triggers() -> Iterable[Trigger]:
+    return [SocketFilterTrigger()]
