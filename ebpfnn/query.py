@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import protocol
 from .encoding import encode
-from .errors import InputError, SessionError
+from .errors import InputError, QueryError
 from .network import QuantizedNetwork
 
 TIMEOUT, ATTEMPTS = 0.5, 4
@@ -91,7 +91,7 @@ class Client(AbstractContextManager["Client"]):
     def infer(self, sample: NDArray[np.uint8]) -> Answer:
         """Has one sample computed, uint8 of the network's input shape.
 
-        Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where no answer comes.
+        Raises :class:`InputError` for a sample of another shape or dtype, :class:`QueryError` where no answer comes.
         """
         data = encode(self.network.input, sample).tobytes()
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
@@ -136,10 +136,10 @@ class Client(AbstractContextManager["Client"]):
         fits = len(reply.scores) == len(self.network.labels)
         return fits and reply.sequence == self._sequence and self._wanted in (0, reply.network)
 
-    def _unanswered(self, reason: str) -> SessionError:
+    def _unanswered(self, reason: str) -> QueryError:
         asked = "" if not self._wanted else f" for network '{self.network.name}'"
         fact = f"no answer to {self._attempts} requests{asked}, {self._timeout:g} s apart ({reason})"
-        return SessionError(
+        return QueryError(
             f"{self.address}: {fact}; see there with `ebpfnn list` which network answers, on which port and to whom"
         )
 

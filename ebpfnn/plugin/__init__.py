@@ -2,6 +2,7 @@
 
 from ..built import object_path
 from ..kernel.tracefiles import nearest
+from ..layers import InputFormat
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
@@ -10,6 +11,7 @@ from .types import Attachment, InputSource, Sample, Trigger
 __all__ = [
     "Attachment",
     "BrokenPlugin",
+    "InputFormat",
     "InputSource",
     "Plugins",
     "Sample",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from pathlib import Path
+from types import MappingProxyType
 
 from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import Link, Program, attach_cgroup
@@ -22,9 +23,11 @@ class CgroupSkbTrigger(WatchingTrigger):
 
     name = "cgroup_skb"
     summary = "UDP requests that the sockets of a cgroup receive or send; they go on their way"
-    type = ProgramType.CGROUP_SKB
-    choices = {"direction": ("ingress", "egress")}
-    options = {**OPTIONS, "direction": "ingress: what its sockets receive; egress: what they send [default: ingress]"}
+    program_type = ProgramType.CGROUP_SKB
+    choices = MappingProxyType({"direction": ("ingress", "egress")})
+    options = MappingProxyType(
+        {**OPTIONS, "direction": "ingress (the default): what its sockets receive; egress: what they send"}
+    )
 
     def program(self) -> str:
         return f"ebpfnn_cgroup_{self.chosen['direction']}"
@@ -45,7 +48,9 @@ def _directory(target: str) -> Path:
         return path
     above = next(each for each in path.parents if each.is_dir())
     known = [str(each) for each in above.iterdir() if each.is_dir()]
-    hint = nearest(str(path), known) or f"; '{above}' has {', '.join(sorted(each.rpartition('/')[2] for each in known)) or 'none'}"
+    hint = (
+        nearest(str(path), known) or f"; '{above}' has {', '.join(sorted(each.rpartition('/')[2] for each in known)) or 'none'}"
+    )
     raise KernelError(f"cgroup '{target}' not found{hint}", errno.ENOENT)
 
 

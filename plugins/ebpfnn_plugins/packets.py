@@ -7,32 +7,31 @@ import struct
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
 from ebpfnn import abi
 from ebpfnn.errors import Error, InputError, NotSupported, PluginError, SessionError
 from ebpfnn.kernel import Link, Object, Program, has_program_type
 from ebpfnn.obj import ProgramType
-from ebpfnn.plugin import Attachment, Trigger, object_path
+from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
 from ebpfnn.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
 
 from .frames import Address, frame, payload
 
-if TYPE_CHECKING:
-    from ebpfnn.layers import InputFormat
-
 _MOST_PREFIXES = 16  # EBPFNN_MAX_PREFIXES
 _MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 lies in IPv6
 _ANYBODY = IPv4Address("192.0.2.1")  # of a network for documentation (RFC 5737)
-OPTIONS = {
-    "port": f"the UDP port of requests [default: {PORT}]",
-    "allow": "who may ask: prefixes such as 10.0.0.0/8,fd00::/8 [default: everybody]",
-}
+OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "port": f"the UDP port of requests [default: {PORT}]",
+        "allow": "who may ask: prefixes such as 10.0.0.0/8,fd00::/8 [default: everybody]",
+    }
+)
 """The options that all of them take."""
 
 
 class PacketAttachment(Attachment):
-    """A program that packets run. Samples are exchanged with the program itself, by BPF_PROG_RUN, whatever it is attached to."""
+    """A program that packets run. Samples are exchanged with it by BPF_PROG_RUN, whatever it is attached to."""
 
     def __init__(self, program: Program, port: int, source: Address, link: Link | None) -> None:
         self.link = link
@@ -48,7 +47,9 @@ class PacketAttachment(Attachment):
             if found is not None:
                 self._size = size
                 return found
-        raise SessionError(f"program '{self._program.name}' took no request; the CPU may have been at another one, so try again")
+        raise SessionError(
+            f"program '{self._program.name}' took no request; the CPU may have been at another one, so try again"
+        )
 
     def run(self, packet: bytes) -> tuple[int, Sequence[int]] | None:
         """The label and the scores that the program sends back for a packet; None where it passes it on."""
@@ -67,10 +68,10 @@ class PacketTrigger(Trigger):
     """
 
     program_type: ProgramType
-    attachment = PacketAttachment
-    choices: Mapping[str, tuple[str, ...]] = {}
+    attachment: type[PacketAttachment] = PacketAttachment
+    choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
-    options = OPTIONS
+    options: Mapping[str, str] = OPTIONS
 
     def __init__(self) -> None:
         self._port = PORT
@@ -98,7 +99,9 @@ class PacketTrigger(Trigger):
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
         changed = copy.copy(self)
-        changed.chosen = {name: _choice(name, options.get(name, self.chosen[name]), self.choices[name]) for name in self.choices}
+        changed.chosen = {
+            name: _choice(name, options.get(name, self.chosen[name]), self.choices[name]) for name in self.choices
+        }
         if "port" in options:
             changed._port = _port(options["port"])
         if "allow" in options:
@@ -130,14 +133,21 @@ class PacketTrigger(Trigger):
             usable = has_program_type(self.program_type)
         except Error as lack:
             return str(lack)
-        return None if usable else f"this kernel takes no {self.program_type.name} programs; it needs CONFIG_NET and CONFIG_CGROUP_BPF"
+        return (
+            None if usable else f"this kernel takes no {self.program_type.name} programs; it lacks CONFIG_NET or a part of it"
+        )
 
 
 class AnsweringTrigger(PacketTrigger):
     """One that can send packets back, or with ``answer=no`` passes them on as they are."""
 
-    choices = {"answer": ("yes", "no")}
-    options = {**OPTIONS, "answer": "yes: requests are sent back with the scores; no: they are counted and passed on [default: yes]"}
+    choices = MappingProxyType({"answer": ("yes", "no")})
+    options = MappingProxyType(
+        {
+            **OPTIONS,
+            "answer": "yes: requests are sent back with the scores; no: they are counted and passed on [default: yes]",
+        }
+    )
 
     def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
         attachment = super().attached(program, target, link)

@@ -32,7 +32,7 @@ class SocketFilterTrigger(WatchingTrigger):
 
     name = "socket_filter"
     summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they go on their way"
-    type = ProgramType.SOCKET_FILTER
+    program_type = ProgramType.SOCKET_FILTER
 
     def link(self, program: Program, target: str) -> Link:
         index = _index(target)
@@ -43,9 +43,11 @@ class SocketFilterTrigger(WatchingTrigger):
                 opened.bind((socket.if_indextoname(index), _ALL))
                 return SocketLink(os.dup(opened.fileno()), f"packet socket on '{target}'")
         except PermissionError as refused:
-            raise PermissionDenied(f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW", refused.errno) from None
+            raise PermissionDenied(
+                f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW", refused.errno
+            ) from None
         except OSError as refused:
-            raise KernelError(f"packet socket on '{target}': {refused.strerror}; is the interface up?", refused.errno) from None
+            raise KernelError(f"packet socket on '{target}': {refused.strerror}; is it up?", refused.errno or 0) from None
 
 
 def _index(interface: str) -> int:

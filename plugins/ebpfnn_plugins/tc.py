@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from ebpfnn.errors import NotSupported
 from ebpfnn.kernel import Link, Program, attach_clsact, attach_tcx
@@ -20,9 +21,11 @@ class TcTrigger(AnsweringTrigger):
 
     name = "tc"
     summary = "UDP requests that an interface receives or sends, answered by traffic control"
-    type = ProgramType.SCHED_CLS
-    choices = {**AnsweringTrigger.choices, "direction": ("ingress", "egress")}
-    options = {**AnsweringTrigger.options, "direction": "ingress: what comes in; egress: what is to leave [default: ingress]"}
+    program_type = ProgramType.SCHED_CLS
+    choices = MappingProxyType({**AnsweringTrigger.choices, "direction": ("ingress", "egress")})
+    options = MappingProxyType(
+        {**AnsweringTrigger.options, "direction": "ingress (the default): what comes in; egress: what is to leave"}
+    )
 
     def link(self, program: Program, target: str) -> Link:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from ebpfnn.kernel import Link, Program, XdpMode, attach_xdp
 from ebpfnn.obj import ProgramType
@@ -19,8 +20,10 @@ class XdpTrigger(AnsweringTrigger):
     name = "xdp"
     summary = "UDP requests that come in at an interface, answered by XDP"
     program_type = ProgramType.XDP
-    choices = {**AnsweringTrigger.choices, "mode": tuple(_MODES)}
-    options = {**AnsweringTrigger.options, "mode": "native: in the driver; generic: slower, on any interface [default: native]"}
+    choices = MappingProxyType({**AnsweringTrigger.choices, "mode": tuple(_MODES)})
+    options = MappingProxyType(
+        {**AnsweringTrigger.options, "mode": "native (the default): in the driver; generic: slower, anywhere"}
+    )
 
     def link(self, program: Program, target: str) -> Link:
         return attach_xdp(program, target, _MODES[self.chosen["mode"]])

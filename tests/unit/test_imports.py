@@ -72,7 +72,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
-PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.layers", "ebpfnn.protocol"}
+PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.protocol"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))

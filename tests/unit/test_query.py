@@ -17,7 +17,7 @@ from networks import random_network
 
 from ebpfnn import modelfile, protocol, reference
 from ebpfnn.cli import main
-from ebpfnn.errors import InputError, SessionError
+from ebpfnn.errors import InputError, QueryError
 from ebpfnn.mnist import read_test
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.query import Address, Client
@@ -125,11 +125,11 @@ def test_any_network_may_answer_who_is_asked_so() -> None:
 
 
 def test_no_answer() -> None:
-    with pytest.raises(SessionError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); see there"):
+    with pytest.raises(QueryError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); see there"):
         infer(lambda *_: [], timeout=0.01, attempts=2)
     with server(lambda *_: []) as address:
         pass
-    with Client(address, NETWORK, timeout=0.01, attempts=2) as client, pytest.raises(SessionError, match="Connection refused"):
+    with Client(address, NETWORK, timeout=0.01, attempts=2) as client, pytest.raises(QueryError, match="Connection refused"):
         client.infer(SAMPLE)
 
 
