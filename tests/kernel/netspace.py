@@ -28,7 +28,7 @@ def namespace() -> Iterator[str]:
         run("ip", "-n", name, "link", "add", "here", "type", "veth", "peer", "name", "there")
         for interface in ("lo", "here", "there"):
             run("ip", "-n", name, "link", "set", interface, "up")
-        with _inside(f"/run/netns/{name}"):
+        with inside(f"/run/netns/{name}"):
             yield name
     finally:
         run("ip", "netns", "del", name)
@@ -47,7 +47,8 @@ def run(*command: str) -> None:
 
 
 @contextmanager
-def _inside(path: str) -> Iterator[None]:
+def inside(path: str) -> Iterator[None]:
+    """The calling thread is in the network namespace at ``path``."""
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     inside = os.open(path, os.O_RDONLY)
     try:
