@@ -43,9 +43,8 @@ class SocketFilterTrigger(WatchingTrigger):
                 opened.bind((socket.if_indextoname(index), _ALL))
                 return SocketLink(os.dup(opened.fileno()), f"packet socket on '{target}'")
         except PermissionError as refused:
-            raise PermissionDenied(
-                f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW", refused.errno
-            ) from None
+            fact = f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW"
+            raise PermissionDenied(fact, refused.errno or 0) from None
         except OSError as refused:
             raise KernelError(f"packet socket on '{target}': {refused.strerror}; is it up?", refused.errno or 0) from None
 

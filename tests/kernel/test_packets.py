@@ -97,7 +97,8 @@ def test_a_request_comes_back_with_the_scores(loaded: Loaded, version: int, vlan
     if checksum == "partial" and loaded.session.trigger.variables()["keeps_partial"] != bytes(4):
         assert told.check == asked.check  # the pseudo header's sum, which is the reply's too: whoever sends it completes it
     else:
-        assert told.intact and told.check
+        assert told.intact
+        assert told.check
 
 
 def test_many_samples_are_the_references(loaded: Loaded) -> None:
@@ -323,7 +324,9 @@ def test_options_of_the_wrong_form(options: dict[str, str], message: str) -> Non
 
 @pytest.mark.parametrize("trigger", [XdpTrigger(), TcTrigger(), SocketFilterTrigger()], ids=lambda trigger: trigger.name)
 def test_an_interface_that_is_not_there(trigger: Trigger) -> None:
-    with pytest.raises(KernelError, match=r"interface 'lo0' not found in this network namespace(; did you mean lo|; there are: )"):
+    with pytest.raises(
+        KernelError, match=r"interface 'lo0' not found in this network namespace(; did you mean lo|; there are: )"
+    ):
         Session(NETWORK, trigger, "lo0")
 
 

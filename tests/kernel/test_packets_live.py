@@ -28,7 +28,7 @@ from ebpfnn.errors import NotSupported, QueryError
 from ebpfnn.kernel import Object, XdpMode, attach_xdp
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Trigger
-from ebpfnn.query import Query
+from ebpfnn.query import Address, Client
 from ebpfnn.session import Session
 
 pytestmark = pytest.mark.root
@@ -71,16 +71,16 @@ def _address(name: str, interface: str, *addresses: str) -> None:
 
 
 @contextmanager
-def asking(client: str, address: str) -> Iterator[Query]:
+def asking(client: str, address: str) -> Iterator[Client]:
     with inside(f"/run/netns/{client}"):
-        query = Query(address, NETWORK, timeout=5)
+        query = Client(Address.parse(address), NETWORK, timeout=5)
     with query:
         yield query
 
 
-def agree(query: Query, seed: int) -> None:
+def agree(query: Client, seed: int) -> None:
     for sample in samples(60, seed):
-        answer = query.ask(sample)
+        answer = query.infer(sample)
         assert answer.scores.tolist() == reference.scores(NETWORK, sample).tolist()
         assert answer.label == int(answer.scores.argmax())
 
@@ -154,8 +154,11 @@ def test_another_network_than_the_one_that_is_there(client: str) -> None:
     object.__setattr__(other, "name", "other")
     run("ip", "address", "add", "10.9.0.1/24", "dev", "here")
     with Session(other, XdpTrigger(), "here"), asking(client, "10.9.0.1") as query:
-        with pytest.raises(QueryError, match="that host has no such port, so no network took the request; is network 'test'"):
-            query.ask(samples(60, seed=1)[0])
+        query._timeout, query._attempts = 0.05, 2
+        with pytest.raises(
+            QueryError, match=r"no answer to 2 requests for network 'test', 0\.05 s apart \(Connection refused\)"
+        ):
+            query.infer(samples(60, seed=1)[0])
 
 
 @pytest.fixture
@@ -199,9 +202,9 @@ def test_requests_go_on_their_way(client: str, cgroup: Path, name: str) -> None:
     sample = samples(60, seed=5)[3]
     with listening(cgroup) as process, Session(NETWORK, trigger, target) as session, asking(client, "10.9.0.1") as query:
         counts = session.loaded.maps["packets"]
-        query._timeout, query._tries = 0.05, 1
+        query._timeout, query._attempts = 0.05, 1
         with pytest.raises(QueryError, match="no answer to 1 requests"):
-            query.ask(sample)
+            query.infer(sample)
         assert process.stdout
         assert process.stdout.read()[16:] == sample.tobytes()
         assert wait_until(lambda: int(counts.lookup_percpu(bytes(4), np.uint64)[:, 0].sum()) == 1)
@@ -222,8 +225,9 @@ def test_foreign_packets_go_on_their_way(client: str) -> None:
     with Session(NETWORK, XdpTrigger(), "here"), Session(NETWORK, TcTrigger(), "here"):
         with inside(f"/run/netns/{client}"):
             asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with asking, pytest.raises(ConnectionRefusedError):
+        with asking:
             asking.settimeout(20)
             asking.connect(("10.9.0.1", 4242))
             asking.send(b"eBNN" + bytes(72))
-            asking.recv(100)
+            with pytest.raises(ConnectionRefusedError):
+                asking.recv(100)
