@@ -80,9 +80,14 @@ def command(
 
 
 def _only_instance(quiet: bool) -> Instance | None:
-    """The instance that is loaded, where it is the only one; that it is used is told, unless ``quiet``."""
-    found = Instance.all()
-    if len(found) != 1:
+    """The instance that is loaded, where it is the only one; it is told, unless ``quiet``, or why it is out of reach."""
+    try:
+        found = Instance.all()
+        if len(found) != 1:
+            return None
+        found[0].about()
+    except Error as reason:
+        complain(f"{reason}; loading a network for this command alone")
         return None
     if not quiet:
         complain(f"using instance '{found[0].name}', which is loaded; --private loads a network for this command alone")

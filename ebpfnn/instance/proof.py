@@ -20,7 +20,8 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
     """
     sample = np.random.default_rng(0).integers(0, 256, network.input_shape, np.uint8)
     try:
-        result, how = session.infer(sample), f"by the event itself ({session.trigger.name})"
+        way = "the event itself" if session.has_slots else "BPF_PROG_RUN of the program that is attached"
+        result, how = session.infer(sample), f"by {way} ({session.trigger.name})"
     except (NotSupported, SessionError) as reason:
         with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
             result, how = apart.infer(sample), f"by BPF_PROG_RUN of the same code, since {reason}"

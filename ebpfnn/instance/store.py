@@ -96,7 +96,7 @@ class Store:
 
     def sweep(self) -> None:
         """Removes what processes left that were killed: while making or removing an instance, or while holding one."""
-        if not self.directory.is_dir():
+        if not self._is_there():
             return
         self._check_owner()
         if not os.access(self.directory, os.W_OK):
@@ -108,7 +108,7 @@ class Store:
             self._remove_dangling()
 
     def _names(self) -> list[str]:
-        if not self.directory.is_dir():
+        if not self._is_there():
             return []
         self._check_owner()
         return sorted(path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
@@ -119,6 +119,10 @@ class Store:
             raise NotSupported(f"'{self.root}' is not on a BPF file system; mount -t bpf bpf {self.root}")
         self.directory.mkdir(mode=0o755, exist_ok=True)
         self._check_owner()
+
+    def _is_there(self) -> bool:
+        """Also False where others' eyes are kept out of the file system, of which pathlib's own would raise."""
+        return os.path.isdir(self.directory)  # noqa: PTH112
 
     def _check_owner(self) -> None:
         """That nobody else made the directory to have a look at what is pinned in it: anybody may write to /sys/fs/bpf."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
-from instances import PINS, all_names, ebpfnn, environment, names
+from instances import PINS, ROOT, all_names, ebpfnn, environment, names
 from networks import random_network, samples
 
 from ebpfnn import Instance, modelfile, reference
@@ -35,6 +37,18 @@ by_trigger = pytest.mark.parametrize("trigger", [pytest.param(made(), id=name) f
 def file(tmp_path: Path) -> Path:
     modelfile.save(SMALL, tmp_path / "small.safetensors")
     return tmp_path / "small.safetensors"
+
+
+def test_what_the_systemd_unit_may_do_is_enough(store: Store, file: Path) -> None:
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv(1) is not installed")
+    unit = (ROOT / "ebpfnn" / "data" / "systemd" / "ebpfnn@.service").read_text()
+    (allowed,) = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)
+    bounds = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in allowed.split())])
+    confined = ["setpriv", "--bounding-set", bounds, "--inh-caps", "-all", "--no-new-privs", sys.executable, "-m", "ebpfnn"]
+    for verb in (["load", str(file), "--trigger", "tracepoint", "--name", "one"], ["unload", "one"]):
+        ran = subprocess.run([*confined, *verb], env=environment(store), capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @by_trigger
@@ -231,6 +245,24 @@ def test_infer_takes_the_only_instance(store: Store) -> None:
     ran = ebpfnn(store, "infer", "--instance", "one", "--model", "mnist", stdin=picture)
     assert ran.returncode == 2
     assert "--instance has its own network" in ran.stderr
+
+
+def test_who_may_not_look_infers_alone(store: Store) -> None:
+    Instance.load(SMALL, RunTrigger(), name="one")
+    store.root.chmod(0o700)
+    store.directory.chmod(0o777)
+    ran = ebpfnn(store, "infer", "--quiet", stdin=b"P5 28 28 255\n" + bytes(28 * 28))
+    assert ran.returncode == 0
+    assert "see who made it, remove it; loading a network for this command alone" in ran.stderr
+    store.directory.chmod(0o755)
+
+
+def test_a_file_system_that_is_closed_has_no_instances(store: Store) -> None:
+    Instance.load(SMALL, RunTrigger(), name="one")
+    store.root.chmod(0o700)
+    program = "import os; from ebpfnn import Instance; os.setuid(65534); print(Instance.all())"
+    ran = subprocess.run([sys.executable, "-c", program], env=environment(store), capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")
 
 
 def test_a_directory_of_somebody_elses_is_not_trusted(store: Store) -> None:
