@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from instances import names
 from unprivileged import run
 
+from ebpfnn.instance import Store
 from ebpfnn.kernel import tracefs
 
 pytestmark = pytest.mark.root
@@ -22,8 +24,10 @@ def place(tmp_path: Path) -> Iterator[Path]:
     """An empty directory that every user may reach."""
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)
-    yield tmp_path
-    assert not list(tmp_path.iterdir())
+    made = tmp_path / "place"
+    made.mkdir()
+    yield made
+    assert not list(made.iterdir())
 
 
 def test_nobody_runs_a_network_with_two_capabilities(place: Path) -> None:
@@ -60,6 +64,22 @@ def test_what_is_missing_is_told_in_one_line(place: Path, capabilities: tuple[st
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.endswith(f"; {remedy}\n")
     assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("tracing")
+def test_nobody_keeps_a_network_in_the_kernel(place: Path, store: Store) -> None:
+    loaded = run(place, BOTH, "load", "mnist", "--trigger", "tracepoint", "--name", "one", "--quiet", tracefs=tracefs())
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    inferred = run(place, BOTH, "infer", "--instance", "one", "--quiet", DIGIT)
+    assert (inferred.returncode, inferred.stdout) == (0, "7\n"), inferred.stderr
+    counted = run(place, BOTH, "stats", "one", "--seconds", "0.1", "--json")
+    found = json.loads(counted.stdout)
+    assert (counted.returncode, found["runs"]) == (0, None)
+    assert found["uncounted"].endswith("; run as root (sudo), or grant CAP_SYS_ADMIN")
+    watched = run(place, BOTH, "watch", "one", "--seconds", "0.1")
+    assert (watched.returncode, watched.stdout) == (0, ""), watched.stderr
+    assert run(place, BOTH, "unload", "one").returncode == 0
+    assert names(store) == set()
 
 
 def checks(place: Path, capabilities: tuple[str, ...], **more: Any) -> tuple[int, dict[str, dict[str, str]]]:
