@@ -101,7 +101,7 @@ $(VENV)/.runtime: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.runtime
-	@tools/install-packages.sh gcc libc6-dev iproute2
+	@tools/install-packages.sh gcc libc6-dev iproute2 bpftool
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,train]'
 	@touch $@
 
