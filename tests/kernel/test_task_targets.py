@@ -196,5 +196,7 @@ def test_a_function_that_cannot_be_traced_is_not_the_networks_fault(name: str, m
     trigger = usable(name)
     monkeypatch.setattr(fentry, "Object", SimpleNamespace(load=refuse))
     with pytest.raises(KernelError) as caught:
-        Session(SMALL, trigger, "snprintf")
-    assert str(caught.value) == f"{name} 'snprintf': the kernel does not let it be traced; give another function"
+        Session(SMALL, trigger)
+    assert (
+        str(caught.value) == f"{name} '{trigger.default_target}': the kernel does not let it be traced; give another function"
+    )
