@@ -16,6 +16,8 @@ COOKIES = "this kernel has no links for perf events and no cookies (Linux 5.15)"
         ("6.1", COOKIES, "want of what Linux 6.1 has"),
         ("5.10", "this kernel has kprobes", None),
         ("5.10", "this kernel has no kprobes (CONFIG_KPROBES)", "want of what Linux 5.10 has"),
+        ("5.10", "kernel variable 'runqueues' is not in this kernel's BTF", None),
+        ("6.1", "kernel variable 'runqueues' is not in this kernel's BTF", "want of what Linux 6.1 has"),
         ("6.1", "no such luck", "does not list: no such luck"),
     ],
 )
