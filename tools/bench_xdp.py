@@ -1,8 +1,9 @@
 """Prints what XDP answers a second on one CPU, over a veth pair of this tool's own: the table of docs/triggers.md.
 
 A second program sends requests from the other end, by BPF_PROG_RUN over live frames (Linux 5.18), drops the answers that come
-back and counts them. All of it runs on one CPU: sending, the network and its answer, counting. Beside each network stands the same
-with a body that returns at once, and what a request takes by BPF_PROG_RUN alone where it is checked and computed, not answered.
+back and counts them. All of it runs on one CPU: sending, the network and its answer, counting. Beside each network stands the
+same with a body that returns at once, and what a request takes by BPF_PROG_RUN alone where it is checked and computed, not
+answered.
 """
 
 from __future__ import annotations
