@@ -42,14 +42,14 @@ SEC("xdp") int second(struct xdp_md *packet)
 """
 TC = f"""
 #define PASS -1
-struct __sk_buff {{ __u32 others[19]; __u32 data; __u32 data_end; }};
-SEC("tc") int first(struct __sk_buff *packet)
+struct frame {{ __u32 others[19]; __u32 data; __u32 data_end; }};
+SEC("tc") int first(struct frame *packet)
 {{
 	{LOOK}
 	HIT(data[14]);
 	return -1;
 }}
-SEC("tc") int second(struct __sk_buff *packet)
+SEC("tc") int second(struct frame *packet)
 {{
 	{LOOK}
 	HIT(data[14]);

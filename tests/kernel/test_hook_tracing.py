@@ -80,26 +80,23 @@ def test_what_was_loaded_for_no_function(build_spec: Callable[[str], ObjectSpec]
             attach_freplace(held.program, held.program, 1)
 
 
-CONTEXT = "struct __sk_buff { __u32 len; };"
-TARGET = f"""
-{CONTEXT}
+TARGET = """
 __noinline int answer(struct __sk_buff *context)
-{{
+{
 	volatile int one = 1; /* or the compiler, which sees what is returned, calls nothing */
 	return one;
-}}
+}
 SEC("socket") int target(struct __sk_buff *context)
-{{
+{
 	return answer(context);
-}}
+}
 """
-REPLACEMENT = f"""
-{CONTEXT}
+REPLACEMENT = """
 SEC("freplace/answer") int replaced(struct __sk_buff *context)
-{{
+{
 	HIT(1);
 	return 2;
-}}
+}
 """
 
 
