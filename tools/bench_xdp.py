@@ -125,7 +125,7 @@ def over_the_wire(network: QuantizedNetwork, body: Body | None, data: bytes) -> 
     spec.set_variable("words", ((len(data) + 3) // 4).to_bytes(4, "little"))
     whole = data.ljust((len(data) + 3) // 4 * 4, b"\0")  # the kernel's checks allow for a trailer
     with (
-        Session(network, XdpTrigger(), "here", body),
+        Session(network, XdpTrigger().with_options({"mode": "native"}), "here", body),
         Object.load(spec) as peer,
         attach_xdp(peer.programs["count"], "there", XdpMode.DRIVER),
     ):

@@ -38,15 +38,18 @@ SERVER_MAC = "02:00:00:00:00:01"
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8
 ADDRESSES = ("10.9.0.1", "fd09::1")
 TRIGGERS: dict[str, Trigger] = {
-    "xdp native": XdpTrigger(),
+    "xdp native": XdpTrigger().with_options({"mode": "native"}),
     "xdp generic": XdpTrigger().with_options({"mode": "generic"}),
     "tc": TcTrigger(),
 }
 
 
 @pytest.fixture
-def client(build_spec: Callable[[str], ObjectSpec]) -> Iterator[str]:
-    """The namespace of whoever asks; the test itself is where the network is, whose interface is ``here``."""
+def client(build_spec: Callable[[str], ObjectSpec], request: pytest.FixtureRequest) -> Iterator[str]:
+    """The namespace of whoever asks; the test itself is where the network is, whose interface is ``here``.
+
+    The interface of whoever asks has XDP too, unless the fixture's parameter is False.
+    """
     with namespace() as server, ExitStack() as held:
         name = f"{server}-client"
         run("ip", "netns", "add", name)
@@ -55,10 +58,11 @@ def client(build_spec: Callable[[str], ObjectSpec]) -> Iterator[str]:
         run("ip", "link", "set", "there", "netns", name)
         run("ip", "-n", name, "link", "set", "there", "up")
         _address(name, "there", "10.9.0.2/24", "fd09::2/64")
-        with inside(f"/run/netns/{name}"):
+        if getattr(request, "param", True):
             # The driver of a veth pair sends from XDP only to a peer that has XDP too (veth_xdp_xmit, Linux 6.18).
-            passing = held.enter_context(Object.load(build_spec('SEC("xdp") int passing(void *c) { return XDP_PASS; }')))
-            held.enter_context(attach_xdp(passing.programs["passing"], "there", XdpMode.DRIVER))
+            with inside(f"/run/netns/{name}"):
+                passing = held.enter_context(Object.load(build_spec('SEC("xdp") int passing(void *c) { return XDP_PASS; }')))
+                held.enter_context(attach_xdp(passing.programs["passing"], "there", XdpMode.DRIVER))
         yield name
 
 
@@ -90,6 +94,12 @@ def agree(query: Client, seed: int) -> None:
 def test_a_network_answers_across_a_wire(client: str, trigger: Trigger, address: str) -> None:
     with Session(NETWORK, trigger, "here"), asking(client, f"[{address}]:4242") as query:
         agree(query, seed=1)
+
+
+@pytest.mark.parametrize("client", [False], indirect=True)
+def test_veth_answers_without_being_told_how(client: str) -> None:
+    with Session(NETWORK, XdpTrigger(), "here"), asking(client, "10.9.0.1") as query:
+        agree(query, seed=4)
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS)
