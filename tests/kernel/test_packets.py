@@ -44,7 +44,7 @@ class Loaded:
     It ``has_buffers`` where packets are the kernel's socket buffers, whose checksums are completed when they are sent.
     """
 
-    def __init__(self, session: Session, passes: int, answers: int, *, has_buffers: bool) -> None:
+    def __init__(self, session: Session, passes: int, answers: int, *, has_buffers: bool = False) -> None:
         self.session, self.passes, self.answers, self.has_buffers = session, passes, answers, has_buffers
         self.program = session.loaded.programs[session.trigger.program()]
 
