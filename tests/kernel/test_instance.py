@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import PINS, ROOT, all_names, ebpfnn, environment, names
+from netspace import namespace
 from networks import random_network, samples
 
 from ebpfnn import Instance, modelfile, reference
@@ -23,7 +25,7 @@ from ebpfnn.errors import ModelError, NotSupported, PluginError, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.kernel import Link
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.plugin import Trigger
+from ebpfnn.plugin import Plugins, Trigger
 from ebpfnn.runner import Result, Runner
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
@@ -275,3 +277,18 @@ def test_a_directory_of_somebody_elses_is_not_trusted(store: Store) -> None:
 def test_no_bpf_file_system(tmp_path: Path) -> None:
     with pytest.raises(NotSupported, match=f"'{tmp_path}' is not on a BPF file system; mount -t bpf bpf"):
         Instance.load(SMALL, RunTrigger(), store=Store(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["xdp", "tc", "socket_filter"])
+def test_an_instance_on_an_interface(name: str, store: Store) -> None:
+    """By BPF_PROG_RUN of the stub in place; a packet socket ends with its process, so that this holds it."""
+    with namespace(), Instance.load(SMALL, Plugins.installed().trigger(name), "here", name="one") as instance:
+        assert (instance.path / "link").exists() == (not instance.holding)
+        assert bool(instance.holding) == (name == "socket_filter")
+        assert "BPF_PROG_RUN of " in instance.proof
+        attached = instance.path / "link"
+        if attached.exists():
+            with Link.open(attached) as link:
+                assert link.info().target["ifindex"] == socket.if_nametoindex("here")
+        instance.unload()
+        assert names(store) == set()

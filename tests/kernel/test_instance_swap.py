@@ -25,7 +25,8 @@ from ebpfnn.runner import Result, Runner
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 4, 6, 3), seed=2)
 SAMPLES = samples(9, seed=1)
-PROVOKED = ["run", "tracepoint", "raw_tracepoint", "kprobe", "uprobe", "fentry", "fexit", "perf", "xdp", "tc", "tcx", "cgroup"]
+TASK = ["run", "tracepoint", "raw_tracepoint", "kprobe", "uprobe", "fentry", "fexit", "perf"]
+PROVOKED = [*TASK, "xdp", "tc", "cgroup_skb", "socket_filter"]
 """Triggers whose event can be provoked here, or whose program BPF_PROG_RUN runs, where they and the kernel have it."""
 
 PROOFS = "by the event itself ({0}), by BPF_PROG_RUN of the program that is attached ({0})"
