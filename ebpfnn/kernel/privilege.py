@@ -13,6 +13,7 @@ _CAP_SYS_ADMIN = 21  # which stands for both, and did so alone before 5.8
 _CAP_SYS_RESOURCE = 24  # which may raise limits
 _ROOT = Path("/")
 _LOADING = ("CAP_BPF", "CAP_PERFMON")
+_PARANOIA = 2  # the highest that Documentation/admin-guide/sysctl/kernel.rst knows
 
 
 def remedy(root: Path = _ROOT, *, charged: bool = True, needed: Iterable[str] = _LOADING) -> str:
@@ -60,6 +61,12 @@ def _not_enough(root: Path) -> str:
         return "root is not enough here"
     of_network = ", and programs of the network need CAP_NET_ADMIN" if lacking(["CAP_NET_ADMIN"], root) else ""
     return f"CAP_BPF and CAP_PERFMON are not enough here{of_network}"
+
+
+def closes_perf_events(root: Path = _ROOT) -> bool:
+    """Whether perf events are refused to CAP_PERFMON alone: Debian's kernels do above a sysctl's 2, and boot with 3."""
+    level = _read(root / "proc/sys/kernel/perf_event_paranoid").strip()
+    return level.isdigit() and int(level) > _PARANOIA and lacking([*_LOADING, "CAP_SYS_ADMIN"], root) == ["CAP_SYS_ADMIN"]
 
 
 def _limit(root: Path) -> str:

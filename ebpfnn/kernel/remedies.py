@@ -62,6 +62,8 @@ def _permission(operation: str) -> str:
     """Elements are refused for what the map is, or to those without privilege; root has that as a rule."""
     if operation.endswith("_ID") or operation == "BPF_ENABLE_STATS":  # what is everybody's (bpf_obj_get_next_id, Linux 6.18)
         return privilege.remedy(charged=False, needed=["CAP_SYS_ADMIN"])
+    if operation == "perf_event_open" and privilege.closes_perf_events():
+        return "sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN, which this kernel asks for above that"
     if operation not in _ELEMENTS:
         return privilege.remedy(charged=operation in _LOADS)
     lack = privilege.lack()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ebpfnn.kernel.privilege import lacking, remedy
+from ebpfnn.kernel.privilege import closes_perf_events, lacking, remedy
 
 NET_ADMIN, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF = 1 << 12, 1 << 21, 1 << 24, 1 << 38, 1 << 39
 EVERYTHING = SYS_ADMIN | SYS_RESOURCE
@@ -88,3 +88,23 @@ def test_a_limit_that_can_be_raised(machine: Callable[..., Path]) -> None:
 def test_a_machine_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert remedy(tmp_path).startswith("root is not enough here")
+
+
+@pytest.mark.parametrize(
+    ("level", "capabilities", "closed"),
+    [
+        ("3", BPF | PERFMON, True),
+        ("2", BPF | PERFMON, False),
+        ("-1", BPF | PERFMON, False),
+        ("3", BPF, False),
+        ("3", SYS_ADMIN, False),
+        ("", BPF | PERFMON, False),
+    ],
+)
+def test_perf_events_may_be_closed_to_those_who_have_all_that_bpf_asks_for(
+    machine: Callable[..., Path], level: str, capabilities: int, closed: bool
+) -> None:
+    root = machine(1000, capabilities)
+    (root / "proc/sys/kernel").mkdir(parents=True)
+    (root / "proc/sys/kernel/perf_event_paranoid").write_text(f"{level}\n")
+    assert closes_perf_events(root) is closed

@@ -50,3 +50,9 @@ def test_only_what_was_charged_speaks_of_the_limit(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(privilege, "_limit", lambda root: ", or RLIMIT_MEMLOCK")
     monkeypatch.setattr(privilege, "_read", lambda path: "")
     assert ("RLIMIT_MEMLOCK" in remedy(operation, errno.EPERM)) == charged
+
+
+def test_closed_perf_events_are_told_with_the_sysctl_that_opens_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privilege, "closes_perf_events", lambda: True)
+    assert remedy("perf_event_open", errno.EACCES).startswith("sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN")
+    assert "perf_event_paranoid" not in remedy("BPF_PROG_LOAD", errno.EPERM)
