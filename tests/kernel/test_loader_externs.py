@@ -61,7 +61,9 @@ def seen(loaded: Object, offset: int, size: int) -> int:
 
 
 def version() -> int:
-    major, minor, patch = platform.release().split("-")[0].split(".")[:3]
+    """Debian's releases end in .0, whatever the kernel; its own version stands in uname's."""
+    told = platform.version().partition("Debian ")[2] or platform.release()
+    major, minor, patch = told.split("-")[0].split(".")[:3]
     return int(major) << 16 | int(minor) << 8 | min(int(patch), 255)
 
 
