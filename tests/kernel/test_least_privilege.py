@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from instances import names
+from instances import mounted, names
 from unprivileged import run
 
 from ebpfnn.instance import Store
@@ -20,14 +21,30 @@ BOTH = ("bpf", "perfmon")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """An empty directory that every user may reach."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    made = tmp_path / "place"
+def open_to_all() -> Iterator[Path]:
+    """A directory that every user may reach: pytest closes its own to others, again whenever somebody starts it."""
+    with tempfile.TemporaryDirectory(prefix="ebpfnn-test-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def place(open_to_all: Path) -> Iterator[Path]:
+    """An empty directory to mount things on, and empty again at the end."""
+    made = open_to_all / "place"
     made.mkdir()
     yield made
     assert not list(made.iterdir())
+
+
+@pytest.fixture
+def store(open_to_all: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Where anybody may pin instances."""
+    directory = open_to_all / "bpf"
+    directory.mkdir()
+    monkeypatch.setenv("EBPFNN_BPFFS", str(directory))
+    with mounted(directory) as made:
+        yield made
 
 
 def test_nobody_runs_a_network_with_two_capabilities(place: Path) -> None:
