@@ -36,6 +36,7 @@ FEATURES = (
     ("older than helper 158", "5.11"),  # bpf_get_current_task_btf
     ("older than helper 174", "5.15"),  # bpf_get_attach_cookie
     ("CONFIG_FPROBE", NEVER),
+    ("does not know every kind of BTF", "6.0"),
     ("one alone needs Linux 6.1", "6.1"),
     ("struct_ops links need Linux 6.4", "6.4"),
     ("no programs of type NETFILTER", "6.4"),
