@@ -146,8 +146,8 @@ class Runner(ABC):
         """:meth:`infer` where the trigger takes its samples from its events."""
         if self._closed:
             raise self._is_closed()
-        label, scores = self._attachment.exchange(encode(self.network.input, sample).tobytes())
-        return Result(label, np.array(scores, np.int32), 0)
+        label, scores, elapsed = self._attachment.exchange(encode(self.network.input, sample).tobytes())
+        return Result(label, np.array(scores, np.int32), elapsed)
 
     def _infer_each(self, samples: NDArray[np.uint8], found: Results) -> None:
         for number, sample in enumerate(samples):

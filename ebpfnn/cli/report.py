@@ -49,7 +49,7 @@ def as_text(report: Report, width: int) -> str:
         f"{printable(report.sample.source) + ':':<{width + 1}}",
         f"{report.name:<{labels}}",
         f"{report.confidence:6.1%}",
-        f"{_duration(report.elapsed_ns):>9} in the kernel{back}",
+        f"{_duration(report.elapsed_ns) if report.elapsed_ns else '?':>9} in the kernel{back}",
         printable(", ".join([*checked, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()

@@ -20,6 +20,7 @@ from .frames import Address, frame, payload
 
 _MOST_PREFIXES = 16  # EBPFNN_MAX_PREFIXES
 _MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 lies in IPv6
+_MOST_SCORES = abi.RESULT["scores"].shape[0]
 _ANYBODY = IPv4Address("192.0.2.1")  # of a network for documentation (RFC 5737)
 OPTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -38,9 +39,9 @@ class PacketAttachment(Attachment):
         self._program, self._ports, self._source = program, (port, port), source
         self._size = 0
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int]]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
         """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
-        sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(abi.MAX_SLOTS)})
+        sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
         for size in sizes:  # a small sample leaves open how many scores there are
             packet = frame(self._source, self._source, self._ports, request(sample, size, sequence=0))
             found = self.run(packet)
@@ -51,13 +52,13 @@ class PacketAttachment(Attachment):
             f"program '{self._program.name}' took no request; the CPU may have been at another one, so try again"
         )
 
-    def run(self, packet: bytes) -> tuple[int, Sequence[int]] | None:
-        """The label and the scores that the program sends back for a packet; None where it passes it on."""
+    def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
+        """What the program sends back for a packet, as :meth:`exchange`; None where it passes it on."""
         try:
             answer: Reply = reply(payload(self._program.run(data=packet).data, self._source.version))
         except InputError:
             return None
-        return answer.label, answer.scores
+        return answer.label, answer.scores, answer.elapsed_ns
 
 
 class PacketTrigger(Trigger):
@@ -163,7 +164,7 @@ class _Silent(Attachment):
     def __init__(self, attachment: Attachment) -> None:
         self.link = attachment.link
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int]]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
         raise NotSupported("with answer=no the program tells nobody but watchers; leave that option out to infer")
 
 

@@ -15,8 +15,8 @@ _RAN = 1 << 31  # EBPFNN_RAN
 class WatchingAttachment(PacketAttachment):
     """Its program leaves what it found in the context, four scores at a time."""
 
-    def run(self, packet: bytes) -> tuple[int, Sequence[int]] | None:
-        label, scores, count = 0, list[int](), 1
+    def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
+        label, scores, count = 0, list[int](), 1  # how long it took, the context has no room for
         while len(scores) < count:
             context = _CONTEXT.pack(len(scores), 0, 0, 0, 0)
             mark, *four = _OUTCOME.unpack_from(self._program.run(context=context, data=packet).context)
@@ -24,7 +24,7 @@ class WatchingAttachment(PacketAttachment):
                 return None
             label, count = mark & 0xFFFF, mark >> 16 & 0x7FFF
             scores += four
-        return label, scores[:count]
+        return label, scores[:count], 0
 
 
 class WatchingTrigger(PacketTrigger):
