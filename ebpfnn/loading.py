@@ -16,11 +16,12 @@ from .kernel import Map, Object
 from .kernel.privilege import lack
 from .layers import InputFormat
 from .network import QuantizedNetwork
-from .obj import ObjectSpec, link
+from .obj import MapType, ObjectSpec, link
 from .plugin import Trigger
 from .protocol import network_id
 
 _BATCH_BYTES, _LARGEST_BATCH = 1 << 18, 256
+_LARGEST_OF_A_CPU = 32 << 10  # PCPU_MIN_UNIT_SIZE (include/linux/percpu.h, Linux 6.18)
 
 
 def default_batch(form: InputFormat) -> int:
@@ -82,7 +83,13 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
     shell = ObjectSpec.from_file(trigger.object_path())
     shell.keep_programs(trigger.program())
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
-    shell.resize_map(abi.RESULTS, value_size=abi.padded(abi.RESULT.itemsize + workspace))
+    result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
+    if shell.maps[abi.RESULTS].type == MapType.PERCPU_ARRAY and result_bytes > _LARGEST_OF_A_CPU:
+        fact = f"it computes in {result_bytes} bytes, and what is a CPU's own holds {_LARGEST_OF_A_CPU}"
+        raise NotSupported(
+            f"network '{network.name}' behind trigger '{trigger.name}': {fact}; use smaller layers, or trigger run"
+        )
+    shell.resize_map(abi.RESULTS, value_size=result_bytes)
     classes = len(network.labels)
     _set_if_there(shell, {abi.CLASSES: classes, abi.SAMPLE_BYTES: network.input.sample_bytes})
     _set_if_there(shell, {abi.NETWORK_ID: network_id(network.name)})

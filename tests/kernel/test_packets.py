@@ -304,6 +304,12 @@ def test_without_answers_packets_pass_and_watchers_are_told(trigger: Trigger) ->
             session.infer(SAMPLE)
 
 
+def test_a_network_that_computes_in_more_than_a_cpu_has() -> None:
+    network = random_network("conv40x3p1-conv8x3-5", seed=1, shape=(1, 32, 32))
+    with pytest.raises(NotSupported, match=r"network 'test' behind trigger 'xdp': it computes in \d+ bytes, and .* 32768"):
+        Session(network, XdpTrigger())
+
+
 def test_a_sample_that_no_packet_holds() -> None:
     with pytest.raises(NotSupported, match=r"trigger 'xdp': a sample takes 1401 bytes, and a packet holds 1400; use fewer"):
         Session(random_network((1401, 2), seed=1), XdpTrigger())
