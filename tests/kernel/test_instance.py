@@ -173,6 +173,14 @@ def test_a_failed_proof_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyP
     assert names(store) == set()
 
 
+@by_trigger
+def test_a_stub_that_calls_nothing_is_no_proof(trigger: Trigger, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpfnn.instance.stub.put_network", lambda *_arguments: None)
+    with pytest.raises(SessionError, match="the event did not happen in this thread"):
+        Instance.load(SMALL, trigger, name="one")
+    assert names(store) == set()
+
+
 def test_an_event_that_cannot_be_provoked_is_proved_by_the_same_code(store: Store) -> None:
     target = "syscalls:sys_enter_acct"
     proof = Instance.load(SMALL, TracepointTrigger(), target, name="one").proof
