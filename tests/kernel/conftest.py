@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ebpfnn_plugins.run
 import pytest
@@ -12,6 +14,7 @@ from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import mounted
 
+from ebpfnn import Instance
 from ebpfnn.compiler import Body, build_twin
 from ebpfnn.instance import Store
 from ebpfnn.kernel.features import has_cookies
@@ -51,5 +54,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     directory = tmp_path / "bpf"
     directory.mkdir()
     monkeypatch.setenv("EBPFNN_BPFFS", str(directory))
-    with mounted(directory) as made:
+    load, loaded = Instance.load, ExitStack()
+
+    def closed_at_the_end(*arguments: Any, **options: Any) -> Instance:
+        return loaded.enter_context(load(*arguments, **options))
+
+    monkeypatch.setattr(Instance, "load", closed_at_the_end)  # or what a kernel without links for it does not keep stays open
+    with mounted(directory) as made, loaded:
         yield made

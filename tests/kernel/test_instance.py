@@ -28,7 +28,7 @@ from ebpfnn.network import QuantizedNetwork
 from ebpfnn.plugin import Plugins, Trigger
 from ebpfnn.runner import Result, Runner
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing", "perf_links")]
 SMALL = random_network((9, 5, 3), seed=1)
 SAMPLES = samples(9, seed=1)
 TRIGGERS = {"run": RunTrigger, "tracepoint": TracepointTrigger}

@@ -19,7 +19,7 @@ from ebpfnn.compiler import build_twin
 from ebpfnn.instance import Store
 from ebpfnn.kernel import pinning
 
-pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing", "perf_links")]
 SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 4, 3), seed=2)
 SAMPLE = samples(9, seed=1)[0]
 STEPS = ("os.mkdir", "os.rename", "os.symlink", "os.chmod", "os.chown", "os.remove", "os.rmdir", "fcntl.flock", "test.pin")
