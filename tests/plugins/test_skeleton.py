@@ -48,7 +48,9 @@ def test_what_is_written_is_clean(kind: str, tmp_path: Path) -> None:
     assert all(path.is_file() for path in written)
     modules = [path for path in written if path.suffix == ".py"]
     subprocess.run([sys.executable, "-m", "ruff", "check", "--isolated", *modules], check=True)
-    subprocess.run([sys.executable, "-m", "mypy", "--strict", "--config-file=", *modules], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", *modules], check=True
+    )
     assert not any("@" in path.read_text().replace("@hookimpl", "").replace("$@", "") for path in written)
 
 
