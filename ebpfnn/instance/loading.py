@@ -15,11 +15,11 @@ from ..errors import NotSupported, PluginError
 from ..kernel import Map, Object
 from ..loading import load
 from ..network import QuantizedNetwork
-from ..obj import MapSpec
+from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from .about import SIZE, About
-from .pins import ABOUT, LINK, NAMES, STUB
+from .pins import ABOUT, LINK, NAMES, STATE, STUB
 from .proof import prove
 from .session import CALLERS_LOCK, InstanceSession
 from .store import HELD, LOCKS, Store, lock
@@ -56,6 +56,7 @@ def load_instance(
         attachment = made.enter_context(resident.attach(stub, about.target))
         holding = _pin_link(attachment, staged)
         _pin_rest(made, staged, shell, stub, resident.program(), replace(about, holder=os.getpid() if holding else 0))
+        _pin_state(staged, shell, ObjectSpec.from_file(resident.object_path()))
         if holding:
             (staged / LOCKS / HELD).mkdir()
             made.enter_context(lock(staged / LOCKS / HELD))
@@ -102,6 +103,14 @@ def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, progra
     for name, pin in {**NAMES, NETWORKS: NETWORKS}.items():
         maps[name].pin(staged / pin)
     stub.programs[program].pin(staged / STUB)
+
+
+def _pin_state(staged: Path, shell: Object, spec: ObjectSpec) -> None:
+    """The shell's other maps, which a swap is to leave as they are: not its data sections, which tell it of the network."""
+    (staged / STATE).mkdir(mode=0o700)
+    for name in spec.maps.keys() - NAMES.keys():
+        if "." not in name:
+            shell.maps[name].pin(staged / STATE / name)
 
 
 def _missing(maps: dict[str, Map]) -> Iterator[MapSpec]:

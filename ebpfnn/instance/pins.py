@@ -14,7 +14,7 @@ from ..kernel import Map, Program
 from .about import About
 from .stub import CHOOSER, NETWORKS
 
-ABOUT, STUB, LINK = "about", "stub", "link"
+ABOUT, STUB, LINK, STATE = "about", "stub", "link", "state"
 NAMES = {
     abi.SAMPLES: "input",
     abi.RESULTS: "output",
@@ -24,7 +24,10 @@ NAMES = {
     ABOUT: "about",
     CHOOSER: "chooser",
 }
-"""A map's name and its pin's. There is one more, ``networks``: an array of programs is emptied once nobody has it open."""
+"""A map's name and its pin's. There is one more, ``networks``: an array of programs is emptied once nobody has it open.
+
+Maps that are the shell's own affair, such as its counters, lie under their names in the directory ``state``.
+"""
 
 
 class Pins(AbstractContextManager["Pins"]):
@@ -37,7 +40,10 @@ class Pins(AbstractContextManager["Pins"]):
         self.path = path
         self._inode = path.stat().st_ino
         with ExitStack() as held:
-            self.maps: Mapping[str, Map] = {name: held.enter_context(Map.open(path / pin)) for name, pin in NAMES.items()}
+            own = {each.name: f"{STATE}/{each.name}" for each in (path / STATE).iterdir()}
+            self.maps: Mapping[str, Map] = {
+                name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()
+            }
             if not self.current_place():
                 raise SessionError(f"instance '{path.name}' was replaced while it was being opened; try again")
             self.swaps = memoryview(self.maps[CHOOSER].mmap(writable=False)).cast("I")  # quicker to read than by bpf(2)

@@ -14,7 +14,7 @@ import pytest
 from ebpfnn.instance import Store
 
 ROOT = Path(__file__).parents[2]
-PINS = ["about", "callers", "chooser", "events", "input", "locks", "networks", "output", "stub", "watch"]
+PINS = ["about", "callers", "chooser", "events", "input", "locks", "networks", "output", "state", "stub", "watch"]
 
 
 @contextmanager

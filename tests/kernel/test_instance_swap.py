@@ -17,6 +17,7 @@ from networks import network, random_network, samples
 from ebpfnn import Instance, modelfile, reference
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
+from ebpfnn.instance.pins import Pins
 from ebpfnn.layers import InputFormat
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.plugin import Plugins, Trigger, why_not
@@ -52,6 +53,20 @@ def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, s
             assert session.network.architecture == served.architecture
             assert instance.about().architecture == served.architecture
     assert instance.statistics().swaps == 3
+
+
+def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:
+    instance = Instance.load(SMALL, Plugins.installed().trigger("xdp"), name="one")
+    with Pins(instance.path) as pins, instance.session() as session:
+
+        def answered() -> int:
+            return int(pins.maps["packets"].lookup_percpu(bytes(4), np.uint64)[:, 0].sum())
+
+        for served in (OTHER, SMALL, OTHER):
+            instance.swap(served)
+            before = answered()
+            session.infer(SAMPLES[0])
+            assert answered() > before
 
 
 def test_swaps_while_processes_infer(trigger: Trigger, store: Store, tmp_path: Path) -> None:
