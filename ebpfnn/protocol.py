@@ -1,4 +1,4 @@
-"""What a request for an inference and its reply are as UDP payloads: the twin of bpf/include/ebpfnn/packet.h.
+"""What a request for an inference and its reply are as UDP payloads: the twin of bpf/include/ebpfnn/packet_wire.h.
 
 docs/triggers.md has it byte for byte.
 """
