@@ -67,6 +67,7 @@ def test_inputs_of_few_bits(depth: int, packed: bool, order: str) -> None:
             equal(tested, plan=plan, seed=depth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
 @pytest.mark.parametrize(("packed", "order"), [(False, "big"), (True, "big"), (True, "little")])
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_levels_evenly_spread(thresholds: tuple[int, ...], packed: bool, order: 
                 equal(net, features, plan, seed=outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [NEWEST, OLDEST], ids=["new", "old"])
 @pytest.mark.parametrize("plan", ["straight", "rows", None])
 @pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (0, 3), (-2, 5), (0, 7), (-7, 7), (0, 15), (-128, -113)], ids=str)
@@ -138,6 +140,7 @@ def test_what_kernels_have(architecture: str, features: KernelFeatures) -> None:
         equal(random_network(architecture, seed, shape), features, seed=seed)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(architectures(), st.integers(0, 1 << 32), st.sampled_from([8, 4, 2, 1]), st.sampled_from([None, *PLANS]), st.data())
 def test_any_architecture_on_any_kernel(architecture: str, seed: int, bits: int, plan: str | None, data: st.DataObject) -> None:
@@ -150,6 +153,7 @@ def test_any_architecture_on_any_kernel(architecture: str, seed: int, bits: int,
     equal(replace(net, density=density), data.draw(st.sampled_from([*FEATURES.values()])), plan, seed)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 150), min_size=2, max_size=4), st.integers(0, 1 << 32), st.sampled_from([8, 4, 2, 1]), st.data())
 def test_any_widths_on_any_kernel(widths: list[int], seed: int, bits: int, data: st.DataObject) -> None:
