@@ -104,6 +104,15 @@ def test_a_request_comes_back_with_the_scores(loaded: Loaded, version: int, vlan
         assert told.check
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_reply_has_all_its_hops_whatever_the_request_had_left(loaded: Loaded, version: int) -> None:
+    for hops in range(256):
+        given = wire.build(ask(sequence=hops * 257), version, hops=hops)
+        answer = loaded.run(given)[1]
+        assert answer[wire.udp_at(answer) - (33 if version == 6 else 12)] == 64
+        assert wire.read(answer).intact
+
+
 def test_many_samples_are_the_references(loaded: Loaded) -> None:
     for sample in samples(60, seed=4):
         result = loaded.session.infer(sample)

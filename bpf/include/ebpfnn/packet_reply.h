@@ -34,6 +34,23 @@ static __always_inline void ebpfnn_check_reply(struct ebpfnn_packets *own)
 	own->request.udp.check = check ? check : 0xffff;
 }
 
+/* Gives the reply all the hops there are, of which the request has used some. IPv4's checksum follows (RFC 1624). */
+static __always_inline int ebpfnn_renew_hops(EBPFNN_CONTEXT *packet, __u32 found)
+{
+	__u32 wide = found >> 16, at = (found & 0xffff) - (wide ? 36 : 12), word;
+	__u16 hops;
+
+	if (ebpfnn_load(packet, at, &word, sizeof(word)))
+		return -1;
+	if (wide) {
+		word = (word & 0xffffff) | EBPFNN_HOPS << 24;
+	} else {
+		hops = (word & 0xff00) | EBPFNN_HOPS;
+		word = (__u32)(__u16)~ebpfnn_fold((__u64)(__u16)~(word >> 16) + (__u16)~word + hops) << 16 | hops;
+	}
+	return ebpfnn_store(packet, at, &word, sizeof(word));
+}
+
 /* Turns the packet around: both addresses of each layer change places, which leaves IPv4's checksum as it is. 0 where it did. */
 static __noinline int ebpfnn_turn(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own)
 {
@@ -48,7 +65,8 @@ static __noinline int ebpfnn_turn(EBPFNN_CONTEXT *packet, __u32 found, struct eb
 	swapped[2] = link[0] >> 16 | link[1] << 16;
 	udp->source = udp->destination;
 	udp->destination = source;
-	if (ebpfnn_store(packet, 0, swapped, sizeof(swapped)) || ebpfnn_store(packet, at, udp, sizeof(*udp)))
+	if (ebpfnn_store(packet, 0, swapped, sizeof(swapped)) || ebpfnn_store(packet, at, udp, sizeof(*udp)) ||
+	    ebpfnn_renew_hops(packet, found))
 		return -1;
 	if (found >> 16)
 		return ebpfnn_store(packet, at - 32, from + 4, 16) || ebpfnn_store(packet, at - 16, from, 16);

@@ -9,6 +9,7 @@
 #define EBPFNN_VERSION 1
 #define EBPFNN_MAX_PREFIXES 16
 #define EBPFNN_LINK_HEADER 14
+#define EBPFNN_HOPS 64
 
 #define ebpfnn_net16 __builtin_bswap16
 #define ebpfnn_net32 __builtin_bswap32
