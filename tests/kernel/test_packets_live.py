@@ -8,8 +8,12 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,15 @@ from netspace import inside, namespace, run
 from networks import random_network, samples
 from waiting import wait_until
 
-from ebpfnn import modelfile, protocol, reference
+from ebpfnn import Instance, modelfile, protocol, reference
 from ebpfnn.errors import NotSupported, QueryError
+from ebpfnn.instance import Store
 from ebpfnn.kernel import Object, XdpMode, attach_xdp
 from ebpfnn.obj import ObjectSpec
-from ebpfnn.plugin import Trigger
+from ebpfnn.plugin import Plugins, Trigger
 from ebpfnn.query import Address, Client
 from ebpfnn.session import Session
+from ebpfnn.target import compile_here
 
 pytestmark = pytest.mark.root
 ROOT = Path(__file__).parents[2]
@@ -128,6 +134,55 @@ def tagged(held: socket.socket) -> Iterator[bytes]:
         data, beside, _, _ = held.recvmsg(2000, 100)
         *_, tag, kind = struct.unpack_from("=IIIHHHH", beside[0][2])
         yield data[:12] + struct.pack("!HH", kind, tag) + data[12:] if tag else data
+
+
+OTHER = replace(random_network((60, 9, 5), seed=4), name="other")
+SWAPS = 20
+
+
+def flow(client: str, seed: int, done: threading.Event) -> Counter[str]:
+    """Sends requests, each once, until ``done``, and counts the answers by who gave them: a name, ``mixed`` or ``lost``."""
+    given = samples(60, seed)
+    expected = {protocol.network_id(each.name): (each.name, reference.scores(each, given)) for each in (NETWORK, OTHER)}
+    counted: Counter[str] = Counter()
+    with inside(f"/run/netns/{client}"):
+        held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with held:
+        held.connect(("10.9.0.1", protocol.PORT))
+        held.settimeout(10)
+        while not done.is_set():
+            sequence = counted.total()
+            which = sequence % len(given)
+            held.send(protocol.request(given[which].tobytes(), 76, sequence))
+            try:
+                answer = protocol.reply(held.recv(2000))
+            except TimeoutError:
+                counted["lost"] += 1
+                continue
+            name, scores = expected[answer.network]
+            fits = answer.sequence == sequence and list(answer.scores) == scores[which].tolist()
+            counted[name if fits else "mixed"] += 1
+    return counted
+
+
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_networks_are_swapped_while_requests_flow(client: str, store: Store, name: str) -> None:
+    kind, _, mode = name.partition(" ")
+    trigger, options = Plugins.installed().trigger(kind), {"mode": mode} if mode else {}
+    bodies = [(each, compile_here(each)) for each in (OTHER, NETWORK)]
+    done = threading.Event()
+    with Instance.load(NETWORK, trigger, "here", name="flow", options=options) as instance, ThreadPoolExecutor(2) as pool:
+        flows = [pool.submit(flow, client, seed, done) for seed in range(2)]
+        try:
+            for number in range(SWAPS):
+                network, body = bodies[number % 2]
+                instance.swap(network, body=body)
+        finally:
+            done.set()
+        counted = sum((each.result() for each in flows), Counter[str]())
+        assert instance.statistics().swaps == SWAPS
+        instance.unload()
+    assert set(counted) == {"test", "other"}, counted
 
 
 def test_traffic_control_answers_before_a_request_leaves(client: str) -> None:
