@@ -8,6 +8,7 @@ import time
 import click
 
 from .. import modelfile
+from ..errors import PluginError
 from ..instance import Instance
 from .group import complain
 from .inference import pick
@@ -41,6 +42,8 @@ def command(
     plugins = available()
     known = candidates(plugins, trigger, bound=target is not None or bool(options))
     chosen = known[0] if len(known) == 1 else pick(known, quiet=quiet)
+    if chosen.needs_target and target is None:
+        raise PluginError(f"trigger '{chosen.name}' is attached nowhere without a target; give --target: {chosen.summary}")
     gid = -1 if group is None else _group(group)
     given = pairs(options)
     with Instance.load(network, chosen, target, name=name, options=given, file=path, group=gid) as instance:

@@ -128,7 +128,8 @@ class Trigger(ABC):
 
     ``name`` is what ``--trigger`` selects, ``summary`` one line for ``ebpfnn plugins``, and ``default_target`` the event
     where ``--target`` names none. ``options`` tells what ``--option KEY=VALUE`` takes: each key with one line of help.
-    ``capabilities`` names what a process needs beyond CAP_BPF, which every trigger needs.
+    ``capabilities`` names what a process needs beyond CAP_BPF, which every trigger needs. Where it ``needs_target``, nothing is
+    attached without one, and the program runs by BPF_PROG_RUN alone: ``ebpfnn load`` then refuses.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Trigger(ABC):
     default_target: str | None = None
     options: Mapping[str, str] = MappingProxyType({})
     capabilities: tuple[str, ...] = ("CAP_PERFMON",)
+    needs_target: bool = False
 
     @abstractmethod
     def object_path(self) -> Path:

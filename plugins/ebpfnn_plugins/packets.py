@@ -72,6 +72,7 @@ class PacketTrigger(Trigger):
     attachment: type[PacketAttachment] = PacketAttachment
     choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
+    needs_target = True
     options: Mapping[str, str] = OPTIONS
 
     def __init__(self) -> None:
