@@ -40,7 +40,7 @@ class Address:
         if not colon:
             host, port = text, str(protocol.PORT)
         host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if not host or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 1 << 16):
+        if not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 1 << 16):
             raise InputError(
                 f"address '{text}': not HOST, HOST:PORT or [IPV6]:PORT; give one such as 192.0.2.1:{protocol.PORT}"
             )

@@ -83,7 +83,6 @@ class Slot:
         self.memory = memoryview(self.sample.reshape(-1))
         self.scores: NDArray[np.int32] = slots.results["scores"][number, : slots.classes]
         self._words = slots.words(number)
-        self._sequence = self._words[_SEQUENCE]
         self._attachment, self._explain = slots.attachment, slots.explain
         self._fire = slots.attachment.prepare(number)
         if slots.attachment.patience:
@@ -97,14 +96,14 @@ class Slot:
     def run(self) -> None:
         """Runs the network on ``sample``. Raises :class:`SessionError` where the event did not, or the session is closed."""
         words = self._words
+        before = words[_SEQUENCE]  # what ran until now had another sample, or another's
         try:
             self._fire()
         except KernelError as refusal:
             raise self._explain(refusal) from None
-        sequence, outcome = words[_SEQUENCE], words[_OUTCOME]
-        if sequence == self._sequence:  # it moves once all else is written
+        if words[_SEQUENCE] == before:  # it moves once all else is written
             raise self._nothing_ran()
-        self._sequence = sequence
+        outcome = words[_OUTCOME]
         if outcome & _STATUS:
             raise self._explain((outcome & _STATUS) - (1 << 32))
         self.label = outcome >> _LABEL_AT
@@ -119,8 +118,8 @@ class Slot:
 
     def _fire_until_it_ran(self, fire: Callable[[], object]) -> None:
         """Fires as long as it takes: what ran before the sample was whole does not count."""
-        self._sequence, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
-        while self._words[_SEQUENCE] == self._sequence and time.monotonic() < deadline:
+        before, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
+        while self._words[_SEQUENCE] == before and time.monotonic() < deadline:
             fire()
 
     def _nothing_ran(self) -> Error:

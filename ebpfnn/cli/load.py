@@ -15,6 +15,8 @@ from .inference import pick
 from .plugin_option import available, plugin_option
 from .trigger_option import candidates, pairs, trigger_options
 
+_NO_GROUP = (1 << 32) - 1  # what chown(2) takes for no change
+
 
 @click.command()
 @click.argument("model", metavar="NAME|FILE")
@@ -58,7 +60,11 @@ def command(
 
 def _group(name: str) -> int:
     try:
-        return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+        if not name.isdecimal():
+            return grp.getgrnam(name).gr_gid
+        if len(name) < 11 and int(name) < _NO_GROUP:
+            return int(name)
+        raise KeyError(name)
     except KeyError:
         raise click.BadParameter(f"group '{name}' is not known; see getent group", param_hint="--group") from None
 

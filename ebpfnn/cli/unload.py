@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ..errors import Error
 from ..instance import Instance
+from .group import complain
 
 
 @click.command()
@@ -16,7 +18,13 @@ def command(context: click.Context, names: tuple[str, ...], everything: bool, qu
     """Detach networks that `ebpfnn load` left in the kernel, and free what they hold."""
     if bool(names) == everything:
         raise click.UsageError("give the names of instances, or --all", context)
+    failures = 0
     for instance in Instance.all() if everything else list(map(Instance.open, dict.fromkeys(names))):
-        instance.unload()
+        try:
+            instance.unload()
+        except Error as error:  # it takes no other with it
+            failures += complain(str(error))
+            continue
         if not quiet:
             click.echo(f"{instance.name}: unloaded")
+    context.exit(1 if failures else 0)

@@ -31,7 +31,7 @@ def command(name: str, seconds: float | None, count: int | None, as_json: bool) 
     or once the instance is unloaded. One process can watch an instance at a time.
     """
     with Instance.open(name).watch() as watch:
-        tally = Tally(watch.about.labels, watch.about.score_scale)
+        tally = Tally(watch.about.labels)
         try:
             with _shown(name, tally, as_json=as_json) as show:
                 for event in islice(_events(watch, seconds, tally), count):
@@ -66,7 +66,7 @@ def _shown(name: str, tally: Tally, *, as_json: bool) -> Iterator[Show]:
         with live(name, tally):
             yield lambda event: None
     else:
-        yield lambda event: _print(as_line(event, tally) if event else "")
+        yield lambda event: _print(as_line(event) if event else "")
 
 
 def _print(line: str) -> None:

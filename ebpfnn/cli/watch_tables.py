@@ -22,8 +22,8 @@ _RATE_SECONDS = 2.0
 class Tally:
     """What happened so far: ``total`` inferences, ``lost`` ones, how often each label came, and the ``last`` few events."""
 
-    def __init__(self, labels: Sequence[str], score_scale: float) -> None:
-        self.labels, self.score_scale = labels, score_scale
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = labels
         self.total, self.lost = 0, 0
         self.counts: Counter[str] = Counter()
         self.last: deque[Event] = deque(maxlen=_LAST)
@@ -51,18 +51,18 @@ class Tally:
         return (self.total - total) / (now - then) if now > then else 0.0
 
 
-def as_line(event: Event, tally: Tally) -> str:
+def as_line(event: Event) -> str:
     """When, what, how sure, how long, and whose."""
-    return "  ".join(_cells(event, tally))
+    return "  ".join(_cells(event))
 
 
-def _cells(event: Event, tally: Tally) -> tuple[str, ...]:
+def _cells(event: Event) -> tuple[str, ...]:
     seconds = (time.time_ns() - time.monotonic_ns() + event.time_ns) / 1e9
     clock = time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03}"
     source = f"source {event.source}"
     if event.status:
         return clock, f"failed with {KernelError.describe(-event.status)}", source, event.network
-    score = f"{event.score * tally.score_scale:.2f}"
+    score = f"{event.score * event.score_scale:.2f}"
     return clock, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
 
 
@@ -115,5 +115,5 @@ def _last(tally: Tally) -> RenderableType:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for event in reversed(tally.last):
-        table.add_row(*(Text(printable(cell)) for cell in _cells(event, tally)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(event)))
     return table

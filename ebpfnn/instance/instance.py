@@ -19,7 +19,7 @@ from .loading import load_instance
 from .pins import Pins
 from .rates import Rates, measure
 from .session import InstanceSession
-from .store import Store
+from .store import Store, telling
 from .swap import swap
 from .watch import Watch
 
@@ -36,6 +36,8 @@ class Instance(AbstractContextManager["Instance"]):
     def __init__(self, store: Store, name: str, path: Path, proof: str = "", holding: str = "") -> None:
         self.store, self.name, self.path, self.proof, self.holding = store, name, path, proof, holding
         self._trigger: Trigger | None = None
+        with telling(path):
+            self._inode = path.stat().st_ino
         self._held = ExitStack()
 
     @classmethod
@@ -69,6 +71,7 @@ class Instance(AbstractContextManager["Instance"]):
             raise NotSupported(f"network '{network.name}' behind trigger '{trigger.name}': {reason}")
         about = describe(network, file, trigger.name, target or ready.default_target, options)
         about.encode()
+        store.sweep()
         store.check_free(name)
         with ExitStack() as held:
             loaded = load_instance(held, store, name, network, ready, body or compile_here(network), about, group)
@@ -90,7 +93,10 @@ class Instance(AbstractContextManager["Instance"]):
 
     def is_loaded(self) -> bool:
         """Whether it is there still: anybody who may can unload it."""
-        return self.path.is_dir()
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def about(self) -> About:
         """What its network is, now. Raises :class:`~ebpfnn.errors.KernelError` where it may not be opened."""
@@ -121,13 +127,15 @@ class Instance(AbstractContextManager["Instance"]):
         """What it does a second, counted for so long. Raises as :meth:`about`."""
         return measure(self.path, seconds)
 
-    def swap(self, network: QuantizedNetwork, *, file: Path | None = None, body: Body | None = None) -> str:
+    def swap(
+        self, network: QuantizedNetwork, *, file: Path | None = None, body: Body | None = None, plugins: Plugins | None = None
+    ) -> str:
         """Has ``network`` answer in the place of its network, without a moment in between; tells how that was proved.
 
         Raises :class:`~ebpfnn.errors.NotSupported` for a network of another input, or of more memory or other labels in number,
         :class:`~ebpfnn.errors.SessionError` where its proof fails; the former network is in place then.
         """
-        return swap(self.path, self.trigger(), network, body or compile_here(network), file)
+        return swap(self.path, self.trigger(plugins), network, body or compile_here(network), file)
 
     def unload(self) -> None:
         """Detaches it and frees what it holds. Raises :class:`~ebpfnn.errors.SessionError` where it is gone already."""

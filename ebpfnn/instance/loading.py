@@ -21,13 +21,12 @@ from ..plugin import Attachment, Trigger
 from .about import SIZE, About
 from .pins import ABOUT, LINK, NAMES, STATE, STUB
 from .proof import prove
-from .session import CALLERS_LOCK, InstanceSession
-from .store import HELD, LOCKS, Store, lock
+from .session import InstanceSession
+from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store, lock
 from .stub import NETWORKS, load_stub
 
 ROOM = 16 << 10
 """Bytes of workspace that a result has at least, so that a wider network can be swapped in."""
-SWAP_LOCK, WATCH_LOCK = "swap", "watch"
 
 
 @dataclass(frozen=True)

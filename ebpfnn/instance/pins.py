@@ -12,6 +12,7 @@ from .. import abi
 from ..errors import SessionError
 from ..kernel import Map, Program
 from .about import About
+from .store import telling
 from .stub import CHOOSER, NETWORKS
 
 ABOUT, STUB, LINK, STATE = "about", "stub", "link", "state"
@@ -33,14 +34,16 @@ Maps that are the shell's own affair, such as its counters, lie under their name
 class Pins(AbstractContextManager["Pins"]):
     """The instance whose pins lie in ``path``, with every map open but ``networks``.
 
-    Raises :class:`~ebpfnn.errors.KernelError` where a pin is missing or may not be opened.
+    Raises :class:`~ebpfnn.errors.KernelError` where a pin is missing or may not be opened, :class:`SessionError` where the
+    instance is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._inode = path.stat().st_ino
-        with ExitStack() as held:
+        with telling(path):
+            self._inode = path.stat().st_ino
             own = {each.name: f"{STATE}/{each.name}" for each in (path / STATE).iterdir()}
+        with ExitStack() as held:
             self.maps: Mapping[str, Map] = {
                 name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()
             }

@@ -17,9 +17,7 @@ from ..slots import Slots, has_slots
 from .about import About, digest, pid_namespace
 from .claims import SharedClaims
 from .pins import Pins
-from .store import LOCKS
-
-CALLERS_LOCK = "callers"
+from .store import CALLERS_LOCK, LOCKS
 
 
 class InstanceSession(Runner):

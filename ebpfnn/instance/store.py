@@ -11,11 +11,12 @@ import itertools
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import NotSupported, SessionError
+from ..errors import NotSupported, PermissionDenied, SessionError
 from ..kernel.pinning import BPFFS, is_bpffs
 from ..plugin import nearest
 
@@ -24,10 +25,12 @@ ROOT_VARIABLE = "EBPFNN_BPFFS"
 EXPORTED = ("input", "output", "callers")
 """The maps that get a name of their own, ``<instance>_<map>``, beside the directory of instances."""
 LOCKS = "locks"
+CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
+"""What an instance has in it: who changes its callers, swaps its network or watches it locks one of these."""
 HELD = "held"
 """The lock that a process holds on an instance whose attachment ends with it."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # without a dot, which a BPF file system refuses (bpf_lookup, Linux 6.18)
-_UNFINISHED = "~"
+_UNFINISHED, _LOCK = "~", "~lock"
 _counter = itertools.count()
 
 
@@ -66,17 +69,18 @@ class Store:
         """A new directory that nobody takes for an instance, removed at the end where it was not published."""
         self._prepare()
         with ExitStack() as held:
-            with lock(self.directory):
+            with self._locked():
                 directory = self._new_name()
-                directory.mkdir(mode=0o700)
-                held.callback(shutil.rmtree, directory, ignore_errors=True)
+                with telling(directory):
+                    directory.mkdir(mode=0o700)
                 held.enter_context(lock(directory))
+                held.callback(shutil.rmtree, directory, ignore_errors=True)  # under its lock, or a sweep would remove it too
             (directory / LOCKS).mkdir(mode=0o700)
             yield directory
 
     def publish(self, staged: Path, name: str) -> Path:
         """Makes ``staged`` the instance ``name``, at once. Raises :class:`SessionError` where the name is taken meanwhile."""
-        with lock(self.directory):
+        with self._locked():
             self.check_free(name)
             for link, exported in zip(self._exports(name), EXPORTED, strict=True):
                 link.symlink_to(f"ebpfnn/{name}/{exported}")
@@ -85,11 +89,12 @@ class Store:
     def remove(self, name: str) -> None:
         """Takes the instance ``name`` away: at once for whoever looks, then from the kernel. Raises as :meth:`find`."""
         path = self.find(name)
-        with lock(self.directory):
+        with self._locked():
             gone = self._new_name()
             try:
-                path.rename(gone)
-            except FileNotFoundError:
+                with telling(path):
+                    path.rename(gone)
+            except SessionError:
                 return  # somebody else was quicker
             self._remove_dangling()
             shutil.rmtree(gone)
@@ -101,10 +106,10 @@ class Store:
         self._check_owner()
         if not os.access(self.directory, os.W_OK):
             return
-        with lock(self.directory):
+        with self._locked():
             for path in self._abandoned():
                 gone = path if path.name.startswith(_UNFINISHED) else path.rename(self._new_name())
-                shutil.rmtree(gone)
+                shutil.rmtree(gone, ignore_errors=True)
             self._remove_dangling()
 
     def _names(self) -> list[str]:
@@ -117,8 +122,23 @@ class Store:
         """Makes the directory of all instances. Raises :class:`NotSupported` where there is no BPF file system."""
         if not is_bpffs(self.root):
             raise NotSupported(f"'{self.root}' is not on a BPF file system; mount -t bpf bpf {self.root}")
-        self.directory.mkdir(mode=0o755, exist_ok=True)
+        with telling(self.directory):
+            if not os.path.lexists(self.directory):
+                self.directory.mkdir()
+                self.directory.chmod(0o755)  # whatever the umask: each instance has a mode of its own
         self._check_owner()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """While this holds, nobody else makes, publishes or removes an instance.
+
+        The lock is on a directory that is closed to others, since whoever can open one can lock it for ever.
+        """
+        place = self.directory / _LOCK
+        with telling(place):
+            place.mkdir(mode=0o700, exist_ok=True)
+        with lock(place):
+            yield
 
     def _is_there(self) -> bool:
         """Also False where others' eyes are kept out of the file system, of which pathlib's own would raise."""
@@ -126,10 +146,10 @@ class Store:
 
     def _check_owner(self) -> None:
         """That nobody else made the directory to have a look at what is pinned in it: anybody may write to /sys/fs/bpf."""
-        found = self.directory.stat()
-        if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        found = self.directory.lstat()  # not where a link leads, which whoever made it can turn elsewhere
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
             raise SessionError(
-                f"'{self.directory}' is user {found.st_uid}'s, or others may write to it; see who made it, remove it"
+                f"'{self.directory}' is a link, user {found.st_uid}'s, or others may write to it; see who made it, remove it"
             )
 
     def _new_name(self) -> Path:
@@ -139,6 +159,8 @@ class Store:
 
     def _abandoned(self) -> Iterator[Path]:
         for path in list(self.directory.iterdir()):
+            if path.name == _LOCK:
+                continue
             held = path if path.name.startswith(_UNFINISHED) else path / LOCKS / HELD
             if held.is_dir() and not is_locked(held):
                 yield path
@@ -180,8 +202,21 @@ def is_locked(directory: Path) -> bool:
 
 @contextmanager
 def _opened(directory: Path) -> Iterator[int]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with telling(directory):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """What the file system says of ``path`` as typed errors: it is gone, or not this user's."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SessionError(f"'{path}' is gone, its instance was unloaded; `ebpfnn list` shows what is loaded") from None
+    except PermissionError as fault:
+        fact = f"'{path}': {fault.strerror}; ask who loaded it, or run as root (sudo)"
+        raise PermissionDenied(fact, fault.errno or 0) from None

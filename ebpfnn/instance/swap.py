@@ -15,11 +15,10 @@ from ..loading import load
 from ..network import QuantizedNetwork
 from ..plugin import Trigger
 from .about import About, describe
-from .loading import SWAP_LOCK
 from .pins import ABOUT, Pins
 from .proof import prove
 from .session import InstanceSession, check_namespace
-from .store import LOCKS, lock
+from .store import LOCKS, SWAP_LOCK, lock
 from .stub import CHOOSER, put_network, set_swaps
 
 

@@ -16,7 +16,7 @@ from ..errors import SessionError
 from ..kernel import RingBuffer
 from .about import About
 from .pins import ABOUT, Pins
-from .store import LOCKS, try_lock
+from .store import LOCKS, WATCH_LOCK, try_lock
 
 _AHEAD_NS = 3_000_000_000  # that long the kernel goes on telling a watcher that died
 _RENEWED_NS = 1_000_000_000
@@ -27,7 +27,7 @@ class Event:
     """One inference. ``label`` is '' where ``status`` is not 0, a negative errno; ``score`` is the label's.
 
     ``time_ns`` is CLOCK_MONOTONIC as the network began, ``elapsed_ns`` the time in it. ``source`` is whose sample it was: a
-    slot, or what the trigger documents. ``network`` is the name of the one that answered.
+    slot, or what the trigger documents. ``network`` is the name of the one that answered; ``score * score_scale`` is its logit.
     """
 
     time_ns: int
@@ -37,6 +37,7 @@ class Event:
     label: str
     index: int
     score: int
+    score_scale: float
     network: str
 
 
@@ -51,7 +52,7 @@ class Watch(AbstractContextManager["Watch"]):
         self.path, self._closed = path, False
         self._described: tuple[int, list[About | None]] = -1, []
         with ExitStack() as held:
-            if not held.enter_context(try_lock(path / LOCKS / "watch")):
+            if not held.enter_context(try_lock(path / LOCKS / WATCH_LOCK)):
                 raise SessionError(
                     f"instance '{path.name}' is watched by another process; end that first: one can watch at a time"
                 )
@@ -113,7 +114,7 @@ class Watch(AbstractContextManager["Watch"]):
         about = self._answered(int(record["network"]))
         label = about.labels[index] if not status and index < len(about.labels) else ""
         time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
-        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.network)
+        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
 
     def _answered(self, number: int) -> About:
         """What the network of that number is, read anew after a swap."""

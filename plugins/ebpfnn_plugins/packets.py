@@ -176,7 +176,7 @@ def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
 
 
 def _port(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 0 < int(value[:6]) < 1 << 16):
+    if not (value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) < 1 << 16):
         raise PluginError(f"option port={value}: not a UDP port; give a number from 1 to 65535")
     return int(value)
 

@@ -108,7 +108,7 @@ class PerfTrigger(TaskTrigger):
         most = _FASTEST if event.is_clock else _LONGEST
         if not colon:
             return event, event.often
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
             unit = "hertz" if event.is_clock else "events"
             raise PluginError(f"target '{target}' is not EVENT:NUMBER; give 1 to {most} {unit}, as in {name}:{event.often}")
         return event, int(text)

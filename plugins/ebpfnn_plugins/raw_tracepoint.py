@@ -18,6 +18,11 @@ _FILTERED = "sys_enter"
 _HIGHEST = 1 << 31
 
 
+def _is_number(text: str) -> bool:
+    """Whether it is a system call's."""
+    return text.isascii() and text.isdigit() and len(text) < 11 and int(text) < _HIGHEST
+
+
 class RawTracepointTrigger(TaskTrigger):
     """Any event by its own name. ``sys_enter`` is entered at every system call: ``nr`` says at which the network runs."""
 
@@ -30,7 +35,7 @@ class RawTracepointTrigger(TaskTrigger):
     type = ProgramType.RAW_TRACEPOINT
 
     def __init__(self, number: str | None = None) -> None:
-        if number is not None and number != "all" and not (number.isascii() and number.isdigit() and int(number) < _HIGHEST):
+        if number is not None and number != "all" and not _is_number(number):
             raise PluginError(
                 f"option nr={number}: not the number of a system call; give one such as {getcpu_number()}, or all"
             )

@@ -33,6 +33,7 @@ class SocketFilterTrigger(WatchingTrigger):
     name = "socket_filter"
     summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they go on their way"
     program_type = ProgramType.SOCKET_FILTER
+    capabilities = ("CAP_PERFMON", "CAP_NET_RAW")
 
     def link(self, program: Program, target: str) -> Link:
         index = _index(target)

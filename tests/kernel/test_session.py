@@ -153,3 +153,15 @@ def test_a_thread_that_ended_gives_up_its_slot(session: Session) -> None:
         thread.start()
         thread.join()
     agree(session, samples(9, seed=1))
+
+
+def test_an_event_that_came_in_between_is_no_answer() -> None:
+    """The thread's own write(2) runs the network, on what was there before; no call of the trigger's provokes one."""
+    with (
+        Session(SMALL, TracepointTrigger(), "syscalls:sys_enter_write") as session,
+        open(os.devnull, "wb", buffering=0) as sink,
+    ):
+        for _ in range(2):
+            with pytest.raises(SessionError, match="the event did not happen in this thread"):
+                session.infer(samples(9, seed=1)[0])
+            sink.write(b"x")

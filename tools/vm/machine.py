@@ -43,6 +43,7 @@ class Machine:
             directory = Path(scratch)
             (directory / "initrd").write_bytes(initrd(self.kernel, command))
             console = self.console or directory / "console"
+            console.unlink(missing_ok=True)  # what an earlier guest said is no answer
             try:
                 subprocess.run(self._qemu(directory, socket, console), stdin=subprocess.DEVNULL, timeout=self.seconds)
             except subprocess.TimeoutExpired:
