@@ -23,6 +23,7 @@ from networks import random_network, samples
 from ebpfnn import Instance, modelfile, reference
 from ebpfnn.errors import ModelError, NotSupported, PluginError, SessionError
 from ebpfnn.instance import Store
+from ebpfnn.instance.pins import Pins
 from ebpfnn.kernel import Link
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.plugin import Plugins, Trigger
@@ -47,10 +48,23 @@ def test_what_the_systemd_unit_may_do_is_enough(store: Store, file: Path) -> Non
     unit = (ROOT / "ebpfnn" / "data" / "systemd" / "ebpfnn@.service").read_text()
     (allowed,) = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)
     bounds = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in allowed.split())])
-    confined = ["setpriv", "--bounding-set", bounds, "--inh-caps", "-all", "--no-new-privs", sys.executable, "-m", "ebpfnn"]
+    mask = ["sh", "-c", 'umask 077; exec "$@"', "sh"]  # the unit's
+    confined = [
+        *mask,
+        "setpriv",
+        "--bounding-set",
+        bounds,
+        "--inh-caps",
+        "-all",
+        "--no-new-privs",
+        sys.executable,
+        "-m",
+        "ebpfnn",
+    ]
     for verb in (["load", str(file), "--trigger", "tracepoint", "--name", "one"], ["unload", "one"]):
         ran = subprocess.run([*confined, *verb], env=environment(store), capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stderr) == (0, "")
+    assert stat.S_IMODE(store.directory.stat().st_mode) == 0o755  # so that members of a group come through
 
 
 @by_trigger
@@ -280,6 +294,43 @@ def test_a_directory_of_somebody_elses_is_not_trusted(store: Store) -> None:
     store.directory.chmod(0o777)
     with pytest.raises(SessionError, match="others may write to it; see who made it"):
         Instance.load(SMALL, RunTrigger())
+
+
+def test_a_link_to_somebody_elses_directory_is_not_followed(store: Store, tmp_path: Path) -> None:
+    precious = tmp_path / "elsewhere" / "~1-0"
+    precious.mkdir(parents=True)
+    store.directory.symlink_to(tmp_path / "elsewhere")
+    for work in (store.names, lambda: Instance.load(SMALL, RunTrigger(), name="one")):
+        with pytest.raises(SessionError, match="is a link, user 0's, or others may write to it"):
+            work()
+    assert precious.is_dir()
+    store.directory.unlink()
+
+
+def test_others_cannot_hold_the_lock(store: Store) -> None:
+    Instance.load(SMALL, RunTrigger(), name="one")
+    held = ["setpriv", "--reuid", "65534", "--clear-groups", "flock", "--nonblock", store.directory, "sleep", "60"]
+    holding = subprocess.Popen(held, stderr=subprocess.DEVNULL)
+    try:
+        assert ebpfnn(store, "unload", "one").returncode == 0
+    finally:
+        holding.kill()
+        holding.wait()
+
+
+def test_what_is_gone_is_told_as_such(store: Store) -> None:
+    instance = Instance.load(SMALL, RunTrigger(), name="one")
+    Instance.open("one").unload()
+    for work in (instance.about, lambda: Pins(instance.path), instance.watch):
+        with pytest.raises(SessionError, match="is gone, its instance was unloaded"):
+            work()
+
+
+def test_another_of_its_name_is_not_the_instance(store: Store) -> None:
+    first = Instance.load(SMALL, RunTrigger(), name="one")
+    Instance.open("one").unload()
+    second = Instance.load(SMALL, RunTrigger(), name="one")
+    assert (first.is_loaded(), second.is_loaded()) == (False, True)
 
 
 def test_no_bpf_file_system(tmp_path: Path) -> None:

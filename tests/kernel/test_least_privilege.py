@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ebpfnn_plugins.run import RunTrigger
 from instances import mounted, names
+from networks import random_network
 from unprivileged import run
 
+from ebpfnn import Instance
 from ebpfnn.instance import Store
 from ebpfnn.kernel import tracefs
 
@@ -97,6 +100,16 @@ def test_nobody_keeps_a_network_in_the_kernel(place: Path, store: Store) -> None
     assert (watched.returncode, watched.stdout) == (0, ""), watched.stderr
     assert run(place, BOTH, "unload", "one").returncode == 0
     assert names(store) == set()
+
+
+def test_roots_instances_are_closed_to_others_who_are_told_so(place: Path, store: Store) -> None:
+    with Instance.load(random_network((9, 5, 3), seed=1), RunTrigger(), name="one") as instance:
+        told = "Permission denied; ask who loaded it, or run as root (sudo)"
+        for verb in (["stats", "one"], ["watch", "one"], ["swap", "one", "mnist"], ["unload", "one"]):
+            assert told in run(place, BOTH, *verb).stderr
+        alone = run(place, BOTH, "infer", "--trigger", "run", "--quiet", DIGIT)
+        assert (alone.returncode, alone.stdout) == (0, "7\n"), alone.stderr
+        instance.unload()
 
 
 def checks(place: Path, capabilities: tuple[str, ...], **more: Any) -> tuple[int, dict[str, dict[str, str]]]:
