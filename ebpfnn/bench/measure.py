@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Bench(ExitStack):
         super().__init__()
         self._trigger, self._only, self._event = trigger, only, event
         self._entries: list[_Entry] = []
+        self._held_at_event = self.enter_context(ExitStack())
+        self._at_event: Session | None = None
         self.names: dict[str, None] = {}
         """The rows that this machine has, in order."""
 
@@ -90,16 +93,25 @@ class Bench(ExitStack):
                 entry.row.rounds.append(mean)
                 _compare(entry, min(_COLD_SAMPLES, len(entry.inputs.samples)))
 
+    def _attached(self, beside: Session, trigger: Trigger, target: str) -> Session:
+        """The network of ``beside``, attached to an event, and no other with it: each event would run them all."""
+        if self._at_event is None or self._at_event.body is not beside.body:
+            self._held_at_event.close()
+            self._at_event = self._held_at_event.enter_context(Session(beside.source(), trigger, target, beside.body))
+        return self._at_event
+
     def _runners(self, network: QuantizedNetwork, images: int) -> Iterator[Runner]:
         compiled: KernelRunner | None = None
         for runner in kernel_runners(network, self._trigger, images, RUNS // images + 1, self):
             compiled = runner if runner.name == COMPILED else compiled
             yield runner
         if compiled:
-            yield from (kind(compiled.session) for kind in (InferManyRunner, SlotRunner, InferRunner))
+            session, classes = compiled.session, len(network.labels)
+            yield InferManyRunner(session)
+            yield from (kind(lambda: session, classes) for kind in (SlotRunner, InferRunner))
             if self._event:
-                session = self.enter_context(Session(network, *self._event))
-                yield from (kind(session, f":{session.trigger.name}") for kind in (SlotRunner, InferRunner))
+                attached = partial(self._attached, session, *self._event)
+                yield from (kind(attached, classes, f":{self._event[0].name}") for kind in (SlotRunner, InferRunner))
         yield from float_runners(network)
         yield from native_runners(network)
 

@@ -16,6 +16,8 @@ from .runner import Runner
 
 Infer = Callable[[int], Any]
 """Infers the sample of that number. What it returns is made scores of once the clock has stopped."""
+Opened = Callable[[], Session]
+"""The session to infer on, opened by now."""
 
 
 class PythonRunner(Runner):
@@ -61,12 +63,12 @@ class InferRunner(PythonRunner):
 
     cold = False
 
-    def __init__(self, session: Session, through: str = "") -> None:
-        super().__init__(f"session.infer{through}", len(session.network.labels))
-        self._session = session
+    def __init__(self, session: Opened, classes: int, through: str = "") -> None:
+        super().__init__(f"session.infer{through}", classes)
+        self._open = session
 
     def prepare(self, samples: NDArray[np.uint8]) -> Infer:
-        infer, given = self._session.infer, list(samples)
+        infer, given = self._open().infer, list(samples)
         return lambda index: infer(given[index])
 
     def as_scores(self, found: Result) -> NDArray[np.int32]:
@@ -81,13 +83,14 @@ class SlotRunner(PythonRunner):
 
     cold = False
 
-    def __init__(self, session: Session, through: str = "") -> None:
-        super().__init__(f"slot.run{through}", len(session.network.labels))
-        self._session = session
+    def __init__(self, session: Opened, classes: int, through: str = "") -> None:
+        super().__init__(f"slot.run{through}", classes)
+        self._open = session
 
     def prepare(self, samples: NDArray[np.uint8]) -> Infer:
-        self._slot = slot = self._session.slot()
-        given = [sample.tobytes() for sample in encode(self._session.network.input, samples)]
+        session = self._open()
+        self._slot = slot = session.slot()
+        given = [sample.tobytes() for sample in encode(session.network.input, samples)]
         memory, run = slot.memory, slot.run
 
         def infer(index: int) -> int:

@@ -16,6 +16,7 @@ from .group import complain, printable
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
+from .seconds import Seconds
 
 
 @click.command()
@@ -23,7 +24,7 @@ from .report import Report, as_json, as_label, as_text
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @click.option("--model", metavar="NAME|FILE", default="mnist", show_default=True, help="The network that is asked.")
 @click.option("--any", "anyone", is_flag=True, help="Ask whichever network answers there, if it takes the same samples.")
-@click.option("--timeout", type=click.FloatRange(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait each time.")
+@click.option("--timeout", type=Seconds(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait each time.")
 @click.option("--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Requests before giving up.")
 @click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")

@@ -9,12 +9,13 @@ import click
 
 from ..instance import Instance
 from .group import complain
+from .seconds import Seconds
 from .tables import print_table
 
 
 @click.command()
 @click.argument("name", metavar="INSTANCE")
-@click.option("--seconds", type=click.FloatRange(0.01, 86400), default=1.0, show_default=True, help="How long to count.")
+@click.option("--seconds", type=Seconds(0.01, 86400), default=1.0, show_default=True, help="How long to count.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str, seconds: float, as_json: bool) -> None:
     """Count for a while how often INSTANCE runs, how long a run takes, and how many inferences it answers.

@@ -14,6 +14,7 @@ import click
 
 from ..instance import Event, Instance, Watch
 from .group import complain, printable
+from .seconds import Seconds
 from .watch_tables import Tally, as_line, live
 
 Show = Callable[[Event | None], None]
@@ -21,7 +22,7 @@ Show = Callable[[Event | None], None]
 
 @click.command()
 @click.argument("name", metavar="INSTANCE")
-@click.option("--seconds", type=click.FloatRange(min=0), metavar="S", help="End after so long.")
+@click.option("--seconds", type=Seconds(min=0), metavar="S", help="End after so long.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many inferences.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(name: str, seconds: float | None, count: int | None, as_json: bool) -> None:
