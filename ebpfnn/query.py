@@ -83,6 +83,7 @@ class Client(AbstractContextManager["Client"]):
             raise InputError(f"network '{network.name}': {fact}; use one with smaller or packed samples")
         self.address, self.network = address, network
         self._timeout, self._attempts = timeout, attempts
+        self.anyone = anyone
         self._wanted = 0 if anyone else protocol.network_id(network.name)
         self._sequence = secrets.randbits(32)  # not to be guessed by who would answer in the network's place
         self._size = protocol.payload_bytes(network.input.sample_bytes, len(network.labels))
@@ -140,7 +141,7 @@ class Client(AbstractContextManager["Client"]):
         asked = "" if not self._wanted else f" for network '{self.network.name}'"
         fact = f"no answer to {self._attempts} requests{asked}, {self._timeout:g} s apart ({reason})"
         return QueryError(
-            f"{self.address}: {fact}; see there with `ebpfnn list` which network answers, on which port and to whom"
+            f"{self.address}: {fact}; see there with `ebpfnn list` which network is loaded, with which options, or give --any"
         )
 
 

@@ -33,7 +33,7 @@ def command(context: click.Context, as_json: bool) -> None:
             failures += complain(f"instance '{instance.name}': {error}")
     if as_json:
         click.echo(json.dumps([_described(*each) for each in found], indent=2))
-    elif not found:
+    elif not found and not failures:
         click.echo("nothing is loaded; `ebpfnn load mnist` loads a network")
     else:
         print_table(_HEADINGS, [_row(*each) for each in found])

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ..errors import PluginError
 from ..plugin import Plugins, why_not
 from ..plugin.registry import Offer
 from ..plugin.skeleton import KINDS, write
@@ -31,6 +32,10 @@ def command(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def new(kind: str, name: str) -> None:
     """Write a plugin that works, to begin with: the directory NAME, which builds and installs as it is."""
+    plugins = available()
+    taken = plugins.offered_triggers.names if kind == "trigger" else plugins.offered_inputs.names
+    if name in taken:
+        raise PluginError(f"{kind} '{name}' is there already; choose another name, for two of one name shut each other out")
     for path in write(kind, name, Path()):
         click.echo(printable(str(path)))
 

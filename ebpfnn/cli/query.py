@@ -84,6 +84,7 @@ def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
     scores = tuple(answer.scores.tolist())
     where = str(client.address)
     report = Report(sample, network, "query", answer.label, scores, answer.elapsed_ns, where, round_trip=answer.seconds)
+    report.guessed = client.anyone
     if check:
         expected = reference.scores(network, sample.data)
         report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))

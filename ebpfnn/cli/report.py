@@ -16,6 +16,7 @@ from .group import printable
 class Report:
     """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
 
+    ``guessed`` says that another network may have answered than ``network``, so that the scale of its scores is not known.
     ``round_trip`` is the time there and back, in seconds, where the network is on another machine.
     """
 
@@ -28,6 +29,7 @@ class Report:
     target: str | None = None
     check: bool | None = None
     round_trip: float | None = None
+    guessed: bool = False
 
     @property
     def name(self) -> str:
@@ -48,7 +50,7 @@ def as_text(report: Report, width: int) -> str:
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
         f"{report.name:<{labels}}",
-        f"{report.confidence:6.1%}",
+        f"{report.confidence:6.1%}" if not report.guessed else " " * 6,
         f"{_duration(report.elapsed_ns) if report.elapsed_ns else '?':>9} in the kernel{back}",
         printable(", ".join([*checked, *report.sample.notes])),
     ]
@@ -65,11 +67,11 @@ def as_json(report: Report, _width: int) -> str:
         "source": report.sample.source,
         "label": report.name,
         "scores": report.scores,
-        "confidence": round(report.confidence, 4),
+        "confidence": None if report.guessed else round(report.confidence, 4),
         "elapsed_ns": report.elapsed_ns,
         "trigger": report.trigger,
         "target": report.target,
-        "model": report.network.name,
+        "model": None if report.guessed else report.network.name,
         "notes": report.sample.notes,
     }
     if report.round_trip is not None:

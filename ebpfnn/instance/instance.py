@@ -64,7 +64,7 @@ class Instance(AbstractContextManager["Instance"]):
         is taken or a proof that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and what the kernel
         refuses; nothing stays behind then.
         """
-        store, name = store or Store(), name or network.name.replace(".", "-")
+        store, name = store or Store(), network.name.replace(".", "-") if name is None else name
         ready = configured(trigger, options)
         reason = why_not(ready) or ready.refuses(network.input, len(network.labels))
         if reason:

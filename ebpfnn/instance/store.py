@@ -43,6 +43,8 @@ class Store:
 
     def names(self) -> list[str]:
         """Every instance's, sorted, once what killed processes left was swept away. Raises :class:`SessionError`."""
+        if ROOT_VARIABLE in os.environ and not is_bpffs(self.root):
+            raise NotSupported(f"{ROOT_VARIABLE}={self.root}: not on a BPF file system; name a directory on one")
         self.sweep()
         return self._names()
 
@@ -121,7 +123,7 @@ class Store:
     def _prepare(self) -> None:
         """Makes the directory of all instances. Raises :class:`NotSupported` where there is no BPF file system."""
         if not is_bpffs(self.root):
-            raise NotSupported(f"'{self.root}' is not on a BPF file system; mount -t bpf bpf {self.root}")
+            raise NotSupported(f"'{self.root}' is not on a BPF file system; mount -t bpf bpf {BPFFS}, or name another there")
         with telling(self.directory):
             if not os.path.lexists(self.directory):
                 self.directory.mkdir()

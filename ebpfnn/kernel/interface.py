@@ -40,10 +40,9 @@ def attach_xdp(program: Program, interface: str | int, mode: XdpMode | int = 0) 
         return Link.create(attributes, what)
     except KernelError as refused:
         if refused.errno == errno.EBUSY:
-            fact = "another program is attached"
-            raise KernelError(
-                f"{what}: {fact}; `ip link show` names it, `ip link set dev {interface} xdp off` removes it", errno.EBUSY
-            ) from None
+            fact = "another program is attached, which `ip link show` names"
+            remedy = f"unload what holds its link, or `ip link set dev {interface} xdp off`"
+            raise KernelError(f"{what}: {fact}; {remedy}", errno.EBUSY) from None
         if refused.errno == errno.EOPNOTSUPP:
             raise NotSupported(
                 f"{what}: the driver has no XDP of mode {mode}; use XdpMode.SKB, which every driver has"

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from ebpfnn.errors import NotSupported
 from ebpfnn.kernel import Link, Program, XdpMode, attach_xdp
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl
@@ -36,7 +37,14 @@ class XdpTrigger(AnsweringTrigger):
     )
 
     def link(self, program: Program, target: str) -> Link:
-        return attach_xdp(program, target, _MODES[self._mode(target)])
+        mode = self._mode(target)
+        try:
+            return attach_xdp(program, target, _MODES[mode])
+        except NotSupported as lack:
+            if mode == "generic":
+                raise
+            fact = f"interface '{target}': its driver has no XDP"
+            raise NotSupported(f"{fact}; give --option mode=generic, which every interface has") from lack
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """A socket buffer, which generic XDP has, stays one whose checksum is to be completed; a driver's frame does not."""
