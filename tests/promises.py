@@ -43,7 +43,6 @@ FEATURES = (
     ("tcx .* it needs Linux 6.6", "6.6"),
     ("no multi-uprobes", "6.6"),
     ("bpf is not among this kernel's active security modules", "6.1"),
-    ("a timer's events take seconds", NEVER),  # for what the other triggers show
 )
 
 

@@ -30,6 +30,11 @@ TASK = ["run", "tracepoint", "raw_tracepoint", "kprobe", "uprobe", "fentry", "fe
 PROVOKED = [*TASK, "xdp", "tc", "cgroup_skb", "socket_filter"]
 """Triggers whose event can be provoked here, or whose program BPF_PROG_RUN runs, where they and the kernel have it."""
 
+UNDER_LOAD = [
+    name if name in ("tracepoint", "kprobe", "xdp") else pytest.param(name, marks=pytest.mark.slow)
+    for name in PROVOKED
+    if name != "perf"  # a timer's events take seconds
+]
 PROOFS = {"by the event itself ({0})", "by BPF_PROG_RUN of the program that is attached ({0})"}
 
 
@@ -69,10 +74,9 @@ def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:
             assert answered() > before
 
 
+@pytest.mark.parametrize("trigger", UNDER_LOAD, indirect=True)
 def test_swaps_while_processes_infer(trigger: Trigger, store: Store, tmp_path: Path) -> None:
     """Small networks: a swap then takes little of the time that all share."""
-    if trigger.name == "perf":
-        pytest.skip("a timer's events take seconds; what swaps show is tested above")
     for number in range(2):
         modelfile.save(_named(random_network((9, 5, 3), seed=number), f"net{number}"), tmp_path / f"net{number}.safetensors")
     files = [str(path) for path in sorted(tmp_path.glob("*.safetensors"))]
