@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from ebpfnn.errors import KernelError, NotSupported, PermissionDenied, VerifierError
-from ebpfnn.kernel import Map, Object, Program, privilege, syscall
+from ebpfnn.kernel import Map, Object, Program, features, privilege, syscall
 from ebpfnn.kernel.btf import KernelBtf
 from ebpfnn.kernel.syscall import Command, MapFd, PerfEventAttr, ProgLoad, bpf, perf_event_open
 from ebpfnn.obj import Btf, Function, Image, MapSpec, ObjectSpec, ProgramSpec, insn
@@ -150,7 +150,9 @@ def test_a_verifiers_log_is_whole_however_long(fake: Fake, length: int) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.E2BIG])
-def test_a_refusal_without_a_log_stays_what_it_was(fake: Fake, code: int) -> None:
+def test_a_refusal_without_a_log_stays_what_it_was(fake: Fake, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel knows the type of program: what it says of others is not asked of one that refuses everything."""
+    monkeypatch.setattr(features, "has_program_type", lambda type: True)  # noqa: A006
     fake(always(code))
     with pytest.raises(KernelError, match="program 'probe': BPF_PROG_LOAD refused with") as caught:
         Program.load(PROGRAM, IMAGE, "GPL")

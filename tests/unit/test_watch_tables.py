@@ -15,17 +15,17 @@ from ebpfnn.instance import Event
 
 
 def event(index: int, status: int = 0) -> Event:
-    return Event(time.monotonic_ns(), 1500, 7, status, "" if status else "ab"[index], index, 250, "small")
+    return Event(time.monotonic_ns(), 1500, 7, status, "" if status else "ab"[index], index, 250, 0.01, "small")
 
 
 @pytest.fixture
 def tally() -> Tally:
-    return Tally(("a", "b"), 0.01)
+    return Tally(("a", "b"))
 
 
-def test_a_line_tells_what_how_sure_how_long_and_whose(tally: Tally) -> None:
-    assert as_line(event(1), tally).split("  ", 1)[1] == "b  2.50  1.50 µs  source 7  small"
-    assert as_line(event(0, -2), tally).split("  ", 1)[1] == f"failed with {KernelError.describe(2)}  source 7  small"
+def test_a_line_tells_what_how_sure_how_long_and_whose() -> None:
+    assert as_line(event(1)).split("  ", 1)[1] == "b  2.50  1.50 µs  source 7  small"
+    assert as_line(event(0, -2)).split("  ", 1)[1] == f"failed with {KernelError.describe(2)}  source 7  small"
 
 
 def test_the_page_has_a_rate_a_histogram_and_the_last_events(tally: Tally) -> None:
