@@ -70,6 +70,12 @@ def load(
         raise
 
 
+def pid_namespace() -> tuple[int, int]:
+    """The PID namespace of this process, whose thread ids it is known by: st_dev and st_ino."""
+    found = Path("/proc/self/ns/pid").stat()
+    return found.st_dev, found.st_ino
+
+
 def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError:
     kept = Path(mkdtemp(prefix="ebpfnn-")) / "verifier.log"
     kept.write_text(refusal.log)
@@ -98,8 +104,7 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
         shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
         _set_if_there(shell, {abi.BATCH: batch, abi.MOST_RUNS: batch * repeats})
     if "pidns_dev" in shell.variables:  # task.h's
-        namespace = Path("/proc/self/ns/pid").stat()
-        _set_if_there(shell, {"pidns_dev": namespace.st_dev, "pidns_ino": namespace.st_ino}, "<Q")
+        _set_if_there(shell, dict(zip(("pidns_dev", "pidns_ino"), pid_namespace(), strict=True)), "<Q")
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
     return shell

@@ -14,6 +14,7 @@ from .. import modelfile
 from ..errors import ModelError, SessionError
 from ..fields import Described, build_input, describe_input, get, integer, number, text, texts
 from ..layers import InputFormat, Shape, expect
+from ..loading import pid_namespace
 from ..network import MAX_CLASSES, QuantizedNetwork
 
 SIZE = 16 << 10
@@ -77,14 +78,16 @@ class About:
 def describe(
     network: QuantizedNetwork, file: Path | None, trigger: str, target: str | None, options: Mapping[str, str], holder: int = 0
 ) -> About:
-    """What is to be said of ``network``, loaded now."""
+    """What is to be said of ``network``, loaded now. Raises :class:`ModelError` for a file whose name cannot be told."""
+    name = str(file.resolve()) if file else ""
+    expect(name.isprintable(), f"{name!r}: a name that is not all printable text; rename the file")
     return About(
         network=network.name,
         labels=network.labels,
         input=network.input,
         architecture=network.architecture,
         score_scale=network.score_scale,
-        file=str(file.resolve()) if file else "",
+        file=name,
         digest=digest(network),
         trigger=trigger,
         target=target,
@@ -99,12 +102,6 @@ def describe(
 def digest(network: QuantizedNetwork) -> str:
     """The SHA-256 of the file that ``network`` is saved as, in hexadecimal."""
     return sha256(modelfile.encode(network)).hexdigest()
-
-
-def pid_namespace() -> tuple[int, int]:
-    """The PID namespace of this process: st_dev and st_ino."""
-    found = Path("/proc/self/ns/pid").stat()
-    return found.st_dev, found.st_ino
 
 
 def _build(described: object) -> About:

@@ -55,7 +55,8 @@ class SharedClaims:
     def _give_back(self) -> None:
         with self._lock():
             for thread in self._own & self._taken().keys():
-                if _claimed.pop((self._map, thread), None):
+                owner = _claimed.pop((self._map, thread), None)
+                if owner and (owner.is_alive() or not _lives(thread)):  # else another process has a thread of that number now
                     self._callers.delete(_WORD.pack(thread))
 
     def _taken(self) -> dict[int, int]:

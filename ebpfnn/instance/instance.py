@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from ..compiler import Body
-from ..errors import NotSupported
+from ..errors import NotSupported, SessionError
 from ..network import QuantizedNetwork
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..target import compile_here
@@ -88,8 +88,11 @@ class Instance(AbstractContextManager["Instance"]):
     @classmethod
     def all(cls, store: Store | None = None) -> list[Instance]:
         """Every instance, by name."""
-        store = store or Store()
-        return [cls(store, name, store.directory / name) for name in store.names()]
+        store, found = store or Store(), []
+        for name in store.names():
+            with suppress(SessionError):  # unloaded meanwhile
+                found.append(cls(store, name, store.directory / name))
+        return found
 
     def is_loaded(self) -> bool:
         """Whether it is there still: anybody who may can unload it."""

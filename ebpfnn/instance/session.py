@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from .. import abi, modelfile
 from ..errors import Error, KernelError, ModelError, SessionError
+from ..loading import pid_namespace
 from ..network import QuantizedNetwork
 from ..plugin import Trigger
 from ..runner import Result, Runner
 from ..slots import Slots, has_slots
-from .about import About, digest, pid_namespace
+from .about import About, digest
 from .claims import SharedClaims
 from .pins import Pins
 from .store import CALLERS_LOCK, LOCKS

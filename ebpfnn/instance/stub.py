@@ -57,11 +57,6 @@ def put_network(networks: Map, index: int, network: Program) -> None:
     networks.update(struct.pack("<I", index), network)
 
 
-def swaps(chooser: Map) -> int:
-    """How many there were, of which the lowest bit is the index of the network that answers."""
-    return int.from_bytes(chooser.lookup(_ONLY) or b"", "little")
-
-
 def set_swaps(chooser: Map, count: int) -> None:
     chooser.update(_ONLY, struct.pack("<I", count & 0xFFFFFFFF))
 

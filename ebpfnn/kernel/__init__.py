@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .cgroup import attach_cgroup
     from .clsact import attach_clsact
     from .features import has_program_type
-    from .interface import XdpMode, attach_netkit, attach_tcx, attach_xdp
+    from .interface import XdpMode, attach_netkit, attach_tcx, attach_xdp, interface_index
     from .iterator import IteratorLink, attach_iterator
     from .kprobe import attach_kprobe, attach_kprobe_multi, attach_kretprobe
     from .link import Link, LinkGroup
@@ -53,6 +53,7 @@ _FILES = {
         "attach_netkit",
         "attach_tcx",
         "attach_xdp",
+        "interface_index",
     ),
     "iterator": (
         "IteratorLink",
@@ -174,6 +175,7 @@ __all__ = [
     "attach_uretprobe",
     "attach_xdp",
     "has_program_type",
+    "interface_index",
     "kernel_types",
     "lacks_probes",
     "lpm_key",

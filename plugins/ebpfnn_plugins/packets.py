@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import struct
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Network, ip_network
 from pathlib import Path
@@ -95,9 +96,9 @@ class PacketTrigger(Trigger):
         del target
         return self.attachment(program, self._port, self._source, link)
 
+    @abstractmethod
     def link(self, program: Program, target: str) -> Link:
         """Attaches ``program``. Raises as :meth:`attach`."""
-        raise NotImplementedError
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
         changed = copy.copy(self)

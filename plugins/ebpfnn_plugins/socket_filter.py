@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
@@ -10,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ebpfnn.errors import KernelError, NotSupported, PermissionDenied
-from ebpfnn.kernel import Link, Program
+from ebpfnn.kernel import Link, Program, interface_index
 from ebpfnn.obj import ProgramType
-from ebpfnn.plugin import Trigger, hookimpl, nearest
+from ebpfnn.plugin import Trigger, hookimpl
 
 from .watched import WatchingTrigger
 
@@ -36,7 +35,7 @@ class SocketFilterTrigger(WatchingTrigger):
     capabilities = ("CAP_PERFMON", "CAP_NET_RAW")
 
     def link(self, program: Program, target: str) -> Link:
-        index = _index(target)
+        index = interface_index(target)
         try:
             # Without a protocol it is shown nothing, until it is bound: the filter is there first.
             with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as opened:
@@ -48,15 +47,6 @@ class SocketFilterTrigger(WatchingTrigger):
             raise PermissionDenied(fact, refused.errno or 0) from None
         except OSError as refused:
             raise KernelError(f"packet socket on '{target}': {refused.strerror}; is it up?", refused.errno or 0) from None
-
-
-def _index(interface: str) -> int:
-    try:
-        return socket.if_nametoindex(interface)
-    except OSError:
-        names = [name for _, name in socket.if_nameindex()]
-        hint = nearest(interface, names) or f"; there are: {', '.join(names)}"
-        raise KernelError(f"interface '{interface}' not found in this network namespace{hint}", errno.ENODEV) from None
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 
 from ebpfnn.errors import NotSupported
-from ebpfnn.kernel import Link, Program, XdpMode, attach_xdp
+from ebpfnn.kernel import Link, Program, XdpMode, attach_xdp, interface_index
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl
 
@@ -51,11 +51,15 @@ class XdpTrigger(AnsweringTrigger):
         shell.set_variable("keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
 
     def _mode(self, target: str | None) -> str:
-        """The driver of veth sends from XDP only to a peer that has XDP too (veth_xdp_xmit, Linux 6.18)."""
+        """The driver of veth sends from XDP only to a peer that has XDP too (veth_xdp_xmit, Linux 6.18).
+
+        Raises :class:`~ebpfnn.errors.KernelError`, ENODEV, where there is no such interface.
+        """
         mode = self.chosen["mode"]
-        if mode != "auto":
-            return mode
-        return "generic" if target is not None and _driver(target) == "veth" else "native"
+        if mode != "auto" or target is None:
+            return "native" if mode == "auto" else mode
+        interface_index(target)  # of no interface there is no driver to ask
+        return "generic" if _driver(target) == "veth" else "native"
 
 
 def _driver(interface: str) -> str:

@@ -307,17 +307,6 @@ def test_a_link_to_somebody_elses_directory_is_not_followed(store: Store, tmp_pa
     store.directory.unlink()
 
 
-def test_others_cannot_hold_the_lock(store: Store) -> None:
-    Instance.load(SMALL, RunTrigger(), name="one")
-    held = ["setpriv", "--reuid", "65534", "--clear-groups", "flock", "--nonblock", store.directory, "sleep", "60"]
-    holding = subprocess.Popen(held, stderr=subprocess.DEVNULL)
-    try:
-        assert ebpfnn(store, "unload", "one").returncode == 0
-    finally:
-        holding.kill()
-        holding.wait()
-
-
 def test_what_is_gone_is_told_as_such(store: Store) -> None:
     instance = Instance.load(SMALL, RunTrigger(), name="one")
     Instance.open("one").unload()

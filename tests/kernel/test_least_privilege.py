@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
-from instances import mounted, names
+from instances import ebpfnn, mounted, names
 from networks import random_network
 from unprivileged import run
 
@@ -110,6 +111,34 @@ def test_roots_instances_are_closed_to_others_who_are_told_so(place: Path, store
         alone = run(place, BOTH, "infer", "--trigger", "run", "--quiet", DIGIT)
         assert (alone.returncode, alone.stdout) == (0, "7\n"), alone.stderr
         instance.unload()
+
+
+def test_nobody_keeps_root_from_unloading(place: Path, store: Store) -> None:
+    """Whoever may look into a directory may lock it, and then keep the lock for ever."""
+    with Instance.load(random_network((9, 5, 3), seed=1), RunTrigger(), name="one") as instance:
+        holding = subprocess.Popen(
+            [
+                "setpriv",
+                "--reuid",
+                "65534",
+                "--clear-groups",
+                "flock",
+                "--no-fork",
+                store.directory,
+                "sh",
+                "-c",
+                "echo; exec sleep 600",
+            ],
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert holding.stdout
+            assert holding.stdout.readline() == b"\n"  # it holds it
+            ran = ebpfnn(store, "unload", "one")
+        finally:
+            holding.kill()
+            holding.communicate()
+        assert (ran.returncode, instance.is_loaded()) == (0, False), ran.stderr
 
 
 def checks(place: Path, capabilities: tuple[str, ...], **more: Any) -> tuple[int, dict[str, dict[str, str]]]:
