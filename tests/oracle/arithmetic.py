@@ -119,10 +119,8 @@ def scores(network: Any, samples: NDArray[np.uint8]) -> Integers:
     """int64 [n, classes] for uint8 [n, *shape]; those of an image lie channel after channel and row after row."""
     x = levels(network.input, samples).reshape(samples.shape)
     for layer in network.layers:
-        if type(layer).__name__ == "MaxPool":
-            x = max_pool(layer, x)
-        else:
-            x = requantize(layer.requantization, sums(layer)(layer, x))
+        pools = type(layer).__name__ == "MaxPool"
+        x = max_pool(layer, x) if pools else requantize(layer.requantization, sums(layer)(layer, x))
     y = x.reshape(len(x), -1)
     assert np.abs(y).max() <= _INT32 + 1, "a score has left int32"
     return y

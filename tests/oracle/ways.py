@@ -38,6 +38,7 @@ TRIGGERS: dict[str, Callable[[], Trigger]] = {
     "tc": TcTrigger,
     "cgroup-skb": CgroupSkbTrigger,
 }
+OTHERS = [name for name in TRIGGERS if name != RUN]
 ANSWERING = ("xdp", "tc")
 _MOST_STEPS = 250_000
 """What a verifier walks in a quarter of a second: a network that is more in C is left to the compiler."""
