@@ -9,7 +9,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from .judge import Tally, judge_many
+from .judge import judge_many
+from .report import Tally
 
 
 def main() -> int:

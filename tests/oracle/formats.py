@@ -27,7 +27,9 @@ def _shape(random: Random) -> tuple[int, ...]:
     """Flat, an image of one channel or of several; often one value wide or at most 8, where code is another."""
     kind = random.random()
     if kind < 0.3:
-        return (pick(random, [1, 2, 7, 8, 9, 31, 64, 65, 130, int(random.integers(1, 400))]),)
+        return (
+            pick(random, [1, 2, 7, 8, 9, 31, 64, 65, 130, 784, int(random.integers(1, 400)), int(random.integers(200, 600))]),
+        )
     rows, columns = _side(random), _side(random)
     if kind < 0.6:
         return (rows, columns)

@@ -89,7 +89,7 @@ class _Made:
             return MaxPool(self._window())
         if len(self.shape) > 1 and kind < 0.8:
             return self._conv()
-        return self._dense(pick(self.random, [1, 3, 8, 33, *self.random.integers(1, 24, 3).tolist(), 100]))
+        return self._dense(pick(self.random, [1, 3, 8, 33, *self.random.integers(1, 24, 3).tolist(), 100, 150]))
 
     def _last(self) -> Layer:
         """The scores' layer: at most 64 of them."""

@@ -18,11 +18,12 @@ from ebpfnn.layers import Conv2d, InputFormat, Requantization, Window
 from ebpfnn.obj.asm import Assembler, Register
 
 from . import generate, judge, ways
-from .judge import Judge, Tally, judge_many
+from .judge import Judge, judge_many
+from .report import Tally, describe
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing", "logs")]
-SEEDS = range(36)
-"""Of these, 9, 20 and 24 are networks whose last layer has windows that may be blank, which a compiler once got wrong."""
+SEEDS = (*range(30), 39)
+"""Of these, 9, 24 and 39 are networks whose last layer has windows that may be blank, which a compiler once got wrong."""
 
 
 @pytest.fixture
@@ -127,11 +128,8 @@ def test_what_the_compiler_refuses_is_counted(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_same_seed_is_the_same_network() -> None:
-    assert [judge.describe(generate.network(seed)) for seed in (5, 6)] == [
-        judge.describe(generate.network(seed)) for seed in (5, 6)
-    ]
-    one, other = (Judge(5, Tally()) for _ in range(2))
-    assert np.array_equal(one.samples, other.samples)
-    assert [way.name for way in ways.ways(one.network, one.random)] == [
-        way.name for way in ways.ways(other.network, other.random)
-    ]
+    one, other, another = (describe(generate.network(seed)) for seed in (5, 5, 6))
+    assert one == other != another
+    drawn = [Judge(5, Tally()) for _ in range(2)]
+    assert np.array_equal(*(each.samples for each in drawn))
+    assert len({tuple(str(way.build.args) for way in ways.ways(drawn[0].network, each.random)) for each in drawn}) == 1
