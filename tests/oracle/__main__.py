@@ -8,6 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from .judge import judge_many
 from .report import Tally
@@ -20,7 +21,8 @@ def main() -> int:
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="oracle-") as logs:
         tempfile.tempdir = logs  # where ebpfnn keeps the verifier's log of what is refused
-        judge_many(_seeds(seed, asked), tally, lambda found: print(found, flush=True))
+        with suppress(KeyboardInterrupt):
+            judge_many(_seeds(seed, asked), tally, lambda found: print(found, flush=True))
     _print(tally, seed)
     return 1 if tally.differences else 0
 

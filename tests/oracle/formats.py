@@ -37,14 +37,22 @@ def _shape(random: Random) -> tuple[int, ...]:
 
 
 def _side(random: Random) -> int:
-    return pick(random, [1, 3, 4, 8, *random.integers(1, 9, 3).tolist(), *random.integers(9, 22, 2).tolist()])
+    return pick(
+        random,
+        [1, 3, 4, 8, *random.integers(1, 9, 3).tolist(), *random.integers(9, 22, 2).tolist(), int(random.integers(22, 70))],
+    )
 
 
 def _thresholds(bits: int, random: Random) -> tuple[int, ...]:
     """None for 8 bits; evenly spread, at random, or as low or as high as can be."""
     count = 0 if bits == 8 else 2**bits - 1
     step = 256 // (count + 1)
+    apart = int(random.integers(256 // (count + 2), 256 // max(1, count) + 1))
+    first = int(random.integers(1, max(2, min(apart, 256 - apart * (count - 1)) + 1)))
+    regular = [first + k * apart for k in range(count)]
     even = [step * (k + 1) for k in range(count)]
     shifted = [1 + k * max(1, step // 2) for k in range(count)]
     anywhere = sorted(random.choice(np.arange(1, 256), count, replace=False).tolist())
-    return tuple(pick(random, [even, shifted, anywhere, list(range(1, count + 1)), list(range(256 - count, 256))]))
+    return tuple(
+        pick(random, [even, regular, regular, shifted, anywhere, list(range(1, count + 1)), list(range(256 - count, 256))])
+    )
