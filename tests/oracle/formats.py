@@ -48,6 +48,7 @@ def _thresholds(bits: int, random: Random) -> tuple[int, ...]:
     count = 0 if bits == 8 else 2**bits - 1
     step = 256 // (count + 1)
     apart = int(random.integers(256 // (count + 2), 256 // max(1, count) + 1))
+    apart = step if apart % 2 else apart
     first = int(random.integers(1, max(2, min(apart, 256 - apart * (count - 1)) + 1)))
     regular = [first + k * apart for k in range(count)]
     even = [step * (k + 1) for k in range(count)]

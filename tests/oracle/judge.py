@@ -134,7 +134,7 @@ class Judge:
         return f"sample {number} ({sparse(self.samples[number])}{before})"
 
     def _refused(self, refusal: Error) -> None:
-        self.tally.refused[f"{type(refusal).__name__}: {reason(refusal)}"] += 1
+        self.tally.refused[reason(refusal)] += 1
 
     def _differs(self, way: str, fact: str) -> None:
         self.tally.differences.append(Difference(self.seed, way, fact, describe(self.network)))

@@ -37,7 +37,7 @@ def bias(layer_weights: NDArray[np.int8], largest: int, sums: Integers, random: 
     """None, of the size of the ``sums`` that it is added to, or as large as (7) allows for inputs of up to ``largest``."""
     count = len(layer_weights)
     room = _INT32 - np.abs(layer_weights.astype(np.int64)).reshape(count, -1).sum(axis=1) * largest
-    if random.random() < 0.04:
+    if random.random() < 0.08:
         return (room * random.choice([-1, 1], count)).astype(np.int32)
     size = int(np.abs(sums).mean()) + 1
     chosen = pick(random, [np.zeros(count, np.int64), random.integers(-size, size + 1, count)])

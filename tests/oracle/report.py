@@ -56,9 +56,10 @@ def sparse(sample: NDArray[np.uint8]) -> str:
 
 
 def reason(refusal: Error) -> str:
-    """Without the numbers, so that the same reasons are counted together."""
+    """Its public type and its words without the numbers, so that the same reasons are counted together."""
+    kind = next(each.__name__ for each in type(refusal).__mro__ if not each.__name__.startswith("_"))
     words = one_line(refusal).partition(": ")[2].split(";")[0]
-    return " ".join("N" if any(map(str.isdigit, word)) else word for word in words.split())
+    return f"{kind}: " + " ".join("N" if any(map(str.isdigit, word)) else word for word in words.split())
 
 
 def one_line(fault: Error) -> str:
