@@ -16,7 +16,7 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-vm check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
+.PHONY: all demo test test-vm oracle check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -44,6 +44,12 @@ test-vm: $(VENV)/.development mounts
 
 test-vm-%:
 	tools/vm/run.py --timeout $(VM_SECONDS) $* '$(BIN)/pytest -q -p no:cacheprovider --tb=short -m "not slow" $(VM_TESTS)'
+
+# Random networks in the kernel, held to docs/quantization.md; SEED and NETWORKS bring back what was found.
+SECONDS := 60
+oracle: $(VENV)/.development mounts
+	@$(MAKE) --no-print-directory bpf
+	PYTHONPATH=tests $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS))
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -1,0 +1,136 @@
+"""docs/quantization.md, one function an equation, in int64 and in the plainest way: loops over outputs, no tricks.
+
+Written from that page alone, and without a name from ``ebpfnn``: what is given are the public data classes, of which fields are
+read. The first axis of every array is the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+_INT32 = 2**31 - 1
+
+
+def levels(form: Any, samples: NDArray[np.uint8]) -> Integers:
+    """(1): int64 [n, values]; ``samples`` are pixels, uint8 [n, *shape]."""
+    pixels = samples.reshape(len(samples), -1).astype(np.int64)
+    if form.bits == 8:
+        return pixels
+    reached = np.zeros_like(pixels)
+    for threshold in form.thresholds:
+        reached += pixels >= threshold
+    return reached
+
+
+def given_bytes(form: Any, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(1): what the kernel is given, uint8 [n, bytes]: the pixels, or 8 / bits levels a byte."""
+    if not form.packed:
+        return samples.reshape(len(samples), -1)
+    each, found = 8 // form.bits, levels(form, samples)
+    size = found.shape[1]
+    packed = np.zeros((len(samples), -(-size // each)), np.int64)
+    for i in range(size):
+        from_top = i % each
+        place = each - 1 - from_top if form.bit_order == "big" else from_top
+        packed[:, i // each] += found[:, i] << (place * form.bits)
+    return packed.astype(np.uint8)
+
+
+def sums(layer: Any) -> Callable[[Any, Integers], Integers]:
+    """What makes a layer's accumulators: :func:`dense` or :func:`convolution`."""
+    return {"Dense": dense, "Conv2d": convolution}[type(layer).__name__]
+
+
+def dense(layer: Any, x: Integers) -> Integers:
+    """(4): ``x`` is int64 [n, ...], taken as it lies."""
+    x = x.reshape(len(x), -1)
+    acc = np.empty((len(x), len(layer.bias)), np.int64)
+    for o, bias in enumerate(layer.bias.tolist()):
+        acc[:, o] = bias + (x * layer.weights[o].astype(np.int64)).sum(axis=1)
+    return acc
+
+
+def convolution(layer: Any, x: Integers) -> Integers:
+    """(14): ``x`` is int64 [n, channels, rows, columns], or [n, rows, columns] of one channel."""
+    x = as_image(x)
+    weights, groups = layer.weights.astype(np.int64), layer.groups
+    outputs, inputs = weights.shape[:2]
+    padded = with_edge(x, layer.window.padding, layer.pad_value)
+    rows, columns = places(x.shape, layer.window)
+    acc = np.empty((len(x), outputs, rows, columns), np.int64)
+    for o in range(outputs):
+        g = o // (outputs // groups)
+        group = padded[:, g * inputs : (g + 1) * inputs]
+        for row in range(rows):
+            for column in range(columns):
+                seen = window_at(group, layer.window, row, column)
+                acc[:, o, row, column] = int(layer.bias[o]) + (seen * weights[o]).sum(axis=(1, 2, 3))
+    return acc
+
+
+def max_pool(layer: Any, x: Integers) -> Integers:
+    """(15): places outside the image are worth less than every value."""
+    x = as_image(x)
+    padded = with_edge(x, layer.window.padding, -(1 << 40))
+    rows, columns = places(x.shape, layer.window)
+    y = np.empty((*x.shape[:2], rows, columns), np.int64)
+    for row in range(rows):
+        for column in range(columns):
+            y[:, :, row, column] = window_at(padded, layer.window, row, column).max(axis=(2, 3))
+    return y
+
+
+def places(shape: tuple[int, ...], window: Any) -> tuple[int, int]:
+    """Rows and columns of an output: as many as windows fit into the image with its padding."""
+    top, left, bottom, right = window.padding
+    rows = (shape[-2] + top + bottom - window.kernel[0]) // window.stride[0] + 1
+    return rows, (shape[-1] + left + right - window.kernel[1]) // window.stride[1] + 1
+
+
+def with_edge(x: Integers, padding: tuple[int, ...], value: int) -> Integers:
+    top, left, bottom, right = padding
+    n, channels, rows, columns = x.shape
+    padded = np.full((n, channels, top + rows + bottom, left + columns + right), value, np.int64)
+    padded[:, :, top : top + rows, left : left + columns] = x
+    return padded
+
+
+def window_at(padded: Integers, window: Any, row: int, column: int) -> Integers:
+    top, left = row * window.stride[0], column * window.stride[1]
+    return padded[:, :, top : top + window.kernel[0], left : left + window.kernel[1]]
+
+
+def requantize(by: Any, acc: Integers) -> Integers:
+    """(5) and (6): the second axis of ``acc`` is the output, or the output channel."""
+    assert np.abs(acc).max() <= _INT32, "(7) is broken: an accumulator has left int32"
+    per_output = (-1, *[1] * (acc.ndim - 2))
+    positive, negative = (m.astype(np.int64).reshape(per_output) for m in (by.positive, by.negative))
+    m = np.where(acc >= 0, positive, negative)
+    v = ((acc * m + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
+    return np.minimum(np.maximum(v, by.low), by.high)
+
+
+def scores(network: Any, samples: NDArray[np.uint8]) -> Integers:
+    """int64 [n, classes] for uint8 [n, *shape]; those of an image lie channel after channel and row after row."""
+    x = levels(network.input, samples).reshape(samples.shape)
+    for layer in network.layers:
+        pools = type(layer).__name__ == "MaxPool"
+        x = max_pool(layer, x) if pools else requantize(layer.requantization, sums(layer)(layer, x))
+    y = x.reshape(len(x), -1)
+    assert np.abs(y).max() <= _INT32 + 1, "a score has left int32"
+    return y
+
+
+def as_image(x: Integers) -> Integers:
+    """A sample of rows and columns alone has one channel."""
+    return x if x.ndim == 4 else x[:, np.newaxis]
+
+
+def label(found: list[int]) -> int:
+    """(13)"""
+    return found.index(max(found))

@@ -1,0 +1,59 @@
+"""Random formats of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from ebpfnn.layers import InputFormat
+
+Random = np.random.Generator
+_T = TypeVar("_T")
+
+
+def pick(random: Random, given: Sequence[_T]) -> _T:
+    return given[int(random.integers(len(given)))]
+
+
+def input_format(random: Random) -> InputFormat:
+    bits = pick(random, [8, 8, 4, 2, 1])
+    packed = bits < 8 and random.random() < 0.6
+    return InputFormat(_shape(random), bits, _thresholds(bits, random), packed, pick(random, ["big", "little"]))
+
+
+def _shape(random: Random) -> tuple[int, ...]:
+    """Flat, an image of one channel or of several; often one value wide or at most 8, where code is another."""
+    kind = random.random()
+    if kind < 0.3:
+        return (
+            pick(random, [1, 2, 7, 8, 9, 31, 64, 65, 130, 784, int(random.integers(1, 400)), int(random.integers(200, 600))]),
+        )
+    rows, columns = _side(random), _side(random)
+    if kind < 0.6:
+        return (rows, columns)
+    return (pick(random, [1, 1, 2, 3, 4, 16]), rows, columns)
+
+
+def _side(random: Random) -> int:
+    return pick(
+        random,
+        [1, 3, 4, 8, *random.integers(1, 9, 3).tolist(), *random.integers(9, 22, 2).tolist(), int(random.integers(22, 70))],
+    )
+
+
+def _thresholds(bits: int, random: Random) -> tuple[int, ...]:
+    """None for 8 bits; evenly spread, at random, or as low or as high as can be."""
+    count = 0 if bits == 8 else 2**bits - 1
+    step = 256 // (count + 1)
+    apart = int(random.integers(256 // (count + 2), 256 // max(1, count) + 1))
+    apart = step if apart % 2 else apart
+    first = int(random.integers(1, max(2, min(apart, 256 - apart * (count - 1)) + 1)))
+    regular = [first + k * apart for k in range(count)]
+    even = [step * (k + 1) for k in range(count)]
+    shifted = [1 + k * max(1, step // 2) for k in range(count)]
+    anywhere = sorted(random.choice(np.arange(1, 256), count, replace=False).tolist())
+    return tuple(
+        pick(random, [even, regular, regular, shifted, anywhere, list(range(1, count + 1)), list(range(256 - count, 256))])
+    )

@@ -1,0 +1,85 @@
+"""What is told of a judgment: numbers, and of each difference the fewest facts by which it is found again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebpfnn import QuantizedNetwork
+from ebpfnn.errors import Error
+
+
+@dataclass
+class Difference:
+    """What was not as it must be: the fewest facts by which it is found again."""
+
+    seed: int
+    way: str
+    fact: str
+    network: str
+
+    def __str__(self) -> str:
+        return f"DIFFERENCE seed {self.seed}: {self.way}: {self.fact}\n  {self.network}"
+
+
+@dataclass
+class Tally:
+    """What was done, in numbers, and what came of it."""
+
+    networks: int = 0
+    loads: int = 0
+    samples: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+
+
+def unequal(found: list[int], wanted: list[int]) -> str:
+    places = [at for at, (one, other) in enumerate(zip(found, wanted, strict=True)) if one != other]
+    some = ", ".join(f"score {at} is {found[at]}, and must be {wanted[at]}" for at in places[:3])
+    return f"{len(places)} of {len(wanted)} scores differ: {some}" if places else "scores are right"
+
+
+def sparse(sample: NDArray[np.uint8]) -> str:
+    flat = sample.reshape(-1)
+    places = np.flatnonzero(flat).tolist()
+    if not places:
+        return "blank"
+    if len(set(flat.tolist())) == 1:
+        return f"{flat[0]} everywhere"
+    if len(places) <= 4:
+        return " ".join(f"[{at}]={flat[at]}" for at in places)
+    return f"{len(places)} of {flat.size} not 0"
+
+
+def reason(refusal: Error) -> str:
+    """Its public type and its words without the numbers, so that the same reasons are counted together."""
+    kind = next(each.__name__ for each in type(refusal).__mro__ if not each.__name__.startswith("_"))
+    words = one_line(refusal).partition(": ")[2].split(";")[0]
+    return f"{kind}: " + " ".join("N" if any(map(str.isdigit, word)) else word for word in words.split())
+
+
+def one_line(fault: Error) -> str:
+    return " ".join(str(fault).split())
+
+
+def describe(network: QuantizedNetwork) -> str:
+    form = network.input
+    order = f", packed {form.bit_order}" if form.packed else ""
+    given = f"{'x'.join(map(str, form.shape))} of {form.bits} bits{order}, thresholds {list(form.thresholds)}"
+    layers = "; ".join(_layer(layer) for layer in network.layers)
+    return f"{network.architecture}, input {given}, density {[round(share, 2) for share in network.density]}: {layers}"
+
+
+def _layer(layer: Any) -> str:
+    name, window = type(layer).__name__, getattr(layer, "window", None)
+    moved = f" {window.kernel} stride {window.stride} padding {window.padding}" if window else ""
+    if name == "MaxPool":
+        return name + moved
+    by = layer.requantization
+    groups = f" groups {layer.groups} pad_value {layer.pad_value}" if window else ""
+    ends = f"{by.low}..{by.high} shift {by.shift} zero_point {by.zero_point}"
+    return f"{name} {list(layer.weights.shape)}{moved}{groups} to {ends}"
