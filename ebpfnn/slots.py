@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import abi
 from .errors import Error, KernelError, SessionError
 from .kernel import NOEXIST, Map
+from .kernel.threads import current, is_ours
 from .layers import InputFormat
 from .obj.uapi import MapType
 from .plugin import Attachment
@@ -34,7 +35,7 @@ class Claims(Protocol):
     """Who decides which slot a thread gets."""
 
     def claim(self, thread: int) -> int:
-        """A slot that no living thread has, from now on that of ``thread``; one call at a time.
+        """A slot that no living thread has, from now on that of ``thread``, which calls; one call at a time.
 
         Raises :class:`SessionError` where there is none.
         """
@@ -45,25 +46,30 @@ class OwnClaims:
 
     def __init__(self, count: int, callers: Map | None) -> None:
         self._count, self._callers = count, callers
-        self._taken: dict[int, int] = {}
+        self._taken: dict[int, tuple[int, threading.Thread]] = {}
 
     def claim(self, thread: int) -> int:
         self._give_up_dead_threads()
-        free = set(range(self._count)) - set(self._taken.values())
-        if not free:
-            raise SessionError(f"all {self._count} slots are taken; call from fewer threads, or open another session")
-        number = min(free)
-        if self._callers is not None:
+        known = self._taken.get(thread)  # of a thread that Python did not start, and knows for one call alone; or a number again
+        number = known[0] if known else self._free()
+        if self._callers is not None and not known:
             register(self._callers, thread, number)
-        self._taken[thread] = number
+        self._taken[thread] = number, threading.current_thread()
         return number
 
+    def _free(self) -> int:
+        free = set(range(self._count)) - {number for number, _ in self._taken.values()}
+        if not free:
+            raise SessionError(f"all {self._count} slots are taken; call from fewer threads, or open another session")
+        return min(free)
+
     def _give_up_dead_threads(self) -> None:
-        living = {thread.native_id for thread in threading.enumerate()}
-        for thread in self._taken.keys() - living:
-            del self._taken[thread]
+        for thread, (_, owner) in [*self._taken.items()]:
+            if owner.is_alive() and is_ours(thread):  # the former of one that Python did not start, the latter after join()
+                continue
             if self._callers is not None:
                 self._callers.delete(struct.pack("<I", thread))
+            del self._taken[thread]
 
 
 class Slot:
@@ -198,11 +204,10 @@ class Slots:
         if self._process != _process:
             raise SessionError(f"this session belongs to process {self._process}; open another after a fork")
         slot: Slot | None = getattr(self._own, "slot", None)
-        return slot or self._claim(threading.get_native_id())
+        return slot or self._claim(current())
 
     def _claim(self, thread: int) -> Slot:
         with self._lock:
-            threading.current_thread()  # makes a thread that Python did not start count among the living
             number = self._claims.claim(thread)
             self._own.slot = self._made[number] = self._made.get(number) or Slot(number, self)
             return self._made[number]
