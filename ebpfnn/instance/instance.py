@@ -16,10 +16,11 @@ from . import figures
 from .about import About, describe
 from .figures import Statistics
 from .loading import load_instance
+from .locks import telling
 from .pins import Pins
 from .rates import Rates, measure
 from .session import InstanceSession
-from .store import Store, telling
+from .store import Store
 from .swap import swap
 from .watch import Watch
 

@@ -19,10 +19,11 @@ from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from .about import SIZE, About
+from .locks import lock
 from .pins import ABOUT, LINK, NAMES, STATE, STUB
 from .proof import prove
 from .session import InstanceSession
-from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store, lock
+from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store
 from .stub import NETWORKS, load_stub
 
 ROOM = 16 << 10

@@ -12,7 +12,7 @@ from .. import abi
 from ..errors import SessionError
 from ..kernel import Map, Program
 from .about import About
-from .store import telling
+from .locks import telling
 from .stub import CHOOSER, NETWORKS
 
 ABOUT, STUB, LINK, STATE = "about", "stub", "link", "state"

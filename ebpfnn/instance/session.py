@@ -30,6 +30,7 @@ class InstanceSession(Runner):
     """
 
     def __init__(self, path: Path, trigger: Trigger) -> None:
+        super().__init__()
         self.trigger = trigger.resident()
         self._source: tuple[str, QuantizedNetwork] | None = None
         self.network: About

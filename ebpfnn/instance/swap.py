@@ -15,10 +15,11 @@ from ..loading import load
 from ..network import QuantizedNetwork
 from ..plugin import Trigger
 from .about import About, describe
+from .locks import lock
 from .pins import ABOUT, Pins
 from .proof import prove
 from .session import InstanceSession, check_namespace
-from .store import LOCKS, SWAP_LOCK, lock
+from .store import LOCKS, SWAP_LOCK
 from .stub import CHOOSER, put_network, set_swaps
 
 

@@ -15,8 +15,9 @@ from .. import abi
 from ..errors import SessionError
 from ..kernel import RingBuffer
 from .about import About
+from .locks import try_lock
 from .pins import ABOUT, Pins
-from .store import LOCKS, WATCH_LOCK, try_lock
+from .store import LOCKS, WATCH_LOCK
 
 _AHEAD_NS = 3_000_000_000  # that long the kernel goes on telling a watcher that died
 _RENEWED_NS = 1_000_000_000

@@ -30,6 +30,7 @@ _BY_OPERATION = {
     ("BPF_MAP_FREEZE", errno.EBUSY): "somebody has it mapped writable, or it is frozen already; close the mapping",
     ("BPF_PROG_LOAD", errno.EINVAL): "check its type, attach type and flags, or this kernel does not know them",
     ("BPF_PROG_LOAD", errno.E2BIG): "make the program smaller; the verifier walks a million instructions at most",
+    ("BPF_PROG_RUN", errno.EBADF): "what was prepared was stopped, as it is in the child of a fork; prepare another",
     ("BPF_OBJ_PIN", errno.ENOENT): "the directory is missing; mkdir it",
     ("BPF_LINK_CREATE", errno.EINVAL): _HOOK,
     ("BPF_LINK_CREATE", errno.EEXIST): "this program is attached there already; close that link first",
