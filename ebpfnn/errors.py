@@ -1,7 +1,7 @@
 """The exceptions that ebpfnn raises.
 
 Every message is one line that names the object, the fact and the remedy; whoever catches :class:`Error` can print it to a
-user as it is.
+user as it is. Names out of files go into messages as they are: :class:`Error` escapes them, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,8 +10,21 @@ import errno as errno_names
 import os
 
 
+def printable(text: str) -> str:
+    """``text`` with what would move a terminal's cursor or change its colors escaped, line breaks included: one line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 class Error(Exception):
-    """Base of everything ebpfnn raises on purpose."""
+    """Base of everything ebpfnn raises on purpose.
+
+    ``message`` becomes :func:`printable`: a node, a section or a file may be called anything.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class ModelError(Error):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
 RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
-STORED = {"errors", "layers", "network", "fields", "files", "tensorfile"}
+STORED = {"errors", "layers", "network", "fields", "staging", "files", "tensorfile"}
 SETS = {"idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
 ALLOWED = {
@@ -33,7 +33,8 @@ ALLOWED = {
     "scales": {"errors", "layers", "floats"},
     "trimming": FORMAT | {"floats", "scales"},
     "quantization": FORMAT | {"floats", "reference", "float_reference", "scales"},
-    "files": {"errors"},
+    "staging": set[str](),
+    "files": {"errors", "staging"},
     "fields": {"errors", "layers"},
     "tensorfile": {"errors", "layers"},
     "modelformat": STORED,
@@ -51,7 +52,7 @@ ALLOWED = {
     "abi": {"errors", "network"},
     "built": {"errors", "obj"},
     "compiler": FORMAT | {"obj", "built", "abi"},
-    "plugin": {"errors", "layers", "kernel", "obj", "abi", "built"},
+    "plugin": {"errors", "layers", "staging", "kernel", "obj", "abi", "built"},
     "target": FORMAT | {"obj", "kernel", "compiler"},
     "loading": FORMAT | {"protocol", "obj", "kernel", "abi", "plugin", "compiler"},
     "slots": FORMAT | {"obj", "kernel", "abi", "plugin"},
