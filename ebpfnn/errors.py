@@ -11,20 +11,19 @@ import os
 
 
 def printable(text: str) -> str:
-    """``text`` with what would move a terminal's cursor or change its colors escaped, line breaks included: one line."""
-    if text.isprintable():
-        return text
+    """``text`` with what would move a terminal's cursor or change its colors escaped: a file may be called anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class Error(Exception):
     """Base of everything ebpfnn raises on purpose.
 
-    ``message`` becomes :func:`printable`: a node, a section or a file may be called anything.
+    ``message`` becomes one line, and :func:`printable`.
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(printable(str(message)))
+        text = str(message)
+        super().__init__(text if text.isprintable() else printable(" ".join(text.split())))
 
 
 class ModelError(Error):
