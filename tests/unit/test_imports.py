@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
 RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
 STORED = {"errors", "layers", "network", "fields", "staging", "files", "tensorfile"}
-SETS = {"idx", "mnist", "npz", "imagefolder", "datasets"}
+SETS = {"streams", "zips", "idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
 ALLOWED = {
     "errors": set[str](),
@@ -35,17 +35,19 @@ ALLOWED = {
     "quantization": FORMAT | {"floats", "reference", "float_reference", "scales"},
     "staging": set[str](),
     "files": {"errors", "staging"},
+    "streams": set[str](),
+    "zips": {"streams"},
     "fields": {"errors", "layers"},
     "tensorfile": {"errors", "layers"},
     "modelformat": STORED,
     "modelfile": STORED | {"modelformat"},
     "floatfile": STORED | {"floats", "float_reference"},
-    "idx": {"errors"},
+    "idx": {"errors", "streams"},
     "mnist": {"errors", "idx"},
-    "npz": {"errors", "idx"},
+    "npz": {"errors", "streams", "zips", "idx"},
     "imagefolder": {"errors", "layers", "idx"},
     "datasets": {"errors", "layers", "idx", "mnist", "npz", "imagefolder"},
-    "importers": FORMAT | STORED | {"floats", "reference", "float_reference", "quantization", "scales"},
+    "importers": FORMAT | STORED | {"streams", "zips", "floats", "reference", "float_reference", "quantization", "scales"},
     "exporters": FORMAT | STORED | {"modelformat"},
     "obj": {"errors"},
     "kernel": {"errors", "obj"},
