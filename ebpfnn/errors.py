@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno as errno_names
 import os
 
+_HALF = 2_000
+"""Characters of a message that are kept at each end."""
+
 
 def printable(text: str) -> str:
     """``text`` with what would move a terminal's cursor or change its colors escaped: a file may be called anything."""
@@ -18,12 +21,13 @@ def printable(text: str) -> str:
 class Error(Exception):
     """Base of everything ebpfnn raises on purpose.
 
-    ``message`` becomes one line, and :func:`printable`.
+    ``message`` becomes one line, and :func:`printable`; of one that a file made long, the middle is left out.
     """
 
     def __init__(self, message: object = "") -> None:
         text = str(message)
-        super().__init__(text if text.isprintable() else printable(" ".join(text.split())))
+        text = text if text.isprintable() else printable(" ".join(text.split()))
+        super().__init__(text if len(text) <= 2 * _HALF else f"{text[:_HALF]} [...] {text[-_HALF:]}")
 
 
 class ModelError(Error):
