@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
 RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
 STORED = {"errors", "layers", "network", "fields", "staging", "files", "tensorfile"}
-SETS = {"streams", "zips", "idx", "mnist", "npz", "imagefolder", "datasets"}
+SETS = {"streams", "zips", "image_metadata", "idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
 ALLOWED = {
     "errors": set[str](),
@@ -45,7 +45,8 @@ ALLOWED = {
     "idx": {"errors", "streams"},
     "mnist": {"errors", "idx"},
     "npz": {"errors", "streams", "zips", "idx"},
-    "imagefolder": {"errors", "layers", "idx"},
+    "image_metadata": {"errors"},
+    "imagefolder": {"errors", "layers", "streams", "image_metadata", "idx"},
     "datasets": {"errors", "layers", "idx", "mnist", "npz", "imagefolder"},
     "importers": FORMAT | STORED | {"streams", "zips", "floats", "reference", "float_reference", "quantization", "scales"},
     "exporters": FORMAT | STORED | {"modelformat"},
@@ -76,6 +77,7 @@ ALLOWED = {
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
 PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.protocol"}
+PUBLIC |= {"ebpfnn.image_metadata"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))
