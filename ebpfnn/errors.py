@@ -1,7 +1,7 @@
 """The exceptions that ebpfnn raises.
 
 Every message is one line that names the object, the fact and the remedy; whoever catches :class:`Error` can print it to a
-user as it is.
+user as it is. Names out of files go into messages as they are: :class:`Error` escapes them, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,9 +9,25 @@ from __future__ import annotations
 import errno as errno_names
 import os
 
+_HALF = 2_000
+"""Characters of a message that are kept at each end."""
+
+
+def printable(text: str) -> str:
+    """``text`` with what would move a terminal's cursor or change its colors escaped: a file may be called anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
 
 class Error(Exception):
-    """Base of everything ebpfnn raises on purpose."""
+    """Base of everything ebpfnn raises on purpose.
+
+    ``message`` becomes one line, and :func:`printable`; of one that a file made long, the middle is left out.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        text = text if text.isprintable() else printable(" ".join(text.split()))
+        super().__init__(text if len(text) <= 2 * _HALF else f"{text[:_HALF]} [...] {text[-_HALF:]}")
 
 
 class ModelError(Error):

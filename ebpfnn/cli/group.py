@@ -16,7 +16,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error, VerifierError
+from ..errors import Error, VerifierError, printable
+
+__all__ = ["LazyGroup", "complain", "printable"]
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 """128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
@@ -76,11 +78,6 @@ def complain(message: str, status: int = 1) -> int:
     """Prints ``message`` on standard error as one line and returns ``status``."""
     click.echo(f"ebpfnn: {printable(' '.join(message.split()))}", err=True)
     return status
-
-
-def printable(text: str) -> str:
-    """``text`` without what would move a terminal's cursor or change its colors: a file may be called anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _status(error: Exception) -> int:

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
 RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
-STORED = {"errors", "layers", "network", "fields", "files", "tensorfile"}
-SETS = {"idx", "mnist", "npz", "imagefolder", "datasets"}
+STORED = {"errors", "layers", "network", "fields", "staging", "files", "tensorfile"}
+SETS = {"streams", "zips", "image_metadata", "idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
 ALLOWED = {
     "errors": set[str](),
@@ -33,25 +33,29 @@ ALLOWED = {
     "scales": {"errors", "layers", "floats"},
     "trimming": FORMAT | {"floats", "scales"},
     "quantization": FORMAT | {"floats", "reference", "float_reference", "scales"},
-    "files": {"errors"},
+    "staging": set[str](),
+    "files": {"errors", "staging"},
+    "streams": set[str](),
+    "zips": {"streams"},
     "fields": {"errors", "layers"},
     "tensorfile": {"errors", "layers"},
     "modelformat": STORED,
     "modelfile": STORED | {"modelformat"},
     "floatfile": STORED | {"floats", "float_reference"},
-    "idx": {"errors"},
+    "idx": {"errors", "streams"},
     "mnist": {"errors", "idx"},
-    "npz": {"errors", "idx"},
-    "imagefolder": {"errors", "layers", "idx"},
+    "npz": {"errors", "streams", "zips", "idx"},
+    "image_metadata": {"errors"},
+    "imagefolder": {"errors", "layers", "streams", "image_metadata", "idx"},
     "datasets": {"errors", "layers", "idx", "mnist", "npz", "imagefolder"},
-    "importers": FORMAT | STORED | {"floats", "reference", "float_reference", "quantization", "scales"},
+    "importers": FORMAT | STORED | {"streams", "zips", "floats", "reference", "float_reference", "quantization", "scales"},
     "exporters": FORMAT | STORED | {"modelformat"},
     "obj": {"errors"},
     "kernel": {"errors", "obj"},
     "abi": {"errors", "network"},
     "built": {"errors", "obj"},
     "compiler": FORMAT | {"obj", "built", "abi"},
-    "plugin": {"errors", "layers", "kernel", "obj", "abi", "built"},
+    "plugin": {"errors", "layers", "staging", "kernel", "obj", "abi", "built"},
     "target": FORMAT | {"obj", "kernel", "compiler"},
     "loading": FORMAT | {"protocol", "obj", "kernel", "abi", "plugin", "compiler"},
     "slots": FORMAT | {"obj", "kernel", "abi", "plugin"},
@@ -73,6 +77,7 @@ ALLOWED = {
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
 PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.protocol"}
+PUBLIC |= {"ebpfnn.image_metadata"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))
