@@ -86,6 +86,11 @@ class DensePlan(LayerPlan):
     lookup: Lookup | None = None
 
     @property
+    def unwalked_loops(self) -> tuple[str, ...]:
+        """What the loops that the verifier does not walk go over."""
+        return ("tiles",) if self.iterated else ()
+
+    @property
     def counted(self) -> bool:
         """Whether a list that is nearly full is left unused: the code is there twice, too much where it is unrolled."""
         return (self.iterated or self.products.tiles <= MOST_UNROLLED) and len(self.products.weights) >= _MANY
@@ -135,6 +140,12 @@ class ConvPlan(LayerPlan):
     def shape(self) -> str:
         return "windows but blank rows" if self.skips_rows else "windows"
 
+    @property
+    def unwalked_loops(self) -> tuple[str, ...]:
+        """As :attr:`DensePlan.unwalked_loops`."""
+        most = max(tile.unwalked for tile in self.tiles)
+        return (("groups",) if self.iterated else ()) + ("rows", "columns")[:most]
+
 
 @dataclass(frozen=True)
 class PoolPlan(LayerPlan):
@@ -146,6 +157,11 @@ class PoolPlan(LayerPlan):
     @property
     def shape(self) -> str:
         return "pool"
+
+    @property
+    def unwalked_loops(self) -> tuple[str, ...]:
+        """As :attr:`DensePlan.unwalked_loops`."""
+        return ("channels", "rows", "columns")[: self.unwalked]
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ class OutputForm:
             return f"{self.bits}-bit levels, {8 // self.bits} a byte"
         if self.bits > 8:
             return "scores"
-        return f"bytes, edge {'+'.join(map(str, self.edge))} of {self.fill}" if any(self.edge) else "bytes"
+        return f"bytes, an edge of {self.fill}" if any(self.edge) else "bytes"
 
 
 @dataclass(frozen=True)
