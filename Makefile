@@ -1,10 +1,13 @@
 # `make demo` recognizes digits in the kernel, `make test` checks and tests everything. Both set up what they need, on Debian or
 # Ubuntu as root, and start in seconds the second time.
 PYTHON ?= python3
+comma  := ,
 VENV   := .venv
 BIN    := $(VENV)/bin
-# The newest of Debian's versioned clangs; where there is none, `clang`, which is installed if it is missing.
+# The newest of Debian's versioned clangs; where there is none, `clang`. Looked up each time, since a recipe may have installed one.
 export CLANG ?= $(or $(lastword $(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | sort -V)),clang)
+# `make test TORCH=no` does without PyTorch: tests that need it skip, and types are not checked.
+TORCH ?= yes
 # ISA v3 is what Linux 5.10 takes.
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
 
@@ -48,7 +51,7 @@ test-vm-%:
 check: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(if $(filter no,$(TORCH)),@echo "no PyTorch: types are not checked",$(BIN)/mypy)
 
 unit: $(VENV)/.development bpf
 	$(BIN)/pytest tests/unit
@@ -103,9 +106,10 @@ $(VENV)/.runtime: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.development: $(VENV)/.runtime
+$(VENV)/.development: $(VENV)/.runtime tools/constraints.txt
 	@tools/install-packages.sh gcc libc6-dev iproute2 bpftool
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,train]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt \
+		--editable '.[test$(if $(filter no,$(TORCH)),,$(comma)train)]'
 	@touch $@
 
 clean:
