@@ -29,7 +29,7 @@ _APT = re.compile(r"Acquire::(?!IndexTargets|CompressionTypes|Changelogs|cdrom|[
 
 @dataclass(frozen=True)
 class Settings:
-    """``variables`` of the environment, files and folders that are ``copied`` (from here, to there), and those ``shown`` as they are."""
+    """``variables`` of the environment, what is ``copied`` (from here, to there), and what is ``shown``, at the same path."""
 
     variables: dict[str, str]
     copied: tuple[tuple[Path, Path], ...]
