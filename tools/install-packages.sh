@@ -15,6 +15,8 @@ served() {
 	iproute2) command -v ip >/dev/null ;;
 	bpftool) PATH=$PATH:/usr/sbin bpftool version >/dev/null 2>&1 ;; # Ubuntu's finds out only then whether it fits the kernel
 	qemu-system-x86) command -v qemu-system-x86_64 >/dev/null ;;
+	systemd) command -v systemd-analyze >/dev/null ;;
+	debian-archive-keyring) test -e /usr/share/keyrings/debian-archive-keyring.gpg ;;
 	virtiofsd) test -x /usr/lib/qemu/virtiofsd || test -x /usr/libexec/virtiofsd ;; # of qemu-system-common up to bookworm
 	busybox-static) test -x /bin/busybox && ! ldd /bin/busybox >/dev/null 2>&1 ;;
 	xz-utils) command -v xz >/dev/null ;;
