@@ -37,7 +37,7 @@ packages() {
 		newest=$(apt-cache search --names-only '^clang-[0-9]+$' | cut -d' ' -f1 | sort -V | tail -n1)
 		echo "${newest:-clang}"
 		;;
-	bpftool) # Ubuntu has none of its own before 25.04
+	bpftool) # older Ubuntus have it among the kernel's tools
 		if offered bpftool; then
 			echo bpftool
 		elif offered "linux-tools-$(uname -r)"; then

@@ -42,6 +42,7 @@ class Root:
         """Sets up apt, pip, TLS and the resolver as they are here."""
         self._write("etc/apt/sources.list", "".join(f"{line}\n" for line in sources))
         self._write("etc/apt/apt.conf.d/99this-machine", apt)
+        self._write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")  # no root outlives a crash anyway
         names = [(path, path) for path in (Path("/etc/resolv.conf"), Path("/etc/hosts")) if path.exists()]
         for source, target in [*names, *settings.copied]:
             self._copy(source, target)
