@@ -8,6 +8,7 @@ BIN    := $(VENV)/bin
 export CLANG ?= $(or $(lastword $(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | sort -V)),clang)
 # `make test TORCH=no` does without PyTorch: tests that need it skip, and types are not checked.
 TORCH ?= yes
+export EBPFNN_TORCH := $(TORCH)
 # ISA v3 is what Linux 5.10 takes.
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
 
