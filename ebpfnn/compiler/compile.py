@@ -24,10 +24,8 @@ from .plan import LISTED, PLANS, STRAIGHT, DensePlan, conv_shape, plan_conv, pla
 from .pool import emit_pool
 from .scores import SCORES, emit_label
 from .sidebyside import SideBySide, emit_sample, from_layer, layer_weights, sample_weights
-from .values import NO_EDGE, Values
+from .values import NO_EDGE, SLACK, Values
 
-_SLACK = 8
-"""Bytes behind an image that loads of eight bytes may reach."""
 MOST_WALKED = 900_000
 """Of the million instructions that Linux walks (BPF_COMPLEXITY_LIMIT_INSNS): this is an estimate, and shells take some."""
 MOST_FORKS = 7_500
@@ -250,7 +248,7 @@ class _Compiling:
         if values.edge == window.padding and not copied:
             return values
         edged = replace(values, edge=window.padding)
-        edged = replace(edged, place=self.emit.region(edged.bytes + _SLACK))
+        edged = replace(edged, place=self.emit.region(edged.bytes + SLACK))
         if any(window.padding):
             emit_fill(self.emit, edged.place, edged.bytes, fill)
         emit_edged_copy(self.emit, values, edged)
@@ -264,7 +262,7 @@ class _Compiling:
         low, high = self.network.ranges[number + 1]
         edge = NO_EDGE if isinstance(following, Dense) else following.window.padding
         output = Values(SCORES, shape, low, high, edge)
-        output = replace(output, place=self.emit.region(max(size, output.bytes) + _SLACK))
+        output = replace(output, place=self.emit.region(max(size, output.bytes) + SLACK))
         if any(edge):
             emit_fill(self.emit, output.place, output.bytes, following.pad_value if isinstance(following, Conv2d) else low)
         return output

@@ -103,8 +103,8 @@ class _Tile:
 
         def position(window_slot: int, target_slot: int) -> None:
             done = emit.fresh("position")
-            if self.plan.skips_blank and outputs * self.output.plane < FARTHEST:
-                self._emit_blank(window_slot, target_slot, outputs, done)
+            if self.plan.skips_blank and outputs * how.apart < FARTHEST:
+                self._emit_blank(window_slot, target_slot, outputs, how, done)
             with emit.scratch(4 * outputs) as left:
                 source = self._emit_sums(window_slot, outputs, (weights, seeds), left)
                 emit.load(TARGET, "u64", R10, target_slot)
@@ -168,13 +168,13 @@ class _Tile:
             emit.alu(INPUT, "<<=", 64 - 8 * columns)
         emit.jump_if(INPUT, "==", 0, blank)
 
-    def _emit_blank(self, window: int, target: int, outputs: int, done: str) -> None:
+    def _emit_blank(self, window: int, target: int, outputs: int, how: Writing, done: str) -> None:
         """Where every byte of the window is 0, writes the outputs that a sum of nothing has."""
         emit, kernel = self.assembler, self.layer.window.kernel
         emit.load(_WINDOW, "u64", R10, window)
         emit.mov(R0, 0)
         for offset in range(0, kernel[0] * self.values.row, self.values.row):
-            emit.load(R1, "u64", _WINDOW, offset)
+            emit.load_far(R1, "u64", _WINDOW, offset)
             emit.alu(R0, "|=", R1)
         emit.alu(R0, "<<=", 64 - 8 * kernel[1])
         filled = emit.fresh("filled")
@@ -182,7 +182,7 @@ class _Tile:
         known = blank_outputs(self.layer)[self.group * self.tiling.outputs + self.tile * self.products.width :]
         emit.load(TARGET, "u64", R10, target)
         for number, value in enumerate(known[:outputs].tolist()):
-            emit.store("u8", TARGET, number * self.output.plane, value)
+            emit.store(how.size, TARGET, number * how.apart, value)
         emit.goto(done)
         emit.label(filled)
 

@@ -14,7 +14,7 @@ from ..layers import InputFormat
 from ..obj.asm import R0, R1, R2, R3
 from .emitter import SAMPLE, Emitter, Place
 from .evenly import emit_even_levels, find_line
-from .values import Values
+from .values import SLACK, Values
 
 _FROM, _TO, _TERM, _ROW = R0, R1, R2, R3
 _SIZES = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
@@ -48,7 +48,7 @@ def emit_levels(emit: Emitter, form: InputFormat) -> Values:
     if not form.packed and find_line(form):
         return emit_even_levels(emit, form, side_by_side=False)
     rows = level_rows(form)
-    place, width = emit.region(form.sample_bytes * rows.shape[1]), rows.shape[1]
+    place, width = emit.region(form.sample_bytes * rows.shape[1] + SLACK), rows.shape[1]
     emit.note(f"{form.bits}-bit levels, {width} a byte of the sample, by table")
     table = emit.table("levels", rows)
     emit.point(_FROM, Place(SAMPLE))

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from ..obj.asm import R0, R1, R2
 from .emitter import FARTHEST, Emitter
-from .values import Values
+from .values import SLACK, Values
 
 _TERM, _FROM, _TO = R0, R1, R2
 _SIZES = {8: "u64", 4: "u32", 2: "u16", 1: "u8"}
-_SLACK = 8
 
 Live = NDArray[np.intp]
 """The numbers of the live inputs, in order."""
@@ -51,7 +50,7 @@ def pieces(live: Live) -> tuple[Piece, ...]:
 
 def emit_live(emit: Emitter, values: Values, live: Live) -> Values:
     """Copies the ``live`` ones of ``values``, which has no edge; no register survives."""
-    found = Values(emit.region(live.size + _SLACK), (live.size,), values.low, values.high)
+    found = Values(emit.region(live.size + SLACK), (live.size,), values.low, values.high)
     emit.note(f"the {live.size} of {values.size} inputs that have weights, side by side")
     emit.point(_FROM, values.place)
     emit.point(_TO, found.place)

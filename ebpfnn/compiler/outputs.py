@@ -85,6 +85,11 @@ class Writing:
     apart: int
     bits: int = 8
 
+    @property
+    def size(self) -> str:
+        """The size of a store of one output."""
+        return _SIZES[self.width]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -129,7 +134,7 @@ def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, cons
         known = None if first is None else tuple(how.tables.records[first + number, 1:].tolist())
         free = _FREE_AFTER_FLUSH if first is None else (_FREE,)
         emit_requantize(emit, how.tables.step, _VALUE, Constants(_RECORDS, RECORD * number, known), free)
-        emit.store(_SIZES[how.width], TARGET, at, _VALUE)
+        emit.store(how.size, TARGET, at, _VALUE)
         at += how.apart
         if at + how.width > FARTHEST:
             emit.alu(TARGET, "+=", at)

@@ -10,6 +10,8 @@ from ..obj.asm import Register
 from .emitter import Emitter, Place
 
 NO_EDGE = (0, 0, 0, 0)
+SLACK = 8
+"""Bytes behind values that loads of eight bytes may reach."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from architectures import SHAPE, architectures
 from ebpfnn_plugins.run import RunTrigger
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import THRESHOLDS, dense, network, random_network, samples
+from networks import THRESHOLDS, conv2d, dense, input_format, network, random_network, samples
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
-from ebpfnn.layers import Dense, InputFormat
+from ebpfnn.layers import Dense, InputFormat, Window
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.session import Session
 from ebpfnn.target import compile_here
@@ -240,3 +240,30 @@ def test_lists_that_are_nearly_full() -> None:
         pixels = random.integers(1, 256, (64, size)) * (random.random((64, size)) < np.linspace(0.7, 0.8, 64)[:, None])
         with Session(net, RunTrigger(), body=compile_here(net, "listed")) as session:
             agree(session, pixels.astype(np.uint8))
+
+
+LAST_CONVOLUTIONS = {
+    "as tall as the image": ((1, 4, 4), (4, 4), (1, 1)),
+    "strided": ((1, 6, 6), (3, 3), (3, 3)),
+    "of one row": ((1, 1, 9), (1, 8), (1, 1)),
+    "of one place": ((1, 3, 3), (1, 1), (1, 1)),
+}
+
+
+@of_every_kernel
+@pytest.mark.parametrize("form", [{}, {"bits": 1}, {"bits": 1, "packed": True}, {"bits": 4, "packed": True}], ids=str)
+@pytest.mark.parametrize("case", LAST_CONVOLUTIONS)
+def test_a_last_convolution_writes_whole_scores_for_blank_windows(
+    case: str, form: dict[str, Any], features: KernelFeatures
+) -> None:
+    """Scores of four bytes, none of them left from the sample before."""
+    shape, kernel, stride = LAST_CONVOLUTIONS[case]
+    last = conv2d(np.ones((2, 1, *kernel)), [1000, -1000], Window(kernel, stride))
+    net = replace(network([last], input_format(shape, **form)), density=(0.1,))
+    body = compile_here(net) if features == NEWEST else compile_network(net, features)
+    random = np.random.default_rng(1)
+    full = random.integers(1, 256, (4, *shape), np.uint8)
+    sparse = full * (random.random(full.shape) < 0.2)
+    blank = np.zeros((1, *shape), np.uint8)
+    with Session(net, RunTrigger(), body=body) as session:
+        agree(session, np.concatenate([part for sample in (*full, *sparse) for part in (sample[None], blank)]))
