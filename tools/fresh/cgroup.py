@@ -42,15 +42,20 @@ def mounted(mounts: str) -> Path | None:
 def end(group: Path) -> None:
     """Kills what runs in the cgroup and below, and removes both. Raises SystemExit if something does not die."""
     deadline = time.monotonic() + _PATIENCE
-    while running := _processes(group):
-        for pid in running:
+    while _is_populated(group):
+        for pid in _processes(group):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise SystemExit(f"fresh: processes {running} in {group} do not end")
+            raise SystemExit(f"fresh: processes {_processes(group)} in {group} do not end; kill them, and remove it")
         time.sleep(0.05)
-    for directory in [*sorted((path.parent for path in group.rglob("cgroup.procs")), reverse=True)]:
+    for directory in sorted((path.parent for path in group.rglob("cgroup.procs")), reverse=True):
         directory.rmdir()
+
+
+def _is_populated(group: Path) -> bool:
+    """Whether anything is in it or below, which a process is for a while after it left the list of processes."""
+    return "populated 1" in (group / "cgroup.events").read_text()
 
 
 def _processes(group: Path) -> list[int]:

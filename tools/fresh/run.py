@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("suite", help="of Debian: bookworm (12), trixie (13)")
     parser.add_argument("command", help="for bash, in the clone")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that nothing of the root stays behind
+    signal.signal(signal.SIGTERM, _terminate)
     sources, settings = sources_here(given.suite), settings_here()
     apt = apt_settings(subprocess.run(["apt-config", "dump"], check=True, capture_output=True, text=True).stdout)
     started = time.monotonic()
@@ -42,6 +42,12 @@ def main() -> int:
         status = root.run(given.command, settings.variables)
     print(f"fresh: {given.suite}, {time.monotonic() - started:.0f} s in all, exit status {status}", flush=True)
     return status
+
+
+def _terminate(*_: object) -> None:
+    """Ends as after an error, once, so that nothing of the root stays behind."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(_TERMINATED)
 
 
 if __name__ == "__main__":
