@@ -506,6 +506,8 @@ main()
 
 
 def test_several_processes_train_one_network_and_stop_together(tmp_path: Path, data: Path) -> None:
+    import torch  # noqa: F401 # here, so that whoever left it out is not told of a failure
+
     output, driver = tmp_path / "out.safetensors", tmp_path / "driver.py"
     driver.write_text(_STOPPED)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
