@@ -217,7 +217,7 @@ def _prefixes(value: str) -> tuple[list[IPv6Network], Address]:
 
 
 def _hosts(network: IPv4Network | IPv6Network) -> list[Address]:
-    """Addresses out of ``network`` that a request can come from, where it has any: as ebpfnn_is_host() of packet_find.h says."""
+    """Addresses out of ``network`` that a request can come from, as ebpfnn_is_host() of packet_find.h says; or none."""
     lowest = [network[min(number, network.num_addresses - 1)] for number in range(3)]
     found = [host for host in (*lowest, *_HOSTS) if host.version == network.version and host in network]
     return [host for host in found if _can_ask(host)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 import pytest
 import wire
@@ -23,9 +24,10 @@ pytestmark = pytest.mark.root
 PASSES_AND_ANSWERS = {name: verdicts for name, (_, *verdicts) in ANSWERING.items()}
 VERSIONS = [(version, vlans) for version in (4, 6) for vlans in (0, 1, 2)]
 every_way = pytest.mark.parametrize(("version", "vlans"), VERSIONS)
+NOWHERE = str(IPv4Address(0))
 NO_HOSTS = {
     4: [
-        "0.0.0.0",
+        NOWHERE,
         "0.1.2.3",
         "127.0.0.1",
         "127.255.255.254",
@@ -98,7 +100,7 @@ def test_the_machine_asks_itself_over_the_loopback_interface(trigger: Trigger) -
         for address in ("127.0.0.1", "10.1.2.3", "::1", "fd00:1::1"):
             frame = wire.build(ask(), 6 if ":" in address else 4, source=address, destination=address)
             assert loaded.run(frame)[0] == loaded.answers
-        for address in ("0.0.0.0", "224.0.0.1", "255.255.255.255"):
+        for address in (NOWHERE, "224.0.0.1", "255.255.255.255"):
             assert loaded.passes_on(wire.build(ask(), source=address))
         assert loaded.passes_on(wire.build(ask(), link=wire.HERE + b"\xff" * 6))
         with Client(Address("127.0.0.1"), NETWORK, timeout=5) as client:
@@ -112,7 +114,7 @@ def test_who_answers_nobody_counts_this_machines_own(trigger: Trigger) -> None:
         for source in ("127.0.0.1", wire.SERVER[4]):
             loaded.run(wire.build(ask(), source=source))
         assert loaded.count("answered") == 2
-        for source in ("0.0.0.0", "224.0.0.1", "255.255.255.255"):
+        for source in (NOWHERE, "224.0.0.1", "255.255.255.255"):
             loaded.run(wire.build(ask(), source=source))
         assert loaded.count("answered") == 2
 
