@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import reference
 from ..compiler import Body
-from ..errors import NotSupported, SessionError
+from ..errors import DetachedError, NotSupported, SessionError
 from ..network import QuantizedNetwork
 from ..plugin import Plugins
 from ..runner import Runner
@@ -27,6 +27,8 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
             surely = session.target == session.trigger.default_target
         way = "the event itself" if session.has_slots else "BPF_PROG_RUN of the program that is attached"
         result, how = session.infer(sample), f"by {way} ({session.trigger.name})"
+    except DetachedError:
+        raise
     except (NotSupported, SessionError) as reason:
         if surely:
             raise
