@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Load a network into the kernel, where it stays behind its trigger when this command has ended.
 
-    At the end one sample is inferred and compared with the reference. Where this kernel cannot keep the attachment, the
+    At the end some samples are inferred and compared with the reference. Where this kernel cannot keep the attachment, the
     command stays, until Ctrl-C or SIGTERM, and then leaves nothing.
     """
     path = modelfile.resolve(model)
