@@ -58,6 +58,10 @@ class SessionError(Error):
     """A network that is loaded does not do what was asked of it."""
 
 
+class DetachedError(SessionError):
+    """A network is loaded, and what it was attached to has gone."""
+
+
 class QueryError(Error):
     """A network that is to be asked over the network cannot be reached, or does not answer."""
 

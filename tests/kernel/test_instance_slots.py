@@ -142,7 +142,7 @@ def test_an_instance_that_is_unloaded_meanwhile(instance: Instance) -> None:
     with instance.session() as session:
         session.infer(SAMPLE)
         instance.unload()
-        with pytest.raises(SessionError, match="instance 'one' was unloaded; load it again, and open another session"):
+        with pytest.raises(SessionError, match="instance 'one' was unloaded; `ebpfnn list` shows what is loaded"):
             infer_until_it_is_gone(session)
 
 
