@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,17 @@ def test_the_table_of_rooms_has_no_way_up() -> None:
 
     for each in ALLOWED:
         below(each, ())
+
+
+def test_no_two_files_import_each_other() -> None:
+    """Not in a function and not for types alone either: who reads one of them would have to know the other first."""
+    below = {_dotted(path): set(imports(path)) for path in PACKAGE}
+    order = TopologicalSorter(below)
+    order.prepare()  # which raises CycleError, with the circle
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize(
