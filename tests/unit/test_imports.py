@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from ebpfnn.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,3 +177,19 @@ def test_what_is_not_needed_yet_is_not_imported(statement: str, absent: set[str]
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True
     )
     assert not absent & set(ran.stdout.split())
+
+
+NAMES_A_VERB = re.compile(rf"\bebpfnn ({'|'.join(VERBS)})\b|EBPFNN_")
+
+
+@pytest.mark.parametrize("path", [path for path in PACKAGE if {"obj", "kernel"} & {*path.parts}], ids=name)
+def test_the_loader_names_no_verb_of_ours(path: Path) -> None:
+    """It can be used without the rest: what it tells its user to do, it can do itself."""
+    told = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    assert not [text for text in told if isinstance(text, str) and NAMES_A_VERB.search(text)]
+
+
+def test_one_place_looks_for_near_names() -> None:
+    """``nearest`` of the errors; CO-RE and section names show what they find in words of their own."""
+    looking = [name(path) for path in PACKAGE if "get_close_matches" in path.read_text()]
+    assert looking == ["ebpfnn/errors.py", "ebpfnn/obj/core_match.py", "ebpfnn/obj/sections.py"]
