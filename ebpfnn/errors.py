@@ -6,8 +6,19 @@ user as it is. Names out of files go into messages as they are: :class:`Error` e
 
 from __future__ import annotations
 
+import difflib
 import errno as errno_names
 import os
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], *, alike: float = 0.7) -> str:
+    """For the end of a message about a name: ``; did you mean a, b?``, or nothing where none of ``known`` is near.
+
+    ``alike``, from 0 to 1, is how much of a name must agree: less where there are few to choose from.
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=alike)
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 _HALF = 2_000
 """Characters of a message that are kept at each end."""

@@ -7,12 +7,11 @@ import socket
 from enum import IntFlag
 from pathlib import Path
 
-from ..errors import KernelError, NotSupported
+from ..errors import KernelError, NotSupported, nearest
 from ..obj.uapi import AttachType
 from .link import Link
 from .program import Program
 from .syscall import LinkCreate, u32, u64
-from .tracefiles import nearest
 
 _BEFORE = 1 << 3  # BPF_F_BEFORE; without a relative it means before all others
 

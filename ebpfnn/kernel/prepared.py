@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from .fd import Descriptor
 from .syscall import Command, ProgRun, bpf, system_call
-
-if TYPE_CHECKING:
-    from .program import Program
 
 _NO_DESCRIPTOR = 0xFFFFFFFF
 
@@ -21,7 +18,7 @@ class PreparedRun:
     One thread at a time may run it. In the child of a fork it is stopped.
     """
 
-    def __init__(self, program: Program, *, context: bytes = b"", data: bytes = b"") -> None:
+    def __init__(self, program: Descriptor, *, context: bytes = b"", data: bytes = b"") -> None:
         self.given = ctypes.create_string_buffer(context or data, len(context or data))
         place = ctypes.addressof(self.given)
         self._attributes = ProgRun(prog_fd=program.fileno())

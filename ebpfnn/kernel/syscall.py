@@ -62,6 +62,7 @@ class Command(IntEnum):
     ENABLE_STATS = 32
     ITER_CREATE = 33
     LINK_DETACH = 34
+    PROG_BIND_MAP = 35
 
 
 class MapCreate(ctypes.Structure):
