@@ -20,6 +20,7 @@ def nearest(name: str, known: Iterable[str], *, alike: float = 0.7) -> str:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=alike)
     return f"; did you mean {', '.join(near)}?" if near else ""
 
+
 _HALF = 2_000
 """Characters of a message that are kept at each end."""
 

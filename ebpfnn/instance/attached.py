@@ -11,7 +11,7 @@ from ..kernel import Link
 from ..kernel.interface import network_namespace
 from ..kernel.link_info import LinkInfo
 from .about import About
-from .store import telling
+from .locks import telling
 
 LINK = "link"
 """The pin of the attachment: absent where the kernel has none, a directory where there is one a CPU."""
