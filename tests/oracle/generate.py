@@ -84,8 +84,8 @@ class _Made:
         self.layers.append(layer)
 
     def _hidden(self) -> Layer:
-        kind = self.random.random()
-        if len(self.shape) > 1 and kind < 0.25:
+        kind, behind_conv = self.random.random(), bool(self.layers) and isinstance(self.layers[-1], Conv2d)
+        if len(self.shape) > 1 and kind < (0.5 if behind_conv else 0.25):
             return MaxPool(self._window())
         if len(self.shape) > 1 and kind < 0.8:
             return self._conv()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -144,9 +145,12 @@ Report = Callable[[Difference], None]
 
 
 def judge_many(seeds: Iterator[int], tally: Tally, report: Report) -> None:
-    """Judges one network a seed; tells ``report`` of the first difference of each."""
+    """Judges one network a seed; tells ``report`` of the first difference of each. An exception without a type is one too."""
     for seed in seeds:
         known = len(tally.differences)
-        Judge(seed, tally).judge()
+        try:
+            Judge(seed, tally).judge()
+        except Exception:
+            tally.differences.append(Difference(seed, "on the way", traceback.format_exc(), describe(generate.network(seed))))
         for difference in tally.differences[known : known + 1]:
             report(difference)

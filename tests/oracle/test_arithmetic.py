@@ -100,7 +100,19 @@ def test_networks_are_of_every_kind() -> None:
 WANTED = (
     *(f"{bits} bits{packed}" for bits in (1, 2, 4) for packed in ("", " packed big", " packed little")),
     *("8 bits", "flat", "one value", "one column", "narrow", "wide", "channels", "density unknown", "low", "high"),
-    *("Dense", "Conv2d", "MaxPool", "last Dense", "last Conv2d", "blank last Conv2d", "groups", "stride", "edge", "pad value"),
+    *(
+        "signed pool at an edge",
+        "Dense",
+        "Conv2d",
+        "MaxPool",
+        "last Dense",
+        "last Conv2d",
+        "blank last Conv2d",
+        "groups",
+        "stride",
+        "edge",
+        "pad value",
+    ),
     *("s8", "u8", "low above 0", "zero point", "weighs nothing", "weighs all", "bias at its end", "leaky", "scores in a byte"),
 )
 
@@ -125,6 +137,8 @@ def _kinds(network: QuantizedNetwork) -> list[str]:
     kinds = [f"{form.bits} bits{packed}", f"last {type(last).__name__}", *(name for name, holds in facts.items() if holds)]
     for layer, (low, high) in zip(network.layers, network.ranges, strict=True):
         kinds += [type(layer).__name__, *_kinds_of(layer, max(abs(low), abs(high)))]
+        if isinstance(layer, MaxPool) and any(layer.window.padding) and low < 0:
+            kinds.append("signed pool at an edge")
     return kinds
 
 

@@ -19,7 +19,7 @@ from ebpfnn.obj.asm import Assembler, Register
 
 from . import generate, judge, ways
 from .judge import Judge, judge_many
-from .report import Tally, describe
+from .report import Difference, Tally, describe
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing", "logs")]
 SEEDS = (*range(24), 35, 55)
@@ -125,6 +125,17 @@ def test_what_the_compiler_refuses_is_counted(monkeypatch: pytest.MonkeyPatch) -
     tally = judged(monkeypatch, refuse, generate.network(1))
     assert not tally.differences
     assert dict(tally.refused) == {"ModelError: layer N needs N bytes of stack": 1}
+
+
+def test_an_exception_without_a_type_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Body:
+        raise ValueError("not evenly spread")
+
+    monkeypatch.setattr(ways, "KINDS", (lambda network, random: iter([ways.Way("tested", fail)]),))
+    told: list[Difference] = []
+    judge_many(iter([3, 4]), Tally(), told.append)
+    assert [found.seed for found in told] == [3, 4]
+    assert "ValueError: not evenly spread" in told[0].fact
 
 
 def test_the_same_seed_is_the_same_network() -> None:
