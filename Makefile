@@ -9,6 +9,7 @@ export CLANG ?= $(or $(lastword $(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | s
 # `make test TORCH=no` does without PyTorch: tests that need it skip, and types are not checked.
 TORCH ?= yes
 export EBPFNN_TORCH := $(TORCH)
+DEVELOPMENT := $(VENV)/.development$(if $(filter no,$(TORCH)),-torchless)
 # ISA v3 is what Linux 5.10 takes.
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
 
@@ -47,7 +48,7 @@ VM_SECONDS := 1500
 # What differs most between kernels: networks, hooks, links, rings, triggers and instances. Emulated, each file takes a minute.
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
 	hook_perf_event task_triggers packets_live instance_swap link map ringbuf object)
-test-vm: $(VENV)/.development mounts
+test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
 	@$(MAKE) --no-print-directory bpf
@@ -58,16 +59,16 @@ test-vm-%:
 
 # Random networks in the kernel, held to docs/quantization.md; SEED and NETWORKS bring back what was found.
 SECONDS := 60
-oracle: $(VENV)/.development mounts
+oracle: $(DEVELOPMENT) mounts
 	@$(MAKE) --no-print-directory bpf
 	PYTHONPATH=tests $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS))
 
-check: $(VENV)/.development
+check: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(if $(filter no,$(TORCH)),@echo "no PyTorch: types are not checked",$(BIN)/mypy)
 
-unit: $(VENV)/.development bpf
+unit: $(DEVELOPMENT) bpf
 	$(BIN)/pytest tests/unit
 
 # What the package ships, so that who installs it needs no clang: objects, their sources as the license asks, and headers.
@@ -92,7 +93,7 @@ bench: $(VENV)/.runtime mounts
 
 # A shipped network again, from its seed, by its recipe in tools/networks.py. The data is downloaded, or read from $$EBPFNN_DATA (MNIST)
 # and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
-$(TRAINED): train-%: $(VENV)/.development
+$(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
 
 dist: $(VENV)/.runtime
@@ -116,7 +117,7 @@ uninstall:
 
 # The kernel's own BPF self-tests, loaded by bpftool and by ebpfnn: the table of docs/loader.md. Takes some ten minutes.
 SELFTESTS := .cache/selftests
-loader-conformance: $(VENV)/.development mounts $(SELFTESTS)
+loader-conformance: $(DEVELOPMENT) mounts $(SELFTESTS)
 	$(BIN)/python tools/loader_conformance.py $(SELFTESTS)/*/tools/testing/selftests/bpf $(SELFTESTS)/built
 
 $(SELFTESTS):
@@ -135,10 +136,10 @@ $(VENV)/.runtime: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.development: $(VENV)/.runtime tools/constraints.txt
+$(VENV)/.development $(VENV)/.development-torchless: $(VENV)/.runtime tools/constraints.txt
 	@tools/install-packages.sh gcc libc6-dev iproute2 bpftool systemd
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt \
-		--editable '.[test$(if $(filter no,$(TORCH)),,$(comma)train)]'
+		--editable '.[test$(if $(filter %-torchless,$@),,$(comma)train)]'
 	@touch $@
 
 clean:
