@@ -47,7 +47,7 @@ class Container:
         try:
             tensors = safetensors.numpy.load(data)
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            # KeyError, TypeError: a dtype that numpy lacks. The library's words can span lines, and say nothing a user can act on.
+            # KeyError, TypeError: a dtype that numpy lacks. The library's words span lines, and say nothing a user can act on.
             raise ModelError("not a safetensors file, or cut short") from error
         for array in tensors.values():
             array.setflags(write=False)
@@ -63,7 +63,10 @@ class Container:
 def check_header(data: bytes) -> None:
     """Raises :class:`ModelError` where the header is over 8 MiB: in memory JSON takes 20 times as much."""
     size = int.from_bytes(data[:8], "little")
-    expect(size <= MAX_HEADER or size > len(data), f"its header has {size} bytes, over {MAX_HEADER >> 20} MiB")
+    expect(
+        size <= MAX_HEADER or size > len(data),
+        f"its header has {size} bytes, over {MAX_HEADER >> 20} MiB; give a smaller network",
+    )
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
