@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .errors import ModelError
 from .staging import stage
+from .streams import take
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # include/uapi/linux/fcntl.h and fs.h
@@ -30,9 +31,11 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ModelError(f"{path}: not a regular file; {remedy}")
-            data = file.read(limit + 1)
+            data = bytes(take(file, limit + 1))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except MemoryError as error:
+        raise ModelError(f"{path}: takes more memory than there is; {remedy}") from error
     except ValueError as error:  # a zero byte in the name
         raise ModelError(f"{str(path)!r}: is no file name; {remedy}") from error
     if len(data) > limit:

@@ -32,19 +32,19 @@ def check(data: bytes) -> None:
         elif data[:4] == b"RIFF":
             _webp(data)
     except (struct.error, IndexError):
-        raise InputError("cut short") from None
+        raise InputError("cut short; give a whole file") from None
 
 
 def check_exif(data: bytes) -> None:
     """As :func:`check`, for EXIF wherever it was found."""
     data = data.removeprefix(b"Exif\0\0")
     if len(data) > MAX_METADATA:
-        raise InputError(f"has {len(data)} bytes of EXIF, over {MAX_METADATA >> 20} MiB")
+        raise InputError(f"has {len(data)} bytes of EXIF, over {MAX_METADATA >> 20} MiB; save it without")
     if data[:2] in (b"II", b"MM"):
         try:
             _directory(data)
         except struct.error:
-            raise InputError("has EXIF that is cut short") from None
+            raise InputError("has EXIF that is cut short; save it without") from None
 
 
 def _directory(data: bytes) -> None:
@@ -52,7 +52,7 @@ def _directory(data: bytes) -> None:
     order = "<" if data[:2] == b"II" else ">"
     magic, start = struct.unpack_from(order + "HI", data, 2)
     if magic != 42:
-        raise InputError("a TIFF of another kind, such as BigTIFF")
+        raise InputError("a TIFF of another kind, such as BigTIFF; save it as plain TIFF")
     (count,) = struct.unpack_from(order + "H", data, start)
     referred, tile = 0, 1
     for number in range(count):
@@ -60,13 +60,13 @@ def _directory(data: bytes) -> None:
         size = values * _SIZES.get(kind, 1)
         referred += size if size > 4 else 0
         if kind not in _BYTES and values > MAX_VALUES:
-            raise InputError(f"has {values} values in its tag {tag}, over {MAX_VALUES}")
+            raise InputError(f"has {values} values in its tag {tag}, over {MAX_VALUES}; save it again")
         if tag in _TILE:
             tile *= value if kind == 4 or order == "<" else value >> 16
     if referred > len(data):
-        raise InputError("has tags that speak of more bytes than it holds")
+        raise InputError("has tags that speak of more bytes than it holds; save it again")
     if tile > MAX_PIXELS:
-        raise InputError(f"has tiles of {tile} pixels, over {MAX_PIXELS}")
+        raise InputError(f"has tiles of {tile} pixels, over {MAX_PIXELS}; save it in strips")
 
 
 def _jpeg(data: bytes) -> None:
@@ -95,7 +95,7 @@ def _gif(data: bytes) -> None:
             at += 1 + data[at]
         at += 1
         if at - start > MAX_METADATA:
-            raise InputError(f"has over {MAX_METADATA >> 20} MiB of comments")
+            raise InputError(f"has over {MAX_METADATA >> 20} MiB of comments; save it without")
 
 
 def _webp(data: bytes) -> None:

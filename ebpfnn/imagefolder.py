@@ -105,13 +105,15 @@ def _decoding(path: Path) -> Iterator[None]:
     from PIL.Image import DecompressionBombError
 
     damage: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
-    damage += (struct.error, zlib.error, AttributeError, RuntimeError, MemoryError, DecompressionBombError)
+    damage += (struct.error, zlib.error, AttributeError, RuntimeError, DecompressionBombError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except MemoryError as error:
+        raise InputError(f"{path}: takes more memory than there is; scale it down") from error
     except damage as error:
         fact = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be decoded ({fact}); give a whole PNG, JPEG, BMP, GIF, WebP or PNM file") from error

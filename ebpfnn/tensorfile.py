@@ -20,6 +20,8 @@ from safetensors import SafetensorError
 from .errors import ModelError
 from .layers import expect
 
+MAX_HEADER = 8 << 20
+
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -41,10 +43,11 @@ class Container:
 
         Raises :class:`ModelError` where ``data`` are malformed, or of another format or version.
         """
+        check_header(data)
         try:
             tensors = safetensors.numpy.load(data)
-        except (SafetensorError, KeyError, ValueError) as error:
-            # KeyError: a dtype that numpy lacks. The library's words can span lines, and say nothing a user can act on.
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            # KeyError, TypeError: a dtype that numpy lacks. The library's words span lines, and say nothing a user can act on.
             raise ModelError("not a safetensors file, or cut short") from error
         for array in tensors.values():
             array.setflags(write=False)
@@ -55,6 +58,15 @@ class Container:
         version = metadata.get("version")
         expect(version == self.version, f"version {version!r} of the format, and this ebpfnn reads {self.version}")
         return parse(metadata.get("network", ""))
+
+
+def check_header(data: bytes) -> None:
+    """Raises :class:`ModelError` where the header is over 8 MiB: in memory JSON takes 20 times as much."""
+    size = int.from_bytes(data[:8], "little")
+    expect(
+        size <= MAX_HEADER or size > len(data),
+        f"its header has {size} bytes, over {MAX_HEADER >> 20} MiB; give a smaller network",
+    )
 
 
 def parse(text: str | bytes) -> dict[str, Any]:

@@ -93,6 +93,8 @@ def _status(error: Exception) -> int:
         return BROKEN_PIPE
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return complain("standard output: no space left on the device; free some, or write elsewhere")
+    if isinstance(error, MemoryError):
+        return complain("more memory is needed than there is; free some, raise its limit (ulimit -v), or give less at once")
     return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
 
 

@@ -40,6 +40,8 @@ def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
         return _READERS[path.suffix](data, path.stem, options)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise ModelError(f"{path}: takes more memory than there is; give a smaller network") from error
 
 
 def load_float(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network:

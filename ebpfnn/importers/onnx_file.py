@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from ..layers import expect
+from . import onnx_wire
 
 if TYPE_CHECKING:
     import onnx
@@ -27,6 +28,7 @@ def parse(data: bytes) -> onnx.ModelProto:
     package = _onnx()
     from google.protobuf.message import DecodeError
 
+    onnx_wire.check(data, package.ModelProto.DESCRIPTOR)
     try:
         model: onnx.ModelProto = package.load_model_from_string(data)
     except DecodeError as error:

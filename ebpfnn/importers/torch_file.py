@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from ..errors import ModelError
 from ..layers import expect
+from ..tensorfile import check_header
 from .steps import LARGEST
 from .torch_pickle import Odd, Tensor
 from .torch_zip import Saved
@@ -64,6 +65,7 @@ def read_safetensors(data: bytes) -> Tensors:
 
     Raises :class:`ModelError` where it is none, or is a network that is quantized already.
     """
+    check_header(data)
     try:
         tensors = safetensors.numpy.load(data)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:

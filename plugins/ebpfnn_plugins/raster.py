@@ -70,6 +70,8 @@ def grayscale(data: bytes, source: str) -> NDArray[np.uint8]:
         raise InputError(f"{source}: not an image of a known format; give a {NAMES} file") from None
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
+    except MemoryError as error:
+        raise InputError(f"{source}: takes more memory than there is; scale it down") from error
     except PILLOW_FAILURES as error:
         fact = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{source}: cannot be decoded ({fact}); give a whole {NAMES} file") from error

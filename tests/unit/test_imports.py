@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
 RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
-STORED = {"errors", "layers", "network", "fields", "staging", "files", "tensorfile"}
+STORED = {"errors", "layers", "network", "fields", "staging", "streams", "files", "tensorfile"}
 SETS = {"streams", "zips", "image_metadata", "idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
 ALLOWED = {
@@ -38,7 +38,7 @@ ALLOWED = {
     "trimming": FORMAT | {"floats", "scales"},
     "quantization": FORMAT | {"floats", "reference", "float_reference", "scales"},
     "staging": set[str](),
-    "files": {"errors", "staging"},
+    "files": {"errors", "staging", "streams"},
     "streams": set[str](),
     "zips": {"streams"},
     "fields": {"errors", "layers"},
