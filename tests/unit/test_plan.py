@@ -10,7 +10,7 @@ import pytest
 from architectures import KINDS, SHAPE
 from networks import conv2d, dense, input_format, network, random_network
 
-from ebpfnn.compiler import KernelFeatures, bounds, compile_network, plan_network
+from ebpfnn.compiler import KernelFeatures, bounds, compile_network, limits, plan_network
 from ebpfnn.compiler import compile as compiling
 from ebpfnn.compiler.emitter import Emitter
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
@@ -48,6 +48,7 @@ def test_code_is_planned_once_and_anew_after_a_limit(monkeypatch: pytest.MonkeyP
 
     def counted(*given: Any) -> Any:
         asked.append(given[3])
+        assert len(asked) < 9
         return plan_network(*given)
 
     monkeypatch.setattr(compiling, "plan_network", counted)
@@ -56,6 +57,9 @@ def test_code_is_planned_once_and_anew_after_a_limit(monkeypatch: pytest.MonkeyP
     assert asked == [frozenset()]
     assert compile_network(net, OLDEST).plan.layers[0].shape == "straight"
     assert asked[1:] == [frozenset(), frozenset({0})]
+    monkeypatch.setattr(limits, "MOST_FORKS", 100)
+    assert [code.shape for code in compile_network(net, OLDEST, "listed").layers] == ["straight"] * 3
+    assert asked[3:] == [frozenset(range(count)) for count in range(4)]
 
 
 def check_estimates(net: QuantizedNetwork, features: KernelFeatures, name: str | None = None) -> None:
