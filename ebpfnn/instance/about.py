@@ -139,3 +139,5 @@ def _version() -> str:
         return version("ebpfnn")
     except PackageNotFoundError:
         return "not installed"
+    except OSError:
+        return "not known"

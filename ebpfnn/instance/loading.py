@@ -19,7 +19,7 @@ from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from .about import SIZE, About
-from .locks import lock
+from .locks import lock, telling
 from .pins import ABOUT, LINK, NAMES, STATE, STUB
 from .proof import prove
 from .session import InstanceSession
@@ -49,8 +49,9 @@ def load_instance(
     resident = trigger.resident()
     with ExitStack() as made:
         staged = made.enter_context(store.staging())
-        for each in (CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK):
-            (staged / LOCKS / each).mkdir()
+        with telling(staged):
+            for each in (CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK):
+                (staged / LOCKS / each).mkdir()
         shell = made.enter_context(load(network, resident, body, about.target, room=ROOM))
         stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
         attachment = made.enter_context(resident.attach(stub, about.target))
@@ -71,11 +72,12 @@ def load_instance(
 
 def share(directory: Path, group: int) -> None:
     """Gives ``directory`` and all in it their owner and mode: the process's alone, or ``group``'s too where that is not -1."""
-    for path in (directory, *directory.rglob("*")):
-        if group >= 0:
-            os.chown(path, -1, group)
-        extra = 0 if group < 0 else 0o050 if path.is_dir() else 0o060
-        path.chmod((0o700 if path.is_dir() else 0o600) | extra)
+    with telling(directory):
+        for path in (directory, *directory.rglob("*")):
+            if group >= 0:
+                os.chown(path, -1, group)
+            extra = 0 if group < 0 else 0o050 if path.is_dir() else 0o060
+            path.chmod((0o700 if path.is_dir() else 0o600) | extra)
 
 
 def _pin_link(attachment: Attachment, staged: Path) -> str:

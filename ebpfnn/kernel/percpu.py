@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import KernelError
 from ..obj.uapi import MapType
+from .system_files import read
 from .view import item_type
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ TYPES = frozenset((MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU
 @cache
 def possible_cpus() -> int:
     """How many values a per-CPU map has for a key: CPUs that could be plugged in count, whether or not they are online."""
-    return len(parse_cpus(_POSSIBLE.read_text()))
+    return len(parse_cpus(read(_POSSIBLE, "the values of a per-CPU map cannot be counted")))
 
 
 def online_cpus() -> list[int]:
-    """The CPUs that run now: those on which a perf event can be opened."""
-    return parse_cpus(_ONLINE.read_text())
+    """The CPUs that run now: those on which a perf event can be opened. Raises :class:`KernelError` without /sys."""
+    return parse_cpus(read(_ONLINE, "the CPUs are not known"))
 
 
 def parse_cpus(text: str) -> list[int]:
