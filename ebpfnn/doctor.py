@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from . import modelfile
-from .errors import Error, NotSupported
+from .errors import Error, KernelError, NotSupported
 from .kernel import pinning, privilege, tracefiles
 from .plugin import Plugins, Trigger, why_not
 from .session import Session
@@ -113,12 +113,15 @@ def bpffs() -> Check:
     try:
         if pinning.is_bpffs(place):
             return _writable(place)
-    except OSError:
+    except KernelError:
         return Check("bpffs", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
     return Check("bpffs", State.WARN, f"not mounted at {place}: nothing can be pinned there", f"mount -t bpf bpf {place}")
 
 
 def _writable(place: Path) -> Check:
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        remedy = f"mount -o remount,rw {place}"
+        return Check("bpffs", State.WARN, f"{place} is mounted read-only: nothing can be pinned there", remedy)
     if os.access(place, os.W_OK | os.X_OK):
         return Check("bpffs", State.OK, str(place))
     remedy = f"run as root (sudo), or open it to a group: chgrp GROUP {place} && chmod g+rwx {place}"

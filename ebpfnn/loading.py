@@ -14,6 +14,7 @@ from .compiler import Body, Compiled
 from .errors import NotSupported, PermissionDenied, VerifierError
 from .kernel import Map, Object
 from .kernel.privilege import lack
+from .kernel.system_files import unreadable
 from .layers import InputFormat
 from .network import QuantizedNetwork
 from .obj import MapType, ObjectSpec, link
@@ -71,17 +72,33 @@ def load(
 
 
 def pid_namespace() -> tuple[int, int]:
-    """The PID namespace of this process, whose thread ids it is known by: st_dev and st_ino."""
-    found = Path("/proc/self/ns/pid").stat()
+    """The PID namespace of this process, whose thread ids it is known by: st_dev and st_ino.
+
+    Raises :class:`~ebpfnn.errors.KernelError` where /proc does not tell.
+    """
+    place = Path("/proc/self/ns/pid")
+    try:
+        found = place.stat()
+    except OSError as fault:
+        raise unreadable(place, fault, "threads are not known by number") from None
     return found.st_dev, found.st_ino
 
 
 def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError:
-    kept = Path(mkdtemp(prefix="ebpfnn-")) / "verifier.log"
-    kept.write_text(refusal.log)
+    kept = _keep(refusal.log)
     fact = f"network '{network.name}': the kernel refused what ebpfnn compiled, which is a bug of ebpfnn's ({refusal})"
-    remedy = f"report it with the verifier's whole log, which is in {kept}, and use --twin until it is mended"
+    remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is mended"
     return VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log)
+
+
+def _keep(log: str) -> str:
+    """Writes it to a file and tells where it is; a disk that is full is not to hide what the log is about."""
+    try:
+        kept = Path(mkdtemp(prefix="ebpfnn-")) / "verifier.log"
+        kept.write_text(log)
+    except OSError as fault:
+        return f"which could not be kept ({fault.strerror})"
+    return f"which is in {kept}"
 
 
 def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:

@@ -25,6 +25,13 @@ INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 _MODULES = {"import": "importing", "include-dir": "include_dir"}
 """Where the module is not called after its verb, which Python would not take for a name."""
 
+_SHORT = {
+    errno.EMFILE: "raise ulimit -n, or close some",
+    errno.ENFILE: "raise sysctl fs.file-max",
+    errno.ENOMEM: "raise ulimit -v, or free some memory",
+}
+"""What mends that the process or the machine is short of something, wherever it shows."""
+
 
 class LazyGroup(click.Group):
     """Imports ``ebpfnn.cli.VERB``, whose attribute ``command`` is the verb, once it is called for."""
@@ -91,6 +98,11 @@ def _status(error: Exception) -> int:
         # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
+    if isinstance(error, MemoryError):
+        return complain("this process may have no more memory; raise ulimit -v, or free some")
+    if isinstance(error, OSError) and error.errno in _SHORT:
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        return complain(f"{where}{error.strerror}; {_SHORT[error.errno]}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return complain("standard output: no space left on the device; free some, or write elsewhere")
     if isinstance(error, MemoryError):

@@ -151,3 +151,5 @@ def _version() -> str:
         return version("ebpfnn")
     except PackageNotFoundError:
         return "not installed"
+    except OSError:
+        return "not known"

@@ -21,7 +21,7 @@ from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from .about import SIZE, About
 from .attached import LINK
-from .locks import lock
+from .locks import lock, telling
 from .pins import ABOUT, NAMES, STATE, STUB
 from .proof import prove
 from .session import InstanceSession
@@ -51,8 +51,9 @@ def load_instance(
     resident = trigger.resident()
     with ExitStack() as made:
         staged = made.enter_context(store.staging())
-        for each in (CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK):
-            (staged / LOCKS / each).mkdir()
+        with telling(staged):
+            for each in (CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK):
+                (staged / LOCKS / each).mkdir()
         shell = made.enter_context(load(network, resident, body, about.target, room=ROOM))
         stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
         attachment = made.enter_context(resident.attach(stub, about.target))
@@ -82,11 +83,12 @@ def _proved(staged: Path, name: str, trigger: Trigger, network: QuantizedNetwork
 
 def share(directory: Path, group: int) -> None:
     """Gives ``directory`` and all in it their owner and mode: the process's alone, or ``group``'s too where that is not -1."""
-    for path in (directory, *directory.rglob("*")):
-        if group >= 0:
-            os.chown(path, -1, group)
-        extra = 0 if group < 0 else 0o050 if path.is_dir() else 0o060
-        path.chmod((0o700 if path.is_dir() else 0o600) | extra)
+    with telling(directory):
+        for path in (directory, *directory.rglob("*")):
+            if group >= 0:
+                os.chown(path, -1, group)
+            extra = 0 if group < 0 else 0o050 if path.is_dir() else 0o060
+            path.chmod((0o700 if path.is_dir() else 0o600) | extra)
 
 
 def _pin_link(attachment: Attachment, staged: Path) -> str:

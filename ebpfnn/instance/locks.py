@@ -67,6 +67,12 @@ def _flock(place: Descriptor, how: int) -> None:
         raise refusal(f"'{place.name}': flock", fault.errno or 0) from None
 
 
+def entries(directory: Path) -> list[Path]:
+    """What lies in it. Raises as :func:`telling` does."""
+    with telling(directory):
+        return list(directory.iterdir())
+
+
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
     """What the file system says of ``path`` as typed errors: it is gone, not this user's, read-only, or something is full."""

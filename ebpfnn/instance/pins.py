@@ -13,7 +13,7 @@ from ..errors import Error, SessionError
 from ..kernel import Map, Program
 from .about import About
 from .attached import check_attached
-from .locks import telling
+from .locks import entries, telling
 from .stub import CHOOSER, NETWORKS
 
 ABOUT, STUB, STATE = "about", "stub", "state"
@@ -43,7 +43,7 @@ class Pins(AbstractContextManager["Pins"]):
         self.path = path
         with telling(path):
             self._inode = path.stat().st_ino
-            own = {each.name: f"{STATE}/{each.name}" for each in (path / STATE).iterdir()}
+            own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
             self.maps: Mapping[str, Map] = {
                 name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()

@@ -12,13 +12,13 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from ..errors import NotSupported, SessionError
+from ..errors import Error, NotSupported, SessionError
 from ..kernel.pinning import BPFFS, is_bpffs
 from ..plugin import nearest
-from .locks import is_locked, lock, telling
+from .locks import entries, is_locked, lock, telling
 
 ROOT_VARIABLE = "EBPFNN_BPFFS"
 """The environment variable that names another BPF file system."""
@@ -75,18 +75,21 @@ class Store:
                 directory = self._new_name()
                 with telling(directory):
                     directory.mkdir(mode=0o700)
+                held.callback(_remove, directory)  # once its lock is given up: that frees a descriptor where none was left
                 held.enter_context(lock(directory))
-                held.callback(shutil.rmtree, directory, ignore_errors=True)  # under its lock, or a sweep would remove it too
-            (directory / LOCKS).mkdir(mode=0o700)
+                held.callback(_remove, directory)  # under its lock, or a sweep would remove it too
+            with telling(directory):
+                (directory / LOCKS).mkdir(mode=0o700)
             yield directory
 
     def publish(self, staged: Path, name: str) -> Path:
         """Makes ``staged`` the instance ``name``, at once. Raises :class:`SessionError` where the name is taken meanwhile."""
         with self._locked():
             self.check_free(name)
-            for link, exported in zip(self._exports(name), EXPORTED, strict=True):
-                link.symlink_to(f"ebpfnn/{name}/{exported}")
-            return staged.rename(self.directory / name)
+            with telling(staged):
+                for link, exported in zip(self._exports(name), EXPORTED, strict=True):
+                    link.symlink_to(f"ebpfnn/{name}/{exported}")
+                return staged.rename(self.directory / name)
 
     def remove(self, name: str) -> None:
         """Takes the instance ``name`` away: at once for whoever looks, then from the kernel. Raises as :meth:`find`."""
@@ -99,7 +102,8 @@ class Store:
             except SessionError:
                 return  # somebody else was quicker
             self._remove_dangling()
-            shutil.rmtree(gone)
+            with telling(gone):
+                shutil.rmtree(gone)
 
     def sweep(self) -> None:
         """Removes what processes left that were killed: while making or removing an instance, or while holding one."""
@@ -118,7 +122,7 @@ class Store:
         if not self._is_there():
             return []
         self._check_owner()
-        return sorted(path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
+        return sorted(path.name for path in entries(self.directory) if _NAME.fullmatch(path.name))
 
     def _prepare(self) -> None:
         """Makes the directory of all instances. Raises :class:`NotSupported` where there is no BPF file system."""
@@ -160,7 +164,7 @@ class Store:
         return path
 
     def _abandoned(self) -> Iterator[Path]:
-        for path in list(self.directory.iterdir()):
+        for path in entries(self.directory):
             if path.name == _LOCK:
                 continue
             held = path if path.name.startswith(_UNFINISHED) else path / LOCKS / HELD
@@ -171,6 +175,17 @@ class Store:
         return [self.root / f"{name}_{exported}" for exported in EXPORTED]
 
     def _remove_dangling(self) -> None:
-        for path in self.root.iterdir():
+        for path in entries(self.root):
             if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
                 path.unlink()
+
+
+def _remove(directory: Path) -> None:
+    """As :func:`shutil.rmtree` of what may be there, with one descriptor at a time, where errors were told of already."""
+    with suppress(OSError, Error):
+        for path in entries(directory):
+            if path.is_dir() and not path.is_symlink():
+                _remove(path)
+            else:
+                path.unlink()
+        directory.rmdir()

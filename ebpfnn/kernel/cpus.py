@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from ..obj.uapi import MapType
+from .system_files import read
 
 _POSSIBLE, _ONLINE = (Path(f"/sys/devices/system/cpu/{which}") for which in ("possible", "online"))
 PER_CPU = frozenset((MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH, MapType.PERCPU_CGROUP_STORAGE))
@@ -14,12 +15,12 @@ PER_CPU = frozenset((MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERC
 @cache
 def possible_cpus() -> int:
     """How many values a per-CPU map has for a key: CPUs that could be plugged in count, whether or not they are online."""
-    return len(parse_cpus(_POSSIBLE.read_text()))
+    return len(parse_cpus(read(_POSSIBLE, "the values of a per-CPU map cannot be counted")))
 
 
 def online_cpus() -> list[int]:
-    """The CPUs that run now: those on which a perf event can be opened."""
-    return parse_cpus(_ONLINE.read_text())
+    """The CPUs that run now: those on which a perf event can be opened. Raises :class:`KernelError` without /sys."""
+    return parse_cpus(read(_ONLINE, "the CPUs are not known"))
 
 
 def parse_cpus(text: str) -> list[int]:

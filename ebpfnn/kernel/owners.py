@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .ids import Kind
+from .system_files import read, unreadable
 
 _PROC = Path("/proc")
 _ID = re.compile(r"^(link|prog|map|btf)_id:\s*(\d+)$", re.MULTILINE)
@@ -21,7 +22,7 @@ def owners() -> dict[tuple[Kind, int], set[int]]:
     Processes that this user may not look into are left out.
     """
     found: dict[tuple[Kind, int], set[int]] = {}
-    for process in _PROC.iterdir():
+    for process in _processes():
         if process.name.isdigit():
             for held in _held(process):
                 found.setdefault(held, set()).add(int(process.name))
@@ -30,8 +31,15 @@ def owners() -> dict[tuple[Kind, int], set[int]]:
 
 def stated(fd: int) -> dict[str, str]:
     """What /proc says of a descriptor of this process, by name: ``memlock`` (bytes of kernel memory), ``link_type``."""
-    lines = (_PROC / "self" / "fdinfo" / str(fd)).read_text().splitlines()
+    lines = read(_PROC / "self" / "fdinfo" / str(fd), "what the kernel holds is not told in full").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _processes() -> list[Path]:
+    try:
+        return list(_PROC.iterdir())
+    except OSError as fault:
+        raise unreadable(_PROC, fault, "nobody's processes are found") from None
 
 
 def _held(process: Path) -> Iterator[tuple[Kind, int]]:

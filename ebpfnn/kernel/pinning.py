@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import KernelError, NotSupported
 from .fd import Descriptor
 from .syscall import Command, ObjectPath, bpf
+from .system_files import read, unreadable
 
 BPFFS = Path("/sys/fs/bpf")
 # What the kernel calls the file behind a pin's descriptor (bpf_map_new_fd, bpf_prog_new_fd, bpf_link_new_fd; Linux 6.18).
@@ -50,11 +51,7 @@ def open_pin(path: Path, kind: str) -> int:
 
 def is_bpffs(path: Path) -> bool:
     """Whether ``path`` lies on a BPF file system (statfs(2)'s f_type is not to be had in Python, but in /proc/mounts)."""
-    try:
-        text = Path("/proc/self/mounts").read_text()
-    except OSError as fault:
-        fact = f"/proc/self/mounts cannot be read ({fault.strerror})"
-        raise KernelError(f"{fact}, so BPF file systems are not found; mount -t proc proc /proc", fault.errno or 0) from None
+    text = read(Path("/proc/self/mounts"), "BPF file systems are not found")
     mounts = [line.split() for line in text.splitlines()]
     places = {entry[1]: entry[2] for entry in mounts if len(entry) > 2}
     resolved = path.resolve()
@@ -67,8 +64,7 @@ def _target(fd: int) -> str:
     try:
         return str(Path(f"/proc/self/fd/{fd}").readlink())
     except OSError as fault:
-        fact = f"/proc/self/fd cannot be read ({fault.strerror})"
-        raise KernelError(f"{fact}, so what is pinned cannot be told; mount -t proc proc /proc", fault.errno or 0) from None
+        raise unreadable(Path("/proc/self/fd"), fault, "what is pinned cannot be told") from None
 
 
 def _attributes(path: Path, fd: int) -> ObjectPath:

@@ -17,6 +17,7 @@ from .link import Link
 from .pmu import unit_type
 from .program import Program
 from .syscall import refusal
+from .system_files import read
 from .tracefiles import tracefs
 from .tracepoint import attach_event
 
@@ -59,7 +60,7 @@ def attach_probe_event(program: Program, kind: str, place: str, *, returns: bool
     event = f"{kind}_{os.getpid()}_{next(_numbers)}"
     _append(events, f"{'r' if returns else 'p'}:{_GROUP}/{event} {place}", what)
     try:
-        number = int((tracefs() / "events" / _GROUP / event / "id").read_text())
+        number = int(read(tracefs() / "events" / _GROUP / event / "id", f"{what} cannot be attached"))
         return ProbeLink(attach_event(program, number, what), events, event)
     except BaseException:
         with suppress(KernelError):

@@ -85,7 +85,7 @@ class Program(Descriptor):
                 raise PermissionDenied(
                     f"{request.what}: {fact} (EPERM); use a kprobe, a tracepoint or another hook", errno.EPERM
                 ) from None
-            if refusal.errno in (errno.EPERM, errno.ENOMEM, errno.ENOSYS):
+            if refusal.errno in _NO_VERDICT:
                 raise
             log = request.explain(_LOG_STATS if refusal.errno == errno.E2BIG else _LOG_TRACE)
             if isinstance(log, int):
@@ -159,6 +159,10 @@ class Program(Descriptor):
         found = info.ProgramInfo()
         info.read_info(self, found)
         return found
+
+
+# Of the system, whatever the verifier makes of the program: descriptors and memory are taken after it had its say.
+_NO_VERDICT = (errno.EPERM, errno.ENOMEM, errno.ENOSYS, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EAGAIN)
 
 
 def _is_unknown(spec: ProgramSpec) -> bool:

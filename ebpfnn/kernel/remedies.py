@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from . import privilege
 
@@ -40,23 +41,45 @@ _BY_OPERATION = {
     ("mmap", errno.ENODEV): _NOT_MMAPABLE,
     ("mmap", 524): _NOT_MMAPABLE,
 }
+_PLAIN = ("flock", "gettid")  # which no kernel is without, and which need no privilege
+_SYSCTLS, _BPF_SYSCTL = Path("/proc/sys/kernel"), "unprivileged_bpf_disabled"
 _ANYWHERE = {
     errno.ENOMEM: "the kernel has no memory for it; make it smaller, or free some",
     errno.EMFILE: "this process has too many files open; raise ulimit -n, or close some",
     errno.ENFILE: "the machine has too many files open; raise sysctl fs.file-max",
     errno.EBUSY: "something else uses it; end that, or try again",
+    errno.ENOLCK: "the machine has no room for more locks; free memory, or have its file server grant locks",
+    errno.ENOSPC: "there is no room left; make it smaller, or free some",
+    errno.EROFS: "it is mounted read-only; mount -o remount,rw its mount point",
+    errno.EINTR: "a signal came in between; try again",
+    errno.EAGAIN: "the kernel was interrupted or is short of something; try again",
     524: "this kernel does not do that with an object of this type",
 }
 
 
 def remedy(operation: str, code: int) -> str:
     """What to do about ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) that was refused, "" where nothing is known."""
+    if operation in _PLAIN and code in (errno.EPERM, errno.ENOSYS):
+        return _filtered(operation)
     if code in (errno.EPERM, errno.EACCES):
         return _permission(operation)
     if code == errno.ENOSYS:
-        option = "CONFIG_PERF_EVENTS" if operation == "perf_event_open" else "CONFIG_BPF_SYSCALL"
-        return f"this kernel was built without {option}"
+        return _missing(operation)
     return _BY_OPERATION.get((operation, code)) or _ANYWHERE.get(code, "")
+
+
+def _missing(operation: str) -> str:
+    """Of a system call that the kernel may have been built without: each has a sysctl where it was not."""
+    of_events = operation == "perf_event_open"
+    option, sysctl = ("CONFIG_PERF_EVENTS", "perf_event_paranoid") if of_events else ("CONFIG_BPF_SYSCALL", _BPF_SYSCTL)
+    if (_SYSCTLS / sysctl).exists():
+        return _filtered("perf_event_open" if of_events else "bpf")
+    return f"this kernel was built without {option}"
+
+
+def _filtered(call: str) -> str:
+    """Of a system call that every kernel has, or that this one is known to."""
+    return f"a seccomp filter or a security module stands in the way: allow {call}(2), as a container's seccomp=unconfined does"
 
 
 def _permission(operation: str) -> str:

@@ -18,7 +18,7 @@ from ..errors import KernelError, NotSupported, PermissionDenied
 from .remedies import remedy
 
 _NUMBERS = {"x86_64": (321, 298, 234), "aarch64": (280, 241, 131)}
-_RETRIES = 5  # of a program load that a signal interrupted: libbpf's number
+_RETRIES = 5  # of what a signal interrupted: libbpf's number
 _libc = ctypes.CDLL(None, use_errno=True)
 _quick = ctypes.CDLL(None).syscall  # without errno and result, which take time to keep
 _quick.restype = None
@@ -256,9 +256,14 @@ def bpf(command: Command, attributes: ctypes.Structure, what: str) -> int:
         if result >= 0:
             return result
         code = ctypes.get_errno()
-        if code != errno.EAGAIN or command is not Command.PROG_LOAD:
+        if not _is_interrupted(command, code):
             break
     raise refusal(f"{what}: BPF_{command.name}", code)
+
+
+def _is_interrupted(command: Command, code: int) -> bool:
+    """Whether to try again: a signal came in between, and nothing was done. A program that was run may have run by then."""
+    return code == (errno.EAGAIN if command is Command.PROG_LOAD else errno.EINTR) and command is not Command.PROG_RUN
 
 
 def system_call(command: Command, attributes: ctypes.Structure) -> Callable[[], None]:
@@ -277,10 +282,14 @@ def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: in
     """
     attributes.size = ctypes.sizeof(attributes)
     no_group, close_on_exec = -1, 8
-    result: int = _libc.syscall(_numbers()[1], ctypes.byref(attributes), pid, cpu, no_group, ctypes.c_ulong(close_on_exec))
-    if result < 0:
-        raise refusal(f"{what}: perf_event_open", ctypes.get_errno())
-    return result
+    for _ in range(_RETRIES):
+        result: int = _libc.syscall(_numbers()[1], ctypes.byref(attributes), pid, cpu, no_group, ctypes.c_ulong(close_on_exec))
+        if result >= 0:
+            return result
+        code = ctypes.get_errno()
+        if code != errno.EINTR:
+            break
+    raise refusal(f"{what}: perf_event_open", code)
 
 
 def tgkill(process: int, thread: int) -> int:

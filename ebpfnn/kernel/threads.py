@@ -16,7 +16,7 @@ def current() -> int:
     number = threading.get_native_id()
     if number < _NONE:
         return number
-    raise refusal("this thread: gettid", errno.ENOSYS)  # Python makes -1 of whatever it was
+    raise refusal("this thread: gettid", errno.ENOSYS)  # whatever it was, Python makes -1 of it
 
 
 def exists(thread: int) -> bool:
@@ -25,11 +25,11 @@ def exists(thread: int) -> bool:
         os.kill(thread, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is another user's (kill(2))
+    except OSError:  # EPERM: it is another user's (kill(2)), or a filter keeps it from being told
         return True
     return True
 
 
 def is_ours(thread: int) -> bool:
     """Whether a thread of this process has that number, be it about to end: the kernel's is there when join() has returned."""
-    return tgkill(os.getpid(), thread) == 0
+    return tgkill(os.getpid(), thread) != errno.ESRCH

@@ -12,6 +12,7 @@ from .link import Link
 from .perf_event import PerfType, link_perf_event
 from .program import Program
 from .syscall import Command, PerfEventAttr, RawTracepointOpen, bpf, perf_event_open
+from .system_files import unreadable
 from .tracefiles import closed, tracefs
 
 
@@ -57,6 +58,8 @@ def tracepoint_id(category: str, event: str) -> int:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         hint = _hint(events, category, event)
         raise KernelError(f"tracepoint '{category}:{event}' not found{hint}", errno.ENOENT) from None
+    except OSError as fault:
+        raise unreadable(events, fault, f"tracepoint '{category}:{event}' is not found") from None
 
 
 def _hint(events: Path, category: str, event: str) -> str:

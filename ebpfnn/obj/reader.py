@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ def read_file(path: Path) -> Contents:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)
     except OSError as fault:
-        raise ObjectError(f"{path}: {fault.strerror}; give an object built by clang -target bpf") from fault
+        full = fault.errno in (errno.EMFILE, errno.ENFILE)
+        remedy = "raise ulimit -n, or close some" if full else "give an object built by clang -target bpf"
+        raise ObjectError(f"{path}: {fault.strerror}; {remedy}") from fault
     if len(data) > MAX_FILE:
         raise ObjectError(f"{path}: larger than {MAX_FILE} bytes; no BPF object is")
     return read_object(data, path.name)

@@ -39,7 +39,11 @@ class CgroupSkbTrigger(WatchingTrigger):
 
 
 def _directory(target: str) -> Path:
-    mounts = (line.split() for line in _MOUNTS.read_text().splitlines())
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
+    except OSError as fault:
+        fact = f"{_MOUNTS} cannot be read ({fault.strerror}), so cgroups are not found"
+        raise NotSupported(f"{fact}; mount -t proc proc /proc") from None
     root = next((Path(entry[1]) for entry in mounts if entry[2] == "cgroup2"), None)
     if root is None:
         raise NotSupported("no cgroup2 file system is mounted; mount -t cgroup2 none DIRECTORY")

@@ -74,7 +74,11 @@ def find_binary(name: str) -> Path:
 
 def _loaded_files() -> dict[str, Path]:
     """The files that this process runs code of, by their names."""
-    fields = [line.split(maxsplit=5) for line in _MAPS.read_text().splitlines()]
+    try:
+        fields = [line.split(maxsplit=5) for line in _MAPS.read_text().splitlines()]
+    except OSError as fault:
+        fact = f"{_MAPS} cannot be read ({fault.strerror}), so libraries are not found"
+        raise KernelError(f"{fact}; give a path, or mount -t proc proc /proc", fault.errno or 0) from None
     paths = [Path(found[5]) for found in fields if len(found) == 6 and "x" in found[1] and found[5].startswith("/")]
     return {path.name: path for path in paths}
 

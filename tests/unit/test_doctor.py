@@ -9,7 +9,7 @@ from ebpfnn_plugins.run import RunTrigger
 
 from ebpfnn import doctor
 from ebpfnn.doctor import Check, State
-from ebpfnn.errors import NotSupported
+from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import pinning, privilege, tracefiles
 from ebpfnn.plugin import Plugins, Trigger, make_manager
 
@@ -106,7 +106,7 @@ def test_a_trigger_that_lacks_capabilities_is_told_which(
 
 def test_bpffs_without_proc_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(place: Path) -> bool:
-        raise FileNotFoundError(place)
+        raise KernelError(f"{place} cannot be read")
 
     monkeypatch.setattr(pinning, "is_bpffs", absent)
     assert (doctor.bpffs().state, doctor.bpffs().remedy) == (State.WARN, "mount -t proc proc /proc")

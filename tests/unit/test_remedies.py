@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from ebpfnn.errors import KernelError, PermissionDenied
-from ebpfnn.kernel import privilege
+from ebpfnn.kernel import privilege, remedies
 from ebpfnn.kernel.remedies import remedy
 from ebpfnn.kernel.syscall import refusal
 
@@ -23,7 +24,10 @@ from ebpfnn.kernel.syscall import refusal
         ("BPF_PROG_LOAD", errno.EMFILE, "ulimit -n"),
         ("mmap", errno.EINVAL, "BPF_F_MMAPABLE"),
         ("mmap", 524, "BPF_F_MMAPABLE"),
-        ("perf_event_open", errno.ENOSYS, "CONFIG_PERF_EVENTS"),
+        ("flock", errno.ENOSYS, "allow flock(2)"),
+        ("flock", errno.EPERM, "allow flock(2)"),
+        ("flock", errno.ENOLCK, "no room for more locks"),
+        ("write", errno.EROFS, "mount -o remount,rw"),
         ("BPF_MAP_GET_NEXT_ID", errno.ESRCH, ""),
     ],
 )
@@ -56,3 +60,20 @@ def test_closed_perf_events_are_told_with_the_sysctl_that_opens_them(monkeypatch
     monkeypatch.setattr(privilege, "closes_perf_events", lambda: True)
     assert remedy("perf_event_open", errno.EACCES).startswith("sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN")
     assert "perf_event_paranoid" not in remedy("BPF_PROG_LOAD", errno.EPERM)
+
+
+@pytest.mark.parametrize(
+    ("operation", "option", "sysctl", "call"),
+    [
+        ("perf_event_open", "CONFIG_PERF_EVENTS", "perf_event_paranoid", "perf_event_open(2)"),
+        ("BPF_PROG_LOAD", "CONFIG_BPF_SYSCALL", "unprivileged_bpf_disabled", "bpf(2)"),
+    ],
+)
+def test_a_call_that_the_kernel_has_is_hidden_by_a_filter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, operation: str, option: str, sysctl: str, call: str
+) -> None:
+    """What registers the sysctl has the system call too."""
+    monkeypatch.setattr(remedies, "_SYSCTLS", tmp_path)
+    assert remedy(operation, errno.ENOSYS) == f"this kernel was built without {option}"
+    (tmp_path / sysctl).touch()
+    assert f"allow {call}" in remedy(operation, errno.ENOSYS)

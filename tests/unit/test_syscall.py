@@ -94,7 +94,7 @@ def test_want_of_privilege(fake: Fake, monkeypatch: pytest.MonkeyPatch, code: in
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (errno.ENOSYS, "ENOSYS (Function not implemented); this kernel was built without CONFIG_BPF_SYSCALL"),
+        (errno.ENOSYS, "ENOSYS (Function not implemented); "),
         (errno.EINVAL, "map 'm': BPF_MAP_FREEZE refused with EINVAL (Invalid argument)"),
         (errno.E2BIG, "E2BIG (Argument list too long)"),
         (524, "ENOTSUPP (Operation is not supported); this kernel does not do that with an object of this type"),
@@ -192,3 +192,25 @@ def test_a_later_failure_closes_what_came_before(fake: Fake, failing: Command) -
     with pytest.raises(KernelError, match="ENOMEM"):
         Object.load(spec)
     assert kernel.commands[-1] is failing
+
+
+def test_what_a_signal_interrupted_is_tried_again(fake: Fake) -> None:
+    """But for a run: the program may have run by then."""
+    answers = iter([errno.EINTR, errno.EINTR, None])
+    kernel = fake(lambda command: next(answers))
+    freeze()
+    assert kernel.commands == [Command.MAP_FREEZE] * 3
+    kernel = fake(always(errno.EINTR))
+    with pytest.raises(KernelError, match="a signal came in between; try again"):
+        bpf(Command.PROG_RUN, MapFd(), "program 'p'")
+    assert kernel.commands == [Command.PROG_RUN]
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_runs_out_once_the_verifier_is_content_is_no_matter_of_the_program(fake: Fake, code: int) -> None:
+    """The kernel takes the descriptor last: the log tells of a program that was taken."""
+    kernel = fake(always(code))
+    kernel.log = b"processed 9 insns (limit 1000000)\n"
+    with pytest.raises(KernelError, match=f"BPF_PROG_LOAD refused with {errno.errorcode[code]}") as caught:
+        Program.load(PROGRAM, IMAGE, "GPL")
+    assert not isinstance(caught.value, VerifierError)
