@@ -116,7 +116,7 @@ class Instance(AbstractContextManager["Instance"]):
     def check_attached(self) -> None:
         """Raises :class:`~ebpfnn.errors.DetachedError` where what it was attached to has gone, else as :meth:`about`."""
         with Pins(self.path) as pins:
-            pins.check_attached()
+            pins.check_attached(pins.current()[1])
 
     def trigger(self, plugins: Plugins | None = None) -> Trigger:
         """Its trigger, with its options. Raises :class:`~ebpfnn.errors.PluginError` where no plugin offers it any more."""

@@ -91,10 +91,10 @@ class Pins(AbstractContextManager["Pins"]):
         if not self.current_place():
             raise SessionError(f"instance '{self.path.name}' was unloaded; `ebpfnn list` shows what is loaded") from None
 
-    def check_attached(self) -> None:
+    def check_attached(self, about: About) -> None:
         """Raises :class:`~ebpfnn.errors.DetachedError` where its attachment has gone, else as :meth:`check_in_place`."""
         with self.in_place():
-            check_attached(self.path, self.current()[1])
+            check_attached(self.path, about)
         self.check_in_place()  # a link that is not there counts as one that never was
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ class InstanceSession(Runner):
             self._count, self.network = pins.current()
             self.target = self.network.target
             check_namespace(self.network)
-            pins.check_attached()
+            pins.check_attached(self.network)
             program = held.enter_context(pins.program(self.trigger.program()))
             self._attachment = held.enter_context(self.trigger.attached(program, self.target))
             self._slots = self._claimed_slots(held, path) if has_slots(pins.maps) else None
@@ -59,7 +59,7 @@ class InstanceSession(Runner):
         """As :meth:`Runner._exchange`: BPF_PROG_RUN runs what is attached to nothing, too, so that is asked as well."""
         with self._pins.in_place():
             result = super()._exchange(sample)
-        self._pins.check_attached()
+        self._pins.check_attached(self.network)
         return result
 
     def source(self) -> QuantizedNetwork:
@@ -87,7 +87,7 @@ class InstanceSession(Runner):
     def _explain(self, fault: KernelError | int | None) -> Error:
         if fault is None and not self._closed:
             try:
-                self._pins.check_attached()
+                self._pins.check_attached(self.network)
             except Error as gone:
                 return gone
         return super()._explain(fault)

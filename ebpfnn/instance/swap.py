@@ -35,7 +35,7 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
     with lock(path / LOCKS / SWAP_LOCK), Pins(path) as pins, pins.in_place():
         count, about = pins.current()
         check_namespace(about)
-        pins.check_attached()
+        pins.check_attached(about)
         _check_fits(path.name, about, network, body, pins)
         index = struct.pack("<I", (count + 1) & 1)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder)
@@ -47,7 +47,7 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
         try:
             with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:
                 proof = other.submit(prove, session, network, body).result()  # this thread may have a session, and so a slot
-            pins.check_attached()
+            pins.check_attached(about)
             return proof
         except BaseException:
             set_swaps(pins.maps[CHOOSER], count + 2)

@@ -82,7 +82,7 @@ class Watch(AbstractContextManager["Watch"]):
         """
         if self._closed:
             raise SessionError(f"the watch of instance '{self.path.name}' is closed; begin another")
-        self._pins.check_attached()
+        self._pins.check_attached(self.about)
         self._renew()
         for record in self._ring.poll(min(timeout, 1)):
             yield self._event(np.frombuffer(record, abi.EVENT, 1)[0])

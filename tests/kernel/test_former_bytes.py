@@ -72,6 +72,14 @@ def reply_to(frame: bytes, network: QuantizedNetwork, sample: np.ndarray, elapse
     return head + addresses + ports + frame[at + 4 : at + 8] + payload + frame[at + 8 + len(payload) :]
 
 
+def elapsed_in_the_kernel(results: Map) -> int:
+    """Of the CPU that ran since the results were filled."""
+    each = np.array(results.lookup_percpu(bytes(4), np.uint64))[:, 1]
+    (elapsed,) = each[each != int.from_bytes([POISON] * 8, "little")]
+    assert elapsed < SECOND
+    return int(elapsed)
+
+
 def without_checksums(frame: bytes) -> bytes:
     at = wire.udp_at(frame)
     bare = bytearray(frame)
@@ -90,7 +98,7 @@ def test_every_byte_of_a_reply(answering: Loaded, version: int, vlans: int) -> N
         verdict, answer = answering.run(asked)
         assert verdict == answering.answers
         elapsed = int.from_bytes(answer[(at := wire.udp_at(answer) + 28) : at + 4], "big")
-        assert elapsed < SECOND
+        assert 0 < elapsed == elapsed_in_the_kernel(answering.session.loaded.maps[abi.RESULTS])
         assert without_checksums(answer) == without_checksums(reply_to(asked, NETWORK, sample, elapsed))
         assert wire.read(answer).intact
 

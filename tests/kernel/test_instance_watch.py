@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
@@ -76,6 +77,17 @@ def test_nothing_is_told_of_before_and_after(instance: Instance) -> None:
             assert list(again.read(0)) == []
     with pytest.raises(SessionError, match=r"^the watch of instance 'one' is closed; begin another$"):
         list(watch.read())
+
+
+def test_each_of_many_networks_is_told_by_its_own_name(instance: Instance) -> None:
+    """The third takes the place of the first in the kernel."""
+    with instance.watch() as watch, instance.session() as session:
+        for number in range(5):
+            made = replace(random_network((9, 5, 3), seed=number), name=f"number {number}")
+            instance.swap(made)
+            list(watch.read())
+            session.infer(SAMPLES[0])
+            assert {event.network for event in watch.read()} == {made.name}
 
 
 def told_without_a_watch(instance: Instance, until_ns: int) -> int:
