@@ -12,6 +12,7 @@ from ..instance import Instance
 from ..plugin import Plugins, configured
 from .group import complain, printable
 from .inference import Inference, pick, private, shared
+from .only import listed
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
@@ -80,14 +81,18 @@ def command(
 
 
 def _only_instance(quiet: bool) -> Instance | None:
-    """The instance that is loaded, where it is the only one; it is told, unless ``quiet``, or why it is out of reach."""
+    """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
     try:
         found = Instance.all()
-        if len(found) != 1:
-            return None
-        found[0].about()
+        if len(found) == 1:
+            found[0].about()
     except Error as reason:
         complain(f"{reason}; loading a network for this command alone")
+        return None
+    if len(found) > 1 and not quiet:
+        alone = "loading a network for this command alone; --instance NAME uses one"
+        complain(f"instances {listed(found)} are loaded and not used; {alone}")
+    if len(found) != 1:
         return None
     if not quiet:
         complain(f"using instance '{found[0].name}', which is loaded; --private loads a network for this command alone")

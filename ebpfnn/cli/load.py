@@ -19,7 +19,7 @@ _NO_GROUP = (1 << 32) - 1  # what chown(2) takes for no change
 
 
 @click.command()
-@click.argument("model", metavar="NAME|FILE")
+@click.argument("model", metavar="[NAME|FILE]", default="mnist")
 @trigger_options
 @click.option("--name", metavar="NAME", help="What the instance is called. [default: as the network]")
 @click.option("--group", metavar="GROUP", help="Let the members of this group use it too.")

@@ -7,6 +7,7 @@ import click
 from ..errors import Error
 from ..instance import Instance
 from .group import complain
+from .only import named_or_only
 
 
 @click.command()
@@ -16,10 +17,10 @@ from .group import complain
 @click.pass_context
 def command(context: click.Context, names: tuple[str, ...], everything: bool, quiet: bool) -> None:
     """Detach networks that `ebpfnn load` left in the kernel, and free what they hold."""
-    if bool(names) == everything:
-        raise click.UsageError("give the names of instances, or --all", context)
+    if names and everything:
+        raise click.UsageError("give names of instances or --all, not both", context)
     failures = 0
-    for instance in Instance.all() if everything else list(map(Instance.open, dict.fromkeys(names))):
+    for instance in Instance.all() if everything else [named_or_only(name) for name in dict.fromkeys(names or (None,))]:
         try:
             instance.unload()
         except Error as error:  # it takes no other with it
