@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -28,13 +29,20 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises :class:`ModelError` for a bare name that is neither bundled nor a file; a path need not exist.
     """
     text = os.fspath(name_or_path)
-    names = sorted(path.stem for path in BUNDLED.glob("*" + SUFFIX) if not path.stem.endswith(".float"))
+    names = bundled()
     if text in names:
         return BUNDLED / (text + SUFFIX)
     path = Path(text)
     if "/" in text or text.endswith(SUFFIX) or files.is_file(path):
         return path
-    raise ModelError(f"network {text!r} not found; give a path, or a bundled one: {', '.join(names) or '(none)'}")
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.7)
+    remedy = f"did you mean {', '.join(near)}?" if near else f"give a path, or a bundled one: {', '.join(names) or '(none)'}"
+    raise ModelError(f"network {text!r} not found; {remedy}")
+
+
+def bundled() -> list[str]:
+    """The names of the networks that ship with ebpfnn, sorted."""
+    return sorted(path.stem for path in BUNDLED.glob("*" + SUFFIX) if not path.stem.endswith(".float"))
 
 
 def save(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:

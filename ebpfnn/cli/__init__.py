@@ -16,6 +16,7 @@ VERBS = {
     "stats": "Count what a network that stays in the kernel does a second.",
     "unload": "Take networks out of the kernel.",
     "query": "Name what images show, by a network that answers packets on another machine.",
+    "models": "List the networks that ship with ebpfnn and those in this directory.",
     "train": "Train a network, quantize it and save it.",
     "quantize": "Make integers of a network from PyTorch or ONNX.",
     "eval": "Measure how often a network is right: in floats, in integers, in the kernel.",

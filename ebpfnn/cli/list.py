@@ -12,14 +12,14 @@ from ..instance import About, Instance, Statistics
 from .group import complain
 from .tables import print_table
 
-_HEADINGS = ("instance", "network", "trigger", "target", "since", "runs", "each", "answered", "swaps")
+_HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns/run")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the networks that `ebpfnn load` left in the kernel: what, where, since when, and how often they ran.
+    """List the networks that `ebpfnn load` left in the kernel: what, where, since when (UTC), and how often they ran.
 
     Runs are those of the attached program, others' events included. They are counted only while somebody has statistics on:
     `sysctl kernel.bpf_stats_enabled=1`.
@@ -47,9 +47,9 @@ def _described(instance: Instance, about: About, statistics: Statistics) -> dict
 
 
 def _row(instance: Instance, about: About, statistics: Statistics) -> tuple[str, ...]:
-    held = f" (held by process {about.holder})" if about.holder else ""
+    held = f"(held by process {about.holder})" if about.holder else ""
     runs = "-" if statistics.runs is None else str(statistics.runs)
-    each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f} ns"
-    target = f"{about.target or ''}{held}".strip()
-    counted = (runs, each, str(statistics.answered), str(statistics.swaps))
-    return (instance.name, f"{about.network} ({about.architecture})", about.trigger, target, about.loaded, *counted)
+    each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f}"
+    trigger = " ".join(filter(None, (about.trigger, about.target, held)))
+    counted = (str(statistics.answered), runs, each)
+    return (instance.name, about.network, trigger, about.loaded[5:16].replace("T", " "), *counted)

@@ -6,10 +6,11 @@ import json
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
+from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import ebpfnn, names
 from networks import random_network
 
-from ebpfnn import Instance
+from ebpfnn import Instance, modelfile
 from ebpfnn.instance import Store
 
 pytestmark = pytest.mark.root
@@ -60,3 +61,15 @@ def test_infer_says_which_instances_it_did_not_take(store: Store) -> None:
     )
     assert ebpfnn(store, "infer", "--quiet", stdin=BLANK).stderr == ""
     assert [each.statistics().answered for each in Instance.all()] == [1, 1]  # at loading
+
+
+@pytest.mark.parametrize("columns", ["80", ""])
+def test_what_lists_fits_80_columns(columns: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    network = modelfile.load(modelfile.resolve("mnist-cnn"))
+    Instance.load(network, TracepointTrigger(), name="a-longer-name")
+    for command in (["list"], ["plugins"], ["stats", "--seconds", "0.05"], ["models"]):
+        lines = ebpfnn(store, *command).stdout.splitlines()
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= 80, command
+    assert "a-longer-name  mnist-cnn  tracepoint" in ebpfnn(store, "list").stdout

@@ -125,7 +125,7 @@ def test_list_and_unload(store: Store, file: Path) -> None:
         ("first", "run", 1, 0),
         ("second", "run", 1, 0),
     ]
-    assert "first     test (9-5-3)  run" in ebpfnn(store, "list").stdout
+    assert "first     test     run" in ebpfnn(store, "list").stdout
     ran = ebpfnn(store, "unload", "frist")
     assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'frist' is not loaded; did you mean first?\n")
     assert ebpfnn(store, "unload", "first").stdout == "first: unloaded\n"
