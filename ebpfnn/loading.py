@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
@@ -20,6 +22,7 @@ from .obj import MapType, ObjectSpec, link
 from .plugin import Trigger
 from .protocol import network_id
 
+_LOG = logging.getLogger(__name__)
 _BATCH_BYTES, _LARGEST_BATCH = 1 << 18, 256
 _LARGEST_OF_A_CPU = 32 << 10  # PCPU_MIN_UNIT_SIZE (include/linux/percpu.h, Linux 6.18)
 
@@ -56,7 +59,10 @@ def load(
     trigger.prepare(shell, target)
     _set_if_there(shell, {abi.NETWORK: index})
     try:
-        return Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
+        begun = time.perf_counter()
+        loaded = Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
+        _tell(loaded, 1000 * (time.perf_counter() - begun))
+        return loaded
     except VerifierError as refusal:
         without = lack()
         if without:
@@ -68,6 +74,13 @@ def load(
         if isinstance(body, Compiled):
             raise _our_bug(network, refusal) from refusal
         raise
+
+
+def _tell(loaded: Object, elapsed_ms: float) -> None:
+    if _LOG.isEnabledFor(logging.INFO):
+        for name, program in loaded.programs.items():
+            verified = program.info().verified_insns or "unknown"
+            _LOG.info("program '%s' loaded in %.0f ms; verified instructions: %s", name, elapsed_ms, verified)
 
 
 def pid_namespace() -> tuple[int, int]:

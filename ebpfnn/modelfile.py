@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ MAX_BYTES = 64 << 20
 BUNDLED = Path(__file__).parent / "data"
 """Where the networks that ship with ebpfnn lie."""
 
+_LOG = logging.getLogger(__name__)
 _CONTAINER = Container("ebpfnn", "2", "a quantized network")
 _REMEDY = "give a file that `ebpfnn train` wrote"
 
@@ -67,7 +69,9 @@ def load(path: str | os.PathLike[str]) -> QuantizedNetwork:
     Raises :class:`ModelError`, naming the file, where it is absent, malformed, of another version, or over 64 MiB.
     """
     path = Path(path)
-    return _decode(files.read(path, MAX_BYTES, _REMEDY), path)
+    network = _decode(files.read(path, MAX_BYTES, _REMEDY), path)
+    _LOG.info("network '%s' (%s) read from %s", network.name, network.architecture, path)
+    return network
 
 
 def encode(network: QuantizedNetwork) -> bytes:

@@ -6,6 +6,7 @@ import click
 
 from .group import LazyGroup
 from .plugin_option import plugin_option
+from .verbose import verbose_option
 
 VERBS = {
     "infer": "Name what images show, by a network that runs in the kernel.",
@@ -28,6 +29,8 @@ VERBS = {
     "include-dir": "Print the directory of the headers that triggers are built with.",
     "bpf": "Look at the BPF in this kernel.",
     "doctor": "Tell what this machine lacks, and how to mend it.",
+    "completion": "Print the completion script of a shell.",
+    "help": "Show the help of a verb.",
     "objdump": "List a BPF object's programs, maps and relocations.",
 }
 
@@ -57,3 +60,6 @@ def main(context: click.Context, debug: bool) -> None:
     del debug  # read by LazyGroup.invoke
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+main.params.append(verbose_option())

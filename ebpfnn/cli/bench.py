@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .complete import networks
 from .plugin_option import available
 
 if TYPE_CHECKING:
@@ -26,7 +27,14 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @click.command()
-@click.option("--model", "models", metavar="NAME|FILE", multiple=True, help="A bundled network, or a file. [default: mnist]")
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME|FILE",
+    multiple=True,
+    shell_complete=networks,
+    help="A bundled network, or a file. [default: mnist]",
+)
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="MNIST's idx files. [default: those bundled]")
 @click.option(
     "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Distinct samples to rotate over."

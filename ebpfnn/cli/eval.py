@@ -16,6 +16,7 @@ from .. import floatfile, modelfile
 from ..errors import NotSupported, PermissionDenied
 from ..floats import Network
 from ..network import QuantizedNetwork
+from .complete import networks, targets, triggers
 from .group import complain, printable
 from .measured import HELP, read_measured
 from .plugin_option import available, plugin_option
@@ -27,13 +28,22 @@ _MOST_LISTED = 20
 
 
 @click.command("eval")
-@click.argument("model", metavar="[MODEL]", default="mnist")
+@click.argument("model", metavar="[MODEL]", default="mnist", shell_complete=networks)
 @click.option("--data", metavar="DATA", help=f"{HELP} [default: bundled]")
 @click.option(
     "--float", "float_file", type=click.Path(path_type=Path), metavar="FILE", help="The float network. [default: beside MODEL]"
 )
-@click.option("--trigger", metavar="NAME", default="run", show_default=True, help="What makes the kernel run the network.")
-@click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
+@click.option(
+    "--trigger",
+    metavar="NAME",
+    shell_complete=triggers,
+    default="run",
+    show_default=True,
+    help="What makes the kernel run the network.",
+)
+@click.option(
+    "--target", metavar="EVENT", shell_complete=targets, help="The event to attach to, where the trigger leaves a choice."
+)
 @click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled.")
 @click.option("--no-kernel", is_flag=True, help="Leave the kernel out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

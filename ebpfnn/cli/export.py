@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import modelfile, reference
 from ..network import QuantizedNetwork
+from .complete import networks
 from .group import printable
 from .measured import HELP, read_measured
 
@@ -17,7 +18,7 @@ _ENOUGH = 0.999
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=networks)
 @click.option(
     "--raw", type=click.Path(path_type=Path), metavar="DIR", help="Weights and biases as plain files, and model.json."
 )

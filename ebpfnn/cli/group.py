@@ -16,7 +16,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error, VerifierError
+from ..errors import Error, PluginError, VerifierError
+from .examples import EXAMPLES
+from .verbose import is_verbose, verbose_option
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 """128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
@@ -39,6 +41,8 @@ class LazyGroup(click.Group):
             return None
         module = _MODULES.get(cmd_name, cmd_name)
         command: click.Command = importlib.import_module(f"{__package__}.{module}").command
+        if command.epilog is None:
+            _complete(command, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -66,7 +70,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt as error:
             raise click.Abort from error
         except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
-            if ctx.params["debug"]:
+            if ctx.params["debug"] or (is_verbose(ctx) and (not isinstance(error, Error) or isinstance(error, PluginError))):
                 click.echo(getattr(error, "log", ""), err=True, nl=False)
                 traceback.print_exc()
             ctx.exit(_status(error))
@@ -81,6 +85,15 @@ def complain(message: str, status: int = 1) -> int:
 def printable(text: str) -> str:
     """``text`` without what would move a terminal's cursor or change its colors: a file may be called anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def _complete(command: click.Command, name: str) -> None:
+    """Gives a verb, and those below it, what all of them have: examples and ``-v``."""
+    lines = "\n".join(f"  {example}" for example in EXAMPLES[name])
+    command.epilog = f"\b\nExamples:\n{lines}"  # which click leaves as it is behind a backspace
+    command.params.append(verbose_option())
+    for below, each in command.commands.items() if isinstance(command, click.Group) else ():
+        _complete(each, f"{name} {below}")
 
 
 def _status(error: Exception) -> int:

@@ -10,6 +10,7 @@ import click
 from ..errors import Error, InputError
 from ..instance import Instance
 from ..plugin import Plugins, configured
+from .complete import inputs, instances, networks
 from .group import complain, printable
 from .inference import Inference, pick, private, shared
 from .only import listed
@@ -22,10 +23,18 @@ from .trigger_option import candidates, pairs, trigger_options
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @trigger_options
-@click.option("--model", metavar="NAME|FILE", help="A bundled network, or a file. [default: mnist]")
-@click.option("--instance", metavar="NAME", help="A network that `ebpfnn load` loaded. [default: the only one, where one is]")
+@click.option("--model", metavar="NAME|FILE", shell_complete=networks, help="A bundled network, or a file. [default: mnist]")
+@click.option(
+    "--instance",
+    metavar="NAME",
+    shell_complete=instances,
+    help="A network that `ebpfnn load` loaded. [default: the only one, where one is]",
+)
 @click.option("--private", "alone", is_flag=True, help="Load a network for this command alone.")
-@click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
+@click.option(
+    "--input", "source", metavar="NAME", shell_complete=inputs, help="What reads the images, where more than one could."
+)
+@click.option("--top", type=click.IntRange(1), metavar="K", default=1, help="Show the K best labels. [default: 1]")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
 @click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled: slower, and the same scores.")
@@ -42,6 +51,7 @@ def command(
     instance: str | None,
     alone: bool,
     source: str | None,
+    top: int,
     json_lines: bool,
     check: bool,
     twin: bool,
@@ -74,6 +84,7 @@ def command(
             if isinstance(result, Error):
                 failures += complain(str(result))
                 continue
+            result.top = top
             click.echo(layout(result, width))
             if result.check is False:
                 failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")

@@ -10,6 +10,7 @@ import click
 
 from .. import modelfile
 from ..errors import NotSupported, PermissionDenied
+from .complete import networks
 from .group import complain, printable
 from .plugin_option import available
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@click.argument("model", metavar="[MODEL]", default="mnist")
+@click.argument("model", metavar="[MODEL]", default="mnist", shell_complete=networks)
 @click.option("--plan", metavar="NAME", help="Compile by this plan wherever it can be, not by the cheapest.")
 @click.option("--asm", is_flag=True, help="List the instructions, and what they are for.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

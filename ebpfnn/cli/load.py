@@ -10,6 +10,7 @@ import click
 from .. import modelfile
 from ..errors import PluginError
 from ..instance import Instance
+from .complete import networks
 from .group import complain
 from .inference import pick
 from .plugin_option import available, plugin_option
@@ -19,7 +20,7 @@ _NO_GROUP = (1 << 32) - 1  # what chown(2) takes for no change
 
 
 @click.command()
-@click.argument("model", metavar="[NAME|FILE]", default="mnist")
+@click.argument("model", metavar="[NAME|FILE]", default="mnist", shell_complete=networks)
 @trigger_options
 @click.option("--name", metavar="NAME", help="What the instance is called. [default: as the network]")
 @click.option("--group", metavar="GROUP", help="Let the members of this group use it too.")

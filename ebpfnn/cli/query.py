@@ -12,6 +12,7 @@ from .. import modelfile, reference
 from ..errors import Error, InputError
 from ..plugin import Plugins, Sample
 from ..query import ATTEMPTS, TIMEOUT, Address, Client
+from .complete import inputs, networks
 from .group import complain, printable
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
@@ -22,11 +23,20 @@ from .seconds import Seconds
 @click.command()
 @click.argument("address", metavar="HOST[:PORT]")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
-@click.option("--model", metavar="NAME|FILE", default="mnist", show_default=True, help="The network that is asked.")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    shell_complete=networks,
+    default="mnist",
+    show_default=True,
+    help="The network that is asked.",
+)
 @click.option("--any", "anyone", is_flag=True, help="Ask whichever network answers there, if it takes the same samples.")
 @click.option("--timeout", type=Seconds(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait each time.")
 @click.option("--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Requests before giving up.")
-@click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
+@click.option(
+    "--input", "source", metavar="NAME", shell_complete=inputs, help="What reads the images, where more than one could."
+)
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
 @click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
 @click.option("--quiet", is_flag=True, help="Print labels alone.")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from .complete import instances
 from .group import complain
 from .only import named_or_only
 from .seconds import Seconds
@@ -14,7 +15,7 @@ from .tables import print_table
 
 
 @click.command()
-@click.argument("name", metavar="[INSTANCE]", required=False)
+@click.argument("name", metavar="[INSTANCE]", required=False, shell_complete=instances)
 @click.option("--seconds", type=Seconds(0.01, 86400), default=1.0, show_default=True, help="How long to count.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str | None, seconds: float, as_json: bool) -> None:

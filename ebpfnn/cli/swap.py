@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from .. import modelfile
+from .complete import instance_or_network
 from .only import named_or_only
 from .plugin_option import available, plugin_option
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[INSTANCE] NAME|FILE")
+@click.argument("words", nargs=-1, required=True, metavar="[INSTANCE] NAME|FILE", shell_complete=instance_or_network)
 @click.option("--quiet", is_flag=True, help="Say nothing where all goes well.")
 @plugin_option
 def command(words: tuple[str, ...], quiet: bool) -> None:

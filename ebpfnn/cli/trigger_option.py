@@ -9,6 +9,7 @@ import click
 
 from ..errors import PluginError
 from ..plugin import Plugins, Trigger
+from .complete import targets, triggers
 
 PREFERRED = ("tracepoint", "run")
 """The triggers to try, in this order, where ``--trigger`` names none."""
@@ -19,11 +20,11 @@ def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the trigger's; may be repeated."
     )(command)
-    command = click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")(
-        command
-    )
+    command = click.option(
+        "--target", metavar="EVENT", shell_complete=targets, help="The event to attach to, where the trigger leaves a choice."
+    )(command)
     which = "What makes the kernel run the network. [default: tracepoint, else run]"
-    return click.option("--trigger", metavar="NAME", help=which)(command)
+    return click.option("--trigger", metavar="NAME", shell_complete=triggers, help=which)(command)
 
 
 def pairs(options: tuple[str, ...]) -> dict[str, str]:

@@ -6,12 +6,13 @@ import click
 
 from ..errors import Error
 from ..instance import Instance
+from .complete import instances
 from .group import complain
 from .only import named_or_only
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[INSTANCE]...")
+@click.argument("names", nargs=-1, metavar="[INSTANCE]...", shell_complete=instances)
 @click.option("--all", "everything", is_flag=True, help="Unload every instance.")
 @click.option("--quiet", is_flag=True, help="Say nothing where all goes well.")
 @click.pass_context

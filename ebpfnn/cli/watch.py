@@ -13,6 +13,7 @@ from itertools import islice
 import click
 
 from ..instance import Event, Watch
+from .complete import instances
 from .group import complain, printable
 from .only import named_or_only
 from .seconds import Seconds
@@ -22,7 +23,7 @@ Show = Callable[[Event | None], None]
 
 
 @click.command()
-@click.argument("name", metavar="[INSTANCE]", required=False)
+@click.argument("name", metavar="[INSTANCE]", required=False, shell_complete=instances)
 @click.option("--seconds", type=Seconds(min=0), metavar="S", help="End after so long.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many inferences.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from .session import InstanceSession
 from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store, lock
 from .stub import NETWORKS, load_stub
 
+_LOG = logging.getLogger(__name__)
 ROOM = 16 << 10
 """Bytes of workspace that a result has at least, so that a wider network can be swapped in."""
 
@@ -53,6 +55,7 @@ def load_instance(
         shell = made.enter_context(load(network, resident, body, about.target, room=ROOM))
         stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
         attachment = made.enter_context(resident.attach(stub, about.target))
+        _LOG.info("trigger '%s' attached to %s", trigger.name, about.target or "no event")
         holding = _pin_link(attachment, staged)
         _pin_rest(made, staged, shell, stub, resident.program(), replace(about, holder=os.getpid() if holding else 0))
         _pin_state(staged, shell, ObjectSpec.from_file(resident.object_path()))
@@ -62,7 +65,9 @@ def load_instance(
         share(staged, group)
         with InstanceSession(staged, resident) as session:
             proof = prove(session, network, body)
+        _LOG.info("instance '%s' checked %s", name, proof)
         path = store.publish(staged, name)
+        _LOG.info("instance '%s' pinned in %s", name, path)
         if holding:
             held.push(made.pop_all())
         return Loaded(path, proof, holding)
