@@ -16,12 +16,12 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error, PluginError, VerifierError
+from ..errors import Error, PluginError, UsageError, VerifierError
 from .examples import EXAMPLES
 from .verbose import is_verbose, verbose_option
 
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
-"""128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
+USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
+"""Wrong usage; 128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
 _MODULES = {"import": "importing", "include-dir": "include_dir"}
 """Where the module is not called after its verb, which Python would not take for a name."""
 
@@ -100,7 +100,7 @@ def _status(error: Exception) -> int:
     if isinstance(error, VerifierError) and "whole log" not in str(error):
         return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
     if isinstance(error, Error):
-        return complain(str(error))
+        return complain(str(error), USAGE if isinstance(error, UsageError) else 1)
     if isinstance(error, BrokenPipeError):
         # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -8,7 +8,7 @@ import time
 import click
 
 from .. import modelfile
-from ..errors import PluginError
+from ..errors import UsageError
 from ..instance import Instance
 from .complete import networks
 from .group import complain
@@ -44,19 +44,29 @@ def command(
     network = modelfile.load(path)
     plugins = available()
     known = candidates(plugins, trigger, bound=target is not None or bool(options))
-    chosen = known[0] if len(known) == 1 else pick(known, quiet=quiet)
-    if chosen.needs_target and target is None:
-        raise PluginError(f"trigger '{chosen.name}' is attached nowhere without a target; give --target: {chosen.summary}")
+    needing = next((each for each in known if each.needs_target and target is None), None)
+    if needing:
+        raise UsageError(f"trigger '{needing.name}' is attached nowhere without a target; give --target: {needing.summary}")
+    chosen = pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
     given = pairs(options)
     with Instance.load(network, chosen, target, name=name, options=given, file=path, group=gid) as instance:
         if not quiet:
-            about = instance.about()
-            where = f"{about.trigger} {about.target or ''}".strip()
-            click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
-            click.echo(f"{instance.name}: proved {instance.proof}")
+            _tell(instance)
         if instance.holding:
             _stay(instance)
+
+
+def _tell(instance: Instance) -> None:
+    """What was loaded; where that cannot be written, nothing stays loaded."""
+    about = instance.about()
+    where = f"{about.trigger} {about.target or ''}".strip()
+    try:
+        click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
+        click.echo(f"{instance.name}: proved {instance.proof}")
+    except OSError:
+        instance.unload()
+        raise
 
 
 def _group(name: str) -> int:

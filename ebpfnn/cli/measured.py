@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import datasets, mnist
-from ..errors import InputError
 from ..layers import describe
 from ..network import QuantizedNetwork
 from .group import complain
@@ -32,12 +32,12 @@ class Measured:
 def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
     """The test part of ``data``, for None the bundled digits, which is said, where they can be what ``network`` learned.
 
-    Raises :class:`InputError` where they cannot, and as :func:`datasets.read` does.
+    Raises :class:`click.UsageError` where they cannot, else as :func:`datasets.read` does.
     """
     if data is None:
         if network.input.size != 28 * 28 or network.labels != _DIGITS:
             takes = f"'{network.name}' takes {describe(network.input_shape)} and knows {network.labels[0]!r}"
-            raise InputError(f"no data: {takes}, and the bundled samples are 28x28 digits; give --data")
+            raise click.UsageError(f"no data: {takes}, and the bundled samples are 28x28 digits; give --data")
         complain("no data given; measuring on the bundled digits")
     bundled = data in (None, BUNDLED)
     path = mnist.BUNDLED if data is None or bundled else Path(data)

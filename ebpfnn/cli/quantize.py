@@ -11,7 +11,6 @@ import click
 import numpy as np
 
 from .. import datasets, floatfile, mnist, modelfile, reference
-from ..errors import InputError
 from ..floats import FloatConv2d, FloatDense, Network
 from ..layers import Shape, describe
 from ..network import QuantizedNetwork
@@ -105,7 +104,7 @@ def _calibration(path: Path | None, network: Network | QuantizedNetwork) -> Cali
     if path is None:
         if network.input.size != 28 * 28:
             fact = f"no --calibration: samples are {describe(shape)}, and the bundled digits are 28x28"
-            raise InputError(f"{fact}; give idx files, an .npz file, or folders of images")
+            raise click.UsageError(f"{fact}; give idx files, an .npz file, or folders of images")
         complain("no --calibration given; using the bundled digits")
     samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", shape, network.labels)
     if path:

@@ -67,7 +67,7 @@ def command(
     uris = images or (STDIN,)
     width = max(len(printable(uri)) for uri in uris)
     failures = 0
-    with Client(Address.parse(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
+    with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
         for sample in _samples(uris, available(), source, network.input_shape):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
@@ -77,6 +77,13 @@ def command(
             if report.check is False:
                 failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
     context.exit(1 if failures else 0)
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _samples(uris: tuple[str, ...], plugins: Plugins, source: str | None, shape: tuple[int, ...]) -> Iterator[Sample | Error]:

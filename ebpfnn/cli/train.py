@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from .. import modelfile
+from ..errors import ModelError
 from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
 from .group import INTERRUPTED as STOPPED
 from .group import complain
@@ -73,16 +74,19 @@ def command(
     if given.keys() >= {"architecture", "module"}:
         context = click.get_current_context()
         raise click.UsageError("--arch and --module: the module is the architecture; leave one out", context)
-    options = _chosen(
-        Options,
-        {
-            **given,
-            "output": given.get("output", Path()),
-            "precision": _chosen(Precision, {**given, "input_bits": int(input_bits)}),
-            "distortion": None if no_distortion else _chosen(Distortion, given),
-            "teaching": Teaching(teacher, temperature, teacher_share) if teacher else None,
-        },
-    )
+    try:
+        options = _chosen(
+            Options,
+            {
+                **given,
+                "output": given.get("output", Path()),
+                "precision": _chosen(Precision, {**given, "input_bits": int(input_bits)}),
+                "distortion": None if no_distortion else _chosen(Distortion, given),
+                "teaching": Teaching(teacher, temperature, teacher_share) if teacher else None,
+            },
+        )
+    except ModelError as error:  # what the options say does not go together
+        raise click.UsageError(str(error)) from error
     if "output" not in given:
         options = replace(options, output=Path(options.name + modelfile.SUFFIX))
     path = train(options)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import PluginError
+from ..errors import UsageError
 from ..plugin import Plugins, Trigger
 from .complete import targets, triggers
 
@@ -28,12 +28,12 @@ def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def pairs(options: tuple[str, ...]) -> dict[str, str]:
-    """What ``--option KEY=VALUE`` gave. Raises :class:`PluginError` for another form, and for a key that comes twice."""
+    """What ``--option KEY=VALUE`` gave. Raises :class:`UsageError` for another form, and for a key that comes twice."""
     found: dict[str, str] = {}
     for option in options:
         key, equals, value = option.partition("=")
         if not equals or not key or key in found:
-            raise PluginError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
+            raise UsageError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
         found[key] = value
     return found
 

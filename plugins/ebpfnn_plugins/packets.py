@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ebpfnn import abi
-from ebpfnn.errors import Error, InputError, NotSupported, PluginError, SessionError
+from ebpfnn.errors import Error, InputError, NotSupported, SessionError, UsageError
 from ebpfnn.kernel import Link, Object, Program, has_program_type
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
@@ -172,13 +172,13 @@ class _Silent(Attachment):
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
-        raise PluginError(f"option {name}={value}: not a value of it; give one of {', '.join(known)}")
+        raise UsageError(f"option {name}={value}: not a value of it; give one of {', '.join(known)}")
     return value
 
 
 def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) < 1 << 16):
-        raise PluginError(f"option port={value}: not a UDP port; give a number from 1 to 65535")
+        raise UsageError(f"option port={value}: not a UDP port; give a number from 1 to 65535")
     return int(value)
 
 
@@ -187,9 +187,9 @@ def _prefixes(value: str) -> tuple[list[IPv6Network], Address]:
     try:
         networks = [ip_network(each.strip()) for each in value.split(",")]
     except ValueError as fault:
-        raise PluginError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
+        raise UsageError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
     if len(networks) > _MOST_PREFIXES:
-        raise PluginError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
+        raise UsageError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
     first = networks[0]
     mapped = [
         each if isinstance(each, IPv6Network) else IPv6Network((_MAPPED | int(each.network_address), 96 + each.prefixlen))

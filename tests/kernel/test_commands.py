@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
-from instances import ebpfnn, names
+from instances import ebpfnn, environment, names
 from networks import random_network
 
 from ebpfnn import Instance, modelfile
@@ -73,3 +75,11 @@ def test_what_lists_fits_80_columns(columns: str, store: Store, monkeypatch: pyt
         assert len(lines) > 1
         assert max(map(len, lines)) <= 80, command
     assert "a-longer-name  mnist-cnn  tracepoint" in ebpfnn(store, "list").stdout
+
+
+def test_what_cannot_be_told_does_not_stay_loaded(store: Store) -> None:
+    command = [sys.executable, "-m", "ebpfnn", "load", "--trigger", "run"]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(command, env=environment(store), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, names(store)) == (1, set())
+    assert ran.stderr == "ebpfnn: standard output: no space left on the device; free some, or write elsewhere\n"

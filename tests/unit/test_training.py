@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import struct
 import subprocess
@@ -180,7 +181,31 @@ def test_a_run_interrupted_within_an_epoch_goes_on(
     assert train(replace(given, resume=True)).read_bytes() == whole
 
 
-def test_an_interrupt_before_the_first_epoch_keeps_nothing(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_in_the_first_epoch_keeps_what_there_is(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ebpfnn.training import loop
+
+    loss, given = loop._loss, options(tmp_path, data, epochs=2)
+    whole = train(given).read_bytes()
+    assert re.search(r"loss \d\.\d{3}, held-out accuracy", capsys.readouterr().err)
+    losses: list[Any] = []
+
+    def interrupted(*arguments: Any) -> Any:
+        losses.append(loss(*arguments))
+        if len(losses) == 10:
+            raise KeyboardInterrupt
+        return losses[-1]
+
+    monkeypatch.setattr(loop, "_loss", interrupted)
+    card = modelfile.load(train(given)).card
+    assert card["interrupted"] == "after 0 of 2 epochs"
+    assert float(card["integer accuracy"].split("%")[0]) > 30  # of four classes: it has learned
+    monkeypatch.setattr(loop, "_loss", loss)
+    assert train(replace(given, resume=True)).read_bytes() == whole
+
+
+def test_an_interrupt_before_the_first_batch_keeps_nothing(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ebpfnn.training.views import Views
 
     def interrupted(*_arguments: object) -> None:
