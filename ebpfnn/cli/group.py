@@ -18,6 +18,7 @@ import click
 
 from ..errors import Error, PluginError, UsageError, VerifierError
 from .examples import EXAMPLES
+from .plugin_option import blame
 from .verbose import is_verbose, verbose_option
 
 USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
@@ -70,10 +71,11 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt as error:
             raise click.Abort from error
         except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
-            if ctx.params["debug"] or (is_verbose(ctx) and (not isinstance(error, Error) or isinstance(error, PluginError))):
+            known = error if isinstance(error, (Error, OSError)) else blame(ctx, error) or error
+            if ctx.params["debug"] or (is_verbose(ctx) and (not isinstance(known, Error) or isinstance(known, PluginError))):
                 click.echo(getattr(error, "log", ""), err=True, nl=False)
                 traceback.print_exc()
-            ctx.exit(_status(error))
+            ctx.exit(_status(known))
 
 
 def complain(message: str, status: int = 1) -> int:

@@ -28,7 +28,7 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
         way = "the event itself" if session.has_slots else "BPF_PROG_RUN of the program that is attached"
         result, how = session.infer(sample), f"by {way} ({session.trigger.name})"
     except (NotSupported, SessionError) as reason:
-        if surely:
+        if surely and isinstance(reason, SessionError):
             raise
         with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
             result, how = apart.infer(sample), f"by BPF_PROG_RUN of the same code, since {reason}"
