@@ -43,5 +43,13 @@ def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
     path = mnist.BUNDLED if data is None or bundled else Path(data)
     samples, labels = datasets.read(path, "test", network.input_shape, network.labels)
     datasets.check_labels(labels, len(network.labels), path)
-    name = f"the {len(samples)} bundled digits" if bundled else f"{len(samples):,} test samples of {path}"
+    name = f"the {len(samples)} bundled digits" if bundled else _counted(path, len(samples), network.card.get("data"))
     return Measured(samples, labels, name)
+
+
+def _counted(path: Path, count: int, learned: str | None) -> str:
+    """Which samples count. Where `ebpfnn train` split the same data, which has no part for tests, all of them do."""
+    if learned != path.stem or datasets.is_divided(path):
+        return f"{count:,} test samples of {path}"
+    complain(f"{path} has no test part: all {count:,} samples count, also the 5 of every 6 that the network learned from")
+    return f"all {count:,} samples of {path}"

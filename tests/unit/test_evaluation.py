@@ -505,6 +505,19 @@ def test_the_bundled_digits_are_not_for_networks_that_know_no_digits(world: Any)
     )
 
 
+def test_data_that_training_split_is_told_with_the_rows_that_count(world: Any) -> None:
+    modelfile.save(replace(thirds(), card={"data": "six"}), "thirds.safetensors")
+    done = run()
+    fact = "six.npz has no test part: all 6 samples count"
+    assert done.stderr == f"ebpfnn: {fact}, also the 5 of every 6 that the network learned from\n"
+    assert " on all 6 samples of six.npz\n" in done.stdout
+    Path("six").mkdir()
+    Path("six/test.npz").write_bytes(Path("six.npz").read_bytes())
+    done = run(data="six")
+    assert " on 6 test samples of six\n" in done.stdout
+    assert done.stderr == ""
+
+
 def test_words_that_would_move_the_cursor_are_shown_as_they_are(world: Any) -> None:
     Path("a\x1b[2Jb.npz").write_bytes(Path("six.npz").read_bytes())
     done = run(data="a\x1b[2Jb.npz")

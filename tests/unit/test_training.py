@@ -612,3 +612,12 @@ def test_options_that_contradict_each_other(arguments: list[str], fact: str) -> 
     result = CliRunner().invoke(main, ["train", *arguments])
     assert result.exit_code in (1, 2)
     assert fact in result.output
+
+
+@pytest.mark.parametrize(("shape", "told"), [((64,), False), ((8, 8), True)])
+def test_the_card_tells_of_distortion_where_samples_were_distorted(shape: tuple[int, ...], told: bool, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 4
+    np.savez(tmp_path / "own.npz", samples=random.integers(0, 256, (60, *shape)).astype(np.uint8), labels=labels)
+    given = Options(tmp_path / "own.safetensors", data=tmp_path / "own.npz", architecture="64-4", epochs=1)
+    assert ("rotated by" in modelfile.load(train(given)).card["recipe"]) is told
