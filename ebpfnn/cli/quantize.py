@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _BITS = click.IntRange(2, 8)
+_DIGIT = (28, 28)
 _MOST = 2_000
 """Samples to calibrate on; more tell no more."""
 
@@ -31,7 +33,7 @@ _MOST = 2_000
 @click.argument("file", type=_PATH)
 @click.option("--arch", "architecture", help="Layers of a state dict, such as 784-32-10; other files hold their graph.")
 @click.option("--slope", type=click.FloatRange(0, 1), default=0.0, help="Of --arch's LeakyReLU; 0, the default, is ReLU.")
-@click.option("--input-shape", metavar="28x28", help="A sample's shape: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.")
+@click.option("--input-shape", metavar="28x28", help="Shape of a sample: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.")
 @click.option("--mean", default="0", help="What the network is given is (pixel / 255 - mean) / std; one number or R,G,B.")
 @click.option("--std", default="1")
 @click.option("--bits", type=click.Choice(["8", "4", "2", "1"]), default="8", help="Of an input value.")
@@ -81,7 +83,16 @@ def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
     if labels is None and calibration is not None:
         labels = datasets.class_names(calibration, "train") or None
     bits = int(given.pop("bits"))
-    return ImportOptions(**given, bits=bits, labels=labels, shape=_shape(shape), mean=mean, std=std)
+    taken = _shape(shape) or _implied(given["architecture"])
+    return ImportOptions(**given, bits=bits, labels=labels, shape=taken, mean=mean, std=std)
+
+
+def _implied(architecture: str | None) -> Shape | None:
+    """The shape of a sample where an architecture begins with its size: flat, but an image where it is as large as MNIST's."""
+    size = (architecture or "").split("-")[0]
+    if not re.fullmatch("[1-9][0-9]{0,6}", size):
+        return None
+    return _DIGIT if int(size) == prod(_DIGIT) else (int(size),)
 
 
 def _shape(text: str | None) -> Shape | None:
