@@ -74,6 +74,14 @@ def load(path: str | os.PathLike[str]) -> QuantizedNetwork:
     return network
 
 
+def load_named(name_or_path: str | os.PathLike[str]) -> QuantizedNetwork:
+    """The bundled network of that name, else the one in the file: ``ebpfnn.load``.
+
+    Raises :class:`ModelError` as :func:`resolve` and :func:`load`.
+    """
+    return load(resolve(name_or_path))
+
+
 def encode(network: QuantizedNetwork) -> bytes:
     """The bytes of the file that :func:`save` writes."""
     return _CONTAINER.encode(modelformat.describe(network), modelformat.tensors(network))

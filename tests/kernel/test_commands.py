@@ -9,8 +9,8 @@ import sys
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
-from instances import ebpfnn, environment, names
-from networks import random_network
+from instances import ROOT, ebpfnn, environment, names
+from networks import random_network, samples
 
 from ebpfnn import Instance, modelfile
 from ebpfnn.instance import Store
@@ -75,6 +75,24 @@ def test_what_lists_fits_80_columns(columns: str, store: Store, monkeypatch: pyt
         assert len(lines) > 1
         assert max(map(len, lines)) <= 80, command
     assert "a-longer-name  mnist-cnn  tracepoint" in ebpfnn(store, "list").stdout
+
+
+def test_the_example_that_watches(store: Store) -> None:
+    instance = Instance.load(SMALL, RunTrigger(), name="one")
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "watch.py"), "one", "2"]
+    watching = subprocess.Popen(command, env=environment(store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "watching one\n"
+        with instance.session() as session:
+            for _ in range(2):
+                session.infer(samples((9,), seed=1)[0])
+        told, failed = watching.communicate(timeout=30)
+    finally:
+        watching.kill()
+        watching.wait()
+    assert (failed, watching.returncode) == ("", 0)
+    assert [line.split()[2] for line in told.splitlines()] == ["ns", "ns"]
 
 
 def test_what_cannot_be_told_does_not_stay_loaded(store: Store) -> None:
