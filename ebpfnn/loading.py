@@ -104,7 +104,7 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
     result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
     if shell.maps[abi.RESULTS].type == MapType.PERCPU_ARRAY and result_bytes > _LARGEST_OF_A_CPU:
-        fact = f"it computes in {result_bytes} bytes, and what is a CPU's own holds {_LARGEST_OF_A_CPU}"
+        fact = f"it needs {result_bytes} bytes; a per-CPU value holds {_LARGEST_OF_A_CPU}"
         raise NotSupported(
             f"network '{network.name}' behind trigger '{trigger.name}': {fact}; use smaller layers, or trigger run"
         )

@@ -19,9 +19,9 @@ _WIDEST = max(map(len, _MARKS.values()))
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Tell what this machine lacks, and the command that mends it.
+    """Check this machine and suggest fixes.
 
-    Ends with status 0 where `ebpfnn infer` works with at least one trigger, else 1.
+    The exit status is 0 if at least one trigger works, else 1.
     """
     checks = list(machine(available()))
     working, known = ready(checks)

@@ -19,10 +19,10 @@ _HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the networks that `ebpfnn load` left in the kernel: what, where, since when (UTC), and how often they ran.
+    """List the networks loaded by `ebpfnn load`: name, trigger, load time (UTC) and counters.
 
-    Runs are those of the attached program, others' events included. They are counted only while somebody has statistics on:
-    `sysctl kernel.bpf_stats_enabled=1`.
+    The runs include events of all processes. The kernel counts them only while run statistics are enabled: `sysctl
+    kernel.bpf_stats_enabled=1`.
     """
     found: list[tuple[Instance, About, Statistics]] = []
     failures = 0
@@ -34,11 +34,11 @@ def command(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_described(*each) for each in found], indent=2))
     elif not found and not failures:
-        click.echo("nothing is loaded; `ebpfnn load mnist` loads a network")
+        click.echo("no networks are loaded; load one with `ebpfnn load`")
     else:
         print_table(_HEADINGS, [_row(*each) for each in found])
         if any(statistics.runs is None for _, _, statistics in found):
-            complain("runs are not counted; sysctl kernel.bpf_stats_enabled=1 has the kernel count them, for some 20 ns a run")
+            complain("runs are not counted; enable with: sysctl kernel.bpf_stats_enabled=1 (adds about 20 ns per run)")
     context.exit(1 if failures else 0)
 
 

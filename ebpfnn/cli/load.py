@@ -22,9 +22,9 @@ _NO_GROUP = (1 << 32) - 1  # what chown(2) takes for no change
 @click.command()
 @click.argument("model", metavar="[NAME|FILE]", default="mnist", shell_complete=networks)
 @trigger_options
-@click.option("--name", metavar="NAME", help="What the instance is called. [default: as the network]")
-@click.option("--group", metavar="GROUP", help="Let the members of this group use it too.")
-@click.option("--quiet", is_flag=True, help="Say nothing where all goes well.")
+@click.option("--name", metavar="NAME", help="Name of the instance. [default: that of the network]")
+@click.option("--group", metavar="GROUP", help="Allow members of this group to use the instance.")
+@click.option("--quiet", is_flag=True, help="Print nothing on success.")
 @plugin_option
 def command(
     model: str,
@@ -35,10 +35,10 @@ def command(
     group: str | None,
     quiet: bool,
 ) -> None:
-    """Load a network into the kernel, where it stays behind its trigger when this command has ended.
+    """Load a network into the kernel. It stays attached to its trigger after this command exits.
 
-    At the end one sample is inferred and compared with the reference. Where this kernel cannot keep the attachment, the
-    command stays, until Ctrl-C or SIGTERM, and then leaves nothing.
+    One sample is inferred and compared with the reference before the command exits. If the kernel cannot keep the
+    attachment, the command runs in the foreground until Ctrl-C or SIGTERM, then unloads the network.
     """
     path = modelfile.resolve(model)
     network = modelfile.load(path)
@@ -63,7 +63,7 @@ def _tell(instance: Instance) -> None:
     where = f"{about.trigger} {about.target or ''}".strip()
     try:
         click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
-        click.echo(f"{instance.name}: proved {instance.proof}")
+        click.echo(f"{instance.name}: checked {instance.proof}")
     except OSError:
         instance.unload()
         raise
@@ -83,7 +83,7 @@ def _group(name: str) -> int:
 def _stay(instance: Instance) -> None:
     """Waits until the user ends it, or somebody unloads the instance."""
     try:
-        complain(f"{instance.holding}; it stays loaded while this command runs, which Ctrl-C ends")
+        complain(f"{instance.holding}; it stays loaded until this command is stopped with Ctrl-C")
         while instance.is_loaded():
             time.sleep(0.2)
     except KeyboardInterrupt:

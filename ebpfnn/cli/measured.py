@@ -38,7 +38,7 @@ def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
         if network.input.size != 28 * 28 or network.labels != _DIGITS:
             takes = f"'{network.name}' takes {describe(network.input_shape)} and knows {network.labels[0]!r}"
             raise click.UsageError(f"no data: {takes}, and the bundled samples are 28x28 digits; give --data")
-        complain("no data given; measuring on the bundled digits")
+        complain("no --data given; using the bundled digits")
     bundled = data in (None, BUNDLED)
     path = mnist.BUNDLED if data is None or bundled else Path(data)
     samples, labels = datasets.read(path, "test", network.input_shape, network.labels)

@@ -56,9 +56,9 @@ class Model:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def command(as_json: bool) -> None:
-    """List the networks that ship with ebpfnn and the .safetensors files in the current directory.
+    """List the bundled networks and the .safetensors files in the current directory.
 
-    Accuracy is that of the integers on the test samples, as training wrote it into the file. Times are not measured here.
+    The accuracy is that of the quantized network on its test samples, as recorded in the file. Times are not measured.
     """
     found = list(_models())
     if as_json:

@@ -22,7 +22,7 @@ from .tables import print_table
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List triggers and inputs, and where they come from; begin one of your own."""
+    """List triggers and inputs, or create a new one."""
     if context.invoked_subcommand is None:
         _list(available(), as_json=as_json)
 
@@ -31,7 +31,7 @@ def command(context: click.Context, as_json: bool) -> None:
 @click.argument("kind", type=click.Choice(KINDS), metavar="trigger|input")
 @click.argument("name")
 def new(kind: str, name: str) -> None:
-    """Write a plugin that works, to begin with: the directory NAME, which builds and installs as it is."""
+    """Create a plugin skeleton in the directory NAME, ready to build and install."""
     plugins = available()
     taken = plugins.offered_triggers.names if kind == "trigger" else plugins.offered_inputs.names
     if name in taken:

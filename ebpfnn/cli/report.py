@@ -60,7 +60,7 @@ class Report:
 def as_text(report: Report, width: int) -> str:
     """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's."""
     labels = max(map(len, report.network.labels))
-    checked = {None: [], True: ["equals the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
+    checked = {None: [], True: ["matches the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
     back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",

@@ -16,13 +16,13 @@ from .tables import print_table
 
 @click.command()
 @click.argument("name", metavar="[INSTANCE]", required=False, shell_complete=instances)
-@click.option("--seconds", type=Seconds(0.01, 86400), default=1.0, show_default=True, help="How long to count.")
+@click.option("--seconds", type=Seconds(0.01, 86400), default=1.0, show_default=True, help="Seconds to measure.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str | None, seconds: float, as_json: bool) -> None:
-    """Count for a while how often INSTANCE runs, how long a run takes, and how many inferences it answers.
+    """Show runs per second, time per run and inferences per second of INSTANCE.
 
-    Runs are those of the attached program, others' events included. Meanwhile the kernel counts every program's runs, which
-    costs each some 20 ns and asks for CAP_SYS_ADMIN.
+    The runs include events of all processes. Counting enables the kernel's run statistics, which need CAP_SYS_ADMIN and add
+    about 20 ns to every run of every BPF program.
     """
     instance = named_or_only(name)
     rates = instance.stats(seconds)

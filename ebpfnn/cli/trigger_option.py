@@ -17,13 +17,11 @@ PREFERRED = ("tracepoint", "run")
 
 def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a verb the three options, as ``trigger``, ``target`` and ``options``."""
-    command = click.option(
-        "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the trigger's; may be repeated."
-    )(command)
-    command = click.option(
-        "--target", metavar="EVENT", shell_complete=targets, help="The event to attach to, where the trigger leaves a choice."
-    )(command)
-    which = "What makes the kernel run the network. [default: tracepoint, else run]"
+    command = click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Trigger option. Can be repeated.")(
+        command
+    )
+    command = click.option("--target", metavar="EVENT", shell_complete=targets, help="Event to attach to.")(command)
+    which = "Trigger that runs the network. [default: tracepoint, else run]"
     return click.option("--trigger", metavar="NAME", shell_complete=triggers, help=which)(command)
 
 

@@ -37,7 +37,7 @@ def verbose_option() -> click.Option:
         is_flag=True,
         expose_value=False,
         callback=_listen,
-        help="Tell each step on standard error, and show tracebacks of plugins.",
+        help="Print each step to standard error; show tracebacks of plugin errors.",
     )
 
 

@@ -76,8 +76,8 @@ def test_it_can_be_loaded_and_asked(tmp_path: Path, elsewhere: Run) -> None:
     with mounted(place):
         ran = elsewhere(tmp_path, commands, EBPFNN_BPFFS=str(place))
     assert ran.returncode == 0, ran.stderr
-    assert "mnist: proved by the event itself (mine)" in ran.stdout
-    assert "equals the reference" in ran.stdout
+    assert "mnist: checked by the event itself (mine)" in ran.stdout
+    assert "matches the reference" in ran.stdout
 
 
 @pytest.mark.root
@@ -97,7 +97,7 @@ def test_without_attached_it_can_be_loaded_and_tells_why_it_is_not_asked(folder:
         module.write_text(text)
     assert (ran.returncode, ran.stderr) == (0, "")
     told = "trigger 'mine': its plugin does not tell how another process provokes the event"
-    assert f"proved by BPF_PROG_RUN of the same code, since {told}" in ran.stdout
+    assert f"checked by BPF_PROG_RUN of the same code, since {told}" in ran.stdout
     assert asked.stderr.splitlines()[-1] == f"ebpfnn: {told}; define Trigger.attached, or wait for the event"
 
 

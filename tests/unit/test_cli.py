@@ -169,7 +169,7 @@ def test_json_has_one_object_a_line(world: Any) -> None:
 
 
 def test_check_ends_with_1_where_scores_are_not_the_references(world: Any) -> None:
-    assert "equals the reference" in infer("--check", "left.png").stdout
+    assert "matches the reference" in infer("--check", "left.png").stdout
     world.session.off_by = 1
     ran = infer("--json", "--check", "left.png", "right.png")
     assert [json.loads(line)["check"] for line in ran.stdout.splitlines()] == [False, False]

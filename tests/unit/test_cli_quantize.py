@@ -170,7 +170,7 @@ def test_a_file_that_is_quantized_leaves_no_floats() -> None:
     Path("net.onnx").write_bytes(qdq())
     done = quantize("net.onnx", "--output", "o.safetensors")
     assert done.exit_code == 0, done.output
-    assert "  the integers are the file's own; there are no floats to compare with" in done.stdout.splitlines()
+    assert "  the file is already quantized; there is no floating-point form to compare with" in done.stdout.splitlines()
     assert modelfile.load("o.safetensors").density[0] == pytest.approx(np.count_nonzero(IMAGES) / IMAGES.size)
     assert not Path("o.float.safetensors").exists(), "floats of another network"
     refused = quantize("net.onnx", "--weight-bits", "4", "--output", "p.safetensors")

@@ -393,7 +393,7 @@ def test_the_command_prints_columns_side_by_side(world: Any) -> None:
         "reference 50.00% 3",
         "kernel 50.00% 3",
         "",
-        "float: not kept beside the model; --float FILE names it",
+        "float: no file beside the model; give one with --float FILE",
         "reference and kernel (trigger run) give the same scores for 6 of 6",
         "",
         "class samples precision recall F1 most often taken for",
@@ -439,7 +439,7 @@ def test_without_a_kernel_the_way_out_is_told(world: Any, refusal: Error) -> Non
     world.refusal = refusal
     done = run()
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == f"ebpfnn: {refusal}; or leave the kernel out with --no-kernel\n"
+    assert done.stderr == f"ebpfnn: {refusal}; or use --no-kernel\n"
     assert run("--no-kernel").exit_code == 0
 
 
@@ -491,7 +491,7 @@ def test_data_that_does_not_fit(world: Any, write: Callable[[], Any], fact: str)
 
 def test_the_bundled_digits_are_the_default_and_that_is_said(world: Any) -> None:
     done = CliRunner().invoke(main, ["eval", "--json", "--no-kernel"])
-    assert (done.exit_code, done.stderr) == (0, "ebpfnn: no data given; measuring on the bundled digits\n")
+    assert (done.exit_code, done.stderr) == (0, "ebpfnn: no --data given; using the bundled digits\n")
     assert json.loads(done.stdout)["images"] == 512
     asked = CliRunner().invoke(main, ["eval", "mnist", "--json", "--no-kernel", "--data", "bundled"])
     assert (asked.stdout, asked.stderr) == (done.stdout, "")

@@ -142,7 +142,7 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on(tmp_path: Path, data: Pat
     arguments += ["--data", str(data), "--output", str(tmp_path / "out.safetensors")]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 130
-    assert "interrupted after 3 of 5 epochs; the same command with --resume trains the rest" in result.output
+    assert "interrupted after 3 of 5 epochs; run the same command with --resume to continue" in result.output
     assert modelfile.load(tmp_path / "out.safetensors").card["interrupted"] == "after 3 of 5 epochs"
     monkeypatch.setattr(Views, "shown", shown)
     with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: belongs to a run of other options; give the same ones"):
@@ -485,7 +485,7 @@ def test_several_processes_train_one_network_and_stop_together(tmp_path: Path, d
     given += ["--output", output]
     stopped = subprocess.run([*command, driver, *map(str, given)], capture_output=True, text=True, timeout=300)
     assert stopped.returncode
-    assert "ebpfnn: interrupted after 2 of 8 epochs; the same command with --resume trains the rest" in stopped.stderr
+    assert "ebpfnn: interrupted after 2 of 8 epochs; run the same command with --resume to continue" in stopped.stderr
     first, second = ((tmp_path / f"steps-{rank}").read_text() for rank in (0, 1))
     assert first == second
     subprocess.run([*command, "-m", "ebpfnn", *map(str, given), "--resume"], check=True, capture_output=True, timeout=300)
