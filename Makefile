@@ -16,7 +16,7 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-vm check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
+.PHONY: all demo test test-vm check unit bpf mounts bench man dist loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -78,7 +78,11 @@ bench: $(VENV)/.runtime mounts
 $(TRAINED): train-%: $(VENV)/.development
 	$(BIN)/python tools/networks.py train $*
 
-dist: $(VENV)/.development
+# Man pages, one a verb, from the help of the commands: they ship in the package, for who copies them to a man directory.
+man: $(VENV)/.runtime
+	$(BIN)/python tools/man.py ebpfnn/data/man
+
+dist: $(VENV)/.development man
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/python -m build
 
@@ -109,4 +113,4 @@ $(VENV)/.development: $(VENV)/.runtime
 	@touch $@
 
 clean:
-	rm -rf $(VENV) ebpfnn/data/bpf ebpfnn/data/include build dist
+	rm -rf $(VENV) ebpfnn/data/bpf ebpfnn/data/include ebpfnn/data/man build dist
