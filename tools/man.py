@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -16,13 +17,12 @@ from ebpfnn.cli.examples import EXAMPLES
 def pages() -> Iterator[tuple[str, str]]:
     """The name and the text of each page, of section 1."""
     top = click.Context(main, info_name="ebpfnn")
-    verbs = [
-        line for verb, summary in VERBS.items() for line in (".TP", f".BR ebpfnn\\-{_escaped(verb)} (1)", _escaped(summary))
-    ]
-    yield "ebpfnn.1", _page(main, top, "run neural networks in the Linux kernel", [".SH COMMANDS", *verbs])
+    verbs = [(".TP", f".BR ebpfnn\\-{_escaped(verb)} (1)", _escaped(summary)) for verb, summary in VERBS.items()]
+    yield "ebpfnn.1", _page(main, top, "run neural networks in the Linux kernel", [".SH COMMANDS", *chain(*verbs)])
     for verb, summary in VERBS.items():
         command = main.get_command(top, verb)
-        assert command is not None
+        if command is None:
+            raise LookupError(verb)
         context = click.Context(command, info_name=verb, parent=top)
         yield f"ebpfnn-{verb}.1", _page(command, context, summary.rstrip("."), _examples(verb))
 

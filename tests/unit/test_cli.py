@@ -36,6 +36,8 @@ LABELS = ("left", "right")
 
 
 class PlayedTrigger(Trigger):
+    __module__ = "played"  # or all that this file raises would be a plugin's
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.reason: str | None = None
