@@ -21,7 +21,7 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench dist install uninstall loader-conformance $(TRAINED) \
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench man dist install uninstall loader-conformance $(TRAINED) \
 	clean
 
 all: bpf
@@ -96,7 +96,11 @@ bench: $(VENV)/.runtime mounts
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
 
-dist: $(VENV)/.runtime
+# Man pages, one a verb, from the help of the commands: they ship in the package, for who copies them to a man directory.
+man: $(VENV)/.runtime
+	$(BIN)/python tools/man.py ebpfnn/data/man
+
+dist: $(VENV)/.runtime man
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt build
 	$(BIN)/python -m build
@@ -143,4 +147,4 @@ $(VENV)/.development $(VENV)/.development-torchless: $(VENV)/.runtime tools/cons
 	@touch $@
 
 clean:
-	rm -rf $(VENV) ebpfnn/data/bpf ebpfnn/data/include build dist
+	rm -rf $(VENV) ebpfnn/data/bpf ebpfnn/data/include ebpfnn/data/man build dist

@@ -11,7 +11,7 @@ def main() -> None:
     try:
         from .cli import main as verbs
 
-        verbs()
+        verbs(prog_name="ebpfnn")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

@@ -48,6 +48,12 @@ def read(path: Path, part: str, shape: Shape | None = None, names: tuple[str, ..
     return _fitted(samples, shape, place), labels
 
 
+def is_divided(path: Path) -> bool:
+    """Whether the data at ``path`` has a part for training and another one for tests. Raises :class:`InputError`."""
+    places = [_place(path, part) for part in _IDX]
+    return places[0] != places[1] or (places[0].is_dir() and not _folders(places[0]))
+
+
 def class_names(path: Path, part: str) -> tuple[str, ...]:
     """What the data at ``path`` calls its classes: the names of image folders; empty for other forms."""
     return _folders(_place(path, part))

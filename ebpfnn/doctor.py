@@ -26,11 +26,12 @@ SHIPPED = Path(__file__).parent / "data"
 
 
 class State(str, Enum):
-    """``fail`` keeps the thing checked from working, ``warn`` limits it."""
+    """``fail`` keeps everything from working, ``warn`` limits it, ``unavailable`` is a trigger that cannot run here."""
 
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ def machine(plugins: Plugins, root: Path = ROOT) -> Iterator[Check]:
     yield from (Check("plugins", State.WARN, warning) for warning in plugins.warnings)
 
 
-def can_infer(checks: Iterable[Check]) -> bool:
-    """Whether at least one trigger works."""
-    return any(check.name.startswith("trigger ") and check.state is State.OK for check in checks)
+def ready(checks: Iterable[Check]) -> tuple[int, int]:
+    """How many triggers work, and how many there are."""
+    states = [check.state for check in checks if check.name.startswith("trigger ")]
+    return states.count(State.OK), len(states)
 
 
 def bpf(root: Path) -> Check:
@@ -155,8 +157,8 @@ def _tried(trigger: Trigger, reason: str | None) -> Check:
         return Check(name, State.OK, f"ran a network; {needs}")
     missing = privilege.lacking([each for each in needed if each in privilege.CAPABILITIES])
     if missing:
-        return Check(name, State.FAIL, f"{', '.join(missing)} missing; {needs}", _granting(missing))
-    return Check(name, State.FAIL, reason)
+        return Check(name, State.UNAVAILABLE, f"{', '.join(missing)} missing; {needs}", _granting(missing))
+    return Check(name, State.UNAVAILABLE, reason)
 
 
 def _granting(missing: list[str]) -> str:

@@ -54,6 +54,10 @@ class PluginError(Error):
     """A plugin is missing, broken, or clashes with another."""
 
 
+class UsageError(PluginError):
+    """A trigger, an input, an option or a target was asked for that no plugin has, or in the wrong form."""
+
+
 class ObjectError(Error):
     """A BPF object file (its ELF or its BTF) is malformed or asks for what this loader does not know."""
 

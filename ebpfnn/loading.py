@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,6 +23,7 @@ from .obj import MapType, ObjectSpec, link
 from .plugin import Trigger
 from .protocol import network_id
 
+_LOG = logging.getLogger(__name__)
 _BATCH_BYTES, _LARGEST_BATCH = 1 << 18, 256
 _LARGEST_OF_A_CPU = 32 << 10  # PCPU_MIN_UNIT_SIZE (include/linux/percpu.h, Linux 6.18)
 
@@ -57,7 +60,10 @@ def load(
     trigger.prepare(shell, target)
     _set_if_there(shell, {abi.NETWORK: index})
     try:
-        return Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
+        begun = time.perf_counter()
+        loaded = Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
+        _tell(loaded, 1000 * (time.perf_counter() - begun))
+        return loaded
     except VerifierError as refusal:
         without = lack()
         if without:
@@ -69,6 +75,13 @@ def load(
         if isinstance(body, Compiled):
             raise _our_bug(network, refusal) from refusal
         raise
+
+
+def _tell(loaded: Object, elapsed_ms: float) -> None:
+    if _LOG.isEnabledFor(logging.INFO):
+        for name, program in loaded.programs.items():
+            verified = program.info().verified_insns or "unknown"
+            _LOG.info("program '%s' loaded in %.0f ms; verified instructions: %s", name, elapsed_ms, verified)
 
 
 def pid_namespace() -> tuple[int, int]:
@@ -108,7 +121,7 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
     result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
     if shell.maps[abi.RESULTS].type == MapType.PERCPU_ARRAY and result_bytes > _LARGEST_OF_A_CPU:
-        fact = f"it computes in {result_bytes} bytes, and what is a CPU's own holds {_LARGEST_OF_A_CPU}"
+        fact = f"it needs {result_bytes} bytes; a per-CPU value holds {_LARGEST_OF_A_CPU}"
         raise NotSupported(
             f"network '{network.name}' behind trigger '{trigger.name}': {fact}; use smaller layers, or trigger run"
         )

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
 from pathlib import Path
 
@@ -18,6 +20,7 @@ MAX_BYTES = 64 << 20
 BUNDLED = Path(__file__).parent / "data"
 """Where the networks that ship with ebpfnn lie."""
 
+_LOG = logging.getLogger(__name__)
 _CONTAINER = Container("ebpfnn", "2", "a quantized network")
 _REMEDY = "give a file that `ebpfnn train` wrote"
 
@@ -28,13 +31,20 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises :class:`ModelError` for a bare name that is neither bundled nor a file; a path need not exist.
     """
     text = os.fspath(name_or_path)
-    names = sorted(path.stem for path in BUNDLED.glob("*" + SUFFIX) if not path.stem.endswith(".float"))
+    names = bundled()
     if text in names:
         return BUNDLED / (text + SUFFIX)
     path = Path(text)
     if "/" in text or text.endswith(SUFFIX) or files.is_file(path):
         return path
-    raise ModelError(f"network {text!r} not found; give a path, or a bundled one: {', '.join(names) or '(none)'}")
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.7)
+    remedy = f"did you mean {', '.join(near)}?" if near else f"give a path, or a bundled one: {', '.join(names) or '(none)'}"
+    raise ModelError(f"network {text!r} not found; {remedy}")
+
+
+def bundled() -> list[str]:
+    """The names of the networks that ship with ebpfnn, sorted."""
+    return sorted(path.stem for path in BUNDLED.glob("*" + SUFFIX) if not path.stem.endswith(".float"))
 
 
 def save(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
@@ -59,7 +69,17 @@ def load(path: str | os.PathLike[str]) -> QuantizedNetwork:
     Raises :class:`ModelError`, naming the file, where it is absent, malformed, of another version, or over 64 MiB.
     """
     path = Path(path)
-    return _decode(files.read(path, MAX_BYTES, _REMEDY), path)
+    network = _decode(files.read(path, MAX_BYTES, _REMEDY), path)
+    _LOG.info("network '%s' (%s) read from %s", network.name, network.architecture, path)
+    return network
+
+
+def load_named(name_or_path: str | os.PathLike[str]) -> QuantizedNetwork:
+    """The bundled network of that name, else the one in the file: ``ebpfnn.load``.
+
+    Raises :class:`ModelError` as :func:`resolve` and :func:`load`.
+    """
+    return load(resolve(name_or_path))
 
 
 def encode(network: QuantizedNetwork) -> bytes:

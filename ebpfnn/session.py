@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 
 from .compiler import Body
@@ -15,6 +16,9 @@ from .slots import Slots, has_slots
 from .target import compile_here
 
 __all__ = ["Result", "Results", "Session"]
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Session(Runner):
@@ -50,6 +54,7 @@ class Session(Runner):
             self._loaded = held.enter_context(load(network, trigger, self.body, target, batch=capacity, repeats=repeats))
             attachment: Attachment = held.enter_context(trigger.attach(self._loaded, target))
             self._attachment = attachment
+            _LOG.info("trigger '%s' attached to %s", trigger.name, self.target or "no event")
             maps, classes = self._loaded.maps, len(network.labels)
             slots = Slots(network.input, classes, maps, attachment, self._explain) if has_slots(maps) else None
             self._held, self._slots, self._closed = held.pop_all(), slots, False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import replace
 
 from .compiler import Compiled, KernelFeatures, compile_network
@@ -10,6 +12,8 @@ from .kernel.btf import vmlinux
 from .kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
 from .network import QuantizedNetwork
 from .obj import Kind
+
+_LOG = logging.getLogger(__name__)
 
 
 def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled:
@@ -20,12 +24,17 @@ def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled
     Raises :class:`~ebpfnn.errors.ModelError` as :func:`compile_network`, :class:`~ebpfnn.errors.PermissionDenied` where
     nothing may be tried.
     """
+    begun = time.perf_counter()
     hoped = KernelFeatures(sign_extension=has_sign_extension())
     compiled = compile_network(network, hoped, plan)
     iterators = _has_functions(compiled)
     callbacks = iterators or has_callback_loops()
     found = replace(hoped, iterators=iterators, callbacks=callbacks, large_values=_takes_tables(compiled))
-    return compiled if found == hoped else compile_network(network, found, plan)
+    compiled = compiled if found == hoped else compile_network(network, found, plan)
+    plans = ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
+    elapsed = 1000 * (time.perf_counter() - begun)
+    _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, plans)
+    return compiled
 
 
 def _has_functions(compiled: Compiled) -> bool:

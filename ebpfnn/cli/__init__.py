@@ -6,28 +6,32 @@ import click
 
 from .group import LazyGroup
 from .plugin_option import plugin_option
+from .verbose import verbose_option
 
 VERBS = {
-    "infer": "Name what images show, by a network that runs in the kernel.",
-    "load": "Load a network into the kernel, where it stays.",
-    "list": "List the networks that stay in the kernel.",
-    "swap": "Put another network into the place of one in the kernel.",
-    "watch": "Tell what networks that stay in the kernel answer, as it happens.",
-    "stats": "Count what a network that stays in the kernel does a second.",
-    "unload": "Take networks out of the kernel.",
-    "query": "Name what images show, by a network that answers packets on another machine.",
-    "train": "Train a network, quantize it and save it.",
-    "quantize": "Make integers of a network from PyTorch or ONNX.",
-    "eval": "Measure how often a network is right: in floats, in integers, in the kernel.",
-    "export": "Write a network for other programs: plain files, ONNX.",
-    "import": "Read a network from plain files.",
-    "inspect": "Tell what a network is made of, what it is compiled to, and what the kernel says of that.",
-    "bench": "Time networks in the kernel, beside user space.",
-    "plugins": "List triggers and inputs, and where they come from; begin one of your own.",
-    "include-dir": "Print the directory of the headers that triggers are built with.",
-    "bpf": "Look at the BPF in this kernel.",
-    "doctor": "Tell what this machine lacks, and how to mend it.",
-    "objdump": "List a BPF object's programs, maps and relocations.",
+    "infer": "Classify images with a network in the kernel.",
+    "load": "Load a network into the kernel and keep it there.",
+    "list": "List loaded networks.",
+    "swap": "Replace a loaded network with another.",
+    "watch": "Show the inferences of a loaded network as they happen.",
+    "stats": "Show runs and inferences per second.",
+    "unload": "Unload networks from the kernel.",
+    "query": "Classify images with a network on another machine, over UDP.",
+    "models": "List the bundled networks and those in the current directory.",
+    "train": "Train, quantize and save a network.",
+    "quantize": "Quantize a trained network from PyTorch or ONNX.",
+    "eval": "Measure accuracy in floating point, in integers and in the kernel.",
+    "export": "Export a network to plain files or ONNX.",
+    "import": "Import a network from plain files.",
+    "inspect": "Show the layers, the compiled code and kernel figures of a network.",
+    "bench": "Measure inference time in the kernel and in user space.",
+    "plugins": "List triggers and inputs, or create a new one.",
+    "include-dir": "Print the include directory for building triggers.",
+    "bpf": "Inspect the BPF objects in this kernel.",
+    "doctor": "Check this machine and suggest fixes.",
+    "completion": "Print a shell completion script.",
+    "help": "Show the help of a verb.",
+    "objdump": "List programs, maps and relocations of a BPF object file.",
 }
 
 
@@ -51,8 +55,11 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 def main(context: click.Context, debug: bool) -> None:
     """Neural networks that run inside the Linux kernel.
 
-    `ebpfnn infer digit.png` names the digit; `ebpfnn doctor` tells what this machine lacks.
+    `ebpfnn infer digit.png` classifies an image; `ebpfnn doctor` checks this machine.
     """
     del debug  # read by LazyGroup.invoke
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+main.params.append(verbose_option())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .complete import networks
 from .plugin_option import available
 
 if TYPE_CHECKING:
@@ -26,17 +27,26 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @click.command()
-@click.option("--model", "models", metavar="NAME|FILE", multiple=True, help="A bundled network, or a file. [default: mnist]")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="MNIST's idx files. [default: those bundled]")
 @click.option(
-    "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Distinct samples to rotate over."
+    "--model",
+    "models",
+    metavar="NAME|FILE",
+    multiple=True,
+    shell_complete=networks,
+    help="Bundled network or file. [default: mnist]",
 )
-@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Interleaved rounds, a long call a row.")
-@click.option("--row", "only", metavar="NAME", multiple=True, help="Measure this row alone; may be given again.")
-@click.option("--cold", is_flag=True, help="Measure cold caches too: they are emptied before every run.")
-@click.option("--process", is_flag=True, help="Time a whole `ebpfnn infer` instead, with its memory.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw accuracy over time, as .svg or .png.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of rows.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="DIR", help="Directory with MNIST idx files. [default: bundled]"
+)
+@click.option(
+    "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Number of different samples."
+)
+@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Number of interleaved rounds.")
+@click.option("--row", "only", metavar="NAME", multiple=True, help="Measure only this row. Can be repeated.")
+@click.option("--cold", is_flag=True, help="Also measure with cold caches.")
+@click.option("--process", is_flag=True, help="Measure time and memory of a whole `ebpfnn infer` instead.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot accuracy over time (.svg or .png).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -50,10 +60,10 @@ def command(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Time networks in the kernel, beside the plain triple loop and, where they are installed, what user space has.
+    """Measure inference time in the kernel, and compare with a plain triple loop and installed user-space runtimes.
 
-    Sparse inputs are MNIST test digits, dense ones uniform in 1..255. Ends with status 1 where a row that must equal the
-    reference does not.
+    Sparse samples are MNIST test digits, dense samples are uniform in 1..255. The exit status is 1 if a row that must equal
+    the reference does not.
     """
     for variable in _ONE_THREAD:
         os.environ.setdefault(variable, "1")

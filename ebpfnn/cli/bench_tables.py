@@ -20,9 +20,7 @@ def print_tables(rows: list[Row]) -> None:
     for row in rows:
         tables.setdefault((row.network, row.input, row.cache), []).append(row)
     for (network, given, cache), some in tables.items():
-        click.echo(
-            f"{printable(network)}, {given} samples, {cache} caches: ns an inference; x NAME: times faster than that row"
-        )
+        click.echo(f"{printable(network)}, {given} samples, {cache} caches: ns per inference; x NAME: speedup over that row")
         console.print(_table(some, rows))
         click.echo()
 

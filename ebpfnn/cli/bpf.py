@@ -19,18 +19,18 @@ _Rows = list[tuple[object, ...]]
 _Table = tuple[tuple[str, ...], _Rows]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Look at the BPF in this kernel."""
+    """Inspect the BPF objects in this kernel."""
 
 
 @command.command("list")
 @click.argument("kinds", nargs=-1, type=click.Choice(_KINDS), metavar="[programs|maps|links]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_(kinds: tuple[str, ...], as_json: bool) -> None:
-    """List programs, maps and links, with their owners' process ids, memory and run statistics.
+    """List BPF programs, maps and links, with memory, run statistics and the processes that hold them.
 
-    Runs are counted only while somebody has statistics on: `sysctl kernel.bpf_stats_enabled=1`.
+    The kernel counts runs only while run statistics are enabled: `sysctl kernel.bpf_stats_enabled=1`.
     """
     from ..kernel import listing
 
@@ -41,7 +41,7 @@ def list_(kinds: tuple[str, ...], as_json: bool) -> None:
         return
     for kind, entries in found.items():
         click.echo(f"{kind}: {len(entries)}")
-        print_table(*_TABLES[kind](entries))
+        print_table(*_TABLES[kind](entries), whole_rows=True)
 
 
 def _programs(entries: Iterable[ProgramEntry]) -> _Table:

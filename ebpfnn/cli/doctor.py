@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 import click
 
-from ..doctor import State, can_infer, machine
-from .group import complain
+from ..doctor import State, machine, ready
 from .plugin_option import available, plugin_option
 
-_MARKS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}
+_MARKS = {State.OK: "ok", State.WARN: "warn", State.FAIL: "FAIL", State.UNAVAILABLE: "unavailable"}
+_WIDEST = max(map(len, _MARKS.values()))
 
 
 @click.command()
@@ -19,18 +19,19 @@ _MARKS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Tell what this machine lacks, and the command that mends it.
+    """Check this machine and suggest fixes.
 
-    Ends with status 0 where `ebpfnn infer` works with at least one trigger, else 1.
+    The exit status is 0 if at least one trigger works, else 1.
     """
     checks = list(machine(available()))
+    working, known = ready(checks)
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            click.echo(f"{_MARKS[check.state]}  {check.name:<{width}}  {check.fact}")
+            click.echo(f"{_MARKS[check.state]:<{_WIDEST}}  {check.name:<{width}}  {check.fact}")
             if check.remedy:
-                click.echo(f"{'':>4}  {'':>{width}}  mend it: {check.remedy}")
-    if not can_infer(checks):
-        context.exit(complain("no trigger works here; the lines above tell why"))
+                click.echo(f"{'':>{_WIDEST}}  {'':>{width}}  fix: {check.remedy}")
+        click.echo(f"ready: {working} of {known} triggers")
+    context.exit(0 if working else 1)

@@ -16,6 +16,7 @@ from .. import floatfile, modelfile
 from ..errors import NotSupported, PermissionDenied
 from ..floats import Network
 from ..network import QuantizedNetwork
+from .complete import networks, targets, triggers
 from .group import complain, printable
 from .measured import HELP, read_measured
 from .plugin_option import available, plugin_option
@@ -27,17 +28,28 @@ _MOST_LISTED = 20
 
 
 @click.command("eval")
-@click.argument("model", metavar="[MODEL]", default="mnist")
+@click.argument("model", metavar="[MODEL]", default="mnist", shell_complete=networks)
 @click.option("--data", metavar="DATA", help=f"{HELP} [default: bundled]")
 @click.option(
-    "--float", "float_file", type=click.Path(path_type=Path), metavar="FILE", help="The float network. [default: beside MODEL]"
+    "--float",
+    "float_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Floating-point network. [default: beside MODEL]",
 )
-@click.option("--trigger", metavar="NAME", default="run", show_default=True, help="What makes the kernel run the network.")
-@click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")
-@click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled.")
-@click.option("--no-kernel", is_flag=True, help="Leave the kernel out.")
+@click.option(
+    "--trigger",
+    metavar="NAME",
+    shell_complete=triggers,
+    default="run",
+    show_default=True,
+    help="Trigger that runs the network.",
+)
+@click.option("--target", metavar="EVENT", shell_complete=targets, help="Event to attach to.")
+@click.option("--twin", is_flag=True, help="Run the C implementation instead of compiled code (slower).")
+@click.option("--no-kernel", is_flag=True, help="Do not run in the kernel.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Write a page with plots and pictures.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Write an HTML report with plots.")
 @plugin_option
 @click.pass_context
 def command(
@@ -52,9 +64,9 @@ def command(
     as_json: bool,
     report: Path | None,
 ) -> None:
-    """Measure how often MODEL is right on test samples: in floats, in integers in numpy, and in the kernel.
+    """Measure the accuracy of MODEL on test samples: in floating point, in integers (numpy) and in the kernel.
 
-    The last two must agree in every score, or the exit status is 1. MODEL is a bundled network or a file.
+    The exit status is 1 unless the last two agree in every score. MODEL is a bundled network or a file.
     """
     from ..evaluation import evaluate
 
@@ -90,9 +102,9 @@ def _run_kernel(
     try:
         return evaluate.run_kernel(network, available().trigger(name), target, samples, _watched, body)
     except NotSupported as lack:
-        raise NotSupported(f"{lack}; or leave the kernel out with --no-kernel") from lack
+        raise NotSupported(f"{lack}; or use --no-kernel") from lack
     except PermissionDenied as refusal:
-        raise PermissionDenied(f"{refusal}; or leave the kernel out with --no-kernel", refusal.errno) from refusal
+        raise PermissionDenied(f"{refusal}; or use --no-kernel", refusal.errno) from refusal
 
 
 def _watched(samples: Iterable[Any]) -> Iterator[Any]:

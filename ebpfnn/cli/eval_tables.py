@@ -40,12 +40,12 @@ def _accuracy(done: Evaluation) -> Table:
 def _agreement(done: Evaluation) -> Iterator[str]:
     count = len(done.samples)
     if done.floats_predicted is None:
-        yield "float: not kept beside the model; --float FILE names it"
+        yield "float: no file beside the model; give one with --float FILE"
     else:
         same = int(np.count_nonzero(done.floats_predicted == done.predicted))
         yield f"float and reference give the same label for {same:,} of {count:,}"
     if done.kernel is None:
-        yield "kernel: left out"
+        yield "kernel: not run"
     else:
         same = count - len(done.disagreements)
         yield f"reference and kernel (trigger {done.kernel.trigger}) give the same scores for {same:,} of {count:,}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import modelfile, reference
 from ..network import QuantizedNetwork
+from .complete import networks
 from .group import printable
 from .measured import HELP, read_measured
 
@@ -17,17 +18,17 @@ _ENOUGH = 0.999
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=networks)
 @click.option(
-    "--raw", type=click.Path(path_type=Path), metavar="DIR", help="Weights and biases as plain files, and model.json."
+    "--raw", type=click.Path(path_type=Path), metavar="DIR", help="Write weights and biases as plain files, and model.json."
 )
-@click.option("--onnx", type=click.Path(path_type=Path), metavar="FILE", help="A QDQ model for onnxruntime.")
-@click.option("--check", metavar="DATA", help=f"Compare the labels that onnxruntime gives. {HELP}")
+@click.option("--onnx", type=click.Path(path_type=Path), metavar="FILE", help="Write a QDQ model for onnxruntime.")
+@click.option("--check", metavar="DATA", help=f"Compare labels with onnxruntime. {HELP}")
 @click.pass_context
 def command(context: click.Context, model: str, raw: Path | None, onnx: Path | None, check: str | None) -> None:
-    """Write MODEL, a bundled network or a file, for other programs.
+    """Export MODEL, a bundled network or a file, for use by other programs.
 
-    `ebpfnn import` reads what --raw wrote.
+    `ebpfnn import` reads the files written by --raw.
     """
     if raw is None and onnx is None:
         raise click.UsageError("give --raw DIR or --onnx FILE", context)

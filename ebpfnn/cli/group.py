@@ -16,12 +16,15 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error, PermissionDenied, VerifierError, printable
+from ..errors import Error, PermissionDenied, PluginError, UsageError, VerifierError, printable
+from .examples import EXAMPLES
+from .plugin_option import blame
+from .verbose import is_verbose, verbose_option
 
 __all__ = ["LazyGroup", "complain", "printable"]
 
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
-"""128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
+USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
+"""Wrong usage; 128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
 _MODULES = {"import": "importing", "include-dir": "include_dir"}
 """Where the module is not called after its verb, which Python would not take for a name."""
 
@@ -48,6 +51,8 @@ class LazyGroup(click.Group):
             return None
         module = _MODULES.get(cmd_name, cmd_name)
         command: click.Command = importlib.import_module(f"{__package__}.{module}").command
+        if command.epilog is None:
+            _complete(command, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -75,10 +80,11 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt as error:
             raise click.Abort from error
         except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
-            if ctx.params["debug"]:
+            known = error if isinstance(error, (Error, OSError)) else blame(ctx, error) or error
+            if ctx.params["debug"] or (is_verbose(ctx) and (not isinstance(known, Error) or isinstance(known, PluginError))):
                 click.echo(getattr(error, "log", ""), err=True, nl=False)
                 traceback.print_exc()
-            ctx.exit(_status(error))
+            ctx.exit(_status(known))
 
 
 def complain(message: str, status: int = 1) -> int:
@@ -87,13 +93,22 @@ def complain(message: str, status: int = 1) -> int:
     return status
 
 
+def _complete(command: click.Command, name: str) -> None:
+    """Gives a verb, and those below it, what all of them have: examples and ``-v``."""
+    lines = "\n".join(f"  {example}" for example in EXAMPLES[name])
+    command.epilog = f"\b\nExamples:\n{lines}"  # which click leaves as it is behind a backspace
+    command.params.append(verbose_option())
+    for below, each in command.commands.items() if isinstance(command, click.Group) else ():
+        _complete(each, f"{name} {below}")
+
+
 def _status(error: Exception) -> int:
     if isinstance(error, VerifierError) and "whole log" not in str(error):
         return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
     if isinstance(error, PermissionDenied) and error.errno == errno.EPERM and _has_privilege():
-        return complain(f"{error} (ebpfnn doctor tells what this machine lacks)")
+        return complain(f"{error} (`ebpfnn doctor` checks this machine)")
     if isinstance(error, Error):
-        return complain(str(error))
+        return complain(str(error), USAGE if isinstance(error, UsageError) else 1)
     if isinstance(error, BrokenPipeError):
         # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

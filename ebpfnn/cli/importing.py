@@ -11,10 +11,12 @@ from .group import printable
 
 
 @click.command("import")
-@click.option("--raw", type=click.Path(path_type=Path), metavar="DIR", required=True, help="What `ebpfnn export --raw` wrote.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", required=True, help="The network's file.")
+@click.option(
+    "--raw", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Directory written by `ebpfnn export --raw`."
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", required=True, help="Output file.")
 def command(raw: Path, output: Path) -> None:
-    """Read a network from plain files, changed or not, and save it as one file."""
+    """Read a network from plain files and save it as a single file."""
     from ..exporters.raw import load
 
     network = load(raw)

@@ -13,9 +13,9 @@ DIRECTORY = Path(__file__).parents[1] / "data" / "include"
 
 @click.command()
 def command() -> None:
-    """Print the directory of the headers to build a trigger with: `clang -I$(ebpfnn include-dir)`.
+    """Print the include directory for building triggers: `clang -I$(ebpfnn include-dir)`.
 
-    It holds all that is needed: no kernel headers, no libbpf.
+    Neither kernel headers nor libbpf are needed.
     """
     if not (DIRECTORY / "ebpfnn" / "shell.h").exists():
         raise NotSupported(f"{DIRECTORY}: no headers in this checkout; run `make bpf`")

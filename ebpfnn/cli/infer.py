@@ -10,8 +10,10 @@ import click
 from ..errors import Error, InputError
 from ..instance import Instance
 from ..plugin import Plugins, configured
+from .complete import inputs, instances, networks
 from .group import complain, printable
 from .inference import Inference, pick, private, shared
+from .only import listed
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
@@ -21,14 +23,20 @@ from .trigger_option import candidates, pairs, trigger_options
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @trigger_options
-@click.option("--model", metavar="NAME|FILE", help="A bundled network, or a file. [default: mnist]")
-@click.option("--instance", metavar="NAME", help="A network that `ebpfnn load` loaded. [default: the only one, where one is]")
-@click.option("--private", "alone", is_flag=True, help="Load a network for this command alone.")
-@click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
-@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
-@click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
-@click.option("--twin", is_flag=True, help="Run the network in readable C, not compiled: slower, and the same scores.")
-@click.option("--quiet", is_flag=True, help="Print labels alone.")
+@click.option("--model", metavar="NAME|FILE", shell_complete=networks, help="Bundled network or file. [default: mnist]")
+@click.option(
+    "--instance",
+    metavar="NAME",
+    shell_complete=instances,
+    help="Loaded network to use. [default: the only one]",
+)
+@click.option("--private", "alone", is_flag=True, help="Ignore loaded networks; load one for this command only.")
+@click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
+@click.option("--top", type=click.IntRange(1), metavar="K", default=1, help="Show the K best labels. [default: 1]")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
+@click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
+@click.option("--twin", is_flag=True, help="Run the C implementation instead of compiled code (slower).")
+@click.option("--quiet", is_flag=True, help="Print only the labels.")
 @plugin_option
 @click.pass_context
 def command(
@@ -41,14 +49,15 @@ def command(
     instance: str | None,
     alone: bool,
     source: str | None,
+    top: int,
     json_lines: bool,
     check: bool,
     twin: bool,
     quiet: bool,
 ) -> None:
-    """Name what every IMAGE shows, by a network that runs in the kernel.
+    """Classify every IMAGE with a network that runs in the kernel.
 
-    Without IMAGE, or for -, images are read from standard input, one after another.
+    Without IMAGE, or when IMAGE is -, read images from standard input.
     """
     useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
     if not images and useless:
@@ -73,6 +82,7 @@ def command(
             if isinstance(result, Error):
                 failures += complain(str(result))
                 continue
+            result.top = top
             click.echo(layout(result, width))
             if result.check is False:
                 failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
@@ -80,17 +90,21 @@ def command(
 
 
 def _only_instance(quiet: bool) -> Instance | None:
-    """The instance that is loaded, where it is the only one; it is told, unless ``quiet``, or why it is out of reach."""
+    """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
     try:
         found = Instance.all()
-        if len(found) != 1:
-            return None
-        found[0].about()
+        if len(found) == 1:
+            found[0].about()
     except Error as reason:
-        complain(f"{reason}; loading a network for this command alone")
+        complain(f"{reason}; loading a network for this command only")
+        return None
+    if len(found) > 1 and not quiet:
+        alone = "loading a network for this command only; --instance NAME uses one"
+        complain(f"instances {listed(found)} are loaded and not used; {alone}")
+    if len(found) != 1:
         return None
     if not quiet:
-        complain(f"using instance '{found[0].name}', which is loaded; --private loads a network for this command alone")
+        complain(f"using instance '{found[0].name}', which is loaded; --private loads a separate network")
     return found[0]
 
 

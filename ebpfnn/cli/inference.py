@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from .. import modelfile, reference
 from ..compiler import build_twin
-from ..errors import NotSupported
+from ..errors import NotSupported, PermissionDenied
 from ..instance import Instance
+from ..kernel.privilege import lack
 from ..plugin import Plugins, Sample, Trigger, why_not
 from ..runner import Runner, Served
 from ..session import Session
@@ -69,7 +71,7 @@ def shared(instance: Instance, plugins: Plugins, *, check: bool) -> Inference:
 def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:
     """The first trigger that this kernel can run; those passed over are told on standard error, unless ``quiet``.
 
-    Raises :class:`NotSupported` where there is none.
+    Raises :class:`PermissionDenied` where this process may load none, :class:`NotSupported` where there is none to run.
     """
     reasons: list[str] = []
     for trigger in candidates:
@@ -79,4 +81,7 @@ def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:
                 complain(f"{'; '.join(reasons)}; using {trigger.name}")
             return trigger
         reasons.append(f"trigger '{trigger.name}' cannot run here: {reason}")
+    remedy = lack()
+    if reasons and remedy:
+        raise PermissionDenied(f"loading a network is not permitted; {remedy}", errno.EPERM)
     raise NotSupported("; ".join(reasons) or "no trigger is installed; see `ebpfnn plugins`")

@@ -10,6 +10,7 @@ import click
 
 from .. import modelfile
 from ..errors import NotSupported, PermissionDenied
+from .complete import networks
 from .group import complain, printable
 from .plugin_option import available
 
@@ -23,15 +24,15 @@ _CANDIDATES = 4
 
 
 @click.command("inspect")
-@click.argument("model", metavar="[MODEL]", default="mnist")
-@click.option("--plan", metavar="NAME", help="Compile by this plan wherever it can be, not by the cheapest.")
-@click.option("--asm", is_flag=True, help="List the instructions, and what they are for.")
+@click.argument("model", metavar="[MODEL]", default="mnist", shell_complete=networks)
+@click.option("--plan", metavar="NAME", help="Use this plan where possible, instead of the cheapest.")
+@click.option("--asm", is_flag=True, help="List the instructions.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
-    """Tell what MODEL is made of: its layers, the instructions they become, and what the kernel says of these.
+    """Show the layers of MODEL, their compiled code, and verifier and timing figures from the kernel.
 
-    Also what was decided for each layer, and what else there was to choose from. Only what the kernel says needs root. MODEL is
-    a bundled network or a file.
+    Also the plan of each layer and the plans that were rejected. Only the kernel figures need root. MODEL is a bundled network
+    or a file.
     """
     from .. import inspection
 
@@ -49,7 +50,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     for line in _text(told):
         click.echo(printable(line))
     if left_out:
-        complain(f"what the kernel says is left out: {left_out}")
+        complain(f"kernel figures not available: {left_out}")
 
 
 def _in_kernel(network: QuantizedNetwork, compiled: Compiled, reason: str) -> tuple[InKernel | None, str]:

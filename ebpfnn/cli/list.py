@@ -12,19 +12,19 @@ from ..instance import About, Instance, Statistics
 from .group import complain
 from .tables import print_table
 
-_HEADINGS = ("instance", "network", "trigger", "target", "since", "runs", "each", "answered", "swaps")
+_HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns/run")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the networks that `ebpfnn load` left in the kernel: what, where, since when, and how often they ran.
+    """List the networks loaded by `ebpfnn load`: name, trigger, load time (UTC) and counters.
 
-    One is detached where its interface or cgroup has gone: unload it, and load it again.
+    A network is detached if its interface or cgroup was removed: unload it, and load it again.
 
-    Runs are those of the attached program, others' events included. They are counted only while somebody has statistics on:
-    `sysctl kernel.bpf_stats_enabled=1`.
+    The runs include events of all processes. The kernel counts them only while run statistics are enabled: `sysctl
+    kernel.bpf_stats_enabled=1`.
     """
     found: list[tuple[Instance, About, Statistics, bool]] = []
     failures = 0
@@ -36,11 +36,11 @@ def command(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_described(*each) for each in found], indent=2))
     elif not found and not failures:
-        click.echo("nothing is loaded; `ebpfnn load mnist` loads a network")
+        click.echo("no networks are loaded; load one with `ebpfnn load`")
     else:
         print_table(_HEADINGS, [_row(*each) for each in found])
         if any(statistics.runs is None for _, _, statistics, _ in found):
-            complain("runs are not counted; sysctl kernel.bpf_stats_enabled=1 has the kernel count them, for some 20 ns a run")
+            complain("runs are not counted; enable with: sysctl kernel.bpf_stats_enabled=1 (adds about 20 ns per run)")
     context.exit(1 if failures else 0)
 
 
@@ -50,10 +50,10 @@ def _described(instance: Instance, about: About, statistics: Statistics, attache
 
 
 def _row(instance: Instance, about: About, statistics: Statistics, attached: bool) -> tuple[str, ...]:
-    held = "" if attached else " (detached)"
+    held = "" if attached else "(detached)"
     held += f" (held by process {about.holder})" if about.holder else ""
     runs = "-" if statistics.runs is None else str(statistics.runs)
-    each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f} ns"
-    target = f"{about.target or ''}{held}".strip()
-    counted = (runs, each, str(statistics.answered), str(statistics.swaps))
-    return (instance.name, f"{about.network} ({about.architecture})", about.trigger, target, about.loaded, *counted)
+    each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f}"
+    trigger = " ".join(filter(None, (about.trigger, about.target, held)))
+    counted = (str(statistics.answered), runs, each)
+    return (instance.name, about.network, trigger, about.loaded[5:16].replace("T", " "), *counted)

@@ -16,10 +16,10 @@ from .group import printable
 
 @click.command()
 @click.argument("path", metavar="FILE.o", type=click.Path(path_type=Path))
-@click.option("--asm", is_flag=True, help="Show the instructions, as the verifier's log does.")
+@click.option("--asm", is_flag=True, help="Show the instructions as the verifier log does.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(path: Path, asm: bool, as_json: bool) -> None:
-    """List a BPF object's programs, maps and relocations."""
+    """List programs, maps and relocations of a BPF object file."""
     spec = ObjectSpec.from_file(path)
     told = contents(spec)
     if asm:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ..plugin import Plugins
+from ..errors import PluginError
 
-_GIVEN = "ebpfnn.plugin_files"
+if TYPE_CHECKING:
+    from ..plugin import InputSource, Plugins, Trigger
+    from ..plugin.registry import Offer
+
+_GIVEN, _IN_USE = "ebpfnn.plugin_files", "ebpfnn.plugins"
 
 
 def _remember(context: click.Context, _parameter: click.Parameter, paths: tuple[str, ...]) -> None:
@@ -23,7 +27,7 @@ plugin_option = click.option(
     multiple=True,
     expose_value=False,
     callback=_remember,
-    help="Execute this Python file, or package, and use the plugin in it, for this run alone; may be repeated.",
+    help="Load a plugin from a Python file or package, which is executed. Can be repeated.",
 )
 
 
@@ -31,4 +35,26 @@ def available() -> Plugins:
     """The installed plugins and those of ``--plugin``. Raises as :meth:`Plugins.installed` does."""
     from ..plugin import Plugins
 
-    return Plugins.installed(files=click.get_current_context().meta.get(_GIVEN, ()))
+    meta = click.get_current_context().meta
+    meta[_IN_USE] = Plugins.installed(files=meta.get(_GIVEN, ()))
+    found: Plugins = meta[_IN_USE]
+    return found
+
+
+def blame(context: click.Context, error: BaseException) -> PluginError | None:
+    """What is to be said of an exception that arose in a plugin in use, None of any other.
+
+    It is the innermost plugin's that was running; what ships with ebpfnn is ebpfnn's own.
+    """
+    plugins: Plugins | None = context.meta.get(_IN_USE)
+    modules: dict[str, Offer[Trigger] | Offer[InputSource]] = {}
+    if plugins:
+        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_triggers.offers}
+        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_inputs.offers}
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        offer = modules.get(frame.f_globals.get("__name__", ""))
+        if offer and not offer.distribution.startswith("ebpfnn "):
+            where = f"{frame.f_code.co_filename}, line {line}"
+            fact = f"{offer} failed: {type(error).__name__}: {error} ({where})"
+            return PluginError(f"{fact}; fix it, or leave it out with EBPFNN_DISABLE={offer.plugin}")
+    return None

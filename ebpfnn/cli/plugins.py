@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..plugin.registry import Offer
 from ..plugin.skeleton import KINDS, write
 from .group import complain, printable
 from .plugin_option import available, plugin_option
+from .tables import print_table
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +22,7 @@ from .plugin_option import available, plugin_option
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List triggers and inputs, and where they come from; begin one of your own."""
+    """List triggers and inputs, or create a new one."""
     if context.invoked_subcommand is None:
         _list(available(), as_json=as_json)
 
@@ -31,7 +31,7 @@ def command(context: click.Context, as_json: bool) -> None:
 @click.argument("kind", type=click.Choice(KINDS), metavar="trigger|input")
 @click.argument("name")
 def new(kind: str, name: str) -> None:
-    """Write a plugin that works, to begin with: the directory NAME, which builds and installs as it is."""
+    """Create a plugin skeleton in the directory NAME, ready to build and install."""
     plugins = available()
     taken = plugins.offered_triggers.names if kind == "trigger" else plugins.offered_inputs.names
     if name in taken:
@@ -68,16 +68,10 @@ def _row(kind: str, offer: Offer[Any], reason: str | None) -> dict[str, str | No
 
 
 def _print_table(rows: list[dict[str, str | None]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    print_table(("kind", "name", "from", "usable", "what it does"), map(_cells, rows))
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("kind", "name", "from", "usable", "what it does"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        usable = "yes" if row["reason"] is None else f"no: {row['reason']}"
-        cells = (row["kind"], row["name"], row["distribution"], usable, row["summary"])
-        table.add_row(*(Text(printable(cell or "")) for cell in cells))
-    # A pipe has no width: whoever reads it wants one row a line.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+
+def _cells(row: dict[str, str | None]) -> tuple[str, ...]:
+    reason = row["reason"]
+    told = "; ".join(filter(None, (row["summary"], reason and f"unavailable: {reason}")))
+    return str(row["kind"]), str(row["name"]), str(row["distribution"]), "no" if reason else "yes", told

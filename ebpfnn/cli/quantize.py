@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ import click
 import numpy as np
 
 from .. import datasets, floatfile, mnist, modelfile, reference
-from ..errors import InputError
 from ..floats import FloatConv2d, FloatDense, Network
 from ..layers import Shape, describe
 from ..network import QuantizedNetwork
@@ -24,33 +24,42 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _BITS = click.IntRange(2, 8)
+_DIGIT = (28, 28)
 _MOST = 2_000
 """Samples to calibrate on; more tell no more."""
 
 
 @click.command("quantize")
 @click.argument("file", type=_PATH)
-@click.option("--arch", "architecture", help="Layers of a state dict, such as 784-32-10; other files hold their graph.")
-@click.option("--slope", type=click.FloatRange(0, 1), default=0.0, help="Of --arch's LeakyReLU; 0, the default, is ReLU.")
-@click.option("--input-shape", metavar="28x28", help="A sample's shape: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.")
-@click.option("--mean", default="0", help="What the network is given is (pixel / 255 - mean) / std; one number or R,G,B.")
+@click.option("--arch", "architecture", help="Architecture of a state dict, such as 784-32-10.")
+@click.option(
+    "--slope", type=click.FloatRange(0, 1), default=0.0, help="Slope of the LeakyReLU with --arch; 0 (the default) is ReLU."
+)
+@click.option("--input-shape", metavar="28x28", help="Shape of a sample: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.")
+@click.option("--mean", default="0", help="The network's input is (pixel / 255 - MEAN) / STD; one number or R,G,B.")
 @click.option("--std", default="1")
-@click.option("--bits", type=click.Choice(["8", "4", "2", "1"]), default="8", help="Of an input value.")
-@click.option("--threshold", "thresholds", type=click.IntRange(1, 255), multiple=True, help="Where levels begin; 2^bits - 1.")
-@click.option("--packed", is_flag=True, help="Samples will arrive as packed levels.")
-@click.option("--bit-order", type=click.Choice(["big", "little"]), default="big", help="Of packed levels in a byte.")
-@click.option("--hidden-bits", type=_BITS, default=8, help="Of values between layers.")
-@click.option("--weight-bits", type=_BITS, default=8, help="Of weights; 2 is -1, 0 and 1.")
-@click.option("--calibration", metavar="DATA", type=_PATH, help="Samples: idx files, an .npz file, or folders of images.")
-@click.option("--labels", metavar="A,B,C", help="What the classes are called; 0, 1, 2 and so on without it.")
-@click.option("--name", help="What the network is called; as the file without it.")
-@click.option("--output", type=_PATH, help="File to write; NAME.safetensors without it.")
+@click.option("--bits", type=click.Choice(["8", "4", "2", "1"]), default="8", help="Bits per input value.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    type=click.IntRange(1, 255),
+    multiple=True,
+    help="Lowest pixel value of a level; give 2^bits - 1 of them.",
+)
+@click.option("--packed", is_flag=True, help="Samples arrive packed.")
+@click.option("--bit-order", type=click.Choice(["big", "little"]), default="big", help="Order of packed values in a byte.")
+@click.option("--hidden-bits", type=_BITS, default=8, help="Bits per activation between layers.")
+@click.option("--weight-bits", type=_BITS, default=8, help="Bits per weight; 2 means -1, 0 and 1.")
+@click.option("--calibration", metavar="DATA", type=_PATH, help="Calibration samples: idx files, .npz, or folders of images.")
+@click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
+@click.option("--name", help="Name of the network. [default: that of the file]")
+@click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
 def command(
     file: Path, calibration: Path | None, output: Path | None, hidden_bits: int, weight_bits: int, **given: Any
 ) -> None:
-    """Make integers of the network in FILE, and report what that costs.
+    """Quantize the network in FILE and report the loss of accuracy.
 
-    FILE is .onnx (in floats, or quantized: QuantizeLinear throughout), .pt2 (torch.export.save), or a state dict (.pt, .pth,
+    FILE is .onnx (floating point, or quantized with QuantizeLinear), .pt2 (torch.export.save), or a state dict (.pt, .pth,
     .safetensors) with --arch. Nothing in it is executed.
     """
     from ..importers import load
@@ -82,7 +91,16 @@ def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
     if labels is None and calibration is not None:
         labels = datasets.class_names(calibration, "train") or None
     bits = int(given.pop("bits"))
-    return ImportOptions(**given, bits=bits, labels=labels, shape=_shape(shape), mean=mean, std=std)
+    taken = _shape(shape) or _implied(given["architecture"])
+    return ImportOptions(**given, bits=bits, labels=labels, shape=taken, mean=mean, std=std)
+
+
+def _implied(architecture: str | None) -> Shape | None:
+    """The shape of a sample where an architecture begins with its size: flat, but an image where it is as large as MNIST's."""
+    size = (architecture or "").split("-")[0]
+    if not re.fullmatch("[1-9][0-9]{0,6}", size):
+        return None
+    return _DIGIT if int(size) == prod(_DIGIT) else (int(size),)
 
 
 def _shape(text: str | None) -> Shape | None:
@@ -105,7 +123,7 @@ def _calibration(path: Path | None, network: Network | QuantizedNetwork) -> Cali
     if path is None:
         if network.input.size != 28 * 28:
             fact = f"no --calibration: samples are {describe(shape)}, and the bundled digits are 28x28"
-            raise InputError(f"{fact}; give idx files, an .npz file, or folders of images")
+            raise click.UsageError(f"{fact}; give idx files, an .npz file, or folders of images")
         complain("no --calibration given; using the bundled digits")
     samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", shape, network.labels)
     if path:

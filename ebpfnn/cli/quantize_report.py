@@ -85,7 +85,7 @@ def _agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibrati
     count, found = len(on.samples), reference.labels(integers, on.samples)
     right = [f"integers {_share(found == on.labels)}"] if on.labels is not None else []
     if floats is None:
-        yield "the integers are the file's own; there are no floats to compare with"
+        yield "the file is already quantized; there is no floating-point form to compare with"
     else:
         wanted = float_reference.logits(floats, on.samples).argmax(axis=1)
         yield f"floats and integers give the same label for {np.count_nonzero(found == wanted):,} of {count:,} samples"

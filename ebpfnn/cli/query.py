@@ -12,6 +12,7 @@ from .. import modelfile, reference
 from ..errors import Error, InputError
 from ..plugin import Plugins, Sample
 from ..query import ATTEMPTS, TIMEOUT, Address, Client
+from .complete import inputs, networks
 from .group import complain, printable
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
@@ -22,14 +23,23 @@ from .seconds import Seconds
 @click.command()
 @click.argument("address", metavar="HOST[:PORT]")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
-@click.option("--model", metavar="NAME|FILE", default="mnist", show_default=True, help="The network that is asked.")
-@click.option("--any", "anyone", is_flag=True, help="Ask whichever network answers there, if it takes the same samples.")
-@click.option("--timeout", type=Seconds(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait each time.")
-@click.option("--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Requests before giving up.")
-@click.option("--input", "source", metavar="NAME", help="What reads the images, where more than one could.")
-@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line.")
-@click.option("--check", is_flag=True, help="Compare every score with the reference in numpy, bit for bit.")
-@click.option("--quiet", is_flag=True, help="Print labels alone.")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    shell_complete=networks,
+    default="mnist",
+    show_default=True,
+    help="The expected network.",
+)
+@click.option("--any", "anyone", is_flag=True, help="Accept any network that takes the same input.")
+@click.option("--timeout", type=Seconds(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait for each reply.")
+@click.option(
+    "--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Number of requests before giving up."
+)
+@click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
+@click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
+@click.option("--quiet", is_flag=True, help="Print only the labels.")
 @plugin_option
 @click.pass_context
 def command(
@@ -45,10 +55,10 @@ def command(
     check: bool,
     quiet: bool,
 ) -> None:
-    """Name what every IMAGE shows, by a network that answers packets on another machine.
+    """Classify every IMAGE with a network that answers UDP packets on another machine.
 
-    It is loaded there by `ebpfnn load --trigger xdp`; here it takes no privilege, and no kernel that knows BPF. Without IMAGE,
-    or for -, images are read from standard input.
+    Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. Without
+    IMAGE, or when IMAGE is -, read images from standard input.
     """
     if not images and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("no IMAGE, and standard input has none", context)
@@ -57,7 +67,7 @@ def command(
     uris = images or (STDIN,)
     width = max(len(printable(uri)) for uri in uris)
     failures = 0
-    with Client(Address.parse(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
+    with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
         for sample in _samples(uris, available(), source, network.input_shape):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
@@ -67,6 +77,13 @@ def command(
             if report.check is False:
                 failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
     context.exit(1 if failures else 0)
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _samples(uris: tuple[str, ...], plugins: Plugins, source: str | None, shape: tuple[int, ...]) -> Iterator[Sample | Error]:

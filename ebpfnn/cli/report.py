@@ -17,7 +17,8 @@ class Report:
     """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
 
     ``guessed`` says that another network may have answered than ``network``, so that the scale of its scores is not known.
-    ``round_trip`` is the time there and back, in seconds, where the network is on another machine.
+    ``top`` is how many labels are told. ``round_trip`` is the time there and back, in seconds, where the network is on another
+    machine.
     """
 
     sample: Sample
@@ -30,6 +31,7 @@ class Report:
     check: bool | None = None
     round_trip: float | None = None
     guessed: bool = False
+    top: int = 1
 
     @property
     def name(self) -> str:
@@ -38,19 +40,31 @@ class Report:
     @property
     def confidence(self) -> float:
         """The softmax of the logits at the label, 0..1: its weight against the others, not how often the network is right."""
+        return self.shares()[self.label]
+
+    def shares(self) -> list[float]:
+        """The softmax of the logits, 0..1 for each label."""
         logits = np.asarray(self.scores, dtype=np.float64) * self.network.score_scale
-        return float(1 / np.exp(logits - logits[self.label]).sum())
+        powers = np.exp(logits - logits.max())
+        return [float(share) for share in powers / powers.sum()]
+
+    def best(self) -> list[tuple[str, float]]:
+        """The ``top`` labels with their shares, the best first; of equal ones, the first."""
+        if self.top == 1:
+            return [(self.name, self.confidence)]
+        order = np.argsort(-np.asarray(self.scores, dtype=np.int64), kind="stable")[: self.top]
+        shares = self.shares()
+        return [(self.network.labels[index], shares[index]) for index in order]
 
 
 def as_text(report: Report, width: int) -> str:
     """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's."""
     labels = max(map(len, report.network.labels))
-    checked = {None: [], True: ["equals the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
+    checked = {None: [], True: ["matches the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
     back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
-        f"{report.name:<{labels}}",
-        f"{report.confidence:6.1%}" if not report.guessed else " " * 6,
+        *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.best()),
         f"{_duration(report.elapsed_ns) if report.elapsed_ns else '?':>9} in the kernel{back}",
         printable(", ".join([*checked, *report.sample.notes])),
     ]
@@ -58,12 +72,12 @@ def as_text(report: Report, width: int) -> str:
 
 
 def as_label(report: Report, _width: int) -> str:
-    return report.name
+    return "\t".join(name for name, _ in report.best())
 
 
 def as_json(report: Report, _width: int) -> str:
     """One object on one line; ``check`` is there where it was asked for, ``round_trip_ns`` where there was one."""
-    told = {
+    told: dict[str, object] = {
         "source": report.sample.source,
         "label": report.name,
         "scores": report.scores,
@@ -74,6 +88,8 @@ def as_json(report: Report, _width: int) -> str:
         "model": None if report.guessed else report.network.name,
         "notes": report.sample.notes,
     }
+    if report.top > 1:
+        told["top"] = [{"label": name, "confidence": round(share, 4)} for name, share in report.best()]
     if report.round_trip is not None:
         told["round_trip_ns"] = round(report.round_trip * 1e9)
     if report.check is not None:

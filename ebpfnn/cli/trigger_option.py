@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from ..errors import PluginError
+from ..errors import UsageError
 from ..plugin import Plugins, Trigger
+from .complete import targets, triggers
 
 PREFERRED = ("tracepoint", "run")
 """The triggers to try, in this order, where ``--trigger`` names none."""
@@ -16,23 +17,21 @@ PREFERRED = ("tracepoint", "run")
 
 def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a verb the three options, as ``trigger``, ``target`` and ``options``."""
-    command = click.option(
-        "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the trigger's; may be repeated."
-    )(command)
-    command = click.option("--target", metavar="EVENT", help="The event to attach to, where the trigger leaves a choice.")(
+    command = click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Trigger option. Can be repeated.")(
         command
     )
-    which = "What makes the kernel run the network. [default: tracepoint, else run]"
-    return click.option("--trigger", metavar="NAME", help=which)(command)
+    command = click.option("--target", metavar="EVENT", shell_complete=targets, help="Event to attach to.")(command)
+    which = "Trigger that runs the network. [default: tracepoint, else run]"
+    return click.option("--trigger", metavar="NAME", shell_complete=triggers, help=which)(command)
 
 
 def pairs(options: tuple[str, ...]) -> dict[str, str]:
-    """What ``--option KEY=VALUE`` gave. Raises :class:`PluginError` for another form, and for a key that comes twice."""
+    """What ``--option KEY=VALUE`` gave. Raises :class:`UsageError` for another form, and for a key that comes twice."""
     found: dict[str, str] = {}
     for option in options:
         key, equals, value = option.partition("=")
         if not equals or not key or key in found:
-            raise PluginError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
+            raise UsageError(f"--option '{option}' is not KEY=VALUE, or names its key again; give each key once")
         found[key] = value
     return found
 

@@ -12,8 +12,10 @@ from itertools import islice
 
 import click
 
-from ..instance import Event, Instance, Watch
+from ..instance import Event, Watch
+from .complete import instances
 from .group import complain, printable
+from .only import named_or_only
 from .seconds import Seconds
 from .watch_tables import Tally, as_line, live
 
@@ -21,26 +23,27 @@ Show = Callable[[Event | None], None]
 
 
 @click.command()
-@click.argument("name", metavar="INSTANCE")
-@click.option("--seconds", type=Seconds(min=0), metavar="S", help="End after so long.")
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many inferences.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def command(name: str, seconds: float | None, count: int | None, as_json: bool) -> None:
-    """Tell of every inference of INSTANCE, whoever asked for it: label, score, time in the network and source.
+@click.argument("name", metavar="[INSTANCE]", required=False, shell_complete=instances)
+@click.option("--seconds", type=Seconds(min=0), metavar="S", help="Stop after S seconds.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N inferences.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def command(name: str | None, seconds: float | None, count: int | None, as_json: bool) -> None:
+    """Show every inference of INSTANCE, from any process: label, score, time and source.
 
-    On a terminal it shows the last of them, how many a second there are, and how often each label came. It ends with Ctrl-C,
-    or once the instance is unloaded. One process can watch an instance at a time.
+    On a terminal, show the latest inferences, the rate per second and a count per label. The command ends on Ctrl-C or when
+    the instance is unloaded. Only one process can watch an instance at a time.
     """
-    with Instance.open(name).watch() as watch:
+    instance = named_or_only(name)
+    with instance.watch() as watch:
         tally = Tally(watch.about.labels)
         try:
-            with _shown(name, tally, as_json=as_json) as show:
+            with _shown(instance.name, tally, as_json=as_json) as show:
                 for event in islice(_events(watch, seconds, tally), count):
                     show(event)
         except KeyboardInterrupt:
             pass
         tally.lost = watch.lost
-        _sum_up(name, tally, as_json=as_json)
+        _sum_up(instance.name, tally, as_json=as_json)
 
 
 def _events(watch: Watch, seconds: float | None, tally: Tally) -> Iterator[Event]:
@@ -77,6 +80,6 @@ def _print(line: str) -> None:
 
 def _sum_up(name: str, tally: Tally, *, as_json: bool) -> None:
     """In JSON the events say it all, but what was lost."""
-    lost = f"; {tally.lost} more were lost, since they came faster than they were read" if tally.lost else ""
+    lost = f"; {tally.lost} more were lost because they arrived faster than they were read" if tally.lost else ""
     if lost or not as_json:
         complain(f"{name}: {tally.total} inferences in {tally.seconds:.1f} s{lost}")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,21 @@ def write(of: Evaluation, directory: Path) -> None:
 
     Raises :class:`Error` where the directory holds anything else or cannot be written, :class:`NotSupported` without Jinja.
     """
+    check(directory)
     contents = {PAGE: render(of).encode(), FIGURES: (json.dumps(summary(of), indent=2) + "\n").encode()}
     if pictures.is_picture(of.network.input_shape) and len(of.mistakes):
         contents[PICTURE] = pictures.png(_worst(of))
-    check(directory)
     with _writing(directory):
         files.replace_directory(directory, contents)
 
 
 def check(directory: Path) -> None:
-    """Raises :class:`Error` where the directory holds anything but a report: before hours of evaluation, not after."""
+    """Raises :class:`Error` where the directory holds anything but a report, :class:`NotSupported` without Jinja.
+
+    It is called before hours of evaluation, not after.
+    """
+    if find_spec("jinja2") is None:
+        raise NotSupported("a report: jinja2 is not installed; pip install 'ebpfnn[report]'")
     with _writing(directory):
         for stranger in files.strangers(directory, _KNOWN):
             raise Error(f"{directory}: holds {stranger!r}, which is no report's; give another directory")
@@ -54,11 +60,9 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def render(of: Evaluation) -> str:
-    """The page. Raises :class:`NotSupported` without Jinja."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise NotSupported(f"a report: {error.name} is not installed; pip install 'ebpfnn[report]'") from error
+    """The page, by Jinja, for which :func:`check` looked."""
+    import jinja2
+
     loader = jinja2.FileSystemLoader(_TEMPLATES)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

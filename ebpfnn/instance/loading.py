@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from .session import InstanceSession
 from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store
 from .stub import NETWORKS, load_stub
 
+_LOG = logging.getLogger(__name__)
 ROOM = 16 << 10
 """Bytes of workspace that a result has at least, so that a wider network can be swapped in."""
 
@@ -57,6 +59,7 @@ def load_instance(
         shell = made.enter_context(load(network, resident, body, about.target, room=ROOM))
         stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
         attachment = made.enter_context(resident.attach(stub, about.target))
+        _LOG.info("trigger '%s' attached to %s", trigger.name, about.target or "no event")
         holding = _pin_link(attachment, staged)
         told = _held(about, attachment) if holding else about
         _pin_rest(made, staged, shell, stub, resident.program(), told)
@@ -66,7 +69,9 @@ def load_instance(
             made.enter_context(lock(staged / LOCKS / HELD))
         share(staged, group)
         proof = _proved(staged, name, resident, network, body)
+        _LOG.info("instance '%s' checked %s", name, proof)
         path = store.publish(staged, name)
+        _LOG.info("instance '%s' pinned in %s", name, path)
         if holding:
             held.push(made.pop_all())
         return Loaded(path, proof, holding)

@@ -39,7 +39,7 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
     except DetachedError:
         raise
     except (NotSupported, SessionError) as reason:
-        if surely:
+        if surely and isinstance(reason, SessionError):
             raise
         with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
             results, how = _infer(apart, samples), f"by BPF_PROG_RUN of the same code, since {reason}"

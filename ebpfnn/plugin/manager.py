@@ -9,7 +9,7 @@ from typing import Any
 
 import pluggy
 
-from ..errors import InputError, PluginError
+from ..errors import InputError, PluginError, UsageError
 from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
 from .from_file import register_files
 from .registry import Offer, Registry
@@ -99,11 +99,11 @@ class Plugins:
 
 
 def configured(trigger: Trigger, options: Mapping[str, str]) -> Trigger:
-    """``trigger`` as ``options`` say. Raises :class:`PluginError` for one that it does not know, naming those that it does."""
+    """``trigger`` as ``options`` say. Raises :class:`UsageError` for one that it does not know, naming those that it does."""
     unknown = sorted(set(options) - set(trigger.options))
     if unknown:
         known = ", ".join(sorted(trigger.options)) or "none at all"
-        raise PluginError(f"trigger '{trigger.name}' has no option '{unknown[0]}'; its options: {known}")
+        raise UsageError(f"trigger '{trigger.name}' has no option '{unknown[0]}'; its options: {known}")
     return trigger.with_options(options) if options else trigger
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..errors import PluginError, nearest
+from ..errors import PluginError, UsageError, nearest
 from .discovery import DISABLE
 from .types import InputSource, Trigger
 
@@ -55,11 +55,11 @@ class Registry(Generic[Kind]):
         return [self._clash(name) for name in self.names if len(self._offers[name]) > 1]
 
     def get(self, name: str) -> Kind:
-        """Raises :class:`PluginError` where no plugin, or more than one, offers ``name``."""
+        """Raises :class:`UsageError` where no plugin offers ``name``, :class:`PluginError` where more than one does."""
         offers = self._offers.get(name, [])
         if not offers:
             known = ", ".join(self.names) or "none"
-            raise PluginError(f"{self.kind} '{name}' not found; installed: {known}{nearest(name, self.names, alike=0.6)}")
+            raise UsageError(f"{self.kind} '{name}' not found; installed: {known}{nearest(name, self.names, alike=0.6)}")
         if len(offers) > 1:
             raise self._clash(name)
         return offers[0].item

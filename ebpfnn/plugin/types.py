@@ -123,6 +123,20 @@ class Attachment(AbstractContextManager["Attachment"]):
         self.close()
 
 
+class _Unprovoked(Attachment):
+    """Of a trigger that does not say how another process provokes its event."""
+
+    def __init__(self, trigger: str) -> None:
+        super().__init__()
+        self._trigger = trigger
+
+    def fire(self, slot: int) -> None:
+        from ..errors import NotSupported
+
+        fact = f"trigger '{self._trigger}': its plugin does not tell how another process provokes the event"
+        raise NotSupported(f"{fact}; define Trigger.attached, or wait for the event")
+
+
 class Trigger(ABC):
     """Knows an event of the kernel, and a shell (a clang-built object) that runs a network at it.
 
@@ -164,7 +178,7 @@ class Trigger(ABC):
         It has no link, so that closing it leaves the program where it is. The default can provoke nothing.
         """
         del program, target
-        return Attachment()
+        return _Unprovoked(self.name)
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
         """This trigger as ``options`` say, which has none but those of :attr:`options`: :func:`ebpfnn.plugin.configured` looks.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from .. import float_reference, reference
 from ..floats import Network
@@ -22,12 +23,17 @@ def describe(options: Options, network: Network, integers: QuantizedNetwork, dat
     return {
         "data": _SOURCES.get(options.dataset, options.dataset),
         "architecture": integers.architecture if options.module else options.architecture,
-        "recipe": recipe(options),
+        "recipe": recipe(_as_shown(options, data)),
         "seed": str(options.seed),
         **stopped,
         "float accuracy": measured(float_share(network, data.held_out), float_share(network, data.test)),
         "integer accuracy": measured(integer_share(integers, data.held_out), integer_share(integers, data.test)),
     }
+
+
+def _as_shown(options: Options, data: Data) -> Options:
+    """``options`` without the distortion, where samples have no rows and columns to distort."""
+    return replace(options, distortion=None) if data.training.samples.ndim == 2 else options
 
 
 def recipe(options: Options) -> str:

@@ -52,8 +52,8 @@ class Course:
 def fit(model: nn.Module, course: Course) -> int:
     """Trains ``model`` and leaves it as it was after its best epoch; how many epochs ran: fewer than all for Ctrl-C.
 
-    Several processes stop together, after the same batch. Ctrl-C before the end of the first epoch raises KeyboardInterrupt:
-    there is nothing to keep.
+    Several processes stop together, after the same batch. Ctrl-C in the first epoch leaves ``model`` as its batches made it so
+    far; before the first batch it raises KeyboardInterrupt, for there is nothing to keep.
     """
     run = _Run(model, course)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -62,12 +62,14 @@ def fit(model: nn.Module, course: Course) -> int:
         try:
             while run.epoch < course.options.epochs:
                 found = run.next_epoch()
-                progress.update(task, advance=1, description=f"held-out accuracy {found:.2%}, best {run.best:.2%}")
+                told = f"loss {run.loss:.3f}, held-out accuracy {found:.2%}, best {run.best:.2%}"
+                progress.update(task, advance=1, description=told)
         except KeyboardInterrupt:
-            if run.best < 0:
+            if not run.learned:
                 raise
             run.keep()
-    model.load_state_dict(run.best_state)
+    if run.best >= 0:
+        model.load_state_dict(run.best_state)
     return run.epoch
 
 
@@ -86,6 +88,7 @@ class _Run:
         self._generator = torch.Generator().manual_seed(options.seed)
         self._kept = time.monotonic()
         self.epoch, self.best, self.best_state = 0, -1.0, copy.deepcopy(model.state_dict())
+        self.loss, self.learned = math.nan, False
         if options.resume:
             self._restore(checkpoint.load(options, course.data))
         self._whole = self._checkpoint()
@@ -95,12 +98,14 @@ class _Run:
         view = self._course.views.shown(self.epoch)
         self._shared.train()
         order = torch.randperm(len(self._course.labels), generator=self._generator)
+        losses = []
         for batch in torch.split(self._mine(order), self._batch):
             if len(batch) > 1 or self._batch == 1:  # a batch normalization cannot learn from one left over
-                self._step(view, batch)
+                losses.append(self._step(view, batch))
             if self._course.team.must_stop():
                 raise KeyboardInterrupt
         found = accuracy(self._model, self._course.form, self._course.held_out, self._course.team.device)
+        self.loss = float(torch.stack(losses).mean())
         # Of equal ones the latest: its learning rate was the lowest.
         if found >= self.best:
             self.best, self.best_state = found, copy.deepcopy(self._model.state_dict())
@@ -121,7 +126,8 @@ class _Run:
         team = self._course.team
         return order[: len(order) // team.size * team.size][team.rank :: team.size]
 
-    def _step(self, view: View, batch: Tensor) -> None:
+    def _step(self, view: View, batch: Tensor) -> Tensor:
+        """Learns from one batch and returns its loss, which is not waited for."""
         device = self._course.team.device
         inputs = as_input(view.samples[batch].to(device), self._course.form)
         logits = self._shared(inputs)
@@ -130,7 +136,9 @@ class _Run:
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([loss])
         self._optimizer.step()
+        self.learned = True
         self._schedule.step()
+        return loss.detach()
 
     def _checkpoint(self) -> Checkpoint:
         model, optimizer, schedule = (

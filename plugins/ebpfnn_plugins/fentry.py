@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ebpfnn.errors import KernelError, PluginError, VerifierError
+from ebpfnn.errors import KernelError, UsageError, VerifierError
 from ebpfnn.kernel import Link, Object, Program, attach_tracing, kernel_types, vmlinux
 from ebpfnn.obj import Kind, ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl, nearest
@@ -29,7 +29,7 @@ class FentryTrigger(TaskTrigger):
     def event(self, target: str | None) -> str:
         function = target or self.default_target
         if not re.fullmatch(r"[\w.$]+", function):
-            raise PluginError(f"target '{function}' is not the name of a function; give one such as {self.default_target}")
+            raise UsageError(f"target '{function}' is not the name of a function; give one such as {self.default_target}")
         return function
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from ebpfnn.errors import PluginError
+from ebpfnn.errors import UsageError
 from ebpfnn.kernel import Link, Program, attach_kprobe, attach_kretprobe, lacks_probes
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger, hookimpl
@@ -27,7 +27,7 @@ class KprobeTrigger(TaskTrigger):
     def event(self, target: str | None) -> str:
         function = target or self.default_target
         if not re.fullmatch(r"[\w.$]+", function):
-            raise PluginError(f"target '{function}' is not the name of a function; give one such as {self.default_target}")
+            raise UsageError(f"target '{function}' is not the name of a function; give one such as {self.default_target}")
         return function
 
     def link(self, program: Program, target: str | None) -> Link:

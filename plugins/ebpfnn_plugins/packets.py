@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ebpfnn import abi
-from ebpfnn.errors import Error, InputError, KernelError, NotSupported, PluginError, SessionError
+from ebpfnn.errors import Error, InputError, KernelError, NotSupported, SessionError, UsageError
 from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
@@ -188,13 +188,13 @@ def _is_loopback(interface: str) -> bool:
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
-        raise PluginError(f"option {name}={value}: not a value of it; give one of {', '.join(known)}")
+        raise UsageError(f"option {name}={value}: not a value of it; give one of {', '.join(known)}")
     return value
 
 
 def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) < 1 << 16):
-        raise PluginError(f"option port={value}: not a UDP port; give a number from 1 to 65535")
+        raise UsageError(f"option port={value}: not a UDP port; give a number from 1 to 65535")
     return int(value)
 
 
@@ -203,16 +203,16 @@ def _prefixes(value: str) -> tuple[list[IPv6Network], Address]:
     try:
         networks = [ip_network(each.strip()) for each in value.split(",")]
     except ValueError as fault:
-        raise PluginError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
+        raise UsageError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
     if len(networks) > _MOST_PREFIXES:
-        raise PluginError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
+        raise UsageError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
     mapped = [
         each if isinstance(each, IPv6Network) else IPv6Network((_MAPPED | int(each.network_address), 96 + each.prefixlen))
         for each in networks
     ]
     source = next((host for each in networks for host in _hosts(each)), None)
     if source is None:
-        raise PluginError(f"option allow={value}: no request comes from these addresses; give prefixes such as 10.0.0.0/8")
+        raise UsageError(f"option allow={value}: no request comes from these addresses; give prefixes such as 10.0.0.0/8")
     return mapped, source
 
 

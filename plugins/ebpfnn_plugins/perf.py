@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from ebpfnn.errors import NotSupported, PluginError
+from ebpfnn.errors import NotSupported, UsageError
 from ebpfnn.kernel import Link, LinkGroup, Object, PerfType, Program, attach_perf_event, online_cpus
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, nearest
@@ -103,14 +103,14 @@ class PerfTrigger(TaskTrigger):
         name, colon, text = (target or self.default_target).partition(":")
         if name not in _EVENTS:
             hint = nearest(name, _EVENTS) or f"; there are: {', '.join(_EVENTS)}"
-            raise PluginError(f"target '{target}': no timer or counter '{name}'{hint}")
+            raise UsageError(f"target '{target}': no timer or counter '{name}'{hint}")
         event = _EVENTS[name]
         most = _FASTEST if event.is_clock else _LONGEST
         if not colon:
             return event, event.often
         if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
             unit = "hertz" if event.is_clock else "events"
-            raise PluginError(f"target '{target}' is not EVENT:NUMBER; give 1 to {most} {unit}, as in {name}:{event.often}")
+            raise UsageError(f"target '{target}' is not EVENT:NUMBER; give 1 to {most} {unit}, as in {name}:{event.often}")
         return event, int(text)
 
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from ebpfnn.errors import PluginError
+from ebpfnn.errors import UsageError
 from ebpfnn.kernel import Link, Program, attach_raw_tracepoint
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl
@@ -36,9 +36,7 @@ class RawTracepointTrigger(TaskTrigger):
 
     def __init__(self, number: str | None = None) -> None:
         if number is not None and number != "all" and not _is_number(number):
-            raise PluginError(
-                f"option nr={number}: not the number of a system call; give one such as {getcpu_number()}, or all"
-            )
+            raise UsageError(f"option nr={number}: not the number of a system call; give one such as {getcpu_number()}, or all")
         self._number = number
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
@@ -48,7 +46,7 @@ class RawTracepointTrigger(TaskTrigger):
         event = self.event(target)
         if event != _FILTERED:
             if self._number is not None:
-                raise PluginError(f"option nr={self._number}: event '{event}' has no such number; give target {_FILTERED}")
+                raise UsageError(f"option nr={self._number}: event '{event}' has no such number; give target {_FILTERED}")
             return
         if self._number != "all":
             shell.set_variable("only_call", struct.pack("<q", int(self._number or getcpu_number())))
@@ -56,7 +54,7 @@ class RawTracepointTrigger(TaskTrigger):
     def event(self, target: str | None) -> str:
         event = target or self.default_target
         if not re.fullmatch(r"\w+", event):
-            raise PluginError(f"target '{event}' is not the name of an event; give one such as {self.default_target}")
+            raise UsageError(f"target '{event}' is not the name of an event; give one such as {self.default_target}")
         return event
 
     def link(self, program: Program, target: str | None) -> Link:

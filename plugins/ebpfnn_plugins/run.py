@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ebpfnn.errors import Error, PluginError
+from ebpfnn.errors import Error, UsageError
 from ebpfnn.kernel import Object, PreparedRun, Program, has_program_type
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, object_path
@@ -75,7 +75,7 @@ class RunTrigger(Trigger):
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         if target is not None:
-            raise PluginError(f"trigger 'run' has no target, but '{target}' was given; leave it out")
+            raise UsageError(f"trigger 'run' has no target, but '{target}' was given; leave it out")
         return RunAttachment(loaded.programs[self.program()])
 
     def attached(self, program: Program, target: str | None) -> Attachment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ebpfnn.errors import PluginError
+from ebpfnn.errors import UsageError
 from ebpfnn.kernel import Link, Program, attach_tracepoint, tracefs
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger, hookimpl
@@ -35,7 +35,7 @@ class TracepointTrigger(TaskTrigger):
     def _split(self, target: str | None) -> tuple[str, str]:
         category, colon, event = (target or self.default_target).partition(":")
         if not colon or any(part in ("", ".", "..") or "/" in part for part in (category, event)):
-            raise PluginError(f"target '{target}' is not CATEGORY:EVENT; give one such as {self.default_target}")
+            raise UsageError(f"target '{target}' is not CATEGORY:EVENT; give one such as {self.default_target}")
         return category, event
 
 

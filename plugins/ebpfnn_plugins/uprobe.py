@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ebpfnn.errors import KernelError, PermissionDenied, PluginError
+from ebpfnn.errors import KernelError, PermissionDenied, UsageError
 from ebpfnn.kernel import Link, Program, attach_uprobe, lacks_probes
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger, hookimpl, nearest
@@ -53,7 +53,7 @@ class UprobeTrigger(TaskTrigger):
         binary, _, symbol = (target or self.default_target).rpartition(":")
         if not binary or not symbol:
             example = f"{self.default_target} or /usr/bin/python3:0x1234"
-            raise PluginError(f"target '{target}' is not BINARY:SYMBOL; give one such as {example}")
+            raise UsageError(f"target '{target}' is not BINARY:SYMBOL; give one such as {example}")
         return binary, symbol
 
 

@@ -66,3 +66,26 @@ def test_the_python_example_of_the_readme_runs() -> None:
     ran = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, cwd=ROOT)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.startswith("7 ")
+    assert set(re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)) == {"ebpfnn"}
+    assert "from " not in example
+
+
+def test_public_names_are_there_when_they_are_asked_for() -> None:
+    import ebpfnn
+
+    assert all(getattr(ebpfnn, name) is not None for name in ebpfnn.__all__)
+    assert ebpfnn.load("mnist").name == "mnist"
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = ebpfnn.nope
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("script", "arguments", "told"),
+    [("infer.py", ["tests/data/digits/7.png"], r"7 in [\d,]+ ns\n"), ("own_trigger.py", [], r"7 7 7 7\n")],
+)
+def test_examples_run(script: str, arguments: list[str], told: str) -> None:
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / script), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert re.fullmatch(told, ran.stdout), ran.stdout

@@ -147,6 +147,6 @@ def test_the_verb(store: Store, tmp_path: Path) -> None:
     modelfile.save(OTHER, tmp_path / "other.safetensors")
     Instance.load(SMALL, TracepointTrigger(), name="one")
     ran = ebpfnn(store, "swap", "one", str(tmp_path / "other.safetensors"))
-    assert ran.stdout == "one: test (9-4-6-3) answers now; proved by the event itself (tracepoint)\n"
+    assert ran.stdout == "one: test (9-4-6-3) is now in place; checked by the event itself (tracepoint)\n"
     ran = ebpfnn(store, "swap", "on", str(tmp_path / "other.safetensors"))
     assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'on' is not loaded; did you mean one?\n")

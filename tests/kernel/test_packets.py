@@ -264,7 +264,9 @@ def test_without_answers_packets_pass_and_watchers_are_told(trigger: Trigger) ->
 
 def test_a_network_that_computes_in_more_than_a_cpu_has() -> None:
     network = random_network("conv40x3p1-conv8x3-5", seed=1, shape=(1, 32, 32))
-    with pytest.raises(NotSupported, match=r"network 'test' behind trigger 'xdp': it computes in \d+ bytes, and .* 32768"):
+    with pytest.raises(
+        NotSupported, match=r"network 'test' behind trigger 'xdp': it needs \d+ bytes; a per-CPU value holds 32768"
+    ):
         Session(network, XdpTrigger())
 
 

@@ -45,9 +45,9 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "PIP_ROOT_USER_ACTION": "ignore",
     }
 
-    def run(directory: Path, command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(directory: Path, command: str, seconds: int = 120, **more: str) -> subprocess.CompletedProcess[str]:
         ran = ["sh", "-ec", command]
-        return subprocess.run(ran, cwd=directory, env={**environment, **more}, capture_output=True, text=True, timeout=120)
+        return subprocess.run(ran, cwd=directory, env={**environment, **more}, capture_output=True, text=True, timeout=seconds)
 
     return run
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+sys.path.append(str(Path(__file__).parents[1] / "kernel"))
+
+from instances import mounted  # noqa: E402
+
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 FILES = re.findall(r"^`([\w/.]+)`[^\n]*(?:\n[^`\n]+)*:?\n\n```\w+\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-[COMMANDS] = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+COMMANDS, _ = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,76 @@ def test_its_trigger_and_its_input_work_together_from_anywhere(tmp_path: Path, e
     assert (ran.returncode, ran.stderr) == (0, "")
     result = json.loads(ran.stdout)
     assert (result["source"], result["trigger"], result["check"]) == ("eight.noise", "mine", True)
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("walked", "tracing")
+def test_it_can_be_loaded_and_asked(tmp_path: Path, elsewhere: Run) -> None:
+    (tmp_path / "eight.noise").write_text("8")
+    place = tmp_path / "bpf"
+    place.mkdir()
+    commands = """
+        ebpfnn load mnist --trigger mine
+        ebpfnn infer --check eight.noise
+        ebpfnn unload"""
+    with mounted(place):
+        ran = elsewhere(tmp_path, commands, EBPFNN_BPFFS=str(place))
+    assert ran.returncode == 0, ran.stderr
+    assert "mnist: checked by the event itself (mine)" in ran.stdout
+    assert "matches the reference" in ran.stdout
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("tracing")
+def test_without_attached_it_can_be_loaded_and_tells_why_it_is_not_asked(folder: Path, tmp_path: Path, elsewhere: Run) -> None:
+    module = folder / "mine" / "__init__.py"
+    text = module.read_text()
+    module.write_text(text.replace("def attached", "def other"))
+    place = tmp_path / "bpf"
+    place.mkdir()
+    try:
+        with mounted(place):
+            ran = elsewhere(folder, "ebpfnn load --plugin ./mine --trigger mine", EBPFNN_BPFFS=str(place))
+            asked = elsewhere(folder, "ebpfnn infer --plugin ./mine seven.noise", EBPFNN_BPFFS=str(place))
+            elsewhere(folder, "ebpfnn unload", EBPFNN_BPFFS=str(place))
+    finally:
+        module.write_text(text)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    told = "trigger 'mine': its plugin does not tell how another process provokes the event"
+    assert f"checked by BPF_PROG_RUN of the same code, since {told}" in ran.stdout
+    assert asked.stderr.splitlines()[-1] == f"ebpfnn: {told}; define Trigger.attached, or wait for the event"
+
+
+def test_what_it_raises_names_it(folder: Path, elsewhere: Run) -> None:
+    module = folder / "mine" / "__init__.py"
+    text = module.read_text()
+    line = text.splitlines().index("        yield Sample(random.integers(0, 256, shape, dtype=np.uint8), uri)") + 1
+    module.write_text(text.replace("yield Sample(random", "yield Sample({}[uri]"))
+    try:
+        command = "ebpfnn {} infer --plugin ./mine --trigger run seven.noise"
+        ran, told = (elsewhere(folder, command.format(option)) for option in ("", "-v"))
+    finally:
+        module.write_text(text)
+    where = f"(./mine) failed: KeyError: 'seven.noise' ({module}, line {line})".replace("./mine", "mine")
+    assert ran.stderr == f"ebpfnn: plugin 'mine' {where}; fix it, or leave it out with EBPFNN_DISABLE=mine\n"
+    assert ran.returncode == 1
+    assert "Traceback (most recent call last)" in told.stderr
+    assert told.stderr.endswith(ran.stderr)
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("tracing")
+def test_a_shell_with_a_full_vmlinux_h_is_built_and_runs(folder: Path, tmp_path: Path, elsewhere: Run) -> None:
+    if shutil.which("bpftool") is None or not Path("/sys/kernel/btf/vmlinux").exists():
+        pytest.skip("needs bpftool and a kernel that tells its types")
+    full = tmp_path / "full"
+    shutil.copytree(folder, full)
+    [dump] = re.findall(r"^bpftool .*$", PAGE.read_text(), re.MULTILINE)
+    shell = full / "mine" / "mine.bpf.c"
+    shell.write_text('#include "vmlinux.h"\n' + shell.read_text().replace("{\n", "{\n\tstruct task_struct *unused = 0;\n", 1))
+    ran = elsewhere(full, dump + "\n" + COMMANDS.partition("pip")[0])
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("seven.noise:")
 
 
 @pytest.mark.root

@@ -37,6 +37,8 @@ LABELS = ("left", "right")
 
 
 class PlayedTrigger(Trigger):
+    __module__ = "played"  # or all that this file raises would be a plugin's
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.reason: str | None = None
@@ -170,7 +172,7 @@ def test_json_has_one_object_a_line(world: Any) -> None:
 
 
 def test_check_ends_with_1_where_scores_are_not_the_references(world: Any) -> None:
-    assert "equals the reference" in infer("--check", "left.png").stdout
+    assert "matches the reference" in infer("--check", "left.png").stdout
     world.session.off_by = 1
     ran = infer("--json", "--check", "left.png", "right.png")
     assert [json.loads(line)["check"] for line in ran.stdout.splitlines()] == [False, False]
@@ -263,21 +265,59 @@ def test_a_trigger_that_was_named_is_used_or_nothing(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "told", "status"),
     [
-        (("--trigger", "tracepiont"), "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean tracepoint?"),
+        (
+            ("--trigger", "tracepiont"),
+            "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean tracepoint?",
+            2,
+        ),
         (
             ("--input", "imag-file"),
             "input 'imag-file' not found; installed: image-file, image-stream; did you mean image-file?",
+            2,
         ),
-        (("--model", "absent"), "network 'absent' not found"),
+        (("--option", "x"), "--option 'x' is not KEY=VALUE, or names its key again", 2),
+        (("--option", "x=1"), "trigger 'tracepoint' has no option 'x'; its options: none at all", 2),
+        (("--model", "absent"), "network 'absent' not found", 1),
     ],
 )
-def test_unknown_names_end_with_one_line(world: Any, arguments: tuple[str, ...], told: str) -> None:
+def test_unknown_names_end_with_one_line(world: Any, arguments: tuple[str, ...], told: str, status: int) -> None:
     ran = infer(*arguments, "left.png")
     assert ran.stderr.startswith(f"ebpfnn: {told}")
     assert ran.stderr.count("\n") == 1
+    assert ran.exit_code == status
+
+
+def test_a_forgotten_sudo_is_one_short_line(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    remedy = "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"
+    monkeypatch.setattr("ebpfnn.cli.inference.lack", lambda: remedy)
+    assert infer("--quiet", "left.png").stdout == "left\n"
+    world.tracepoint.reason = world.run.reason = f"program 'probe': BPF_PROG_LOAD refused with EPERM; {remedy}"
+    ran = infer("left.png")
+    assert (ran.stdout, ran.stderr) == ("", f"ebpfnn: loading a network is not permitted; {remedy}\n")
     assert ran.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bpf"], "Missing command"),
+        (["bpf", "nope"], "No such command 'nope'"),
+        (["load", "mnist", "--trigger", "nope"], "trigger 'nope' not found"),
+        (["load", "mnist", "--trigger", "xdp"], "trigger 'xdp' is attached nowhere without a target"),
+        (["query", "192.0.2.1:0", "left.png"], "address '192.0.2.1:0': not HOST, HOST:PORT or [IPV6]:PORT"),
+        (["train", "--data", "x.npz", "--hidden-bits", "4"], "fewer than 8 must be trained for"),
+        (["unload", "--all", "one"], "give names of instances or --all, not both"),
+        (["swap", "one", "mnist", "two"], "give INSTANCE and NAME|FILE, no more"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_one_line(arguments: list[str], told: str) -> None:
+    ran = CliRunner().invoke(main, arguments, prog_name="ebpfnn")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert told in ran.stderr
+    assert ran.stderr.startswith("ebpfnn: ")
+    assert ran.stderr.count("\n") == 1
 
 
 def test_what_the_kernel_refuses_ends_it_all_with_one_line(world: Any) -> None:
@@ -391,10 +431,11 @@ def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 def test_plugins_shows_where_everything_comes_from_and_why_it_does_not_run(world: Any) -> None:
     world.tracepoint.reason = "tracefs is not mounted"
-    ran = CliRunner().invoke(main, ["plugins"])
+    ran = CliRunner().invoke(main, ["plugins"], env={"COLUMNS": None})
     [line] = [line for line in ran.stdout.splitlines() if " tracepoint " in line]
     assert line.split()[:2] == ["trigger", "tracepoint"]
-    assert "no: tracefs is not mounted" in line
+    assert line.endswith(" no      unavailable: tracefs is not")
+    assert max(map(len, ran.stdout.splitlines())) <= 80
     told = json.loads(CliRunner().invoke(main, ["plugins", "--json"]).stdout)
     assert {row["name"]: row["reason"] for row in told["plugins"]} == {
         "run": None,
@@ -409,11 +450,14 @@ def test_doctor_ends_with_0_while_one_trigger_works(world: Any) -> None:
     world.tracepoint.reason = "tracefs is not mounted"
     ran = CliRunner().invoke(main, ["doctor"])
     assert ran.exit_code == 0
-    assert "FAIL  trigger tracepoint  tracefs is not mounted" in ran.stdout
+    assert "unavailable  trigger tracepoint  tracefs is not mounted" in ran.stdout
+    assert ran.stdout.endswith("\nready: 1 of 2 triggers\n")
+    assert ran.stderr == ""
     world.run.reason = "no CAP_BPF"
     ran = CliRunner().invoke(main, ["doctor", "--json"])
     assert ran.exit_code == 1
-    assert {check["name"]: check["state"] for check in json.loads(ran.stdout)}["trigger run"] == "fail"
+    assert {check["name"]: check["state"] for check in json.loads(ran.stdout)}["trigger run"] == "unavailable"
+    assert CliRunner().invoke(main, ["doctor"]).stdout.endswith("\nready: 0 of 2 triggers\n")
 
 
 def test_peeking_takes_nothing_even_from_a_pipe_that_trickles() -> None:

@@ -170,7 +170,7 @@ def test_a_file_that_is_quantized_leaves_no_floats() -> None:
     Path("net.onnx").write_bytes(qdq())
     done = quantize("net.onnx", "--output", "o.safetensors")
     assert done.exit_code == 0, done.output
-    assert "  the integers are the file's own; there are no floats to compare with" in done.stdout.splitlines()
+    assert "  the file is already quantized; there is no floating-point form to compare with" in done.stdout.splitlines()
     assert modelfile.load("o.safetensors").density[0] == pytest.approx(np.count_nonzero(IMAGES) / IMAGES.size)
     assert not Path("o.float.safetensors").exists(), "floats of another network"
     refused = quantize("net.onnx", "--weight-bits", "4", "--output", "p.safetensors")
@@ -204,7 +204,7 @@ FAILURES = {
     "labels outside the classes": (1, "samples.npz: labels reach 29, but there are 10 classes; give data of classes 0..9"),
     "too few labels": (1, "digits.safetensors: has 10 outputs but there are 2 labels; give one label an output"),
     "samples of another shape": (1, "nine.npz: samples are 9x9, but the network takes 28x28; give others"),
-    "no samples of this shape": (1, "no --calibration: samples are 4, and the bundled digits are 28x28; give idx files"),
+    "no samples of this shape": (2, "no --calibration: samples are 4, and the bundled digits are 28x28; give idx files"),
     "a file cut short": (1, "cut.onnx: not an ONNX file, or cut short; copy or export it again"),
     "no file": (1, "none.onnx: cannot be read (No such file or directory); give an ONNX file, a .pt2 archive, or a state dict"),
     "no architecture": (1, "holds tensors and no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28"),
@@ -225,6 +225,28 @@ def test_failed_runs_leave_a_former_output_as_it_was(kind: str) -> None:
     assert done.stderr.count("\n") <= 2
     assert Path("o.safetensors").read_bytes() == Path("o.float.safetensors").read_bytes() == b"as it was"
     assert not list(Path().glob(".*")), "something half-done"
+
+
+@pytest.mark.parametrize(("architecture", "shape"), [("784-6-10", (28, 28)), ("30-6-10", (30,))])
+def test_a_flat_architecture_implies_the_shape(architecture: str, shape: tuple[int, ...]) -> None:
+    import safetensors.numpy
+
+    size, hidden, classes = map(int, architecture.split("-"))
+    random = np.random.default_rng(0)
+    drawn = {
+        name: random.normal(0, 0.1, size_of).astype(np.float32)
+        for name, size_of in {
+            "0.weight": (hidden, size),
+            "0.bias": (hidden,),
+            "2.weight": (classes, hidden),
+            "2.bias": (classes,),
+        }.items()
+    }
+    safetensors.numpy.save_file(drawn, "flat.safetensors")
+    samples_file(np.arange(30) % 10, shape=shape)
+    done = quantize("flat.safetensors", "--arch", architecture, "--calibration", "samples.npz", "--output", "out.safetensors")
+    assert done.exit_code == 0, done.stderr
+    assert modelfile.load("out.safetensors").input_shape == shape
 
 
 def test_what_is_cut_off_is_counted() -> None:

@@ -101,7 +101,7 @@ def test_a_trigger_that_lacks_capabilities_is_told_which(
     monkeypatch.setattr(privilege, "lacking", lambda needed: missing)
     monkeypatch.setattr(RunTrigger, "supported", lambda self: "BPF_PROG_LOAD refused")
     (check,) = doctor.triggers([RunTrigger()])
-    assert check == Check("trigger run", State.FAIL, f"{', '.join(missing)} missing; needs CAP_BPF, CAP_PERFMON", remedy)
+    assert check == Check("trigger run", State.UNAVAILABLE, f"{', '.join(missing)} missing; needs CAP_BPF, CAP_PERFMON", remedy)
 
 
 def test_bpffs_without_proc_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,10 +124,10 @@ def test_objects_that_are_not_built_are_told_with_the_command_that_builds_them(t
     assert doctor.objects(tmp_path) == Check("BPF objects", State.OK, "run")
 
 
-def test_one_trigger_that_works_is_enough() -> None:
-    works, fails = Check("trigger run", State.OK, ""), Check("trigger tracepoint", State.FAIL, "")
-    assert doctor.can_infer([works, fails])
-    assert not doctor.can_infer([fails, Check("kernel", State.OK, "")])
+def test_triggers_that_work_are_counted() -> None:
+    works, lacks = Check("trigger run", State.OK, ""), Check("trigger tracepoint", State.UNAVAILABLE, "")
+    assert doctor.ready([works, lacks, lacks, works, works]) == (3, 5)
+    assert doctor.ready([lacks, Check("kernel", State.OK, "")]) == (0, 1)
 
 
 def test_root_is_not_told_to_become_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +141,6 @@ def test_a_trigger_that_claims_to_work_is_tried(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(RunTrigger, "supported", lambda self: None)
     (check,) = doctor.triggers([RunTrigger()], run)
-    assert (check.state, check.fact) == (State.FAIL, "no, it does not; use another")
+    assert (check.state, check.fact) == (State.UNAVAILABLE, "no, it does not; use another")
     (check,) = doctor.triggers([RunTrigger()], lambda trigger: None)
     assert (check.state, check.fact) == (State.OK, "ran a network; needs CAP_BPF, CAP_PERFMON")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import re
@@ -324,17 +323,12 @@ def test_a_report_replaces_nothing_but_a_report(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == [directory]
 
 
-def test_without_jinja(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **more: Any) -> Any:
-        if name == "jinja2":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *arguments, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(NotSupported, match=r"a report: jinja2 is not installed; pip install 'ebpfnn\[report\]'"):
-        report.render(full())
+def test_without_jinja_nothing_is_evaluated(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    monkeypatch.setattr("ebpfnn.evaluation.evaluate.run_kernel", lambda *_arguments: pytest.fail("it was evaluated"))
+    done = CliRunner().invoke(main, ["eval", "thirds.safetensors", "--data", "six.npz", "--report", "page"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "ebpfnn: a report: jinja2 is not installed; pip install 'ebpfnn[report]'\n"
 
 
 def test_a_float_network_of_another_shape_is_refused() -> None:
@@ -399,7 +393,7 @@ def test_the_command_prints_columns_side_by_side(world: Any) -> None:
         "reference 50.00% 3",
         "kernel 50.00% 3",
         "",
-        "float: not kept beside the model; --float FILE names it",
+        "float: no file beside the model; give one with --float FILE",
         "reference and kernel (trigger run) give the same scores for 6 of 6",
         "",
         "class samples precision recall F1 most often taken for",
@@ -445,7 +439,7 @@ def test_without_a_kernel_the_way_out_is_told(world: Any, refusal: Error) -> Non
     world.refusal = refusal
     done = run()
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == f"ebpfnn: {refusal}; or leave the kernel out with --no-kernel\n"
+    assert done.stderr == f"ebpfnn: {refusal}; or use --no-kernel\n"
     assert run("--no-kernel").exit_code == 0
 
 
@@ -497,7 +491,7 @@ def test_data_that_does_not_fit(world: Any, write: Callable[[], Any], fact: str)
 
 def test_the_bundled_digits_are_the_default_and_that_is_said(world: Any) -> None:
     done = CliRunner().invoke(main, ["eval", "--json", "--no-kernel"])
-    assert (done.exit_code, done.stderr) == (0, "ebpfnn: no data given; measuring on the bundled digits\n")
+    assert (done.exit_code, done.stderr) == (0, "ebpfnn: no --data given; using the bundled digits\n")
     assert json.loads(done.stdout)["images"] == 512
     asked = CliRunner().invoke(main, ["eval", "mnist", "--json", "--no-kernel", "--data", "bundled"])
     assert (asked.stdout, asked.stderr) == (done.stdout, "")
@@ -505,10 +499,23 @@ def test_the_bundled_digits_are_the_default_and_that_is_said(world: Any) -> None
 
 def test_the_bundled_digits_are_not_for_networks_that_know_no_digits(world: Any) -> None:
     done = CliRunner().invoke(main, ["eval", "thirds.safetensors"])
-    assert done.exit_code == 1
-    assert done.stderr == (
-        "ebpfnn: no data: 'thirds' takes 1x3 and knows 'left', and the bundled samples are 28x28 digits; give --data\n"
+    assert done.exit_code == 2
+    assert done.stderr.startswith(
+        "ebpfnn: no data: 'thirds' takes 1x3 and knows 'left', and the bundled samples are 28x28 digits; give --data"
     )
+
+
+def test_data_that_training_split_is_told_with_the_rows_that_count(world: Any) -> None:
+    modelfile.save(replace(thirds(), card={"data": "six"}), "thirds.safetensors")
+    done = run()
+    fact = "six.npz has no test part: all 6 samples count"
+    assert done.stderr == f"ebpfnn: {fact}, also the 5 of every 6 that the network learned from\n"
+    assert " on all 6 samples of six.npz\n" in done.stdout
+    Path("six").mkdir()
+    Path("six/test.npz").write_bytes(Path("six.npz").read_bytes())
+    done = run(data="six")
+    assert " on 6 test samples of six\n" in done.stdout
+    assert done.stderr == ""
 
 
 def test_words_that_would_move_the_cursor_are_shown_as_they_are(world: Any) -> None:

@@ -53,8 +53,7 @@ def test_what_needs_no_kernel_is_told_and_what_is_left_out(small: QuantizedNetwo
     assert "instructions, " in ran.stdout
     assert "the verifier walked" not in ran.stdout
     assert (
-        ran.stderr
-        == "ebpfnn: what the kernel says is left out: program 'probe': BPF_PROG_LOAD refused with EPERM; run as root\n"
+        ran.stderr == "ebpfnn: kernel figures not available: program 'probe': BPF_PROG_LOAD refused with EPERM; run as root\n"
     )
 
 
@@ -119,4 +118,4 @@ def test_a_kernel_that_runs_no_programs(small: QuantizedNetwork, monkeypatch: py
     monkeypatch.setattr(inspection, "compile_here", lambda network, plan: compile_network(network, plan=plan))
     monkeypatch.setattr(inspection, "run_in_kernel", lacking)
     ran = inspect("small.safetensors")
-    assert "is left out: trigger 'run': this kernel takes neither" in ran.stderr
+    assert "not available: trigger 'run': this kernel takes neither" in ran.stderr

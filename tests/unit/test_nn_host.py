@@ -1,4 +1,4 @@
-"""nn.h by the host's compiler equals the reference, bit for bit."""
+"""nn.h by the host's compiler matches the reference, bit for bit."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ def test_the_command(digit: Path) -> None:
         assert status == 0
         assert "seven.png:  7" in told
         assert "0.80 µs in the kernel, " in told
-        assert "there and back  equals the reference" in told
+        assert "there and back  matches the reference" in told
         assert query(str(address), str(digit), "--quiet") == (0, "7\n", "")
         found = json.loads(query(str(address), str(digit), "--json")[1])
         assert (found["label"], found["trigger"], found["target"]) == ("7", "query", str(address))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import shutil
 import struct
 import subprocess
@@ -142,7 +143,7 @@ def test_an_interrupted_run_keeps_its_best_and_goes_on(tmp_path: Path, data: Pat
     arguments += ["--data", str(data), "--output", str(tmp_path / "out.safetensors")]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 130
-    assert "interrupted after 3 of 5 epochs; the same command with --resume trains the rest" in result.output
+    assert "interrupted after 3 of 5 epochs; run the same command with --resume to continue" in result.output
     assert modelfile.load(tmp_path / "out.safetensors").card["interrupted"] == "after 3 of 5 epochs"
     monkeypatch.setattr(Views, "shown", shown)
     with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: belongs to a run of other options; give the same ones"):
@@ -181,7 +182,31 @@ def test_a_run_interrupted_within_an_epoch_goes_on(
     assert train(replace(given, resume=True)).read_bytes() == whole
 
 
-def test_an_interrupt_before_the_first_epoch_keeps_nothing(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_in_the_first_epoch_keeps_what_there_is(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ebpfnn.training import loop
+
+    loss, given = loop._loss, options(tmp_path, data, epochs=2)
+    whole = train(given).read_bytes()
+    assert re.search(r"loss \d\.\d{3}, held-out accuracy", capsys.readouterr().err)
+    losses: list[Any] = []
+
+    def interrupted(*arguments: Any) -> Any:
+        losses.append(loss(*arguments))
+        if len(losses) == 10:
+            raise KeyboardInterrupt
+        return losses[-1]
+
+    monkeypatch.setattr(loop, "_loss", interrupted)
+    card = modelfile.load(train(given)).card
+    assert card["interrupted"] == "after 0 of 2 epochs"
+    assert float(card["integer accuracy"].split("%")[0]) > 30  # of four classes: it has learned
+    monkeypatch.setattr(loop, "_loss", loss)
+    assert train(replace(given, resume=True)).read_bytes() == whole
+
+
+def test_an_interrupt_before_the_first_batch_keeps_nothing(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ebpfnn.training.views import Views
 
     def interrupted(*_arguments: object) -> None:
@@ -515,7 +540,7 @@ def test_several_processes_train_one_network_and_stop_together(tmp_path: Path, d
     given += ["--output", output]
     stopped = subprocess.run([*command, driver, *map(str, given)], capture_output=True, text=True, timeout=300)
     assert stopped.returncode
-    assert "ebpfnn: interrupted after 2 of 8 epochs; the same command with --resume trains the rest" in stopped.stderr
+    assert "ebpfnn: interrupted after 2 of 8 epochs; run the same command with --resume to continue" in stopped.stderr
     first, second = ((tmp_path / f"steps-{rank}").read_text() for rank in (0, 1))
     assert first == second
     subprocess.run([*command, "-m", "ebpfnn", *map(str, given), "--resume"], check=True, capture_output=True, timeout=300)
@@ -642,3 +667,12 @@ def test_options_that_contradict_each_other(arguments: list[str], fact: str) -> 
     result = CliRunner().invoke(main, ["train", *arguments])
     assert result.exit_code in (1, 2)
     assert fact in result.output
+
+
+@pytest.mark.parametrize(("shape", "told"), [((64,), False), ((8, 8), True)])
+def test_the_card_tells_of_distortion_where_samples_were_distorted(shape: tuple[int, ...], told: bool, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 4
+    np.savez(tmp_path / "own.npz", samples=random.integers(0, 256, (60, *shape)).astype(np.uint8), labels=labels)
+    given = Options(tmp_path / "own.safetensors", data=tmp_path / "own.npz", architecture="64-4", epochs=1)
+    assert ("rotated by" in modelfile.load(train(given)).card["recipe"]) is told

@@ -6,6 +6,12 @@
 #ifndef EBPFNN_VMLINUX_H
 #define EBPFNN_VMLINUX_H
 
+#define ENOENT 2
+#define TC_ACT_UNSPEC (-1)
+
+/* A vmlinux.h of bpftool's that was included before has the types already, and many more. */
+#ifndef __VMLINUX_H__
+
 typedef signed char __s8;
 typedef unsigned char __u8;
 typedef short __s16;
@@ -14,8 +20,6 @@ typedef int __s32;
 typedef unsigned int __u32;
 typedef long long __s64;
 typedef unsigned long long __u64;
-
-#define ENOENT 2
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
@@ -37,10 +41,6 @@ enum xdp_action {
 	XDP_ABORTED = 0,
 	XDP_PASS = 2,
 	XDP_TX = 3,
-};
-
-enum {
-	TC_ACT_UNSPEC = -1,
 };
 
 /* What an XDP program is given: 32-bit places that the kernel fills with pointers into the packet. */
@@ -79,6 +79,8 @@ struct bpf_pidns_info {
 	__u32 pid; /* the thread's id, as gettid(2) says it in that namespace */
 	__u32 tgid;
 };
+
+#endif
 
 #define SEC(name) __attribute__((section(name), used))
 #define __always_inline inline __attribute__((always_inline))
