@@ -1,10 +1,14 @@
 # `make demo` recognizes digits in the kernel, `make test` checks and tests everything. Both set up what they need, on Debian or
 # Ubuntu as root, and start in seconds the second time.
 PYTHON ?= python3
+comma  := ,
 VENV   := .venv
 BIN    := $(VENV)/bin
-# The newest of Debian's versioned clangs; where there is none, `clang`, which is installed if it is missing.
+# The newest of Debian's versioned clangs; where there is none, `clang`. Looked up each time, since a recipe may have installed one.
 export CLANG ?= $(or $(lastword $(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | sort -V)),clang)
+# `make test TORCH=no` does without PyTorch: tests that need it skip, and types are not checked.
+TORCH ?= yes
+export EBPFNN_TORCH := $(TORCH)
 # ISA v3 is what Linux 5.10 takes.
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
 
@@ -16,7 +20,8 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-vm oracle check unit bpf mounts bench dist loader-conformance $(TRAINED) clean
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench dist install uninstall loader-conformance $(TRAINED) \
+	clean
 
 all: bpf
 
@@ -29,6 +34,12 @@ demo: $(VENV)/.runtime mounts
 test: check mounts
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/pytest
+
+# README's commands on Debians that never saw this project, in a root of their own each: what is committed, on this kernel. As root.
+SUITES := bookworm trixie
+test-fresh:
+	@tools/install-packages.sh debootstrap debian-archive-keyring
+	@set -e; for suite in $(SUITES); do tools/fresh/run.py $$suite 'make demo && make test'; done
 
 # tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
 VM_KERNELS := 5.10 6.1
@@ -54,7 +65,7 @@ oracle: $(VENV)/.development mounts
 check: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(if $(filter no,$(TORCH)),@echo "no PyTorch: types are not checked",$(BIN)/mypy)
 
 unit: $(VENV)/.development bpf
 	$(BIN)/pytest tests/unit
@@ -84,9 +95,24 @@ bench: $(VENV)/.runtime mounts
 $(TRAINED): train-%: $(VENV)/.development
 	$(BIN)/python tools/networks.py train $*
 
-dist: $(VENV)/.development
+dist: $(VENV)/.runtime
 	@$(MAKE) --no-print-directory bpf
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt build
 	$(BIN)/python -m build
+
+# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, and its unit.
+INSTALLED := /opt/ebpfnn
+COMMAND := /usr/local/bin/ebpfnn
+UNIT := /usr/local/lib/systemd/system/ebpfnn@.service
+install: $(VENV)/.runtime
+	@$(MAKE) --no-print-directory bpf
+	@test -x $(INSTALLED)/bin/python || $(PYTHON) -m venv $(INSTALLED)
+	$(INSTALLED)/bin/pip install --quiet --disable-pip-version-check .
+	ln -sfn $(INSTALLED)/bin/ebpfnn $(COMMAND)
+	install -D -m 644 ebpfnn/data/systemd/ebpfnn@.service $(UNIT)
+
+uninstall:
+	rm -rf $(INSTALLED) $(COMMAND) $(UNIT)
 
 # The kernel's own BPF self-tests, loaded by bpftool and by ebpfnn: the table of docs/loader.md. Takes some ten minutes.
 SELFTESTS := .cache/selftests
@@ -109,9 +135,10 @@ $(VENV)/.runtime: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.development: $(VENV)/.runtime
-	@tools/install-packages.sh gcc libc6-dev iproute2 bpftool
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,train]'
+$(VENV)/.development: $(VENV)/.runtime tools/constraints.txt
+	@tools/install-packages.sh gcc libc6-dev iproute2 bpftool systemd
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt \
+		--editable '.[test$(if $(filter no,$(TORCH)),,$(comma)train)]'
 	@touch $@
 
 clean:

@@ -12,8 +12,8 @@ int ebpfnn_tc(struct __sk_buff *packet)
 	__u16 link[EBPFNN_LINK_HEADER / 2];
 	__u32 found;
 
-	if (bpf_skb_load_bytes(packet, 0, link, sizeof(link)) || link[0] & 1)
-		return TC_ACT_UNSPEC; /* too short, or sent to a group */
+	if (bpf_skb_load_bytes(packet, 0, link, sizeof(link)) || ebpfnn_is_of_group(link))
+		return TC_ACT_UNSPEC; /* too short, or a group's */
 	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
 	if (!found || ebpfnn_serve(packet, found) || !answering)
 		return TC_ACT_UNSPEC;

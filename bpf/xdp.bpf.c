@@ -33,8 +33,8 @@ int ebpfnn_xdp(struct xdp_md *packet)
 	const __u16 *link = (void *)(long)packet->data;
 	__u32 found;
 
-	if ((void *)link + EBPFNN_LINK_HEADER > (void *)(long)packet->data_end || *(const __u8 *)link & 1)
-		return XDP_PASS; /* too short, or sent to a group */
+	if ((void *)link + EBPFNN_LINK_HEADER > (void *)(long)packet->data_end || ebpfnn_is_of_group(link))
+		return XDP_PASS; /* too short, or a group's */
 	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
 	return found && !ebpfnn_serve(packet, found) && answering ? XDP_TX : XDP_PASS;
 }

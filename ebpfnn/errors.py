@@ -1,17 +1,45 @@
 """The exceptions that ebpfnn raises.
 
 Every message is one line that names the object, the fact and the remedy; whoever catches :class:`Error` can print it to a
-user as it is.
+user as it is. Names out of files go into messages as they are: :class:`Error` escapes them, here and nowhere else.
 """
 
 from __future__ import annotations
 
+import difflib
 import errno as errno_names
 import os
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], *, alike: float = 0.7) -> str:
+    """For the end of a message about a name: ``; did you mean a, b?``, or nothing where none of ``known`` is near.
+
+    ``alike``, from 0 to 1, is how much of a name must agree: less where there are few to choose from.
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=alike)
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+_HALF = 2_000
+"""Characters of a message that are kept at each end."""
+
+
+def printable(text: str) -> str:
+    """``text`` with what would move a terminal's cursor or change its colors escaped: a file may be called anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class Error(Exception):
-    """Base of everything ebpfnn raises on purpose."""
+    """Base of everything ebpfnn raises on purpose.
+
+    ``message`` becomes one line, and :func:`printable`; of one that a file made long, the middle is left out.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        text = text if text.isprintable() else printable(" ".join(text.split()))
+        super().__init__(text if len(text) <= 2 * _HALF else f"{text[:_HALF]} [...] {text[-_HALF:]}")
 
 
 class ModelError(Error):
@@ -40,6 +68,10 @@ class NotSupported(Error):
 
 class SessionError(Error):
     """A network that is loaded does not do what was asked of it."""
+
+
+class DetachedError(SessionError):
+    """A network is loaded, and what it was attached to has gone."""
 
 
 class QueryError(Error):

@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import ModelError
+from .staging import stage
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # include/uapi/linux/fcntl.h and fs.h
@@ -47,15 +47,10 @@ def is_file(path: Path) -> bool:
 
 def replace(path: Path, data: bytes) -> None:
     """Makes ``path`` a file of ``data``, or leaves it as it was and raises :class:`OSError`."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            os.fchmod(handle, 0o666 & ~_umask())
-            _fill(file.fileno(), data)
+    with stage(path.parent) as (beside, descriptor):
+        os.fchmod(descriptor, 0o666 & ~_umask())
+        _fill(descriptor, data)
         os.replace(beside, path)  # noqa: PTH105
-    except BaseException:
-        os.unlink(beside)  # noqa: PTH108
-        raise
     _remember(path.parent)
 
 
@@ -65,16 +60,14 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
     Whether a former one may go is the caller's to ask: see :func:`strangers`.
     """
     path = path.resolve()
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    _take_back(path)
+    with stage(path.parent, folder=True) as (beside, descriptor):
         for name, data in files.items():
             with open(beside / name, "xb") as file:
                 _fill(file.fileno(), data)
-        beside.chmod(0o777 & ~_umask())
-        _remember(beside)
+        os.fchmod(descriptor, 0o777 & ~_umask())
+        os.fsync(descriptor)
         _exchange(path, beside)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     _remember(path.parent)
 
 
@@ -96,8 +89,8 @@ def _exchange(path: Path, beside: Path) -> None:
 
 
 def _exchange_in_steps(path: Path, beside: Path) -> None:
-    """For file systems without RENAME_EXCHANGE, such as NFS."""
-    former = beside.with_name(beside.name + ".former")
+    """For file systems without RENAME_EXCHANGE, such as NFS; killed between the renames, it is taken back by the next."""
+    former = _former(path)
     path.rename(former)
     try:
         beside.rename(path)
@@ -105,6 +98,19 @@ def _exchange_in_steps(path: Path, beside: Path) -> None:
         former.rename(path)
         raise
     former.rename(beside)
+
+
+def _former(path: Path) -> Path:
+    return path.with_name(f".ebpfnn-former-{path.name}")
+
+
+def _take_back(path: Path) -> None:
+    """Where a process was killed in :func:`_exchange_in_steps`, the former directory is whole under its other name."""
+    former = _former(path)
+    if os.path.lexists(path):
+        shutil.rmtree(former, ignore_errors=True)
+    elif former.is_dir():
+        former.rename(path)
 
 
 def _fill(descriptor: int, data: bytes) -> None:

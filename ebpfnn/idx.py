@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .streams import take
 
 MAX_BYTES = 256 << 20
 """More than any data set a network of this size learns from; MNIST's largest file has 47 million."""
@@ -37,6 +38,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             return _read(gzip.GzipFile(fileobj=raw) if zipped else raw, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: its gzip data is cut short or corrupt; copy or download it again") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: takes more memory than there is; give fewer samples") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
 
@@ -52,7 +55,7 @@ def _read(stream: BinaryIO | gzip.GzipFile, path: Path) -> NDArray[np.uint8]:
     size = prod(shape)
     if size > MAX_BYTES:
         raise InputError(f"{path}: its header speaks of {size} bytes, over {MAX_BYTES >> 20} MiB; {_REMEDY}")
-    data = stream.read(size + 1)
-    if len(data) != size:
+    data = take(stream, size)
+    if len(data) != size or stream.read(1):
         raise InputError(f"{path}: not the {size} bytes its idx header speaks of; copy or download it again")
     return np.frombuffer(data, np.uint8).reshape(shape)

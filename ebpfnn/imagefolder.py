@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -12,12 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from . import image_metadata
 from .errors import InputError
 from .idx import MAX_BYTES
 from .layers import Shape
+from .streams import take
 
 MAX_PIXELS = 1 << 24
 """The largest image that is decoded: no sample of a network that fits a kernel comes near."""
+MAX_FILE = 64 << 20
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"})
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -39,7 +44,7 @@ def read_folder(directory: Path, shape: Shape | None, indices: Mapping[str, int]
 
     An image of another size is scaled; it is gray for ``shape`` (rows, columns) or one channel, and in color for three. For
     a ``shape`` of None the first image tells. Raises :class:`InputError`, naming the file, for what is no image, has more
-    than 2^24 pixels or 16 bits a pixel, for more than 256 MiB, and for a shape that no image has.
+    than 2^24 pixels, 16 bits a pixel or 64 MiB, for more than 256 MiB, and for a shape that no image has.
     """
     paths = [(path, index) for name, index in indices.items() for path in sorted(_images(directory / name))]
     shape = shape or _shape_of(paths[0][0])
@@ -65,7 +70,7 @@ def _order(name: str) -> tuple[bool, int, str]:
 def _shape_of(path: Path) -> Shape:
     from PIL import Image  # late: Pillow takes longer to import than most data takes to read
 
-    with _decoding(path), Image.open(path, formats=_FORMATS) as image:
+    with _decoding(path), Image.open(_head_checked(path), formats=_FORMATS) as image:
         size = (image.height, image.width)
         return size if image.mode in ("1", "L", "LA") else (3, *size)
 
@@ -73,10 +78,10 @@ def _shape_of(path: Path) -> Shape:
 def _read(path: Path, shape: Shape) -> NDArray[np.uint8]:
     from PIL import Image
 
-    with _decoding(path), Image.open(path, formats=_FORMATS) as image:
+    with _decoding(path), Image.open(_head_checked(path), formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS or image.mode not in _EIGHT_BITS:
             fact = f"{image.width} x {image.height} pixels of mode {image.mode}"
-            raise InputError(f"{path}: {fact}; give an 8-bit image of at most {MAX_PIXELS} pixels")
+            raise InputError(f"{fact}; give an 8-bit image of at most {MAX_PIXELS} pixels")
         flat = image.convert("RGB" if shape[0] == 3 and len(shape) == 3 else "L")
         wanted = (shape[-1], shape[-2])
         scaled = flat if flat.size == wanted else flat.resize(wanted, Image.Resampling.BOX)
@@ -84,16 +89,29 @@ def _read(path: Path, shape: Shape) -> NDArray[np.uint8]:
     return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels.reshape(shape)
 
 
+def _head_checked(path: Path) -> io.BytesIO:
+    """The file's bytes, whose metadata can be opened."""
+    with open(path, "rb") as file:
+        data = bytes(take(file, MAX_FILE + 1))
+    if len(data) > MAX_FILE:
+        raise InputError(f"larger than {MAX_FILE >> 20} MiB; give a smaller image")
+    image_metadata.check(data)
+    return io.BytesIO(data)
+
+
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
     """What Pillow raises for damaged files, which has no common base, as one :class:`InputError`."""
     from PIL.Image import DecompressionBombError
 
-    damage = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, DecompressionBombError)
+    damage: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
+    damage += (struct.error, zlib.error, AttributeError, RuntimeError, MemoryError, DecompressionBombError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except damage as error:
         fact = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be decoded ({fact}); give a whole PNG, JPEG, BMP, GIF, WebP or PNM file") from error

@@ -10,7 +10,7 @@ from typing import Any
 from .bench.inputs import Inputs, dense_inputs, sparse_inputs
 from .bench.kernel_rows import KernelRunner
 from .bench.measure import RUNS, time_cold, time_warm
-from .compiler import Compiled, compile_network
+from .compiler import Compiled, NetworkPlan, compile_network
 from .errors import PermissionDenied
 from .evaluation.layer_table import layer_rows
 from .loading import default_batch
@@ -97,12 +97,33 @@ def describe(
         "parameters": sum(row.parameters for row in rows),
         "bytes": sum(row.size for row in rows),
         "layers": [asdict(row) for row in rows],
+        "plan": describe_plan(compiled.plan),
         "plans": [asdict(plan) for plan in compiled.layers],
         "code": asdict(code),
         "kernel": asdict(kernel) if kernel else None,
         "left_out": left_out or None,
         "card": dict(network.card),
     }
+
+
+def describe_plan(plan: NetworkPlan) -> dict[str, Any]:
+    """What was decided, as plain data: for each layer the candidates, the one taken first, and what it is estimated to take.
+
+    A candidate's ``cost`` is in instructions run by an inference; ``walked`` and ``forks`` are about how many instructions the
+    verifier walks and how many branches it puts off.
+    """
+    layers = [
+        {
+            "layer": number,
+            "shape": layer.shape,
+            "outputs": {**asdict(layer.output), "text": str(layer.output)},
+            "unwalked_loops": list(layer.unwalked_loops),
+            "estimate": asdict(estimate),
+            "candidates": [asdict(candidate) for candidate in layer.candidates],
+        }
+        for number, (layer, estimate) in enumerate(zip(plan.layers, plan.estimates, strict=True))
+    ]
+    return {"sample": plan.sample.value, "stack": plan.stack, "features": asdict(plan.features), "layers": layers}
 
 
 def annotated(compiled: Compiled) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,7 +16,7 @@ from .errors import Error, InputError, KernelError, SessionError
 from .layers import InputFormat, Shape
 from .network import QuantizedNetwork
 from .plugin import Attachment, Trigger
-from .slots import Batch, Slot, Slots
+from .slots import Batch, Slot, Slots, foreign
 
 _ARRAY, _UINT8 = np.ndarray, np.dtype(np.uint8)
 _Self = TypeVar("_Self", bound="Runner")
@@ -70,6 +71,9 @@ class Runner(ABC):
     _attachment: Attachment
     _slots: Slots | None = None  # where the trigger takes its samples from its events
     _closed = True
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
 
     def infer(self, sample: NDArray[np.uint8]) -> Result:
         """Runs the network in the kernel on one sample, uint8 of the network's input shape.
@@ -146,6 +150,8 @@ class Runner(ABC):
         """:meth:`infer` where the trigger takes its samples from its events."""
         if self._closed:
             raise self._is_closed()
+        if self._process != os.getpid():
+            raise foreign(self._process)
         label, scores, elapsed = self._attachment.exchange(encode(self.network.input, sample).tobytes())
         return Result(label, np.array(scores, np.int32), elapsed)
 

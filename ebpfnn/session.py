@@ -38,6 +38,7 @@ class Session(Runner):
         batch: int | None = None,
         repeats: int = 1,
     ) -> None:
+        super().__init__()
         reason = why_not(trigger)
         if reason:
             raise NotSupported(f"trigger '{trigger.name}': {reason}")

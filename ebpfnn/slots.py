@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from . import abi
 from .errors import Error, KernelError, SessionError
 from .kernel import NOEXIST, Map
+from .kernel.threads import current, is_ours
 from .layers import InputFormat
 from .obj.uapi import MapType
 from .plugin import Attachment
@@ -34,7 +36,7 @@ class Claims(Protocol):
     """Who decides which slot a thread gets."""
 
     def claim(self, thread: int) -> int:
-        """A slot that no living thread has, from now on that of ``thread``; one call at a time.
+        """A slot that no living thread has, from now on that of ``thread``, which calls; one call at a time.
 
         Raises :class:`SessionError` where there is none.
         """
@@ -45,25 +47,32 @@ class OwnClaims:
 
     def __init__(self, count: int, callers: Map | None) -> None:
         self._count, self._callers = count, callers
-        self._taken: dict[int, int] = {}
+        self._taken: dict[int, tuple[int, threading.Thread]] = {}
 
     def claim(self, thread: int) -> int:
         self._give_up_dead_threads()
-        free = set(range(self._count)) - set(self._taken.values())
-        if not free:
-            raise SessionError(f"all {self._count} slots are taken; call from fewer threads, or open another session")
-        number = min(free)
-        if self._callers is not None:
+        known = self._taken.get(
+            thread
+        )  # of a thread that Python did not start, and knows for one call alone; or a number again
+        number = known[0] if known else self._free()
+        if self._callers is not None and not known:
             register(self._callers, thread, number)
-        self._taken[thread] = number
+        self._taken[thread] = number, threading.current_thread()
         return number
 
+    def _free(self) -> int:
+        free = set(range(self._count)) - {number for number, _ in self._taken.values()}
+        if not free:
+            raise SessionError(f"all {self._count} slots are taken; call from fewer threads, or open another session")
+        return min(free)
+
     def _give_up_dead_threads(self) -> None:
-        living = {thread.native_id for thread in threading.enumerate()}
-        for thread in self._taken.keys() - living:
-            del self._taken[thread]
+        for thread, (_, owner) in [*self._taken.items()]:
+            if owner.is_alive() and is_ours(thread):  # the former of one that Python did not start, the latter after join()
+                continue
             if self._callers is not None:
                 self._callers.delete(struct.pack("<I", thread))
+            del self._taken[thread]
 
 
 class Slot:
@@ -75,7 +84,8 @@ class Slot:
     What came of it: ``scores``, int32 [classes], until the next run, and ``label``, the index of the highest; of equal ones,
     the first.
 
-    It is for the thread that asked for it, and of no use after a fork, or once its session is closed.
+    It is for the thread that asked for it. In the child of a fork, and once its session is closed, running it raises; what a
+    child writes into ``sample`` the parent has there.
     """
 
     def __init__(self, number: int, slots: Slots) -> None:
@@ -121,6 +131,14 @@ class Slot:
         before, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
         while self._words[_SEQUENCE] == before and time.monotonic() < deadline:
             fire()
+
+    def leave(self, process: int) -> None:
+        """In the child of a fork: every run from now on is refused, since the slot is that of ``process``."""
+
+        def refused(_runs: int = 1) -> None:
+            raise foreign(process)
+
+        self._fire = self._fire_batch = refused
 
     def _nothing_ran(self) -> Error:
         """Why: the kernel's refusal, which the quick way does not tell, or the event did not happen."""
@@ -185,6 +203,7 @@ class Slots:
         self._lock = threading.Lock()
         self._made: dict[int, Slot] = {}
         self._own = threading.local()
+        _all.add(self)
 
     def words(self, number: int) -> memoryview:
         """The 64-bit words in front of a result's scores: to read one is several times quicker than an item of an array."""
@@ -196,24 +215,36 @@ class Slots:
     def mine(self) -> Slot:
         """The calling thread's slot. Raises :class:`SessionError` where none is free, or after a fork."""
         if self._process != _process:
-            raise SessionError(f"this session belongs to process {self._process}; open another after a fork")
+            raise foreign(self._process)
         slot: Slot | None = getattr(self._own, "slot", None)
-        return slot or self._claim(threading.get_native_id())
+        return slot or self._claim(current())
+
+    def leave(self) -> None:
+        """In the child of a fork: slots that were handed out are of no use there."""
+        for slot in self._made.values():
+            slot.leave(self._process)
 
     def _claim(self, thread: int) -> Slot:
         with self._lock:
-            threading.current_thread()  # makes a thread that Python did not start count among the living
             number = self._claims.claim(thread)
             self._own.slot = self._made[number] = self._made.get(number) or Slot(number, self)
             return self._made[number]
 
 
 _process = os.getpid()  # kept, since to compare it is quicker than to ask for it
+_all: WeakSet[Slots] = WeakSet()
+
+
+def foreign(process: int) -> SessionError:
+    """What to raise where the child of a fork uses the session of ``process``."""
+    return SessionError(f"this session belongs to process {process}; open another after a fork")
 
 
 def _note_fork() -> None:
     global _process
     _process = os.getpid()
+    for slots in _all:
+        slots.leave()
 
 
 os.register_at_fork(after_in_child=_note_fork)

@@ -9,6 +9,7 @@ import errno
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
@@ -38,6 +39,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 def pytest_sessionstart() -> None:
     check_kernel()
+    # What runs in the background of a script ignores SIGINT, and so would every process that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,8 @@ from ebpfnn.errors import Error
 NEVER = "999"
 """Of a feature that none of these kernels has, or is configured with."""
 
+NO_TORCH = "PyTorch is left out (TORCH=no)"
+
 # The words by which a skip's reason names a feature, and the first kernel that has it.
 FEATURES = (
     ("needs root|bpf\\(2\\) is closed to root|takes no socket filters", "0"),
@@ -82,9 +84,20 @@ def hold(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 def excuse(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
     """Turns a failure for want of what the kernel is known to lack into a skip: the error that says so is the right answer."""
-    kernel, raised = promised(), call.excinfo and call.excinfo.value
+    kernel, raised = promised(), call.excinfo.value if call.excinfo else None
+    if report.failed and lacks_torch(raised):
+        report.outcome, report.longrepr = "skipped", (str(report.fspath), report.location[1] or 0, f"Skipped: {NO_TORCH}")
     if kernel and report.failed and isinstance(raised, Error) and broken(kernel, f"{report.nodeid}: {raised}") is None:
         report.outcome, report.longrepr = "skipped", (str(report.fspath), report.location[1] or 0, f"Skipped: {raised}")
+
+
+def lacks_torch(raised: BaseException | None) -> bool:
+    """Whether PyTorch's absence is at the bottom of it, where ``EBPFNN_TORCH`` is ``no``, as ``make test TORCH=no`` sets it."""
+    while raised is not None and os.environ.get("EBPFNN_TORCH") == "no":
+        if isinstance(raised, ModuleNotFoundError) and str(raised.name).partition(".")[0] in ("torch", "torchvision"):
+            return True
+        raised = raised.__cause__ or raised.__context__
+    return False
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -39,10 +39,22 @@ def pseudo(source: str, destination: str, length: int) -> bytes:
 
 
 def build(
-    payload: bytes, version: int = 4, vlans: int = 0, checksum: str = "full", port: int = SERVER_PORT, hops: int = 61
+    payload: bytes,
+    version: int = 4,
+    vlans: int = 0,
+    checksum: str = "full",
+    port: int = SERVER_PORT,
+    hops: int = 61,
+    *,
+    source: str = "",
+    destination: str = "",
+    link: bytes = HERE + THERE,
 ) -> bytes:
-    """A request's frame. ``checksum`` is full, none, or partial: what a kernel leaves for hardware to complete."""
-    source, destination = CLIENT[version], SERVER[version]
+    """A request's frame. ``checksum`` is full, none, or partial: what a kernel leaves for hardware to complete.
+
+    ``link`` is both hardware addresses, the receiver's first.
+    """
+    source, destination = source or CLIENT[version], destination or SERVER[version]
     length = 8 + len(payload)
     covered = pseudo(source, destination, length)
     udp = struct.pack("!HHHH", CLIENT_PORT, port, length, 0) + payload
@@ -51,10 +63,10 @@ def build(
     tags = b"\x81\x00\x00\x05" if vlans == 1 else b"\x88\xa8\x00\x07\x81\x00\x00\x05" if vlans else b""
     addresses = ip_address(source).packed + ip_address(destination).packed
     if version == 6:
-        return HERE + THERE + tags + b"\x86\xdd" + struct.pack("!IHBB", 0x60000000, length, 17, hops) + addresses + udp
+        return link + tags + b"\x86\xdd" + struct.pack("!IHBB", 0x60000000, length, 17, hops) + addresses + udp
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0x1234, 0x4000, hops, 17, 0) + addresses
     ip = ip[:10] + (~ones(ip) & 0xFFFF).to_bytes(2, "big") + ip[12:]
-    return HERE + THERE + tags + b"\x08\x00" + ip + udp
+    return link + tags + b"\x08\x00" + ip + udp
 
 
 def udp_at(frame: bytes) -> int:

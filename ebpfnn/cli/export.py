@@ -59,5 +59,5 @@ def _check(network: QuantizedNetwork, path: Path, data: str) -> int:
     for index in different:
         click.echo(f"sample {index}: {network.labels[ours[index]]} here, {network.labels[theirs[index]]} by onnxruntime")
     same = len(ours) - len(different)
-    click.echo(f"onnxruntime gives the same label for {same:,} of {measured.name}")
+    click.echo(f"onnxruntime gives the same label for {same:,} of {printable(measured.name)}")
     return 0 if same >= _ENOUGH * len(ours) else 1

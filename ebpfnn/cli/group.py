@@ -16,7 +16,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error, VerifierError
+from ..errors import Error, PermissionDenied, VerifierError, printable
+
+__all__ = ["LazyGroup", "complain", "printable"]
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 """128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
@@ -78,14 +80,11 @@ def complain(message: str, status: int = 1) -> int:
     return status
 
 
-def printable(text: str) -> str:
-    """``text`` without what would move a terminal's cursor or change its colors: a file may be called anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
 def _status(error: Exception) -> int:
     if isinstance(error, VerifierError) and "whole log" not in str(error):
         return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
+    if isinstance(error, PermissionDenied) and error.errno == errno.EPERM and _has_privilege():
+        return complain(f"{error} (ebpfnn doctor tells what this machine lacks)")
     if isinstance(error, Error):
         return complain(str(error))
     if isinstance(error, BrokenPipeError):
@@ -95,6 +94,13 @@ def _status(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return complain("standard output: no space left on the device; free some, or write elsewhere")
     return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
+
+
+def _has_privilege() -> bool:
+    """Whether this process may load programs, so that what was refused was so for another reason."""
+    from ..kernel.privilege import lack
+
+    return not lack()
 
 
 def _usage(error: click.ClickException) -> str:

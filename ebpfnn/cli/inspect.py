@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..inspection import InKernel
     from ..network import QuantizedNetwork
 
+_CANDIDATES = 4
+"""Of a layer that are printed; all are in the JSON."""
+
 
 @click.command("inspect")
 @click.argument("model", metavar="[MODEL]", default="mnist")
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     """Tell what MODEL is made of: its layers, the instructions they become, and what the kernel says of these.
 
-    Only the last needs root. MODEL is a bundled network or a file.
+    Also what was decided for each layer, and what else there was to choose from. Only what the kernel says needs root. MODEL is
+    a bundled network or a file.
     """
     from .. import inspection
 
@@ -67,41 +71,74 @@ def _text(told: dict[str, Any]) -> Iterable[str]:
     packed = "packed, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
     yield ""
-    heads = ("layer", "kind", "takes", "gives", "parameters", "multiplications", "not 0", "largest sum", "outputs")
-    yield from _table(heads, (_layer(number, row) for number, row in enumerate(told["layers"])))
+    layers = list(enumerate(told["layers"]))
+    yield from _table(("layer", "kind", "takes", "gives"), (_kind(number, row) for number, row in layers))
     yield ""
-    heads = ("layer", "plan", "lanes", "words", "tiles", "flushes", "looped", "instructions", "table bytes")
-    yield from _table(heads, map(_plan, told["plans"]))
+    heads = ("layer", "parameters", "multiplications", "not 0", "largest sum", "outputs")
+    yield from _table(heads, (_layer(number, row) for number, row in layers))
+    yield ""
+    yield from _plan(told)
     yield ""
     yield from _figures(told)
+
+
+def _kind(number: int, row: dict[str, Any]) -> Sequence[str]:
+    return str(number), f"{row['kind']} {row['window']}".strip(), row["given"], row["gives"]
 
 
 def _layer(number: int, row: dict[str, Any]) -> Sequence[str]:
     share = "" if row["density"] is None else f"{row['density']:.0%}"
     bound = "" if row["bound"] is None else f"{row['bound']:,}"
-    sizes = f"{row['parameters']:,}", f"{row['macs']:,}"
-    kind = f"{row['kind']} {row['window']}".strip()
-    return str(number), kind, row["given"], row["gives"], *sizes, share, bound, row["values"]
+    return str(number), f"{row['parameters']:,}", f"{row['macs']:,}", share, bound, row["values"]
 
 
-def _plan(plan: dict[str, Any]) -> Sequence[str]:
-    looped = "yes" if plan["iterated"] else "no"
-    sizes = (plan["words"], plan["tiles"], len(plan["segments"]))
-    return (
-        *map(str, (plan["layer"], plan["shape"], plan["lanes"], *sizes)),
-        looped,
-        *(f"{plan[name]:,}" for name in ("instructions", "table_bytes")),
-    )
+def _plan(told: dict[str, Any]) -> Iterable[str]:
+    """What was decided, what it comes to, and what there was to choose from."""
+    plan = told["plan"]
+    both = list(zip(plan["layers"], told["plans"], strict=True))
+    yield f"plan: the first layer reads {plan['sample']}"
+    heads = ["layer", "code", "lanes", "words", "tiles", "flushes", "loops not walked"]
+    yield from _table(heads, (_decision(layer, code) for layer, code in both))
+    yield ""
+    heads = ["layer", "outputs as", "instructions", "walked, about", "branches", "table bytes"]
+    yield from _table(heads, (_size(layer, code) for layer, code in both))
+    yield ""
+    yield "why: the least cost, in instructions that run, about (windows: at a position)"
+    heads = ["layer", "code", "inputs", "lanes", "words", "tiles", "flushes", "cost", ""]
+    yield from _table(heads, (row for layer in plan["layers"] for row in _candidates(layer)))
+    for layer in plan["layers"]:
+        costs = [candidate["cost"] for candidate in layer["candidates"]]
+        if costs and costs[0] > min(costs):
+            yield f"layer {layer['layer']}: the plan was named, or a list has more branches than the verifier takes"
+
+
+def _decision(layer: dict[str, Any], code: dict[str, Any]) -> Sequence[str]:
+    sizes = (code["words"], code["tiles"], len(code["segments"])) if code["lanes"] else ("", "", "")
+    return (*map(str, (layer["layer"], layer["shape"], code["lanes"], *sizes)), ", ".join(layer["unwalked_loops"]))
+
+
+def _size(layer: dict[str, Any], code: dict[str, Any]) -> Sequence[str]:
+    guess = layer["estimate"]
+    sizes = (code["instructions"], guess["walked"], guess["forks"], code["table_bytes"])
+    return (str(layer["layer"]), layer["outputs"]["text"], *(f"{size:,}" for size in sizes))
+
+
+def _candidates(layer: dict[str, Any]) -> Iterable[Sequence[str]]:
+    for place, found in enumerate(layer["candidates"][:_CANDIDATES]):
+        shape = f"{found['bits']}-bit rows" if found["bits"] else found["shape"]
+        sizes = (found["inputs"], found["lanes"], found["words"], found["tiles"], found["flushes"])
+        taken = ("", "taken")[place == 0]
+        yield (str(layer["layer"]) if place == 0 else "", shape, *map(str, sizes), f"{found['cost']:,.0f}", taken)
 
 
 def _figures(told: dict[str, Any]) -> Iterable[str]:
     code, kernel = told["code"], told["kernel"]
-    memory = f"{code['stack']} bytes of stack, {code['workspace']:,} of workspace, {code['table_bytes']:,} of tables"
-    yield f"code: {code['instructions']:,} instructions, {memory}; compiled in {code['compile_ms']:.0f} ms"
+    yield f"code: {code['instructions']:,} instructions, compiled in {code['compile_ms']:.0f} ms"
+    yield f"memory: {code['stack']} bytes of stack, {code['workspace']:,} of workspace, {code['table_bytes']:,} of tables"
     if kernel:
         yield f"kernel: the verifier walked {kernel['verified']:,} instructions; loaded in {kernel['load_ms']:.0f} ms"
-        times = f"{kernel['warm_ns']:,.0f} ns with warm caches, {kernel['cold_ns']:,.0f} ns with cold ones"
-        yield f"an inference takes {times} ({kernel['samples']} samples, at least)"
+        times = f"{kernel['warm_ns']:,.0f} ns with warm caches, {kernel['cold_ns']:,.0f} with cold ones"
+        yield f"time: {times} ({kernel['samples']} samples, at least)"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:

@@ -8,7 +8,7 @@ import time
 import click
 
 from .. import modelfile
-from ..errors import PluginError
+from ..errors import DetachedError, PluginError, SessionError
 from ..instance import Instance
 from .group import complain
 from .inference import pick
@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Load a network into the kernel, where it stays behind its trigger when this command has ended.
 
-    At the end one sample is inferred and compared with the reference. Where this kernel cannot keep the attachment, the
+    At the end some samples are inferred and compared with the reference. Where this kernel cannot keep the attachment, the
     command stays, until Ctrl-C or SIGTERM, and then leaves nothing.
     """
     path = modelfile.resolve(model)
@@ -75,5 +75,17 @@ def _stay(instance: Instance) -> None:
         complain(f"{instance.holding}; it stays loaded while this command runs, which Ctrl-C ends")
         while instance.is_loaded():
             time.sleep(0.2)
+            _check_attached(instance)
     except KeyboardInterrupt:
         return
+
+
+def _check_attached(instance: Instance) -> None:
+    """Raises :class:`DetachedError` where the attachment has gone that this process holds: there is nothing to stay for."""
+    try:
+        instance.check_attached()
+    except DetachedError as gone:
+        fact, _, _ = str(gone).rpartition("; ")
+        raise DetachedError(f"{fact}; it is unloaded now, so load it again") from None
+    except SessionError:
+        return  # it was unloaded

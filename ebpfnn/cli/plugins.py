@@ -78,6 +78,6 @@ def _print_table(rows: list[dict[str, str | None]]) -> None:
     for row in rows:
         usable = "yes" if row["reason"] is None else f"no: {row['reason']}"
         cells = (row["kind"], row["name"], row["distribution"], usable, row["summary"])
-        table.add_row(*(Text(cell or "") for cell in cells))
+        table.add_row(*(Text(printable(cell or "")) for cell in cells))
     # A pipe has no width: whoever reads it wants one row a line.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)

@@ -17,8 +17,8 @@ from .plugin_option import available, plugin_option
 def command(name: str, model: str, quiet: bool) -> None:
     """Have another network answer in INSTANCE, without a moment in which none or both do.
 
-    It must take the same samples and give as many scores. At the end one sample is inferred and compared with the reference;
-    where that fails, the former network is back in place.
+    It must take the same samples and give as many scores. At the end some samples are inferred and compared with the
+    reference; where one differs, the former network is back in place.
     """
     path = modelfile.resolve(model)
     network = modelfile.load(path)

@@ -12,7 +12,7 @@ import click
 from .. import modelfile
 from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
 from .group import INTERRUPTED as STOPPED
-from .group import complain
+from .group import complain, printable
 
 _Chosen = TypeVar("_Chosen", Options, Precision, Distortion)
 _PATH = click.Path(path_type=Path)
@@ -93,9 +93,9 @@ def command(
 def _report(path: Path) -> None:
     """Prints the card; ends the verb with the status of an interruption where there was one."""
     card = modelfile.load(path).card
-    click.echo(path)
+    click.echo(printable(str(path)))
     for key, value in card.items():
-        click.echo(f"  {key}: {value}")
+        click.echo(f"  {key}: {printable(value)}")
     if INTERRUPTED in card:
         again = "the same command with --resume trains the rest"
         click.get_current_context().exit(complain(f"interrupted {card[INTERRUPTED]}; {again}", STOPPED))

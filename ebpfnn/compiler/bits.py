@@ -1,15 +1,16 @@
-"""One-bit inputs, eight in a byte: as the sample has them, or made of eight of its bytes at a time.
+"""One-bit inputs of unpacked samples: eight bytes are compared with the threshold at a time, and become the bits of one byte.
 
-Which bytes of a word reach a threshold is found for all eight together. For a threshold t of at most 128, x >= t is where
-``(x & 0x7f) + 128 - t`` carries into bit 7, or bit 7 of x is set; above it, ``256 - t`` is added and both must hold. A
-multiplication then gathers the eight bits in the top byte, as in :mod:`ebpfnn.compiler.nonzero`.
+For a threshold t of at most 128, a byte x is at least t where ``(x & 0x7f) + 128 - t`` carries into bit 7, or where bit 7 of x
+is set. For a larger t, ``256 - t`` is added, and both must hold. No sum passes 255, so nothing is carried from one byte of a
+word to the next. A multiplication then gathers the eight bits in the top byte, as in :mod:`ebpfnn.compiler.nonzero`.
 """
 
 from __future__ import annotations
 
 from ..layers import InputFormat
-from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R10, Register
+from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, Register
 from .emitter import SAMPLE, Emitter, Place
+from .memory import emit_last_bytes
 from .values import Values
 
 _ONES = 0x0101010101010101
@@ -20,17 +21,10 @@ _AT_A_TIME = 7
 _INPUTS = 8
 
 
-def emit_bits(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
-    """The inputs as bytes of eight, u8 [ceil(size / 8)]. No register survives.
-
-    Where they need not be ``gathered``, because they are read only once, and the threshold is even, the sample as it is.
-    """
+def emit_bits(emit: Emitter, form: InputFormat) -> Values:
+    """Gathers the inputs of an unpacked sample, eight in a byte, u8 [ceil(size / 8)]. No register survives."""
     groups = -(-form.size // _INPUTS)
-    if form.packed:
-        return Values(Place(SAMPLE), (groups,), 0, 255)
     (threshold,) = form.thresholds
-    if not gathered and threshold % 2 == 0:
-        return Values(Place(SAMPLE), (form.size,), 0, 255, threshold=threshold)
     place = emit.region(groups)
     emit.note(f"one bit for each value of {threshold} or more, eight together")
     emit.wide(_SEVENS, 0x7F * _ONES)
@@ -51,17 +45,16 @@ def emit_bits(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
     if whole:
         emit.turns(whole, _AT_A_TIME, _WORD, turn)
     if rest:
-        emit.mov(_WORD, 0)
-        for byte in range(rest):
-            emit.load(_TERM, "u8", _FROM, byte)
-            emit.alu(_TERM, "<<=", 8 * byte)
-            emit.alu(_WORD, "|=", _TERM)
+        emit_last_bytes(emit, _WORD, _TERM, _FROM, rest)
         _emit_gather(emit, 0, low=threshold <= 128)
     return Values(place, (groups,), 0, 255)
 
 
 def emit_group(emit: Emitter, values: Values, number: int, word: Register, base: Register) -> None:
-    """``word`` = eight inputs: 0 where none of them is set. ``base`` points to the values, and is lost only at their end."""
+    """``word`` = the byte that holds eight inputs, or where there is a threshold, the eight bytes that are compared with it.
+
+    ``base`` points to the values. It is lost where fewer than eight bytes are left of them.
+    """
     if values.threshold is None:
         emit.load_far(word, "u8", base, values.place.offset + number)
         return
@@ -69,16 +62,11 @@ def emit_group(emit: Emitter, values: Values, number: int, word: Register, base:
     if size == _INPUTS:
         emit.load_far(word, "u64", base, _INPUTS * number)
         return
-    emit.mov(word, 0)
-    for byte in range(size):
-        emit.load(base, "u64", R10, values.place.slot)
-        emit.load_far(base, "u8", base, _INPUTS * number + byte)
-        emit.alu(base, "<<=", 8 * byte)
-        emit.alu(word, "|=", base)
+    emit_last_bytes(emit, word, base, base, size, offset=_INPUTS * number, slot=values.place.slot)
 
 
 def emit_halved_gather(emit: Emitter, word: Register, free: Register, threshold: int) -> None:
-    """``word``, eight bytes, becomes their eight bits, with one register more.
+    """``word``, eight bytes, becomes the eight bits that they are to ``threshold``; needs only one register besides, ``free``.
 
     For an even threshold t, x >= t is where ``(x >> 1) + 128 - t / 2`` carries into bit 7, and x is not needed again.
     """

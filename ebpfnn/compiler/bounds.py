@@ -55,6 +55,14 @@ def segments(ranges: NDArray[np.int64], bits: int, step: int = 1) -> tuple[int, 
     return tuple(ends)
 
 
+def find_segments(ranges: NDArray[np.int64], bits: int, step: int) -> tuple[int, ...]:
+    """As :func:`segments`; none where so narrow a lane cannot hold even one step of inputs."""
+    try:
+        return segments(ranges, bits, step)
+    except ModelError:
+        return ()
+
+
 def _first_past(ranges: NDArray[np.int64], start: int, bounds: NDArray[np.int64]) -> int:
     """The first input from ``start`` on whose range reaches a bound; how many inputs there are where none does."""
     return bisect_left(range(len(ranges)), True, start, key=lambda number: bool((ranges[number] >= bounds).any()))

@@ -1,8 +1,9 @@
 """A convolution, position by position: the channels of an output are lanes, as a dense layer's outputs are.
 
-One multiply by a value of the window serves three channels. The window's values lie at constant offsets from its first, and
-padding is a real edge around the image, so the code of a position is one straight run without a question in it. Where the
-sample is mostly zero, one question is worth asking: whether the window is blank. Then the outputs are known beforehand.
+One multiply by a value of the window serves as many channels as a word has lanes. The window's values lie at constant offsets
+from its first, and padding is a real edge around the image, so the code of a position has no branch. Where the sample is mostly
+zero, two branches are worth their cost: past a row of the window that is blank, and, where the whole window is, to outputs that
+are known when the network is compiled.
 """
 
 from __future__ import annotations
@@ -10,54 +11,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..layers import Conv2d
 from ..obj.asm import R0, R1, R9, R10
 from .accumulate import INPUT, ROW, Products, emit_flush, emit_products, emit_seeds
-from .emitter import FARTHEST, Emitter
+from .emitter import Emitter
 from .outputs import TARGET, Source, Tables, Writing, build_tables, emit_outputs
+from .plan import ConvPlan, ConvTile
 from .positions import axes, emit_positions
 from .requantize import RECORD, blank_outputs
-from .tile import Part, Parts, Tiling, emit_parts
+from .tile import Part, Parts, emit_parts
 from .values import Values
 
 _WINDOW = R9
 _HALF = 4  # bytes of half a word
-MOST_PRODUCTS = 700
-"""Multiplications of one position that are written out; more go through the input channels in a loop."""
 
 
-@dataclass(frozen=True)
-class ConvPlan:
-    """``skips_blank`` asks whether a window is blank, ``skips_rows`` whether a row of it is.
-
-    ``iterated`` puts the groups in a loop that is not walked.
-    """
-
-    skips_blank: bool = False
-    skips_rows: bool = False
-    iterated: bool = False
-
-
-def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
-    """The weights of one group as a dense layer over its window, int8 [inputs, outputs]."""
-    outputs = layer.outputs // layer.groups
-    weights: NDArray[np.int8] = layer.weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).T
-    return weights
-
-
-def emit_conv(
-    emit: Emitter, layer: Conv2d, groups: tuple[Products, ...], values: Values, output: Values, width: int, plan: ConvPlan
-) -> None:
-    """Writes the layer's outputs, of ``width`` bytes each, where ``output`` says. No register survives.
+def emit_conv(emit: Emitter, layer: Conv2d, plan: ConvPlan, values: Values, output: Values) -> None:
+    """Writes the layer's outputs where ``output`` says, in the plan's form. No register survives.
 
     ``values`` has the layer's edge, filled with its padding.
     """
-    products = groups[0]
-    tables = build_tables(emit, layer, groups, np.stack([each.table() for each in groups]))
-    outputs = layer.outputs // layer.groups
-    tiling = Tiling(outputs, products.lanes.count, products.words, products.tiles)
+    weights = np.stack([each.table() for each in plan.groups])
+    tables = build_tables(emit, layer, plan.groups, weights, plan.requantize)
+    outputs, width = layer.outputs // layer.groups, plan.output.width
     parts = (
         tables.weights,
         tables.seeds,
@@ -66,11 +43,11 @@ def emit_conv(
         Part(output.place.at(width * output.first), width * outputs * output.plane),
     )
 
-    def group(number: int, held: Parts) -> None:
-        for tile in range(tiling.tiles):
-            _Tile(emit, layer, products, tables, values, output, width, tiling, plan, number, tile).emit(held)
+    def group(number: int, parts_of_group: Parts) -> None:
+        for tile in range(len(plan.tiles)):
+            _Tile(emit, layer, plan, tables, values, output, number, tile).emit(parts_of_group)
 
-    emit_parts(emit, len(groups), parts, group, iterated=plan.iterated)
+    emit_parts(emit, len(plan.groups), parts, group, iterated=plan.iterated)
 
 
 @dataclass(frozen=True)
@@ -79,15 +56,20 @@ class _Tile:
 
     assembler: Emitter
     layer: Conv2d
-    products: Products
+    plan: ConvPlan
     tables: Tables
     values: Values
     output: Values
-    width: int
-    tiling: Tiling
-    plan: ConvPlan
     group: int
     tile: int
+
+    @property
+    def products(self) -> Products:
+        return self.plan.groups[0]
+
+    @property
+    def decided(self) -> ConvTile:
+        return self.plan.tiles[self.tile]
 
     def emit(self, parts: Parts) -> None:
         """Writes the loops over all positions."""
@@ -96,14 +78,15 @@ class _Tile:
         steps = (products.words * len(products.ends) * 8, RECORD * products.width)
         weights = weights.at(tile * products.row * len(products.weights))
         seeds, constants = seeds.at(tile * steps[0]), constants.at(tile * steps[1])
-        target = target.at(tile * products.width * self.output.plane * self.width)
-        outputs = self.tiling.size(tile)
-        first = (self.group * self.tiling.tiles + tile) * products.width
-        how = Writing(self.tables, self.width, self.width * self.output.plane)
+        width = self.plan.output.width
+        target = target.at(tile * products.width * self.output.plane * width)
+        outputs = self.decided.outputs
+        first = (self.group * products.tiles + tile) * products.width
+        how = Writing(self.tables, width, width * self.output.plane)
 
         def position(window_slot: int, target_slot: int) -> None:
             done = emit.fresh("position")
-            if self.plan.skips_blank and outputs * how.apart < FARTHEST:
+            if self.decided.asks_blank:
                 self._emit_blank(window_slot, target_slot, outputs, how, done)
             with emit.scratch(4 * outputs) as left:
                 source = self._emit_sums(window_slot, outputs, (weights, seeds), left)
@@ -112,9 +95,8 @@ class _Tile:
             emit.label(done)
 
         loops = axes(self.layer.window.stride, self.values, self.output, planes=False)
-        loops = tuple(axis._replace(target=axis.target * self.width) for axis in loops)
-        size = len(products.weights) * (3 * products.words + 1) + 22 * outputs
-        emit_positions(emit, loops, window.place, target.place, position, size)
+        loops = tuple(axis._replace(target=axis.target * width) for axis in loops)
+        emit_positions(emit, loops, window.place, target.place, position, self.decided.unwalked)
 
     def _emit_sums(self, window: int, outputs: int, parts: Parts, left: int) -> Source:
         emit, products = self.assembler, self.products
@@ -125,16 +107,16 @@ class _Tile:
             seeds.point(emit, ROW)
             emit_seeds(emit, words, 8 * segment * products.words)
             emit.load(_WINDOW, "u64", R10, window)
-            self._emit_taps(start, end, words, weights)
+            self._emit_taps(start, end, words, weights, looped=self.decided.channel_loops[segment])
             if self.plan.iterated or segment < len(products.ends) - 1:
                 emit_flush(emit, products.lanes, outputs, left, first=segment == 0)
         return Source.of(products.lanes, left, len(products.ends), kept=not self.plan.iterated)
 
-    def _emit_taps(self, start: int, end: int, words: int, weights: Part) -> None:
+    def _emit_taps(self, start: int, end: int, words: int, weights: Part, *, looped: bool) -> None:
         emit, row = self.assembler, self.products.row
         channel = self.layer.window.kernel[0] * self.layer.window.kernel[1]
         weights.point(emit, ROW, start * row)
-        if (end - start) * words <= MOST_PRODUCTS or start % channel or end % channel:
+        if not looped:
             offsets = self.values.offsets(end // channel + 1, self.layer.window)
             self._emit_run(offsets[start:end], words)
             return
@@ -179,9 +161,10 @@ class _Tile:
         emit.alu(R0, "<<=", 64 - 8 * kernel[1])
         filled = emit.fresh("filled")
         emit.jump_if(R0, "!=", 0, filled)
-        known = blank_outputs(self.layer)[self.group * self.tiling.outputs + self.tile * self.products.width :]
+        start = self.group * (self.layer.outputs // self.layer.groups) + self.tile * self.products.width
+        known = blank_outputs(self.layer)[start : start + outputs]
         emit.load(TARGET, "u64", R10, target)
-        for number, value in enumerate(known[:outputs].tolist()):
+        for number, value in enumerate(known.tolist()):
             emit.store(how.size, TARGET, number * how.apart, value)
         emit.goto(done)
         emit.label(filled)

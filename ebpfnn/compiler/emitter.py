@@ -23,7 +23,7 @@ SAMPLE, OUTCOME = -8, -16
 FARTHEST = 1 << 15
 """The first offset that a load or a store cannot have."""
 _LOOP = 181  # BPF_FUNC_loop
-_WALKS_OF_AN_ITERATOR = 4  # until two turns look alike
+WALKS_OF_AN_ITERATOR = 4  # until two turns look alike
 STACK = 448
 """The shell's own frame and this one share 512 bytes; Linux 5.10 rounds each up."""
 
@@ -135,8 +135,8 @@ class Emitter(FrameAssembler):
             self._iterate_openly(times, index, body)
         else:
             self._call_back(times, index, body)
-        self._walked_again += (_WALKS_OF_AN_ITERATOR - 1) * (self.walked - before)
-        self._forks += (_WALKS_OF_AN_ITERATOR - 1) * (self._forks - forks)
+        self._walked_again += (WALKS_OF_AN_ITERATOR - 1) * (self.walked - before)
+        self._forks += (WALKS_OF_AN_ITERATOR - 1) * (self._forks - forks)
 
     def _iterate_openly(self, times: int, index: int, body: Callable[[], None]) -> None:
         self._iterates = True

@@ -1,9 +1,9 @@
-"""Levels whose thresholds are evenly spread: a straight line instead of a table, for eight values at a time.
+"""Levels whose thresholds are evenly spread: computed by a straight line instead of a table, for eight values at a time.
 
-Where ``(x * slope + start) >> 8`` is the level of every byte x, four products fit a word, one in each 16 bits. So the even
-bytes of a word and its odd ones take a multiplication each. The line may go one level too far, as it does where the highest
-level is the widest: then what has passed the highest is taken back. The levels become bytes again, or go side by side:
-neighbors of two or four bits share a byte, the first in the least significant bits.
+Where ``(x * slope + start) >> 8`` is the level of every byte x, four products fit a word, one in each 16 bits. So eight bytes
+take two multiplications, one for the bytes at even places and one for those at odd places. The line may reach one level more
+than there are (where the widest interval is that of the highest level); such a level is then lowered by one. The levels are
+stored one a byte, or side by side: levels of two or four bits share a byte, the first in the least significant bits.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import NamedTuple
 from ..layers import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8
 from .emitter import SAMPLE, Emitter, Place
+from .memory import emit_last_bytes
 from .partial import BYTE
-from .values import Values
+from .values import SLACK, Values
 
 _LANES = 0x0001000100010001
 _FROM, _TO, _WORD, _EVEN, _BYTES, _START, _LEVELS, _ONES, _PAST = R0, R1, R2, R3, R4, R5, R6, R7, R8
@@ -25,7 +26,7 @@ _STEEPEST = 255
 
 
 class Line(NamedTuple):
-    """``(x * slope + start) >> 8``, below 65,536 before the shift; one too much at its end where it is ``clipped``."""
+    """``(x * slope + start) >> 8``, below 65,536 before the shift. ``clipped``: it passes the highest level by one."""
 
     slope: int
     start: int
@@ -34,7 +35,7 @@ class Line(NamedTuple):
 
 @cache
 def find_line(form: InputFormat) -> Line | None:
-    """That which gives the level of every byte x; None where there is none, or a level takes the whole byte."""
+    """The line that gives the level of every byte x. None where no line does, and where inputs have 8 bits."""
     if form.bits == BYTE:
         return None
     steps = list(enumerate(form.thresholds, 1))
@@ -53,7 +54,7 @@ def emit_even_levels(emit: Emitter, form: InputFormat, *, side_by_side: bool) ->
     if line is None:
         raise ValueError(f"thresholds {form.thresholds} are not evenly spread")
     bits = form.bits if side_by_side else BYTE
-    place = emit.region(form.size * bits // BYTE + _TOGETHER)
+    place = emit.region(form.size * bits // BYTE + SLACK)
     emit.note(f"{form.bits}-bit levels of eight values at a time, {BYTE // bits} a byte")
     emit.wide(_BYTES, 0xFF * _LANES)
     emit.wide(_START, line.start * _LANES)
@@ -73,11 +74,7 @@ def emit_even_levels(emit: Emitter, form: InputFormat, *, side_by_side: bool) ->
     if whole:
         emit.turns(whole, _AT_A_TIME, _WORD, turn)
     if rest:
-        emit.mov(_WORD, 0)
-        for byte in range(rest):
-            emit.load(_EVEN, "u8", _FROM, byte)
-            emit.alu(_EVEN, "<<=", 8 * byte)
-            emit.alu(_WORD, "|=", _EVEN)
+        emit_last_bytes(emit, _WORD, _EVEN, _FROM, rest)
         _emit_word(emit, form, line, bits, 0)
     if side_by_side:
         return Values(place, (-(-form.size * bits // BYTE),), 0, 255)

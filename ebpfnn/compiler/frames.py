@@ -31,15 +31,25 @@ class Note:
     function: str = INFER
 
 
+def rounded(size: int) -> int:
+    """Bytes of stack that the kernel counts for a function of ``size``."""
+    return -(-size // _ROUNDED) * _ROUNDED
+
+
+def frame_bytes(deepest: int, below: int) -> int:
+    """Bytes of stack that a function takes with the functions that it calls, which take ``below``."""
+    return rounded(deepest + _INLINED) + below if below else deepest
+
+
 @dataclass
 class _Frame:
-    """A function that is being written. ``held`` bytes of its stack are laid out as its caller's.
+    """A function that is being written. The first ``inherited`` bytes of its stack are laid out as its caller's.
 
     ``wanted`` are the slots among them that it reads, ``below`` is what the functions that it calls take of the stack.
     """
 
     name: str
-    held: int
+    inherited: int
     deepest: int
     below: int = 0
     wanted: set[int] = field(default_factory=set)
@@ -47,9 +57,7 @@ class _Frame:
 
     @property
     def bytes(self) -> int:
-        if not self.below:
-            return self.deepest
-        return -(-(self.deepest + _INLINED) // _ROUNDED) * _ROUNDED + self.below
+        return frame_bytes(self.deepest, self.below)
 
 
 @dataclass
@@ -136,7 +144,7 @@ class FrameAssembler(Assembler):
         self._elsewhere += len(self) - len(above.code)
         self._swap(above)
         self._frame, self.notes = caller, [*notes, *inside]
-        caller.below = max(caller.below, -(-frame.bytes // _ROUNDED) * _ROUNDED)
+        caller.below = max(caller.below, rounded(frame.bytes))
         for slot in frame.wanted:
             self._want(slot)
 
@@ -146,7 +154,7 @@ class FrameAssembler(Assembler):
         return {function.name: function for function in found}
 
     def _want(self, slot: int) -> None:
-        if -slot <= self._frame.held and slot not in self._frame.stored:
+        if -slot <= self._frame.inherited and slot not in self._frame.stored:
             self._frame.wanted.add(slot)
 
     def _prepend_prologue(self, times: int, index: int, past: str) -> None:

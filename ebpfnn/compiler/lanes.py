@@ -28,6 +28,9 @@ class Lanes:
     bits: int
     count: int
 
+    def __str__(self) -> str:
+        return f"{self.count}x{self.bits}"
+
     @property
     def mask(self) -> int:
         return (1 << self.bits) - 1

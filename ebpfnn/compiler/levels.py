@@ -1,8 +1,7 @@
-"""From a sample to the levels that the first layer sees, one a byte: a table row for each byte of the sample.
+"""From a sample to the levels that the first layer takes, one a byte, by a table with a row for each value of a byte.
 
-Levels whose thresholds are evenly spread go a shorter way, :mod:`ebpfnn.compiler.evenly`.
-The row of a packed byte is its 2, 4 or 8 levels; of a byte that is one value, the number of thresholds that it reaches. One-bit
-inputs of a dense layer go a shorter way, :mod:`ebpfnn.compiler.bits`.
+The row of a packed byte holds its 2, 4 or 8 levels; that of a byte with one input, the number of thresholds that it reaches.
+:mod:`ebpfnn.compiler.sample` says where other code is used instead.
 """
 
 from __future__ import annotations
@@ -13,14 +12,11 @@ from numpy.typing import NDArray
 from ..layers import InputFormat
 from ..obj.asm import R0, R1, R2, R3
 from .emitter import SAMPLE, Emitter, Place
-from .evenly import emit_even_levels, find_line
 from .values import SLACK, Values
 
 _FROM, _TO, _TERM, _ROW = R0, R1, R2, R3
 _SIZES = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 _AT_A_TIME = 8
-_BY_TABLE, _BY_LINE = 6.0, 2.8
-"""Instructions, for a byte of the sample and for a value."""
 
 
 def level_rows(form: InputFormat) -> NDArray[np.uint8]:
@@ -34,19 +30,8 @@ def level_rows(form: InputFormat) -> NDArray[np.uint8]:
     return levels
 
 
-def level_cost(form: InputFormat) -> float:
-    """The instructions of :func:`emit_levels`."""
-    if form.bits == 8:
-        return 0.0
-    return _BY_LINE * form.size if not form.packed and find_line(form) else _BY_TABLE * form.sample_bytes
-
-
-def emit_levels(emit: Emitter, form: InputFormat) -> Values:
-    """The first layer's values: the sample itself where it has 8 bits. No register survives."""
-    if form.bits == 8:
-        return Values(Place(SAMPLE), form.shape, 0, form.highest)
-    if not form.packed and find_line(form):
-        return emit_even_levels(emit, form, side_by_side=False)
+def emit_level_rows(emit: Emitter, form: InputFormat) -> Values:
+    """The first layer's values, a byte each, for inputs of fewer than 8 bits. No register survives."""
     rows = level_rows(form)
     place, width = emit.region(form.sample_bytes * rows.shape[1] + SLACK), rows.shape[1]
     emit.note(f"{form.bits}-bit levels, {width} a byte of the sample, by table")

@@ -1,9 +1,13 @@
-"""Filling and copying bytes, eight at a time: BPF has no memset and no memcpy."""
+"""Filling and copying bytes, and loading the last few of them: BPF has no memset and no memcpy.
+
+Fills and whole rows go eight bytes at a time. The verifier refuses a load that reaches past the end of a sample, so the bytes
+that are left of one are loaded one by one.
+"""
 
 from __future__ import annotations
 
 from ..layers import image_shape
-from ..obj.asm import R0, R1, R2, R3
+from ..obj.asm import R0, R1, R2, R3, R10, Register
 from .emitter import Emitter, Place
 from .values import Values
 
@@ -25,6 +29,22 @@ def emit_fill(emit: Emitter, place: Place, size: int, value: int) -> None:
         emit.alu(_TO, "+=", 8 * count)
 
     emit.turns(words, _AT_A_TIME, _TERM, turn)
+
+
+def emit_last_bytes(
+    emit: Emitter, word: Register, byte: Register, base: Register, size: int, *, offset: int = 0, slot: int = 0
+) -> None:
+    """``word`` = the ``size`` bytes at ``base + offset``, the first in its lowest bits, and 0 above them; ``byte`` is lost.
+
+    Where ``base`` is ``byte``, it is loaded from the stack slot ``slot`` before each of them.
+    """
+    emit.mov(word, 0)
+    for number in range(size):
+        if slot:
+            emit.load(base, "u64", R10, slot)
+        emit.load_far(byte, "u8", base, offset + number)
+        emit.alu(byte, "<<=", 8 * number)
+        emit.alu(word, "|=", byte)
 
 
 def emit_edged_copy(emit: Emitter, source: Values, target: Values) -> None:

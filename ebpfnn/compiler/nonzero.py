@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Register
 from .emitter import Emitter, Place
+from .memory import emit_last_bytes
 from .values import Values
 
 GROUP = 8
 LARGEST_INDEX = 0xFFFE
+TABLE_BYTES = 256 * 32
+"""Those of :func:`rows`."""
 END = 0xFFFF
 _AT_A_TIME = 7  # groups: 784 inputs are 14 times as many
 _ROW_SHIFT = 5  # rows of 32 bytes: eight indices and the length in bytes
@@ -72,7 +75,7 @@ def emit_lists(
         whole, rest = divmod(end - start, GROUP)
         emit.turns(whole, _AT_A_TIME, _ROW, lambda groups: _emit_groups(emit, groups))
         if rest:
-            _emit_tail(emit, rest)
+            emit_last_bytes(emit, _WORD, _ROW, _INPUT, rest)
             _emit_group(emit)
         emit.store("u16", _LIST, 0, END - (1 << 16))
         if lengths:
@@ -109,15 +112,6 @@ def _emit_group(emit: Emitter) -> None:
     emit.alu(_ROW, "&=", _LONGEST)
     emit.alu(_LIST, "+=", _ROW)
     emit.alu(_BASE, "+=", _STEP)
-
-
-def _emit_tail(emit: Emitter, size: int) -> None:
-    """The last ``size`` bytes in one word; what lies behind them may not be ours to read."""
-    emit.mov(_WORD, 0)
-    for byte in range(size):
-        emit.load(_ROW, "u8", _INPUT, byte)
-        emit.alu(_ROW, "<<=", 8 * byte)
-        emit.alu(_WORD, "|=", _ROW)
 
 
 def emit_index(emit: Emitter, dst: Register, entry: Register, number: int, largest: int, done: str) -> None:

@@ -13,7 +13,7 @@ from .accumulate import ACCUMULATORS, Products, emit_lane
 from .emitter import FARTHEST, Emitter
 from .lanes import Lanes
 from .lookup import Lookup, emit_looked_up
-from .requantize import RECORD, Constants, Step, emit_requantize, plan_step, records
+from .requantize import RECORD, Constants, RequantizePlan, emit_requantize, records
 from .tile import Part
 
 TARGET = R9
@@ -33,12 +33,14 @@ class Tables:
     weights: Part
     seeds: Part
     constants: Part
-    step: Step
+    requantize: RequantizePlan
     records: NDArray[np.int64]
     lookup: bool = False
 
 
-def build_tables(emit: Emitter, layer: Weighted, groups: tuple[Products, ...], weights: NDArray[np.uint64]) -> Tables:
+def build_tables(
+    emit: Emitter, layer: Weighted, groups: tuple[Products, ...], weights: NDArray[np.uint64], requantize: RequantizePlan
+) -> Tables:
     """For ``groups`` that are alike in all but their ``weights``, those of each behind those of the one before."""
     constants = np.concatenate([_constants(layer, groups, number) for number in range(len(groups))])
     arrays = {
@@ -47,12 +49,11 @@ def build_tables(emit: Emitter, layer: Weighted, groups: tuple[Products, ...], w
         "constants": constants,
     }
     parts = {name: Part(emit.table(name, array), array.nbytes // len(groups)) for name, array in arrays.items()}
-    step = plan_step(layer, groups[0].low, groups[0].high)
-    return Tables(parts["weights"], parts["seeds"], parts["constants"], step, constants)
+    return Tables(parts["weights"], parts["seeds"], parts["constants"], requantize, constants)
 
 
 def build_lookup_tables(
-    emit: Emitter, layer: Weighted, products: Products, weights: NDArray[np.uint64], found: Lookup
+    emit: Emitter, products: Products, weights: NDArray[np.uint64], found: Lookup, requantize: RequantizePlan
 ) -> Tables:
     """As :func:`build_tables`, for one group whose sums become outputs by ``found``."""
     seeds = products.tiled(found.seeds[None])
@@ -60,7 +61,7 @@ def build_lookup_tables(
         Part(emit.table("weights", weights), weights.nbytes),
         Part(emit.table("seeds", seeds), seeds.nbytes),
         Part(emit.table("outputs", found.outputs), 0),
-        plan_step(layer, products.low, products.high),
+        requantize,
         np.zeros((0, RECORD // 8), np.int64),
         lookup=True,
     )
@@ -133,7 +134,7 @@ def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, cons
         source.fetch(emit, number)
         known = None if first is None else tuple(how.tables.records[first + number, 1:].tolist())
         free = _FREE_AFTER_FLUSH if first is None else (_FREE,)
-        emit_requantize(emit, how.tables.step, _VALUE, Constants(_RECORDS, RECORD * number, known), free)
+        emit_requantize(emit, how.tables.requantize, _VALUE, Constants(_RECORDS, RECORD * number, known), free)
         emit.store(how.size, TARGET, at, _VALUE)
         at += how.apart
         if at + how.width > FARTHEST:

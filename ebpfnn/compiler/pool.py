@@ -1,6 +1,8 @@
-"""The largest value of each window (equation 15), without a branch: which of two is larger cannot be predicted."""
+"""The largest value of each window (equation 15), without a branch: no processor predicts which of two values is larger."""
 
 from __future__ import annotations
+
+from math import prod
 
 from ..layers import MaxPool
 from ..obj.asm import R0, R1, R2, R3, R4, R10
@@ -11,8 +13,16 @@ from .values import Values
 _BEST, _NEXT, _SIGN, _WINDOW, _OUTPUT = R0, R1, R2, R3, R4
 
 
-def emit_pool(emit: Emitter, layer: MaxPool, values: Values, output: Values) -> None:
-    """``values`` has the layer's edge, filled with their lowest; no register survives."""
+def pool_size(layer: MaxPool) -> int:
+    """About how many instructions a position takes."""
+    return 7 * (prod(layer.window.kernel) - 1) + 16
+
+
+def emit_pool(emit: Emitter, layer: MaxPool, values: Values, output: Values, unwalked: int) -> None:
+    """``values`` has the layer's edge, filled with their lowest; no register survives.
+
+    ``unwalked`` as for :func:`emit_positions`.
+    """
     first, *others = values.offsets(1, layer.window)
 
     def body(window: int, target: int) -> None:
@@ -31,4 +41,4 @@ def emit_pool(emit: Emitter, layer: MaxPool, values: Values, output: Values) -> 
 
     emit.note(f"the largest of each window {layer.window.kernel[0]}x{layer.window.kernel[1]}")
     loops = axes(layer.window.stride, values, output, planes=True)
-    emit_positions(emit, loops, values.place, output.place.at(output.first), body, size=7 * len(others) + 16)
+    emit_positions(emit, loops, values.place, output.place.at(output.first), body, unwalked)

@@ -1,8 +1,8 @@
 """Moving a window over an image: the loops around one position of a convolution or a pool.
 
-Two pointers on the stack, to the window and to its output, are moved along; a window's own values are at constant offsets
-from its first, so nothing is computed for them. Where all the turns would be too many for the verifier to walk, the outermost
-loop is one that it does not.
+Two pointers on the stack, to the window and to its output, are moved along. The values of a window are at constant offsets
+from its first, so their addresses are not computed. Where the verifier would walk too many turns, the outermost loops are of
+the kind that it does not walk (:meth:`~ebpfnn.compiler.emitter.Emitter.iterate`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ..layers import image_shape
 from ..obj.asm import R0, R1, R10
 from .emitter import Emitter, Place
+from .features import KernelFeatures
 from .values import Values
 
 WALKED = 12_000
@@ -37,14 +38,20 @@ def axes(stride: tuple[int, int], values: Values, output: Values, *, planes: boo
     return (*outermost, Axis(rows, stride[0] * values.row, output.row), Axis(columns, stride[1], 1))
 
 
-def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target: Place, body: Body, size: int) -> None:
-    """``body(window, target)``, some ``size`` instructions, at each position; its arguments are stack slots.
+def unwalked_loops(turns: tuple[int, ...], size: int, features: KernelFeatures) -> int:
+    """How many loops around ``size`` instructions, of so many ``turns`` each, outermost first, the verifier is not to walk."""
+    if size * prod(turns) <= WALKED or not features.unwalked or not turns or turns[0] == 1:
+        return 0
+    return 1 + unwalked_loops(turns[1:], size, features)
 
-    No register survives.
+
+def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target: Place, body: Body, unwalked: int) -> None:
+    """``body(window, target)`` at each position; its arguments are stack slots. No register survives.
+
+    The outermost loops, as many as ``unwalked`` says, are of the kind that the verifier does not walk.
     """
-    walked = size * prod(axis.turns for axis in loops)
     with emit.scratch(16) as slots:
-        if walked > WALKED and emit.features.unwalked and loops and loops[0].turns > 1:
+        if unwalked:
             axis, *inner = loops
             with emit.scratch(8) as index:
 
@@ -56,7 +63,7 @@ def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target
                         emit.load(R1, "u64", R10, slot)
                         emit.alu(R1, "+=", R0)
                         emit.store("u64", R10, slot, R1)
-                    emit_positions(emit, tuple(inner), Place(slots), Place(slots + 8), body, size)
+                    emit_positions(emit, tuple(inner), Place(slots), Place(slots + 8), body, unwalked - 1)
 
                 emit.iterate(axis.turns, index, turn)
         else:

@@ -1,8 +1,8 @@
 """From sums to outputs: the bias, the activation, the scale and the clip of equations 5 and 6, without a branch on a sign.
 
-A sum arrives as the kernels leave it: 32 bits, never negative, too large by what its lanes were seeded with. One constant an
-output takes that out and puts the bias in. The sign of an accumulator is a coin toss, so ReLU and LeakyReLU are masks made of
-it; that a value is clipped is rare, so a clip is a branch, and is left out where no accumulator can reach it.
+A sum has 32 bits and is never negative: it is too large by the seeds of its lanes. One constant an output takes the seeds out
+and adds the bias. No processor predicts the sign of a sum, so ReLU and LeakyReLU are masks made of it. Few values are clipped,
+so a clip is a branch; it is left out where no sum reaches the limit.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ RECORD = 24
 
 
 @dataclass(frozen=True)
-class Step:
-    """What the outputs of one layer take, found once from the range of its accumulators."""
+class RequantizePlan:
+    """What the sums of one layer take to become outputs: which clips the range of its sums can reach, and of which kind.
+
+    Clips are branches, or ``masked``: where loops are walked, the verifier would walk both sides of a branch in every turn.
+    """
 
     by: Requantization
     clips_low: bool
     clips_high: bool
+    masked: bool = False
 
     @property
     def is_relu(self) -> bool:
@@ -37,14 +41,14 @@ class Step:
         return bool((self.by.negative == self.by.positive).all())
 
 
-def plan_step(layer: Weighted, low: int, high: int) -> Step:
+def plan_requantize(layer: Weighted, low: int, high: int, *, masked: bool = False) -> RequantizePlan:
     """For inputs in ``low..high``."""
     wide = layer.weights.reshape(layer.outputs, -1).astype(np.int64)
     least = np.minimum(wide * low, wide * high).sum(axis=1) + layer.bias
     most = np.maximum(wide * low, wide * high).sum(axis=1) + layer.bias
     by = layer.requantization
     values = np.stack([_value(by, np.minimum(least, 0)), _value(by, np.maximum(most, 0))])
-    return Step(by, bool(values.min() < by.low), bool(values.max() > by.high))
+    return RequantizePlan(by, bool(values.min() < by.low), bool(values.max() > by.high), masked)
 
 
 def records(layer: Weighted, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -65,29 +69,31 @@ class Constants:
     known: tuple[int, int] | None = None
 
 
-def emit_requantize(emit: Emitter, step: Step, value: Register, constants: Constants, free: tuple[Register, ...]) -> None:
+def emit_requantize(
+    emit: Emitter, plan: RequantizePlan, value: Register, constants: Constants, free: tuple[Register, ...]
+) -> None:
     """``value``, a sum, becomes an output; ``free`` are lost: one where the multipliers are known, else two."""
-    by = step.by
+    by = plan.by
     emit.load(free[0], "u64", constants.base, constants.offset)
     emit.alu(value, "+=", free[0])
-    if step.is_relu:
+    if plan.is_relu:
         _keep_positive(emit, value, free[0])
     if constants.known:
-        _multiply_known(emit, step, value, constants.known, free[0])
+        _multiply_known(emit, plan, value, constants.known, free[0])
     else:
-        _multiply(emit, step, value, constants, free)
+        _multiply(emit, plan, value, constants, free)
     _round(emit, value, free[0], by.shift)
     if by.zero_point:
         emit.alu(value, "+=", by.zero_point)
-    if step.clips_high:
-        _clip(emit, value, "s<=", by.high, free[0])
-    if step.clips_low:
-        _clip(emit, value, "s>=", by.low, free[0])
+    if plan.clips_high:
+        _clip(emit, value, "s<=", by.high, free[0], masked=plan.masked)
+    if plan.clips_low:
+        _clip(emit, value, "s>=", by.low, free[0], masked=plan.masked)
 
 
-def _multiply_known(emit: Emitter, step: Step, value: Register, known: tuple[int, int], multiplier: Register) -> None:
+def _multiply_known(emit: Emitter, plan: RequantizePlan, value: Register, known: tuple[int, int], multiplier: Register) -> None:
     positive, difference = known
-    if step.is_relu or step.is_identity:
+    if plan.is_relu or plan.is_identity:
         emit.alu(value, "*=", positive)
         return
     # Times a sign bit, not a mask of it: of a number in -1..0 and an immediate, & makes Linux 6.18's verifier follow both
@@ -99,9 +105,9 @@ def _multiply_known(emit: Emitter, step: Step, value: Register, known: tuple[int
     emit.alu(value, "*=", multiplier)
 
 
-def _multiply(emit: Emitter, step: Step, value: Register, constants: Constants, free: tuple[Register, ...]) -> None:
+def _multiply(emit: Emitter, plan: RequantizePlan, value: Register, constants: Constants, free: tuple[Register, ...]) -> None:
     multiplier, sign = free
-    if step.is_relu or step.is_identity:
+    if plan.is_relu or plan.is_identity:
         emit.load(multiplier, "u64", constants.base, constants.offset + 8)
     else:
         emit.mov(sign, value)
@@ -131,9 +137,9 @@ def _round(emit: Emitter, value: Register, free: Register, shift: int) -> None:
     emit.alu(value, "s>>=", shift)
 
 
-def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Register) -> None:
-    """Where loops are walked, by a mask: the verifier walks the other side of a branch as far as the next state it kept."""
-    if emit.features.unwalked:
+def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Register, *, masked: bool) -> None:
+    """``value`` becomes ``limit`` where it is not ``inside`` it."""
+    if not masked:
         kept = emit.fresh("inside")
         emit.jump_if(value, inside, limit, kept)
         emit.mov(value, limit)

@@ -1,8 +1,8 @@
-"""Inputs of few bits, several in a byte, as rows of partial sums want them: where they lie so, or are made to.
+"""Inputs of few bits, several in a byte, as tables of partial sums take them, and the weights in the same order.
 
-Packed samples lie so already. Of others, one-bit inputs are gathered by :mod:`ebpfnn.compiler.bits`, and levels whose
-thresholds are evenly spread by :mod:`ebpfnn.compiler.evenly`. What a layer gives to the next is written so where a table
-gives it (:mod:`ebpfnn.compiler.lookup`), which then holds levels.
+In packed samples inputs lie so already. Of others, one-bit inputs are gathered by :mod:`ebpfnn.compiler.bits`, and levels whose
+thresholds are evenly spread are put side by side by :mod:`ebpfnn.compiler.evenly`. A layer's outputs are written side by side
+where they come from a table (:mod:`ebpfnn.compiler.lookup`), which then holds levels.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import Dense, InputFormat
-from .bits import emit_bits
-from .emitter import SAMPLE, Emitter, Place
-from .evenly import emit_even_levels, find_line
+from .evenly import find_line
 from .partial import BYTE, level_bits, level_weights
+from .sample import side_by_side_cost
 from .values import Values
-
-_GATHERING = 10.0  # instructions for eight inputs of one bit
-_LEVELING = 30.0  # for eight levels
 
 
 @dataclass(frozen=True, eq=False)
 class SideBySide:
     """Levels of ``bits`` in bytes, and their weights, int8 [levels, outputs], as :func:`level_weights` orders them.
 
-    ``cost`` is that of having them so, in instructions. With 8 bits, each has a byte of its own. Only the zeros of a sample lie
-    together, so that branches round them are often predicted; those of a layer's outputs do not.
+    ``cost`` is what it takes to put them there, in instructions. With 8 bits, each level has a byte of its own. ``together``
+    says that zeros lie next to each other, as those of a sample do and those of a layer's outputs do not: then a branch round
+    the row of a byte that is 0 is mostly predicted.
     """
 
     bits: int
@@ -60,19 +57,9 @@ def sample_weights(form: InputFormat, layer: Dense) -> tuple[SideBySide, ...]:
         return (SideBySide(form.bits, level_weights(layer.weights, form.bits, form.bit_order), together=True),)
     if form.bits == BYTE or (form.bits > 1 and find_line(form) is None):
         return ()
-    each = _GATHERING if form.bits == 1 else _LEVELING
-    return (SideBySide(form.bits, level_weights(layer.weights, form.bits), each * form.size / 8, together=True),)
-
-
-def emit_sample(emit: Emitter, form: InputFormat, *, gathered: bool) -> Values:
-    """The sample's inputs side by side; ``gathered`` as :func:`emit_bits` takes it. No register survives."""
-    if form.bits == 1:
-        return emit_bits(emit, form, gathered=gathered)
-    if form.packed:
-        return Values(Place(SAMPLE), (form.sample_bytes,), 0, 255)
-    return emit_even_levels(emit, form, side_by_side=True)
+    return (SideBySide(form.bits, level_weights(layer.weights, form.bits), side_by_side_cost(form), together=True),)
 
 
 def from_layer(values: Values, bits: int) -> Values:
-    """What a layer wrote side by side, as bytes."""
+    """The bytes of levels of ``bits`` that a layer wrote side by side."""
     return Values(values.place, (-(-values.size // (BYTE // bits)),), 0, 255)

@@ -84,15 +84,15 @@ def emit_parts(emit: Emitter, count: int, parts: Parts, body: Callable[[int, Par
             body(number, tuple(replace(part, tile=number) for part in parts))
         return
     with emit.scratch(8 * (1 + len(parts))) as index:
-        held = tuple(Part(part.base, part.stride, slot=index + 8 * number) for number, part in enumerate(parts, 1))
+        on_stack = tuple(Part(part.base, part.stride, slot=index + 8 * number) for number, part in enumerate(parts, 1))
 
         def turn() -> None:
-            for part, kept in zip(parts, held, strict=True):
+            for part, address in zip(parts, on_stack, strict=True):
                 part.point(emit, R2)
                 emit.load(R1, "u64", R10, index)
                 emit.alu(R1, "*=", part.stride)
                 emit.alu(R2, "+=", R1)
-                emit.store("u64", R10, kept.slot, R2)
-            body(0, held)
+                emit.store("u64", R10, address.slot, R2)
+            body(0, on_stack)
 
         emit.iterate(count, index, turn)

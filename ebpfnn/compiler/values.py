@@ -1,4 +1,4 @@
-"""The values that one layer gives to the next: where they lie in memory, and what they can be."""
+"""The values that one layer gives to the next: in what form they lie in memory, where, and what they can be."""
 
 from __future__ import annotations
 
@@ -14,20 +14,56 @@ SLACK = 8
 """Bytes behind values that loads of eight bytes may reach."""
 
 
+Edge = tuple[int, int, int, int]
+"""Rows and columns around an image: top, left, bottom, right."""
+
+
+def plane_size(shape: Shape, edge: Edge) -> int:
+    """Bytes of a channel of an image with an edge."""
+    top, left, bottom, right = edge
+    _, rows, columns = image_shape(shape)
+    return (columns + left + right) * (rows + top + bottom)
+
+
+@dataclass(frozen=True)
+class OutputForm:
+    """How a layer writes its outputs: in ``bits`` each, 8, or 32 for scores.
+
+    As ``levels``, outputs less the lowest, of 1 to 8 bits, they lie side by side in bytes. An image has an ``edge`` around each
+    channel, which holds ``fill``: the padding of the layer that reads it.
+    """
+
+    bits: int = 8
+    levels: bool = False
+    edge: Edge = NO_EDGE
+    fill: int = 0
+
+    @property
+    def width(self) -> int:
+        """Bytes of one store."""
+        return max(1, self.bits // 8)
+
+    def __str__(self) -> str:
+        if self.levels:
+            return f"{self.bits}-bit levels, {8 // self.bits} a byte"
+        if self.bits > 8:
+            return "scores"
+        return f"bytes, an edge of {self.fill}" if any(self.edge) else "bytes"
+
+
 @dataclass(frozen=True)
 class Values:
     """Bytes at ``place``, each in ``low..high``: u8, or s8 where ``low`` is below 0.
 
-    An image may have an ``edge`` around each channel, (top, left, bottom, right), which already holds the padding of the layer
-    that reads it: then no window asks where it is. Where there is a ``threshold``, what counts of each byte is one bit, whether
-    it is that large.
+    An image may have an ``edge`` around each channel, which already holds the padding of the layer that reads it: so windows
+    need no check of where they lie. Where there is a ``threshold``, a byte stands for one bit: whether it is at least that.
     """
 
     place: Place
     shape: Shape
     low: int
     high: int
-    edge: tuple[int, int, int, int] = NO_EDGE
+    edge: Edge = NO_EDGE
     threshold: int | None = None
 
     @property
@@ -46,7 +82,7 @@ class Values:
     @property
     def plane(self) -> int:
         """Bytes from a channel to the next."""
-        return self.row * (image_shape(self.shape)[1] + self.edge[0] + self.edge[2])
+        return plane_size(self.shape, self.edge)
 
     @property
     def first(self) -> int:

@@ -1,16 +1,13 @@
 """Files of tensors by name: what ``torch.save(module.state_dict(), file)`` and safetensors wrote.
 
-A .pt file is a pickle inside a zip. PyTorch's weights-only unpickler makes tensors and plain containers of it and nothing
-else; versions before 2.6 could be led out of it (CVE-2025-32434), so they are not used.
+PyTorch opens neither: :mod:`.torch_pickle` reads the pickle that a .pt file has inside.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 import re
-import zipfile
 from itertools import accumulate
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,22 +18,12 @@ from safetensors import SafetensorError
 from ..errors import ModelError
 from ..layers import expect
 from .steps import LARGEST
+from .torch_pickle import Odd, Tensor
+from .torch_zip import Saved
 
 MAX_BYTES = 64 << 20
 _NESTED = ("state_dict", "model_state_dict", "model")
 """Where training scripts keep the state dict in a checkpoint."""
-_DAMAGE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    AssertionError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-"""What torch.load() raises for a file that is not what it says, or holds what it does not make."""
 _REMEDY = "save module.state_dict() with torch.save()"
 
 Tensors = dict[str, NDArray[Any]]
@@ -47,23 +34,29 @@ def read_torch(data: bytes) -> Tensors:
 
     Raises :class:`ModelError` where it is none, or holds more than tensors.
     """
-    _check_zip(data)
-    torch = _torch()
-    try:
-        held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
-        raise ModelError(f"holds more than tensors, which is not opened, or is damaged; {_REMEDY}") from error
+    saved = Saved(data, MAX_BYTES, _REMEDY)
+    held = saved.value
     for name in _NESTED:
         if isinstance(held, dict) and isinstance(held.get(name), dict):
             held = held[name]
-    expect(isinstance(held, dict) and len(held) > 0, f"holds {type(held).__name__} where a state dict is wanted; {_REMEDY}")
+    expect(isinstance(held, dict) and len(held) > 0, f"holds {_kind(held)} where a state dict is wanted; {_REMEDY}")
     size = 0
     for key, value in held.items():
-        dense = isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
-        expect(dense, f"key {str(key)!r} is no plain tensor but {type(value).__name__}; {_REMEDY}")
-        size += value.numel()
+        expect(isinstance(value, Tensor), f"key {str(key)!r} is no plain tensor but {_kind(value)}; {_REMEDY}")
+        size += prod(value.sizes)
         _check_size(str(key), size)
-    return {str(key): (each.float() if each.is_floating_point() else each).detach().numpy() for key, each in held.items()}
+    return {str(key): _values(saved, str(key), value) for key, value in held.items()}
+
+
+def _kind(value: object) -> str:
+    return value.kind if isinstance(value, Odd) else type(value).__name__
+
+
+def _values(saved: Saved, key: str, tensor: Tensor) -> NDArray[Any]:
+    found = saved.array(tensor, f"key {key!r}")
+    if tensor.dtype == "bfloat16":
+        return (found.astype(np.uint32) << 16).view(np.float32)
+    return found.astype(np.float32 if found.dtype.kind == "f" else found.dtype.newbyteorder("="))
 
 
 def read_safetensors(data: bytes) -> Tensors:
@@ -75,32 +68,15 @@ def read_safetensors(data: bytes) -> Tensors:
         tensors = safetensors.numpy.load(data)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError("not a safetensors file of float tensors, or cut short; copy or save it again") from error
+    for key, array in tensors.items():
+        expect(
+            array.dtype.kind != "c", f"key {key!r} is of {array.dtype}, whose imaginary parts no network has; save real ones"
+        )
     header = data[8 : 8 + int.from_bytes(data[:8], "little")]
     expect(b'"ebpfnn' not in header, "a network of ebpfnn's own; give it to `ebpfnn infer` or `ebpfnn eval`")
     for key, size in zip(tensors, accumulate(array.size for array in tensors.values()), strict=True):
         _check_size(key, size)
     return {key: tensors[key].astype(np.float32) for key in sorted(tensors, key=_natural)}
-
-
-def _check_zip(data: bytes) -> None:
-    """PyTorch writes zips without compression since 1.6; others could unpack to anything."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            plain = all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
-            size = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        raise ModelError(f"not a file that torch.save() of PyTorch 1.6 or later wrote, or cut short; {_REMEDY}") from error
-    expect(plain and size <= MAX_BYTES, f"is compressed, or unpacks to more than {MAX_BYTES >> 20} MiB; {_REMEDY}")
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise ModelError("reading .pt files takes PyTorch; pip install 'ebpfnn[train]', or give safetensors") from error
-    version = tuple(int(word) for word in re.findall("[0-9]+", torch.__version__)[:2])
-    expect(version >= (2, 6), f"PyTorch {torch.__version__} cannot open .pt files safely; upgrade to 2.6, or give safetensors")
-    return torch
 
 
 def _check_size(key: str, size: int) -> None:

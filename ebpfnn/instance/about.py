@@ -29,7 +29,8 @@ class About:
     ``network`` is its name, ``file`` where it was read from ('' where it was made in memory), and ``digest`` the SHA-256 of
     that file in hexadecimal. ``loaded`` is a time in ISO 8601, UTC; ``namespace`` the PID namespace whose thread ids the
     callers are known by, st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps it attached, 0 where a
-    pin does.
+    pin does; ``interface`` is the one that such an attachment goes with, where it is one's: st_dev and st_ino of the network
+    namespace, and the index in it.
     """
 
     network: str
@@ -46,6 +47,7 @@ class About:
     namespace: tuple[int, int]
     holder: int
     version: str
+    interface: tuple[int, int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -120,6 +122,7 @@ def _build(described: object) -> About:
         options=_options(get(described, "options", dict)),
         namespace=_namespace(get(described, "namespace", list)),
         holder=integer(described, "holder"),
+        interface=_interface(described.get("interface")),
     )
 
 
@@ -132,6 +135,15 @@ def _namespace(numbers: list[object]) -> tuple[int, int]:
     if not isinstance(device, int) or not isinstance(inode, int):
         raise ModelError("'namespace' must hold two integers")
     return device, inode
+
+
+def _interface(numbers: object) -> tuple[int, int, int] | None:
+    match numbers:
+        case None:
+            return None
+        case [int(device), int(inode), int(index)]:
+            return device, inode, index
+    raise ModelError("'interface' must hold three integers")
 
 
 def _version() -> str:

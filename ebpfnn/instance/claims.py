@@ -2,88 +2,77 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ..abi import MAX_SLOTS
 from ..errors import SessionError
 from ..kernel import Map
-from ..kernel.fd import Descriptor
+from ..kernel.threads import exists, is_ours
 from ..slots import register
+from .locks import locked, open_directory
 
 _WORD = struct.Struct("<I")
 # Who claimed here, by map and thread id: a number alone may be that of a thread that ended, in whatever process.
-_claimed: dict[tuple[int, int], threading.Thread] = {}
+_claimed: dict[tuple[int, int], tuple[SharedClaims, threading.Thread]] = {}
+os.register_at_fork(after_in_child=_claimed.clear)  # they are the parent's
 
 
 class SharedClaims:
     """The slots of an instance, by thread id in its map ``callers``; a claim takes the lock of the directory ``place``.
 
-    A slot whose thread has gone, of whatever process, is given out again.
+    A slot whose thread has gone, of whatever process, is given out again. Raises :class:`SessionError` where ``place`` is gone.
     """
 
     def __init__(self, callers: Map, place: Path) -> None:
         self._callers, self._map, self._process = callers, callers.info().id, os.getpid()
-        self._place = Descriptor(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), str(place))
-        self._own: set[int] = set()
+        self._place = open_directory(place)
 
     def claim(self, thread: int) -> int:
-        with self._lock():
-            self._give_up_dead_threads(thread)
-            free = set(range(MAX_SLOTS)) - set(self._taken().values())
+        with locked(self._place):
+            taken, key, caller = self._taken(), (self._map, thread), threading.current_thread()
+            claims, owner = _claimed.get(key, (None, None))
+            if thread in taken and claims is self:  # its session forgot: Python knows what it did not start for one call alone
+                _claimed[key] = self, caller
+                return taken[thread]
+            gone = {each for each in taken if (owner is not caller if each == thread else self._has_gone(each))}
+            free = set(range(MAX_SLOTS)) - {slot for each, slot in taken.items() if each not in gone}
+            self._forget(gone)
             if not free:
                 raise SessionError(f"all {MAX_SLOTS} slots are taken by living threads; end some, or load another instance")
-            number = min(free)
-            register(self._callers, thread, number)
-            self._own.add(thread)
-            _claimed[self._map, thread] = threading.current_thread()
-            return number
+            register(self._callers, thread, min(free))
+            _claimed[key] = self, caller
+            return min(free)
 
     def close(self) -> None:
         """Gives back what was claimed here; after a fork it is the parent's, and stays."""
         if self._place.closed:
             return
-        if self._process == os.getpid():
-            self._give_back()
-        self._place.close()
+        with self._place:
+            if self._process == os.getpid():
+                self._give_back()
 
     def _give_back(self) -> None:
-        with self._lock():
-            for thread in self._own & self._taken().keys():
-                owner = _claimed.pop((self._map, thread), None)
-                if owner and (owner.is_alive() or not _lives(thread)):  # else another process has a thread of that number now
-                    self._callers.delete(_WORD.pack(thread))
+        own = {thread for (held, thread), (claims, _) in [*_claimed.items()] if held == self._map and claims is self}
+        with locked(self._place):
+            taken = self._taken()
+            self._forget({thread for thread in own & taken.keys() if is_ours(thread) or not exists(thread)})
+        for thread in own:  # what is left, another process has a thread of that number now, which may have claimed
+            _claimed.pop((self._map, thread), None)
+
+    def _forget(self, threads: set[int]) -> None:
+        for thread in threads:
+            self._callers.delete(_WORD.pack(thread))
+            _claimed.pop((self._map, thread), None)
 
     def _taken(self) -> dict[int, int]:
         return {_WORD.unpack(key)[0]: _WORD.unpack(value)[0] for key, value in self._callers.items()}
 
-    def _give_up_dead_threads(self, claiming: int) -> None:
-        for thread in self._taken():
-            own = thread == claiming and _claimed.get((self._map, thread)) is threading.current_thread()
-            if not own and (thread == claiming or not _lives(thread)):
-                self._callers.delete(_WORD.pack(thread))
-                _claimed.pop((self._map, thread), None)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        fcntl.flock(self._place.fileno(), fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._place.fileno(), fcntl.LOCK_UN)
-
-
-def _lives(thread: int) -> bool:
-    """Signal 0 finds any thread by its id, another user's too, whom /proc may hide (kill(2), proc(5))."""
-    try:
-        os.kill(thread, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    def _has_gone(self, thread: int) -> bool:
+        """Of this process's it is Python that knows first: the kernel's thread is there for a moment after join()."""
+        if not is_ours(thread):
+            return not exists(thread)
+        _, owner = _claimed.get((self._map, thread), (None, None))
+        return owner is not None and not owner.is_alive()

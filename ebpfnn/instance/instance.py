@@ -14,12 +14,14 @@ from ..plugin import Plugins, Trigger, configured, why_not
 from ..target import compile_here
 from . import figures
 from .about import About, describe
+from .attached import is_attached
 from .figures import Statistics
 from .loading import load_instance
+from .locks import telling
 from .pins import Pins
 from .rates import Rates, measure
 from .session import InstanceSession
-from .store import Store, telling
+from .store import Store
 from .swap import swap
 from .watch import Watch
 
@@ -105,6 +107,16 @@ class Instance(AbstractContextManager["Instance"]):
         """What its network is, now. Raises :class:`~ebpfnn.errors.KernelError` where it may not be opened."""
         with Pins(self.path) as pins:
             return pins.current()[1]
+
+    def is_attached(self) -> bool:
+        """Whether what it was attached to is there still. Raises as :meth:`about`."""
+        with Pins(self.path) as pins:
+            return is_attached(self.path, pins.current()[1])
+
+    def check_attached(self) -> None:
+        """Raises :class:`~ebpfnn.errors.DetachedError` where what it was attached to has gone, else as :meth:`about`."""
+        with Pins(self.path) as pins:
+            pins.check_attached()
 
     def trigger(self, plugins: Plugins | None = None) -> Trigger:
         """Its trigger, with its options. Raises :class:`~ebpfnn.errors.PluginError` where no plugin offers it any more."""

@@ -11,18 +11,21 @@ from pathlib import Path
 
 from .. import abi
 from ..compiler import Body
-from ..errors import NotSupported, PluginError
+from ..errors import DetachedError, NotSupported, PluginError, SessionError
 from ..kernel import Map, Object
+from ..kernel.interface import network_namespace
 from ..loading import load
 from ..network import QuantizedNetwork
 from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from .about import SIZE, About
-from .pins import ABOUT, LINK, NAMES, STATE, STUB
+from .attached import LINK
+from .locks import lock
+from .pins import ABOUT, NAMES, STATE, STUB
 from .proof import prove
 from .session import InstanceSession
-from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store, lock
+from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store
 from .stub import NETWORKS, load_stub
 
 ROOM = 16 << 10
@@ -54,18 +57,27 @@ def load_instance(
         stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
         attachment = made.enter_context(resident.attach(stub, about.target))
         holding = _pin_link(attachment, staged)
-        _pin_rest(made, staged, shell, stub, resident.program(), replace(about, holder=os.getpid() if holding else 0))
+        told = _held(about, attachment) if holding else about
+        _pin_rest(made, staged, shell, stub, resident.program(), told)
         _pin_state(staged, shell, ObjectSpec.from_file(resident.object_path()))
         if holding:
             (staged / LOCKS / HELD).mkdir()
             made.enter_context(lock(staged / LOCKS / HELD))
         share(staged, group)
-        with InstanceSession(staged, resident) as session:
-            proof = prove(session, network, body)
+        proof = _proved(staged, name, resident, network, body)
         path = store.publish(staged, name)
         if holding:
             held.push(made.pop_all())
         return Loaded(path, proof, holding)
+
+
+def _proved(staged: Path, name: str, trigger: Trigger, network: QuantizedNetwork, body: Body) -> str:
+    try:
+        with InstanceSession(staged, trigger) as session:
+            return prove(session, network, body)
+    except DetachedError as gone:
+        fact = f"instance '{name}': what it was attached to went while it was being loaded"
+        raise SessionError(f"{fact}; look whether it is there, and load it again") from gone
 
 
 def share(directory: Path, group: int) -> None:
@@ -86,6 +98,12 @@ def _pin_link(attachment: Attachment, staged: Path) -> str:
     except NotSupported as reason:
         return str(reason)
     return ""
+
+
+def _held(about: About, attachment: Attachment) -> About:
+    """``about``, of an attachment that this process holds."""
+    index = attachment.link.interface if attachment.link else 0
+    return replace(about, holder=os.getpid(), interface=(*network_namespace(), index) if index else None)
 
 
 def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, program: str, about: About) -> None:

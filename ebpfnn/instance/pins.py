@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from .. import abi
-from ..errors import SessionError
+from ..errors import Error, SessionError
 from ..kernel import Map, Program
 from .about import About
-from .store import telling
+from .attached import check_attached
+from .locks import telling
 from .stub import CHOOSER, NETWORKS
 
-ABOUT, STUB, LINK, STATE = "about", "stub", "link", "state"
+ABOUT, STUB, STATE = "about", "stub", "state"
 NAMES = {
     abi.SAMPLES: "input",
     abi.RESULTS: "output",
@@ -35,7 +36,7 @@ class Pins(AbstractContextManager["Pins"]):
     """The instance whose pins lie in ``path``, with every map open but ``networks``.
 
     Raises :class:`~ebpfnn.errors.KernelError` where a pin is missing or may not be opened, :class:`SessionError` where the
-    instance is gone.
+    instance is gone, or goes meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,12 +44,11 @@ class Pins(AbstractContextManager["Pins"]):
         with telling(path):
             self._inode = path.stat().st_ino
             own = {each.name: f"{STATE}/{each.name}" for each in (path / STATE).iterdir()}
-        with ExitStack() as held:
+        with ExitStack() as held, self.in_place():
             self.maps: Mapping[str, Map] = {
                 name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()
             }
-            if not self.current_place():
-                raise SessionError(f"instance '{path.name}' was replaced while it was being opened; try again")
+            self.check_in_place()
             self.swaps = memoryview(self.maps[CHOOSER].mmap(writable=False)).cast("I")  # quicker to read than by bpf(2)
             self._held = held.pop_all()
 
@@ -62,11 +62,13 @@ class Pins(AbstractContextManager["Pins"]):
 
     def program(self, name: str = "") -> Program:
         """The stub, which the trigger knows as ``name``. Raises :class:`~ebpfnn.errors.KernelError`."""
-        return Program.open(self.path / STUB, name)
+        with self.in_place():
+            return Program.open(self.path / STUB, name)
 
     def networks(self) -> Map:
         """The programs that the stub calls, to be closed soon. Raises :class:`~ebpfnn.errors.KernelError`."""
-        return Map.open(self.path / NETWORKS)
+        with self.in_place():
+            return Map.open(self.path / NETWORKS)
 
     def current_place(self) -> bool:
         """Whether the instance is still there, and no other in its place."""
@@ -74,6 +76,26 @@ class Pins(AbstractContextManager["Pins"]):
             return self.path.stat().st_ino == self._inode
         except FileNotFoundError:
             return False
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """What fails within since the instance was unloaded meanwhile is told as that: :class:`SessionError`, and no pin's."""
+        try:
+            yield
+        except Error:
+            self.check_in_place()
+            raise
+
+    def check_in_place(self) -> None:
+        """Raises :class:`SessionError` where the instance was unloaded, another of its name in its place or not."""
+        if not self.current_place():
+            raise SessionError(f"instance '{self.path.name}' was unloaded; `ebpfnn list` shows what is loaded") from None
+
+    def check_attached(self) -> None:
+        """Raises :class:`~ebpfnn.errors.DetachedError` where its attachment has gone, else as :meth:`check_in_place`."""
+        with self.in_place():
+            check_attached(self.path, self.current()[1])
+        self.check_in_place()  # a link that is not there counts as one that never was
 
     def close(self) -> None:
         self._held.close()

@@ -26,10 +26,12 @@ class InstanceSession(Runner):
 
     ``network`` is the :class:`About` of the network that answered last.
 
-    Raises :class:`SessionError` in another PID namespace than the instance was loaded in, else what opening the pins raises.
+    Raises :class:`SessionError` in another PID namespace than the instance was loaded in,
+    :class:`~ebpfnn.errors.DetachedError` where what it was attached to has gone, else what opening the pins raises.
     """
 
     def __init__(self, path: Path, trigger: Trigger) -> None:
+        super().__init__()
         self.trigger = trigger.resident()
         self._source: tuple[str, QuantizedNetwork] | None = None
         self.network: About
@@ -39,6 +41,7 @@ class InstanceSession(Runner):
             self._count, self.network = pins.current()
             self.target = self.network.target
             check_namespace(self.network)
+            pins.check_attached()
             program = held.enter_context(pins.program(self.trigger.program()))
             self._attachment = held.enter_context(self.trigger.attached(program, self.target))
             self._slots = self._claimed_slots(held, path) if has_slots(pins.maps) else None
@@ -51,6 +54,13 @@ class InstanceSession(Runner):
             if self._pins.swaps[0] == self._count:
                 return result
             self._count, self.network = self._pins.current()
+
+    def _exchange(self, sample: NDArray[np.uint8]) -> Result:
+        """As :meth:`Runner._exchange`: BPF_PROG_RUN runs what is attached to nothing, too, so that is asked as well."""
+        with self._pins.in_place():
+            result = super()._exchange(sample)
+        self._pins.check_attached()
+        return result
 
     def source(self) -> QuantizedNetwork:
         """As :meth:`Runner.source`, from its file. Raises :class:`ModelError` where that is not what it was any more."""
@@ -75,8 +85,11 @@ class InstanceSession(Runner):
         return Slots(self.network.input, len(self.network.labels), maps, self._attachment, self._explain, claims)
 
     def _explain(self, fault: KernelError | int | None) -> Error:
-        if fault is None and not self._closed and not self._pins.current_place():
-            return SessionError(f"instance '{self._pins.path.name}' was unloaded; load it again, and open another session")
+        if fault is None and not self._closed:
+            try:
+                self._pins.check_attached()
+            except Error as gone:
+                return gone
         return super()._explain(fault)
 
 

@@ -6,7 +6,6 @@ by one rename(2), and where the process was killed, whoever comes next sees that
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import re
@@ -16,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import NotSupported, PermissionDenied, SessionError
+from ..errors import NotSupported, SessionError
 from ..kernel.pinning import BPFFS, is_bpffs
 from ..plugin import nearest
+from .locks import is_locked, lock, telling
 
 ROOT_VARIABLE = "EBPFNN_BPFFS"
 """The environment variable that names another BPF file system."""
@@ -174,51 +174,3 @@ class Store:
         for path in self.root.iterdir():
             if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
                 path.unlink()
-
-
-@contextmanager
-def lock(directory: Path) -> Iterator[None]:
-    """While this holds, nobody else holds the lock of ``directory``: flock(2), which a process's end gives back."""
-    with _opened(directory) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def try_lock(directory: Path) -> Iterator[bool]:
-    """:func:`lock` where nobody holds it; whether that is so."""
-    with _opened(directory) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether somebody holds the lock of ``directory``."""
-    with try_lock(directory) as free:
-        return not free
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    with telling(directory):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def telling(path: Path) -> Iterator[None]:
-    """What the file system says of ``path`` as typed errors: it is gone, or not this user's."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise SessionError(f"'{path}' is gone, its instance was unloaded; `ebpfnn list` shows what is loaded") from None
-    except PermissionError as fault:
-        fact = f"'{path}': {fault.strerror}; ask who loaded it, or run as root (sudo)"
-        raise PermissionDenied(fact, fault.errno or 0) from None

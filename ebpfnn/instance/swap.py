@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from .. import abi
@@ -15,10 +16,11 @@ from ..loading import load
 from ..network import QuantizedNetwork
 from ..plugin import Trigger
 from .about import About, describe
+from .locks import lock
 from .pins import ABOUT, Pins
 from .proof import prove
 from .session import InstanceSession, check_namespace
-from .store import LOCKS, SWAP_LOCK, lock
+from .store import LOCKS, SWAP_LOCK
 from .stub import CHOOSER, put_network, set_swaps
 
 
@@ -27,22 +29,26 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
 
     The other of its two networks is replaced, with its description, and then one store of 32 bits flips both. Swaps of one
     instance wait for each other. Raises :class:`NotSupported` for a network that does not fit, :class:`SessionError` where its
-    proof fails; the former network is in place then.
+    proof fails or the instance is attached no more, or unloaded meanwhile; the former network is in place then.
     """
     resident = trigger.resident()
-    with lock(path / LOCKS / SWAP_LOCK), Pins(path) as pins:
+    with lock(path / LOCKS / SWAP_LOCK), Pins(path) as pins, pins.in_place():
         count, about = pins.current()
         check_namespace(about)
+        pins.check_attached()
         _check_fits(path.name, about, network, body, pins)
         index = struct.pack("<I", (count + 1) & 1)
-        told = describe(network, file, about.trigger, about.target, about.options, about.holder).encode()
+        told = describe(network, file, about.trigger, about.target, about.options, about.holder)
+        told = replace(told, interface=about.interface)
         with _load(pins, resident, network, body, about, count + 1) as loaded, pins.networks() as networks:
             put_network(networks, (count + 1) & 1, loaded.programs[resident.program()])
-        pins.maps[ABOUT].update(index, told)
+        pins.maps[ABOUT].update(index, told.encode())
         set_swaps(pins.maps[CHOOSER], count + 1)
         try:
             with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:
-                return other.submit(prove, session, network, body).result()  # this thread may have a session, and so a slot
+                proof = other.submit(prove, session, network, body).result()  # this thread may have a session, and so a slot
+            pins.check_attached()
+            return proof
         except BaseException:
             set_swaps(pins.maps[CHOOSER], count + 2)
             raise

@@ -15,8 +15,9 @@ from .. import abi
 from ..errors import SessionError
 from ..kernel import RingBuffer
 from .about import About
+from .locks import try_lock
 from .pins import ABOUT, Pins
-from .store import LOCKS, WATCH_LOCK, try_lock
+from .store import LOCKS, WATCH_LOCK
 
 _AHEAD_NS = 3_000_000_000  # that long the kernel goes on telling a watcher that died
 _RENEWED_NS = 1_000_000_000
@@ -77,12 +78,11 @@ class Watch(AbstractContextManager["Watch"]):
         """What happened since the last call, waiting for at most ``timeout`` seconds, up to one, where that is nothing.
 
         To be called at least every three seconds, or the kernel stops telling. Raises :class:`SessionError` once the instance
-        was unloaded, and after :meth:`close`.
+        was unloaded or detached, and after :meth:`close`.
         """
         if self._closed:
             raise SessionError(f"the watch of instance '{self.path.name}' is closed; begin another")
-        if not self._pins.current_place():
-            raise SessionError(f"instance '{self.path.name}' was unloaded; `ebpfnn list` shows what is loaded")
+        self._pins.check_attached()
         self._renew()
         for record in self._ring.poll(min(timeout, 1)):
             yield self._event(np.frombuffer(record, abi.EVENT, 1)[0])

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .btf import kernel_types, module_btf, vmlinux
     from .cgroup import attach_cgroup
     from .clsact import attach_clsact
+    from .cpus import online_cpus, possible_cpus
+    from .elements import ANY, EXIST, NOEXIST
     from .features import has_program_type
     from .interface import XdpMode, attach_netkit, attach_tcx, attach_xdp, interface_index
     from .iterator import IteratorLink, attach_iterator
@@ -18,11 +20,10 @@ if TYPE_CHECKING:
     from .link import Link, LinkGroup
     from .link_info import LinkInfo, LinkType
     from .lpm import lpm_key
-    from .map import ANY, EXIST, NOEXIST, Map
+    from .map import Map
     from .netfilter import Hook, attach_netfilter
     from .netns import attach_flow_dissector, attach_sk_lookup
     from .object import Object
-    from .percpu import online_cpus, possible_cpus
     from .perf_event import PerfType, attach_perf_event
     from .perfbuf import PerfBuffer
     from .prepared import PreparedRun
@@ -47,6 +48,15 @@ _FILES = {
     ),
     "cgroup": ("attach_cgroup",),
     "clsact": ("attach_clsact",),
+    "cpus": (
+        "online_cpus",
+        "possible_cpus",
+    ),
+    "elements": (
+        "ANY",
+        "EXIST",
+        "NOEXIST",
+    ),
     "features": ("has_program_type",),
     "interface": (
         "XdpMode",
@@ -73,12 +83,7 @@ _FILES = {
         "LinkType",
     ),
     "lpm": ("lpm_key",),
-    "map": (
-        "ANY",
-        "EXIST",
-        "NOEXIST",
-        "Map",
-    ),
+    "map": ("Map",),
     "netfilter": (
         "Hook",
         "attach_netfilter",
@@ -88,10 +93,6 @@ _FILES = {
         "attach_sk_lookup",
     ),
     "object": ("Object",),
-    "percpu": (
-        "online_cpus",
-        "possible_cpus",
-    ),
     "perf_event": (
         "PerfType",
         "attach_perf_event",

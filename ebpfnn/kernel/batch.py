@@ -10,14 +10,12 @@ import ctypes
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from ..errors import KernelError
 from . import iteration
+from .elements import Elements
 from .syscall import Command, MapBatch, bpf
-
-if TYPE_CHECKING:
-    from .map import Map
 
 _NO_BATCHES = (errno.EINVAL, 524)
 _LARGEST_CURSOR = 4  # bytes; a hash's cursor is a bucket number, another map's is a key
@@ -25,13 +23,13 @@ _Item = TypeVar("_Item")
 Element = tuple[bytes, bytes]
 
 
-def lookup(held: Map, size: int) -> Iterator[Element]:
+def lookup(held: Elements, size: int) -> Iterator[Element]:
     """See :meth:`ebpfnn.kernel.Map.lookup_batch`."""
     _check_size(held, size)
-    return _read(held, Command.MAP_LOOKUP_BATCH, size, held.items)
+    return _read(held, Command.MAP_LOOKUP_BATCH, size, lambda: iteration.items(held))
 
 
-def lookup_and_delete(held: Map, size: int) -> Iterator[Element]:
+def lookup_and_delete(held: Elements, size: int) -> Iterator[Element]:
     """See :meth:`ebpfnn.kernel.Map.lookup_and_delete_batch`.
 
     What was fetched is no longer in the map: a caller that stops early loses the rest of the batch.
@@ -47,7 +45,7 @@ def lookup_and_delete(held: Map, size: int) -> Iterator[Element]:
     return _read(held, Command.MAP_LOOKUP_AND_DELETE_BATCH, size, one_by_one)
 
 
-def update(held: Map, items: Iterable[Element], flags: int, size: int) -> int:
+def update(held: Elements, items: Iterable[Element], flags: int, size: int) -> int:
     """See :meth:`ebpfnn.kernel.Map.update_batch`."""
     _check_size(held, size)
 
@@ -64,7 +62,7 @@ def update(held: Map, items: Iterable[Element], flags: int, size: int) -> int:
     return done
 
 
-def delete(held: Map, keys: Iterable[bytes], size: int) -> int:
+def delete(held: Elements, keys: Iterable[bytes], size: int) -> int:
     """See :meth:`ebpfnn.kernel.Map.delete_batch`."""
     _check_size(held, size)
     done = 0
@@ -88,7 +86,7 @@ def _after(refusal: KernelError, done: int) -> KernelError:
     return type(refusal)(f"{fact}, after {done} elements were done{semicolon}{remedy}", refusal.errno)
 
 
-def _check_size(held: Map, size: int) -> None:
+def _check_size(held: Elements, size: int) -> None:
     if size < 1:
         raise KernelError(f"map '{held.name}': batches of {size} elements do not exist; give 1 or more", errno.EINVAL)
 
@@ -101,7 +99,7 @@ def _chunks(items: Iterable[_Item], size: int, check: Callable[[_Item], None]) -
         yield chunk
 
 
-def _write(held: Map, command: Command, count: int, keys: bytes, values: bytes, flags: int, done: int) -> int:
+def _write(held: Elements, command: Command, count: int, keys: bytes, values: bytes, flags: int, done: int) -> int:
     """How many elements the kernel took: all, or those before it said that it knows no batches; ``done`` is for the error."""
     buffers = [ctypes.create_string_buffer(given, max(len(given), 1)) for given in (keys, values)]
     attributes = MapBatch(
@@ -122,7 +120,7 @@ def _write(held: Map, command: Command, count: int, keys: bytes, values: bytes, 
     return count
 
 
-def _read(held: Map, command: Command, size: int, one_by_one: Callable[[], Iterator[Element]]) -> Iterator[Element]:
+def _read(held: Elements, command: Command, size: int, one_by_one: Callable[[], Iterator[Element]]) -> Iterator[Element]:
     cursor = ctypes.create_string_buffer(max(held.key_size, _LARGEST_CURSOR))
     started = False
     while True:
@@ -149,7 +147,7 @@ def _read(held: Map, command: Command, size: int, one_by_one: Callable[[], Itera
         started = True
 
 
-def _try(command: Command, attributes: MapBatch, held: Map, expected: tuple[int, ...]) -> int:
+def _try(command: Command, attributes: MapBatch, held: Elements, expected: tuple[int, ...]) -> int:
     """0, or the refusal's number where it is an expected one."""
     try:
         bpf(command, attributes, f"map '{held.name}'")
@@ -160,7 +158,7 @@ def _try(command: Command, attributes: MapBatch, held: Map, expected: tuple[int,
     return 0
 
 
-def _elements(held: Map, count: int, keys: bytes, values: bytes) -> Iterator[Element]:
+def _elements(held: Elements, count: int, keys: bytes, values: bytes) -> Iterator[Element]:
     key_size, value_size = held.key_size, held.exchanged_size
     for i in range(count):
         yield keys[i * key_size : (i + 1) * key_size], values[i * value_size : (i + 1) * value_size]

@@ -42,7 +42,7 @@ def attach_clsact(
         with _netlink(what) as link:
             _remove(link, index, place, made)
 
-    return HeldLink(own, what, undo)
+    return HeldLink(own, what, undo, index)
 
 
 def _make_qdisc(link: Any, index: int) -> bool:

@@ -46,8 +46,8 @@ _ATTACH_TYPES = {
 }
 # What a kernel that knows the type answers to one of these bound to the kernel's type 1: the number and the verifier's words.
 _BOUND_ANSWERS = {
-    ProgramType.TRACING: (errno.EINVAL, "attach_btf_id 1 is not a function"),
-    ProgramType.LSM: (errno.EINVAL, "attach_btf_id 1 is not a function"),
+    ProgramType.TRACING: (errno.EINVAL, "attach_btf_id 1 is not a "),  # function, or of a tracepoint typedef
+    ProgramType.LSM: (errno.EINVAL, "attach_btf_id 1 is not a "),
     ProgramType.EXT: (errno.EINVAL, "Cannot replace kernel functions"),
     ProgramType.STRUCT_OPS: (524, ""),
 }
@@ -55,8 +55,8 @@ _REFUSED = (errno.EINVAL, errno.E2BIG)
 
 
 @cache
-def has_program_type(type: ProgramType) -> bool:  # noqa: A002
-    """Whether programs of the type load.
+def has_program_type(type: ProgramType, attach_type: int | None = None) -> bool:  # noqa: A002
+    """Whether programs of the type load; of a bound type those of one attach type: an fentry program, unless told, of TRACING.
 
     A type that is bound to a function or a struct of the kernel is asked for with one that cannot be, as libbpf does
     (``probe_prog_load``, libbpf 1.5): the kernel that knows the type says what is wrong.
@@ -65,18 +65,21 @@ def has_program_type(type: ProgramType) -> bool:  # noqa: A002
     nothing.
     """
     if type in _BOUND_ANSWERS:
-        return _knows_bound(type)
+        return _knows_bound(type, attach_type)
     flags = SLEEPABLE if type is ProgramType.SYSCALL else 0
     return _loads(type, insn.trivial_program(), prog_flags=flags, expected_attach_type=_ATTACH_TYPES.get(type, 0))
 
 
 @cache
-def is_closed_to_all(type: ProgramType) -> bool:  # noqa: A002
-    """Whether the kernel refuses a bound type with EPERM to a process from which it takes a kprobe, which asks for as much."""
+def is_closed_to_all(type: ProgramType, attach_type: int | None = None) -> bool:  # noqa: A002
+    """Whether the kernel refuses a bound type with EPERM to a process from which it takes a kprobe, which asks for as much.
+
+    A kernel may refuse some attach types of a type and take others: fentry, but not iterators.
+    """
     if type not in _BOUND_ANSWERS:
         return False
     try:
-        _probe_bound(type)
+        _probe_bound(type, attach_type)
     except PermissionDenied:
         with suppress(KernelError):
             return has_program_type(ProgramType.KPROBE)
@@ -156,11 +159,11 @@ def missing_btf() -> frozenset[BtfFeature]:
     return frozenset(feature for feature in BtfFeature if not _takes_types(probe_types(feature)))
 
 
-def _knows_bound(type: ProgramType) -> bool:  # noqa: A002
-    if is_closed_to_all(type):
+def _knows_bound(type: ProgramType, attach_type: int | None) -> bool:  # noqa: A002
+    if is_closed_to_all(type, attach_type):
         return False
     code, words = _BOUND_ANSWERS[type]
-    refusal, log = _probe_bound(type)
+    refusal, log = _probe_bound(type, attach_type)
     if refusal.errno == code and words in log:
         return True
     if refusal.errno in _REFUSED:
@@ -168,10 +171,11 @@ def _knows_bound(type: ProgramType) -> bool:  # noqa: A002
     raise refusal
 
 
-def _probe_bound(type: ProgramType) -> tuple[KernelError, str]:  # noqa: A002
+def _probe_bound(type: ProgramType, attach_type: int | None) -> tuple[KernelError, str]:  # noqa: A002
     """The refusal, and the verifier's words, of a program that is bound to type 1 of the kernel, which is no function."""
     log = ctypes.create_string_buffer(_LOG_SIZE)
-    request = _request(type, insn.trivial_program(), expected_attach_type=_ATTACH_TYPES.get(type, 0), attach_btf_id=1)
+    expected = _ATTACH_TYPES.get(type, 0) if attach_type is None else attach_type
+    request = _request(type, insn.trivial_program(), expected_attach_type=expected, attach_btf_id=1)
     request.log_buf, request.log_size, request.log_level = ctypes.addressof(log), _LOG_SIZE, 1
     try:
         Descriptor(charging(lambda: bpf(Command.PROG_LOAD, request, _PROGRAM)), _PROGRAM).close()

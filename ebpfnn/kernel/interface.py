@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 from enum import IntFlag
+from pathlib import Path
 
-from ..errors import KernelError, NotSupported
+from ..errors import KernelError, NotSupported, nearest
 from ..obj.uapi import AttachType
 from .link import Link
 from .program import Program
 from .syscall import LinkCreate, u32, u64
-from .tracefiles import nearest
 
 _BEFORE = 1 << 3  # BPF_F_BEFORE; without a relative it means before all others
 
@@ -78,6 +78,12 @@ def interface_index(interface: str | int) -> int:
         names = [name for _, name in socket.if_nameindex()]
         hint = nearest(interface, names) or f"; there are: {', '.join(names)}"
         raise KernelError(f"interface '{interface}' not found in this network namespace{hint}", errno.ENODEV) from None
+
+
+def network_namespace() -> tuple[int, int]:
+    """That of the calling thread: st_dev and st_ino."""
+    found = Path("/proc/thread-self/ns/net").stat()
+    return found.st_dev, found.st_ino
 
 
 def _ordered(program: Program, interface: str | int, attach_type: AttachType, what: str, first: bool) -> Link:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ..errors import KernelError
+from .elements import Elements
 from .syscall import Command, MapElement, bpf
-
-if TYPE_CHECKING:
-    from .map import Map
 
 _ROUNDS = 8
 
 
-def keys(held: Map) -> Iterator[bytes]:
+def keys(held: Elements) -> Iterator[bytes]:
     """See :meth:`ebpfnn.kernel.Map.keys`.
 
     The successor is fetched before a key is handed out, so that the caller may delete that key. Where somebody else deletes the
@@ -36,7 +33,12 @@ def keys(held: Map) -> Iterator[bytes]:
             raise KernelError(f"map '{held.name}' changes faster than its keys can be listed; stop its writers, or try again")
 
 
-def _next(held: Map, key: bytes | None) -> bytes | None:
+def items(held: Elements) -> Iterator[tuple[bytes, bytes]]:
+    """See :meth:`ebpfnn.kernel.Map.items`."""
+    return ((key, value) for key in keys(held) if (value := held.lookup(key)) is not None)
+
+
+def _next(held: Elements, key: bytes | None) -> bytes | None:
     """The key behind ``key``, the first one for None, None at the end."""
     before = None if key is None else ctypes.create_string_buffer(key, len(key))
     behind = ctypes.create_string_buffer(held.key_size)

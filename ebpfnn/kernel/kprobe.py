@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
-from ..errors import KernelError, NotSupported
+from ..errors import KernelError, NotSupported, nearest
 from ..obj.uapi import AttachType
 from . import features
 from .link import Link
@@ -17,7 +17,7 @@ from .pmu import attach_probe, unit_type
 from .probe_event import attach_probe_event
 from .program import Program
 from .syscall import KprobeMultiLinkCreate, u64
-from .tracefiles import nearest, traceable_functions
+from .tracefiles import traceable_functions
 
 _RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 

@@ -27,7 +27,12 @@ _Self = TypeVar("_Self", bound="Link")
 
 
 class Link(Descriptor):
-    """An attached program. It detaches when the link's last descriptor and pin are gone."""
+    """An attached program. It detaches when the link's last descriptor and pin are gone.
+
+    ``interface`` is the index of the one that it goes with, where the kernel has no link for it; else 0.
+    """
+
+    interface = 0
 
     @classmethod
     def create(cls: type[_Self], attributes: LinkCreate, what: str) -> _Self:
@@ -99,9 +104,9 @@ def duplicate(held: Descriptor, what: str) -> Descriptor:
 class HeldLink(Link):
     """An attachment for which the kernel has no link: this process holds it, and ``undo`` ends it."""
 
-    def __init__(self, fd: int, name: str, undo: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, fd: int, name: str, undo: Callable[[], None] = lambda: None, interface: int = 0) -> None:
         super().__init__(fd, name)
-        self._undo = undo
+        self._undo, self.interface = undo, interface
 
     def pin(self, path: Path) -> None:
         raise NotSupported(f"pin '{path}': {self.name} is no link on this kernel and ends with the process; keep that running")

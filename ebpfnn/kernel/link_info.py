@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 
 from ..obj.uapi import AttachType
 from .fd import Descriptor
@@ -37,6 +38,20 @@ class LinkType(IntEnum):
     SOCKMAP = 14
 
 
+# By what each of these says where it hangs: 0 once that has gone, or it was detached by force.
+_PLACES = MappingProxyType(
+    {
+        LinkType.CGROUP: "cgroup_id",
+        LinkType.NETNS: "netns_ino",
+        LinkType.XDP: "ifindex",
+        LinkType.STRUCT_OPS: "map_id",
+        LinkType.TCX: "ifindex",
+        LinkType.NETKIT: "ifindex",
+        LinkType.SOCKMAP: "map_id",
+    }
+)
+
+
 class PerfEventType(IntEnum):
     """BPF_PERF_EVENT_*: what a perf event's link hangs on (Linux 6.6)."""
 
@@ -60,6 +75,14 @@ class LinkInfo:
     program_id: int
     attach_type: AttachType | int | None = None
     target: dict[str, int | str] = field(default_factory=dict)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it hangs on anything still: an interface, a cgroup, a network namespace or a map can go, and links detached.
+
+        Other kinds hold what they hang on: the module of a tracepoint or function, the file of a uprobe.
+        """
+        return self.type not in _PLACES or self.target[_PLACES[LinkType(self.type)]] != 0
 
 
 def read_link_info(held: Descriptor) -> LinkInfo:

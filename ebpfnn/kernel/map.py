@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,35 +12,31 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KernelError
 from ..obj import MapSpec
 from . import batch, ids, info, iteration, percpu, pinning, view
+from .elements import ANY, Elements
 from .fd import Descriptor
 from .map_creation import create_map
-from .syscall import Command, MapElement, MapFd, bpf
+from .syscall import Command, MapFd, bpf
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-ANY, NOEXIST, EXIST = 0, 1, 2
-"""Whether :meth:`Map.update` may replace, must create, or must replace (BPF_ANY, BPF_NOEXIST, BPF_EXIST)."""
 BATCH = 1024
 """Elements that one batch operation moves at most, unless its caller says otherwise."""
 
 
-class Map(Descriptor):
+class Map(Elements):
     """A map in the kernel. Keys and values are ``bytes`` of exactly ``key_size`` and :attr:`exchanged_size`."""
 
-    def __init__(self, fd: int, name: str, type: int, key_size: int, value_size: int, max_entries: int) -> None:  # noqa: A002
-        super().__init__(fd, name)
-        self.type, self.key_size, self.value_size, self.max_entries = type, key_size, value_size, max_entries
-
     @classmethod
-    def create(cls, spec: MapSpec, btf_fd: int = 0, inner: Map | None = None) -> Map:
+    def create(cls, spec: MapSpec, btf_fd: int = 0, inner: Map | None = None, *, object_name: str = "") -> Map:
         """Creates the map, fills it where the spec has contents, and freezes it where the spec says so.
 
-        ``inner`` is the pattern of the maps that a map of maps holds; it may be closed afterwards.
+        ``inner`` is the pattern of the maps that a map of maps holds; it may be closed afterwards. ``object_name`` stands
+        in front of the name of a data section's map, as the kernel has it.
 
         Raises :class:`~ebpfnn.errors.KernelError`.
         """
-        fd = create_map(spec, btf_fd, inner.fileno() if inner else 0)
+        fd = create_map(spec, btf_fd, inner.fileno() if inner else 0, object_name)
         created = cls(fd, spec.name, spec.type, spec.key_size, spec.value_size, spec.max_entries)
         try:
             if spec.contents is not None:
@@ -71,30 +66,6 @@ class Map(Descriptor):
             called = name or found.name.decode("ascii", "replace")
             return cls(held.release(), called, found.type, found.key_size, found.value_size, found.max_entries)
 
-    def lookup(self, key: bytes) -> bytes | None:
-        """The value at ``key``, None where there is none; of a map of maps or programs, the id of what lies there.
-
-        Of a per-CPU map these are the padded values of every possible CPU: :meth:`lookup_percpu` takes them apart.
-        """
-        return self._read(Command.MAP_LOOKUP_ELEM, key)
-
-    def lookup_and_delete(self, key: bytes) -> bytes | None:
-        """Removes ``key`` and returns its value, in one step (queues and stacks Linux 4.20, hashes 5.14); None without one."""
-        return self._read(Command.MAP_LOOKUP_AND_DELETE_ELEM, key)
-
-    def update(self, key: bytes, value: bytes | Descriptor, flags: int = ANY) -> None:
-        """Sets the value at ``key``; maps of maps, programs or sockets take the open :class:`Descriptor` itself.
-
-        Raises :class:`~ebpfnn.errors.KernelError`, EEXIST or ENOENT as ``flags`` demand.
-        """
-        data = struct.pack("=I", value.fileno()).ljust(self.exchanged_size, b"\0") if isinstance(value, Descriptor) else value
-        self.check_value(data)
-        self._element(Command.MAP_UPDATE_ELEM, key, ctypes.create_string_buffer(data, len(data)), flags)
-
-    def delete(self, key: bytes) -> None:
-        """Removes ``key``. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT where it is not there."""
-        self._element(Command.MAP_DELETE_ELEM, key, None)
-
     def keys(self) -> Iterator[bytes]:
         """Every key once; deleting the one that was just handed out is safe.
 
@@ -104,7 +75,7 @@ class Map(Descriptor):
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key with its value, but for those that are deleted before their turn comes."""
-        return ((key, value) for key in self.keys() if (value := self.lookup(key)) is not None)
+        return iteration.items(self)
 
     def lookup_batch(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
         """Every key with its value, ``size`` of them a system call (Linux 5.6); as :meth:`items` where batches are unknown."""
@@ -184,16 +155,6 @@ class Map(Descriptor):
         """
         return view.as_array(self, dtype, writable)
 
-    @property
-    def element_stride(self) -> int:
-        """Bytes from one element of an array to the next (``array_map_alloc`` rounds up to 8)."""
-        return (self.value_size + 7) // 8 * 8
-
-    @property
-    def exchanged_size(self) -> int:
-        """Bytes of one key's value as bpf(2) reads and writes it: more than ``value_size`` in a per-CPU map."""
-        return percpu.values_size(self.value_size) if self.type in percpu.TYPES else self.value_size
-
     def pin(self, path: Path) -> None:
         """Keeps the map under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
         pinning.pin(self, path)
@@ -203,29 +164,3 @@ class Map(Descriptor):
         found = info.MapInfo()
         info.read_info(self, found)
         return found
-
-    def check_key(self, key: bytes) -> None:
-        """Raises :class:`~ebpfnn.errors.KernelError` for a key of another size than the map's."""
-        if len(key) != self.key_size:
-            raise KernelError(f"map '{self.name}' takes keys of {self.key_size} bytes, not {len(key)}", errno.EINVAL)
-
-    def check_value(self, value: bytes) -> None:
-        """Raises :class:`~ebpfnn.errors.KernelError` for a value of another size than :attr:`exchanged_size`."""
-        if len(value) != self.exchanged_size:
-            raise KernelError(f"map '{self.name}' takes values of {self.exchanged_size} bytes, not {len(value)}", errno.EINVAL)
-
-    def _read(self, command: Command, key: bytes) -> bytes | None:
-        value = ctypes.create_string_buffer(self.exchanged_size)
-        try:
-            self._element(command, key, value)
-        except KernelError as refused:
-            if refused.errno == errno.ENOENT:
-                return None
-            raise
-        return value.raw
-
-    def _element(self, command: Command, key: bytes, value: ctypes.Array[ctypes.c_char] | None, flags: int = ANY) -> None:
-        self.check_key(key)
-        key_buffer = ctypes.create_string_buffer(key, len(key)) if key else None  # a keyless map refuses even an empty one
-        addresses = (ctypes.addressof(given) if given is not None else 0 for given in (key_buffer, value))
-        bpf(command, MapElement(self.fileno(), 0, *addresses, flags), f"map '{self.name}'")

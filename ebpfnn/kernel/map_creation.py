@@ -8,9 +8,11 @@ from contextlib import suppress
 
 from ..errors import KernelError, NotSupported
 from ..obj import MapSpec
+from ..obj.maps import holds_values
 from ..obj.uapi import LINK, MMAPABLE, MapType
 from . import features
 from .fd import Descriptor
+from .map_misfit import told_misfit
 from .memlock import charging
 from .syscall import Command, MapCreate, bpf
 
@@ -21,17 +23,21 @@ _UNTYPED = frozenset(
     | {MapType.QUEUE, MapType.STACK, MapType.ARENA}
 )
 _UNKNOWN = (errno.EINVAL, errno.E2BIG)
+_LONGEST_NAME = 15  # BPF_OBJ_NAME_LEN without its NUL
+_SUFFIX = 7  # what libbpf keeps free for a section's name, if that is shorter (".rodata" is not)
 
 
-def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0) -> int:
+def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0, object_name: str = "") -> int:
     """A new map's descriptor. What only helps (its name, mapping it) is dropped where the kernel knows none of it.
 
-    So are its types where it is refused with them, with a :class:`RuntimeWarning`.
+    So are its types where it is refused with them, with a :class:`RuntimeWarning`. A data section's map is called after the
+    object, where that has a name.
 
     Raises :class:`~ebpfnn.errors.NotSupported` for a struct_ops map that is to have a link where the kernel has none, else
     :class:`~ebpfnn.errors.KernelError`, the first of its refusals.
     """
     attributes = _attributes(spec, btf_fd, inner_fd)
+    attributes.map_name = kernel_name(map_name(spec.name, object_name))
     try:
         return _create(attributes, spec)
     except KernelError as refusal:
@@ -52,12 +58,23 @@ def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0) -> int:
             attributes.map_flags &= ~LINK
             Descriptor(_create(attributes, spec), spec.name).close()
             raise NotSupported(f"map '{spec.name}': struct_ops links need Linux 6.4; put it into section .struct_ops")
-    raise first
+    raise told_misfit(spec, first)
 
 
 def kernel_name(name: str) -> bytes:
-    """At most 15 characters of those that the kernel allows in an object's name (``bpf_obj_name_cpy``)."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name)[-15:].encode()
+    """The first 15 characters, with ``_`` for those that the kernel allows in no name (``bpf_obj_name_cpy``)."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name)[:_LONGEST_NAME].encode()
+
+
+def map_name(name: str, object_name: str) -> str:
+    """What other tools look for: a plain data section's map has the beginning of the object's name in front.
+
+    As in libbpf 1.5, ``internal_map_name``: ``count.bpf.o`` has ``count.rodata``, and ``.rodata.settings`` stays as it is.
+    """
+    if not holds_values(name) or "." in name[1:]:
+        return name
+    room = _LONGEST_NAME - max(len(name), _SUFFIX)
+    return object_name.partition(".")[0][:room] + name
 
 
 def _attributes(spec: MapSpec, btf_fd: int, inner_fd: int) -> MapCreate:
@@ -69,7 +86,6 @@ def _attributes(spec: MapSpec, btf_fd: int, inner_fd: int) -> MapCreate:
         map_flags=spec.flags,
         inner_map_fd=inner_fd,
         numa_node=spec.numa_node,
-        map_name=kernel_name(spec.name),
         map_extra=spec.extra,
         btf_vmlinux_value_type_id=spec.kernel_type_id,
     )

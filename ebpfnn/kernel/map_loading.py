@@ -11,8 +11,10 @@ from pathlib import Path
 
 from ..errors import KernelError, ObjectError
 from ..obj import MapSpec, ObjectSpec
+from ..obj.spec import PIN_BY_NAME
 from ..obj.uapi import RDONLY_PROG, MapType, enum_name
-from . import percpu, pinning
+from . import pinning
+from .cpus import possible_cpus
 from .map import Map
 from .syscall import refusal
 
@@ -44,6 +46,7 @@ class MapLoader:
         self._pins.pop_all()
 
     def _load(self, name: str, spec: MapSpec) -> Map:
+        _check_pinning(spec, self._spec.name)
         spec = sized(spec, self._spec.name)
         if name in self._given:
             check_same(spec, self._given[name], f"{self._spec.name}: map '{name}' is to be", "the map given for it")
@@ -62,7 +65,7 @@ class MapLoader:
 
     def _create(self, spec: MapSpec) -> Map:
         if spec.inner is None:
-            return Map.create(spec, self._btf_fd)
+            return Map.create(spec, self._btf_fd, object_name=self._spec.name)
         with Map.create(sized(spec.inner, self._spec.name), self._btf_fd) as inner:
             return Map.create(spec, self._btf_fd, inner)
 
@@ -75,7 +78,7 @@ def sized(spec: MapSpec, name: str) -> MapSpec:
     if spec.type in _OF_MAPS and spec.inner is None:
         raise ObjectError(f"{name}: map '{spec.name}' holds maps, but nothing says which; define its values with __array()")
     if spec.type == MapType.PERF_EVENT_ARRAY and not spec.max_entries:
-        return replace(spec, max_entries=percpu.possible_cpus())
+        return replace(spec, max_entries=possible_cpus())
     if spec.type in _RINGS and spec.max_entries:
         pages = -(-spec.max_entries // mmap.PAGESIZE)
         return replace(spec, max_entries=mmap.PAGESIZE << (pages - 1).bit_length())
@@ -149,6 +152,14 @@ def _make_directory(path: Path) -> None:
             path.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise refusal(f"directory '{path}': mkdir", fault.errno or 0) from None
+
+
+def _check_pinning(spec: MapSpec, where: str) -> None:
+    if spec.pinning not in (0, PIN_BY_NAME):
+        remedy = (
+            f"set it: spec.maps['{spec.name}'] = replace(spec.maps['{spec.name}'], pinning={PIN_BY_NAME}), by its name, or 0"
+        )
+        raise ObjectError(f"{where}: map '{spec.name}': pinning {spec.pinning} is not known; {remedy}")
 
 
 def _check_component(name: str, where: str) -> None:

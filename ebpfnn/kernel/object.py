@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import ObjectError, VerifierError
+from ..errors import KernelError, ObjectError, VerifierError
 from ..obj import Btf, Image, ObjectSpec, ProgramSpec, ProgramType, apply_core, build_image
-from ..obj.sections import known_sections
+from ..obj.image import reached
+from ..obj.sections import known_sections, section_kind
 from ..obj.uapi import MapType
 from . import struct_ops
 from .attach_target import AttachTarget, find_target
@@ -25,6 +26,8 @@ from .pinning import BPFFS
 from .placing import place
 from .program import Program
 from .struct_ops import StructOps
+
+_METADATA = "bpf_metadata_"
 
 
 class Object(AbstractContextManager["Object"]):
@@ -61,7 +64,8 @@ class Object(AbstractContextManager["Object"]):
         Raises :class:`~ebpfnn.errors.VerifierError`, :class:`~ebpfnn.errors.KernelError`, or, for what is asked for and not
         there, :class:`~ebpfnn.errors.ObjectError` and :class:`~ebpfnn.errors.NotSupported`.
         """
-        spec = apply_core(fill_kconfig(spec, kconfig), kernel_types() if btf is None else btf)
+        loads = reached(spec, (program.name for program in spec.programs.values() if program.autoload))
+        spec = apply_core(fill_kconfig(spec, kconfig), kernel_types() if btf is None else btf, loads)
         fitted = struct_ops.fit(spec)
         loading = _Loading(struct_ops.kernel_maps(spec, fitted), targets or {}, struct_ops.bindings(fitted))
         with ExitStack() as held:
@@ -75,6 +79,7 @@ class Object(AbstractContextManager["Object"]):
                 for name, image in images.items()
             }
             fill_values(loading.spec, made, programs, loader.reused)
+            _bind_metadata(spec, made, programs)
             types.close()
             loader.keep()
             return cls(spec.name, made, programs, held.pop_all(), fitted)
@@ -142,10 +147,26 @@ class _Loading:
         return program.name in members and program.name not in self.bindings
 
 
+def _bind_metadata(spec: ObjectSpec, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
+    """Ties constants that say something of the object (``bpf_metadata_*``), and are read by no program, to each of them.
+
+    So bpftool finds them. libbpf ties every .rodata; what cannot be tied is no reason not to load.
+    """
+    named = (each.map for each in spec.variables.values() if each.name.startswith(_METADATA))
+    for name in {each for each in named if each.startswith(".rodata") and each in maps}:
+        for program in programs.values():
+            with suppress(KernelError):  # Linux before 5.10
+                program.bind_map(maps[name])
+
+
 def _check_section(program: ProgramSpec, bindings: Collection[str], name: str) -> None:
     what = f"{name}: program '{program.name}'"
     if program.type == ProgramType.UNSPEC:
-        near = " or ".join(f'SEC("{known}")' for known in known_sections(program.section)) or "one that libbpf documents"
-        raise ObjectError(f"{what}: section '{program.section}' stands for no type of program; is it meant to be {near}?")
+        known = known_sections(program.section)
+        near = " or ".join(f'SEC("{each}")' for each in known) or "one that libbpf documents"
+        kind = section_kind(known[0]) if known else None
+        typed = f"replace(spec.programs['{program.name}'], type=ProgramType.{kind.type.name if kind else '...'})"
+        fact = f"section '{program.section}' stands for no type of program; is it meant to be {near}?"
+        raise ObjectError(f"{what}: {fact} If not, give it a type: spec.programs['{program.name}'] = {typed}")
     if program.type == ProgramType.STRUCT_OPS and program.name not in bindings:
         raise ObjectError(f'{what} is a member of no struct; name it in a variable of SEC(".struct_ops")')

@@ -19,9 +19,9 @@ from typing import NamedTuple
 from ..errors import KernelError
 from ..obj.uapi import MapType
 from .barrier import load_acquire, store_release
+from .cpus import online_cpus
 from .fd import Descriptor
 from .map import Map
-from .percpu import online_cpus
 from .ringbuf import unshare
 from .syscall import PerfEventAttr, perf_event_open, refusal
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
+import os
+from weakref import WeakSet
 
+from .fd import Descriptor
 from .syscall import Command, ProgRun, bpf, system_call
-
-if TYPE_CHECKING:
-    from .program import Program
 
 _NO_DESCRIPTOR = 0xFFFFFFFF
 
@@ -16,10 +15,10 @@ _NO_DESCRIPTOR = 0xFFFFFFFF
 class PreparedRun:
     """``given`` is the memory of the context, or of the packet: what is written there the next run sees.
 
-    One thread at a time may run it.
+    One thread at a time may run it. In the child of a fork it is stopped.
     """
 
-    def __init__(self, program: Program, *, context: bytes = b"", data: bytes = b"") -> None:
+    def __init__(self, program: Descriptor, *, context: bytes = b"", data: bytes = b"") -> None:
         self.given = ctypes.create_string_buffer(context or data, len(context or data))
         place = ctypes.addressof(self.given)
         self._attributes = ProgRun(prog_fd=program.fileno())
@@ -28,6 +27,7 @@ class PreparedRun:
         else:
             self._attributes.data_in, self._attributes.data_size_in = place, len(data)
         self._what = f"program '{program.name}'"
+        _all.add(self)
         self.run_quickly = system_call(Command.PROG_RUN, self._attributes)
         """Runs the program once: one system call, and nothing is allocated. It does not tell of a refusal; :meth:`run` does."""
 
@@ -38,3 +38,14 @@ class PreparedRun:
     def stop(self) -> None:
         """Keeps it from running: when the program is closed, its descriptor's number may come to mean another one."""
         self._attributes.prog_fd = _NO_DESCRIPTOR
+
+
+_all: WeakSet[PreparedRun] = WeakSet()
+
+
+def _leave() -> None:
+    for prepared in _all:
+        prepared.stop()
+
+
+os.register_at_fork(after_in_child=_leave)

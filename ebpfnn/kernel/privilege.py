@@ -28,7 +28,7 @@ def remedy(root: Path = _ROOT, *, charged: bool = True, needed: Iterable[str] = 
     mode = _read(root / "sys/kernel/security/lockdown").partition("[")[2].partition("]")[0]
     if mode in ("integrity", "confidentiality"):
         return f"kernel lockdown is in {mode} mode, which closes parts of BPF even to root; boot without it (lockdown=none)"
-    told = f"{_not_enough(root)}: see `ebpfnn doctor`; a seccomp filter or a security module may stand in the way"
+    told = f"{_not_enough(root)}: a seccomp filter or a security module may stand in the way"
     return told + _limit(root) if charged else told
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KernelError, NotSupported, PermissionDenied, VerifierError
-from ..obj import Image, ProgramSpec, ProgramType
+from ..obj import AttachType, Image, ProgramSpec, ProgramType
+from ..obj.uapi import enum_name
 from . import features, ids, info, pinning
 from .fd import Descriptor
 from .map_creation import kernel_name
 from .memlock import charging
 from .prepared import PreparedRun
-from .syscall import Command, ProgLoad, ProgRun, bpf
+from .syscall import Command, ProgLoad, ProgRun, bpf, u32
 from .verifier import poisoned, summary
 
 # Types whose expected attach type kernels before 4.17 do not know (libbpf 1.5, SEC_ATTACHABLE_OPT).
@@ -32,6 +33,7 @@ _CONTEXT_OUT = frozenset(
     {ProgramType.SOCKET_FILTER, ProgramType.SCHED_CLS, ProgramType.SCHED_ACT, ProgramType.CGROUP_SKB, ProgramType.SK_LOOKUP}
     | {ProgramType.LWT_IN, ProgramType.LWT_OUT, ProgramType.LWT_XMIT, ProgramType.LWT_SEG6LOCAL, ProgramType.XDP}
 )
+_OF_MANY_USES = (ProgramType.TRACING, ProgramType.LSM)
 _FUNC_INFO = struct.Struct("<II")
 _LINE_INFO = struct.Struct("<IIII")
 
@@ -78,8 +80,8 @@ class Program(Descriptor):
         try:
             return cls(charging(request.send_known), spec.name)
         except KernelError as refusal:
-            if refusal.errno == errno.EPERM and features.is_closed_to_all(ProgramType(spec.type)):
-                fact = f"this kernel takes {ProgramType(spec.type).name} programs from nobody, while it loads other types"
+            if refusal.errno == errno.EPERM and features.is_closed_to_all(ProgramType(spec.type), spec.expected_attach_type):
+                fact = f"this kernel takes {_kind(spec)} programs from nobody, while it loads others"
                 raise PermissionDenied(
                     f"{request.what}: {fact} (EPERM); use a kprobe, a tracepoint or another hook", errno.EPERM
                 ) from None
@@ -89,7 +91,7 @@ class Program(Descriptor):
             if isinstance(log, int):
                 return cls(log, spec.name)
             if not log:
-                if refusal.errno == errno.EINVAL and _is_unknown(spec.type):
+                if refusal.errno == errno.EINVAL and _is_unknown(spec):
                     raise NotSupported(
                         f"{request.what}: this kernel has no programs of type {ProgramType(spec.type).name}; "
                         "use another hook, or a newer kernel"
@@ -141,6 +143,13 @@ class Program(Descriptor):
         """:meth:`run`, once a call, of which nothing but the context or packet is to change. Raises as :meth:`fileno` does."""
         return PreparedRun(self, context=context, data=data)
 
+    def bind_map(self, table: Descriptor) -> None:
+        """Keeps a map with the program that it says something of, though no instruction uses it (Linux 5.10).
+
+        Raises :class:`~ebpfnn.errors.KernelError`.
+        """
+        bpf(Command.PROG_BIND_MAP, _BindMap(self.fileno(), table.fileno()), f"program '{self.name}'")
+
     def pin(self, path: Path) -> None:
         """Keeps the program under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
         pinning.pin(self, path)
@@ -152,11 +161,23 @@ class Program(Descriptor):
         return found
 
 
-def _is_unknown(type: int) -> bool:  # noqa: A002
+def _is_unknown(spec: ProgramSpec) -> bool:
     try:
-        return not features.has_program_type(ProgramType(type))
+        return not features.has_program_type(ProgramType(spec.type), spec.expected_attach_type)
     except KernelError:
         return False  # the probe was refused for another reason, which tells nothing of the type
+
+
+def _kind(spec: ProgramSpec) -> str:
+    """Its type, and for one of many uses which: a kernel may take iterators, and refuse fentry."""
+    use = f" ({enum_name(AttachType, spec.expected_attach_type)})" if spec.type in _OF_MANY_USES else ""
+    return ProgramType(spec.type).name + use
+
+
+class _BindMap(ctypes.Structure):
+    """The attributes of BPF_PROG_BIND_MAP."""
+
+    _fields_ = (("prog_fd", u32), ("map_fd", u32), ("flags", u32))
 
 
 class _LoadRequest:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import KernelError
-from .tracefiles import nearest
+from ..errors import KernelError, nearest
 
 _TABLES = (".symtab", ".dynsym")
 

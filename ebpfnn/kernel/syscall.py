@@ -1,4 +1,4 @@
-"""bpf(2) and perf_event_open(2) through ctypes: the one place where ebpfnn enters the kernel.
+"""bpf(2), perf_event_open(2) and tgkill(2) through ctypes: the one place where ebpfnn enters the kernel.
 
 The attribute structures are the parts of ``union bpf_attr`` (include/uapi/linux/bpf.h, Linux 6.18) that ebpfnn fills in. The
 kernel takes a structure of any length as long as what it does not know of is zero.
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from ..errors import KernelError, NotSupported, PermissionDenied
 from .remedies import remedy
 
-_NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
+_NUMBERS = {"x86_64": (321, 298, 234), "aarch64": (280, 241, 131)}
 _RETRIES = 5  # of a program load that a signal interrupted: libbpf's number
 _libc = ctypes.CDLL(None, use_errno=True)
 _quick = ctypes.CDLL(None).syscall  # without errno and result, which take time to keep
@@ -62,6 +62,7 @@ class Command(IntEnum):
     ENABLE_STATS = 32
     ITER_CREATE = 33
     LINK_DETACH = 34
+    PROG_BIND_MAP = 35
 
 
 class MapCreate(ctypes.Structure):
@@ -282,6 +283,11 @@ def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: in
     return result
 
 
+def tgkill(process: int, thread: int) -> int:
+    """Sends signal 0 to ``thread`` of ``process``: 0 where there is one, else the kernel's number for why not (ESRCH)."""
+    return 0 if _libc.syscall(_numbers()[2], process, thread, 0) == 0 else ctypes.get_errno()
+
+
 def refusal(what: str, code: int) -> KernelError:
     """The typed error for ``code``, with what mends it where that is known. ``what`` is ``object: operation``."""
     known = remedy(what.rpartition(": ")[2], code)
@@ -289,7 +295,7 @@ def refusal(what: str, code: int) -> KernelError:
     return (PermissionDenied if code in (errno.EPERM, errno.EACCES) else KernelError)(message, code)
 
 
-def _numbers() -> tuple[int, int]:
+def _numbers() -> tuple[int, int, int]:
     machine = platform.machine()
     if machine not in _NUMBERS:
         raise NotSupported(f"machine '{machine}': bpf(2)'s number is known for {' and '.join(_NUMBERS)} alone")

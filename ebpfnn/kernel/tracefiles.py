@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import NotSupported
@@ -37,9 +35,3 @@ def traceable_functions() -> list[str]:
     except (NotSupported, OSError):
         return []
     return [line.partition(" ")[0] for line in lines]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean a, b?``, or nothing where nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)
-    return f"; did you mean {', '.join(near)}?" if near else ""

@@ -6,13 +6,13 @@ import ctypes
 import errno
 from pathlib import Path
 
-from ..errors import KernelError, NotSupported
+from ..errors import KernelError, NotSupported, nearest
 from .fd import Descriptor
 from .link import Link
 from .perf_event import PerfType, link_perf_event
 from .program import Program
 from .syscall import Command, PerfEventAttr, RawTracepointOpen, bpf, perf_event_open
-from .tracefiles import closed, nearest, tracefs
+from .tracefiles import closed, tracefs
 
 
 def attach_tracepoint(program: Program, category: str, event: str, *, cookie: int = 0) -> Link:

@@ -6,16 +6,15 @@ import mmap
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KernelError
+from .elements import Elements
 from .syscall import refusal
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from .map import Map
 
-
-def share(held: Map, writable: bool) -> mmap.mmap:
+def share(held: Elements, writable: bool) -> mmap.mmap:
     """See :meth:`ebpfnn.kernel.Map.mmap`."""
     page = mmap.PAGESIZE
     size = (held.element_stride * held.max_entries + page - 1) // page * page
@@ -26,7 +25,7 @@ def share(held: Map, writable: bool) -> mmap.mmap:
         raise refusal(f"map '{held.name}': mmap", fault.errno or 0) from None
 
 
-def item_type(held: Map, dtype: npt.DTypeLike) -> np.dtype[Any]:
+def item_type(held: Elements, dtype: npt.DTypeLike) -> np.dtype[Any]:
     """``dtype``, of which whole items fill a value. Raises :class:`~ebpfnn.errors.KernelError` where they do not."""
     import numpy as np
 
@@ -38,7 +37,7 @@ def item_type(held: Map, dtype: npt.DTypeLike) -> np.dtype[Any]:
     return kind
 
 
-def as_array(held: Map, dtype: npt.DTypeLike, writable: bool) -> npt.NDArray[Any]:
+def as_array(held: Elements, dtype: npt.DTypeLike, writable: bool) -> npt.NDArray[Any]:
     """See :meth:`ebpfnn.kernel.Map.array`."""
     import numpy as np
 

@@ -5,12 +5,12 @@ from .core import apply_core
 from .core_relocation import CoreKind, CoreRelocation, Unresolved
 from .image import Image, build_image
 from .linker import link
+from .object_spec import ObjectSpec
 from .spec import (
     Function,
     KernelSymbol,
     Line,
     MapSpec,
-    ObjectSpec,
     ProgramSpec,
     Relocation,
     RelocationKind,

@@ -6,9 +6,10 @@ The rules are libbpf's and the kernel's own (tools/lib/bpf/relo_core.c, Linux 6.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from ..errors import ObjectError
 from . import insn
@@ -19,19 +20,17 @@ from .core_patch import accesses_memory, patch_value, poison
 from .core_relocation import CoreKind, CoreRelocation, Unresolved
 from .core_types import Comparison, essential_name
 from .core_value import Value, may_resize, value_of
-from .spec import Function, ObjectSpec
+from .object_spec import ObjectSpec
+from .spec import Function
 
 _Reason = Callable[[], str]
 """Why there is no answer: it takes a look at every name of the kernel, and is of use only where a program fails to load."""
 
 
-def needs_core(spec: ObjectSpec) -> bool:
-    """Whether anything in the object depends on a kernel's types."""
-    return any(function.core for function in spec.functions.values())
-
-
-def apply_core(spec: ObjectSpec, target: Btf | Iterable[Btf]) -> ObjectSpec:
+def apply_core(spec: ObjectSpec, target: Btf | Iterable[Btf], functions: Collection[str] | None = None) -> ObjectSpec:
     """A new object, fitted to the types of ``target``; ``spec`` is not changed.
+
+    ``functions`` names those that are needed, which are all unless told; what the others wait for they go on waiting for.
 
     Of several targets, such as a kernel's BTF and its modules', the later ones are looked at (and taken from the iterable) only
     for types that the first does not have. What the target lacks becomes an instruction that the verifier refuses if it is
@@ -39,13 +38,14 @@ def apply_core(spec: ObjectSpec, target: Btf | Iterable[Btf]) -> ObjectSpec:
 
     Raises :class:`ObjectError` for relocations that contradict the object or whose candidates in the target disagree.
     """
-    if not needs_core(spec):
+    wanted = {name: each for name, each in spec.functions.items() if each.core and (functions is None or name in functions)}
+    if not wanted:
         return spec
     if spec.btf is None:
         raise ObjectError(f"{spec.name}: CO-RE relocations without BTF; build it with clang -g")
     resolver = _Resolver(spec.btf, iter((target,) if isinstance(target, Btf) else target))
-    functions = {name: _fit(spec, function, resolver) for name, function in spec.functions.items()}
-    return replace(spec, functions=functions)
+    fitted = {name: _fit(spec, function, resolver) for name, function in wanted.items()}
+    return replace(spec, functions={**spec.functions, **fitted})
 
 
 def _fit(spec: ObjectSpec, function: Function, resolver: _Resolver) -> Function:
@@ -77,37 +77,61 @@ def _place(spec: ObjectSpec, function: Function, index: int) -> str:
     return f"{what}, {file}:{line.line}" + (f" (`{text}`)" if text else "")
 
 
+class _Answer(NamedTuple):
+    """What a relocation means in the object and in the kernel, ``target``; ``absence`` tells why it means nothing there."""
+
+    access: Access
+    ours: Value | None
+    theirs: Value | None
+    target: Btf | None
+    absence: _Reason
+
+
 class _Resolver:
-    """Finds what the relocations of one object mean in the targets; what was found for a type serves them all."""
+    """Finds what the relocations of one object mean in the targets; what was found for a type serves them all.
+
+    Many instructions ask the same: an answer depends on what :meth:`_answer` is given, and on nothing else.
+    """
 
     def __init__(self, local: Btf, targets: Iterator[Btf]) -> None:
         self.local, self._coming = local, targets
         self._targets: list[Btf] = []
         self._candidates: dict[int, list[tuple[Comparison, int]]] = {}
         self._comparisons: dict[int, Comparison] = {}
+        self._answers: dict[tuple[CoreKind, int, str], _Answer] = {}
 
     def relocate(self, code: bytearray, relocation: CoreRelocation) -> _Reason | None:
         """Patches one instruction, or returns why it cannot be."""
         if relocation.index * insn.SIZE >= len(code):
             raise ObjectError("a CO-RE relocation past the function's end; rebuild the object")
-        kind = relocation.kind
-        access = parse_access(self.local, relocation)
-        ours = value_of(kind, access)
-        if kind is CoreKind.TYPE_ID_LOCAL and ours:
-            patch_value(code, relocation.index, ours, ours)
-            return None
-        matched, reason = self._match(access, kind, relocation.type_id)
-        theirs = self._agreed(access, kind, matched)
+        access, ours, theirs, target, absence = self._answer(relocation)
         if ours is None or theirs is None:
-            return lambda: f"{reason()}; guard it with bpf_core_{'enum_value' if kind.of_enumerator else 'field'}_exists()"
+            guard = "enum_value" if relocation.kind.of_enumerator else "field"
+            return lambda: f"{absence()}; guard it with bpf_core_{guard}_exists()"
         resized = ours.size != theirs.size and accesses_memory(code, relocation.index)
-        if resized and not may_resize(self.local, ours, matched[0].btf, theirs):
+        if resized and target and not may_resize(self.local, ours, target, theirs):
             return lambda: (
                 f"{access} takes {ours.size} bytes in the object and {theirs.size} in the kernel, and neither pointers nor "
                 "unsigned integers are read; declare it as the kernel does"
             )
         patch_value(code, relocation.index, ours, theirs)
         return None
+
+    def _answer(self, relocation: CoreRelocation) -> _Answer:
+        key = relocation.kind, relocation.type_id, relocation.access
+        if key not in self._answers:
+            self._answers[key] = self._resolve(relocation)
+        return self._answers[key]
+
+    def _resolve(self, relocation: CoreRelocation) -> _Answer:
+        kind = relocation.kind
+        access = parse_access(self.local, relocation)
+        ours = value_of(kind, access)
+        if kind is CoreKind.TYPE_ID_LOCAL and ours:
+            return _Answer(access, ours, ours, None, str)
+        matched, absence = self._match(access, kind, relocation.type_id)
+        theirs = self._agreed(access, kind, matched)
+        return _Answer(access, ours, theirs, matched[0].btf if matched else None, absence)
 
     def _match(self, access: Access, kind: CoreKind, type_id: int) -> tuple[list[Access], _Reason]:
         """The ways into each candidate, and why there is none."""

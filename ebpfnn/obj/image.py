@@ -5,12 +5,14 @@ Calls are resolved here; what only the kernel can give, the addresses of maps, i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import ObjectError
 from . import insn
 from .core_relocation import Unresolved
-from .spec import Function, Line, ObjectSpec, Relocation, RelocationKind
+from .object_spec import ObjectSpec
+from .spec import Function, Line, Relocation, RelocationKind
 
 _TO_FUNCTION = (RelocationKind.CALL, RelocationKind.FUNCTION)
 
@@ -51,6 +53,18 @@ def build_image(spec: ObjectSpec, program: str) -> Image:
     names = tuple((start, name) for name, start in starts.items())
     unresolved = tuple(replace(u, index=u.index + starts[f.name]) for f in functions for u in f.unresolved)
     return Image(bytes(code), tuple(pending), *_debug_info(functions, starts), names, unresolved)
+
+
+def reached(spec: ObjectSpec, programs: Iterable[str]) -> set[str]:
+    """The functions of ``spec`` that the programs consist of: their own, and all that those call."""
+    names = list(programs)
+    seen = set(names)
+    for name in names:
+        for relocation in spec.functions[name].relocations if name in spec.functions else ():
+            if relocation.kind in _TO_FUNCTION and relocation.symbol not in seen:
+                seen.add(relocation.symbol)
+                names.append(relocation.symbol)
+    return seen
 
 
 def _reachable(spec: ObjectSpec, program: str) -> list[Function]:

@@ -14,7 +14,8 @@ from typing import TypeVar
 from ..errors import LinkerError
 from .btf import Btf, Kind, Linkage
 from .maps import holds_values
-from .spec import Function, KernelSymbol, MapSpec, ObjectSpec, Relocation, RelocationKind, SymbolKind, Variable
+from .object_spec import ObjectSpec
+from .spec import Function, KernelSymbol, MapSpec, Relocation, RelocationKind, SymbolKind, Variable
 
 _T = TypeVar("_T")
 _MAX_POINTERS = 32  # to pointers: a type that points to itself has no end

@@ -11,7 +11,8 @@ from .btf import Btf
 from .core_access import describe
 from .disasm import disassemble
 from .image import build_image
-from .spec import Function, MapSpec, ObjectSpec, ProgramSpec, Relocation
+from .object_spec import ObjectSpec
+from .spec import Function, MapSpec, ProgramSpec, Relocation
 from .uapi import MapType, ProgramType, enum_name
 
 

@@ -10,7 +10,6 @@ from .spec import MapSpec
 from .uapi import MapType
 
 _LARGEST = 0xFFFFFFFF  # sizes are 32-bit words in bpf(2)
-_PIN_BY_NAME = 1  # LIBBPF_PIN_BY_NAME
 _NUMBERS = frozenset(
     {"type", "key_size", "value_size", "max_entries", "map_flags", "numa_node", "map_extra", "pinning"}
 )  # fmt: skip
@@ -54,7 +53,7 @@ def read_definition(btf: Btf, type_id: int, map_name: str, name: str, *, is_inne
         value_type_id=found.types.get("value", 0),
         numa_node=numbers.get("numa_node", 0),
         extra=numbers.get("map_extra", 0),
-        pinned=numbers.get("pinning", 0) == _PIN_BY_NAME,
+        pinning=numbers.get("pinning", 0),
         inner=_inner(btf, found, map_name, name),
     )
 
@@ -77,7 +76,7 @@ def _read_member(btf: Btf, member: Member, found: _Attributes, what: str) -> Non
             raise ObjectError(f"{attribute} is not an array; define it with __array()")
         found.inner = _pointed(btf, btf.array(member_type)[0], attribute)
     elif member.name in ("key", "value"):
-        found.types[member.name] = _pointed(btf, member_type, attribute)
+        found.types[member.name] = _referred(btf, member_type, attribute)
     elif member.name not in _NUMBERS:
         known = "type, key, value, values, key_size, value_size, max_entries, map_flags, numa_node, map_extra and pinning"
         raise ObjectError(f"{what}: attribute '{member.name}' is not known; this loader reads {known}")
@@ -103,8 +102,6 @@ def _check(found: _Attributes, what: str, is_inner: bool) -> None:
     for attribute, value in numbers.items():
         if attribute != "map_extra" and not 0 <= value <= _LARGEST:
             raise ObjectError(f"{what}: attribute '{attribute}' is {value}; at most {_LARGEST} fits")
-    if numbers.get("pinning", 0) not in (0, _PIN_BY_NAME):
-        raise ObjectError(f"{what}: pinning {numbers['pinning']} is not known; use LIBBPF_PIN_BY_NAME")
     if found.inner and numbers["type"] not in _OF_DESCRIPTORS:
         raise ObjectError(f"{what}: only maps of maps and program arrays have values; fill it in after loading")
     if is_inner and (numbers.get("pinning") or numbers["type"] in _OF_MAPS):
@@ -119,10 +116,15 @@ def _inner(btf: Btf, found: _Attributes, map_name: str, name: str) -> MapSpec | 
 
 
 def _pointed(btf: Btf, type_id: int, what: str) -> int:
+    return btf.resolve(_referred(btf, type_id, what))
+
+
+def _referred(btf: Btf, type_id: int, what: str) -> int:
+    """The type behind a pointer as it is written, a typedef as such: bpftool and others print values by its name."""
     found = btf[btf.resolve(type_id)]
     if found.kind is not Kind.PTR:
         raise ObjectError(f"{what} is not a pointer; define it with __uint() or __type()")
-    return btf.resolve(found.reference)
+    return found.reference
 
 
 def _size(btf: Btf, type_id: int | None) -> int:

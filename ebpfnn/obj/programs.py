@@ -6,13 +6,13 @@ from .btf import Btf, Kind, Linkage
 from .elf import Elf
 from .places import Places
 from .sections import read_section
-from .spec import ObjectSpec, ProgramSpec, RelocationKind
+from .spec import Contents, ProgramSpec, RelocationKind
 from .uapi import ProgramType
 
 _TEXT = ".text"
 
 
-def read_programs(elf: Elf, places: Places, spec: ObjectSpec) -> dict[str, ProgramSpec]:
+def read_programs(elf: Elf, places: Places, spec: Contents) -> dict[str, ProgramSpec]:
     """Every program. One in a section of an unknown name is kept, with type 0, unless another function calls it."""
     reached = {
         relocation.symbol

@@ -1,4 +1,4 @@
-"""From a clang-built ELF object to an :class:`ObjectSpec`."""
+"""From a clang-built ELF object to an object's :class:`~ebpfnn.obj.spec.Contents`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from .map_values import fill_values
 from .maps import is_data, place_sections, read_maps, read_variables
 from .places import Places
 from .programs import mark_hidden_static, read_programs
-from .spec import Function, Line, ObjectSpec, Relocation, RelocationKind, SymbolKind
+from .spec import Contents, Function, Line, Relocation, RelocationKind, SymbolKind
 
+_ARENA = ".addr_space.1"  # where clang puts what is of address_space(1)
 _Entry = TypeVar("_Entry", Reloc, FuncInfo, LineInfo, CoreInfo)
 
 
-def read_file(path: Path) -> ObjectSpec:
+def read_file(path: Path) -> Contents:
     """Reads the object at ``path``, named after the file. Raises :class:`ObjectError`."""
     try:
         with path.open("rb") as file:
@@ -35,7 +36,7 @@ def read_file(path: Path) -> ObjectSpec:
     return read_object(data, path.name)
 
 
-def read_object(data: bytes, name: str) -> ObjectSpec:
+def read_object(data: bytes, name: str) -> Contents:
     """Reads an object from memory; ``name`` is what errors call it. Raises :class:`ObjectError`."""
     elf = read_elf(data, name)
     section = elf.section(".BTF")
@@ -45,7 +46,7 @@ def read_object(data: bytes, name: str) -> ObjectSpec:
         place_sections(btf, elf)
         mark_hidden_static(btf, elf)
     places = Places(elf, name)
-    spec = ObjectSpec(name, _license(elf, name), btf, maps=read_maps(elf, btf, name), variables=variables)
+    spec = Contents(name, _license(elf, name), btf, maps=read_maps(elf, btf, name), variables=variables)
     if btf:
         fill_values(spec.maps, elf, btf, places, name)
     spec.kernel_symbols = read_externs(elf, btf, name)
@@ -73,7 +74,7 @@ class _Code:
 
     elf: Elf
     btf: Btf | None
-    spec: ObjectSpec
+    spec: Contents
     places: Places
 
     def read(self) -> None:
@@ -137,6 +138,12 @@ class _Code:
             return Relocation(index, RelocationKind.KSYM, symbol.name, addend)
         if symbol.section is not None:
             section = self.elf.sections[symbol.section]
+            if section.name == _ARENA:
+                fact = (
+                    f"'{symbol.name}' is a global variable in an arena (__arena, section '{_ARENA}'), which nothing here fills"
+                )
+                remedy = "take its memory by bpf_arena_alloc_pages() at run time, or declare it without __arena"
+                raise ObjectError(f"{self.spec.name}: {fact}; {remedy}")
             if is_data(section.name):
                 return self._data(index, section, symbol.value + addend)
             found = self.places.name_of(symbol, addend)

@@ -144,6 +144,9 @@ def _table() -> dict[str, SectionKind]:
 
 
 _KINDS = _table()
+# Names that stand alone for libbpf, but behind which other loaders and older sources write a name of their own: `perf_event/x`.
+# One that has longer names of its own (`xdp/devmap`) is not among them: a misspelling of those must not pass for it.
+_FREE = {name for name in _KINDS if not any(other.startswith(f"{name}/") for other in _KINDS)}
 
 
 def read_section(name: str) -> Section:
@@ -154,7 +157,7 @@ def read_section(name: str) -> Section:
         return Section(_KINDS[name], "", autoload)
     head, _, extras = name.partition("/")
     kind = _KINDS.get(head)
-    return Section(kind if kind and kind.extras else None, extras, autoload)
+    return Section(kind if kind and (kind.extras or head in _FREE) else None, extras, autoload)
 
 
 def section_kind(name: str) -> SectionKind | None:
@@ -163,6 +166,7 @@ def section_kind(name: str) -> SectionKind | None:
 
 
 def known_sections(like: str) -> list[str]:
-    """The known section names nearest to ``like``, for an error's remedy."""
-    near = difflib.get_close_matches(like.removeprefix("?"), _KINDS, n=3)
-    return near or difflib.get_close_matches(like.removeprefix("?").partition("/")[0], _KINDS, n=3)
+    """The known section names nearest to ``like``, or that it begins with, for an error's remedy."""
+    name = like.removeprefix("?")
+    near = difflib.get_close_matches(name, _KINDS, n=3) or difflib.get_close_matches(name.partition("/")[0], _KINDS, n=3)
+    return near or sorted((known for known in _KINDS if name.startswith(known)), key=len)[-1:]

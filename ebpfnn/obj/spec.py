@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from pathlib import Path
 
-from ..errors import ObjectError
 from .btf import Btf
 from .core_relocation import CoreRelocation, Unresolved
+
+PIN_BY_NAME = 1
+"""LIBBPF_PIN_BY_NAME."""
 
 
 class RelocationKind(Enum):
@@ -86,7 +87,8 @@ class MapSpec:
     """A map to be created.
 
     ``type`` and ``flags`` are the kernel's numbers; sizes are bytes. ``contents`` fills the single element of a data map, and
-    ``frozen`` then closes it to every writer in user space. ``pinned`` maps outlive the process under their own name.
+    ``frozen`` then closes it to every writer in user space. ``pinning`` is libbpf's number: a map of
+    :data:`PIN_BY_NAME` outlives the process under its own name, and one of a number that is not known is not created.
 
     ``inner`` is the pattern of the maps in a map of maps. ``values`` tells by name what lies at which key of a map of maps or
     programs, and which function at which byte of a struct_ops map; one without ``autocreate`` is passed over.
@@ -105,11 +107,16 @@ class MapSpec:
     frozen: bool = False
     numa_node: int = 0
     extra: int = 0
-    pinned: bool = False
+    pinning: int = 0
     inner: MapSpec | None = None
     values: tuple[tuple[int, str], ...] = ()
     autocreate: bool = True
     kernel_type_id: int = 0
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is pinned by its name."""
+        return self.pinning == PIN_BY_NAME
 
     def resized(self, *, value_size: int | None = None, max_entries: int | None = None) -> MapSpec:
         """The same map with other sizes; it gives up its BTF value type where the type no longer describes the value."""
@@ -159,8 +166,8 @@ class KernelSymbol:
 
 
 @dataclass
-class ObjectSpec:
-    """A whole object. ``externs`` names the functions that it calls and another object must define.
+class Contents:
+    """What a file holds, or several that were linked. ``externs`` names the functions that another object must define.
 
     ``addresses`` names the data sections that hold addresses, which no kernel fills in.
     """
@@ -175,55 +182,3 @@ class ObjectSpec:
     externs: frozenset[str] = frozenset()
     kernel_symbols: dict[str, KernelSymbol] = field(default_factory=dict)
     addresses: frozenset[str] = frozenset()
-
-    @classmethod
-    def from_file(cls, path: Path | str) -> ObjectSpec:
-        """Reads a clang-built object. Raises :class:`ObjectError` for a file that is not one."""
-        from .reader import read_file
-
-        return read_file(Path(path))
-
-    @classmethod
-    def from_bytes(cls, data: bytes, name: str) -> ObjectSpec:
-        """Reads a clang-built object from memory; ``name`` is what errors call it."""
-        from .reader import read_object
-
-        return read_object(data, name)
-
-    def resize_map(self, name: str, *, value_size: int | None = None, max_entries: int | None = None) -> None:
-        """Changes a map's sizes before it is created. Raises :class:`ObjectError` for a map that is not there."""
-        self.maps[name] = self._map(name).resized(value_size=value_size, max_entries=max_entries)
-
-    def set_variable(self, name: str, value: bytes) -> None:
-        """Gives a global variable its initial value, ``const volatile`` ones included.
-
-        Raises :class:`ObjectError` where there is no such variable or ``value`` is not exactly its size.
-        """
-        variable = self.variables.get(name)
-        if variable is None:
-            raise ObjectError(f"{self.name}: no global variable '{name}'; there are: {_listing(self.variables)}")
-        if len(value) != variable.size:
-            raise ObjectError(f"{self.name}: variable '{name}' takes {variable.size} bytes, not {len(value)}")
-        spec = self._map(variable.map)
-        contents = bytearray(spec.contents or bytes(spec.value_size))
-        contents[variable.offset : variable.offset + variable.size] = value
-        self.maps[variable.map] = replace(spec, contents=bytes(contents))
-
-    def keep_programs(self, *names: str) -> None:
-        """Drops every other program, and has these loaded even if they are optional (``SEC("?...")``).
-
-        Raises :class:`ObjectError` for one that is not there.
-        """
-        for name in names:
-            if name not in self.programs:
-                raise ObjectError(f"{self.name}: no program '{name}'; there are: {_listing(self.programs)}")
-        self.programs = {name: replace(self.programs[name], autoload=True) for name in names}
-
-    def _map(self, name: str) -> MapSpec:
-        if name not in self.maps:
-            raise ObjectError(f"{self.name}: no map '{name}'; there are: {_listing(self.maps)}")
-        return self.maps[name]
-
-
-def _listing(names: dict[str, object] | dict[str, MapSpec] | dict[str, ProgramSpec] | dict[str, Variable]) -> str:
-    return ", ".join(sorted(names)) or "none"

@@ -1,7 +1,7 @@
 """What plugins are made of, and how they are found. docs/plugins.md is the guide."""
 
 from ..built import object_path
-from ..kernel.tracefiles import nearest
+from ..errors import nearest
 from ..layers import InputFormat
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl

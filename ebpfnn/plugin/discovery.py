@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
-from ..errors import PluginError
+from ..errors import PluginError, nearest
 from . import hookspecs
 
 DISABLE = "EBPFNN_DISABLE"
@@ -90,17 +89,11 @@ def check_hooks(manager: pluggy.PluginManager) -> None:
     except pluggy.PluginValidationError as error:
         callers = manager.get_hookcallers(error.plugin) or []
         unknown = next((caller.name for caller in callers if not caller.has_spec()), "")
-        hint = did_you_mean(unknown, ("ebpfnn_triggers", "ebpfnn_inputs"))
+        hint = nearest(unknown, ("ebpfnn_triggers", "ebpfnn_inputs"))
         name = manager.get_name(error.plugin)
         raise PluginError(
             f"plugin '{name}': there is no hook '{unknown}'{hint}; or leave it out with {DISABLE}={name}"
         ) from None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean X?`` where a known name is close to ``name``, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def describe(error: BaseException) -> str:

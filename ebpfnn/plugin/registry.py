@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..errors import PluginError
-from .discovery import DISABLE, did_you_mean
+from ..errors import PluginError, nearest
+from .discovery import DISABLE
 from .types import InputSource, Trigger
 
 Kind = TypeVar("Kind", Trigger, InputSource)
@@ -59,7 +59,7 @@ class Registry(Generic[Kind]):
         offers = self._offers.get(name, [])
         if not offers:
             known = ", ".join(self.names) or "none"
-            raise PluginError(f"{self.kind} '{name}' not found; installed: {known}{did_you_mean(name, self.names)}")
+            raise PluginError(f"{self.kind} '{name}' not found; installed: {known}{nearest(name, self.names, alike=0.6)}")
         if len(offers) > 1:
             raise self._clash(name)
         return offers[0].item

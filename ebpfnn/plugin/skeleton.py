@@ -6,11 +6,10 @@ import importlib.util
 import keyword
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 from ..errors import PluginError
+from ..staging import stage
 
 _TEMPLATES = Path(__file__).parent / "skeletons"
 _FILES = {
@@ -55,14 +54,11 @@ def _fill(kind: str, file: str, name: str) -> str:
 
 def _write(place: Path, files: dict[str, str]) -> None:
     """Beside ``place`` first; rename(2) refuses to put a directory over anything but an empty one."""
-    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    try:
+    with stage(place.parent, folder=True) as (beside, descriptor):
         for file, text in files.items():
             (beside / file).parent.mkdir(exist_ok=True)
             (beside / file).write_text(text)
         mask = os.umask(0o077)
         os.umask(mask)
-        beside.chmod(0o777 & ~mask)
+        os.fchmod(descriptor, 0o777 & ~mask)
         beside.rename(place)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import io
-import pickle
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .. import files
-from ..errors import ModelError, NotSupported
+from ..errors import ModelError
+from ..importers.torch_pickle import Odd, Tensor
+from ..importers.torch_zip import Saved
+from ..layers import expect
 from .options import Options
 
 MAX_BYTES = 1 << 30
 REMEDY = "train without --resume"
-_SAFE = "2.6"
-"""Before this PyTorch, a file could execute code although only weights were asked for (CVE-2025-32434)."""
 
 
 @dataclass
@@ -58,24 +59,68 @@ def save(checkpoint: Checkpoint, options: Options, data: str) -> None:
 def load(options: Options, data: str) -> Checkpoint:
     """The checkpoint of a run of the same ``options`` on the same ``data``.
 
-    It is read without executing anything (torch.load, weights_only). Raises :class:`ModelError` where there is none, it is
-    damaged, or it belongs to another run, and :class:`NotSupported` for a PyTorch that would execute some files.
+    Nothing in it is executed: see :mod:`ebpfnn.importers.torch_pickle`. Raises :class:`ModelError` where there is none, it is
+    damaged, or it belongs to another run.
     """
     path = path_of(options)
-    if torch.__version__ < _SAFE:
-        raise NotSupported(f"PyTorch {torch.__version__}: may execute a checkpoint; install 2.6 or later, or {REMEDY}")
     file = files.read(path, MAX_BYTES, REMEDY)
     try:
-        found = dict(torch.load(io.BytesIO(file), weights_only=True, map_location="cpu"))
+        found = _tensors(Saved(file, MAX_BYTES, REMEDY))
         of_options, of_data = found.pop("options"), found.pop("data")
         checkpoint = Checkpoint(**found)
-    except (RuntimeError, pickle.UnpicklingError, TypeError, ValueError, KeyError, EOFError) as error:
+        fits = _fits(checkpoint)
+    except (ModelError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: not a checkpoint, or damaged; {REMEDY}") from error
-    if of_options != _described(options):
-        raise ModelError(f"{path}: belongs to a run of other options; give the same ones, or {REMEDY}")
-    if of_data != data:
-        raise ModelError(f"{path}: belongs to a run on other data; give the same, or {REMEDY}")
+    expect(fits, f"{path}: not a checkpoint, or damaged; {REMEDY}")
+    expect(of_options == _described(options), f"{path}: belongs to a run of other options; give the same ones, or {REMEDY}")
+    expect(of_data == data, f"{path}: belongs to a run on other data; give the same, or {REMEDY}")
+    expect(checkpoint.epoch <= options.epochs, f"{path}: is after {checkpoint.epoch} of {options.epochs} epochs; {REMEDY}")
     return checkpoint
+
+
+def _tensors(saved: Saved) -> dict[str, Any]:
+    """What was saved, its tensors PyTorch's again."""
+    done: dict[int, Any] = {}  # what is there many times over is made once, however deep it is nested
+
+    def made(value: Any) -> Any:
+        if id(value) not in done:
+            done[id(value)] = _made(value)
+        return done[id(value)]
+
+    def _made(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return _tensor(saved, value)
+        if isinstance(value, dict):
+            return {key: made(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(made(each) for each in value)
+        expect(not isinstance(value, Odd), "holds a tensor of a kind that no run has")
+        return value
+
+    found = made(saved.value)
+    expect(isinstance(found, dict), "holds no fields")
+    return dict(found)
+
+
+def _tensor(saved: Saved, described: Tensor) -> torch.Tensor:
+    """With the strides that it had. No run saves one that says more than it holds."""
+    array = saved.array(described, "a tensor")
+    expect(prod(described.sizes) <= described.held, "a tensor that repeats itself")
+    array = array.astype(array.dtype.newbyteorder("="), order="K")
+    return torch.from_numpy(array).view(getattr(torch, described.dtype))
+
+
+def _fits(checkpoint: Checkpoint) -> bool:
+    """Whether its fields are of their types; what is in the dicts, the loop compares with its own."""
+    states = (checkpoint.best_state, checkpoint.model, checkpoint.optimizer, checkpoint.schedule)
+    generators = (checkpoint.generator, checkpoint.dropout)
+    return (
+        type(checkpoint.epoch) is int
+        and checkpoint.epoch >= 0
+        and type(checkpoint.best) is float
+        and all(isinstance(state, dict) for state in states)
+        and all(isinstance(each, torch.Tensor) and each.dtype == torch.uint8 for each in generators)
+    )
 
 
 def _described(options: Options) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -141,11 +142,11 @@ class _Run:
         return Checkpoint(self.epoch, self.best, self.best_state, model, optimizer, schedule, order, dropout)
 
     def _restore(self, found: Checkpoint) -> None:
-        self.epoch, self.best, self.best_state = found.epoch, found.best, found.best_state
         device = self._course.team.device
         try:
             for state in (found.best_state, found.model):
                 self._model.load_state_dict(state)
+            self._check_kinds(found)
             self._optimizer.load_state_dict(found.optimizer)
             self._schedule.load_state_dict(found.schedule)
             self._generator.set_state(found.generator)
@@ -153,9 +154,38 @@ class _Run:
                 torch.cuda.set_rng_state(found.dropout, device)
             else:
                 torch.set_rng_state(found.dropout)
-        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
             path = checkpoint.path_of(self._course.options)
             raise ModelError(f"{path}: does not fit this network; {checkpoint.REMEDY}") from error
+        self.epoch, self.best, self.best_state = found.epoch, found.best, found.best_state
+
+    def _check_kinds(self, found: Checkpoint) -> None:
+        """PyTorch takes what it is given, and fails in the middle of an epoch. Raises :class:`ValueError`."""
+        groups = self._optimizer.state_dict()["param_groups"]
+        schedule = self._schedule.state_dict()
+        alike = _alike(found.optimizer["param_groups"], groups) and _alike(found.schedule, schedule)
+        sizes = [each.shape for each in self._model.parameters()]
+        fit = all(_moves(held, sizes[number]) for number, held in found.optimizer["state"].items())
+        if not (alike and fit and found.schedule["last_epoch"] == found.epoch * self._steps):
+            raise ValueError("states of other kinds")
+
+
+def _alike(found: Any, own: Any) -> bool:
+    """Whether both hold the same keys, in the same places values of the same types."""
+    if isinstance(own, dict):
+        return isinstance(found, dict) and found.keys() == own.keys() and all(_alike(found[key], own[key]) for key in own)
+    if isinstance(own, (list, tuple)):
+        return isinstance(found, (list, tuple)) and len(found) == len(own) and all(map(_alike, found, own))
+    if isinstance(own, (int, float)) and not isinstance(own, bool):
+        return isinstance(found, (int, float)) and not isinstance(found, bool) and math.isfinite(found)
+    return type(found) is type(own)
+
+
+def _moves(state: dict[str, Any], size: torch.Size) -> bool:
+    """Whether ``state`` is what an optimizer keeps of a parameter of ``size``: Adam's of both kinds, or SGD's."""
+    shapes = {name: torch.Size() if name == "step" else size for name in state}
+    known = state.keys() in ({"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"})
+    return known and all(isinstance(each, Tensor) and each.shape == shapes[name] for name, each in state.items())
 
 
 @torch.no_grad()

@@ -6,14 +6,14 @@ import copy
 import struct
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 
 from ebpfnn import abi
-from ebpfnn.errors import Error, InputError, NotSupported, PluginError, SessionError
-from ebpfnn.kernel import Link, Object, Program, has_program_type
-from ebpfnn.obj import ProgramType
+from ebpfnn.errors import Error, InputError, KernelError, NotSupported, PluginError, SessionError
+from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index
+from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
 from ebpfnn.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
 
@@ -22,7 +22,11 @@ from .frames import Address, frame, payload
 _MOST_PREFIXES = 16  # EBPFNN_MAX_PREFIXES
 _MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 lies in IPv6
 _MOST_SCORES = abi.RESULT["scores"].shape[0]
-_ANYBODY = IPv4Address("192.0.2.1")  # of a network for documentation (RFC 5737)
+_LOOPBACK = 1  # LOOPBACK_IFINDEX (include/net/flow.h), in every namespace
+_HOSTS: Sequence[Address] = tuple(  # of networks for documentation (RFC 5737, 3849): where a sample comes from, and goes to
+    map(ip_address, ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "1.0.0.1"))
+)
+_ANYBODY = _HOSTS[0]
 OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "port": f"the UDP port of requests [default: {PORT}]",
@@ -38,13 +42,14 @@ class PacketAttachment(Attachment):
     def __init__(self, program: Program, port: int, source: Address, link: Link | None) -> None:
         self.link = link
         self._program, self._ports, self._source = program, (port, port), source
+        self._destination = next(host for host in _HOSTS if host.version == source.version and host != source)
         self._size = 0
 
     def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
         """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
         sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
         for size in sizes:  # a small sample leaves open how many scores there are
-            packet = frame(self._source, self._source, self._ports, request(sample, size, sequence=0))
+            packet = frame(self._source, self._destination, self._ports, request(sample, size, sequence=0))
             found = self.run(packet)
             if found is not None:
                 self._size = size
@@ -127,7 +132,7 @@ class PacketTrigger(Trigger):
         }
 
     def switches(self) -> Mapping[str, int]:
-        """The variables ``answering`` and ``keeps_partial`` of ``packet.h``, where they are not 0."""
+        """The variables ``answering``, ``loopback`` and ``keeps_partial`` of ``packet.h``, where they are not 0."""
         return {}
 
     def supported(self) -> str | None:
@@ -156,6 +161,10 @@ class AnsweringTrigger(PacketTrigger):
         attachment = super().attached(program, target, link)
         return attachment if self.chosen["answer"] == "yes" else _Silent(attachment)
 
+    def prepare(self, shell: ObjectSpec, target: str | None) -> None:
+        """On the loopback interface the machine asks itself; elsewhere such addresses are forged."""
+        shell.set_variable("loopback", struct.pack("<I", target is not None and _is_loopback(target)))
+
     def switches(self) -> Mapping[str, int]:
         return {"answering": int(self.chosen["answer"] == "yes")}
 
@@ -168,6 +177,13 @@ class _Silent(Attachment):
 
     def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
         raise NotSupported("with answer=no the program tells nobody but watchers; leave that option out to infer")
+
+
+def _is_loopback(interface: str) -> bool:
+    try:
+        return interface_index(interface) == _LOOPBACK
+    except KernelError:
+        return False  # whoever attaches there is told
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
@@ -190,9 +206,24 @@ def _prefixes(value: str) -> tuple[list[IPv6Network], Address]:
         raise PluginError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
     if len(networks) > _MOST_PREFIXES:
         raise PluginError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
-    first = networks[0]
     mapped = [
         each if isinstance(each, IPv6Network) else IPv6Network((_MAPPED | int(each.network_address), 96 + each.prefixlen))
         for each in networks
     ]
-    return mapped, first[min(1, first.num_addresses - 1)]
+    source = next((host for each in networks for host in _hosts(each)), None)
+    if source is None:
+        raise PluginError(f"option allow={value}: no request comes from these addresses; give prefixes such as 10.0.0.0/8")
+    return mapped, source
+
+
+def _hosts(network: IPv4Network | IPv6Network) -> list[Address]:
+    """Addresses out of ``network`` that a request can come from, as ebpfnn_is_host() of packet_find.h says; or none."""
+    lowest = [network[min(number, network.num_addresses - 1)] for number in range(3)]
+    found = [host for host in (*lowest, *_HOSTS) if host.version == network.version and host in network]
+    return [host for host in found if _can_ask(host)]
+
+
+def _can_ask(address: Address) -> bool:
+    if isinstance(address, IPv6Address):
+        return int(address) > 1 and not address.is_multicast and address.ipv4_mapped is None
+    return 0 < address.packed[0] < 224 and not address.is_loopback

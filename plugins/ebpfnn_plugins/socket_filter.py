@@ -41,7 +41,9 @@ class SocketFilterTrigger(WatchingTrigger):
             with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as opened:
                 opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, struct.pack("=I", program.fileno()))
                 opened.bind((socket.if_indextoname(index), _ALL))
-                return SocketLink(os.dup(opened.fileno()), f"packet socket on '{target}'")
+                link = SocketLink(os.dup(opened.fileno()), f"packet socket on '{target}'")
+                link.interface = index
+                return link
         except PermissionError as refused:
             fact = f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW"
             raise PermissionDenied(fact, refused.errno or 0) from None

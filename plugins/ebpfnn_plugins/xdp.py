@@ -48,6 +48,7 @@ class XdpTrigger(AnsweringTrigger):
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """A socket buffer, which generic XDP has, stays one whose checksum is to be completed; a driver's frame does not."""
+        super().prepare(shell, target)
         shell.set_variable("keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
 
     def _mode(self, target: str | None) -> str:

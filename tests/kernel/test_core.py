@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,20 @@ def test_the_disassembly_is_the_kernels(spec: ObjectSpec, build_object: Callable
     assert len(logged) > 5
     for index, text in logged:
         assert re.sub("call bpf_[a-z_]+#", "call helper#", text) == ours[int(index)]
+
+
+def test_programs_that_are_left_out_are_not_fitted(build_spec: Callable[..., ObjectSpec]) -> None:
+    """What contradicts its own types stops no other program."""
+    spec = build_spec(
+        """struct task_struct { int tgid; } __attribute__((preserve_access_index));
+        SEC("?tp_btf/sched_process_exit") int optional(__u64 *context) { return ((struct task_struct *)context[0])->tgid; }
+        SEC("syscall") int wanted(void *context) { return 7; }"""
+    )
+    function = spec.functions["optional"]
+    assert function.core
+    spec.functions["optional"] = replace(function, core=tuple(replace(each, access="0:9") for each in function.core))
+    with Object.load(spec) as loaded:
+        assert loaded.programs["wanted"].run().return_value == 7
+    spec.keep_programs("optional")
+    with pytest.raises(ObjectError, match=r"function 'optional', .*leads nowhere in task_struct"):
+        Object.load(spec)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from ebpfnn_plugins.tracepoint import TracepointTrigger
+from forks import in_a_child
 from instances import environment
 from networks import random_network, samples
 
 from ebpfnn import Instance, abi, reference
 from ebpfnn.errors import SessionError
-from ebpfnn.instance import Store
+from ebpfnn.instance import Store, claims
 from ebpfnn.instance.pins import Pins
+from ebpfnn.runner import Runner
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)
@@ -127,12 +131,19 @@ def test_another_pid_namespace(instance: Instance, store: Store) -> None:
     assert "SessionError: network 'test' was loaded in another PID namespace, which numbers threads otherwise" in ran.stderr
 
 
+def infer_until_it_is_gone(session: Runner) -> None:
+    """The kernel detaches what is unloaded when it comes to it, soon."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        session.infer(SAMPLE)
+
+
 def test_an_instance_that_is_unloaded_meanwhile(instance: Instance) -> None:
     with instance.session() as session:
         session.infer(SAMPLE)
         instance.unload()
-        with pytest.raises(SessionError, match="instance 'one' was unloaded; load it again, and open another session"):
-            session.infer(SAMPLE)
+        with pytest.raises(SessionError, match="instance 'one' was unloaded; `ebpfnn list` shows what is loaded"):
+            infer_until_it_is_gone(session)
 
 
 def test_an_instance_that_is_replaced_meanwhile(instance: Instance) -> None:
@@ -141,7 +152,7 @@ def test_an_instance_that_is_replaced_meanwhile(instance: Instance) -> None:
         instance.unload()
         again = Instance.load(random_network((9, 5, 3), seed=2), TracepointTrigger(), name="one")
         with pytest.raises(SessionError, match="instance 'one' was unloaded"):
-            session.infer(SAMPLE)
+            infer_until_it_is_gone(session)
     assert callers(again) == {}
 
 
@@ -160,3 +171,69 @@ def test_threads_of_one_session(instance: Instance) -> None:
             thread.join()
     assert found == [reference.scores(SMALL, SAMPLE).tolist()] * 800
     assert callers(instance) == {}
+
+
+def test_a_slot_comes_back_while_the_kernels_thread_is_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is for a moment after join(): every number that this process ever had stays its own here."""
+    monkeypatch.setattr(claims, "is_ours", lambda thread: True)
+    monkeypatch.setattr(claims, "exists", lambda thread: True)
+    with instance.session() as session:
+        for _ in range(abi.MAX_SLOTS + 1):
+            thread = threading.Thread(target=session.infer, args=(SAMPLE,))
+            thread.start()
+            thread.join()
+        assert list(callers(instance).values()) == [0]
+    assert callers(instance) == {}
+
+
+def test_another_process_keeps_a_number_that_was_a_thread_of_ours(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    with instance.session() as session:
+        session.infer(SAMPLE)
+        monkeypatch.setattr(claims, "is_ours", lambda thread: False)
+    assert callers(instance) == {threading.get_native_id(): 0}
+
+
+def test_a_session_leaves_what_another_claimed_by_the_same_number(instance: Instance) -> None:
+    """A thread ended, and one that was given its number claimed in another session: here the same thread, forgotten."""
+    with instance.session() as former, instance.session() as latter:
+        former.infer(SAMPLE)
+        claims._claimed.clear()
+        register_again(instance)
+        latter.infer(SAMPLE)
+        former.close()
+        assert callers(instance) == {threading.get_native_id(): 0}
+        latter.infer(SAMPLE)
+
+
+def register_again(instance: Instance) -> None:
+    with Pins(instance.path) as pins:
+        pins.maps[abi.CALLERS].delete(struct.pack("<I", threading.get_native_id()))
+
+
+def test_the_slots_of_other_users_threads_are_not_given_out(instance: Instance, store: Store) -> None:
+    """kill(2) may not reach them, which says that they are there: root without CAP_KILL, and a thread of nobody's."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv(1) is not installed")
+    theirs = subprocess.Popen(["setpriv", "--reuid=65534", "--clear-groups", "sleep", "600"])
+    command = ["setpriv", "--bounding-set=-kill", sys.executable, "-c", CHILD]
+    child = subprocess.Popen(command, env=environment(store), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        register(instance, {theirs.pid: 0})
+        assert child.stdout is not None
+        assert child.stdout.readline().decode() == f"{reference.scores(SMALL, SAMPLE).tolist()}\n"
+        assert callers(instance) == {theirs.pid: 0, child.pid: 1}
+    finally:
+        for each in (child, theirs):
+            each.kill()
+            each.communicate()
+
+
+def test_a_slot_of_the_parent_runs_in_no_child(instance: Instance) -> None:
+    with instance.session() as session:
+        slot = session.slot()
+        slot.sample[...] = SAMPLE
+        slot.run()
+        refused = in_a_child(slot.run)
+        assert refused == f"SessionError: this session belongs to process {os.getpid()}; open another after a fork"
+        slot.run()
+        assert slot.scores.tolist() == reference.scores(SMALL, SAMPLE).tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -20,7 +21,9 @@ from networks import random_network, samples
 from ebpfnn import Instance, abi, reference
 from ebpfnn.errors import PermissionDenied, SessionError
 from ebpfnn.instance import Store, rates
+from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.store import LOCKS, is_locked
+from ebpfnn.kernel import RingBuffer
 from ebpfnn.kernel.ringbuf import record_size
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
@@ -73,6 +76,42 @@ def test_nothing_is_told_of_before_and_after(instance: Instance) -> None:
             assert list(again.read(0)) == []
     with pytest.raises(SessionError, match=r"^the watch of instance 'one' is closed; begin another$"):
         list(watch.read())
+
+
+def told_without_a_watch(instance: Instance, until_ns: int) -> int:
+    """How many events the kernel tells of three inferences where the map ``watch`` says so."""
+    with Pins(instance.path) as pins, instance.session() as session, RingBuffer(pins.maps[abi.EVENTS]) as ring:
+        pins.maps[abi.WATCH].update(bytes(4), struct.pack("=QQ", until_ns, 0))
+        list(ring.consume())
+        for sample in SAMPLES[:3]:
+            session.infer(sample)
+        return len(list(ring.consume()))
+
+
+def test_a_watcher_that_died_is_told_nothing_after_its_time(instance: Instance) -> None:
+    now = time.monotonic_ns()
+    assert told_without_a_watch(instance, now + 60_000_000_000) == 3
+    assert told_without_a_watch(instance, now) == 0
+    assert told_without_a_watch(instance, 0) == 0
+
+
+def test_who_stops_watching_has_the_kernel_stop(instance: Instance) -> None:
+    with instance.watch() as watch:
+        list(watch.read(0))
+    with Pins(instance.path) as pins, instance.session() as session, RingBuffer(pins.maps[abi.EVENTS]) as ring:
+        session.infer(SAMPLES[0])
+        assert list(ring.consume()) == []
+        assert pins.maps[abi.WATCH].lookup(bytes(4)) == bytes(16)
+
+
+def test_a_watch_asks_for_a_few_seconds_at_a_time(instance: Instance) -> None:
+    with instance.watch() as watch, Pins(instance.path) as pins:
+        for _ in range(2):
+            until = struct.unpack("=QQ", pins.maps[abi.WATCH].lookup(bytes(4)) or b"")[0]
+            assert 0 < until - time.monotonic_ns() <= 3_000_000_000
+            time.sleep(1.1)
+            list(watch.read(0))
+            assert struct.unpack("=QQ", pins.maps[abi.WATCH].lookup(bytes(4)) or b"")[0] > until
 
 
 def test_one_process_watches_at_a_time(instance: Instance) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import mmap
 import struct
 import time
@@ -13,9 +15,12 @@ import pytest
 from declarations import DECLARATIONS
 
 from ebpfnn.errors import KernelError, NotSupported, ObjectError
-from ebpfnn.kernel import Map, Object, possible_cpus
+from ebpfnn.kernel import Map, Object, Program, possible_cpus, program
+from ebpfnn.kernel.info import ProgramInfo, read_info
 from ebpfnn.kernel.map_loading import open_or_pin
+from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import MapSpec, ObjectSpec
+from ebpfnn.obj.spec import PIN_BY_NAME
 from ebpfnn.obj.uapi import MapType
 
 Build = Callable[..., ObjectSpec]
@@ -264,7 +269,7 @@ def test_another_process_that_pins_first_wins(bpffs: Path) -> None:
 
 def test_maps_that_are_given(build: Build) -> None:
     spec = build(PINNED % (1, "__u32"))
-    with Map.create(replace(spec.maps["shared"], pinned=False)) as mine:
+    with Map.create(replace(spec.maps["shared"], pinning=0)) as mine:
         mine.update(KEY.pack(0), KEY.pack(41))
         with Object.load(spec, maps={"shared": mine}) as loaded:
             assert loaded.programs["run"].run().return_value == 42
@@ -278,3 +283,139 @@ def test_a_given_map_that_differs_or_is_of_no_use(build: Build) -> None:
             Object.load(spec, maps={"shared": other})
         with pytest.raises(ObjectError, match=r"no map 'unheard'; there are: shared"):
             Object.load(spec, maps={"unheard": other})
+
+
+@pytest.mark.parametrize(
+    ("definition", "words", "mended"),
+    [
+        (
+            "__uint(type, 1); __type(key, __u32); __type(value, __u64);",
+            "max_entries is 0, so that it would hold nothing; spec.resize_map('odd', max_entries=N)",
+            {"max_entries": 4},
+        ),
+        (
+            "__uint(type, 4); __type(key, int); __uint(value_size, 84);",
+            "value_size is 84, but a perf_event_array holds descriptors of 4 bytes; spec.resize_map('odd', value_size=4)",
+            {"value_size": 4},
+        ),
+        (
+            "__uint(type, 27); __uint(max_entries, 4096); __type(value, __u64);",
+            "a ringbuf has neither keys nor values, but here key_size is 0 and value_size 8; "
+            "spec.maps['odd'] = replace(spec.maps['odd'], key_size=0, value_size=0)",
+            {"value_size": 0},
+        ),
+    ],
+)
+def test_numbers_that_no_kernel_takes_are_told(build: Build, definition: str, words: str, mended: dict[str, int]) -> None:
+    spec = build(f'struct {{ {definition} }} odd SEC(".maps");')
+    with pytest.raises(KernelError) as caught:
+        Object.load(spec)
+    assert words in str(caught.value)
+    assert caught.value.code == "EINVAL"
+    spec.maps["odd"] = replace(spec.maps["odd"], **mended, key_type_id=0, value_type_id=0)
+    Object.load(spec).close()
+
+
+def test_the_pattern_of_a_map_of_maps_is_mended_in_its_source(build: Build) -> None:
+    spec = build("""
+        struct inner { __uint(type, 1); __type(key, __u32); __type(value, __u32); };
+        struct { __uint(type, 12); __uint(max_entries, 1); __type(key, __u32); __array(values, struct inner); }
+            outer SEC(".maps");""")
+    with pytest.raises(KernelError, match=r"map 'outer.inner': .* hold nothing; write __uint\(max_entries, N\) in its source$"):
+        Object.load(spec)
+
+
+def test_an_unknown_pinning_is_refused_as_it_is_loaded_and_can_be_mended(build: Build, bpffs: Path) -> None:
+    spec = build(
+        "struct { __uint(type, 2); __uint(max_entries, 1); __type(key, int); __type(value, int); __uint(pinning, 7); }"
+        ' shared SEC(".maps");'
+    )
+    assert (spec.maps["shared"].pinning, spec.maps["shared"].pinned) == (7, False)
+    with pytest.raises(ObjectError, match=r"map 'shared': pinning 7 is not known; set it: spec\.maps\['shared'\] = replace"):
+        Object.load(spec, pin_root=bpffs)
+    spec.maps["shared"] = replace(spec.maps["shared"], pinning=PIN_BY_NAME)
+    Object.load(spec, pin_root=bpffs).close()
+    assert [path.name for path in bpffs.iterdir()] == ["shared"]
+
+
+def test_names_are_those_that_other_tools_look_for(build: Build) -> None:
+    spec = build(
+        """
+        struct { __uint(type, 2); __uint(max_entries, 1); __type(key, int); __type(value, int); }
+            a_name_of_more_than_fifteen SEC(".maps");
+        const volatile int step = 1;
+        int total;
+        int settings SEC(".data.settings") = 1;
+        SEC("syscall") int a_program_of_a_long_name(void *c) { return step + total++ + settings++; }""",
+        "counting-calls.bpf.o",
+    )
+    with Object.load(spec) as loaded:
+        names = {name: found.info().name.decode() for name, found in loaded.maps.items()}
+        assert loaded.programs["a_program_of_a_long_name"].info().name == b"a_program_of_a_"
+    assert names == {
+        "a_name_of_more_than_fifteen": "a_name_of_more_",
+        ".rodata": "counting.rodata",
+        ".bss": "counting.bss",
+        ".data.settings": ".data.settings",
+    }
+
+
+def test_types_of_keys_and_values_keep_their_names(build: Build) -> None:
+    spec = build("""
+        typedef __u32 slot_t;
+        typedef struct { __u64 calls; } counts_t;
+        struct { __uint(type, 1); __uint(max_entries, 1); __type(key, slot_t); __type(value, counts_t); }
+            named SEC(".maps");""")
+    with Object.load(spec) as loaded:
+        info = loaded.maps["named"].info()
+    assert spec.btf is not None
+    assert [spec.btf[each].name for each in (info.btf_key_type_id, info.btf_value_type_id)] == ["slot_t", "counts_t"]
+
+
+METADATA = """
+    const char bpf_metadata_author[] SEC(".rodata") = "somebody";
+    SEC("syscall") int one(void *c) { return 0; }
+    SEC("socket") int two(void *c) { return 0; }"""
+
+
+def test_constants_that_describe_an_object_are_kept_with_its_programs(build: Build) -> None:
+    with Object.load(build(METADATA)) as loaded:
+        ids = [program_maps(each) for each in loaded.programs.values()]
+        assert ids == [[loaded.maps[".rodata"].info().id]] * 2
+    with Object.load(build(METADATA.replace("bpf_metadata_author", "author"))) as loaded:
+        assert [program_maps(each) for each in loaded.programs.values()] == [[], []]
+
+
+def test_a_kernel_that_keeps_no_maps_with_programs_loads_them(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = program.bpf
+
+    def before_5_10(command: Command, attributes: ctypes.Structure, what: str) -> int:
+        if command is Command.PROG_BIND_MAP:
+            raise KernelError(f"{what}: refused", errno.EINVAL)
+        return real(command, attributes, what)
+
+    monkeypatch.setattr(program, "bpf", before_5_10)
+    with Object.load(build(METADATA)) as loaded:
+        assert [program_maps(each) for each in loaded.programs.values()] == [[], []]
+
+
+def program_maps(loaded: Program) -> list[int]:
+    """The ids of the maps that the kernel keeps for the program."""
+    room = (ctypes.c_uint32 * 8)()
+    found = ProgramInfo(nr_map_ids=len(room), map_ids=ctypes.addressof(room))
+    read_info(loaded, found)
+    return list(room[: found.nr_map_ids])
+
+
+ARENA = """
+    int __attribute__((address_space(1))) counter = 5;
+    struct { __uint(type, 33); __uint(map_flags, 1024); __uint(max_entries, 1); } arena SEC(".maps");
+    SEC("syscall") int run(void *c) { return ++counter; }"""
+
+
+def test_a_global_in_an_arena_is_refused_by_its_name(build: Build, build_object: Callable[..., bytes]) -> None:
+    if b".addr_space.1" not in build_object(DECLARATIONS + ARENA):
+        pytest.skip("this clang knows no arenas")
+    told = r"test\.o: 'counter' is a global variable in an arena \(__arena, .*bpf_arena_alloc_pages\(\) at run time, or declare"
+    with pytest.raises(ObjectError, match=told):
+        build(ARENA)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,25 @@ def test_an_unknown_section_is_named_when_it_is_loaded(build: Build) -> None:
         Object.load(spec)
     spec.keep_programs("fine")
     Object.load(spec).close()
+
+
+def test_a_section_of_another_convention_is_given_its_type(build: Build) -> None:
+    spec = build('SEC("xdp_drops") int run(struct xdp_md *packet) { return XDP_PASS; }')
+    told = "If not, give it a type: spec.programs['run'] = replace(spec.programs['run'], type=ProgramType.XDP)"
+    with pytest.raises(ObjectError, match=re.escape(told)):
+        Object.load(spec)
+    spec.programs["run"] = replace(spec.programs["run"], type=ProgramType.XDP)
+    with Object.load(spec) as loaded:
+        assert loaded.programs["run"].info().type == ProgramType.XDP
+
+
+def test_a_name_behind_a_section_that_has_none(build: Build) -> None:
+    spec = build(
+        'SEC("perf_event/x") int run(void *context) { return 0; } SEC("classifier/x") int filter(void *c) { return 0; }'
+    )
+    with Object.load(spec) as loaded:
+        types = [loaded.programs[name].info().type for name in ("run", "filter")]
+    assert types == [ProgramType.PERF_EVENT, ProgramType.SCHED_CLS]
 
 
 def test_optional_programs_are_loaded_where_they_are_asked_for(build: Build) -> None:

@@ -12,7 +12,7 @@ from kernelmaps import make, u32
 
 from ebpfnn.errors import KernelError
 from ebpfnn.kernel import possible_cpus
-from ebpfnn.kernel.percpu import parse_cpus
+from ebpfnn.kernel.cpus import parse_cpus
 from ebpfnn.obj.uapi import MapType
 
 pytestmark = pytest.mark.root

@@ -94,7 +94,7 @@ def test_what_the_kernel_says_of_a_program(spec: ObjectSpec) -> None:
         info = loaded.programs["sums"].info()
         assert (info.type, info.name, info.gpl_compatible & 1, info.nr_func_info) == (ProgramType.SYSCALL, b"sums", 1, 3)
         assert info.nr_line_info > 3
-        assert loaded.maps[".rodata"].info().name == b".rodata"
+        assert loaded.maps[".rodata"].info().name == b"test.rodata"
 
 
 def test_an_object_without_btf(build_object: Callable[..., bytes]) -> None:

@@ -14,6 +14,9 @@ from agreement import agree
 from descriptors import descriptors
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
+from ebpfnn_plugins.xdp import XdpTrigger
+from foreign_threads import ForeignThread
+from forks import in_a_child
 from networks import random_network, samples
 from numpy.typing import NDArray
 
@@ -117,15 +120,64 @@ def test_a_fork_does_not_share_slots(session: Session) -> None:
     """The child is refused, and the parent's slot is none the worse for it."""
     sample = samples(9, seed=1)[0]
     session.infer(sample)
-    child = os.fork()
-    if not child:
-        try:
-            session.infer(sample)
-        except SessionError as refused:
-            os._exit(0 if "after a fork" in str(refused) else 2)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+    slot, before = session.slot(), sequences(session)
+    refused = f"SessionError: this session belongs to process {os.getpid()}; open another after a fork"
+    for call in (lambda: session.infer(sample), session.slot, slot.run, lambda: slot.run_batch(1)):
+        assert in_a_child(call) == refused
+    assert (sequences(session) == before).all()
     agree(session, samples(9, seed=2))
+
+
+def test_a_prepared_run_is_stopped_in_a_child() -> None:
+    with Session(SMALL, RunTrigger()) as session:
+        (program,) = session.loaded.programs.values()
+        prepared, before = program.prepare_run(context=bytes(8)), sequences(session)
+        assert in_a_child(prepared.run_quickly) == ""
+        assert "; what was prepared was stopped, as it is in the child of a fork; prepare another" in in_a_child(prepared.run)
+        assert (sequences(session) == before).all()
+        prepared.run()
+        assert sequences(session).sum() == before.sum() + 1
+
+
+def test_samples_that_come_with_events_bring_none_from_a_child() -> None:
+    with Session(SMALL, XdpTrigger()) as session:
+        assert "SessionError: this session belongs to process" in in_a_child(lambda: session.infer(samples(9, seed=1)[0]))
+
+
+def test_a_thread_that_python_did_not_start_keeps_its_slot(session: Session) -> None:
+    """To Python it is a new one at each call, and to the kernel its number is another's once it has ended."""
+    refused, numbers = list[Exception](), list[int]()
+
+    def infer() -> None:
+        try:
+            numbers.append(session.slot().number)
+            agree(session, samples(9, seed=1)[:1])
+        except Exception as raised:
+            refused.append(raised)
+
+    for _ in range(abi.MAX_SLOTS + 1):
+        ForeignThread(infer, infer).join()
+    assert not refused
+    assert numbers[::2] == numbers[1::2]
+    assert max(numbers) <= 1  # the kernel's thread may be there for a moment after it was joined
+
+
+def test_slots_of_threads_that_python_did_not_start_are_theirs_while_they_live(session: Session) -> None:
+    """Python 3.11 takes such a thread for a former one in whose place in memory it is."""
+    found, together = list[int](), threading.Barrier(2)
+
+    def take() -> None:
+        found.append(session.slot().number)
+        together.wait()
+        together.wait()
+
+    ForeignThread(session.slot).join()
+    thread = ForeignThread(take)
+    together.wait()
+    found.append(session.slot().number)
+    together.wait()
+    thread.join()
+    assert len({*found}) == 2
 
 
 def test_closing_tells_threads_that_infer(session: Session) -> None:

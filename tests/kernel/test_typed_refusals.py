@@ -14,12 +14,23 @@ import pytest
 from fixtures import loaded
 from kernelmaps import make
 
-from ebpfnn.errors import KernelError, ObjectError
-from ebpfnn.kernel import Object, Program, attach_cgroup, attach_kprobe_multi, has_program_type, link, prog_attach, program
+from ebpfnn.errors import KernelError, ObjectError, PermissionDenied
+from ebpfnn.kernel import (
+    Object,
+    Program,
+    attach_cgroup,
+    attach_kprobe_multi,
+    features,
+    has_program_type,
+    link,
+    prog_attach,
+    program,
+)
 from ebpfnn.kernel.attach_target import find_target
 from ebpfnn.kernel.map_loading import MapLoader
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import Image, MapSpec, ObjectSpec, ProgramSpec, insn
+from ebpfnn.obj.spec import PIN_BY_NAME
 from ebpfnn.obj.uapi import AttachType, MapType, ProgramType
 
 pytestmark = pytest.mark.root
@@ -90,7 +101,7 @@ def test_a_cgroup_that_is_not_there(build_spec: Callable[[str], ObjectSpec], tmp
 
 @pytest.mark.parametrize("name", ["../x", "/sys/x", "..", ""])
 def test_a_pin_stays_in_its_directory(build_spec: Callable[[str], ObjectSpec], bpffs: Path, name: str) -> None:
-    spec = replace(build_spec(PROGRAM), maps={name: MapSpec(name, MapType.ARRAY, 4, 8, 1, pinned=True)})
+    spec = replace(build_spec(PROGRAM), maps={name: MapSpec(name, MapType.ARRAY, 4, 8, 1, pinning=PIN_BY_NAME)})
     with pytest.raises(ObjectError, match="that is no file's name"), ExitStack() as held:
         MapLoader(spec, 0, {}, bpffs / "deep", held).load()
     assert os.listdir(bpffs) == []  # noqa: PTH208
@@ -115,3 +126,37 @@ def test_a_target_that_cannot_be_told(name: str, attach_type: int, words: str) -
     spec = ProgramSpec("watch", f"fentry/{name}", ProgramType.TRACING, attach_type, attach_to=name)
     with ExitStack() as held, pytest.raises(ObjectError, match=words):
         find_target(spec, "test.o", {}, held)
+
+
+def test_a_kernel_that_takes_some_tracing_programs_says_which_it_refuses(
+    build_spec: Callable[[str], ObjectSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = features.bpf
+
+    def without_fentry(command: Command, attributes: ctypes.Structure, what: str) -> int:
+        if command is Command.PROG_LOAD and getattr(attributes, "expected_attach_type", 0) == AttachType.TRACE_FENTRY:
+            raise PermissionDenied(f"{what}: refused", errno.EPERM)
+        return real(command, attributes, what)
+
+    for module in (features, program):
+        monkeypatch.setattr(module, "bpf", without_fentry)
+    spec = build_spec('SEC("fentry/bpf_fentry_test1") int run(void *context) { return 0; }')
+    with pytest.raises(PermissionDenied, match=r"takes TRACING \(trace_fentry\) programs from nobody, while it loads others"):
+        Object.load(spec)
+    assert features.has_program_type(ProgramType.TRACING, AttachType.TRACE_RAW_TP)
+    assert features.has_program_type(ProgramType.TRACING, AttachType.TRACE_ITER)
+
+
+def test_a_tracepoint_program_that_is_refused_is_none_of_a_closed_type(
+    build_spec: Callable[[str], ObjectSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = program.bpf
+
+    def refuse(command: Command, attributes: ctypes.Structure, what: str) -> int:
+        if command is Command.PROG_LOAD:
+            raise PermissionDenied(f"{what}: a security module says no", errno.EPERM)
+        return real(command, attributes, what)
+
+    monkeypatch.setattr(program, "bpf", refuse)
+    with pytest.raises(PermissionDenied, match="a security module says no"):
+        Object.load(build_spec('SEC("tp_btf/sys_enter") int run(void *context) { return 0; }'))

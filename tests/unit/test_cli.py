@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -26,7 +27,7 @@ from ebpfnn.cli.group import LazyGroup
 from ebpfnn.cli.reading import opened, peek
 from ebpfnn.cli.report import Report, as_text
 from ebpfnn.compiler import Body
-from ebpfnn.errors import InputError, KernelError, VerifierError
+from ebpfnn.errors import InputError, KernelError, PermissionDenied, VerifierError
 from ebpfnn.layers import Dense, InputFormat, Requantization
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager
@@ -283,6 +284,18 @@ def test_what_the_kernel_refuses_ends_it_all_with_one_line(world: Any) -> None:
     world.session.refusal = KernelError("the kernel refused;\nsee there")
     ran = infer("left.png", "right.png")
     assert (ran.stdout, ran.stderr, ran.exit_code) == ("", "ebpfnn: the kernel refused; see there\n", 1)
+
+
+def test_a_refusal_that_privilege_does_not_explain_points_at_doctor(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpfnn.kernel.privilege.lack", lambda: "")
+    world.session.refusal = PermissionDenied("program 'run': refused; a security module may stand in the way", errno.EPERM)
+    told = "program 'run': refused; a security module may stand in the way (ebpfnn doctor tells what this machine lacks)"
+    assert infer("left.png").stderr == f"ebpfnn: {told}\n"
+    world.session.refusal = PermissionDenied("'/sys/fs/bpf/x': closed; ask who loaded it", errno.EACCES)
+    assert infer("left.png").stderr == "ebpfnn: '/sys/fs/bpf/x': closed; ask who loaded it\n"
+    monkeypatch.setattr("ebpfnn.kernel.privilege.lack", lambda: "run as root (sudo)")
+    world.session.refusal = PermissionDenied("program 'run': refused; run as root (sudo)", errno.EPERM)
+    assert infer("left.png").stderr == "ebpfnn: program 'run': refused; run as root (sudo)\n"
 
 
 def test_an_internal_error_is_one_line_and_with_debug_a_traceback(world: Any) -> None:

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from networks import dense, input_format, network, random_network
 
 from ebpfnn import reference
-from ebpfnn.compiler import KernelFeatures, compile_network, evenly, levels, lookup, nonzero, requantize, rows, sidebyside
-from ebpfnn.compiler import compile as compiling
-from ebpfnn.compiler import plan as planning
+from ebpfnn.compiler import (
+    KernelFeatures,
+    bounds,
+    compile_network,
+    evenly,
+    levels,
+    limits,
+    lookup,
+    nonzero,
+    requantize,
+    rows,
+    sidebyside,
+)
 from ebpfnn.compiler.accumulate import Products
 from ebpfnn.compiler.bounds import lowest_sums, reach, segments
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
@@ -137,9 +147,11 @@ def test_weights_in_the_order_of_bits(order: str, packed: bool) -> None:
 
 def test_clips_that_cannot_act_are_left_out() -> None:
     layer = dense([[1, -1]], [0], low=-128, high=127)
-    assert requantize.plan_step(layer, 0, 127) == requantize.Step(layer.requantization, clips_low=False, clips_high=False)
-    assert requantize.plan_step(layer, 0, 128).clips_high
-    assert requantize.plan_step(layer, 0, 129).clips_low
+    assert requantize.plan_requantize(layer, 0, 127) == requantize.RequantizePlan(
+        layer.requantization, clips_low=False, clips_high=False
+    )
+    assert requantize.plan_requantize(layer, 0, 128).clips_high
+    assert requantize.plan_requantize(layer, 0, 129).clips_low
 
 
 def one_scale(outputs: int, seed: int, **fields: int) -> Requantization:
@@ -272,9 +284,9 @@ def test_what_is_refused_names_the_layer_and_the_limit() -> None:
 def test_a_stack_that_is_too_small_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     net = random_network((300, 100, 5), 1)
     deep, flat = compile_network(net, MIDDLE), compile_network(net, OLDEST)
-    monkeypatch.setattr(compiling, "STACK", deep.stack - 1)
+    monkeypatch.setattr(limits, "STACK", deep.stack - 1)
     assert compile_network(net, MIDDLE).spec.functions == compile_network(net, replace(MIDDLE, callbacks=False)).spec.functions
-    monkeypatch.setattr(compiling, "STACK", flat.stack - 1)
+    monkeypatch.setattr(limits, "STACK", flat.stack - 1)
     with pytest.raises(
         ModelError, match=rf"^network 'test': layer 0 needs [0-9]+ bytes of stack; there are {flat.stack - 1}; use"
     ):
@@ -285,7 +297,7 @@ def test_sums_that_no_lane_holds_are_told(monkeypatch: pytest.MonkeyPatch) -> No
     def unproven(ranges: np.ndarray, bits: int, step: int = 1) -> tuple[int, ...]:
         raise ModelError(f"{step} inputs can pass {bits} bits")
 
-    monkeypatch.setattr(planning, "segments", unproven)
+    monkeypatch.setattr(bounds, "segments", unproven)
     for net in (random_network((20, 5), 1), random_network("conv4x3-5", 1)):
         with pytest.raises(
             ModelError, match=r"^network 'test': layer 0 has weights and inputs that no lane of 32 bits holds; use"
@@ -300,7 +312,7 @@ def test_lists_that_branch_too_often_become_straight(monkeypatch: pytest.MonkeyP
     old = compile_network(sparse, OLDEST)
     assert [found.shape for found in old.layers] == ["straight", "listed", "straight"]
     assert [found.shape for found in compile_network(sparse, OLDEST, "listed").layers] == ["straight", "listed", "listed"]
-    monkeypatch.setattr(compiling, "MOST_FORKS", 10)
+    monkeypatch.setattr(limits, "MOST_FORKS", 10)
     clipped = network([dense(np.full((20, 30), 127), np.zeros(20), low=0, high=255), dense(np.ones((2, 20)), np.zeros(2))])
     with pytest.raises(
         ModelError, match=r"^network 'test': layer 0 makes the verifier put off [0-9]+ branches; it keeps 10; use"

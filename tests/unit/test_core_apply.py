@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from cores import MOVE, one_relocation, struct_btf
@@ -19,13 +20,16 @@ from ebpfnn.obj import (
     RelocationKind,
     apply_core,
     build_image,
+    core,
     insn,
     link,
 )
 from ebpfnn.obj.core_patch import POISON
+from ebpfnn.obj.image import reached
 from ebpfnn.obj.insn import Instruction
 
 ALU32_MOVE, ADD = 0xB4, 0x07
+FOUR = Instruction(insn.MOV64_IMM, 3, imm=4)
 LOADS = {1: 0x71, 2: 0x69, 4: 0x61, 8: 0x79}
 STORES = {1: 0x73, 2: 0x6B, 4: 0x63, 8: 0x7B}
 STORE_IMMEDIATE = 0x62
@@ -287,3 +291,48 @@ def test_what_is_missing_is_found_in_the_image() -> None:
     (unresolved,) = build_image(apply_core(spec, struct_btf("thing", ("y", 0))), "main").unresolved
     assert unresolved.index == 2
     assert "no member 'x'" in unresolved.reason
+
+
+def test_what_is_asked_again_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    real = core.match
+    monkeypatch.setattr(core, "match", lambda *given: asked.append(given) or real(*given))
+    spec = one_relocation(LOCAL, FOUR)
+    (relocation,) = spec.functions["f"].core
+    code = FOUR.encode() * 500 + insn.Instruction(insn.EXIT).encode()
+    many = replace(spec.functions["f"], code=code, core=tuple(replace(relocation, index=index) for index in range(500)))
+    spec.functions = {"f": many, "g": replace(many, name="g")}
+    fitted = apply_core(spec, struct_btf("thing", ("x", 40)))
+    for function in fitted.functions.values():
+        assert function.code == FOUR._replace(imm=40).encode() * 500 + insn.Instruction(insn.EXIT).encode()
+    assert len(asked) == 1
+
+
+def test_an_absence_that_is_asked_again_is_told_at_each_place() -> None:
+    spec = one_relocation(LOCAL, FOUR)
+    (relocation,) = spec.functions["f"].core
+    code = FOUR.encode() * 2
+    spec.functions["f"] = replace(spec.functions["f"], code=code, core=(relocation, replace(relocation, index=1)))
+    unresolved = apply_core(spec, struct_btf("thing", ("y", 4))).functions["f"].unresolved
+    assert [each.reason.partition(": struct")[0] for each in unresolved] == [
+        "hand.o: function 'f', instruction 0",
+        "hand.o: function 'f', instruction 1",
+    ]
+
+
+def test_functions_that_nothing_needs_go_on_waiting() -> None:
+    spec = one_relocation(LOCAL, FOUR)
+    spec.functions["g"] = replace(spec.functions["f"], name="g")
+    fitted = apply_core(spec, struct_btf("thing", ("x", 40)), functions={"f"})
+    assert first(fitted) == FOUR._replace(imm=40)
+    assert fitted.functions["g"] is spec.functions["g"]
+    assert apply_core(spec, struct_btf("thing", ("x", 40)), functions={"h"}) is spec
+
+
+def test_what_programs_reach() -> None:
+    calls = {name: (Relocation(0, RelocationKind.CALL, callee),) for name, callee in (("a", "b"), ("b", "c"), ("d", "away"))}
+    spec = one_relocation(LOCAL, FOUR)
+    spec.functions = {name: Function(name, b"", calls.get(name, ())) for name in "abcd"}
+    assert reached(spec, ["a"]) == {"a", "b", "c"}
+    assert reached(spec, ["d"]) == {"d", "away"}
+    assert reached(spec, []) == set()

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from ebpfnn.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
 
 FORMAT = {"errors", "layers", "architecture", "network", "encoding"}
 RUNNING = FORMAT | {"obj", "kernel", "abi", "built", "plugin", "compiler", "target", "loading", "slots", "runner", "session"}
-STORED = {"errors", "layers", "network", "fields", "files", "tensorfile"}
-SETS = {"idx", "mnist", "npz", "imagefolder", "datasets"}
+STORED = {"errors", "layers", "network", "fields", "staging", "files", "tensorfile"}
+SETS = {"streams", "zips", "image_metadata", "idx", "mnist", "npz", "imagefolder", "datasets"}
 DATA = FORMAT | STORED | SETS | {"modelfile", "floatfile", "floats", "reference", "float_reference", "quantization", "trimming"}
 ALLOWED = {
     "errors": set[str](),
@@ -33,25 +37,29 @@ ALLOWED = {
     "scales": {"errors", "layers", "floats"},
     "trimming": FORMAT | {"floats", "scales"},
     "quantization": FORMAT | {"floats", "reference", "float_reference", "scales"},
-    "files": {"errors"},
+    "staging": set[str](),
+    "files": {"errors", "staging"},
+    "streams": set[str](),
+    "zips": {"streams"},
     "fields": {"errors", "layers"},
     "tensorfile": {"errors", "layers"},
     "modelformat": STORED,
     "modelfile": STORED | {"modelformat"},
     "floatfile": STORED | {"floats", "float_reference"},
-    "idx": {"errors"},
+    "idx": {"errors", "streams"},
     "mnist": {"errors", "idx"},
-    "npz": {"errors", "idx"},
-    "imagefolder": {"errors", "layers", "idx"},
+    "npz": {"errors", "streams", "zips", "idx"},
+    "image_metadata": {"errors"},
+    "imagefolder": {"errors", "layers", "streams", "image_metadata", "idx"},
     "datasets": {"errors", "layers", "idx", "mnist", "npz", "imagefolder"},
-    "importers": FORMAT | STORED | {"floats", "reference", "float_reference", "quantization", "scales"},
+    "importers": FORMAT | STORED | {"streams", "zips", "floats", "reference", "float_reference", "quantization", "scales"},
     "exporters": FORMAT | STORED | {"modelformat"},
     "obj": {"errors"},
     "kernel": {"errors", "obj"},
     "abi": {"errors", "network"},
     "built": {"errors", "obj"},
     "compiler": FORMAT | {"obj", "built", "abi"},
-    "plugin": {"errors", "layers", "kernel", "obj", "abi", "built"},
+    "plugin": {"errors", "layers", "staging", "kernel", "obj", "abi", "built"},
     "target": FORMAT | {"obj", "kernel", "compiler"},
     "loading": FORMAT | {"protocol", "obj", "kernel", "abi", "plugin", "compiler"},
     "slots": FORMAT | {"obj", "kernel", "abi", "plugin"},
@@ -73,6 +81,7 @@ ALLOWED = {
 }
 """The rooms that each room may import from, besides itself and what the package itself exports."""
 PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.protocol"}
+PUBLIC |= {"ebpfnn.image_metadata"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))
@@ -144,6 +153,17 @@ def test_the_table_of_rooms_has_no_way_up() -> None:
         below(each, ())
 
 
+def test_no_two_files_import_each_other() -> None:
+    """Not in a function and not for types alone either: who reads one of them would have to know the other first."""
+    below = {_dotted(path): set(imports(path)) for path in PACKAGE}
+    order = TopologicalSorter(below)
+    order.prepare()  # which raises CycleError, with the circle
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
@@ -162,3 +182,19 @@ def test_what_is_not_needed_yet_is_not_imported(statement: str, absent: set[str]
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True
     )
     assert not absent & set(ran.stdout.split())
+
+
+NAMES_A_VERB = re.compile(rf"\bebpfnn ({'|'.join(VERBS)})\b|EBPFNN_")
+
+
+@pytest.mark.parametrize("path", [path for path in PACKAGE if {"obj", "kernel"} & {*path.parts}], ids=name)
+def test_the_loader_names_no_verb_of_ours(path: Path) -> None:
+    """It can be used without the rest: what it tells its user to do, it can do itself."""
+    told = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    assert not [text for text in told if isinstance(text, str) and NAMES_A_VERB.search(text)]
+
+
+def test_one_place_looks_for_near_names() -> None:
+    """``nearest`` of the errors; CO-RE and section names show what they find in words of their own."""
+    looking = [name(path) for path in PACKAGE if "get_close_matches" in path.read_text()]
+    assert looking == ["ebpfnn/errors.py", "ebpfnn/obj/core_match.py", "ebpfnn/obj/sections.py"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,31 @@ def test_json(small: QuantizedNetwork) -> None:
     assert sum(plan["instructions"] for plan in told["plans"]) <= told["code"]["instructions"]
     assert told["code"]["table_bytes"] == sum(plan["table_bytes"] for plan in told["plans"])
     assert told["input"]["sample_bytes"] == 64
+    assert told["plan"] == json.loads(json.dumps(inspection.describe_plan(compile_network(small).plan)))
+    assert told["plan"]["sample"] == "the sample as it is, a byte each"
+    assert told["plan"]["stack"] == told["code"]["stack"]
+    assert [layer["shape"] for layer in told["plan"]["layers"]] == [plan["shape"] for plan in told["plans"]]
+
+
+def test_the_decision_is_told_and_why(small: QuantizedNetwork) -> None:
+    lines = inspect("small.safetensors").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    begin = lines.index("plan: the first layer reads the sample as it is, a byte each")
+    decided = [line.split() for line in lines[begin + 2 : begin + 6]]
+    layers = inspection.describe_plan(compile_network(small).plan)["layers"]
+    assert [row[:2] for row in decided] == [[str(number), layer["shape"]] for number, layer in enumerate(layers)]
+    why = next(number for number, line in enumerate(lines) if line.startswith("why: the least cost"))
+    taken = [line.split() for line in lines[why:] if line.endswith("taken")]
+    assert [row[0] for row in taken] == ["0", "2", "3"]
+    assert [row[-2] for row in taken] == [f"{layers[number]['candidates'][0]['cost']:,.0f}" for number in (0, 2, 3)]
+    assert not any("the plan was named" in line for line in lines)
+
+
+def test_a_plan_that_is_not_the_cheapest_is_told(small: QuantizedNetwork) -> None:
+    modelfile.save(replace(random_network((300, 20, 5), 1), density=(0.1, 0.9)), "sparse.safetensors")
+    note = "layer 0: the plan was named, or a list has more branches than the verifier takes\n"
+    assert note not in inspect("sparse.safetensors").stdout
+    assert note in inspect("sparse.safetensors", "--plan", "straight").stdout
 
 
 def test_the_listing_says_what_instructions_are_for(small: QuantizedNetwork) -> None:

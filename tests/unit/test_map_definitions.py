@@ -57,7 +57,6 @@ def test_values_and_the_maps_inside(build: Build) -> None:
     [
         ("__uint(type, 2); __uint(colour, 1);", "attribute 'colour' is not known; this loader reads type, key, value, values"),
         ("__uint(max_entries, 2);", "it has no type; give it __uint(type, BPF_MAP_TYPE_...)"),
-        ("__uint(type, 2); __uint(pinning, 7);", "pinning 7 is not known; use LIBBPF_PIN_BY_NAME"),
         ("__uint(type, 2); __array(values, struct inner);", "only maps of maps and program arrays have values"),
         ("__uint(type, 12); __type(values, int);", "attribute 'values' is not an array; define it with __array()"),
         ("__uint(type, 12); __array(values, struct of_maps);", "map 'bad.inner' is inside another and holds maps itself"),

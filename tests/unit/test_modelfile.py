@@ -99,7 +99,7 @@ def test_the_directory_is_made_to_remember_the_file(tmp_path: Path, monkeypatch:
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))  # noqa: PTH115
     modelfile.save(example(), tmp_path / "a.safetensors")
-    assert synced[0].startswith(f"{tmp_path}/.a.safetensors.")
+    assert synced[0].startswith(f"{tmp_path}/.ebpfnn-part-")
     assert synced[1:] == [str(tmp_path)]
 
 

@@ -42,12 +42,14 @@ def test_a_user_with_half_of_it(machine: Callable[..., Path]) -> None:
 
 def test_a_user_with_all_that_loading_asks_for_is_not_told_to_be_root(machine: Callable[..., Path]) -> None:
     told = remedy(machine(1000, BPF | PERFMON), charged=False)
-    assert told.startswith("CAP_BPF and CAP_PERFMON are not enough here, and programs of the network need CAP_NET_ADMIN: see")
+    assert told.startswith(
+        "CAP_BPF and CAP_PERFMON are not enough here, and programs of the network need CAP_NET_ADMIN: a seccomp"
+    )
     assert "root" not in told
 
 
 def test_a_user_with_what_the_network_asks_for_too(machine: Callable[..., Path]) -> None:
-    assert remedy(machine(1000, BPF | PERFMON | NET_ADMIN)).startswith("CAP_BPF and CAP_PERFMON are not enough here: see")
+    assert remedy(machine(1000, BPF | PERFMON | NET_ADMIN)).startswith("CAP_BPF and CAP_PERFMON are not enough here: a seccomp")
 
 
 def test_what_is_everybodys_asks_for_more(machine: Callable[..., Path]) -> None:
@@ -73,7 +75,7 @@ def test_lockdown(machine: Callable[..., Path], mode: str) -> None:
 
 def test_no_lockdown(machine: Callable[..., Path]) -> None:
     found = remedy(machine(0, EVERYTHING, "[none] integrity confidentiality\n"))
-    assert found.startswith("root is not enough here: see `ebpfnn doctor`")
+    assert found.startswith("root is not enough here: a seccomp filter or a security module may stand in the way")
     assert "RLIMIT_MEMLOCK" not in found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from promises import broken, hold
+from promises import broken, hold, lacks_torch
 
 COOKIES = "this kernel has no links for perf events and no cookies (Linux 5.15)"
 
@@ -34,3 +34,33 @@ def test_a_report_is_turned(monkeypatch: pytest.MonkeyPatch, kernel: str | None,
     report = pytest.TestReport("a", ("a", 1, "a"), {}, "skipped", ("a.py", 1, f"Skipped: {COOKIES}"), "call")
     hold(report)
     assert report.outcome == outcome
+
+
+def wrapped(lack: Exception) -> Exception:
+    error = ValueError("training: it is not installed")
+    error.__cause__ = lack
+    return error
+
+
+NO_TORCH = ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+
+
+@pytest.mark.parametrize(
+    ("told", "raised", "excused"),
+    [
+        ("no", NO_TORCH, True),
+        ("no", wrapped(NO_TORCH), True),
+        ("yes", NO_TORCH, False),
+        (None, NO_TORCH, False),
+        ("no", ModuleNotFoundError("No module named 'torches'", name="torches"), False),
+        ("no", ValueError("torch"), False),
+        ("no", None, False),
+    ],
+)
+def test_only_who_left_pytorch_out_does_without(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, raised: Exception | None, excused: bool
+) -> None:
+    monkeypatch.delenv("EBPFNN_TORCH", raising=False)
+    if told:
+        monkeypatch.setenv("EBPFNN_TORCH", told)
+    assert lacks_torch(raised) is excused

@@ -106,6 +106,72 @@ def test_strange_late_and_foreign_answers_are_passed_over() -> None:
     assert infer(noisy) == EXPECTED
 
 
+SAMPLES = [np.random.default_rng(seed).integers(0, 256, NETWORK.input_shape, np.uint8) for seed in range(4)]
+SCORES = [reference.scores(NETWORK, sample).tolist() for sample in SAMPLES]
+
+
+def test_the_samples_of_the_next_tests_differ_in_their_scores() -> None:
+    assert len({tuple(scores) for scores in (*SCORES, EXPECTED)}) == 5
+
+
+@pytest.mark.parametrize("offset", [-1, 1, 1 << 31], ids=["late", "early", "guessed"])
+def test_scores_of_another_sequence_are_not_taken(offset: int) -> None:
+    def late(_number: int, request: bytes) -> list[bytes]:
+        other = answer(NETWORK, request[: HEADER.size] + SAMPLES[0].tobytes(), sequence=offset)
+        return [other, answer(NETWORK, request)]
+
+    assert infer(late) == EXPECTED
+
+
+def test_a_late_answer_is_not_the_next_ones() -> None:
+    """Each answer comes in front of the next sample's, as where a request was sent again and both are answered."""
+    former: list[bytes] = []
+
+    def late(_number: int, request: bytes) -> list[bytes]:
+        own = answer(NETWORK, request)
+        told = [*former, own]
+        former[:] = [own]
+        return told
+
+    with server(late) as address, Client(address, NETWORK) as client:
+        assert [client.infer(sample).scores.tolist() for sample in SAMPLES] == SCORES
+
+
+def test_every_answer_twice_and_each_is_its_samples() -> None:
+    with server(lambda _, request: [answer(NETWORK, request)] * 2) as address, Client(address, NETWORK) as client:
+        assert [client.infer(sample).scores.tolist() for sample in SAMPLES] == SCORES
+
+
+def test_scores_of_another_network_are_not_taken() -> None:
+    def foreign(_number: int, request: bytes) -> list[bytes]:
+        return [answer(NETWORK, request[: HEADER.size] + SAMPLES[0].tobytes(), name="another"), answer(NETWORK, request)]
+
+    assert infer(foreign) == EXPECTED
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 64])
+def test_scores_of_another_number_are_not_taken(count: int) -> None:
+    def other(_number: int, request: bytes) -> list[bytes]:
+        right = answer(NETWORK, request)
+        head = right[:6] + struct.pack("!H", count) + right[8:24]
+        return [head + struct.pack(f"!{count}i", *range(count)), right]
+
+    assert infer(other) == EXPECTED
+
+
+def test_scores_from_another_address_are_not_taken() -> None:
+    client: Client
+
+    def forged(_number: int, request: bytes) -> list[bytes]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            wrong = answer(NETWORK, request[: HEADER.size] + SAMPLES[0].tobytes())
+            other.sendto(wrong, client._socket.getsockname())
+        return [answer(NETWORK, request)]
+
+    with server(forged) as address, Client(address, NETWORK) as client:
+        assert client.infer(SAMPLE).scores.tolist() == EXPECTED
+
+
 def test_twice_the_same_answer_is_taken_once() -> None:
     with server(lambda _, request: [answer(NETWORK, request)] * 2) as address, Client(address, NETWORK) as client:
         for value in range(4):

@@ -35,6 +35,9 @@ from ebpfnn.obj.uapi import SLEEPABLE, XDP_HAS_FRAGS, AttachType, ProgramType
         ("sk_reuseport/migrate", ProgramType.SK_REUSEPORT, AttachType.SK_REUSEPORT_SELECT_OR_MIGRATE, 0, ""),
         ("netfilter", ProgramType.NETFILTER, AttachType.NETFILTER, 0, ""),
         ("syscall", ProgramType.SYSCALL, 0, SLEEPABLE, ""),
+        ("perf_event/x", ProgramType.PERF_EVENT, 0, 0, "x"),
+        ("classifier/x", ProgramType.SCHED_CLS, 0, 0, "x"),
+        ("socket/filter", ProgramType.SOCKET_FILTER, 0, 0, "filter"),
         ("kprobe.multi/", ProgramType.KPROBE, AttachType.TRACE_KPROBE_MULTI, 0, ""),
     ],
 )
@@ -46,11 +49,13 @@ def test_names(name: str, kind: ProgramType, attach_type: int, flags: int, attac
         assert (found.attach_to, found.autoload) == (attach_to, autoload)
 
 
-@pytest.mark.parametrize("name", ["", "?", "xpd", "xdp/devmpa", "classifier/x", "xdp.s", "cgroup/nothing", ".text"])
+@pytest.mark.parametrize("name", ["", "?", "xpd", "xdp/devmpa", "tc/x", "xdp.s", "cgroup/nothing", ".text"])
 def test_names_of_nothing(name: str) -> None:
     assert section_kind(name) is None
 
 
-@pytest.mark.parametrize(("name", "meant"), [("xpd", "xdp"), ("?xdp/devmpa", "xdp/devmap"), ("kprobes/f", "kprobe")])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("xpd", "xdp"), ("?xdp/devmpa", "xdp/devmap"), ("kprobes/f", "kprobe"), ("xdp_drops", "xdp")]
+)
 def test_what_was_meant(name: str, meant: str) -> None:
     assert meant in known_sections(name)

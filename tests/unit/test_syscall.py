@@ -78,7 +78,7 @@ def freeze() -> int:
 
 @pytest.mark.parametrize(
     ("uid", "remedy"),
-    [(1000, "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"), (0, "root is not enough here: see `ebpfnn doctor`")],
+    [(1000, "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"), (0, "root is not enough here: a seccomp filter")],
 )
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EACCES])
 def test_want_of_privilege(fake: Fake, monkeypatch: pytest.MonkeyPatch, code: int, uid: int, remedy: str) -> None:
@@ -152,7 +152,7 @@ def test_a_verifiers_log_is_whole_however_long(fake: Fake, length: int) -> None:
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.E2BIG])
 def test_a_refusal_without_a_log_stays_what_it_was(fake: Fake, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel knows the type of program: what it says of others is not asked of one that refuses everything."""
-    monkeypatch.setattr(features, "has_program_type", lambda type: True)  # noqa: A006
+    monkeypatch.setattr(features, "has_program_type", lambda type, attach_type: True)  # noqa: A006
     fake(always(code))
     with pytest.raises(KernelError, match="program 'probe': BPF_PROG_LOAD refused with") as caught:
         Program.load(PROGRAM, IMAGE, "GPL")

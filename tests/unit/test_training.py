@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import struct
 import subprocess
@@ -199,16 +200,68 @@ def test_a_damaged_checkpoint(tmp_path: Path, data: Path, damage: bytes) -> None
         train(options(tmp_path, data, resume=True))
 
 
-def test_a_checkpoint_under_a_pytorch_that_may_execute_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def interrupted_at(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Options:
+    """The options of a run of 3 epochs that was interrupted after 2, its checkpoint beside it."""
+    from ebpfnn.training.views import Views
+
+    shown, given = Views.shown, options(tmp_path, data, epochs=3, **more)
+
+    def interrupted(views: Views, epoch: int) -> object:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return shown(views, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Views, "shown", interrupted)
+        train(given)
+    return given
+
+
+DAMAGED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "an epoch of text": lambda held: held.update(epoch="2"),
+    "an epoch before the first": lambda held: held.update(epoch=-1),
+    "far more epochs": lambda held: held.update(epoch=10**9),
+    "another epoch": lambda held: held.update(epoch=1),
+    "a best of text": lambda held: held.update(best="1"),
+    "a field of its own": lambda held: held.update(more=1),
+    "no fields": lambda held: held.clear(),
+    "a list for a state": lambda held: held.update(model=[1]),
+    "a generator of floats": lambda held: held.update(generator=held["generator"].float()),
+    "a generator cut short": lambda held: held.update(generator=held["generator"][:8].clone()),
+    "a rate of text": lambda held: held["optimizer"]["param_groups"][0].update(lr="1"),
+    "moments of text": lambda held: held["optimizer"]["state"][0].update(exp_avg="1"),
+    "moments of another shape": lambda held: held["optimizer"]["state"][0].update(exp_avg=held["dropout"].float()),
+    "moments of one kind": lambda held: held["optimizer"]["state"][0].pop("exp_avg"),
+    "moments that are complex": lambda held: held["optimizer"]["state"][0].update(step=1j * held["dropout"][0]),
+    "moments of nothing": lambda held: held["optimizer"]["state"].update({99: held["optimizer"]["state"][0]}),
+    "a schedule of its own": lambda held: held["schedule"].update(step=1),
+    "a schedule of text": lambda held: held["schedule"].update(last_epoch="1"),
+    "a schedule without": lambda held: held["schedule"].clear(),
+    "sparse weights": lambda held: held["model"].update({key: each.to_sparse() for key, each in held["model"].items()}),
+}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "onecycle", "constant"])
+def test_a_checkpoint_whose_fields_are_not_a_runs(
+    schedule: str, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
-    from ebpfnn.training import checkpoint
-
-    monkeypatch.setattr(torch, "__version__", type(torch.__version__)("2.5.1+cpu"))
-    with pytest.raises(
-        NotSupported, match=r"PyTorch 2.5.1.cpu: may execute a checkpoint; install 2.6 or later, or train without"
-    ):
-        checkpoint.load(Options(tmp_path / "x"), "")
+    given = interrupted_at(tmp_path, data, monkeypatch, schedule=schedule)
+    path = tmp_path / "out.safetensors.checkpoint"
+    whole = path.read_bytes()
+    for kind, damage in DAMAGED.items():
+        held = torch.load(io.BytesIO(whole), weights_only=True)
+        damage(held)
+        torch.save(held, path)
+        fact = (
+            "(not a checkpoint, or damaged|does not fit this network|is after 1000000000 of 3 epochs); train without --resume"
+        )
+        with pytest.raises(ModelError, match=fact) as caught:
+            train(replace(given, resume=True))
+        assert "\n" not in str(caught.value), kind
+    path.write_bytes(whole)
+    train(replace(given, resume=True))
 
 
 def test_a_checkpoint_of_another_module(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,6 +506,8 @@ main()
 
 
 def test_several_processes_train_one_network_and_stop_together(tmp_path: Path, data: Path) -> None:
+    import torch  # noqa: F401 # here, so that whoever left it out is not told of a failure
+
     output, driver = tmp_path / "out.safetensors", tmp_path / "driver.py"
     driver.write_text(_STOPPED)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -18,6 +18,10 @@ QEMU = "qemu-system-x86_64"
 VIRTIOFSD = (Path("/usr/lib/qemu/virtiofsd"), Path("/usr/libexec/virtiofsd"))
 TIME_OUT, NO_ANSWER = 124, 125
 _SOCKET_SECONDS = 10.0
+_EXIT_PORT = 0xF4
+_BOOT_SECTOR = bytes([0xB0, 0x10, 0xE6, _EXIT_PORT, 0xF4]).ljust(510, b"\0") + b"\x55\xaa"  # mov al, 16; out port, al; hlt
+_EXITED = 16 << 1 | 1
+_BOOT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,20 @@ class Machine:
 
 
 def has_kvm() -> bool:
-    """Whether QEMU comes up with KVM: /dev/kvm alone says little, under hypervisors that lack some of it."""
-    command = [QEMU, "-accel", "kvm", "-cpu", "max,la57=off", "-nodefaults", "-display", "none", "-monitor", "stdio", "-S"]
-    return subprocess.run(command, input=b"quit\n", capture_output=True).returncode == 0
+    """Whether a guest runs under KVM: QEMU may come up with it and still not execute anything, under some hypervisors.
+
+    The guest is a boot sector that ends QEMU by a device, with a status that says so.
+    """
+    devices = ["-nodefaults", "-display", "none", "-device", f"isa-debug-exit,iobase={_EXIT_PORT},iosize=1"]
+    with tempfile.NamedTemporaryFile(prefix="vm-boot-") as disk:
+        disk.write(_BOOT_SECTOR)
+        disk.flush()
+        command = [QEMU, "-accel", "kvm", "-cpu", "max,la57=off", *devices, "-drive", f"file={disk.name},format=raw,if=ide"]
+        try:
+            ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BOOT_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+        return ran.returncode == _EXITED
 
 
 @contextmanager

@@ -11,6 +11,10 @@
 #define EBPFNN_MAX_SCORES 64
 #define EBPFNN_MAX_SLOTS 64
 
+/*
+ * A shell writes sequence, elapsed_ns and status for every sample, a network label and as many scores as it has, or it returns an error.
+ * Nobody writes the scores behind these, and what lies behind the struct is the network's scratch memory.
+ */
 struct ebpfnn_result {
 	__u64 sequence;   /* the shell adds 1 after everything else is written */
 	__u64 elapsed_ns; /* time inside ebpfnn_infer, by the shell */
@@ -25,8 +29,8 @@ struct ebpfnn_event {
 	__u64 elapsed_ns; /* as in struct ebpfnn_result, like all below that is there too */
 	__u64 source;     /* whose sample it was: a slot, or what the shell documents */
 	__s32 status;
-	__u32 label;
-	__s32 score;      /* the label's */
+	__u32 label;      /* 0 where status is not 0 */
+	__s32 score;      /* the label's; 0 where status is not 0 */
 	__u32 network;    /* which network answered: 0, or the other of the two where networks are swapped */
 };
 

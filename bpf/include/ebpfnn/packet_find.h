@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Whether a packet carries a request, and where. */
+/* Whether a packet carries a request that can be answered, and where. */
 #ifndef EBPFNN_PACKET_FIND_H
 #define EBPFNN_PACKET_FIND_H
 
@@ -19,10 +19,33 @@ static __always_inline int ebpfnn_is_request(EBPFNN_CONTEXT *packet, __u32 at)
 	       (!request.header.network || request.header.network == ebpfnn_net32(network_id));
 }
 
-/* An address that can be answered, and answer: 0.0.0.0, multicast and broadcast cannot. */
+/* Whether two hosts can be a packet's sender and receiver. One's own address comes back to oneself: on the loopback interface alone. */
+static __always_inline int ebpfnn_are_two(__u32 differ)
+{
+	return differ || loopback;
+}
+
+/*
+ * An address that can be answered, and answer: not of 0/8, 127/8, a group or broadcast (RFC 1122, 3.2.1.3). A subnet's own broadcast is
+ * not to be told from a host without its mask; a reply to it goes to one station all the same, for its hardware address is no group's.
+ */
 static __always_inline int ebpfnn_is_host(__u32 address)
 {
-	return address && (address & 0xff) < 224;
+	__u32 first = address & 0xff;
+
+	return first && first < 224 && (first != 127 || loopback);
+}
+
+/* The same of IPv6: not ::, ::1, a group, nor what stands for an IPv4 address and is in no packet (RFC 4291, 2.5 and 2.7). */
+static __always_inline int ebpfnn_is_host6(const __u32 *address)
+{
+	if ((address[0] & 0xff) == 0xff)
+		return 0;
+	if (address[0] | address[1])
+		return 1;
+	if (address[2])
+		return address[2] != 0xffff0000;
+	return address[3] && (address[3] != ebpfnn_net32(1) || loopback);
 }
 
 static __always_inline __u32 ebpfnn_find_ipv4(EBPFNN_CONTEXT *packet, __u32 offset)
@@ -34,7 +57,7 @@ static __always_inline __u32 ebpfnn_find_ipv4(EBPFNN_CONTEXT *packet, __u32 offs
 		return 0;
 	if (ip.version_and_length != 0x45 || ip.protocol != 17 || ip.fragment & ~ebpfnn_net16(0x4000) ||
 	    ip.length != ebpfnn_net16(sizeof(ip) + sizeof(struct ebpfnn_udp) + ebpfnn_payload_bytes()) ||
-	    !ebpfnn_is_host(ip.source) || !ebpfnn_is_host(ip.destination) ||
+	    !ebpfnn_is_host(ip.source) || !ebpfnn_is_host(ip.destination) || !ebpfnn_are_two(ip.source ^ ip.destination) ||
 	    ebpfnn_fold(ebpfnn_sum((const __u32 *)&ip, sizeof(ip), 0)) != 0xffff)
 		return 0;
 	return ebpfnn_is_request(packet, at) ? at : 0;
@@ -43,15 +66,26 @@ static __always_inline __u32 ebpfnn_find_ipv4(EBPFNN_CONTEXT *packet, __u32 offs
 static __always_inline __u32 ebpfnn_find_ipv6(EBPFNN_CONTEXT *packet, __u32 offset)
 {
 	__u32 at = offset + sizeof(struct ebpfnn_ipv6);
+	const __u32 *from, *to;
 	struct ebpfnn_ipv6 ip;
 
 	if (ebpfnn_load(packet, offset, &ip, sizeof(ip)))
 		return 0;
 	if (ip.version >> 4 != 6 || ip.protocol != 17 ||
-	    ip.length != ebpfnn_net16(sizeof(struct ebpfnn_udp) + ebpfnn_payload_bytes()) || (ip.source[0] & 0xff) == 0xff ||
-	    (ip.destination[0] & 0xff) == 0xff || !(ip.source[0] | ip.source[1] | ip.source[2] | ip.source[3]))
+	    ip.length != ebpfnn_net16(sizeof(struct ebpfnn_udp) + ebpfnn_payload_bytes()))
+		return 0;
+	from = ip.source;
+	to = ip.destination;
+	if (!ebpfnn_is_host6(from) || !ebpfnn_is_host6(to) ||
+	    !ebpfnn_are_two((from[0] ^ to[0]) | (from[1] ^ to[1]) | (from[2] ^ to[2]) | (from[3] ^ to[3])))
 		return 0;
 	return ebpfnn_is_request(packet, at) ? at | 1U << 16 : 0;
+}
+
+/* Whether a frame that begins with these words was sent to a group on the link, or claims to be from one: a reply goes back there. */
+static __always_inline int ebpfnn_is_of_group(const __u16 *link)
+{
+	return (link[0] | link[3]) & 1;
 }
 
 /*

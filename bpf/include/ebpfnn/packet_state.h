@@ -50,6 +50,8 @@ const volatile __u32 network_id;
 const volatile __u32 port;
 const volatile __u32 prefixes;
 const volatile struct ebpfnn_prefix allowed[EBPFNN_MAX_PREFIXES];
+/* Whether packets may be from this machine itself: on the loopback interface, and where nobody is answered. */
+const volatile __u32 loopback;
 /* Whether replies are sent; whether checksums that nobody completed count as right; whether those stay so in a reply. */
 const volatile __u32 answering;
 const volatile __u32 takes_partial;

@@ -63,12 +63,13 @@ static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, _
 		.elapsed_ns = result->elapsed_ns,
 		.source = source,
 		.status = result->status,
-		.label = result->label,
 		.network = ebpfnn_network,
 	};
 
-	if (event.label < EBPFNN_MAX_SCORES)
+	if (!event.status && result->label < EBPFNN_MAX_SCORES) { /* else they are an earlier sample's */
+		event.label = result->label;
 		event.score = result->scores[event.label];
+	}
 	if (bpf_ringbuf_output(&events, &event, sizeof(event), 0))
 		__sync_fetch_and_add(&watched->lost, 1);
 }

@@ -19,6 +19,11 @@ static __always_inline int ebpfnn_store(struct __sk_buff *packet, __u32 offset, 
 
 #define EBPFNN_RAN (1U << 31)
 
+static __always_inline __s32 ebpfnn_score(const struct ebpfnn_result *result, __u32 index)
+{
+	return index < classes ? result->scores[index] : 0; /* nobody wrote what lies behind the last */
+}
+
 /*
  * Runs the network for a packet that begins with its network header, and leaves what came of it in the context, for BPF_PROG_RUN: a mark,
  * the number of scores and the label, and four scores from the one that cb[0] asked for. Nobody else sees these words: the kernel
@@ -35,10 +40,10 @@ static __always_inline void ebpfnn_watch_packet(struct __sk_buff *packet)
 	if (!result || first > EBPFNN_MAX_SCORES - 4)
 		return;
 	packet->cb[0] = EBPFNN_RAN | classes << 16 | (result->label & 0xffff);
-	packet->cb[1] = result->scores[first];
-	packet->cb[2] = result->scores[first + 1];
-	packet->cb[3] = result->scores[first + 2];
-	packet->cb[4] = result->scores[first + 3];
+	packet->cb[1] = ebpfnn_score(result, first);
+	packet->cb[2] = ebpfnn_score(result, first + 1);
+	packet->cb[3] = ebpfnn_score(result, first + 2);
+	packet->cb[4] = ebpfnn_score(result, first + 3);
 }
 #else
 static __always_inline int ebpfnn_store(struct __sk_buff *packet, __u32 offset, const void *from, __u32 bytes)

@@ -1,0 +1,93 @@
+"""How a convolution is computed: its lanes, which of its loops are written out, and which windows are skipped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..layers import Conv2d
+from . import cost
+from .accumulate import Products
+from .bounds import find_segments, reach
+from .choose_dense import TOO_LARGE
+from .emitter import FARTHEST
+from .features import KernelFeatures
+from .lanes import FOUR, THREE, TWO
+from .plan import Candidate, ConvTile
+from .positions import unwalked_loops
+from .tile import Tiling
+
+_SPARSE = 0.45
+"""The share of inputs that are not 0 below which blank windows, or blank rows of them, are skipped."""
+_WIDEST_BLANK = 8  # columns of a window that one load covers
+_MOST_PRODUCTS = 700
+"""Multiplications of one position that are written out; more go through the input channels in a loop."""
+
+
+def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
+    """The weights of one group as a dense layer over its window, int8 [inputs, outputs]."""
+    outputs = layer.outputs // layer.groups
+    weights: NDArray[np.int8] = layer.weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).T
+    return weights
+
+
+def skips_rows(layer: Conv2d, density: float | None, name: str | None) -> bool:
+    """Whether so many inputs are 0 that a branch goes round blank rows of a window; not by the plan "straight"."""
+    return density is not None and density < _SPARSE and layer.window.kernel[1] <= _WIDEST_BLANK and name != "straight"
+
+
+def choose_conv(
+    layer: Conv2d, low: int, high: int, density: float | None
+) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
+    """Each group, all by the lanes that cost least, and the lanes that there were to choose from, the cheapest first.
+
+    ``density`` is the share of inputs that are not 0 where blank rows are skipped, else None. Raises :class:`ModelError` where
+    no lane holds the layer.
+    """
+    share = 1.0 if density is None else cost.filled(density, layer.window.kernel[1])
+    groups = [np.ascontiguousarray(group_weights(layer, group)) for group in range(layer.groups)]
+    together, taps = np.concatenate(groups, axis=1), prod(layer.window.kernel)
+    ranges, found = reach(together, low, high), []
+    for lanes in (FOUR, THREE, TWO):
+        tiling = Tiling.of(groups[0].shape[1], lanes.count)
+        ends = find_segments(ranges, lanes.bits, taps)
+        if not ends and len(together) * 8 * tiling.words < FARTHEST:  # segments within a channel are written out in full
+            ends = find_segments(ranges, lanes.bits, 1)
+        if ends:
+            price = cost.straight(len(together) * share, tiling.words, tiling.tiles, len(ends), lanes)
+            found.append((price, Products(groups[0], low, high, lanes, ends, tiling.words, tiling.tiles, 8 * tiling.words)))
+    if not found:
+        raise ModelError(TOO_LARGE)
+    found.sort(key=lambda each: each[0])
+    best = found[0][1]
+    candidates = tuple(Candidate.of("windows", products, price) for price, products in found)
+    return tuple(replace(best, weights=each) for each in groups), candidates
+
+
+def plan_tiles(
+    layer: Conv2d, products: Products, positions: tuple[int, int], apart: int, features: KernelFeatures, *, asks_blank: bool
+) -> tuple[ConvTile, ...]:
+    """The tiles of one group, for outputs at rows and columns of ``positions``, which are ``apart`` bytes from each other.
+
+    Blank windows are asked for where ``asks_blank`` says so and every output is near enough for a store.
+    """
+    outputs, taps = layer.outputs // layer.groups, prod(layer.window.kernel)
+    tiling = Tiling(outputs, products.lanes.count, products.words, products.tiles)
+    found = []
+    for size in map(tiling.size, range(tiling.tiles)):
+        loops = tuple(
+            not ((end - start) * products.lanes.words(size) <= _MOST_PRODUCTS or start % taps or end % taps)
+            for start, end in zip(products.starts, products.ends, strict=True)
+        )
+        unwalked = unwalked_loops(positions, position_size(products, size), features)
+        found.append(ConvTile(size, asks_blank and size * apart < FARTHEST, loops, unwalked))
+    return tuple(found)
+
+
+def position_size(products: Products, outputs: int) -> int:
+    """About how many instructions one position of a tile of ``outputs`` takes, its input channels written out."""
+    return len(products.weights) * (3 * products.words + 1) + 22 * outputs

@@ -1,0 +1,238 @@
+"""What code comes to, told from its plan alone: tables to the byte, and about what the verifier walks and puts off.
+
+The figures follow the code that the modules named beside them write. A loop that the verifier does not walk counts as
+:data:`~ebpfnn.compiler.emitter.WALKS_OF_AN_ITERATOR` turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..layers import Conv2d, InputFormat, MaxPool, Shape, Window, image_shape
+from ..network import QuantizedNetwork
+from .accumulate import Products
+from .dense import AT_A_TIME
+from .emitter import WALKS_OF_AN_ITERATOR
+from .features import KernelFeatures
+from .nonzero import TABLE_BYTES as NONZERO_BYTES
+from .partial import BYTE, RowShape
+from .plan import LISTED, ConvPlan, ConvTile, DensePlan, Estimate, PoolPlan
+from .requantize import RECORD, RequantizePlan
+from .rows import MOST_WORDS as MOST_ROW_WORDS
+from .rows import ROWS, live_groups
+from .sample import SampleForm
+from .tile import Tiling
+from .values import Edge, plane_size
+
+_LOOP = 4  # instructions of a turn of a loop that counts on the stack
+_DENSE_PARTS, _CONV_PARTS = 4, 5  # addresses that a turn over tiles or groups computes
+_ADDRESS = 2  # instructions that load an address
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Instructions that are walked, and branches that are put off."""
+
+    instructions: float = 0
+    forks: int = 0
+
+    def __add__(self, other: _Work) -> _Work:
+        return _Work(self.instructions + other.instructions, self.forks + other.forks)
+
+    def __mul__(self, times: int) -> _Work:
+        return _Work(self.instructions * times, self.forks * times)
+
+
+def estimate(
+    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
+) -> tuple[Estimate, ...]:
+    """Of each layer; the first one's has what is made of the sample as well, and the first list's the table of all lists."""
+    found, lists = [], 0
+    for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
+        given, (low, _) = network.shapes[number], network.ranges[number]
+        value = 3 if low < 0 and not features.sign_extension else 1
+        work, size = _sample(network.input, sample) if number == 0 else (_Work(), 0)
+        if isinstance(plan, DensePlan):
+            work, size = work + _dense(plan, value, sample if number == 0 else None, features), size + _dense_tables(plan)
+            size += NONZERO_BYTES if plan.shape == LISTED and not lists else 0
+            lists += plan.shape == LISTED
+        elif isinstance(plan, ConvPlan) and isinstance(layer, Conv2d):
+            work, size = work + _conv(layer, plan, given, value, features), size + _conv_tables(plan)
+        elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
+            work += _pool(layer, plan, given, value, features)
+        work += _edge(layer.output_shape(given), plan.output.edge)
+        found.append(Estimate(round(work.instructions), work.forks, size))
+    return tuple(found)
+
+
+def _sample(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
+    """What :mod:`~ebpfnn.compiler.sample` makes of it, and its table."""
+    eights = -(-form.size // BYTE)
+    match how:
+        case SampleForm.TABLE_LEVELS:
+            return _Work(form.sample_bytes * (7 + 6 / 8)), 256 * (BYTE // form.bits if form.packed else 1)
+        case SampleForm.EVEN_LEVELS | SampleForm.EVEN_SIDE_BY_SIDE:
+            return _Work(10 + eights * 21), 0
+        case SampleForm.GATHERED_BITS:
+            return _Work(10 + eights * 10), 0
+        case _:
+            return _Work(), 0
+
+
+# Dense layers
+
+
+def _dense(plan: DensePlan, value: int, sample: SampleForm | None, features: KernelFeatures) -> _Work:
+    """What :mod:`~ebpfnn.compiler.dense_layer` writes; ``value`` instructions load an input."""
+    products = plan.products
+    tiling = Tiling(len(products.weights.T), products.lanes.count, products.words, products.tiles)
+    shared = _Work(_ADDRESS * 2 + 2 * plan.live.size / 7) if plan.live is not None else _Work()
+    if plan.shape == LISTED:
+        shared += _lists(products)
+        shared += _gathering(products, value) if plan.gathered else _Work()
+    if plan.iterated:
+        return shared + _unwalked(_tile(plan, products.width, value, sample), _DENSE_PARTS, features)
+    return sum((_tile(plan, size, value, sample) for size in map(tiling.size, range(tiling.tiles))), shared)
+
+
+def _tile(plan: DensePlan, outputs: int, value: int, sample: SampleForm | None) -> _Work:
+    products, words = plan.products, plan.products.lanes.words(outputs)
+    work = _Work()
+    for start, end in zip(products.starts, products.ends, strict=True):
+        work += _Work(_ADDRESS + words)
+        work += (
+            _rows(plan.rows, products, words, (start, end), sample) if plan.rows else _inputs(plan, words, end - start, value)
+        )
+    flushes = len(products.ends) - plan.kept
+    work += _Work(outputs * (4.7 * flushes))
+    if plan.lookup:
+        return work + _Work(2 * _ADDRESS + words + outputs * (4 if plan.output.bits == BYTE else 5))
+    return work + _Work(2 * _ADDRESS) + _requantize(plan.requantize, known=not plan.iterated) * outputs
+
+
+def _inputs(plan: DensePlan, words: int, inputs: int, value: int) -> _Work:
+    """One segment by multiplication, :mod:`~ebpfnn.compiler.dense` and :mod:`~ebpfnn.compiler.gathered`."""
+    straight = _Work(inputs * (value + 3 * words) + -(-inputs // AT_A_TIME) * (2 + _LOOP))
+    if plan.shape != LISTED:
+        return straight
+    each = 5 if plan.gathered else 7 + value
+    turns = inputs // AT_A_TIME + 1
+    listed = _Work(AT_A_TIME * (each + 3 * words) + 1 + _LOOP, AT_A_TIME) * turns + _Work(10)
+    return listed + straight + _Work(4, 1) if plan.counted else listed
+
+
+def _lists(products: Products) -> _Work:
+    """:mod:`~ebpfnn.compiler.nonzero`."""
+    return _Work(10 + len(products.weights) / BYTE * 20.7 + 9 * len(products.ends))
+
+
+def _gathering(products: Products, value: int) -> _Work:
+    turns = sum((end - start) // AT_A_TIME + 1 for start, end in zip(products.starts, products.ends, strict=True))
+    return _Work(AT_A_TIME * (8 + value) + 2 + _LOOP, AT_A_TIME) * turns
+
+
+def _rows(shape: RowShape, products: Products, words: int, segment: tuple[int, int], sample: SampleForm | None) -> _Work:
+    """One segment by :mod:`~ebpfnn.compiler.rows`."""
+    start, end = segment
+    groups = sum(start <= group * shape.levels < end for group in live_groups(products.weights, shape.levels))
+    compared = sample is SampleForm.COMPARED
+    each = 3 + 2 * words + 14 * compared
+    if shape.skipping:
+        again = words == MOST_ROW_WORDS or compared
+        return _Work(each + 1 + _ADDRESS + again, 1) * groups
+    return _Work(each + (0 if words + 2 <= MOST_ROW_WORDS else 1 + _ADDRESS)) * groups
+
+
+def _dense_tables(plan: DensePlan) -> int:
+    products, rows = plan.products, plan.rows
+    size = products.tiles * products.row * len(products.weights)
+    if plan.products.across:
+        size = 8 * products.words * products.tiles * len(products.weights)
+    if rows:
+        groups = len(live_groups(products.weights, rows.levels))
+        size = products.row * products.tiles * (groups * rows.rows + (0 if rows.skipping else ROWS - rows.rows))
+    seeds = 8 * products.words * products.tiles
+    if plan.lookup:
+        return max(size, 8) + seeds + len(plan.lookup.outputs)
+    return max(size, 8) + seeds * len(products.ends) + RECORD * products.width * products.tiles
+
+
+# Convolutions and pools
+
+
+def _conv(layer: Conv2d, plan: ConvPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
+    """What :mod:`~ebpfnn.compiler.conv` writes."""
+    _, rows, columns = image_shape(layer.output_shape(given))
+    work = _Work()
+    for tile in plan.tiles:
+        work += _positions((rows, columns), tile.unwalked, _position(layer, plan, tile, value), features)
+    copied = _copied(given, layer.window) if plan.copied else _Work()
+    if plan.iterated:
+        return copied + _unwalked(work, _CONV_PARTS, features)
+    return copied + work * len(plan.groups)
+
+
+def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, value: int) -> _Work:
+    products, words = plan.groups[0], plan.groups[0].lanes.words(tile.outputs)
+    taps, rows = len(products.weights), layer.inputs // layer.groups * layer.window.kernel[0]
+    work = _Work(1) + _Work(_ADDRESS * 2 + words + 1) * len(products.ends)
+    work += _Work(taps * (value + 3 * words))
+    work += _Work(3, 1) * rows if plan.skips_rows else _Work()
+    work += _Work(2 * layer.window.kernel[0] + 5 + tile.outputs, 1) if tile.asks_blank else _Work()
+    loops = sum(
+        end - start for start, end, loop in zip(products.starts, products.ends, tile.channel_loops, strict=True) if loop
+    )
+    work += _Work((2 + _LOOP) * loops // prod(layer.window.kernel))
+    work += _Work(4.7 * tile.outputs) * (len(products.ends) - (not plan.iterated))
+    return work + _requantize(plan.requantize, known=not plan.iterated) * tile.outputs
+
+
+def _conv_tables(plan: ConvPlan) -> int:
+    products = plan.groups[0]
+    words = 8 * products.words * len(products.ends) + RECORD * products.width
+    return len(plan.groups) * products.tiles * (products.row * len(products.weights) + words)
+
+
+def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
+    """What :mod:`~ebpfnn.compiler.pool` writes."""
+    body = _Work(3 + value + (6 + value) * (prod(layer.window.kernel) - 1))
+    copied = _copied(given, layer.window) if plan.copied else _Work()
+    return copied + _positions(image_shape(layer.output_shape(given)), plan.unwalked, body, features)
+
+
+def _positions(turns: tuple[int, ...], unwalked: int, body: _Work, features: KernelFeatures) -> _Work:
+    """``body`` in the loops of :mod:`~ebpfnn.compiler.positions`."""
+    if not turns:
+        return body
+    inner = _positions(turns[1:], max(0, unwalked - 1), body, features)
+    if unwalked:
+        return _unwalked(inner, 2, features)
+    return (inner + _Work(6 + _LOOP * (turns[0] > 1))) * turns[0]
+
+
+def _unwalked(turn: _Work, parts: int, features: KernelFeatures) -> _Work:
+    """A loop of :meth:`~ebpfnn.compiler.emitter.Emitter.iterate`, whose turns compute the addresses of ``parts``."""
+    return (turn + _Work(12 + 6 * parts, 2 if features.iterators else 1)) * WALKS_OF_AN_ITERATOR
+
+
+def _copied(shape: Shape, window: Window) -> _Work:
+    """A copy with an edge, :mod:`~ebpfnn.compiler.memory`."""
+    channels, rows, columns = image_shape(shape)
+    pieces = columns // BYTE + (columns % BYTE).bit_count()
+    return _Work(channels * (rows * (2 * pieces + 2 + _LOOP) + 1 + _LOOP)) + _edge(shape, window.padding)
+
+
+def _edge(shape: Shape, edge: Edge) -> _Work:
+    """Filling an image that has an edge."""
+    size = image_shape(shape)[0] * plane_size(shape, edge) if any(edge) else 0
+    return _Work(size / BYTE * (1 + (1 + _LOOP) / 8))
+
+
+def _requantize(plan: RequantizePlan, *, known: bool) -> _Work:
+    """One output from a sum, with the load of the sum and the store, :mod:`~ebpfnn.compiler.requantize`."""
+    plain = plan.is_relu or plan.is_identity
+    multiply = (1 if plain else 5) if known else (2 if plain else 7)
+    clips = plan.clips_low + plan.clips_high
+    size = (2.7 if known else 1) + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
+    return _Work(size + (5.5 if plan.masked else 2) * clips, 0 if plan.masked else clips)

@@ -1,0 +1,43 @@
+"""What the kernel would refuse of a network, found before it is loaded and told with its layer and a remedy."""
+
+from __future__ import annotations
+
+from ..abi import RESULT
+from ..errors import ModelError
+from .emitter import STACK, Emitter
+
+MOST_WALKED = 900_000
+"""Of the million instructions that Linux walks (BPF_COMPLEXITY_LIMIT_INSNS): this is an estimate, and shells take some."""
+MOST_FORKS = 7_500
+"""Of the 8,192 branches that the verifier can put off (BPF_COMPLEXITY_LIMIT_JMP_SEQ)."""
+MOST_TABLES = 56
+"""Of the 64 maps that a program may use (MAX_USED_MAPS); shells have some."""
+_FARTHEST_JUMP = 32_000
+"""Instructions; a jump's offset has 16 bits and a sign."""
+
+
+class TooMuchToWalk(ModelError):
+    """The verifier would not come to the end; without lists it may."""
+
+
+class TooDeep(ModelError):
+    """The stack is too small; without callbacks, which have frames of their own, it may be enough."""
+
+
+def check(emit: Emitter) -> None:
+    """Raises :class:`ModelError` where what was written so far passes a limit."""
+    if emit.stack_used > STACK:
+        raise TooDeep(f"needs {emit.stack_used} bytes of stack; there are {STACK}; use narrower lanes or layers")
+    if len(emit.tables) > MOST_TABLES:
+        raise ModelError(f"needs table {len(emit.tables)} of the network; a program takes {MOST_TABLES}; use fewer layers")
+    if RESULT.itemsize + emit.workspace > emit.features.largest_table:
+        fact = f"needs {emit.workspace} bytes behind a result; the kernel takes {emit.features.largest_table}"
+        raise ModelError(f"{fact}; use a smaller image, or fewer channels")
+    if emit.farthest_jump > _FARTHEST_JUMP:
+        fact = f"needs a jump over {emit.farthest_jump} instructions; at most {_FARTHEST_JUMP} go"
+        raise ModelError(f"{fact}; use fewer channels, or a smaller window")
+    remedy = "use a smaller layer, or a kernel with bpf_loop (Linux 5.17) or bpf_iter_num (6.4)"
+    if emit.walked > MOST_WALKED:
+        raise TooMuchToWalk(f"takes the verifier past some {emit.walked} instructions; it walks {MOST_WALKED}; {remedy}")
+    if emit.forks > MOST_FORKS:
+        raise TooMuchToWalk(f"makes the verifier put off {emit.forks} branches; it keeps {MOST_FORKS}; {remedy}")

@@ -1,0 +1,174 @@
+"""Planning: one pass over a network that decides how each layer is computed, and in what form its outputs lie.
+
+First the code of each layer is chosen, front to back: whether a layer can take levels side by side depends on how the one
+before computes its outputs. Then each layer gets the form of its outputs, which the next layer's choice says. No instruction is
+written, and the kernel is not asked: the same arguments give the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import ModelError, ObjectError
+from ..layers import Conv2d, Dense, Layer, MaxPool, image_shape
+from ..network import QuantizedNetwork
+from .accumulate import Products
+from .choose_conv import choose_conv, plan_tiles, skips_rows
+from .choose_dense import DenseChoice, choose_dense
+from .estimate import estimate
+from .features import NEWEST, KernelFeatures
+from .lookup import find_lookup
+from .plan import MOST_UNROLLED, STRAIGHT, Candidate, ConvPlan, DensePlan, NetworkPlan, PoolPlan
+from .pool import pool_size
+from .positions import unwalked_loops
+from .requantize import RequantizePlan, plan_requantize
+from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
+from .sidebyside import SideBySide, layer_weights, sample_weights
+from .stack import stack_needed
+from .values import NO_EDGE, OutputForm, plane_size
+
+
+@contextmanager
+def naming(network: QuantizedNetwork, number: int) -> Iterator[None]:
+    """What a layer is refused for is told with the names of the network and of the layer, as :class:`ModelError`."""
+    try:
+        yield
+    except (ModelError, ObjectError) as error:
+        kind = type(error) if isinstance(error, ModelError) else ModelError
+        raise kind(f"network '{network.name}': layer {number} {error}") from error
+
+
+def plan_network(
+    network: QuantizedNetwork,
+    features: KernelFeatures = NEWEST,
+    name: str | None = None,
+    unlisted: frozenset[int] = frozenset(),
+) -> NetworkPlan:
+    """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or of shape ``name`` wherever that can be; ``unlisted`` have no list.
+
+    Raises :class:`ModelError`, naming the layer, where no lane holds its sums.
+    """
+    return _Planner(network, features, name, unlisted).plan()
+
+
+class _Planner:
+    def __init__(self, network: QuantizedNetwork, features: KernelFeatures, name: str | None, unlisted: frozenset[int]) -> None:
+        self.network, self.features, self.name, self.unlisted = network, features, name, unlisted
+        self.last = len(network.layers) - 1
+        self.dense: dict[int, tuple[DenseChoice, ...]] = {}
+        self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
+
+    def plan(self) -> NetworkPlan:
+        for number, layer in enumerate(self.network.layers):
+            with naming(self.network, number):
+                if isinstance(layer, Dense):
+                    self.dense[number] = self._choose_dense(number, layer)
+                elif isinstance(layer, Conv2d):
+                    density = self._density(number) if self._skips_rows(number, layer) else None
+                    self.convs[number] = choose_conv(layer, *self.network.ranges[number], density)
+        sample = self._sample()
+        found = tuple(self._layer(number, layer, sample) for number, layer in enumerate(self.network.layers))
+        given = self.network, self.features, sample, found
+        return NetworkPlan(self.features, sample, found, estimate(*given), stack_needed(*given))
+
+    def _layer(self, number: int, layer: Layer, sample: SampleForm) -> DensePlan | ConvPlan | PoolPlan:
+        form = self._output(number)
+        if isinstance(layer, Dense):
+            return self._dense(number, layer, form)
+        if isinstance(layer, Conv2d):
+            return self._conv(number, layer, form, sample)
+        return self._pool(number, layer, form)
+
+    # What each layer is chosen by
+
+    def _choose_dense(self, number: int, layer: Dense) -> tuple[DenseChoice, ...]:
+        low, high = self.network.ranges[number]
+        name = STRAIGHT if number in self.unlisted else self.name
+        spread = level_cost(self.network.input) if number == 0 else 0.0
+        grouped = self._side_by_side(number, layer)
+        return choose_dense(layer, low, high, self._density(number), self.features, name=name, grouped=grouped, spread=spread)
+
+    def _side_by_side(self, number: int, layer: Dense) -> tuple[SideBySide, ...]:
+        """The weights of a dense layer as rows may want them."""
+        if number == 0:
+            return sample_weights(self.network.input, layer)
+        before, given = self.network.layers[number - 1], layer_weights(layer, *self.network.ranges[number])
+        if not given or not isinstance(before, Dense):
+            return ()
+        products = self.dense[number - 1][0].products
+        if not find_lookup(before, products):
+            return ()
+        return tuple(each for each in given if products.tiles == 1 or products.width % each.levels == 0)
+
+    # What each layer is joined to
+
+    def _sample(self) -> SampleForm:
+        first = self.dense[0][0] if 0 in self.dense else None
+        if first and first.rows:
+            return plan_side_by_side(self.network.input, first.products.tiles)
+        return plan_levels(self.network.input)
+
+    def _output(self, number: int) -> OutputForm:
+        """In the form that the next layer takes."""
+        if number == self.last:
+            return OutputForm(bits=32)
+        following, (low, _) = self.network.layers[number + 1], self.network.ranges[number + 1]
+        if isinstance(following, Dense):
+            rows = self.dense[number + 1][0].rows
+            levels = rows is not None and isinstance(self.network.layers[number], Dense)
+            return OutputForm(rows.bits, levels=True) if rows and levels else OutputForm()
+        return OutputForm(edge=following.window.padding, fill=following.pad_value if isinstance(following, Conv2d) else low)
+
+    def _dense(self, number: int, layer: Dense, form: OutputForm) -> DensePlan:
+        best, *others = self.dense[number]
+        iterated = self.features.unwalked and best.products.tiles > MOST_UNROLLED and number != self.last
+        lookup = find_lookup(layer, best.products, levels=form.levels) if number != self.last else None
+        return DensePlan(
+            output=form,
+            candidates=tuple(each.candidate for each in (best, *others)),
+            shape=best.shape,
+            products=best.products,
+            requantize=self._requantize(number, layer),
+            iterated=iterated,
+            live=best.live,
+            rows=best.rows,
+            lookup=lookup,
+        )
+
+    def _conv(self, number: int, layer: Conv2d, form: OutputForm, sample: SampleForm) -> ConvPlan:
+        (groups, candidates), skipping = self.convs[number], self._skips_rows(number, layer)
+        shape = self.network.shapes[number + 1]
+        _, rows, columns = image_shape(shape)
+        blank = skipping and layer.inputs == 1 and self.network.ranges[number][0] == 0 and layer.pad_value == 0
+        apart = form.width * plane_size(shape, form.edge)
+        tiles = plan_tiles(layer, groups[0], (rows, columns), apart, self.features, asks_blank=blank)
+        beyond = skipping and number == 0 and sample is SampleForm.BYTES  # a load of a row may reach past a sample's end
+        return ConvPlan(
+            output=form,
+            candidates=candidates,
+            groups=groups,
+            requantize=self._requantize(number, layer),
+            tiles=tiles,
+            skips_rows=skipping,
+            iterated=self.features.unwalked and layer.groups > MOST_UNROLLED,
+            copied=beyond or self._edged(number, layer),
+        )
+
+    def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
+        turns = image_shape(self.network.shapes[number + 1])
+        unwalked = unwalked_loops(turns, pool_size(layer), self.features)
+        return PoolPlan(output=form, candidates=(), unwalked=unwalked, copied=self._edged(number, layer))
+
+    def _edged(self, number: int, layer: Conv2d | MaxPool) -> bool:
+        """Whether a layer has to give its inputs the edge that it wants: only samples come without."""
+        return number == 0 and layer.window.padding != NO_EDGE
+
+    def _requantize(self, number: int, layer: Dense | Conv2d) -> RequantizePlan:
+        return plan_requantize(layer, *self.network.ranges[number], masked=not self.features.unwalked)
+
+    def _skips_rows(self, number: int, layer: Conv2d) -> bool:
+        return skips_rows(layer, self._density(number), self.name)
+
+    def _density(self, number: int) -> float | None:
+        return self.network.density[number] if self.network.density else None

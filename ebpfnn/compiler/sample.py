@@ -1,0 +1,77 @@
+"""How the first layer gets its inputs: the sample as it is, or what is made of it first."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ..layers import InputFormat
+from .bits import emit_bits
+from .emitter import SAMPLE, Emitter, Place
+from .evenly import emit_even_levels, find_line
+from .levels import emit_level_rows
+from .values import Values
+
+_BY_TABLE, _BY_LINE = 6.0, 2.8
+"""Instructions for a byte of the sample, and for a value."""
+_GATHERING, _LEVELING = 10.0, 30.0
+"""Instructions for eight inputs of one bit, and for eight levels."""
+
+
+class SampleForm(Enum):
+    """What the first layer reads, in words for a reader."""
+
+    BYTES = "the sample as it is, a byte each"
+    PACKED = "the sample as it is, packed"
+    COMPARED = "the sample as it is, eight bytes compared at a time"
+    GATHERED_BITS = "bits, eight in a byte"
+    EVEN_LEVELS = "levels by a line, a byte each"
+    EVEN_SIDE_BY_SIDE = "levels by a line, side by side in bytes"
+    TABLE_LEVELS = "levels by a table, a byte each"
+
+
+def plan_levels(form: InputFormat) -> SampleForm:
+    """For a layer that takes its inputs in a byte each."""
+    if form.bits == 8:
+        return SampleForm.BYTES
+    return SampleForm.EVEN_LEVELS if not form.packed and find_line(form) else SampleForm.TABLE_LEVELS
+
+
+def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
+    """For a dense layer of ``tiles`` tiles that takes rows, which choose by a byte with several inputs.
+
+    A single tile reads each input once, so it compares them itself. With an even threshold that takes no more registers than it
+    has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`).
+    """
+    if form.packed:
+        return SampleForm.PACKED
+    if form.bits > 1:
+        return SampleForm.EVEN_SIDE_BY_SIDE
+    return SampleForm.COMPARED if tiles == 1 and form.thresholds[0] % 2 == 0 else SampleForm.GATHERED_BITS
+
+
+def level_cost(form: InputFormat) -> float:
+    """The instructions that a byte for each input costs."""
+    costs = {SampleForm.EVEN_LEVELS: _BY_LINE * form.size, SampleForm.TABLE_LEVELS: _BY_TABLE * form.sample_bytes}
+    return costs.get(plan_levels(form), 0.0)
+
+
+def side_by_side_cost(form: InputFormat) -> float:
+    """The instructions that unpacked inputs of fewer than 8 bits cost side by side in bytes."""
+    return (_GATHERING if form.bits == 1 else _LEVELING) * form.size / 8
+
+
+def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
+    """The values of the first layer. No register survives."""
+    match how:
+        case SampleForm.GATHERED_BITS:
+            return emit_bits(emit, form)
+        case SampleForm.EVEN_LEVELS | SampleForm.EVEN_SIDE_BY_SIDE:
+            return emit_even_levels(emit, form, side_by_side=how is SampleForm.EVEN_SIDE_BY_SIDE)
+        case SampleForm.TABLE_LEVELS:
+            return emit_level_rows(emit, form)
+        case SampleForm.COMPARED:
+            return Values(Place(SAMPLE), (form.size,), 0, 255, threshold=form.thresholds[0])
+        case SampleForm.PACKED:
+            return Values(Place(SAMPLE), (form.sample_bytes,), 0, 255)
+        case SampleForm.BYTES:
+            return Values(Place(SAMPLE), form.shape, 0, form.highest)

@@ -1,0 +1,95 @@
+"""The bytes of stack that code needs, told from its plan: what nested loops and tiles keep, in each function's frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..layers import Dense, InputFormat
+from ..network import QuantizedNetwork
+from .emitter import OUTCOME
+from .features import KernelFeatures
+from .frames import frame_bytes, rounded
+from .plan import LISTED, ConvPlan, ConvTile, DensePlan, PoolPlan
+from .sample import SampleForm
+from .tile import Tiling
+
+_SLOT = 8
+_DENSE_PARTS, _CONV_PARTS = 4, 5  # addresses that a loop over tiles or groups keeps
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """How deep a function's own frame gets, and how many bytes the functions that it calls take."""
+
+    own: int
+    below: int = 0
+
+    def __or__(self, other: _Depth) -> _Depth:
+        return _Depth(max(self.own, other.own), max(self.below, other.below))
+
+
+def stack_needed(
+    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
+) -> int:
+    """Bytes, those of callbacks with them; exact."""
+    start = -OUTCOME
+    depth = _Depth(start + _sample(network.input, sample))
+    for layer, plan in zip(network.layers, layers, strict=True):
+        depth |= _Depth(start + _SLOT * any(plan.output.edge))
+        if isinstance(plan, DensePlan) and isinstance(layer, Dense):
+            depth |= _Depth(start + _SLOT * (plan.shape == LISTED)) | _dense(plan, layer.outputs, start, features)
+        elif isinstance(plan, ConvPlan):
+            depth |= _Depth(start + 2 * _SLOT * plan.copied) | _conv(plan, start, features)
+        elif isinstance(plan, PoolPlan):
+            depth |= _Depth(start + 2 * _SLOT * plan.copied) | _positions(start, 3, plan.unwalked, features, _Depth)
+    return frame_bytes(depth.own, depth.below)
+
+
+def _sample(form: InputFormat, how: SampleForm) -> int:
+    """The counter of the loop over it, where there is one."""
+    as_it_is = how in (SampleForm.BYTES, SampleForm.PACKED, SampleForm.COMPARED)
+    return 0 if as_it_is or (how is not SampleForm.TABLE_LEVELS and form.size < 8) else _SLOT
+
+
+def _dense(plan: DensePlan, outputs: int, at: int, features: KernelFeatures) -> _Depth:
+    tiling = Tiling(outputs, plan.products.lanes.count, plan.products.words, plan.products.tiles)
+    inside = 0 if plan.rows else 2 * _SLOT if plan.shape == LISTED else _SLOT
+    made = _SLOT * plan.products.words if plan.lookup else 0
+
+    def tile(at: int, size: int) -> _Depth:
+        return _Depth(at + -(-4 * size // _SLOT) * _SLOT + max(inside, made))
+
+    if plan.iterated:
+        return _loop(at + _SLOT * (1 + _DENSE_PARTS), features, lambda at: tile(at, tiling.width))
+    return tile(at, tiling.size(0))
+
+
+def _conv(plan: ConvPlan, at: int, features: KernelFeatures) -> _Depth:
+    def tile(at: int, tile: ConvTile) -> _Depth:
+        inside = -(-4 * tile.outputs // _SLOT) * _SLOT + _SLOT * any(tile.channel_loops)
+        return _positions(at, 2, tile.unwalked, features, lambda at: _Depth(at + inside))
+
+    def group(at: int) -> _Depth:
+        depth = _Depth(at)
+        for each in plan.tiles:
+            depth |= tile(at, each)
+        return depth
+
+    return _loop(at + _SLOT * (1 + _CONV_PARTS), features, group) if plan.iterated else group(at)
+
+
+def _positions(at: int, axes: int, unwalked: int, features: KernelFeatures, body: Callable[[int], _Depth]) -> _Depth:
+    """Two addresses, and the number of the turn or a counter for each loop."""
+    at += 2 * _SLOT
+    if not unwalked:
+        return body(at + _SLOT * axes)
+    return _loop(at + _SLOT, features, lambda at: _positions(at, axes - 1, unwalked - 1, features, body))
+
+
+def _loop(at: int, features: KernelFeatures, body: Callable[[int], _Depth]) -> _Depth:
+    """One that is not walked: an iterator lies on the stack, a callback has a frame that begins with its caller's."""
+    if features.iterators:
+        return body(at + _SLOT)
+    turn = body(at)
+    return _Depth(at, rounded(frame_bytes(turn.own, turn.below)))

@@ -1,0 +1,33 @@
+"""The machine's CPUs: those that could ever be plugged in, for which per-CPU maps have values, and those that run."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from ..obj.uapi import MapType
+
+_POSSIBLE, _ONLINE = (Path(f"/sys/devices/system/cpu/{which}") for which in ("possible", "online"))
+PER_CPU = frozenset((MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERCPU_HASH, MapType.PERCPU_CGROUP_STORAGE))
+
+
+@cache
+def possible_cpus() -> int:
+    """How many values a per-CPU map has for a key: CPUs that could be plugged in count, whether or not they are online."""
+    return len(parse_cpus(_POSSIBLE.read_text()))
+
+
+def online_cpus() -> list[int]:
+    """The CPUs that run now: those on which a perf event can be opened."""
+    return parse_cpus(_ONLINE.read_text())
+
+
+def parse_cpus(text: str) -> list[int]:
+    """``0-2,5`` as numbers (the kernel's Documentation/admin-guide/cputopology.rst)."""
+    ranges = [part.partition("-") for part in text.strip().split(",")]
+    return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]
+
+
+def values_size(value_size: int) -> int:
+    """Bytes that bpf(2) exchanges for one key of a per-CPU map (``bpf_map_value_size``)."""
+    return (value_size + 7) // 8 * 8 * possible_cpus()

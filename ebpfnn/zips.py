@@ -1,0 +1,70 @@
+"""Zip archives that strangers made: how much is in one is bounded before any of it is in memory.
+
+Python's zipfile builds an object for every entry, believes the size that an entry declares, and unpacks all that a read gives
+it at once.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from .streams import take
+
+MAX_ENTRIES = 10_000
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # compressed or encrypted as nothing here is
+    RuntimeError,  # wants a password
+    OverflowError,
+    ValueError,
+)
+"""What zipfile raises for a file that is not what it says."""
+_ENTRY = re.compile(rb"PK\x01\x02")
+_KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Others unpack without a bound: a few bytes of bzip2 become gigabytes."""
+
+
+@contextmanager
+def opened(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
+    """The archive in ``file``, which can be sought. Raises one of :data:`DAMAGE` where it is none, or has too many entries."""
+    if _count(file) > MAX_ENTRIES:
+        raise zipfile.BadZipFile(f"over {MAX_ENTRIES} entries")
+    with zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def unpacked(archive: zipfile.ZipFile) -> int:
+    """How many bytes the archive says it unpacks to; :func:`read` gives no more of any entry."""
+    return sum(member.file_size for member in archive.infolist())
+
+
+def read(archive: zipfile.ZipFile, name: str) -> bytes:
+    """What the entry ``name`` unpacks to. Raises one of :data:`DAMAGE`, or :class:`KeyError` where there is none."""
+    with member(archive, name) as stream:
+        return bytes(take(stream, archive.getinfo(name).file_size))
+
+
+def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """The entry ``name`` as a stream; each read of it unpacks about as much as it asks for."""
+    if archive.getinfo(name).compress_type not in _KNOWN:
+        raise NotImplementedError("compressed as it should not be")
+    return archive.open(name)
+
+
+def _count(file: IO[bytes]) -> int:
+    """The entries that ``file`` can have: how often the mark of one is in it."""
+    file.seek(0)
+    found, tail = 0, b""
+    while chunk := file.read(1 << 20):
+        found += len(_ENTRY.findall(tail + chunk))
+        tail = chunk[-3:]
+    file.seek(0, io.SEEK_SET)
+    return found

@@ -1,0 +1,185 @@
+"""The plan of a network: made without an instruction, followed by the code, and what it says beforehand of that code."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from architectures import KINDS, SHAPE
+from networks import conv2d, dense, input_format, network, random_network
+
+from ebpfnn.compiler import KernelFeatures, bounds, compile_network, plan_network
+from ebpfnn.compiler import compile as compiling
+from ebpfnn.compiler.emitter import Emitter
+from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
+from ebpfnn.compiler.plan import ConvPlan, DensePlan, PoolPlan
+from ebpfnn.compiler.sample import SampleForm
+from ebpfnn.compiler.values import OutputForm
+from ebpfnn.errors import ModelError
+from ebpfnn.inspection import describe_plan
+from ebpfnn.layers import Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.network import QuantizedNetwork
+
+FEATURES = {"iterators": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
+of_every_kernel = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
+WIDTHS = [(20, 5), (101, 40, 7), (300, 90, 5), (64, 130, 70, 10), (784, 32, 10)]
+IMAGES = [
+    ("conv8x5s2p2-conv16x3-pool2-32-10", (1, 14, 14)),
+    ("conv32x3g8-5", (8, 16, 16)),
+    ("conv16x3p1-conv40x3-5", (3, 9, 8)),
+    ("pool3s2p1-dw3p1-7", (3, 33, 34)),
+    ("conv3x6-gap", (24, 12, 12)),
+]
+
+
+def test_a_plan_is_made_without_an_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Emitter, "__init__", None)
+    for net in (random_network((101, 40, 7), 1, bits=4), random_network("conv4x3p1-pool2-5", 1)):
+        first, second = (plan_network(net, MIDDLE, "rows") for _ in range(2))
+        assert describe_plan(first) == describe_plan(second)
+        with pytest.raises(FrozenInstanceError):
+            setattr(first.layers[0], "output", OutputForm())  # noqa: B010
+
+
+def test_code_is_planned_once_and_anew_after_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[frozenset[int]] = []
+
+    def counted(*given: Any) -> Any:
+        asked.append(given[3])
+        return plan_network(*given)
+
+    monkeypatch.setattr(compiling, "plan_network", counted)
+    net = replace(random_network((784, 256, 128, 10), 1), density=(0.1, 0.1, 0.9))
+    assert compile_network(net).plan.layers[0].shape == "listed"
+    assert asked == [frozenset()]
+    assert compile_network(net, OLDEST).plan.layers[0].shape == "straight"
+    assert asked[1:] == [frozenset(), frozenset({0})]
+
+
+def check_estimates(net: QuantizedNetwork, features: KernelFeatures, name: str | None = None) -> None:
+    """Against what was written: stack, tables and branches exactly, instructions that are walked within a fifth."""
+    compiled = compile_network(net, features, name)
+    plan = compiled.plan
+    assert plan.stack == compiled.stack
+    assert [each.table_bytes for each in plan.estimates] == [code.table_bytes for code in compiled.layers]
+    assert [each.forks for each in plan.estimates] == [code.forks for code in compiled.layers]
+    for code, guess in zip(compiled.layers, plan.estimates, strict=True):
+        assert 0.8 * code.walked - 20 < guess.walked < 1.2 * code.walked + 20
+    assert sum(code.table_bytes for code in compiled.layers) == sum(
+        len(each.contents or b"") for each in compiled.spec.maps.values()
+    )
+
+
+@of_every_kernel
+@pytest.mark.parametrize("name", [None, "straight", "listed", "rows"])
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_estimates_of_dense_layers(widths: tuple[int, ...], name: str | None, features: KernelFeatures) -> None:
+    for bits, packed in ((8, False), (4, False), (4, True), (1, False), (1, True)):
+        check_estimates(random_network(widths, bits, bits=bits, packed=packed), features, name)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("density", [None, 0.1])
+@pytest.mark.parametrize("image", [*IMAGES, *((kind, SHAPE) for kind in KINDS)], ids=lambda image: image[0])
+def test_estimates_of_images(image: tuple[str, tuple[int, ...]], density: float | None, features: KernelFeatures) -> None:
+    for bits, packed in ((8, False), (2, False), (1, True)):
+        net = random_network(image[0], 2, image[1], bits=bits, packed=packed)
+        check_estimates(replace(net, density=(density,) * len(net.layers)) if density else net, features)
+
+
+def one_scale(outputs: int, inputs: int, low: int, high: int) -> Dense:
+    """A layer whose outputs come from a table, where its sums fit 16 bits."""
+    multipliers = np.full(outputs, 1 << 30, np.int32)
+    by = Requantization(multipliers, multipliers, 33, low, high)
+    return Dense(np.ones((outputs, inputs), np.int8), np.arange(outputs, dtype=np.int32), by)
+
+
+def test_each_layer_writes_what_the_next_one_reads() -> None:
+    last = dense(np.ones((10, 48)), np.arange(10))
+    few = plan_network(network([one_scale(48, 64, 0, 7), last], InputFormat((64,), 1, (100,))))
+    assert [layer.output for layer in few.layers] == [OutputForm(3, levels=True), OutputForm(32)]
+    assert isinstance(few.layers[0], DensePlan)
+    assert few.layers[0].lookup is not None
+    many = plan_network(network([one_scale(48, 64, 0, 255), last], InputFormat((64,), 1, (100,))))
+    assert many.layers[0].output == OutputForm()
+
+
+def test_each_image_has_the_edge_that_the_next_layer_reads() -> None:
+    window = Window((3, 3), (1, 1), (1, 2, 1, 0))
+    first = conv2d(np.ones((1, 1, 2, 2)), [0], Window((2, 2)), low=0, high=255)
+    second = conv2d(np.ones((1, 1, 3, 3)), [0], window, pad_value=7, low=0, high=255)
+    signed = conv2d(np.ones((1, 1, 1, 1)), [0], Window((1, 1)), low=-5, high=100)
+    pool = MaxPool(Window((2, 2), (2, 2), (1, 1, 1, 1)))
+    last = conv2d(np.ones((1, 1, 1, 1)), [0], Window((1, 1)))
+    net = network([first, second, signed, pool, last], input_format((1, 6, 6)))
+    plan = plan_network(net)
+    edges = [(layer.output.edge, layer.output.fill) for layer in plan.layers]
+    assert edges[:3] == [((1, 2, 1, 0), 7), ((0, 0, 0, 0), 0), ((1, 1, 1, 1), -5)]
+    assert not any(layer.copied for layer in plan.layers if isinstance(layer, ConvPlan | PoolPlan))
+
+
+def test_only_samples_are_copied_to_have_an_edge() -> None:
+    edged, bare = (plan_network(random_network(name, 1)).layers for name in ("conv2x3p1-conv2x3p1-5", "conv2x3-conv2x3p1-5"))
+    assert [layer.copied for layer in edged if isinstance(layer, ConvPlan)] == [True, False]
+    assert [layer.copied for layer in bare if isinstance(layer, ConvPlan)] == [False, False]
+    net = random_network("conv2x3-5", 1)
+    sparse = replace(net, density=(0.1, 0.1))
+    copied = [plan_network(each).layers[0] for each in (net, sparse)]
+    assert [layer.copied for layer in copied if isinstance(layer, ConvPlan)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("widths", "form", "name", "how"),
+    [
+        ("64-9-3", {}, None, SampleForm.BYTES),
+        ("64-9-3", {"bits": 1, "packed": True}, "rows", SampleForm.PACKED),
+        ("64-9-3", {"bits": 1, "packed": True}, "straight", SampleForm.TABLE_LEVELS),
+        ("64-9-3", {"bits": 1}, "rows", SampleForm.COMPARED),
+        ("64-90-3", {"bits": 1}, "rows", SampleForm.GATHERED_BITS),
+        ("64-9-3", {"bits": 4}, "rows", SampleForm.EVEN_SIDE_BY_SIDE),
+        ("64-9-3", {"bits": 4}, "straight", SampleForm.EVEN_LEVELS),
+        ("64-9-3", {"bits": 2}, "rows", SampleForm.TABLE_LEVELS),
+        ("conv2x3-5", {"bits": 4}, None, SampleForm.EVEN_LEVELS),
+    ],
+)
+def test_how_the_first_layer_gets_its_inputs(widths: str, form: dict[str, Any], name: str | None, how: SampleForm) -> None:
+    shape = (64,) if widths[0].isdigit() else None
+    assert plan_network(random_network(widths, 1, shape, **form), NEWEST, name).sample is how
+
+
+def test_the_cheapest_candidate_is_taken_or_the_one_that_was_named() -> None:
+    net = replace(random_network((784, 64, 10), 1), density=(0.1, 0.9))
+    candidates = plan_network(net).layers[0].candidates
+    assert [each.cost for each in candidates] == sorted(each.cost for each in candidates)
+    assert candidates[0].shape == "listed"
+    named = plan_network(net, NEWEST, "straight").layers[0]
+    assert named.candidates[0].shape == named.shape == "straight"
+    assert {each.shape for each in named.candidates} == {"listed", "straight"}
+    unlisted = plan_network(net, NEWEST, None, frozenset({0})).layers[0]
+    assert unlisted.shape == "straight"
+
+
+def test_loops_that_are_not_walked() -> None:
+    def loops(architecture: str, shape: tuple[int, ...], features: KernelFeatures = NEWEST) -> list[tuple[str, ...]]:
+        return [layer.unwalked_loops for layer in plan_network(random_network(architecture, 1, shape), features).layers]
+
+    assert loops("784-90-10", (784,)) == [("tiles",), ()]
+    assert loops("784-90-10", (784,), OLDEST) == [(), ()]
+    assert loops("conv32x3g8-5", (8, 20, 20))[0] == ("groups", "rows")
+    assert loops("conv48x7p3-pool2-5", (8, 28, 28))[:2] == [("rows", "columns"), ("channels",)]
+
+
+def test_a_refusal_names_the_layer_that_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is found while the layer before is joined to it."""
+    segments = bounds.segments
+
+    def unproven(ranges: np.ndarray, bits: int, step: int = 1) -> tuple[int, ...]:
+        if len(ranges) == 9:
+            raise ModelError(f"{step} inputs can pass {bits} bits")
+        return segments(ranges, bits, step)
+
+    monkeypatch.setattr(bounds, "segments", unproven)
+    with pytest.raises(ModelError, match=r"^network 'test': layer 1 has weights and inputs that no lane of 32 bits holds; use"):
+        compile_network(random_network((20, 9, 5), 1))
