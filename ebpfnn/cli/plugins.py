@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..plugin.registry import Offer
 from ..plugin.skeleton import KINDS, write
 from .group import complain, printable
 from .plugin_option import available, plugin_option
+from .tables import print_table
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,16 +68,9 @@ def _row(kind: str, offer: Offer[Any], reason: str | None) -> dict[str, str | No
 
 
 def _print_table(rows: list[dict[str, str | None]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("kind", "name", "from", "usable", "what it does"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        usable = "yes" if row["reason"] is None else f"no: {row['reason']}"
-        cells = (row["kind"], row["name"], row["distribution"], usable, row["summary"])
-        table.add_row(*(Text(printable(cell or "")) for cell in cells))
-    # A pipe has no width: whoever reads it wants one row a line.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    usable = ("yes" if row["reason"] is None else f"no: {row['reason']}" for row in rows)
+    cells = (
+        (row["kind"], row["name"], row["distribution"] or "", can, row["summary"])
+        for row, can in zip(rows, usable, strict=True)
+    )
+    print_table(("kind", "name", "from", "usable", "what it does"), cells)
