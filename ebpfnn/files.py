@@ -1,6 +1,7 @@
 """Files and directories that appear whole or not at all, and reading that is bounded before it begins.
 
-What replaces a file or directory is written beside it, made to last with fsync(2), and renamed over it.
+What replaces a file or directory is written beside it, made to last with fsync(2), and renamed over it. Of a process that is
+killed meanwhile, the next one to write there removes what was left: see :mod:`.staging`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Networks from elsewhere: PyTorch modules, exported programs, state dicts, ONNX files.
 
-Nothing here executes what it reads. PyTorch and onnx are imported when a file needs them.
+Nothing here executes what it reads. onnx is imported when a file needs it, PyTorch for modules alone.
 """
 
 from __future__ import annotations

@@ -43,9 +43,12 @@ def from_tensor(tensor: onnx.TensorProto) -> Constant:
     size = float(np.prod(list(tensor.dims), dtype=np.float64))
     expect(0 <= size <= LARGEST, f"tensor {tensor.name!r} has {size:.0f} values, over {LARGEST}; give a smaller network")
     try:
-        return Constant(to_array(tensor))
+        array = to_array(tensor)
     except (ValueError, TypeError, LookupError) as error:  # LookupError: of a type that onnx does not know
         raise ModelError(f"tensor {tensor.name!r} does not hold the {size:.0f} values it speaks of; export it again") from error
+    kind = f"tensor {tensor.name!r} is of {array.dtype}, which no network computes with; export it as float32"
+    expect(array.dtype.kind in "fiub" or array.dtype.kind == "V", kind)  # V: bfloat16 and its relatives, of ml_dtypes
+    return Constant(array)
 
 
 @dataclass(frozen=True)

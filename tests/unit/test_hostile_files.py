@@ -62,6 +62,10 @@ def lying_npz() -> bytes:
     return data.replace(size, struct.pack("<I", 200))
 
 
+def lying_pt2() -> bytes:
+    return pt2(bytes(100 << 20)).replace(struct.pack("<I", 100 << 20), struct.pack("<I", 200))
+
+
 def long_header() -> bytes:
     return member("samples.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", 100 << 20) + bytes(100 << 20))
 
@@ -140,6 +144,7 @@ REFUSED: dict[str, Made] = {
     "entries": ("network", "pt", many_entries, "not a file that torch", 130),
     "a packed pt2": ("network", "pt2", lambda: pt2(bytes(63 << 20)), "of JSON, over 8 MiB", 130),
     "bzip2": ("network", "pt2", lambda: pt2(bytes(1 << 20), zipfile.ZIP_BZIP2), "not a .pt2", 90),
+    "a lying pt2": ("network", "pt2", lying_pt2, "not a .pt2 archive, or damaged", 110),
     "nodes": ("network", "onnx", onnx_of_nodes, "has over 524,288 nodes", 170),
     "a header": ("network", "safetensors", lambda: struct.pack("<Q", 32 << 20) + b" " * (32 << 20), "header has 33554432", 160),
     "a lying npz": ("data", "npz", lying_npz, "not an .npz file, or damaged", 90),

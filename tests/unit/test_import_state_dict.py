@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -256,3 +258,131 @@ def test_files_cut_short(suffix: str, share: float, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=rf"net\.{suffix}: not a (safetensors file|file that torch\.save)") as caught:
         importers.load(path, options(DENSE))
     assert "\n" not in str(caught.value)
+
+
+def odd_tensors() -> dict[str, Any]:
+    import torch
+
+    weights = torch.zeros(16, 144)
+    return {
+        "sparse": weights.to_sparse(),
+        "sparse rows": weights.to_sparse_csr(),
+        "nested": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+        "quantized": torch.quantize_per_tensor(weights, 0.1, 0, torch.qint8),
+        "meta": torch.zeros(16, 144, device="meta"),
+        "complex": torch.zeros(16, 144, dtype=torch.complex64),
+        "conjugated": torch.zeros(16, 144, dtype=torch.complex64).conj(),
+        "negated": torch.zeros(16, 144, dtype=torch.complex64).conj().imag,
+        "sub-byte": torch.zeros(16, 144, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+        "float8": torch.zeros(16, 144, dtype=torch.float8_e4m3fn),
+    }
+
+
+ODD = {
+    "sparse": r"key 'a\.weight' is no plain tensor but sparse; save",
+    "sparse rows": r"key 'a\.weight' is no plain tensor but sparse; save",
+    "nested": r"key 'a\.weight' is no plain tensor but nested; save",
+    "quantized": r"key 'a\.weight' is no plain tensor but quantized; save",
+    "meta": r"key 'a\.weight' is no plain tensor but on the device 'meta', without values; save",
+    "complex": r"key 'a\.weight' is of complex64, which is not read; give it as float32",
+    "conjugated": r"key 'a\.weight' is no plain tensor but a view that negates or conjugates; save",
+    "negated": r"key 'a\.weight' is no plain tensor but a view that negates or conjugates; save",
+    "sub-byte": r"key 'a\.weight' is of float4_e2m1fn_x2, which is not read; give it as float32",
+    "float8": r"key 'a\.weight' is of float8_e4m3fn, which is not read; give it as float32",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ODD)
+def test_tensors_of_kinds_that_are_not_read(kind: str, tmp_path: Path) -> None:
+    import torch
+
+    others = {name: torch.tensor(array) for name, array in tensors(a__bias=(16,), b__weight=(5, 16), b__bias=(5,)).items()}
+    (tmp_path / "net.pt").write_bytes(saved({"a.weight": odd_tensors()[kind], **others}))
+    with pytest.raises(ModelError, match=r"net\.pt: " + ODD[kind]):
+        importers.load(tmp_path / "net.pt", options(DENSE))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_plain_tensor_is_read_as_pytorch_reads_it(tmp_path: Path) -> None:
+    import torch
+
+    from ebpfnn.importers.torch_file import read_torch
+
+    torch.manual_seed(0)
+    drawn = torch.randn(6, 4) * 50
+    integers = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    kinds = ["float16", "bfloat16", "float32", "float64", "bool", *integers]
+    held = {kind: drawn.abs().to(getattr(torch, kind)) for kind in kinds}
+    held |= {
+        "turned": drawn.T,
+        "a part": drawn[1:5:2, 1:3],
+        "spread": drawn[0].expand(3, 4),
+        "none": drawn[:0],
+        "one": drawn[1, 1],
+    }
+    held |= {
+        "parameter": torch.nn.Parameter(drawn),
+        "channels last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+    }
+    held["with an attribute"] = torch.nn.Parameter(drawn.clone())
+    held["with an attribute"].note = 1
+    for extra in ({}, {"_use_new_zipfile_serialization": True, "pickle_protocol": 4}):
+        stream = io.BytesIO()
+        torch.save(
+            {"epoch": 1, "state_dict": held, "more": [torch.Size([1]), torch.float32, torch.device("cpu")]}, stream, **extra
+        )
+        found = read_torch(stream.getvalue())
+        assert list(found) == list(held)
+        for key, value in held.items():
+            theirs = value.detach().float().numpy() if value.is_floating_point() else value.detach().numpy()
+            assert found[key].dtype == theirs.dtype, key
+            assert np.array_equal(found[key], theirs), key
+
+
+def test_complex_weights_as_safetensors(tmp_path: Path) -> None:
+    held = {**tensors(**DENSES), "a.weight": np.zeros((16, 144), np.complex64)}
+    (tmp_path / "net.safetensors").write_bytes(safetensors.numpy.save(held))
+    with pytest.raises(ModelError, match=r"key 'a\.weight' is of complex64, whose imaginary parts no network has; save real"):
+        importers.load(tmp_path / "net.safetensors", options(DENSE))
+
+
+LIES: dict[str, Callable[[bytes], bytes]] = {
+    "a storage that is larger": lambda data: data.replace(b"cpuq\x06K\x06t", b"cpuq\x06K\x60t"),
+    "a start beyond the end": lambda data: data.replace(b"QK\x00K\x03K\x02\x86", b"QK\x05K\x03K\x02\x86"),
+    "sizes beyond the end": lambda data: data.replace(b"QK\x00K\x03K\x02\x86", b"QK\x00K\x09K\x02\x86"),
+    "strides beyond the end": lambda data: data.replace(b"K\x02K\x01\x86", b"K\x42K\x01\x86", 1),
+    "no storage": lambda data: data.replace(b"X\x01\x00\x00\x000q\x05", b"X\x01\x00\x00\x009q\x05"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_tensors_that_say_they_are_larger(lie: str) -> None:
+    import torch
+
+    from ebpfnn.importers.torch_file import read_torch
+
+    whole = saved({"a.weight": torch.ones(3, 2)})
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    changed = LIES[lie](members["archive/data.pkl"])
+    assert changed != members["archive/data.pkl"]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        for name, data in {**members, "archive/data.pkl": changed}.items():
+            made.writestr(name, data)
+    with pytest.raises(ModelError, match=r"key 'a\.weight' is larger than what the file holds of it"):
+        read_torch(stream.getvalue())
+
+
+def test_a_pt_file_is_read_without_pytorch(tmp_path: Path) -> None:
+    import torch
+
+    (tmp_path / "net.pt").write_bytes(saved({name: torch.tensor(array) for name, array in tensors(**DENSES).items()}))
+    program = (
+        "import sys; from pathlib import Path; from ebpfnn import importers; from ebpfnn.importers import ImportOptions\n"
+        f"importers.load({str(tmp_path / 'net.pt')!r}, ImportOptions(shape=(12, 12), architecture={DENSE!r}))\n"
+        "print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
