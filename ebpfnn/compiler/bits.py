@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..layers import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, Register
 from .emitter import SAMPLE, Emitter, Place
-from .memory import emit_last_bytes
+from .memory import Eights, emit_eights, emit_last_bytes
 from .values import Values
 
 _ONES = 0x0101010101010101
@@ -34,19 +34,10 @@ def emit_bits(emit: Emitter, form: InputFormat) -> Values:
     emit.point(_FROM, Place(SAMPLE))
     emit.point(_TO, place)
 
-    def turn(count: int) -> None:
-        for number in range(count):
-            emit.load(_WORD, "u64", _FROM, _INPUTS * number)
-            _emit_gather(emit, number, low=threshold <= 128)
-        emit.alu(_FROM, "+=", _INPUTS * count)
-        emit.alu(_TO, "+=", count)
+    def gather(offset: int) -> None:
+        _emit_gather(emit, offset, low=threshold <= 128)
 
-    whole, rest = divmod(form.size, _INPUTS)
-    if whole:
-        emit.turns(whole, _AT_A_TIME, _WORD, turn)
-    if rest:
-        emit_last_bytes(emit, _WORD, _TERM, _FROM, rest)
-        _emit_gather(emit, 0, low=threshold <= 128)
+    emit_eights(emit, Eights(_FROM, _TO, _WORD, _TERM), form.size, 1, _AT_A_TIME, gather)
     return Values(place, (groups,), 0, 255)
 
 

@@ -14,13 +14,12 @@ from typing import NamedTuple
 from ..layers import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8
 from .emitter import SAMPLE, Emitter, Place
-from .memory import emit_last_bytes
+from .memory import Eights, emit_eights
 from .partial import BYTE
 from .values import SLACK, Values
 
 _LANES = 0x0001000100010001
 _FROM, _TO, _WORD, _EVEN, _BYTES, _START, _LEVELS, _ONES, _PAST = R0, R1, R2, R3, R4, R5, R6, R7, R8
-_TOGETHER = 8
 _AT_A_TIME = 7
 _STEEPEST = 255
 
@@ -63,19 +62,10 @@ def emit_even_levels(emit: Emitter, form: InputFormat, *, side_by_side: bool) ->
     emit.point(_FROM, Place(SAMPLE))
     emit.point(_TO, place)
 
-    def turn(count: int) -> None:
-        for number in range(count):
-            emit.load(_WORD, "u64", _FROM, _TOGETHER * number)
-            _emit_word(emit, form, line, bits, number * bits)
-        emit.alu(_FROM, "+=", _TOGETHER * count)
-        emit.alu(_TO, "+=", bits * count)
+    def word(offset: int) -> None:
+        _emit_word(emit, form, line, bits, offset)
 
-    whole, rest = divmod(form.size, _TOGETHER)
-    if whole:
-        emit.turns(whole, _AT_A_TIME, _WORD, turn)
-    if rest:
-        emit_last_bytes(emit, _WORD, _EVEN, _FROM, rest)
-        _emit_word(emit, form, line, bits, 0)
+    emit_eights(emit, Eights(_FROM, _TO, _WORD, _EVEN), form.size, bits, _AT_A_TIME, word)
     if side_by_side:
         return Values(place, (-(-form.size * bits // BYTE),), 0, 255)
     return Values(place, form.shape, 0, form.highest)

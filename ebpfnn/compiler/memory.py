@@ -6,6 +6,9 @@ that are left of one are loaded one by one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from ..layers import image_shape
 from ..obj.asm import R0, R1, R2, R3, R10, Register
 from .emitter import Emitter, Place
@@ -45,6 +48,36 @@ def emit_last_bytes(
         emit.load_far(byte, "u8", base, offset + number)
         emit.alu(byte, "<<=", 8 * number)
         emit.alu(word, "|=", byte)
+
+
+class Eights(NamedTuple):
+    """The registers of :func:`emit_eights`: pointers to what is read and written, the word, and one that is lost at the end."""
+
+    source: Register
+    target: Register
+    word: Register
+    byte: Register
+
+
+def emit_eights(emit: Emitter, use: Eights, size: int, step: int, at_a_time: int, body: Callable[[int], None]) -> None:
+    """``body(offset)`` with each eight of ``size`` bytes in the word, the last ones with zeros behind them.
+
+    It writes ``step`` bytes at ``offset`` behind the target. A turn of the loop takes ``at_a_time`` words.
+    """
+
+    def turn(count: int) -> None:
+        for number in range(count):
+            emit.load(use.word, "u64", use.source, 8 * number)
+            body(number * step)
+        emit.alu(use.source, "+=", 8 * count)
+        emit.alu(use.target, "+=", step * count)
+
+    whole, rest = divmod(size, 8)
+    if whole:
+        emit.turns(whole, at_a_time, use.word, turn)
+    if rest:
+        emit_last_bytes(emit, use.word, use.byte, use.source, rest)
+        body(0)
 
 
 def emit_edged_copy(emit: Emitter, source: Values, target: Values) -> None:
