@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A cgroup's sockets: the network runs on requests that they receive or send, which all go on their way. */
+#include <ebpfnn/vmlinux.h>
+
+#define EBPFNN_READ_ONLY
+#include <ebpfnn/skb.h>
+
+#define PASS 1
+
+SEC("cgroup_skb/ingress")
+int ebpfnn_cgroup_ingress(struct __sk_buff *packet)
+{
+	ebpfnn_watch_packet(packet);
+	return PASS;
+}
+
+SEC("cgroup_skb/egress")
+int ebpfnn_cgroup_egress(struct __sk_buff *packet)
+{
+	ebpfnn_watch_packet(packet);
+	return PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A kernel function's entry or exit runs the network for the threads that registered, and returns at once for all others. */
+#include <ebpfnn/vmlinux.h>
+#include <ebpfnn/task.h>
+
+SEC("?fentry")
+int ebpfnn_fentry(void *context)
+{
+	ebpfnn_answer_caller();
+	return 0;
+}
+
+SEC("?fexit")
+int ebpfnn_fexit(void *context)
+{
+	ebpfnn_answer_caller();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A quantized network in readable integer C. docs/quantization.md derives the arithmetic and numbers the equations;
+ * ebpfnn/reference.py is the same in numpy, and the two are equal bit for bit.
+ *
+ * Builds for BPF (after vmlinux.h) and for a host compiler (after <linux/types.h>), and needs nothing else.
+ *
+ * What the kernel's verifier asks for shapes the code. It walks every iteration of a loop, so the innermost one is kept
+ * short; it follows both sides of each branch on data, so everything but the skip of a zero input is branch-free. Widths
+ * come from a frozen map, whose values it knows: with them it proves every access, and no check is needed here. Functions along
+ * a chain of calls share 512 bytes of stack, so what is large is a function of its own; it returns 0, because the verifier asks
+ * for a number.
+ */
+#ifndef EBPFNN_NN_H
+#define EBPFNN_NN_H
+
+#include <ebpfnn/nn_image.h>
+#include <ebpfnn/nn_network.h>
+#include <ebpfnn/nn_verifiable.h>
+
+/* Equation 1: how many of the thresholds a pixel reaches. */
+static __always_inline __u8 nn_level(const struct nn_input *input, __s64 pixel)
+{
+	__u64 thresholds = (1u << input->bits) - 1;
+	__u8 level = 0;
+
+	for (__u64 t = 0; t < thresholds; t++)
+		level += nn_is_negative(input->thresholds[t] - 1 - pixel);
+	return level;
+}
+
+/* The level of value i where a byte holds several. What stands at a bit from the right stands at flip - bit from the left. */
+static __always_inline __u8 nn_unpack(const struct nn_input *input, const __u8 *sample, __u64 i)
+{
+	__u64 bit = i * input->bits;
+
+	return sample[bit >> 3] >> ((bit & 7) ^ input->flip) & ((1u << input->bits) - 1);
+}
+
+/* What the first layer is given: the sample as it is, or the levels of it. */
+static __always_inline const __u8 *nn_levels(const struct nn_input *input, const __u8 *sample,
+					     const struct nn_workspace *workspace)
+{
+	__u64 values = input->values;
+
+	if (input->bits == 8)
+		return sample;
+	for (__u64 i = 0; i < values; i++) {
+		nn_opaque(i);
+		workspace->activations[i] = input->packed ? nn_unpack(input, sample, i) : nn_level(input, sample[i]);
+	}
+	return workspace->activations;
+}
+
+/* Lists the inputs that are not zero, and returns how many. The others would add nothing: most pixels of a digit are blank. */
+static __always_inline __u64 nn_list_nonzero(const __u8 *values, __u64 inputs, __u16 *nonzero)
+{
+	__u64 count = 0;
+
+	/* The next index overwrites this one, unless it counts: 1..255 carry into the ninth bit, 0 does not. */
+	NN_FOR_EACH(i, k, inputs, nonzero[count] = i + k; count += ((values + i)[k] + 255u) >> 8);
+	return count;
+}
+
+/* Equation 4. No partial sum leaves int32: equation 7 bounds the sum of magnitudes, so it bounds every part of it too. */
+static __noinline int nn_dense(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
+			       const struct nn_workspace *workspace)
+{
+	__u64 inputs = layer->input.channels, outputs = layer->output.channels;
+	__u32 sign_bit = layer->sign_bit;
+	__u64 count = nn_list_nonzero(values, inputs, workspace->nonzero);
+	const __s8 *weights = parameters->weights + layer->weights;
+	const __s32 *bias = parameters->bias + layer->channels;
+
+	for (__u64 o = 0; o < outputs; o++)
+		workspace->accumulators[o] = bias[o];
+	/* The count is data: Linux 6.1's verifier follows n beyond it, and needs an end that it knows. */
+	for (__u64 n = 0; n < inputs; n++) {
+		__u64 i;
+		const __s8 *row;
+		__s32 value;
+
+		nn_opaque(n);
+		if (n >= count)
+			break;
+		i = workspace->nonzero[n];
+		if (i >= inputs) /* never; but the verifier does not know what was listed */
+			return 0;
+		row = weights + i * outputs;
+		value = nn_value(values[i], sign_bit);
+		NN_FOR_EACH(o, k, outputs, (workspace->accumulators + o)[k] += value * (row + o)[k]);
+	}
+	return 0;
+}
+
+/* Equation 5, and equation 6 without a branch. Equation 8 shows that the product and its rounding term fit 64 bits. */
+static __always_inline __s32 nn_requantize(const struct nn_layer *layer, const struct nn_multiplier *by, __s64 accumulator)
+{
+	__s64 low = layer->low, high = layer->high, positive = by->positive, negative = by->negative;
+	__s64 multiplier = positive + (negative - positive) * nn_is_negative(accumulator);
+	__s64 value = (accumulator * multiplier + ((__s64)1 << (layer->shift - 1))) >> layer->shift;
+
+	value += layer->zero_point;
+	value -= (value - high) * nn_is_negative(high - value);
+	return value + (low - value) * nn_is_negative(value - low);
+}
+
+/*
+ * Turns the accumulators of a layer into its outputs: in place, where the last layer's are the network's scores, and as the
+ * bytes that the next layer reads.
+ */
+static __noinline int nn_activate(const struct nn_parameters *parameters, const struct nn_layer *layer,
+				  const struct nn_workspace *workspace)
+{
+	const struct nn_multiplier *multipliers = parameters->multipliers + layer->channels;
+	__u64 places = (__u64)layer->output.rows * layer->output.columns, o = 0;
+
+	for (__u64 channel = 0; channel < layer->output.channels; channel++)
+		for (__u64 place = 0; place < places; place++, o++) {
+			__s32 value = nn_requantize(layer, &multipliers[channel], workspace->accumulators[o]);
+
+			workspace->accumulators[o] = value;
+			workspace->activations[o] = value;
+		}
+	return 0;
+}
+
+/* Equation 13: the index of the highest score; of equal scores, the first. */
+static __always_inline __u32 nn_argmax(const __s32 *scores, __u32 classes)
+{
+	__s64 best = scores[0];
+	__u32 label = 0;
+
+	for (__u32 c = 1; c < classes; c++) {
+		__s64 higher = nn_is_negative(best - scores[c]);
+
+		best += (scores[c] - best) * higher;
+		label += (c - label) * (__u32)higher;
+	}
+	return label;
+}
+
+/* Runs one sample through every layer. Its scores are left in the first of workspace->accumulators, one a class. */
+static __always_inline void nn_infer(const struct nn_network *network, const __u8 *sample, const struct nn_workspace *workspace)
+{
+	const __u8 *values = nn_levels(network->input, sample, workspace);
+
+	for (__u32 number = 0; number < network->depth; number++) {
+		const struct nn_layer *layer = &network->layers[number];
+		int last = number + 1 == network->depth;
+		const struct nn_parameters *parameters = last ? &network->output : &network->hidden;
+
+		if (layer->kind == NN_MAX_POOL) {
+			nn_max_pool(layer, values, workspace);
+		} else {
+			if (layer->kind == NN_CONV2D)
+				nn_conv2d(parameters, layer, values, workspace);
+			else
+				nn_dense(parameters, layer, values, workspace);
+			nn_activate(parameters, layer, workspace);
+		}
+		values = workspace->activations;
+	}
+}
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The packet protocol, for shells whose events are packets: requests are found and checked, the network runs, replies are made.
+ * docs/triggers.md has the layout byte for byte, ebpfnn/protocol.py is its twin.
+ *
+ * Include it after vmlinux.h, with EBPFNN_CONTEXT naming the context's type, and define after it what it declares: ebpfnn_load()
+ * and ebpfnn_store() between packet and memory. Then call ebpfnn_find(), and for what that found ebpfnn_serve().
+ *
+ * Linux 5.10 keeps all of a call chain's frames within 512 bytes, of which a network takes 448: so what is known of a packet lies in a
+ * map, and what needs a frame (ebpfnn_find) is not on the way to the network. Words are read as they lie: sums in ones' complement do
+ * not mind the byte order (RFC 1071).
+ */
+#ifndef EBPFNN_PACKET_H
+#define EBPFNN_PACKET_H
+
+#define EBPFNN_SAMPLES_FROM_EVENTS
+#include <ebpfnn/packet_find.h>
+#include <ebpfnn/packet_reply.h>
+
+/* Whether a source may ask. Without a branch on it, or the verifier walks what follows once for each prefix. */
+static __always_inline int ebpfnn_is_allowed(const __u32 *source, int wide)
+{
+	__u32 found = !prefixes;
+
+	for (__u32 i = 0; i < prefixes && i < EBPFNN_MAX_PREFIXES; i++) {
+		__u64 differs = 0;
+
+		for (int word = 0; word < 4; word++) {
+			__u32 mapped = word == 3 ? source[0] : word == 2 ? 0xffff0000 : 0;
+			__u32 own = wide ? source[word] : mapped;
+
+			differs |= (own ^ allowed[i].address[word]) & allowed[i].mask[word];
+		}
+		found |= (differs - 1) >> 63; /* 1 where nothing differs */
+	}
+	return found;
+}
+
+/* Whether the checksum is right, and how. ``pseudo`` is the sum of the pseudo header (RFC 768, RFC 8200 8.1). */
+static __always_inline int ebpfnn_is_intact(struct ebpfnn_packets *own, __u64 pseudo, int wide)
+{
+	__u16 check = own->request.udp.check;
+
+	own->partial = 0;
+	if (!check)
+		return !wide;
+	if (ebpfnn_fold(own->sum + check) == 0xffff)
+		return 1;
+	own->partial = takes_partial && check == ebpfnn_fold(pseudo);
+	return own->partial;
+}
+
+/* Takes a request into memory: 0 where it may be served. */
+static __noinline int ebpfnn_receive(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own, __u32 *sample)
+{
+	__u32 at = found & 0xffff, wide = found >> 16, filled = ebpfnn_sample_bytes();
+	__u32 padding = ebpfnn_payload_bytes() - sizeof(struct ebpfnn_header) - filled;
+	__u32 *from = own->addresses;
+	__u64 pseudo, sum;
+
+	if (wide ? ebpfnn_load(packet, at - 32, from, 32) : ebpfnn_load(packet, at - 8, from, 8))
+		return -1;
+	if (ebpfnn_load(packet, at, &own->request, sizeof(own->request)) ||
+	    ebpfnn_load(packet, at + sizeof(own->request), sample, filled))
+		return -1;
+	if (padding && ebpfnn_load(packet, at + sizeof(own->request) + filled, own->padding, padding))
+		return -1;
+	if (!ebpfnn_is_allowed(from, wide)) {
+		own->denied++;
+		return -1;
+	}
+	own->source = wide ? (__u64)ebpfnn_net32(from[2]) << 32 | ebpfnn_net32(from[3]) : ebpfnn_net32(from[0]);
+	pseudo = wide ? ebpfnn_sum(from, 32, 0) : ebpfnn_sum(from, 8, 0);
+	pseudo += ebpfnn_net16(17) + own->request.udp.length;
+	sum = ebpfnn_sum((const __u32 *)&own->request, sizeof(own->request), pseudo) - ((__u64)own->request.udp.check << 16);
+	sum = ebpfnn_sum(sample, filled, sum);
+	own->sum = ebpfnn_sum(own->padding, padding, sum);
+	if (!ebpfnn_is_intact(own, pseudo, wide)) {
+		own->damaged++;
+		return -1;
+	}
+	return 0;
+}
+
+/* Global, so that the verifier walks the network once, and not for each way a packet can look. 0 where it ran. */
+__noinline int ebpfnn_run_packet(__u64 source)
+{
+	__u32 only = 0;
+	const void *sample = bpf_map_lookup_elem(&samples, &only);
+	struct ebpfnn_result *result = bpf_map_lookup_elem(&results, &only);
+
+	if (!sample || !result)
+		return -ENOENT;
+	ebpfnn_compute(sample, result, source);
+	return result->status;
+}
+
+static __always_inline int ebpfnn_serve_alone(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own)
+{
+	__u32 only = 0;
+	__u32 *sample = bpf_map_lookup_elem(&samples, &only);
+
+	if (!sample || ebpfnn_receive(packet, found, own, sample) || ebpfnn_run_packet(own->source))
+		return -1;
+	own->answered++;
+	return 0;
+}
+
+/*
+ * Runs the network for the request that ebpfnn_find() found; where the shell answers, the packet then is the reply. 0 where it did.
+ *
+ * A CPU serves one request at a time: another that comes in between (in process context, where interrupts and other threads do) is
+ * passed on. Added first and looked at then, so that of two that meet none goes on rather than both; Linux 5.10 knows no exchange.
+ */
+static __always_inline int ebpfnn_serve(EBPFNN_CONTEXT *packet, __u32 found)
+{
+	__u32 only = 0;
+	struct ebpfnn_packets *own = bpf_map_lookup_elem(&packets, &only);
+	int refused = -1;
+
+	if (!own)
+		return -1;
+	__sync_fetch_and_add(&own->busy, 1);
+	if (*(volatile __u64 *)&own->busy == 1) {
+		refused = ebpfnn_serve_alone(packet, found, own);
+		if (!refused && answering)
+			refused = ebpfnn_answer_packet(packet, found, own);
+	} else {
+		own->nested++;
+	}
+	__sync_fetch_and_add(&own->busy, -1);
+	return refused;
+}
+
+#endif

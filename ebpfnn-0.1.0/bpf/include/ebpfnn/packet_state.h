@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the shells of packet.h remember of the packet at hand, what they are told when they are loaded, and sums over words. */
+#ifndef EBPFNN_PACKET_STATE_H
+#define EBPFNN_PACKET_STATE_H
+
+#include <ebpfnn/packet_wire.h>
+#include <ebpfnn/shell.h>
+
+/* What lies in front of the sample. */
+struct ebpfnn_request {
+	struct ebpfnn_udp udp;
+	struct ebpfnn_header header;
+};
+
+/* Addresses as IPv6 has them, an IPv4 one behind ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+struct ebpfnn_prefix {
+	__u32 address[4];
+	__u32 mask[4];
+};
+
+/* The one element a CPU of the map "packets": what came in so far, and the request that is being served. */
+struct ebpfnn_packets {
+	__u64 answered; /* requests that the network ran for */
+	__u64 damaged;  /* their UDP checksum was wrong */
+	__u64 denied;   /* their source was not among the prefixes */
+	__u64 nested;   /* they came while this CPU was at another one */
+	__u64 busy;     /* requests that this CPU is at */
+	__u64 sum;      /* of the request, its checksum left out */
+	__u64 source;   /* for watchers: an IPv4 address, or the last 64 bits of an IPv6 one */
+	__u32 partial;  /* whether the checksum is one that hardware was to complete */
+	__u32 addresses[8];
+	struct ebpfnn_request request;
+	__u32 padding[(8 + 4 * EBPFNN_MAX_SCORES) / 4];
+	__u32 replaced[sizeof(struct ebpfnn_reply) / 4];
+	struct ebpfnn_reply reply;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebpfnn_packets);
+} packets SEC(".maps");
+
+/* The loader's: scores of the network, bytes of its sample, CRC-32 of its name. */
+const volatile __u32 classes;
+const volatile __u32 sample_bytes;
+const volatile __u32 network_id;
+/* The trigger's: where requests go to, and whose are served (nobody's is 0 prefixes: then all are). */
+const volatile __u32 port;
+const volatile __u32 prefixes;
+const volatile struct ebpfnn_prefix allowed[EBPFNN_MAX_PREFIXES];
+/* Whether replies are sent; whether checksums that nobody completed count as right; whether those stay so in a reply. */
+const volatile __u32 answering;
+const volatile __u32 takes_partial;
+const volatile __u32 keeps_partial;
+
+/* Copies between packet and memory: whole 32-bit words, a number that the verifier knows. 0, or not where the packet ends before. */
+static __always_inline int ebpfnn_load(EBPFNN_CONTEXT *packet, __u32 offset, void *to, __u32 bytes);
+static __always_inline int ebpfnn_store(EBPFNN_CONTEXT *packet, __u32 offset, const void *from, __u32 bytes);
+
+/* The sample and what fills it up to whole words; what a reply takes; and the payload, which has room for either. */
+static __always_inline __u32 ebpfnn_sample_bytes(void)
+{
+	return (sample_bytes + 3) & ~3U;
+}
+
+static __always_inline __u32 ebpfnn_reply_bytes(void)
+{
+	return sizeof(struct ebpfnn_reply) - 4 * (EBPFNN_MAX_SCORES - classes);
+}
+
+static __always_inline __u32 ebpfnn_payload_bytes(void)
+{
+	__u32 request = sizeof(struct ebpfnn_header) + ebpfnn_sample_bytes();
+
+	return request > ebpfnn_reply_bytes() ? request : ebpfnn_reply_bytes();
+}
+
+static __always_inline __u64 ebpfnn_sum(const __u32 *words, __u32 bytes, __u64 sum)
+{
+	for (__u32 i = 0; i < bytes / 4; i++)
+		sum += words[i];
+	return sum;
+}
+
+static __always_inline __u16 ebpfnn_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+#endif

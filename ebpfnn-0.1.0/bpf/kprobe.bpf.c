@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A kprobe, kretprobe or uprobe runs the network for the threads that registered, and returns at once for all others. */
+#include <ebpfnn/vmlinux.h>
+#include <ebpfnn/task.h>
+
+SEC("kprobe")
+int ebpfnn_kprobe(void *context)
+{
+	ebpfnn_answer_caller();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

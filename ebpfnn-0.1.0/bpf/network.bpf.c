@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The twin: a network in readable C (nn.h) as the body of ebpfnn_infer. ebpfnn/compiler/twin.py sizes and fills its maps. */
+#include <ebpfnn/vmlinux.h>
+#include <ebpfnn/parameters.h>
+
+int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
+{
+	struct nn_workspace workspace = workspace_of(result);
+	struct nn_network network;
+	int error = find_network(&network);
+
+	if (error)
+		return error;
+	nn_infer(&network, sample, &workspace);
+	return deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Traffic control runs the network on requests that an interface receives, or that are to leave by it, and sends each back. */
+#include <ebpfnn/vmlinux.h>
+#include <ebpfnn/skb.h>
+
+/* 0, or BPF_F_INGRESS where the program sees what leaves: whoever asked is on this side then. */
+const volatile __u32 way_back;
+
+SEC("tc")
+int ebpfnn_tc(struct __sk_buff *packet)
+{
+	__u16 link[EBPFNN_LINK_HEADER / 2];
+	__u32 found;
+
+	if (bpf_skb_load_bytes(packet, 0, link, sizeof(link)) || link[0] & 1)
+		return TC_ACT_UNSPEC; /* too short, or sent to a group */
+	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
+	if (!found || ebpfnn_serve(packet, found) || !answering)
+		return TC_ACT_UNSPEC;
+	return bpf_redirect(packet->ifindex, way_back);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A network interface runs the network on requests that come in, and sends each back with its answer. */
+#include <ebpfnn/vmlinux.h>
+
+#define EBPFNN_CONTEXT struct xdp_md
+#include <ebpfnn/packet.h>
+
+static __always_inline int ebpfnn_load(struct xdp_md *packet, __u32 offset, void *to, __u32 bytes)
+{
+	const __u32 *from = (void *)(long)packet->data + offset;
+
+	if ((void *)from + bytes > (void *)(long)packet->data_end)
+		return -1;
+	for (__u32 i = 0; i < bytes / 4; i++)
+		((__u32 *)to)[i] = from[i];
+	return 0;
+}
+
+static __always_inline int ebpfnn_store(struct xdp_md *packet, __u32 offset, const void *from, __u32 bytes)
+{
+	__u32 *to = (void *)(long)packet->data + offset;
+
+	if ((void *)to + bytes > (void *)(long)packet->data_end)
+		return -1;
+	for (__u32 i = 0; i < bytes / 4; i++)
+		to[i] = ((const __u32 *)from)[i];
+	return 0;
+}
+
+SEC("xdp")
+int ebpfnn_xdp(struct xdp_md *packet)
+{
+	const __u16 *link = (void *)(long)packet->data;
+	__u32 found;
+
+	if ((void *)link + EBPFNN_LINK_HEADER > (void *)(long)packet->data_end || *(const __u8 *)link & 1)
+		return XDP_PASS; /* too short, or sent to a group */
+	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
+	return found && !ebpfnn_serve(packet, found) && answering ? XDP_TX : XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,38 @@
+"""Neural networks that run inside the Linux kernel.
+
+``ebpfnn.load("mnist")`` and ``ebpfnn.Session`` are where to begin. Names are imported when they are first asked for, so that
+``import ebpfnn`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .instance import Instance
+    from .mnist import read_test
+    from .modelfile import load_named as load
+    from .network import QuantizedNetwork
+    from .plugin import Plugins
+    from .session import Result, Session
+
+_HOMES = {
+    "Instance": "instance",
+    "Plugins": "plugin",
+    "QuantizedNetwork": "network",
+    "Result": "session",
+    "Session": "session",
+    "load": "modelfile",
+    "read_test": "mnist",
+}
+_CALLED = {"load": "load_named"}
+"""What is called otherwise in its module."""
+
+__all__ = ["Instance", "Plugins", "QuantizedNetwork", "Result", "Session", "load", "read_test"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ebpfnn' has no attribute '{name}'")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), _CALLED.get(name, name))

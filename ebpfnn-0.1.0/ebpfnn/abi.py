@@ -1,0 +1,76 @@
+"""How a sample and a result lie in a map: the twin of bpf/include/ebpfnn/abi.h."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .network import MAX_CLASSES
+
+MAX_SLOTS = 64
+"""Callers that one loaded network serves at a time: EBPFNN_MAX_SLOTS."""
+
+RESULT = np.dtype(
+    [
+        ("sequence", np.uint64),
+        ("elapsed_ns", np.uint64),
+        ("status", np.int32),
+        ("label", np.uint32),
+        ("scores", np.int32, (MAX_CLASSES,)),
+    ]
+)
+"""``struct ebpfnn_result``. In the map, a network's workspace lies behind it."""
+
+INFER = "ebpfnn_infer"
+"""The function that a shell calls and a network is: ``int ebpfnn_infer(const void *, struct ebpfnn_result *)``."""
+
+SAMPLES, RESULTS, CALLERS, OUTPUTS = "samples", "results", "callers", "outputs"
+"""The maps of a shell: samples and results by slot; where events come from threads, slots by thread id; and where one event
+computes many samples, which then lie behind those of the slots, what becomes of each."""
+
+WATCH, EVENTS = "watch", "events"
+"""The maps through which watchers are told of inferences: :data:`WATCHED`, and a ring buffer of :data:`EVENT`."""
+
+BATCH, MOST_RUNS, CLASSES, SAMPLE_BYTES = "batch", "most_runs", "classes", "sample_bytes"
+"""The variables that a shell may have: samples in a batch, runs that one event may ask for, scores of a sample, its bytes."""
+
+NETWORK_ID = "network_id"
+"""The variable of a shell that tells networks apart by name: the name's CRC-32 (:func:`ebpfnn.protocol.network_id`)."""
+
+NETWORK = "ebpfnn_network"
+"""The variable of every shell that says which of two networks it has, where one is swapped for the other."""
+
+EVENT = np.dtype(
+    [
+        ("time_ns", np.uint64),
+        ("elapsed_ns", np.uint64),
+        ("source", np.uint64),
+        ("status", np.int32),
+        ("label", np.uint32),
+        ("score", np.int32),
+        ("network", np.uint32),
+    ]
+)
+"""``struct ebpfnn_event``."""
+
+WATCHED = np.dtype([("until_ns", np.uint64), ("lost", np.uint64)])
+"""``struct ebpfnn_watch``."""
+
+
+def offset(name: str) -> int:
+    """Where a field of :data:`RESULT` lies, in bytes."""
+    fields: Mapping[str, Any] = RESULT.fields or {}
+    at: int = fields[name][1]
+    return at
+
+
+def output(classes: int) -> np.dtype[np.void]:
+    """``struct output`` of bpf/run.bpf.c: what becomes of one sample of a batch."""
+    return np.dtype([("label", np.uint32), ("scores", np.int32, (classes,))])
+
+
+def padded(size: int) -> int:
+    """``size`` bytes rounded up to whole 64-bit words, as a slot's memory is."""
+    return (size + 7) // 8 * 8

@@ -1,0 +1,98 @@
+"""Rows in float32: numpy, PyTorch and onnxruntime, each as a user would call it for one sample, on one thread."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..floats import FloatDense
+from ..network import QuantizedNetwork
+from .plain import as_floats, as_real
+from .python_rows import Infer, PythonRunner
+
+_Floats = NDArray[np.float32]
+
+
+class FloatRunner(PythonRunner):
+    """The samples are floats before the clock starts: a float network is not charged for converting them."""
+
+    exact = False
+
+    def __init__(self, name: str, network: QuantizedNetwork) -> None:
+        super().__init__(name, len(network.labels))
+        self._network, self._layers = network, as_floats(network)
+
+    def prepare(self, samples: NDArray[np.uint8]) -> Infer:
+        return self.prepare_floats(as_real(self._network, samples))
+
+    @abstractmethod
+    def prepare_floats(self, samples: _Floats) -> Infer:
+        """What infers one of ``samples``, float32 [n, values] or [n, channels, rows, columns]."""
+
+
+class NumpyRunner(FloatRunner):
+    """Matrix times vector: dense layers alone."""
+
+    def prepare_floats(self, samples: _Floats) -> Infer:
+        layers = [layer for layer in self._layers if isinstance(layer, FloatDense)]
+        steps = [(layer.weights, layer.bias, np.float32(layer.activation.slope)) for layer in layers]
+
+        def infer(index: int) -> _Floats:
+            values: _Floats = samples[index]
+            for weights, bias, slope in steps:
+                values = np.dot(weights, values) + bias
+                if slope != 1:
+                    values = np.maximum(values, slope * values)
+            return values
+
+        return infer
+
+
+class TorchRunner(FloatRunner):
+    """PyTorch: eager, in inference mode."""
+
+    def prepare_floats(self, samples: _Floats) -> Infer:
+        from .torch_module import prepare
+
+        return prepare(self._layers, samples)
+
+
+class OnnxRunner(FloatRunner):
+    """onnxruntime by its plainest call: a dictionary in, a list out."""
+
+    def prepare_floats(self, samples: _Floats) -> Infer:
+        from .onnx_model import INPUT, open_session
+
+        run, given = open_session(self._layers, samples.shape[1:], self.classes).run, list(samples[:, None])
+        return lambda index: run(None, {INPUT: given[index]})
+
+
+class BoundOnnxRunner(FloatRunner):
+    """onnxruntime by a binding a sample, made beforehand: a call passes nothing, and copies nothing."""
+
+    def prepare_floats(self, samples: _Floats) -> Infer:
+        from .onnx_model import bind, open_session
+
+        session, given = open_session(self._layers, samples.shape[1:], self.classes), list(samples[:, None])
+        self._scores = np.zeros((len(samples), self.classes), np.float32)
+        bindings = [bind(session, sample, scores) for sample, scores in zip(given, self._scores, strict=True)]
+        self._kept, run = given, session.run_with_iobinding  # a binding keeps no sample
+        return lambda index: run(bindings[index])
+
+    def scores(self, count: int) -> _Floats:
+        return self._scores[:count]
+
+
+def float_runners(network: QuantizedNetwork) -> Iterator[FloatRunner]:
+    """The rows whose library is installed."""
+    if all(isinstance(layer, FloatDense) for layer in as_floats(network)):
+        yield NumpyRunner("numpy", network)
+    if find_spec("torch"):
+        yield TorchRunner("torch", network)
+    if find_spec("onnxruntime") and find_spec("onnx"):
+        yield OnnxRunner("onnxruntime", network)
+        yield BoundOnnxRunner("ort-iobinding", network)

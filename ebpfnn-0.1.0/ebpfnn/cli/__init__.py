@@ -1,0 +1,65 @@
+"""The command line: one verb a file, imported when it is called, so that ``ebpfnn --help`` costs nothing."""
+
+from __future__ import annotations
+
+import click
+
+from .group import LazyGroup
+from .plugin_option import plugin_option
+from .verbose import verbose_option
+
+VERBS = {
+    "infer": "Classify images with a network in the kernel.",
+    "load": "Load a network into the kernel and keep it there.",
+    "list": "List loaded networks.",
+    "swap": "Replace a loaded network with another.",
+    "watch": "Show the inferences of a loaded network as they happen.",
+    "stats": "Show runs and inferences per second.",
+    "unload": "Unload networks from the kernel.",
+    "query": "Classify images with a network on another machine, over UDP.",
+    "models": "List the bundled networks and those in the current directory.",
+    "train": "Train, quantize and save a network.",
+    "quantize": "Quantize a trained network from PyTorch or ONNX.",
+    "eval": "Measure accuracy in floating point, in integers and in the kernel.",
+    "export": "Export a network to plain files or ONNX.",
+    "import": "Import a network from plain files.",
+    "inspect": "Show the layers, the compiled code and kernel figures of a network.",
+    "bench": "Measure inference time in the kernel and in user space.",
+    "plugins": "List triggers and inputs, or create a new one.",
+    "include-dir": "Print the include directory for building triggers.",
+    "bpf": "Inspect the BPF objects in this kernel.",
+    "doctor": "Check this machine and suggest fixes.",
+    "completion": "Print a shell completion script.",
+    "help": "Show the help of a verb.",
+    "objdump": "List programs, maps and relocations of a BPF object file.",
+}
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"ebpfnn {version('ebpfnn')}")
+    except PackageNotFoundError:
+        click.echo("ebpfnn, not installed")
+    context.exit()
+
+
+@click.group(cls=LazyGroup, verbs=VERBS, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show a traceback with every error.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version.")
+@plugin_option
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Neural networks that run inside the Linux kernel.
+
+    `ebpfnn infer digit.png` classifies an image; `ebpfnn doctor` checks this machine.
+    """
+    del debug  # read by LazyGroup.invoke
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+main.params.append(verbose_option())

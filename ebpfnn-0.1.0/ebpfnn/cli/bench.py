@@ -1,0 +1,163 @@
+"""``ebpfnn bench``: how long networks take in the kernel, beside the same networks in user space."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .complete import networks
+from .plugin_option import available
+
+if TYPE_CHECKING:
+    from ..bench.measure import Bench
+    from ..bench.rows import Row
+    from ..network import QuantizedNetwork
+    from ..plugin import Plugins, Trigger
+
+_MOST_IMAGES = 4096
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What libraries read once, when they are loaded: numpy is imported below."""
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME|FILE",
+    multiple=True,
+    shell_complete=networks,
+    help="Bundled network or file. [default: mnist]",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="DIR", help="Directory with MNIST idx files. [default: bundled]"
+)
+@click.option(
+    "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Number of different samples."
+)
+@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Number of interleaved rounds.")
+@click.option("--row", "only", metavar="NAME", multiple=True, help="Measure only this row. Can be repeated.")
+@click.option("--cold", is_flag=True, help="Also measure with cold caches.")
+@click.option("--process", is_flag=True, help="Measure time and memory of a whole `ebpfnn infer` instead.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot accuracy over time (.svg or .png).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.pass_context
+def command(
+    context: click.Context,
+    models: tuple[str, ...],
+    data: Path | None,
+    images: int,
+    rounds: int,
+    only: tuple[str, ...],
+    cold: bool,
+    process: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure inference time in the kernel, and compare with a plain triple loop and installed user-space runtimes.
+
+    Sparse samples are MNIST test digits, dense samples are uniform in 1..255. The exit status is 1 if a row that must equal
+    the reference does not.
+    """
+    for variable in _ONE_THREAD:
+        os.environ.setdefault(variable, "1")
+    models = models or ("mnist",)
+    if process:
+        _print_process(models[0], as_json)
+        return
+    from .bench_tables import print_tables
+
+    if plot:
+        from ..bench.plot import check
+
+        check(plot)
+    networks = _load(models)
+    rows = _measure(networks, data, images, rounds, only, cold=cold)
+    if as_json:
+        click.echo(json.dumps([row.record() for row in rows], indent=2))
+    else:
+        print_tables(rows)
+    if plot:
+        _plot(rows, networks, data, plot)
+    context.exit(1 if any(row.exact is False for row in rows) else 0)
+
+
+def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
+    """The networks, of which no two may go by one name."""
+    from .. import modelfile
+
+    networks = [modelfile.load(modelfile.resolve(model)) for model in models]
+    names = [network.name for network in networks]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise click.UsageError(f"two networks are called '{twice}', which the rows could not tell apart")
+    return networks
+
+
+def _measure(
+    networks: list[QuantizedNetwork], data: Path | None, images: int, rounds: int, only: tuple[str, ...], *, cold: bool
+) -> list[Row]:
+    from .. import mnist
+    from ..bench.inputs import dense_inputs, sparse_inputs
+    from ..bench.measure import Bench
+
+    samples, labels = (array[:images] for array in mnist.read_test(data))
+    plugins = available()
+    with Bench(plugins.trigger("run"), only, _event(plugins)) as bench:
+        for network in networks:
+            bench.add(network, [sparse_inputs(network, samples, labels), dense_inputs(network, len(samples))])
+        _known(bench, only)
+        bench.warm(_watched(rounds, "warm"))
+        if cold:
+            bench.cold(_watched(rounds, "cold"))
+        return bench.rows
+
+
+def _event(plugins: Plugins) -> tuple[Trigger, str] | None:
+    """The quickest way from Python to an event, where it can be had: a system call that is a function of os."""
+    from ..plugin import why_not
+
+    trigger = plugins.triggers.get("tracepoint")
+    return (trigger, "syscalls:sys_enter_getppid") if trigger and why_not(trigger) is None else None
+
+
+def _known(bench: Bench, only: tuple[str, ...]) -> None:
+    unknown = sorted(set(only) - set(bench.names))
+    if unknown:
+        raise click.UsageError(f"no row '{unknown[0]}' here; there are {', '.join(bench.names)}")
+
+
+def _watched(rounds: int, label: str) -> Iterable[int]:
+    with click.progressbar(range(rounds), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as turns:
+        yield from turns
+
+
+def _plot(rows: list[Row], networks: list[QuantizedNetwork], data: Path | None, path: Path) -> None:
+    """Accuracies are those of all samples of ``data``, not of those rotated over alone."""
+    from .. import mnist, reference
+    from ..bench.plot import plot
+
+    samples, labels = mnist.read_test(data)
+    accuracy = {}
+    for network in networks:
+        scores = reference.scores(network, samples.reshape(-1, *network.input_shape))
+        accuracy[network.name] = float((scores.argmax(axis=1) == labels).mean())
+    plot(rows, accuracy, path)
+    click.echo(f"plot: {path}", err=True)
+
+
+def _print_process(model: str, as_json: bool) -> None:
+    from ..bench.process import measure_process
+
+    cost = measure_process(model)
+    if as_json:
+        click.echo(json.dumps(asdict(cost)))
+    else:
+        click.echo(f"ebpfnn infer, whole process: {cost.seconds_min:.2f} s at least, {cost.seconds_median:.2f} s in the median")
+        click.echo(f"peak memory: {cost.peak_mib:.1f} MiB")

@@ -1,0 +1,152 @@
+"""``ebpfnn eval``: how often a network is right, in floats, in integers and in the kernel."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import floatfile, modelfile
+from ..errors import NotSupported, PermissionDenied
+from ..floats import Network
+from ..network import QuantizedNetwork
+from .complete import networks, targets, triggers
+from .group import complain, printable
+from .measured import HELP, read_measured
+from .plugin_option import available, plugin_option
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Evaluation, KernelRun
+
+_MOST_LISTED = 20
+
+
+@click.command("eval")
+@click.argument("model", metavar="[MODEL]", default="mnist", shell_complete=networks)
+@click.option("--data", metavar="DATA", help=f"{HELP} [default: bundled]")
+@click.option(
+    "--float",
+    "float_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Floating-point network. [default: beside MODEL]",
+)
+@click.option(
+    "--trigger",
+    metavar="NAME",
+    shell_complete=triggers,
+    default="run",
+    show_default=True,
+    help="Trigger that runs the network.",
+)
+@click.option("--target", metavar="EVENT", shell_complete=targets, help="Event to attach to.")
+@click.option("--twin", is_flag=True, help="Run the C implementation instead of compiled code (slower).")
+@click.option("--no-kernel", is_flag=True, help="Do not run in the kernel.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Write an HTML report with plots.")
+@plugin_option
+@click.pass_context
+def command(
+    context: click.Context,
+    model: str,
+    data: str | None,
+    float_file: Path | None,
+    trigger: str,
+    target: str | None,
+    twin: bool,
+    no_kernel: bool,
+    as_json: bool,
+    report: Path | None,
+) -> None:
+    """Measure the accuracy of MODEL on test samples: in floating point, in integers (numpy) and in the kernel.
+
+    The exit status is 1 unless the last two agree in every score. MODEL is a bundled network or a file.
+    """
+    from ..evaluation import evaluate
+
+    if report is not None:
+        _check_report(report)
+    path = modelfile.resolve(model)
+    network = modelfile.load(path)
+    measured = read_measured(data, network)
+    floats = _load_floats(float_file, path)
+    # The kernel first: it is the fastest, and who has none shall not wait to be told.
+    kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, twin=twin)
+    scores = evaluate.run_reference(network, measured.samples)
+    logits = None if floats is None else evaluate.run_floats(floats, network, measured.samples)
+    done = evaluate.Evaluation(network, measured.name, measured.samples, measured.labels, scores, logits, kernel)
+    _print(done, as_json=as_json)
+    if report is not None:
+        _write(done, report, quiet=as_json)
+    context.exit(_complain_of(done))
+
+
+def _load_floats(given: Path | None, model: Path) -> Network | None:
+    path = given or floatfile.beside(model)
+    return floatfile.load(path) if given or path.exists() else None
+
+
+def _run_kernel(
+    network: QuantizedNetwork, name: str, target: str | None, samples: NDArray[np.uint8], *, twin: bool
+) -> KernelRun:
+    from ..compiler import build_twin
+    from ..evaluation import evaluate
+
+    body = build_twin(network) if twin else None
+    try:
+        return evaluate.run_kernel(network, available().trigger(name), target, samples, _watched, body)
+    except NotSupported as lack:
+        raise NotSupported(f"{lack}; or use --no-kernel") from lack
+    except PermissionDenied as refusal:
+        raise PermissionDenied(f"{refusal}; or use --no-kernel", refusal.errno) from refusal
+
+
+def _watched(samples: Iterable[Any]) -> Iterator[Any]:
+    with click.progressbar(samples, label="in the kernel", file=sys.stderr, hidden=not sys.stderr.isatty()) as each:
+        yield from each
+
+
+def _print(done: Evaluation, *, as_json: bool) -> None:
+    if as_json:
+        from ..evaluation.summary import summary
+
+        click.echo(json.dumps(summary(done)))
+        return
+    from .eval_tables import print_tables
+
+    print_tables(done)
+
+
+def _check_report(directory: Path) -> None:
+    from ..evaluation import report
+
+    report.check(directory)
+
+
+def _write(done: Evaluation, directory: Path, *, quiet: bool) -> None:
+    from ..evaluation import report
+
+    report.write(done, directory)
+    if not quiet:
+        click.echo(f"report: {printable(str(directory / report.PAGE))}")
+
+
+def _complain_of(done: Evaluation) -> int:
+    """Tells of samples for which the kernel and the reference differ; 1 where there are any."""
+    if done.kernel is None or not len(done.disagreements):
+        return 0
+    labels = done.network.labels
+    for index in done.disagreements[:_MOST_LISTED]:
+        ours, theirs = labels[done.predicted[index]], labels[done.kernel.labels[index]]
+        complain(
+            f"sample {index}: the reference gives {ours}, the kernel {theirs}" + (", by other scores" if ours == theirs else "")
+        )
+    return complain(
+        f"the kernel differs from the reference for {len(done.disagreements)} of {len(done.samples)} samples; report this"
+    )

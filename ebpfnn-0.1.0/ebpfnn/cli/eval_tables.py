@@ -1,0 +1,70 @@
+"""An evaluation as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..evaluation.evaluate import Evaluation
+from .group import printable
+
+_SUREST = 5
+
+
+def print_tables(done: Evaluation) -> None:
+    """Accuracy of each form, agreement, figures of each class, and the mistakes of which the network was the surest."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    click.echo(f"{printable(done.network.name)} ({done.network.architecture}) on {printable(done.source)}\n")
+    console.print(_accuracy(done))
+    click.echo("\n" + "\n".join(_agreement(done)) + "\n")
+    console.print(_classes(done))
+    if len(done.mistakes):
+        labels, surest = done.network.labels, done.mistakes[:_SUREST]
+        told = (f"#{index} {labels[done.truth[index]]} as {labels[done.predicted[index]]}" for index in surest)
+        counted = "1 mistake" if len(done.mistakes) == 1 else f"{len(done.mistakes):,} mistakes"
+        click.echo(f"\n{counted}; the surest: {printable(', '.join(told))}")
+
+
+def _accuracy(done: Evaluation) -> Table:
+    table = _table("", "accuracy", "right")
+    for column in done.columns:
+        right = done.correct(column)
+        table.add_row(column, *(("-", "-") if right is None else (f"{right / len(done.samples):.2%}", f"{right:,}")))
+    return table
+
+
+def _agreement(done: Evaluation) -> Iterator[str]:
+    count = len(done.samples)
+    if done.floats_predicted is None:
+        yield "float: no file beside the model; give one with --float FILE"
+    else:
+        same = int(np.count_nonzero(done.floats_predicted == done.predicted))
+        yield f"float and reference give the same label for {same:,} of {count:,}"
+    if done.kernel is None:
+        yield "kernel: not run"
+    else:
+        same = count - len(done.disagreements)
+        yield f"reference and kernel (trigger {done.kernel.trigger}) give the same scores for {same:,} of {count:,}"
+
+
+def _classes(done: Evaluation) -> Table:
+    table = _table("class", "samples", "precision", "recall", "F1", "most often taken for")
+    table.columns[-1].justify = "left"
+    for number, (row, figures) in enumerate(zip(done.confusion, done.per_class, strict=True)):
+        others = np.where(np.arange(len(row)) == number, 0, row)
+        most = int(others.argmax())
+        taken = f"{done.network.labels[most]} ({others[most]})" if others[most] else ""
+        shares = (f"{share:.2%}" if share is not None else "-" for share in (figures.precision, figures.recall, figures.f1))
+        table.add_row(printable(figures.label), f"{figures.samples:,}", *shares, printable(taken))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

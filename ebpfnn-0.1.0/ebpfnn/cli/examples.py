@@ -1,0 +1,52 @@
+"""Examples that end each verb's help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "infer": (
+        "ebpfnn infer digit.png",
+        "ebpfnn infer --top 3 --json *.png",
+        "ebpfnn infer --trigger run --model mnist-cnn --check digit.png",
+    ),
+    "load": (
+        "ebpfnn load",
+        "ebpfnn load mnist-cnn --name digits --group video",
+        "ebpfnn load mnist --trigger xdp --target eth0",
+    ),
+    "list": ("ebpfnn list", "ebpfnn list --json"),
+    "swap": ("ebpfnn swap mnist-128", "ebpfnn swap digits ./mine.safetensors"),
+    "watch": ("ebpfnn watch", "ebpfnn watch digits --count 100 --json"),
+    "stats": ("ebpfnn stats", "ebpfnn stats digits --seconds 10"),
+    "unload": ("ebpfnn unload", "ebpfnn unload digits", "ebpfnn unload --all"),
+    "query": ("ebpfnn query 192.0.2.1 digit.png", "ebpfnn query --any --check host.example:8000 digit.png"),
+    "models": ("ebpfnn models", "ebpfnn models --json"),
+    "train": (
+        "ebpfnn train --dataset MNIST --epochs 10 --name digits",
+        "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1",
+        "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
+    ),
+    "quantize": ("ebpfnn quantize model.onnx", "ebpfnn quantize mlp.pth --arch 784-128-10 --calibration images/"),
+    "eval": ("ebpfnn eval mnist --no-kernel", "ebpfnn eval mine.safetensors --data images/ --report page"),
+    "export": ("ebpfnn export mnist --onnx mnist.onnx", "ebpfnn export mnist --raw weights/"),
+    "import": (
+        "ebpfnn import --raw weights/ --output mine.safetensors",
+        "ebpfnn import --raw weights/ --output mine.safetensors && ebpfnn inspect mine.safetensors",
+    ),
+    "inspect": ("ebpfnn inspect", "ebpfnn inspect mnist-1bit --asm", "ebpfnn inspect mine.safetensors --plan straight"),
+    "bench": ("ebpfnn bench", "ebpfnn bench --model mnist-1bit --row compiled --rounds 4", "ebpfnn bench --process"),
+    "plugins": ("ebpfnn plugins", "ebpfnn plugins new trigger door", "ebpfnn plugins --json"),
+    "plugins new": ("ebpfnn plugins new trigger door", "ebpfnn plugins new input seeds"),
+    "include-dir": ("ebpfnn include-dir", 'clang -target bpf -O2 -g -I"$(ebpfnn include-dir)" -c door.bpf.c -o door.bpf.o'),
+    "bpf": ("ebpfnn bpf list", "ebpfnn bpf list programs maps --json"),
+    "bpf list": ("ebpfnn bpf list", "ebpfnn bpf list links --json"),
+    "doctor": ("ebpfnn doctor", "ebpfnn doctor --json"),
+    "objdump": ("ebpfnn objdump program.bpf.o", "ebpfnn objdump --asm program.bpf.o"),
+    "completion": (
+        "ebpfnn completion bash > /etc/bash_completion.d/ebpfnn",
+        'eval "$(ebpfnn completion zsh)"',
+        "ebpfnn completion fish > ~/.config/fish/completions/ebpfnn.fish",
+    ),
+    "help": ("ebpfnn help infer", "ebpfnn help plugins new"),
+}

@@ -1,0 +1,135 @@
+"""The group of verbs, and the one place where what goes wrong becomes a line on standard error and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from ..errors import Error, PluginError, UsageError, VerifierError
+from .examples import EXAMPLES
+from .plugin_option import blame
+from .verbose import is_verbose, verbose_option
+
+USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
+"""Wrong usage; 128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
+_MODULES = {"import": "importing", "include-dir": "include_dir"}
+"""Where the module is not called after its verb, which Python would not take for a name."""
+
+
+class LazyGroup(click.Group):
+    """Imports ``ebpfnn.cli.VERB``, whose attribute ``command`` is the verb, once it is called for."""
+
+    def __init__(self, verbs: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self.verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.verbs:
+            return None
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = importlib.import_module(f"{__package__}.{module}").command
+        if command.epilog is None:
+            _complete(command, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(self.verbs.items()))
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Runs the command line and exits."""
+        options["standalone_mode"] = False
+        with _sigterm_unwinds():
+            try:
+                status = super().main(*args, **options)
+            except click.ClickException as error:
+                status = complain(_usage(error), error.exit_code)
+            except click.Abort:
+                status = complain("interrupted", INTERRUPTED)
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a verb; its errors become exit statuses."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+        except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
+            known = error if isinstance(error, (Error, OSError)) else blame(ctx, error) or error
+            if ctx.params["debug"] or (is_verbose(ctx) and (not isinstance(known, Error) or isinstance(known, PluginError))):
+                click.echo(getattr(error, "log", ""), err=True, nl=False)
+                traceback.print_exc()
+            ctx.exit(_status(known))
+
+
+def complain(message: str, status: int = 1) -> int:
+    """Prints ``message`` on standard error as one line and returns ``status``."""
+    click.echo(f"ebpfnn: {printable(' '.join(message.split()))}", err=True)
+    return status
+
+
+def printable(text: str) -> str:
+    """``text`` without what would move a terminal's cursor or change its colors: a file may be called anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def _complete(command: click.Command, name: str) -> None:
+    """Gives a verb, and those below it, what all of them have: examples and ``-v``."""
+    lines = "\n".join(f"  {example}" for example in EXAMPLES[name])
+    command.epilog = f"\b\nExamples:\n{lines}"  # which click leaves as it is behind a backspace
+    command.params.append(verbose_option())
+    for below, each in command.commands.items() if isinstance(command, click.Group) else ():
+        _complete(each, f"{name} {below}")
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, VerifierError) and "whole log" not in str(error):
+        return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
+    if isinstance(error, Error):
+        return complain(str(error), USAGE if isinstance(error, UsageError) else 1)
+    if isinstance(error, BrokenPipeError):
+        # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return complain("standard output: no space left on the device; free some, or write elsewhere")
+    return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f"; see '{context.command_path} --help'" if context else ""
+    return error.format_message().rstrip(".") + hint
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """While this holds, SIGTERM ends the process as an exception does: what was attached is detached."""
+
+    def unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

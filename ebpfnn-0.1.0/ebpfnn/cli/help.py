@@ -1,0 +1,20 @@
+"""``ebpfnn help``: the help of a verb, as ``--help`` behind it prints it."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[VERB]...")
+@click.pass_context
+def command(context: click.Context, words: tuple[str, ...]) -> None:
+    """Show the help of VERB, or list the verbs."""
+    shown = context.find_root()
+    for word in words:
+        group = shown.command
+        found = group.get_command(shown, word) if isinstance(group, click.Group) else None
+        if found is None:
+            raise click.UsageError(f"no verb '{' '.join(words)}'", context)
+        shown = click.Context(found, info_name=word, parent=shown)
+    click.echo(shown.get_help())

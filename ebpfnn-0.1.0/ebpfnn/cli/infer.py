@@ -1,0 +1,123 @@
+"""``ebpfnn infer``: images in, labels out, the network in the kernel."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from ..errors import Error, InputError
+from ..instance import Instance
+from ..plugin import Plugins, configured
+from .complete import inputs, instances, networks
+from .group import complain, printable
+from .inference import Inference, pick, private, shared
+from .only import listed
+from .plugin_option import available, plugin_option
+from .reading import STDIN, opened, peek
+from .report import Report, as_json, as_label, as_text
+from .trigger_option import candidates, pairs, trigger_options
+
+
+@click.command()
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@trigger_options
+@click.option("--model", metavar="NAME|FILE", shell_complete=networks, help="Bundled network or file. [default: mnist]")
+@click.option(
+    "--instance",
+    metavar="NAME",
+    shell_complete=instances,
+    help="Loaded network to use. [default: the only one]",
+)
+@click.option("--private", "alone", is_flag=True, help="Ignore loaded networks; load one for this command only.")
+@click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
+@click.option("--top", type=click.IntRange(1), metavar="K", default=1, help="Show the K best labels. [default: 1]")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
+@click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
+@click.option("--twin", is_flag=True, help="Run the C implementation instead of compiled code (slower).")
+@click.option("--quiet", is_flag=True, help="Print only the labels.")
+@plugin_option
+@click.pass_context
+def command(
+    context: click.Context,
+    images: tuple[str, ...],
+    trigger: str | None,
+    target: str | None,
+    options: tuple[str, ...],
+    model: str | None,
+    instance: str | None,
+    alone: bool,
+    source: str | None,
+    top: int,
+    json_lines: bool,
+    check: bool,
+    twin: bool,
+    quiet: bool,
+) -> None:
+    """Classify every IMAGE with a network that runs in the kernel.
+
+    Without IMAGE, or when IMAGE is -, read images from standard input.
+    """
+    useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
+    if not images and useless:
+        raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
+    plugins = available()
+    chosen = twin or alone or bool(options) or any(given is not None for given in (trigger, target, model))
+    if instance is not None and chosen:
+        raise click.UsageError("--instance has its own network, trigger and target; leave out the other", context)
+    found = Instance.open(instance) if instance is not None else None if chosen else _only_instance(quiet)
+    known = candidates(plugins, trigger, bound=target is not None or bool(options))
+    triggers = [configured(each, pairs(options)) for each in known]
+    layout = as_json if json_lines else as_label if quiet else as_text
+    uris = images or (STDIN,)
+    width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
+    failures = 0
+    with (
+        shared(found, plugins, check=check)
+        if found
+        else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), check=check, twin=twin)
+    ) as inference:
+        for result in _results(uris, inference, plugins, source):
+            if isinstance(result, Error):
+                failures += complain(str(result))
+                continue
+            result.top = top
+            click.echo(layout(result, width))
+            if result.check is False:
+                failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
+    context.exit(1 if failures else 0)
+
+
+def _only_instance(quiet: bool) -> Instance | None:
+    """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
+    try:
+        found = Instance.all()
+        if len(found) == 1:
+            found[0].about()
+    except Error as reason:
+        complain(f"{reason}; loading a network for this command only")
+        return None
+    if len(found) > 1 and not quiet:
+        alone = "loading a network for this command only; --instance NAME uses one"
+        complain(f"instances {listed(found)} are loaded and not used; {alone}")
+    if len(found) != 1:
+        return None
+    if not quiet:
+        complain(f"using instance '{found[0].name}', which is loaded; --private loads a separate network")
+    return found[0]
+
+
+def _results(uris: tuple[str, ...], inference: Inference, plugins: Plugins, source: str | None) -> Iterator[Report | Error]:
+    """What every sample of every URI gave; one that cannot be used takes no other with it."""
+    for uri in uris:
+        try:
+            with opened(uri) as raw:
+                head, stream = peek(raw)
+                reader = plugins.input_for(uri, head, source)
+                if head:
+                    inference.open()
+                for sample in reader.samples(uri, stream, inference.network.input_shape):
+                    yield sample if isinstance(sample, Error) else inference.infer(sample)
+        except InputError as error:
+            yield error

@@ -1,0 +1,87 @@
+"""One network, of this process or of all, opened once there is something to infer."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+import numpy as np
+
+from .. import modelfile, reference
+from ..compiler import build_twin
+from ..errors import NotSupported, PermissionDenied
+from ..instance import Instance
+from ..kernel.privilege import lack
+from ..plugin import Plugins, Sample, Trigger, why_not
+from ..runner import Runner, Served
+from ..session import Session
+from .group import complain
+from .report import Report
+
+
+class Inference(ExitStack):
+    """Infers samples; the kernel is not touched before :meth:`open`, and left as it was at exit.
+
+    ``network`` tells what samples are to be; ``session`` is called to open one. With ``check`` every result is
+    compared with the reference.
+    """
+
+    def __init__(self, network: Served, session: Callable[[], Runner], *, check: bool) -> None:
+        super().__init__()
+        self.network = network
+        self._open, self._check = session, check
+        self._session: Runner | None = None
+
+    def open(self) -> Runner:
+        """Opens the session; once, and the same after that. Raises what that raises."""
+        if self._session is None:
+            self._session = self.enter_context(self._open())
+        return self._session
+
+    def infer(self, sample: Sample) -> Report:
+        """Runs the network on ``sample``. Raises what :meth:`open` and :meth:`Runner.infer` raise."""
+        session = self.open()
+        result = session.infer(sample.data)
+        scores = tuple(int(score) for score in result.scores)
+        elapsed = int(result.elapsed_ns)
+        report = Report(sample, session.network, session.trigger.name, int(result.label), scores, elapsed, session.target)
+        if self._check:
+            expected = reference.scores(session.source(), sample.data)
+            report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
+        return report
+
+
+def private(model: str, target: str | None, trigger: Callable[[], Trigger], *, check: bool, twin: bool) -> Inference:
+    """A network of this process's own, behind the trigger that is found once it is needed."""
+    network = modelfile.load(modelfile.resolve(model))
+
+    def session() -> Session:
+        found = trigger()
+        return Session(network, found, target, build_twin(network) if twin else None)
+
+    return Inference(network, session, check=check)
+
+
+def shared(instance: Instance, plugins: Plugins, *, check: bool) -> Inference:
+    """The network of an instance, which whoever likes may swap meanwhile."""
+    return Inference(instance.about(), lambda: instance.session(plugins), check=check)
+
+
+def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:
+    """The first trigger that this kernel can run; those passed over are told on standard error, unless ``quiet``.
+
+    Raises :class:`PermissionDenied` where this process may load none, :class:`NotSupported` where there is none to run.
+    """
+    reasons: list[str] = []
+    for trigger in candidates:
+        reason = why_not(trigger)
+        if reason is None:
+            if reasons and not quiet:
+                complain(f"{'; '.join(reasons)}; using {trigger.name}")
+            return trigger
+        reasons.append(f"trigger '{trigger.name}' cannot run here: {reason}")
+    remedy = lack()
+    if reasons and remedy:
+        raise PermissionDenied(f"loading a network is not permitted; {remedy}", errno.EPERM)
+    raise NotSupported("; ".join(reasons) or "no trigger is installed; see `ebpfnn plugins`")

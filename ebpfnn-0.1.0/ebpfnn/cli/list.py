@@ -1,0 +1,55 @@
+"""``ebpfnn list``: the networks that stay in the kernel."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from ..errors import Error
+from ..instance import About, Instance, Statistics
+from .group import complain
+from .tables import print_table
+
+_HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns/run")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """List the networks loaded by `ebpfnn load`: name, trigger, load time (UTC) and counters.
+
+    The runs include events of all processes. The kernel counts them only while run statistics are enabled: `sysctl
+    kernel.bpf_stats_enabled=1`.
+    """
+    found: list[tuple[Instance, About, Statistics]] = []
+    failures = 0
+    for instance in Instance.all():
+        try:
+            found.append((instance, instance.about(), instance.statistics()))
+        except Error as error:
+            failures += complain(f"instance '{instance.name}': {error}")
+    if as_json:
+        click.echo(json.dumps([_described(*each) for each in found], indent=2))
+    elif not found and not failures:
+        click.echo("no networks are loaded; load one with `ebpfnn load`")
+    else:
+        print_table(_HEADINGS, [_row(*each) for each in found])
+        if any(statistics.runs is None for _, _, statistics in found):
+            complain("runs are not counted; enable with: sysctl kernel.bpf_stats_enabled=1 (adds about 20 ns per run)")
+    context.exit(1 if failures else 0)
+
+
+def _described(instance: Instance, about: About, statistics: Statistics) -> dict[str, object]:
+    return {"instance": instance.name, "path": str(instance.path), **asdict(about), **asdict(statistics)}
+
+
+def _row(instance: Instance, about: About, statistics: Statistics) -> tuple[str, ...]:
+    held = f"(held by process {about.holder})" if about.holder else ""
+    runs = "-" if statistics.runs is None else str(statistics.runs)
+    each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f}"
+    trigger = " ".join(filter(None, (about.trigger, about.target, held)))
+    counted = (str(statistics.answered), runs, each)
+    return (instance.name, about.network, trigger, about.loaded[5:16].replace("T", " "), *counted)

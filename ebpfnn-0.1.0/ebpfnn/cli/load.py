@@ -1,0 +1,90 @@
+"""``ebpfnn load``: a network that stays in the kernel."""
+
+from __future__ import annotations
+
+import grp
+import time
+
+import click
+
+from .. import modelfile
+from ..errors import UsageError
+from ..instance import Instance
+from .complete import networks
+from .group import complain
+from .inference import pick
+from .plugin_option import available, plugin_option
+from .trigger_option import candidates, pairs, trigger_options
+
+_NO_GROUP = (1 << 32) - 1  # what chown(2) takes for no change
+
+
+@click.command()
+@click.argument("model", metavar="[NAME|FILE]", default="mnist", shell_complete=networks)
+@trigger_options
+@click.option("--name", metavar="NAME", help="Name of the instance. [default: that of the network]")
+@click.option("--group", metavar="GROUP", help="Allow members of this group to use the instance.")
+@click.option("--quiet", is_flag=True, help="Print nothing on success.")
+@plugin_option
+def command(
+    model: str,
+    trigger: str | None,
+    target: str | None,
+    options: tuple[str, ...],
+    name: str | None,
+    group: str | None,
+    quiet: bool,
+) -> None:
+    """Load a network into the kernel. It stays attached to its trigger after this command exits.
+
+    One sample is inferred and compared with the reference before the command exits. If the kernel cannot keep the
+    attachment, the command runs in the foreground until Ctrl-C or SIGTERM, then unloads the network.
+    """
+    path = modelfile.resolve(model)
+    network = modelfile.load(path)
+    plugins = available()
+    known = candidates(plugins, trigger, bound=target is not None or bool(options))
+    needing = next((each for each in known if each.needs_target and target is None), None)
+    if needing:
+        raise UsageError(f"trigger '{needing.name}' is attached nowhere without a target; give --target: {needing.summary}")
+    chosen = pick(known, quiet=quiet)
+    gid = -1 if group is None else _group(group)
+    given = pairs(options)
+    with Instance.load(network, chosen, target, name=name, options=given, file=path, group=gid) as instance:
+        if not quiet:
+            _tell(instance)
+        if instance.holding:
+            _stay(instance)
+
+
+def _tell(instance: Instance) -> None:
+    """What was loaded; where that cannot be written, nothing stays loaded."""
+    about = instance.about()
+    where = f"{about.trigger} {about.target or ''}".strip()
+    try:
+        click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
+        click.echo(f"{instance.name}: checked {instance.proof}")
+    except OSError:
+        instance.unload()
+        raise
+
+
+def _group(name: str) -> int:
+    try:
+        if not name.isdecimal():
+            return grp.getgrnam(name).gr_gid
+        if len(name) < 11 and int(name) < _NO_GROUP:
+            return int(name)
+        raise KeyError(name)
+    except KeyError:
+        raise click.BadParameter(f"group '{name}' is not known; see getent group", param_hint="--group") from None
+
+
+def _stay(instance: Instance) -> None:
+    """Waits until the user ends it, or somebody unloads the instance."""
+    try:
+        complain(f"{instance.holding}; it stays loaded until this command is stopped with Ctrl-C")
+        while instance.is_loaded():
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,55 @@
+"""The samples that a network is measured on, as the command line names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import datasets, mnist
+from ..layers import describe
+from ..network import QuantizedNetwork
+from .group import complain
+
+BUNDLED = "bundled"
+"""What stands for the test digits that ship with ebpfnn."""
+HELP = "Test samples: a directory of idx files, an .npz file, folders of images, or `bundled`."
+_DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """``samples``, uint8 [n, *shape], their ``labels``, [n], and what people call them."""
+
+    samples: NDArray[np.uint8]
+    labels: NDArray[np.intp]
+    name: str
+
+
+def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
+    """The test part of ``data``, for None the bundled digits, which is said, where they can be what ``network`` learned.
+
+    Raises :class:`click.UsageError` where they cannot, else as :func:`datasets.read` does.
+    """
+    if data is None:
+        if network.input.size != 28 * 28 or network.labels != _DIGITS:
+            takes = f"'{network.name}' takes {describe(network.input_shape)} and knows {network.labels[0]!r}"
+            raise click.UsageError(f"no data: {takes}, and the bundled samples are 28x28 digits; give --data")
+        complain("no --data given; using the bundled digits")
+    bundled = data in (None, BUNDLED)
+    path = mnist.BUNDLED if data is None or bundled else Path(data)
+    samples, labels = datasets.read(path, "test", network.input_shape, network.labels)
+    datasets.check_labels(labels, len(network.labels), path)
+    name = f"the {len(samples)} bundled digits" if bundled else _counted(path, len(samples), network.card.get("data"))
+    return Measured(samples, labels, name)
+
+
+def _counted(path: Path, count: int, learned: str | None) -> str:
+    """Which samples count. Where `ebpfnn train` split the same data, which has no part for tests, all of them do."""
+    if learned != path.stem or datasets.is_divided(path):
+        return f"{count:,} test samples of {path}"
+    complain(f"{path} has no test part: all {count:,} samples count, also the 5 of every 6 that the network learned from")
+    return f"all {count:,} samples of {path}"

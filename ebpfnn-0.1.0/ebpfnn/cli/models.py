@@ -1,0 +1,106 @@
+"""``ebpfnn models``: the networks that ship with ebpfnn, and those in this directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from .. import modelfile
+from ..errors import ModelError
+from ..layers import Shape
+from .group import complain
+from .tables import print_table
+
+RECORDED_NS: Mapping[str, int] = {
+    "mnist": 812,
+    "mnist-1bit": 193,
+    "mnist-1bit-64": 357,
+    "mnist-128": 3182,
+    "mnist-cnn": 17948,
+}
+"""Nanoseconds an inference of a digit, unpacked, as docs/performance.md has them; nobody recorded the others."""
+_MACHINE = "AMD EPYC (Zen 4), 3.7 GHz, Linux 6.18"
+_MEASURED = "integer accuracy"  # the card's (ebpfnn.training.card)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a sample is: its shape, bits a value, and whether values arrive packed."""
+
+    shape: Shape
+    bits: int
+    packed: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network file: ``accuracy`` and ``data`` are its card's, ``ns`` what was recorded, None where nobody did."""
+
+    name: str
+    file: str
+    bundled: bool
+    architecture: str
+    input: Input
+    labels: int
+    data: str | None
+    accuracy: str | None
+    ns: int | None
+    ns_source: str | None
+    bytes: int
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def command(as_json: bool) -> None:
+    """List the bundled networks and the .safetensors files in the current directory.
+
+    The accuracy is that of the quantized network on its test samples, as recorded in the file. Times are not measured.
+    """
+    found = list(_models())
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    print_table(("name", "architecture", "input", "accuracy", "ns", "size"), map(_row, found))
+    click.echo(f"\nns: recorded on {_MACHINE};\n`ebpfnn bench --model NAME` measures on this machine")
+
+
+def _models() -> Iterator[Model]:
+    for name in modelfile.bundled():
+        yield _read(modelfile.resolve(name), bundled=True)
+    for path in sorted(Path().glob("*" + modelfile.SUFFIX)):
+        if path.name.endswith(".float" + modelfile.SUFFIX):
+            continue
+        try:
+            yield _read(path, bundled=False)
+        except ModelError as error:
+            complain(str(error))
+
+
+def _read(path: Path, *, bundled: bool) -> Model:
+    network = modelfile.load(path)
+    form, card = network.input, network.card
+    recorded = RECORDED_NS.get(path.stem) if bundled else None
+    return Model(
+        name=network.name,
+        file=str(path),
+        bundled=bundled,
+        architecture=network.architecture,
+        input=Input(form.shape, form.bits, form.packed),
+        labels=len(network.labels),
+        data=card.get("data"),
+        accuracy=card[_MEASURED].split()[0] if card.get(_MEASURED) else None,
+        ns=recorded,
+        ns_source=None if recorded is None else "recorded",
+        bytes=path.stat().st_size,
+    )
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    given = f"{'x'.join(map(str, model.input.shape))}x{model.input.bits}b"
+    time = "-" if model.ns is None else f"{model.ns:,}"
+    size = f"{model.bytes / 1024:.0f} KiB"
+    return model.name if model.bundled else model.file, model.architecture, given, model.accuracy or "-", time, size

@@ -1,0 +1,29 @@
+"""The instance that a verb works on: the one that is named, or the only one there is."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import SessionError
+from ..instance import Instance
+
+
+def named_or_only(name: str | None) -> Instance:
+    """The instance ``name``, for None the only one that is loaded.
+
+    Raises :class:`~ebpfnn.errors.SessionError` where it is not loaded, or none is, and :class:`click.UsageError` where
+    there are several.
+    """
+    if name is not None:
+        return Instance.open(name)
+    found = Instance.all()
+    if not found:
+        raise SessionError("no instance is loaded; load one with `ebpfnn load`")
+    if len(found) > 1:
+        raise click.UsageError(f"instances {listed(found)} are loaded; name one", click.get_current_context())
+    return found[0]
+
+
+def listed(instances: list[Instance]) -> str:
+    """Their names, as a message has them."""
+    return ", ".join(f"'{instance.name}'" for instance in instances)

@@ -1,0 +1,60 @@
+"""``--plugin FILE``, which may stand before a verb and behind it, and the plugins that a verb then has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from traceback import walk_tb
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import PluginError
+
+if TYPE_CHECKING:
+    from ..plugin import InputSource, Plugins, Trigger
+    from ..plugin.registry import Offer
+
+_GIVEN, _IN_USE = "ebpfnn.plugin_files", "ebpfnn.plugins"
+
+
+def _remember(context: click.Context, _parameter: click.Parameter, paths: tuple[str, ...]) -> None:
+    context.meta[_GIVEN] = (*context.meta.get(_GIVEN, ()), *map(Path, paths))
+
+
+plugin_option = click.option(
+    "--plugin",
+    metavar="FILE",
+    multiple=True,
+    expose_value=False,
+    callback=_remember,
+    help="Load a plugin from a Python file or package, which is executed. Can be repeated.",
+)
+
+
+def available() -> Plugins:
+    """The installed plugins and those of ``--plugin``. Raises as :meth:`Plugins.installed` does."""
+    from ..plugin import Plugins
+
+    meta = click.get_current_context().meta
+    meta[_IN_USE] = Plugins.installed(files=meta.get(_GIVEN, ()))
+    found: Plugins = meta[_IN_USE]
+    return found
+
+
+def blame(context: click.Context, error: BaseException) -> PluginError | None:
+    """What is to be said of an exception that arose in a plugin in use, None of any other.
+
+    It is the innermost plugin's that was running; what ships with ebpfnn is ebpfnn's own.
+    """
+    plugins: Plugins | None = context.meta.get(_IN_USE)
+    modules: dict[str, Offer[Trigger] | Offer[InputSource]] = {}
+    if plugins:
+        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_triggers.offers}
+        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_inputs.offers}
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        offer = modules.get(frame.f_globals.get("__name__", ""))
+        if offer and not offer.distribution.startswith("ebpfnn "):
+            where = f"{frame.f_code.co_filename}, line {line}"
+            fact = f"{offer} failed: {type(error).__name__}: {error} ({where})"
+            return PluginError(f"{fact}; fix it, or leave it out with EBPFNN_DISABLE={offer.plugin}")
+    return None

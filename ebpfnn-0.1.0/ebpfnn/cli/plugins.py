@@ -1,0 +1,77 @@
+"""``ebpfnn plugins``: every trigger and input, and whether this kernel can run it; ``ebpfnn plugins new`` begins one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import PluginError
+from ..plugin import Plugins, why_not
+from ..plugin.registry import Offer
+from ..plugin.skeleton import KINDS, write
+from .group import complain, printable
+from .plugin_option import available, plugin_option
+from .tables import print_table
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@plugin_option
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """List triggers and inputs, or create a new one."""
+    if context.invoked_subcommand is None:
+        _list(available(), as_json=as_json)
+
+
+@command.command()
+@click.argument("kind", type=click.Choice(KINDS), metavar="trigger|input")
+@click.argument("name")
+def new(kind: str, name: str) -> None:
+    """Create a plugin skeleton in the directory NAME, ready to build and install."""
+    plugins = available()
+    taken = plugins.offered_triggers.names if kind == "trigger" else plugins.offered_inputs.names
+    if name in taken:
+        raise PluginError(f"{kind} '{name}' is there already; choose another name, for two of one name shut each other out")
+    for path in write(kind, name, Path()):
+        click.echo(printable(str(path)))
+
+
+def _list(plugins: Plugins, *, as_json: bool) -> None:
+    rows = _rows(plugins)
+    if as_json:
+        click.echo(json.dumps({"plugins": rows, "warnings": plugins.warnings}, indent=2))
+        return
+    _print_table(rows)
+    for warning in plugins.warnings:
+        complain(f"warning: {warning}")
+
+
+def _rows(plugins: Plugins) -> list[dict[str, str | None]]:
+    triggers = [_row("trigger", offer, why_not(offer.item)) for offer in plugins.offered_triggers.offers]
+    return triggers + [_row("input", offer, None) for offer in plugins.offered_inputs.offers]
+
+
+def _row(kind: str, offer: Offer[Any], reason: str | None) -> dict[str, str | None]:
+    """``reason`` tells why this kernel cannot run it, None where it can."""
+    return {
+        "kind": kind,
+        "name": offer.item.name,
+        "summary": offer.item.summary,
+        "plugin": offer.plugin,
+        "distribution": offer.distribution,
+        "reason": reason,
+    }
+
+
+def _print_table(rows: list[dict[str, str | None]]) -> None:
+    print_table(("kind", "name", "from", "usable", "what it does"), map(_cells, rows))
+
+
+def _cells(row: dict[str, str | None]) -> tuple[str, ...]:
+    reason = row["reason"]
+    told = "; ".join(filter(None, (row["summary"], reason and f"unavailable: {reason}")))
+    return str(row["kind"]), str(row["name"]), str(row["distribution"]), "no" if reason else "yes", told

@@ -1,0 +1,158 @@
+"""``ebpfnn quantize``: a trained network from a file of PyTorch or ONNX becomes integers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from .. import datasets, floatfile, mnist, modelfile, reference
+from ..floats import FloatConv2d, FloatDense, Network
+from ..layers import Shape, describe
+from ..network import QuantizedNetwork
+from ..quantization import quantize
+from .group import complain
+from .quantize_report import Calibration, print_report
+
+if TYPE_CHECKING:
+    from ..importers import ImportOptions
+
+_PATH = click.Path(path_type=Path)
+_BITS = click.IntRange(2, 8)
+_DIGIT = (28, 28)
+_MOST = 2_000
+"""Samples to calibrate on; more tell no more."""
+
+
+@click.command("quantize")
+@click.argument("file", type=_PATH)
+@click.option("--arch", "architecture", help="Architecture of a state dict, such as 784-32-10.")
+@click.option(
+    "--slope", type=click.FloatRange(0, 1), default=0.0, help="Slope of the LeakyReLU with --arch; 0 (the default) is ReLU."
+)
+@click.option("--input-shape", metavar="28x28", help="Shape of a sample: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.")
+@click.option("--mean", default="0", help="The network's input is (pixel / 255 - MEAN) / STD; one number or R,G,B.")
+@click.option("--std", default="1")
+@click.option("--bits", type=click.Choice(["8", "4", "2", "1"]), default="8", help="Bits per input value.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    type=click.IntRange(1, 255),
+    multiple=True,
+    help="Lowest pixel value of a level; give 2^bits - 1 of them.",
+)
+@click.option("--packed", is_flag=True, help="Samples arrive packed.")
+@click.option("--bit-order", type=click.Choice(["big", "little"]), default="big", help="Order of packed values in a byte.")
+@click.option("--hidden-bits", type=_BITS, default=8, help="Bits per activation between layers.")
+@click.option("--weight-bits", type=_BITS, default=8, help="Bits per weight; 2 means -1, 0 and 1.")
+@click.option("--calibration", metavar="DATA", type=_PATH, help="Calibration samples: idx files, .npz, or folders of images.")
+@click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
+@click.option("--name", help="Name of the network. [default: that of the file]")
+@click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
+def command(
+    file: Path, calibration: Path | None, output: Path | None, hidden_bits: int, weight_bits: int, **given: Any
+) -> None:
+    """Quantize the network in FILE and report the loss of accuracy.
+
+    FILE is .onnx (floating point, or quantized with QuantizeLinear), .pt2 (torch.export.save), or a state dict (.pt, .pth,
+    .safetensors) with --arch. Nothing in it is executed.
+    """
+    from ..importers import load
+
+    options = _options(given, calibration)
+    network = load(file, options)
+    output = output or Path(network.name + modelfile.SUFFIX)
+    if output.exists() and output.samefile(file):
+        raise click.UsageError(f"{output} is the file to read; give another --output")
+    samples = _calibration(calibration, network)
+    if isinstance(network, QuantizedNetwork):
+        _refuse_bits(hidden_bits, weight_bits)
+        floats, integers = None, replace(network, density=reference.density(network, samples.samples))
+    else:
+        floats = _with_bits(network, hidden_bits, weight_bits)
+        integers = quantize(floats, samples.samples)
+    integers = replace(integers, card={**integers.card, "calibration": samples.name})
+    _save(integers, floats, output)
+    print_report(integers, floats, samples, output)
+
+
+def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
+    """Folders of images name the classes, where nothing else does."""
+    from ..importers import ImportOptions
+
+    named = given.pop("labels")
+    labels = tuple(named.split(",")) if named else None
+    shape, mean, std = given.pop("input_shape"), *(_numbers(given.pop(name), name) for name in ("mean", "std"))
+    if labels is None and calibration is not None:
+        labels = datasets.class_names(calibration, "train") or None
+    bits = int(given.pop("bits"))
+    taken = _shape(shape) or _implied(given["architecture"])
+    return ImportOptions(**given, bits=bits, labels=labels, shape=taken, mean=mean, std=std)
+
+
+def _implied(architecture: str | None) -> Shape | None:
+    """The shape of a sample where an architecture begins with its size: flat, but an image where it is as large as MNIST's."""
+    size = (architecture or "").split("-")[0]
+    if not re.fullmatch("[1-9][0-9]{0,6}", size):
+        return None
+    return _DIGIT if int(size) == prod(_DIGIT) else (int(size),)
+
+
+def _shape(text: str | None) -> Shape | None:
+    if text is None:
+        return None
+    if not re.fullmatch("[1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){0,2}", text):
+        raise click.BadParameter(f"{text!r} is no shape; give one such as 28x28, 3x32x32 or 784", param_hint="--input-shape")
+    return tuple(map(int, text.split("x")))
+
+
+def _numbers(text: str, name: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no number, nor numbers with commas", param_hint=f"--{name}") from error
+
+
+def _calibration(path: Path | None, network: Network | QuantizedNetwork) -> Calibration:
+    shape = network.input.shape
+    if path is None:
+        if network.input.size != 28 * 28:
+            fact = f"no --calibration: samples are {describe(shape)}, and the bundled digits are 28x28"
+            raise click.UsageError(f"{fact}; give idx files, an .npz file, or folders of images")
+        complain("no --calibration given; using the bundled digits")
+    samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", shape, network.labels)
+    if path:
+        datasets.check_labels(labels, len(network.labels), path)
+    count = min(len(samples), _MOST)
+    some = np.arange(count) * len(samples) // count
+    name = f"{count} samples of {path.name}" if path else f"the {count} bundled digits"
+    return Calibration(samples[some], labels[some] if path or network.labels == tuple("0123456789") else None, name)
+
+
+def _with_bits(network: Network, hidden: int, weights: int) -> Network:
+    layers = tuple(
+        replace(layer, activation=replace(layer.activation, bits=hidden), weight_bits=weights)
+        if isinstance(layer, (FloatDense, FloatConv2d))
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def _refuse_bits(*bits: int) -> None:
+    if any(each != 8 for each in bits):
+        raise click.UsageError("the file is quantized already; --hidden-bits and --weight-bits are for networks in floats")
+
+
+def _save(integers: QuantizedNetwork, floats: Network | None, output: Path) -> None:
+    """The float form goes beside; one of another network does not stay there."""
+    if floats is not None:
+        floatfile.save(replace(floats, card=integers.card), floatfile.beside(output))
+    modelfile.save(integers, output)
+    if floats is None:
+        floatfile.beside(output).unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""What quantization cost, layer by layer and in labels, on the samples that it was calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from .. import encoding, float_reference, reference
+from ..floats import Network
+from ..layers import INT32_MAX, INT32_MIN, MaxPool, Weighted
+from ..network import QuantizedNetwork
+from .group import printable
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """``samples``, uint8 [n, *shape], what people call them, and their labels, [n], None where they are not the network's."""
+
+    samples: NDArray[np.uint8]
+    labels: NDArray[np.intp] | None
+    name: str
+
+
+def print_report(integers: QuantizedNetwork, floats: Network | None, on: Calibration, output: Path) -> None:
+    """Prints what became of ``floats``; None stands for a file whose integers were taken as they are."""
+    click.echo(
+        f"{printable(str(output))}: {printable(integers.name)}, {integers.architecture}, {output.stat().st_size:,} bytes"
+    )
+    for key, value in integers.card.items():
+        click.echo(f"  {printable(key)}: {printable(value)}")
+    Console(highlight=False, markup=False, emoji=False, width=120).print(_table(integers, on))
+    click.echo(f"On {printable(on.name)}:")
+    for line in _agreement(integers, floats, on):
+        click.echo(f"  {line}")
+
+
+def _table(network: QuantizedNetwork, on: Calibration) -> Table:
+    from ..evaluation.layer_table import layer_rows
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in ("layer", "gives", "bytes", "values", "largest |sum|", "of int32", "clipped", "zeros given"):
+        table.add_column(name, justify="left" if name == "layer" else "right")
+    for row, clipped in zip(layer_rows(network), clipped_shares(network, on.samples), strict=True):
+        sums = ("", "") if row.bound is None else (f"{row.bound:,}", f"{row.bound / INT32_MAX:.2%}")
+        share = "" if clipped is None else f"{clipped:.3%}"
+        zeros = "" if row.density is None else f"{1 - row.density:.1%}"
+        kind = " ".join(filter(None, (row.kind, row.window)))
+        table.add_row(kind, row.gives, f"{row.size:,}" if row.size else "", row.values, *sums, share, zeros)
+    return table
+
+
+def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> list[float | None]:
+    """For each layer the share, 0..1, of its outputs that its range cut off; None for pools, which cut nothing.
+
+    What a ReLU makes 0 is not cut off.
+    """
+    cut, seen = np.zeros(len(network.layers), np.int64), np.zeros(len(network.layers), np.int64)
+    for start in range(0, len(samples), _CHUNK):
+        values = encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)
+        for number, layer in enumerate(network.layers):
+            given, values = values, reference.forward(layer, values)
+            seen[number] += values.size
+            cut[number] += 0 if isinstance(layer, MaxPool) else _cut(layer, given)
+    pools = (isinstance(layer, MaxPool) for layer in network.layers)
+    return [None if pool else float(some / most) for pool, some, most in zip(pools, cut, seen, strict=True)]
+
+
+def _cut(layer: Weighted, given: NDArray[np.int64]) -> int:
+    by = layer.requantization
+    uncut = reference.requantize(replace(by, low=INT32_MIN, high=INT32_MAX), reference.accumulate(layer, given))
+    below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
+    return int(below + np.count_nonzero(uncut > by.high))
+
+
+def _agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
+    count, found = len(on.samples), reference.labels(integers, on.samples)
+    right = [f"integers {_share(found == on.labels)}"] if on.labels is not None else []
+    if floats is None:
+        yield "the file is already quantized; there is no floating-point form to compare with"
+    else:
+        wanted = float_reference.logits(floats, on.samples).argmax(axis=1)
+        yield f"floats and integers give the same label for {np.count_nonzero(found == wanted):,} of {count:,} samples"
+        right = [f"floats {_share(wanted == on.labels)}", *right] if right else []
+    if right:
+        yield f"right: {', '.join(right)}"
+
+
+def _share(hits: NDArray[np.bool_]) -> str:
+    return f"{hits.mean():.2%}"

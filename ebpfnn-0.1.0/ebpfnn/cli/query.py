@@ -1,0 +1,108 @@
+"""``ebpfnn query``: images to a network on another machine, which answers from its kernel."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+import numpy as np
+
+from .. import modelfile, reference
+from ..errors import Error, InputError
+from ..plugin import Plugins, Sample
+from ..query import ATTEMPTS, TIMEOUT, Address, Client
+from .complete import inputs, networks
+from .group import complain, printable
+from .plugin_option import available, plugin_option
+from .reading import STDIN, opened, peek
+from .report import Report, as_json, as_label, as_text
+from .seconds import Seconds
+
+
+@click.command()
+@click.argument("address", metavar="HOST[:PORT]")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    shell_complete=networks,
+    default="mnist",
+    show_default=True,
+    help="The expected network.",
+)
+@click.option("--any", "anyone", is_flag=True, help="Accept any network that takes the same input.")
+@click.option("--timeout", type=Seconds(0.001), default=TIMEOUT, show_default=True, help="Seconds to wait for each reply.")
+@click.option(
+    "--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Number of requests before giving up."
+)
+@click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
+@click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
+@click.option("--quiet", is_flag=True, help="Print only the labels.")
+@plugin_option
+@click.pass_context
+def command(
+    context: click.Context,
+    address: str,
+    images: tuple[str, ...],
+    model: str,
+    anyone: bool,
+    timeout: float,
+    attempts: int,
+    source: str | None,
+    json_lines: bool,
+    check: bool,
+    quiet: bool,
+) -> None:
+    """Classify every IMAGE with a network that answers UDP packets on another machine.
+
+    Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. Without
+    IMAGE, or when IMAGE is -, read images from standard input.
+    """
+    if not images and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError("no IMAGE, and standard input has none", context)
+    network = modelfile.load(modelfile.resolve(model))
+    layout = as_json if json_lines else as_label if quiet else as_text
+    uris = images or (STDIN,)
+    width = max(len(printable(uri)) for uri in uris)
+    failures = 0
+    with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
+        for sample in _samples(uris, available(), source, network.input_shape):
+            if isinstance(sample, Error):
+                failures += complain(str(sample))
+                continue
+            report = _ask(client, sample, check=check)
+            click.echo(layout(report, width))
+            if report.check is False:
+                failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
+    context.exit(1 if failures else 0)
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _samples(uris: tuple[str, ...], plugins: Plugins, source: str | None, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
+    for uri in uris:
+        try:
+            with opened(uri) as raw:
+                head, stream = peek(raw)
+                yield from plugins.input_for(uri, head, source).samples(uri, stream, shape)
+        except InputError as error:
+            yield error
+
+
+def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
+    answer, network = client.infer(sample.data), client.network
+    scores = tuple(answer.scores.tolist())
+    where = str(client.address)
+    report = Report(sample, network, "query", answer.label, scores, answer.elapsed_ns, where, round_trip=answer.seconds)
+    report.guessed = client.anyone
+    if check:
+        expected = reference.scores(network, sample.data)
+        report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
+    return report

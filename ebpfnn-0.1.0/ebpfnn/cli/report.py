@@ -1,0 +1,101 @@
+"""What is told of one inferred sample: as text, as a bare label, as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..plugin import Sample
+from ..runner import Served
+from .group import printable
+
+
+@dataclass
+class Report:
+    """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
+
+    ``guessed`` says that another network may have answered than ``network``, so that the scale of its scores is not known.
+    ``top`` is how many labels are told. ``round_trip`` is the time there and back, in seconds, where the network is on another
+    machine.
+    """
+
+    sample: Sample
+    network: Served
+    trigger: str
+    label: int
+    scores: tuple[int, ...]
+    elapsed_ns: int
+    target: str | None = None
+    check: bool | None = None
+    round_trip: float | None = None
+    guessed: bool = False
+    top: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.network.labels[self.label]
+
+    @property
+    def confidence(self) -> float:
+        """The softmax of the logits at the label, 0..1: its weight against the others, not how often the network is right."""
+        return self.shares()[self.label]
+
+    def shares(self) -> list[float]:
+        """The softmax of the logits, 0..1 for each label."""
+        logits = np.asarray(self.scores, dtype=np.float64) * self.network.score_scale
+        powers = np.exp(logits - logits.max())
+        return [float(share) for share in powers / powers.sum()]
+
+    def best(self) -> list[tuple[str, float]]:
+        """The ``top`` labels with their shares, the best first; of equal ones, the first."""
+        if self.top == 1:
+            return [(self.name, self.confidence)]
+        order = np.argsort(-np.asarray(self.scores, dtype=np.int64), kind="stable")[: self.top]
+        shares = self.shares()
+        return [(self.network.labels[index], shares[index]) for index in order]
+
+
+def as_text(report: Report, width: int) -> str:
+    """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's."""
+    labels = max(map(len, report.network.labels))
+    checked = {None: [], True: ["matches the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
+    back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
+    columns = [
+        f"{printable(report.sample.source) + ':':<{width + 1}}",
+        *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.best()),
+        f"{_duration(report.elapsed_ns) if report.elapsed_ns else '?':>9} in the kernel{back}",
+        printable(", ".join([*checked, *report.sample.notes])),
+    ]
+    return "  ".join(columns).rstrip()
+
+
+def as_label(report: Report, _width: int) -> str:
+    return "\t".join(name for name, _ in report.best())
+
+
+def as_json(report: Report, _width: int) -> str:
+    """One object on one line; ``check`` is there where it was asked for, ``round_trip_ns`` where there was one."""
+    told: dict[str, object] = {
+        "source": report.sample.source,
+        "label": report.name,
+        "scores": report.scores,
+        "confidence": None if report.guessed else round(report.confidence, 4),
+        "elapsed_ns": report.elapsed_ns,
+        "trigger": report.trigger,
+        "target": report.target,
+        "model": None if report.guessed else report.network.name,
+        "notes": report.sample.notes,
+    }
+    if report.top > 1:
+        told["top"] = [{"label": name, "confidence": round(share, 4)} for name, share in report.best()]
+    if report.round_trip is not None:
+        told["round_trip_ns"] = round(report.round_trip * 1e9)
+    if report.check is not None:
+        told["check"] = report.check
+    return json.dumps(told)
+
+
+def _duration(ns: float) -> str:
+    return f"{ns / 1000:.2f} µs" if ns < 1_000_000 else f"{ns / 1_000_000:.2f} ms"

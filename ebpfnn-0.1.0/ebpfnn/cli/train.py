@@ -1,0 +1,124 @@
+"""``ebpfnn train``: a new network from data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .. import modelfile
+from ..errors import ModelError
+from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
+from .group import INTERRUPTED as STOPPED
+from .group import complain
+
+_Chosen = TypeVar("_Chosen", Options, Precision, Distortion)
+_PATH = click.Path(path_type=Path)
+_COUNT = click.IntRange(1, 100_000)
+_BITS = click.IntRange(2, 8)
+_SHARE = click.FloatRange(0, 1)
+_REACH = click.FloatRange(0, 1, max_open=True)
+
+
+@click.command("train")
+@click.option("--dataset", type=click.Choice(DATASETS), help="Dataset to download. [default: MNIST, unless --data is given]")
+@click.option("--data", type=_PATH, help="Local data: idx files, .npz, or one folder of images per label.")
+@click.option("--arch", "architecture", help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10. [default: 784-32-10]")
+@click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
+@click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")
+@click.option("--dropout", type=_REACH, default=0.0, help="Dropout rate of dense layers.")
+@click.option("--epochs", type=_COUNT, default=30, show_default=True)
+@click.option("--batch-size", type=_COUNT, default=128, show_default=True)
+@click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd"]), default="adam", show_default=True)
+@click.option("--schedule", type=click.Choice(["cosine", "onecycle", "constant"]), default="cosine", show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(0, 10, min_open=True), default=3e-3, show_default=True)
+@click.option("--weight-decay", type=click.FloatRange(0, 1), default=0.0)
+@click.option("--no-distortion", is_flag=True, help="Do not distort the images.")
+@click.option("--rotation", type=click.FloatRange(0, 180), default=8.0, show_default=True, help="Largest rotation in degrees.")
+@click.option("--shift", type=click.FloatRange(0, 100), default=1.2, show_default=True, help="Largest shift in pixels.")
+@click.option("--scale", type=_REACH, default=0.08, show_default=True, help="Largest relative change of size.")
+@click.option("--shear", type=_REACH, default=0.08, show_default=True)
+@click.option("--mirror", is_flag=True, help="Mirror half of the images.")
+@click.option(
+    "--views",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    help="Number of distorted copies to reuse; 0 draws new ones every epoch.",
+)
+@click.option("--cache", type=_PATH, help="Directory to cache the distorted copies in.")
+@click.option("--teacher", type=_PATH, metavar="FILE", help="Network (.float.safetensors) to distill from.")
+@click.option(
+    "--temperature", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="Distillation temperature."
+)
+@click.option("--teacher-share", type=_SHARE, default=0.9, show_default=True, help="Weight of the teacher in the loss.")
+@click.option("--bits", "input_bits", type=click.Choice(["8", "4", "2", "1"]), default="8", help="Bits per input value.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    type=click.IntRange(1, 255),
+    multiple=True,
+    help="Lowest pixel value of a level; give 2^bits - 1 of them.",
+)
+@click.option("--packed", is_flag=True, help="Samples arrive packed.")
+@click.option("--bit-order", type=click.Choice(["big", "little"]), default="big", help="Order of packed values in a byte.")
+@click.option("--aware", is_flag=True, help="Quantization-aware training; see --hidden-bits and --weight-bits.")
+@click.option("--hidden-bits", type=_BITS, default=8, help="Bits per activation between layers.")
+@click.option("--weight-bits", type=_BITS, default=8, help="Bits per weight; 2 means -1, 0 and 1.")
+@click.option("--trim-idle", "idle", type=_SHARE, help="Drop inputs that are above 0 in at most this share of the samples.")
+@click.option("--shared-steps", is_flag=True, help="Use one weight scale per hidden layer.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="Number of PyTorch threads; 0 lets PyTorch choose.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto (a GPU if there is one).")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run of the same command.")
+@click.option("--name", help="Name of the network. [default: that of the data]")
+@click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
+def command(
+    no_distortion: bool, teacher: Path | None, temperature: float, teacher_share: float, input_bits: str, **given: Any
+) -> None:
+    """Train a network, quantize it, and save the quantized and the floating-point form.
+
+    5,000 training samples are held out to choose the best epoch (a twelfth of them if there are fewer than 60,000). Ctrl-C
+    saves the best epoch so far and a checkpoint for --resume, and exits with status 130. Use torchrun to train with several
+    processes.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.keys() >= {"architecture", "module"}:
+        context = click.get_current_context()
+        raise click.UsageError("--arch and --module: the module is the architecture; leave one out", context)
+    try:
+        options = _chosen(
+            Options,
+            {
+                **given,
+                "output": given.get("output", Path()),
+                "precision": _chosen(Precision, {**given, "input_bits": int(input_bits)}),
+                "distortion": None if no_distortion else _chosen(Distortion, given),
+                "teaching": Teaching(teacher, temperature, teacher_share) if teacher else None,
+            },
+        )
+    except ModelError as error:  # what the options say does not go together
+        raise click.UsageError(str(error)) from error
+    if "output" not in given:
+        options = replace(options, output=Path(options.name + modelfile.SUFFIX))
+    path = train(options)
+    if os.environ.get("RANK", "0") == "0":  # torchrun's others did the same
+        _report(path)
+
+
+def _report(path: Path) -> None:
+    """Prints the card; ends the verb with the status of an interruption where there was one."""
+    card = modelfile.load(path).card
+    click.echo(path)
+    for key, value in card.items():
+        click.echo(f"  {key}: {value}")
+    if INTERRUPTED in card:
+        again = "run the same command with --resume to continue"
+        click.get_current_context().exit(complain(f"interrupted {card[INTERRUPTED]}; {again}", STOPPED))
+
+
+def _chosen(kind: type[_Chosen], given: dict[str, Any]) -> _Chosen:
+    """A ``kind`` of what is called like its fields; what was not given is as it is by default."""
+    return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})

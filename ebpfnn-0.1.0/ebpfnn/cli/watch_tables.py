@@ -1,0 +1,119 @@
+"""How ``ebpfnn watch`` shows what happens: a line each, or the last of them and a histogram."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import KernelError
+from ..instance import Event
+from .group import printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_LAST, _BAR, _FAILED = 10, 40, "(failed)"
+_RATE_SECONDS = 2.0
+
+
+class Tally:
+    """What happened so far: ``total`` inferences, ``lost`` ones, how often each label came, and the ``last`` few events."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = labels
+        self.total, self.lost = 0, 0
+        self.counts: Counter[str] = Counter()
+        self.last: deque[Event] = deque(maxlen=_LAST)
+        self.refresh: Callable[[], None] = lambda: None
+        self._begun = time.monotonic()
+        self._marks = deque([(self._begun, 0)])
+
+    def add(self, event: Event) -> None:
+        self.total += 1
+        self.counts[event.label if not event.status else _FAILED] += 1
+        self.last.append(event)
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._begun
+
+    def rate(self) -> float:
+        """Inferences a second, of the last two seconds or so."""
+        now = time.monotonic()
+        self._marks.append((now, self.total))
+        while len(self._marks) > 2 and self._marks[1][0] < now - _RATE_SECONDS:
+            self._marks.popleft()
+        then, total = self._marks[0]
+        return (self.total - total) / (now - then) if now > then else 0.0
+
+
+def as_line(event: Event) -> str:
+    """When, what, how sure, how long, and whose."""
+    return "  ".join(_cells(event))
+
+
+def _cells(event: Event) -> tuple[str, ...]:
+    seconds = (time.time_ns() - time.monotonic_ns() + event.time_ns) / 1e9
+    clock = time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03}"
+    source = f"source {event.source}"
+    if event.status:
+        return clock, f"failed with {KernelError.describe(-event.status)}", source, event.network
+    score = f"{event.score * event.score_scale:.2f}"
+    return clock, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
+
+
+@contextmanager
+def live(name: str, tally: Tally) -> Iterator[None]:
+    """Shows ``tally`` on the terminal, anew whenever it is refreshed, some times a second."""
+    from rich.live import Live
+
+    with Live(_page(name, tally), auto_refresh=False) as shown:
+        drawn = 0.0
+
+        def refresh() -> None:
+            nonlocal drawn
+            if time.monotonic() - drawn > 0.1:
+                drawn = time.monotonic()
+                shown.update(_page(name, tally), refresh=True)
+
+        tally.refresh = refresh
+        yield
+        shown.update(_page(name, tally), refresh=True)
+
+
+def _page(name: str, tally: Tally) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    lost = f", {tally.lost} lost" if tally.lost else ""
+    head = f"{name}: {tally.total} inferences, {tally.rate():.1f} a second{lost}; Ctrl-C ends this"
+    return Group(Text(printable(head)), _histogram(tally), _last(tally))
+
+
+def _histogram(tally: Tally) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("label", "times", ""):
+        table.add_column(heading)
+    most = max(tally.counts.values(), default=1)
+    names = [*tally.labels, *(label for label in tally.counts if label not in tally.labels)]
+    for label in names[:24]:
+        count = tally.counts[label]
+        table.add_row(Text(printable(label)), str(count), "█" * round(count / most * _BAR))
+    return table
+
+
+def _last(tally: Tally) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for event in reversed(tally.last):
+        table.add_row(*(Text(printable(cell)) for cell in _cells(event)))
+    return table

@@ -1,0 +1,60 @@
+"""How far a lane can go: the proof that lets sums share a register, from these very weights and nothing else.
+
+The inputs of a layer lie in ``low..high``. Over a run of inputs, the sum for one output lies between
+
+    sum_i min(w[i] low, w[i] high)   and   sum_i max(w[i] low, w[i] high)
+
+and the difference, its range, is ``(high - low) sum_i |w[i]|``. A lane of b bits holds it while it is below 2^b. Where the
+whole layer's range is larger, the inputs are cut into *segments*; at the end of each the lanes are flushed into 32-bit
+sums. One or two segments are usual for trained weights and 21 bits, thirteen for 784 inputs whose weights are all 127.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+
+_Weights = NDArray[np.int8]
+
+
+def lowest_sums(weights: _Weights, low: int, high: int) -> NDArray[np.int64]:
+    """The lowest sum of each output, int64 [outputs], for weights int8 [inputs, outputs]."""
+    wide = weights.astype(np.int64)
+    lowest: NDArray[np.int64] = np.minimum(wide * low, wide * high).sum(axis=0)
+    return lowest
+
+
+def reach(weights: _Weights, low: int, high: int) -> NDArray[np.int64]:
+    """The range of the sum of the first inputs, int64 [inputs, outputs], for weights int8 [inputs, outputs]."""
+    cumulated: NDArray[np.int64] = np.abs(weights.astype(np.int16)).cumsum(axis=0, dtype=np.int64) * (high - low)
+    return cumulated
+
+
+def segments(ranges: NDArray[np.int64], bits: int, step: int = 1) -> tuple[int, ...]:
+    """Where each segment ends, in inputs, for what :func:`reach` gives: the longest first that lanes of ``bits`` allow.
+
+    Every end but the last is a multiple of ``step``. Raises :class:`ModelError` where one step of inputs is too many.
+    """
+    inputs, limit = len(ranges), 1 << bits
+    if int(ranges[-1].max()) < limit:
+        return (inputs,)
+    ends: list[int] = []
+    start, before = 0, np.zeros(ranges.shape[1], np.int64)
+    while start < inputs:
+        end = _first_past(ranges, start, before + limit)
+        if end < inputs:
+            end -= end % step
+        if end <= start:
+            raise ModelError(f"{step} inputs from number {start} on can pass {bits} bits, which is what a lane holds")
+        ends.append(end)
+        before, start = ranges[end - 1], end
+    return tuple(ends)
+
+
+def _first_past(ranges: NDArray[np.int64], start: int, bounds: NDArray[np.int64]) -> int:
+    """The first input from ``start`` on whose range reaches a bound; how many inputs there are where none does."""
+    return bisect_left(range(len(ranges)), True, start, key=lambda number: bool((ranges[number] >= bounds).any()))

@@ -1,0 +1,198 @@
+"""A convolution, position by position: the channels of an output are lanes, as a dense layer's outputs are.
+
+One multiply by a value of the window serves three channels. The window's values lie at constant offsets from its first, and
+padding is a real edge around the image, so the code of a position is one straight run without a question in it. Where the
+sample is mostly zero, one question is worth asking: whether the window is blank. Then the outputs are known beforehand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layers import Conv2d
+from ..obj.asm import R0, R1, R9, R10
+from .accumulate import INPUT, ROW, Products, emit_flush, emit_products, emit_seeds
+from .emitter import FARTHEST, Emitter
+from .outputs import TARGET, Source, Tables, Writing, build_tables, emit_outputs
+from .positions import axes, emit_positions
+from .requantize import RECORD, blank_outputs
+from .tile import Part, Parts, Tiling, emit_parts
+from .values import Values
+
+_WINDOW = R9
+_HALF = 4  # bytes of half a word
+MOST_PRODUCTS = 700
+"""Multiplications of one position that are written out; more go through the input channels in a loop."""
+
+
+@dataclass(frozen=True)
+class ConvPlan:
+    """``skips_blank`` asks whether a window is blank, ``skips_rows`` whether a row of it is.
+
+    ``iterated`` puts the groups in a loop that is not walked.
+    """
+
+    skips_blank: bool = False
+    skips_rows: bool = False
+    iterated: bool = False
+
+
+def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
+    """The weights of one group as a dense layer over its window, int8 [inputs, outputs]."""
+    outputs = layer.outputs // layer.groups
+    weights: NDArray[np.int8] = layer.weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).T
+    return weights
+
+
+def emit_conv(
+    emit: Emitter, layer: Conv2d, groups: tuple[Products, ...], values: Values, output: Values, width: int, plan: ConvPlan
+) -> None:
+    """Writes the layer's outputs, of ``width`` bytes each, where ``output`` says. No register survives.
+
+    ``values`` has the layer's edge, filled with its padding.
+    """
+    products = groups[0]
+    tables = build_tables(emit, layer, groups, np.stack([each.table() for each in groups]))
+    outputs = layer.outputs // layer.groups
+    tiling = Tiling(outputs, products.lanes.count, products.words, products.tiles)
+    parts = (
+        tables.weights,
+        tables.seeds,
+        tables.constants,
+        Part(values.place, layer.inputs // layer.groups * values.plane),
+        Part(output.place.at(width * output.first), width * outputs * output.plane),
+    )
+
+    def group(number: int, held: Parts) -> None:
+        for tile in range(tiling.tiles):
+            _Tile(emit, layer, products, tables, values, output, width, tiling, plan, number, tile).emit(held)
+
+    emit_parts(emit, len(groups), parts, group, iterated=plan.iterated)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """One tile of the channels of one group, at every position."""
+
+    assembler: Emitter
+    layer: Conv2d
+    products: Products
+    tables: Tables
+    values: Values
+    output: Values
+    width: int
+    tiling: Tiling
+    plan: ConvPlan
+    group: int
+    tile: int
+
+    def emit(self, parts: Parts) -> None:
+        """Writes the loops over all positions."""
+        emit, products, tile = self.assembler, self.products, self.tile
+        weights, seeds, constants, window, target = parts
+        steps = (products.words * len(products.ends) * 8, RECORD * products.width)
+        weights = weights.at(tile * products.row * len(products.weights))
+        seeds, constants = seeds.at(tile * steps[0]), constants.at(tile * steps[1])
+        target = target.at(tile * products.width * self.output.plane * self.width)
+        outputs = self.tiling.size(tile)
+        first = (self.group * self.tiling.tiles + tile) * products.width
+        how = Writing(self.tables, self.width, self.width * self.output.plane)
+
+        def position(window_slot: int, target_slot: int) -> None:
+            done = emit.fresh("position")
+            if self.plan.skips_blank and outputs * how.apart < FARTHEST:
+                self._emit_blank(window_slot, target_slot, outputs, how, done)
+            with emit.scratch(4 * outputs) as left:
+                source = self._emit_sums(window_slot, outputs, (weights, seeds), left)
+                emit.load(TARGET, "u64", R10, target_slot)
+                emit_outputs(emit, outputs, source, how, constants, None if self.plan.iterated else first)
+            emit.label(done)
+
+        loops = axes(self.layer.window.stride, self.values, self.output, planes=False)
+        loops = tuple(axis._replace(target=axis.target * self.width) for axis in loops)
+        size = len(products.weights) * (3 * products.words + 1) + 22 * outputs
+        emit_positions(emit, loops, window.place, target.place, position, size)
+
+    def _emit_sums(self, window: int, outputs: int, parts: Parts, left: int) -> Source:
+        emit, products = self.assembler, self.products
+        weights, seeds = parts
+        words = products.lanes.words(outputs)
+        for segment, (start, end) in enumerate(zip(products.starts, products.ends, strict=True)):
+            emit.note(f"values {start}..{end - 1} of a window into {words} words of {products.lanes.bits} bits a lane")
+            seeds.point(emit, ROW)
+            emit_seeds(emit, words, 8 * segment * products.words)
+            emit.load(_WINDOW, "u64", R10, window)
+            self._emit_taps(start, end, words, weights)
+            if self.plan.iterated or segment < len(products.ends) - 1:
+                emit_flush(emit, products.lanes, outputs, left, first=segment == 0)
+        return Source.of(products.lanes, left, len(products.ends), kept=not self.plan.iterated)
+
+    def _emit_taps(self, start: int, end: int, words: int, weights: Part) -> None:
+        emit, row = self.assembler, self.products.row
+        channel = self.layer.window.kernel[0] * self.layer.window.kernel[1]
+        weights.point(emit, ROW, start * row)
+        if (end - start) * words <= MOST_PRODUCTS or start % channel or end % channel:
+            offsets = self.values.offsets(end // channel + 1, self.layer.window)
+            self._emit_run(offsets[start:end], words)
+            return
+        emit.alu(_WINDOW, "+=", start // channel * self.values.plane)
+
+        def turn() -> None:
+            self._emit_run(self.values.offsets(1, self.layer.window), words)
+            emit.alu(_WINDOW, "+=", self.values.plane)
+            emit.alu(ROW, "+=", channel * row)
+
+        with emit.scratch(8) as counter:
+            emit.repeat((end - start) // channel, counter, INPUT, turn)
+
+    def _emit_run(self, offsets: tuple[int, ...], words: int) -> None:
+        number = 0
+        for part in _rows(offsets) if self.plan.skips_rows else (offsets,):
+            blank = self.assembler.fresh("blank")
+            if self.plan.skips_rows:
+                self._emit_skip(part[0], len(part), blank)
+            for offset in part:
+                self.values.load(self.assembler, INPUT, _WINDOW, offset)
+                emit_products(self.assembler, words, number * self.products.row)
+                number += 1
+            self.assembler.label(blank)
+
+    def _emit_skip(self, offset: int, columns: int, blank: str) -> None:
+        """To ``blank`` where a row's values are all 0: one load sees them, and what is loaded behind them is shifted out."""
+        emit = self.assembler
+        emit.load_far(INPUT, "u64" if columns > _HALF else "u32", _WINDOW, offset)
+        if columns not in (_HALF, 2 * _HALF):
+            emit.alu(INPUT, "<<=", 64 - 8 * columns)
+        emit.jump_if(INPUT, "==", 0, blank)
+
+    def _emit_blank(self, window: int, target: int, outputs: int, how: Writing, done: str) -> None:
+        """Where every byte of the window is 0, writes the outputs that a sum of nothing has."""
+        emit, kernel = self.assembler, self.layer.window.kernel
+        emit.load(_WINDOW, "u64", R10, window)
+        emit.mov(R0, 0)
+        for offset in range(0, kernel[0] * self.values.row, self.values.row):
+            emit.load_far(R1, "u64", _WINDOW, offset)
+            emit.alu(R0, "|=", R1)
+        emit.alu(R0, "<<=", 64 - 8 * kernel[1])
+        filled = emit.fresh("filled")
+        emit.jump_if(R0, "!=", 0, filled)
+        known = blank_outputs(self.layer)[self.group * self.tiling.outputs + self.tile * self.products.width :]
+        emit.load(TARGET, "u64", R10, target)
+        for number, value in enumerate(known[:outputs].tolist()):
+            emit.store(how.size, TARGET, number * how.apart, value)
+        emit.goto(done)
+        emit.label(filled)
+
+
+def _rows(offsets: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """``offsets`` cut where the next is not the next byte, and after eight: what one load can see."""
+    rows = [[offsets[0]]]
+    for offset in offsets[1:]:
+        if offset == rows[-1][-1] + 1 and len(rows[-1]) < 2 * _HALF:
+            rows[-1].append(offset)
+        else:
+            rows.append([offset])
+    return [tuple(row) for row in rows]

@@ -1,0 +1,78 @@
+"""A dense layer, from its values to the next one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..layers import Dense
+from .dense import emit_inputs, emit_sums
+from .emitter import Emitter, Place
+from .live import emit_live
+from .lookup import find_lookup
+from .outputs import TARGET, Source, Writing, build_lookup_tables, build_tables, emit_outputs
+from .plan import LISTED, DensePlan
+from .requantize import RECORD
+from .rows import emit_row_sums, row_table, stays
+from .tile import Part, Parts, Tiling, emit_parts
+from .values import Values
+
+Sums = Callable[[int, tuple[Part, Part], int], Source]
+
+
+def emit_dense(
+    emit: Emitter, layer: Dense, plan: DensePlan, values: Values, place: Place, width: int, bits: int | None = None
+) -> None:
+    """Writes the layer's outputs to ``place``, in ``width`` bytes each: 1, or 4 for scores. No register survives.
+
+    Where there are ``bits`` they are written as levels of so many, for which the lookup must be found. ``values`` lie as the
+    plan's rows want them, if it has any (:mod:`ebpfnn.compiler.sidebyside`).
+    """
+    products = plan.products
+    tiling = Tiling(layer.outputs, products.lanes.count, products.words, products.tiles)
+    weights = row_table(products, plan.rows) if plan.rows else products.table()
+    lookup = find_lookup(layer, products, levels=bits is not None) if width == 1 else None
+    if lookup:
+        tables = build_lookup_tables(emit, layer, products, weights, lookup)
+    else:
+        tables = build_tables(emit, layer, (products,), weights)
+    sums = _sums(emit, plan, values, lookup=lookup is not None)
+
+    def tile(number: int, parts: Parts) -> None:
+        weights, seeds, constants, target = parts
+        outputs = tiling.width if plan.iterated else tiling.size(number)
+        first = None if plan.iterated else number * tiling.width
+        with emit.scratch(4 * outputs) as left:
+            source = sums(outputs, (weights, seeds), left)
+            target.point(emit, TARGET)
+            emit_outputs(emit, outputs, source, Writing(tables, width, width, bits or 8), constants, first)
+
+    parts = (
+        Part(tables.weights.base, _tile_bytes(plan)),
+        Part(tables.seeds.base, tables.seeds.stride // tiling.tiles),
+        Part(tables.constants.base, 0 if lookup else RECORD * tiling.width),
+        Part(place, width * tiling.width // (8 // (bits or 8))),
+    )
+    emit_parts(emit, tiling.tiles, parts, tile, iterated=plan.iterated)
+
+
+def _tile_bytes(plan: DensePlan) -> int:
+    """From the weights of a tile to those of the next, for the same input or row."""
+    products = plan.products
+    if plan.rows:
+        return products.row
+    return 8 * products.words if products.across else len(products.weights) * products.row
+
+
+def _sums(emit: Emitter, plan: DensePlan, values: Values, *, lookup: bool) -> Sums:
+    """Prepares what the tiles share, and gives what makes the sums of one of them."""
+    products = plan.products
+    rows = plan.rows
+    if rows:
+        held = stays(products, lookup=lookup, iterated=plan.iterated)
+        return lambda outputs, parts, left: emit_row_sums(emit, products, rows, values, outputs, parts, left, kept=held)
+    kept = lookup or not plan.iterated
+    if plan.live is not None:
+        values = emit_live(emit, values, plan.live)
+    listed = plan.shape == LISTED
+    given = emit_inputs(emit, products, values, listed=listed, counted=plan.counted, gathered=plan.gathered)
+    return lambda outputs, parts, left: emit_sums(emit, products, given, outputs, parts, left, kept=kept)

@@ -1,0 +1,200 @@
+"""What every part of the compiler writes into: instructions, their tables, their memory, and notes of what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..abi import RESULT
+from ..errors import ModelError
+from ..obj import MapSpec, MapType, ObjectSpec
+from ..obj.asm import R0, R1, R2, R3, R4, R10, Register
+from ..obj.uapi import MMAPABLE, RDONLY_PROG
+from .features import KernelFeatures
+from .frames import FrameAssembler
+from .types import ITERATOR_DESTROY, ITERATOR_NEW, ITERATOR_NEXT
+
+SAMPLE, OUTCOME = -8, -16
+"""Stack slots, in bytes from r10: the two arguments of ``ebpfnn_infer``, which calls and tiles leave no register for."""
+FARTHEST = 1 << 15
+"""The first offset that a load or a store cannot have."""
+_LOOP = 181  # BPF_FUNC_loop
+_WALKS_OF_AN_ITERATOR = 4  # until two turns look alike
+STACK = 448
+"""The shell's own frame and this one share 512 bytes; Linux 5.10 rounds each up."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where data lies at run time: ``offset`` bytes behind the address that the stack slot ``slot`` holds."""
+
+    slot: int
+    offset: int = 0
+
+    def at(self, offset: int) -> Place:
+        return Place(self.slot, self.offset + offset)
+
+
+class Emitter(FrameAssembler):
+    """An assembler that also hands out workspace behind the result, and read-only tables."""
+
+    def __init__(self, features: KernelFeatures) -> None:
+        super().__init__(-OUTCOME)
+        self.features = features
+        self.tables: dict[str, bytes] = {}
+        self._workspace = 0
+        self._iterates = False
+        self._forks = self._walked_again = 0
+
+    # Memory
+
+    @property
+    def walked(self) -> int:
+        """About how many instructions the verifier walks of what was written so far."""
+        return self.written + self._walked_again
+
+    @property
+    def forks(self) -> int:
+        """About how many branches the verifier puts off before it first comes to the end of what was written so far."""
+        return self._forks
+
+    def jump_if(self, left: Register, condition: str, right: Register | int, label: str) -> None:
+        self._forks += 1
+        super().jump_if(left, condition, right, label)
+
+    def region(self, size: int) -> Place:
+        """``size`` bytes of workspace, 8-aligned; what another run left in them is still there."""
+        offset = RESULT.itemsize + self._workspace
+        self._workspace += (size + 7) // 8 * 8
+        return Place(OUTCOME, offset)
+
+    def table(self, name: str, contents: NDArray[Any]) -> str:
+        """Constants, in a map of their own that nobody can write to once it is loaded."""
+        if contents.nbytes > self.features.largest_table:
+            fact = f"needs a table of {contents.nbytes} bytes; the kernel takes {self.features.largest_table}"
+            raise ModelError(f"{fact}; use fewer inputs or outputs")
+        unique = name if self.layer < 0 else f"layer{self.layer}_{name}"
+        self.tables[unique] = np.ascontiguousarray(contents).tobytes() or bytes(8)
+        return unique
+
+    def point(self, dst: Register, place: Place) -> None:
+        """``dst`` = the address of ``place``."""
+        self.load(dst, "u64", R10, place.slot)
+        if place.offset:
+            self.alu(dst, "+=", place.offset)
+
+    def load_far(self, dst: Register, size: str, base: Register, offset: int) -> None:
+        """As :meth:`load`, for an offset that may not fit an instruction; ``dst`` may be ``base``."""
+        if offset >= FARTHEST:
+            self.mov(dst, base)
+            self.alu(dst, "+=", offset)
+            base, offset = dst, 0
+        self.load(dst, size, base, offset)
+
+    # Control
+
+    def repeat(self, times: int, counter: int, scratch: Register, body: Callable[[], None]) -> None:
+        """Runs ``body`` ``times`` times, counted on the stack; the verifier walks every time. ``scratch`` is lost after it."""
+        if times == 1:
+            body()
+            return
+        before, forks = self.walked, self._forks
+        again = self.fresh("again")
+        self.store("u64", R10, counter, 0)
+        self.label(again)
+        body()
+        self.load(scratch, "u64", R10, counter)
+        self.alu(scratch, "+=", 1)
+        self.store("u64", R10, counter, scratch)
+        super().jump_if(scratch, "<", times, again)  # known at every turn
+        self._walked_again += (times - 1) * (self.walked - before)
+        self._forks += (times - 1) * (self._forks - forks)
+
+    def turns(self, count: int, at_a_time: int, scratch: Register, body: Callable[[int], None]) -> None:
+        """``body(at_a_time)`` as often as that goes into ``count``, and ``body`` of what is left over."""
+        whole, rest = divmod(count, at_a_time)
+        with self.scratch(8) as counter:
+            if whole:
+                self.repeat(whole, counter, scratch, lambda: body(at_a_time))
+        if rest:
+            body(rest)
+
+    def iterate(self, times: int, index: int, body: Callable[[], None]) -> None:
+        """Runs ``body`` ``times`` times with the number of the turn in the stack slot ``index``; no register survives.
+
+        The verifier does not walk the turns: it looks for a state that stands for all of them (Linux 6.4, open-coded
+        iterators, commit 6018e1f407cc), or walks a callback once or a few times (Linux 5.17, bpf_loop, commit e6f2dd0f8067).
+        A turn costs some 7 ns.
+        """
+        before, forks = self.walked, self._forks
+        if self.features.iterators:
+            self._iterate_openly(times, index, body)
+        else:
+            self._call_back(times, index, body)
+        self._walked_again += (_WALKS_OF_AN_ITERATOR - 1) * (self.walked - before)
+        self._forks += (_WALKS_OF_AN_ITERATOR - 1) * (self._forks - forks)
+
+    def _iterate_openly(self, times: int, index: int, body: Callable[[], None]) -> None:
+        self._iterates = True
+        again, done = self.fresh("next"), self.fresh("end")
+        with self.scratch(8) as iterator:
+            for argument, value in ((R2, 0), (R3, times)):
+                self.mov(argument, value)
+            self._call_iterator(ITERATOR_NEW, iterator)
+            self.label(again)
+            self._call_iterator(ITERATOR_NEXT, iterator)
+            self.jump_if(R0, "==", 0, done)
+            self.load(R1, "u32", R0)
+            # The verifier forgets that the number is below ``times``.
+            self.jump_if(R1, ">", times - 1, done)
+            self.store("u64", R10, index, R1)
+            body()
+            self.goto(again)
+            self.label(done)
+            self._call_iterator(ITERATOR_DESTROY, iterator)
+
+    def _call_back(self, times: int, index: int, body: Callable[[], None]) -> None:
+        with self.callback(times, index) as name:
+            body()
+        self.mov(R1, times)
+        self.function_address(R2, name)
+        self.mov(R3, R10)
+        self.mov(R4, 0)
+        self.call(_LOOP)
+
+    def _call_iterator(self, function: str, iterator: int) -> None:
+        self.mov(R1, R10)
+        self.alu(R1, "+=", iterator)
+        self.call_kernel(function)
+
+    def forget(self, registers: tuple[Register, ...], slots: tuple[int, ...]) -> None:
+        """Clears what a loop left behind, so that all the ways out of it look the same to the verifier.
+
+        Within an iterator's loop it compares states as they are, also what nobody reads any more (``states_equal`` with
+        RANGE_WITHIN, Linux 6.8): without this each way out is walked to the end.
+        """
+        for register in registers:
+            self.mov(register, 0)
+        for slot in slots:
+            self.store("u64", R10, slot, 0)
+
+    # The result
+
+    @property
+    def workspace(self) -> int:
+        return self._workspace
+
+    def spec(self, name: str) -> ObjectSpec:
+        """The object that defines ``ebpfnn_infer``."""
+        symbols = self.types.iterator() if self._iterates else {}
+        functions = self.functions()
+        maps = {name: _table_map(name, contents) for name, contents in self.tables.items()}
+        return ObjectSpec(name, "GPL", self.types.btf(), functions, maps=maps, kernel_symbols=symbols)
+
+
+def _table_map(name: str, contents: bytes) -> MapSpec:
+    return MapSpec(name, MapType.ARRAY, 4, len(contents), 1, MMAPABLE | RDONLY_PROG, contents=contents, frozen=True)

@@ -1,0 +1,38 @@
+"""What the compiler may use of a kernel. It is told, and never asks: the same network and features give the same object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KernelFeatures:
+    """The defaults are those of Linux 6.6 and later; with all of them off, code loads on Linux 5.10.
+
+    Two kinds of loops are not walked by the verifier: ``iterators`` are open-coded ones over bpf_iter_num (Linux 6.4), which
+    are taken where they are there; ``callbacks`` are functions that the helper bpf_loop calls (Linux 5.17).
+    ``sign_extension`` is the part of ISA v4 that loads signed bytes (Linux 6.6). ``large_values`` are maps whose value is
+    larger than what the kernel's allocator gives in one piece, 4 MiB (KMALLOC_MAX_SIZE; Linux 5.18).
+    """
+
+    iterators: bool = True
+    callbacks: bool = True
+    sign_extension: bool = True
+    large_values: bool = True
+
+    @property
+    def unwalked(self) -> bool:
+        """Whether there are loops that the verifier does not walk."""
+        return self.iterators or self.callbacks
+
+    @property
+    def largest_table(self) -> int:
+        """Bytes that one table may have."""
+        return 1 << (26 if self.large_values else 22)
+
+
+NEWEST = KernelFeatures()
+MIDDLE = KernelFeatures(iterators=False, sign_extension=False)
+"""Linux 6.1: bpf_loop, but no iterators."""
+OLDEST = KernelFeatures(iterators=False, callbacks=False, sign_extension=False, large_values=False)
+"""Linux 5.10: ISA v3 and bounded loops alone."""

@@ -1,0 +1,179 @@
+"""Several functions at a time, and the stack of each: the network's own, and the callbacks of the loops in it.
+
+A callback is code that could as well stand where it is called: it finds what its caller keeps on the stack at the same
+offsets from r10. So its first instructions copy what it reads of its caller's frame into its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from ..abi import INFER
+from ..obj import Function, Line
+from ..obj.asm import R0, R1, R2, R10, Assembler, Register
+from ..obj.insn import Instruction
+from ..obj.spec import Relocation
+from .types import FUNCTION, TypeTable
+
+_SLOT, _ROUNDED = 8, 32
+_INLINED = 24  # bytes that Linux 5.19 and later take of the frame of a function that calls bpf_loop (inline_bpf_loop)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the instructions from ``index`` of ``function`` on are for; ``layer`` is -1 for those of no layer."""
+
+    index: int
+    layer: int
+    text: str
+    function: str = INFER
+
+
+@dataclass
+class _Frame:
+    """A function that is being written. ``held`` bytes of its stack are laid out as its caller's.
+
+    ``wanted`` are the slots among them that it reads, ``below`` is what the functions that it calls take of the stack.
+    """
+
+    name: str
+    held: int
+    deepest: int
+    below: int = 0
+    wanted: set[int] = field(default_factory=set)
+    stored: set[int] = field(default_factory=set)
+
+    @property
+    def bytes(self) -> int:
+        if not self.below:
+            return self.deepest
+        return -(-(self.deepest + _INLINED) // _ROUNDED) * _ROUNDED + self.below
+
+
+@dataclass
+class _Code:
+    """What an :class:`Assembler` has of one function."""
+
+    code: list[Instruction] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    jumps: list[tuple[int, str]] = field(default_factory=list)
+    relocations: list[Relocation] = field(default_factory=list)
+
+
+class FrameAssembler(Assembler):
+    """An assembler of the network's function and of the callbacks in it, which hands out the stack of each."""
+
+    def __init__(self, taken: int) -> None:
+        """``taken`` bytes of the stack are in use from the start."""
+        super().__init__()
+        self.types = TypeTable()
+        self.notes: list[Note] = []
+        self.layer = -1
+        self._frame = _Frame(INFER, 0, taken)
+        self._stack = taken
+        self._callbacks: list[Function] = []
+        self._elsewhere = self._farthest = 0
+
+    @property
+    def written(self) -> int:
+        """Instructions of all functions."""
+        return len(self) + self._elsewhere
+
+    @property
+    def stack_used(self) -> int:
+        """The most bytes of stack that were held at a time, those of callbacks with them."""
+        return self._frame.bytes
+
+    @property
+    def farthest_jump(self) -> int:
+        """Instructions that the longest jump so far goes over."""
+        mine = [abs(self._labels[label] - at) for at, label in self._jumps if label in self._labels]
+        return max([*mine, self._farthest])
+
+    def note(self, text: str) -> None:
+        self.notes.append(Note(len(self), self.layer, text, self._frame.name))
+
+    @contextmanager
+    def scratch(self, size: int) -> Iterator[int]:
+        """``size`` bytes of stack, 8-aligned, for as long as the context lasts: their offset from r10."""
+        before = self._stack
+        self._stack = (before + size + 7) // 8 * 8
+        self._frame.deepest = max(self._frame.deepest, self._stack)
+        yield -self._stack
+        self._stack = before
+
+    def load(self, dst: Register, size: str, base: Register, offset: int = 0) -> None:
+        if base is R10:
+            self._want(offset // _SLOT * _SLOT)
+        super().load(dst, size, base, offset)
+
+    def store(self, size: str, base: Register, offset: int, value: Register | int) -> None:
+        if base is R10:
+            self._frame.stored.add(offset // _SLOT * _SLOT)
+        super().store(size, base, offset, value)
+
+    @contextmanager
+    def callback(self, times: int, index: int) -> Iterator[str]:
+        """What is written in the context is a function of the name given, for ``bpf_loop`` to call ``times`` times.
+
+        It has the number of the turn in the stack slot ``index``, and gets a pointer to its caller's frame.
+        """
+        caller, above, notes = self._frame, self._swap(_Code()), self.notes
+        name = f"{INFER}_turn{self.types.callbacks}"
+        type_id = self.types.callback(name)
+        self._frame, self.notes = _Frame(name, self._stack, self._stack, stored={index}), []
+        self._elsewhere += len(above.code)
+        past = self.fresh("past")
+        yield name
+        self.mov(R0, 0)
+        self.label(past)
+        self.exit()
+        self._prepend_prologue(times, index, past)
+        frame, inside, self._farthest = self._frame, self.notes, self.farthest_jump
+        self._callbacks.append(self.function(name, type_id, self._lines(name), exported=False))
+        self._elsewhere += len(self) - len(above.code)
+        self._swap(above)
+        self._frame, self.notes = caller, [*notes, *inside]
+        caller.below = max(caller.below, -(-frame.bytes // _ROUNDED) * _ROUNDED)
+        for slot in frame.wanted:
+            self._want(slot)
+
+    def functions(self) -> dict[str, Function]:
+        """Everything that was written, by name; the network's own first."""
+        found = (self.function(INFER, FUNCTION, self._lines(INFER)), *self._callbacks)
+        return {function.name: function for function in found}
+
+    def _want(self, slot: int) -> None:
+        if -slot <= self._frame.held and slot not in self._frame.stored:
+            self._frame.wanted.add(slot)
+
+    def _prepend_prologue(self, times: int, index: int, past: str) -> None:
+        """A turn past the last ends the loop: the verifier knows no bound of the number."""
+        body, notes = self._swap(_Code()), self.notes
+        self.notes = []
+        self.note("a turn of a loop, with what its caller keeps on the stack")
+        self.mov(R0, 1)
+        self.jump_if(R1, ">", times - 1, past)
+        super().store("u64", R10, index, R1)
+        for slot in sorted(self._frame.wanted):
+            super().load(R0, "u64", R2, slot)
+            super().store("u64", R10, slot, R0)
+        size = len(self)
+        mine = self._frame.name
+        self.notes += [replace(note, index=note.index + size) if note.function == mine else note for note in notes]
+        self._code += body.code
+        self._labels |= {label: at + size for label, at in body.labels.items()}
+        self._jumps += [(at + size, label) for at, label in body.jumps]
+        self._relocations += [replace(each, index=each.index + size) for each in body.relocations]
+
+    def _swap(self, new: _Code) -> _Code:
+        old = _Code(self._code, self._labels, self._jumps, self._relocations)
+        self._code, self._labels, self._jumps, self._relocations = new.code, new.labels, new.jumps, new.relocations
+        return old
+
+    def _lines(self, function: str) -> tuple[Line, ...]:
+        """One note an instruction, since the kernel wants line numbers to rise."""
+        first = {note.index: note for note in self.notes if note.function == function}.values()
+        return tuple(self.types.line(note.index, number, note.text) for number, note in enumerate(first, 1))

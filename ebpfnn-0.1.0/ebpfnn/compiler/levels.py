@@ -1,0 +1,69 @@
+"""From a sample to the levels that the first layer sees, one a byte: a table row for each byte of the sample.
+
+Levels whose thresholds are evenly spread go a shorter way, :mod:`ebpfnn.compiler.evenly`.
+The row of a packed byte is its 2, 4 or 8 levels; of a byte that is one value, the number of thresholds that it reaches. One-bit
+inputs of a dense layer go a shorter way, :mod:`ebpfnn.compiler.bits`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layers import InputFormat
+from ..obj.asm import R0, R1, R2, R3
+from .emitter import SAMPLE, Emitter, Place
+from .evenly import emit_even_levels, find_line
+from .values import SLACK, Values
+
+_FROM, _TO, _TERM, _ROW = R0, R1, R2, R3
+_SIZES = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
+_AT_A_TIME = 8
+_BY_TABLE, _BY_LINE = 6.0, 2.8
+"""Instructions, for a byte of the sample and for a value."""
+
+
+def level_rows(form: InputFormat) -> NDArray[np.uint8]:
+    """The levels of each byte, uint8 [256, levels a byte]."""
+    numbers = np.arange(256)
+    if not form.packed:
+        return np.searchsorted(form.thresholds, numbers, side="right").astype(np.uint8)[:, None]
+    shifts = np.arange(0, 8, form.bits)
+    shifts = shifts[::-1] if form.bit_order == "big" else shifts
+    levels: NDArray[np.uint8] = (numbers[:, None] >> shifts & form.highest).astype(np.uint8)
+    return levels
+
+
+def level_cost(form: InputFormat) -> float:
+    """The instructions of :func:`emit_levels`."""
+    if form.bits == 8:
+        return 0.0
+    return _BY_LINE * form.size if not form.packed and find_line(form) else _BY_TABLE * form.sample_bytes
+
+
+def emit_levels(emit: Emitter, form: InputFormat) -> Values:
+    """The first layer's values: the sample itself where it has 8 bits. No register survives."""
+    if form.bits == 8:
+        return Values(Place(SAMPLE), form.shape, 0, form.highest)
+    if not form.packed and find_line(form):
+        return emit_even_levels(emit, form, side_by_side=False)
+    rows = level_rows(form)
+    place, width = emit.region(form.sample_bytes * rows.shape[1] + SLACK), rows.shape[1]
+    emit.note(f"{form.bits}-bit levels, {width} a byte of the sample, by table")
+    table = emit.table("levels", rows)
+    emit.point(_FROM, Place(SAMPLE))
+    emit.point(_TO, place)
+
+    def turn(count: int) -> None:
+        for number in range(count):
+            emit.load(_TERM, "u8", _FROM, number)
+            emit.alu(_TERM, "*=", width)
+            emit.map_value(_ROW, table)
+            emit.alu(_ROW, "+=", _TERM)
+            emit.load(_TERM, _SIZES[width], _ROW)
+            emit.store(_SIZES[width], _TO, number * width, _TERM)
+        emit.alu(_FROM, "+=", count)
+        emit.alu(_TO, "+=", count * width)
+
+    emit.turns(form.sample_bytes, _AT_A_TIME, _TERM, turn)
+    return Values(place, form.shape, 0, form.highest)

@@ -1,0 +1,141 @@
+"""The tables of a layer with weights, and how its sums become outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layers import Weighted
+from ..obj.asm import R0, R1, R6, R7, R8, R9, R10, Register
+from .accumulate import ACCUMULATORS, Products, emit_lane
+from .emitter import FARTHEST, Emitter
+from .lanes import Lanes
+from .lookup import Lookup, emit_looked_up
+from .requantize import RECORD, Constants, Step, emit_requantize, plan_step, records
+from .tile import Part
+
+TARGET = R9
+"""Points to the first of the outputs that are written."""
+_VALUE, _RECORDS, _FREE = R7, R8, R6
+_FREE_AFTER_FLUSH = (R0, R1)
+_SIZES = {1: "u8", 4: "u32"}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Weights, seeds and constants, a part each for the groups of a layer: one, or those of a convolution.
+
+    In each, tiles follow each other, so many bytes apart. With a ``lookup`` the constants are its table, one for all.
+    """
+
+    weights: Part
+    seeds: Part
+    constants: Part
+    step: Step
+    records: NDArray[np.int64]
+    lookup: bool = False
+
+
+def build_tables(emit: Emitter, layer: Weighted, groups: tuple[Products, ...], weights: NDArray[np.uint64]) -> Tables:
+    """For ``groups`` that are alike in all but their ``weights``, those of each behind those of the one before."""
+    constants = np.concatenate([_constants(layer, groups, number) for number in range(len(groups))])
+    arrays = {
+        "weights": weights,
+        "seeds": np.stack([products.seed_words() for products in groups]),
+        "constants": constants,
+    }
+    parts = {name: Part(emit.table(name, array), array.nbytes // len(groups)) for name, array in arrays.items()}
+    step = plan_step(layer, groups[0].low, groups[0].high)
+    return Tables(parts["weights"], parts["seeds"], parts["constants"], step, constants)
+
+
+def build_lookup_tables(
+    emit: Emitter, layer: Weighted, products: Products, weights: NDArray[np.uint64], found: Lookup
+) -> Tables:
+    """As :func:`build_tables`, for one group whose sums become outputs by ``found``."""
+    seeds = products.tiled(found.seeds[None])
+    return Tables(
+        Part(emit.table("weights", weights), weights.nbytes),
+        Part(emit.table("seeds", seeds), seeds.nbytes),
+        Part(emit.table("outputs", found.outputs), 0),
+        plan_step(layer, products.low, products.high),
+        np.zeros((0, RECORD // 8), np.int64),
+        lookup=True,
+    )
+
+
+def _constants(layer: Weighted, groups: tuple[Products, ...], number: int) -> NDArray[np.int64]:
+    products, outputs = groups[number], layer.outputs // len(groups)
+    seeds = np.zeros(layer.outputs, np.int64)
+    mine = slice(number * outputs, (number + 1) * outputs)
+    seeds[mine] = products.seeds().sum(axis=0)
+    padded = np.zeros((products.tiles * products.width, RECORD // 8), np.int64)
+    padded[:outputs] = records(layer, seeds)[mine]
+    return padded
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a layer's outputs are written: ``width`` bytes each, ``apart`` bytes apart; by a lookup, only ``bits`` of each."""
+
+    tables: Tables
+    width: int
+    apart: int
+    bits: int = 8
+
+    @property
+    def size(self) -> str:
+        """The size of a store of one output."""
+        return _SIZES[self.width]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the sums of a tile are: in the lanes of ``registers``, or u32 each at ``left`` from r10, or in parts in both."""
+
+    lanes: Lanes
+    registers: tuple[Register, ...] = ()
+    left: int = 0
+
+    @classmethod
+    def of(cls, lanes: Lanes, left: int, segments: int, *, kept: bool) -> Source:
+        """After so many segments, of which the last was ``kept`` in the accumulators or flushed as the others."""
+        if not kept:
+            return cls(lanes, (), left)
+        return cls(lanes, ACCUMULATORS, left if segments > 1 else 0)
+
+    def fetch(self, emit: Emitter, output: int) -> None:
+        """The sum of ``output`` becomes the value."""
+        if not self.registers:
+            emit.load(_VALUE, "u32", R10, self.left + 4 * output)
+            return
+        emit_lane(emit, self.lanes, self.registers, output, _VALUE)
+        if self.left:
+            emit.load(_FREE, "u32", R10, self.left + 4 * output)
+            emit.alu(_VALUE, "+=", _FREE)
+
+
+def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, constants: Part, first: int | None) -> None:
+    """Requantizes ``outputs`` sums to :data:`TARGET`; their constants begin where ``constants`` does.
+
+    Where it is known at compile time which outputs these are, from ``first`` on in the layer's records, their multipliers
+    become part of the instructions, and the sums may still be in the accumulators; else they must not. For a lookup they must.
+    """
+    emit.note(f"{outputs} sums become outputs")
+    constants.point(emit, _RECORDS)
+    if how.tables.lookup:
+        emit_looked_up(emit, source.lanes, outputs, source.registers, how.bits)
+        return
+    at = 0
+    for number in range(outputs):
+        source.fetch(emit, number)
+        known = None if first is None else tuple(how.tables.records[first + number, 1:].tolist())
+        free = _FREE_AFTER_FLUSH if first is None else (_FREE,)
+        emit_requantize(emit, how.tables.step, _VALUE, Constants(_RECORDS, RECORD * number, known), free)
+        emit.store(how.size, TARGET, at, _VALUE)
+        at += how.apart
+        if at + how.width > FARTHEST:
+            emit.alu(TARGET, "+=", at)
+            at = 0

@@ -1,0 +1,34 @@
+"""The largest value of each window (equation 15), without a branch: which of two is larger cannot be predicted."""
+
+from __future__ import annotations
+
+from ..layers import MaxPool
+from ..obj.asm import R0, R1, R2, R3, R4, R10
+from .emitter import Emitter
+from .positions import axes, emit_positions
+from .values import Values
+
+_BEST, _NEXT, _SIGN, _WINDOW, _OUTPUT = R0, R1, R2, R3, R4
+
+
+def emit_pool(emit: Emitter, layer: MaxPool, values: Values, output: Values) -> None:
+    """``values`` has the layer's edge, filled with their lowest; no register survives."""
+    first, *others = values.offsets(1, layer.window)
+
+    def body(window: int, target: int) -> None:
+        emit.load(_WINDOW, "u64", R10, window)
+        emit.load(_OUTPUT, "u64", R10, target)
+        values.load(emit, _BEST, _WINDOW, first)
+        for offset in others:
+            values.load(emit, _NEXT, _WINDOW, offset)
+            emit.alu(_NEXT, "-=", _BEST)
+            emit.mov(_SIGN, _NEXT)
+            emit.negate(_SIGN)
+            emit.alu(_SIGN, "s>>=", 63)
+            emit.alu(_NEXT, "&=", _SIGN)
+            emit.alu(_BEST, "+=", _NEXT)
+        emit.store("u8", _OUTPUT, 0, _BEST)
+
+    emit.note(f"the largest of each window {layer.window.kernel[0]}x{layer.window.kernel[1]}")
+    loops = axes(layer.window.stride, values, output, planes=True)
+    emit_positions(emit, loops, values.place, output.place.at(output.first), body, size=7 * len(others) + 16)

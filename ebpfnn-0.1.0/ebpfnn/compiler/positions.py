@@ -1,0 +1,94 @@
+"""Moving a window over an image: the loops around one position of a convolution or a pool.
+
+Two pointers on the stack, to the window and to its output, are moved along; a window's own values are at constant offsets
+from its first, so nothing is computed for them. Where all the turns would be too many for the verifier to walk, the outermost
+loop is one that it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import NamedTuple
+
+from ..layers import image_shape
+from ..obj.asm import R0, R1, R10
+from .emitter import Emitter, Place
+from .values import Values
+
+WALKED = 12_000
+"""Instructions that a loop over positions may make the verifier walk, at half a microsecond each and often several times."""
+
+Body = Callable[[int, int], None]
+
+
+class Axis(NamedTuple):
+    """How often a loop turns, and how far a turn moves the window and its output, in bytes."""
+
+    turns: int
+    window: int
+    target: int
+
+
+def axes(stride: tuple[int, int], values: Values, output: Values, *, planes: bool) -> tuple[Axis, ...]:
+    """The loops over ``output``, outermost first: rows and columns, and with ``planes`` channels around them."""
+    channels, rows, columns = image_shape(output.shape)
+    outermost = (Axis(channels, values.plane, output.plane),) if planes else ()
+    return (*outermost, Axis(rows, stride[0] * values.row, output.row), Axis(columns, stride[1], 1))
+
+
+def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target: Place, body: Body, size: int) -> None:
+    """``body(window, target)``, some ``size`` instructions, at each position; its arguments are stack slots.
+
+    No register survives.
+    """
+    walked = size * prod(axis.turns for axis in loops)
+    with emit.scratch(16) as slots:
+        if walked > WALKED and emit.features.unwalked and loops and loops[0].turns > 1:
+            axis, *inner = loops
+            with emit.scratch(8) as index:
+
+                def turn() -> None:
+                    _begin(emit, slots, window, target)
+                    for slot, step in ((slots, axis.window), (slots + 8, axis.target)):
+                        emit.load(R0, "u64", R10, index)
+                        emit.alu(R0, "*=", step)
+                        emit.load(R1, "u64", R10, slot)
+                        emit.alu(R1, "+=", R0)
+                        emit.store("u64", R10, slot, R1)
+                    emit_positions(emit, tuple(inner), Place(slots), Place(slots + 8), body, size)
+
+                emit.iterate(axis.turns, index, turn)
+        else:
+            _begin(emit, slots, window, target)
+            _emit_bounded(emit, loops, slots, body)
+
+
+def _begin(emit: Emitter, slots: int, window: Place, target: Place) -> None:
+    for slot, place in ((slots, window), (slots + 8, target)):
+        emit.point(R1, place)
+        emit.store("u64", R10, slot, R1)
+
+
+def _emit_bounded(emit: Emitter, loops: tuple[Axis, ...], slots: int, body: Body) -> None:
+    """Loops that the verifier walks, each counted on the stack; the addresses in ``slots`` move along."""
+    if not loops:
+        body(slots, slots + 8)
+        return
+    axis, *rest = loops
+    inner = rest[0] if rest else Axis(0, 0, 0)
+
+    def turn() -> None:
+        _emit_bounded(emit, tuple(rest), slots, body)
+        _advance(emit, slots, axis.window - inner.turns * inner.window)
+        _advance(emit, slots + 8, axis.target - inner.turns * inner.target)
+
+    with emit.scratch(8) as counter:
+        emit.repeat(axis.turns, counter, R0, turn)
+
+
+def _advance(emit: Emitter, slot: int, step: int) -> None:
+    if step:
+        emit.load(R0, "u64", R10, slot)
+        emit.alu(R0, "+=", step)
+        emit.store("u64", R10, slot, R0)

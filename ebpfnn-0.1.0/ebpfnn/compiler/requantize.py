@@ -1,0 +1,168 @@
+"""From sums to outputs: the bias, the activation, the scale and the clip of equations 5 and 6, without a branch on a sign.
+
+A sum arrives as the kernels leave it: 32 bits, never negative, too large by what its lanes were seeded with. One constant an
+output takes that out and puts the bias in. The sign of an accumulator is a coin toss, so ReLU and LeakyReLU are masks made of
+it; that a value is clipped is rare, so a clip is a branch, and is left out where no accumulator can reach it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layers import Requantization, Weighted
+from ..obj.asm import Register
+from .emitter import Emitter
+
+RECORD = 24
+"""Bytes of one output's constants: what is added to its sum, its positive multiplier, and negative minus positive."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the outputs of one layer take, found once from the range of its accumulators."""
+
+    by: Requantization
+    clips_low: bool
+    clips_high: bool
+
+    @property
+    def is_relu(self) -> bool:
+        return not self.by.negative.any()
+
+    @property
+    def is_identity(self) -> bool:
+        return bool((self.by.negative == self.by.positive).all())
+
+
+def plan_step(layer: Weighted, low: int, high: int) -> Step:
+    """For inputs in ``low..high``."""
+    wide = layer.weights.reshape(layer.outputs, -1).astype(np.int64)
+    least = np.minimum(wide * low, wide * high).sum(axis=1) + layer.bias
+    most = np.maximum(wide * low, wide * high).sum(axis=1) + layer.bias
+    by = layer.requantization
+    values = np.stack([_value(by, np.minimum(least, 0)), _value(by, np.maximum(most, 0))])
+    return Step(by, bool(values.min() < by.low), bool(values.max() > by.high))
+
+
+def records(layer: Weighted, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The constants of each output, int64 [outputs, 3], where its sum is too large by ``seeds``, int64 [outputs]."""
+    positive, negative = layer.requantization.positive.astype(np.int64), layer.requantization.negative.astype(np.int64)
+    return np.stack([layer.bias.astype(np.int64) - seeds, positive, negative - positive], axis=1)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Those of one output: ``offset`` bytes behind where ``base`` points.
+
+    Where the multipliers are ``known``, positive and negative minus positive, they become part of the instructions.
+    """
+
+    base: Register
+    offset: int
+    known: tuple[int, int] | None = None
+
+
+def emit_requantize(emit: Emitter, step: Step, value: Register, constants: Constants, free: tuple[Register, ...]) -> None:
+    """``value``, a sum, becomes an output; ``free`` are lost: one where the multipliers are known, else two."""
+    by = step.by
+    emit.load(free[0], "u64", constants.base, constants.offset)
+    emit.alu(value, "+=", free[0])
+    if step.is_relu:
+        _keep_positive(emit, value, free[0])
+    if constants.known:
+        _multiply_known(emit, step, value, constants.known, free[0])
+    else:
+        _multiply(emit, step, value, constants, free)
+    _round(emit, value, free[0], by.shift)
+    if by.zero_point:
+        emit.alu(value, "+=", by.zero_point)
+    if step.clips_high:
+        _clip(emit, value, "s<=", by.high, free[0])
+    if step.clips_low:
+        _clip(emit, value, "s>=", by.low, free[0])
+
+
+def _multiply_known(emit: Emitter, step: Step, value: Register, known: tuple[int, int], multiplier: Register) -> None:
+    positive, difference = known
+    if step.is_relu or step.is_identity:
+        emit.alu(value, "*=", positive)
+        return
+    # Times a sign bit, not a mask of it: of a number in -1..0 and an immediate, & makes Linux 6.18's verifier follow both
+    # (maybe_fork_scalars), and it does not find that they meet again.
+    emit.mov(multiplier, value)
+    emit.alu(multiplier, ">>=", 63)
+    emit.alu(multiplier, "*=", difference)
+    emit.alu(multiplier, "+=", positive)
+    emit.alu(value, "*=", multiplier)
+
+
+def _multiply(emit: Emitter, step: Step, value: Register, constants: Constants, free: tuple[Register, ...]) -> None:
+    multiplier, sign = free
+    if step.is_relu or step.is_identity:
+        emit.load(multiplier, "u64", constants.base, constants.offset + 8)
+    else:
+        emit.mov(sign, value)
+        emit.alu(sign, "s>>=", 63)
+        emit.load(multiplier, "u64", constants.base, constants.offset + 16)
+        emit.alu(multiplier, "&=", sign)
+        emit.load(sign, "u64", constants.base, constants.offset + 8)
+        emit.alu(multiplier, "+=", sign)
+    emit.alu(value, "*=", multiplier)
+
+
+def _keep_positive(emit: Emitter, value: Register, mask: Register) -> None:
+    """0 in place of what is negative: the mask is all ones where minus the value is."""
+    emit.mov(mask, value)
+    emit.negate(mask)
+    emit.alu(mask, "s>>=", 63)
+    emit.alu(value, "&=", mask)
+
+
+def _round(emit: Emitter, value: Register, free: Register, shift: int) -> None:
+    half = 1 << (shift - 1)
+    if half < 1 << 31:
+        emit.alu(value, "+=", half)
+    else:
+        emit.mov(free, half)
+        emit.alu(value, "+=", free)
+    emit.alu(value, "s>>=", shift)
+
+
+def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Register) -> None:
+    """Where loops are walked, by a mask: the verifier walks the other side of a branch as far as the next state it kept."""
+    if emit.features.unwalked:
+        kept = emit.fresh("inside")
+        emit.jump_if(value, inside, limit, kept)
+        emit.mov(value, limit)
+        emit.label(kept)
+        return
+    emit.alu(value, "-=", limit)
+    emit.mov(free, value)
+    emit.alu(free, "s>>=", 63)
+    if inside == "s>=":
+        emit.alu(free, "^=", -1)
+    emit.alu(value, "&=", free)
+    emit.alu(value, "+=", limit)
+
+
+def requantized(by: Requantization, accumulators: NDArray[np.int64], channel: int) -> NDArray[np.int64]:
+    """The outputs of one channel, int64 [n], for accumulators int64 [n]."""
+    only = replace(by, positive=by.positive[[channel]], negative=by.negative[[channel]])
+    clipped: NDArray[np.int64] = np.clip(_value(only, accumulators), by.low, by.high)
+    return clipped
+
+
+def _value(by: Requantization, accumulators: NDArray[np.int64]) -> NDArray[np.int64]:
+    multipliers = np.where(accumulators < 0, by.negative, by.positive).astype(np.int64)
+    value: NDArray[np.int64] = ((accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
+    return value
+
+
+def blank_outputs(layer: Weighted) -> NDArray[np.int64]:
+    """The outputs, int64 [outputs], where every input is 0."""
+    by = layer.requantization
+    outputs: NDArray[np.int64] = np.clip(_value(by, layer.bias.astype(np.int64)), by.low, by.high)
+    return outputs

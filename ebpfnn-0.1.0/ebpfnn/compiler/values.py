@@ -1,0 +1,74 @@
+"""The values that one layer gives to the next: where they lie in memory, and what they can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..layers import Shape, Window, image_shape
+from ..obj.asm import Register
+from .emitter import Emitter, Place
+
+NO_EDGE = (0, 0, 0, 0)
+SLACK = 8
+"""Bytes behind values that loads of eight bytes may reach."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """Bytes at ``place``, each in ``low..high``: u8, or s8 where ``low`` is below 0.
+
+    An image may have an ``edge`` around each channel, (top, left, bottom, right), which already holds the padding of the layer
+    that reads it: then no window asks where it is. Where there is a ``threshold``, what counts of each byte is one bit, whether
+    it is that large.
+    """
+
+    place: Place
+    shape: Shape
+    low: int
+    high: int
+    edge: tuple[int, int, int, int] = NO_EDGE
+    threshold: int | None = None
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def signed(self) -> bool:
+        return self.low < 0
+
+    @property
+    def row(self) -> int:
+        """Bytes from a row to the next."""
+        return self.shape[-1] + self.edge[1] + self.edge[3]
+
+    @property
+    def plane(self) -> int:
+        """Bytes from a channel to the next."""
+        return self.row * (image_shape(self.shape)[1] + self.edge[0] + self.edge[2])
+
+    @property
+    def first(self) -> int:
+        """Where the first value lies behind ``place``, an edge before it."""
+        return self.edge[0] * self.row + self.edge[1]
+
+    @property
+    def bytes(self) -> int:
+        """All of it, edges included."""
+        return self.size if self.edge == NO_EDGE else image_shape(self.shape)[0] * self.plane
+
+    def offsets(self, channels: int, window: Window) -> tuple[int, ...]:
+        """Where the values of one window lie behind its first, in the order of a convolution's weights."""
+        rows, columns = window.kernel
+        return tuple(c * self.plane + y * self.row + x for c in range(channels) for y in range(rows) for x in range(columns))
+
+    def load(self, emit: Emitter, dst: Register, base: Register, offset: int) -> None:
+        """``dst`` = the value at ``base + offset``, as a 64-bit number; ``dst`` may be ``base``."""
+        if self.signed and emit.features.sign_extension:
+            emit.load_far(dst, "s8", base, offset)
+            return
+        emit.load_far(dst, "u8", base, offset)
+        if self.signed:
+            emit.alu(dst, "<<=", 56)
+            emit.alu(dst, "s>>=", 56)

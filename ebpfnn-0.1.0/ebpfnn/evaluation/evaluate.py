@@ -1,0 +1,133 @@
+"""Running one network three ways over the same samples: in floats, in integers in numpy, and in the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import float_reference, reference
+from ..compiler import Body
+from ..errors import ModelError
+from ..floats import Network
+from ..layers import describe
+from ..network import QuantizedNetwork
+from ..plugin import Trigger
+from ..session import Session
+from . import metrics
+
+_Labels = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRun:
+    """What the kernel gave for every sample: ``scores`` int32 [n, classes], ``labels`` [n]."""
+
+    trigger: str
+    scores: NDArray[np.int32]
+    labels: _Labels
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The results for ``samples``, uint8 [n, *shape], whose true labels are ``truth``, [n].
+
+    ``scores`` int32 [n, classes] are the reference's; ``logits`` float64 [n, classes] those of the float network and
+    ``kernel`` what ran in the kernel, each None where it was not run. ``source`` tells people which samples these are.
+    """
+
+    network: QuantizedNetwork
+    source: str
+    samples: NDArray[np.uint8]
+    truth: _Labels
+    scores: NDArray[np.int32]
+    logits: NDArray[np.float64] | None = None
+    kernel: KernelRun | None = None
+
+    @cached_property
+    def predicted(self) -> _Labels:
+        """What the reference takes each sample for: the highest score, of equal ones the first."""
+        return np.asarray(self.scores.argmax(axis=1), np.intp)
+
+    @cached_property
+    def floats_predicted(self) -> _Labels | None:
+        return None if self.logits is None else np.asarray(self.logits.argmax(axis=1), np.intp)
+
+    @cached_property
+    def columns(self) -> dict[str, _Labels | None]:
+        """What each form of the network takes the samples for, in the order in which they are shown."""
+        return {
+            "float": self.floats_predicted,
+            "reference": self.predicted,
+            "kernel": None if self.kernel is None else self.kernel.labels,
+        }
+
+    def correct(self, column: str) -> int | None:
+        predicted = self.columns[column]
+        return None if predicted is None else int(np.count_nonzero(predicted == self.truth))
+
+    @cached_property
+    def disagreements(self) -> _Labels:
+        """The samples for which the kernel gave another label than the reference, or any other score."""
+        if self.kernel is None:
+            return np.empty(0, np.intp)
+        differ = (self.kernel.scores != self.scores).any(axis=1) | (self.kernel.labels != self.predicted)
+        return np.flatnonzero(differ)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        return metrics.confusion(self.truth, self.predicted, len(self.network.labels))
+
+    @cached_property
+    def per_class(self) -> list[metrics.ClassFigures]:
+        return metrics.per_class(self.confusion, self.network.labels)
+
+    @cached_property
+    def margins(self) -> NDArray[np.float64]:
+        """By how many logits the true label's score exceeds the best other, float64 [n]."""
+        return metrics.margins(self.scores, self.truth) * self.network.score_scale
+
+    @cached_property
+    def mistakes(self) -> _Labels:
+        """The samples that the reference takes for another class, the most certain of the wrong first."""
+        wrong = np.flatnonzero(self.predicted != self.truth)
+        return wrong[np.argsort(self.margins[wrong], kind="stable")]
+
+
+def run_floats(floats: Network, network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The logits of ``floats``, float64 [n, classes]. Raises :class:`ModelError` where it cannot be what ``network`` was."""
+    if (floats.input.shape, len(floats.labels)) != (network.input_shape, len(network.labels)):
+        takes = f"{describe(floats.input.shape)} to {len(floats.labels)} classes"
+        wanted = f"'{network.name}' {describe(network.input_shape)} to {len(network.labels)}"
+        raise ModelError(f"the float network '{floats.name}' takes {takes}, but {wanted}; give the one it was made from")
+    return float_reference.logits(floats, samples)
+
+
+def run_kernel(
+    network: QuantizedNetwork,
+    trigger: Trigger,
+    target: str | None,
+    samples: NDArray[np.uint8],
+    watched: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    body: Body | None = None,
+) -> KernelRun:
+    """What the kernel gives for every sample. ``watched`` wraps them, to show progress; ``body`` is as for :class:`Session`.
+
+    Raises as that does.
+    """
+    scores = np.empty((len(samples), len(network.labels)), np.int32)
+    labels = np.empty(len(samples), np.intp)
+    with Session(network, trigger, target, body) as session:
+        for number, sample in enumerate(watched(samples)):
+            result = session.infer(sample)
+            scores[number], labels[number] = result.scores, result.label
+    return KernelRun(trigger.name, scores, labels)
+
+
+def run_reference(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The scores of the reference, int32 [n, classes]."""
+    return reference.scores(network, samples)

@@ -1,0 +1,98 @@
+"""Samples and weights as pictures: PNG in memory, and as addresses that a page can hold."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from ..layers import Dense, MaxPool, Shape
+from ..network import QuantizedNetwork
+
+POSITIVE, NEGATIVE = (58, 126, 222), (224, 98, 42)
+"""Blue and orange: told apart by eyes that see no red or no green, too."""
+_CELL, _GAP, _LINE = 112, 16, 17
+_GROUND, _INK, _WRONG = (255, 255, 255), (30, 34, 42), (190, 60, 20)
+
+
+def is_picture(shape: Shape) -> bool:
+    """Whether a sample or filter of ``shape`` can be looked at: [rows, columns], or with 1 or 3 channels in front."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
+
+
+def sample_image(sample: NDArray[np.uint8]) -> Image.Image:
+    """A sample, uint8 of a shape that :func:`is_picture`, as it is."""
+    if sample.ndim == 2 or sample.shape[0] == 1:
+        return Image.fromarray(np.ascontiguousarray(sample.reshape(sample.shape[-2:])))
+    return Image.fromarray(np.ascontiguousarray(sample.transpose(1, 2, 0)))
+
+
+def weight_images(network: QuantizedNetwork) -> Iterator[Image.Image]:
+    """What each output of the first layer looks for: blue where weights are positive, orange where negative, clear at 0.
+
+    One picture a neuron of a dense layer on images, one a filter of a convolution; input channels lie side by side. None
+    where the layer is on no image.
+    """
+    layer = network.layers[0]
+    if isinstance(layer, MaxPool) or (isinstance(layer, Dense) and len(network.input_shape) < 2):
+        return
+    shape = network.input_shape if isinstance(layer, Dense) else layer.weights.shape[1:]
+    for weights in layer.weights:
+        channels = np.pad(weights.reshape(-1, *shape[-2:]), ((0, 0), (0, 0), (0, 1)))
+        yield _diverging(np.hstack(list(channels))[:, :-1])
+
+
+def _diverging(weights: NDArray[np.int8]) -> Image.Image:
+    strength = np.abs(weights.astype(np.float64)) / max(1, int(np.abs(weights.astype(np.int16)).max()))
+    pixels = np.empty((*weights.shape, 4), np.uint8)
+    pixels[..., :3] = np.where((weights > 0)[..., None], POSITIVE, NEGATIVE)
+    pixels[..., 3] = np.rint(255 * strength)
+    return Image.fromarray(pixels)
+
+
+def png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def address(image: Image.Image) -> str:
+    """A data: URI that shows ``image``."""
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode()
+
+
+def grid(samples: NDArray[np.uint8], captions: list[tuple[str, str]], columns: int = 8) -> Image.Image:
+    """Samples of a shape that :func:`is_picture`, each over what it is and what it was taken for."""
+    columns = max(1, min(columns, len(samples)))
+    rows = max(1, -(-len(samples) // columns))
+    wide, high = _CELL + _GAP, _CELL + 2 * _LINE + _GAP
+    sheet = Image.new("RGB", (columns * wide + _GAP, rows * high + _GAP), _GROUND)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for number, (sample, (true, taken)) in enumerate(zip(samples, captions, strict=True)):
+        left, top = _GAP + number % columns * wide, _GAP + number // columns * high
+        sheet.paste(_fitted(sample_image(sample)), (left, top))
+        for line, (words, color) in enumerate(((f"is {true}", _INK), (f"taken for {taken}", _WRONG))):
+            draw.text((left, top + _CELL + 3 + line * _LINE), _shortened(words, draw, font), color, font)
+    return sheet
+
+
+def _shortened(words: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """``words``, or as much of them as fits under a cell."""
+    for length in range(len(words), 0, -1):
+        shown = words if length == len(words) else words[:length] + "..."
+        if draw.textlength(shown, font) <= _CELL:
+            return shown
+    return ""
+
+
+def _fitted(image: Image.Image) -> Image.Image:
+    """The image in a square cell, whole and with square pixels."""
+    scale = _CELL / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    cell = Image.new("RGB", (_CELL, _CELL), _GROUND)
+    cell.paste(image.resize(size, Image.Resampling.NEAREST), ((_CELL - size[0]) // 2, (_CELL - size[1]) // 2))
+    return cell

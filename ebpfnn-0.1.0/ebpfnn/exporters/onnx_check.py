@@ -1,0 +1,33 @@
+"""Running an exported ONNX model in onnxruntime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NotSupported
+from .onnx import INPUT, OUTPUT
+
+_BATCH = 256
+_ERRORS_ONLY = 3
+
+
+def run(path: Path, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits, float32 [n, classes], of ``samples``, uint8 [n, *shape] with n >= 1.
+
+    Raises :class:`NotSupported` without onnxruntime.
+    """
+    # Otherwise it opens a database of its own under ~/.cache, for telemetry.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise NotSupported(f"ONNX: {error.name} is not installed; pip install 'ebpfnn[onnx]'") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    batches = (samples[first : first + _BATCH] for first in range(0, len(samples), _BATCH))
+    return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])

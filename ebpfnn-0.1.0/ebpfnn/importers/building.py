@@ -1,0 +1,146 @@
+"""Steps out of operands: what the operators of PyTorch and ONNX have in common, and what is refused of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..floats import Activation
+from ..layers import Shape, Window, describe
+from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
+
+
+def leaky(where: str, slope: float) -> Activate:
+    """ReLU for a slope of 0. Raises :class:`ModelError` for a slope that no layer can have."""
+    if not 0 <= slope <= 1:
+        raise ModelError(f"{where} has a slope of {slope:g}; slopes from 0 to 1 can be imported")
+    return Activate(where, Activation(slope))
+
+
+def clamp(where: str, low: float | None, high: float | None) -> Activate:
+    """None: no limit on that side. Raises :class:`ModelError` for limits that leave nothing."""
+    limits = (-np.inf if low is None else float(low)), (np.inf if high is None else float(high))
+    if not (limits[0] < limits[1] and limits[1] > 0):
+        raise ModelError(f"{where} clamps to {limits[0]:g}..{limits[1]:g}; a low below a high above 0 can be imported")
+    if limits[0] < 0:
+        return Activate(where, Activation(low=limits[0], high=limits[1]))
+    return Activate(where, Activation(0.0, limits[0] or -np.inf, limits[1]))  # nothing below 0 is left: a ReLU
+
+
+def compose(first: Activation, then: Activation) -> Activation:
+    """``then(first(v))``, of functions that never fall: the limits of the first go through the second."""
+
+    def apply(value: float) -> float:
+        sloped = value if value >= 0 or then.slope == 1 else then.slope * value if then.slope else 0.0
+        return min(max(sloped, then.low), then.high)
+
+    slope, low, high = first.slope * then.slope, apply(first.low), apply(first.high)
+    return Activation(slope, -np.inf if slope == 0 and low <= 0 else low, high)
+
+
+def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Window:
+    """``padding`` is (rows, columns), or (top, left, bottom, right). Raises :class:`ModelError` for a dilation but 1."""
+    if len(kernel) != 2 or len(stride) != 2 or len(padding) not in (2, 4):
+        raise ModelError(f"{where} moves over {len(kernel)} axes; rows and columns can be imported")
+    if any(step != 1 for step in dilation):
+        raise ModelError(f"{where} has a dilation of {describe(tuple(dilation))}; only 1 can be imported")
+    edges = tuple(padding) * (4 // len(padding))
+    try:
+        return Window((kernel[0], kernel[1]), (stride[0], stride[1]), (edges[0], edges[1], edges[2], edges[3]))
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+
+
+def pool(where: str, over: Window, shape: Shape, *, largest: bool, rounds_up: bool = False, counts_edge: bool = True) -> Pool:
+    """The pool of ``over`` on images of ``shape``.
+
+    Raises :class:`ModelError` where the last windows would reach past the edge (``rounds_up``: a "ceil mode"), and where an
+    average would leave out padding (``counts_edge`` is false).
+    """
+    top, left, bottom, right = over.padding
+    rests = (
+        (shape[-2] + top + bottom - over.kernel[0]) % over.stride[0],
+        (shape[-1] + left + right - over.kernel[1]) % over.stride[1],
+    )
+    if rounds_up and any(rests):
+        raise ModelError(f"{where} has a ceil mode that adds windows past the edge; use floor, or pad")
+    if not (largest or counts_edge) and any(over.padding):
+        raise ModelError(f"{where} leaves padding out of its averages; count it (count_include_pad), or do not pad")
+    return Pool(where, over, largest)
+
+
+def average_all(where: str, shape: Shape) -> Pool:
+    """The average of each channel. Raises :class:`ModelError` where ``shape`` is no image."""
+    return adaptive(where, shape, (1, 1))
+
+
+def adaptive(where: str, shape: Shape, size: Sequence[int | None]) -> Pool:
+    """Averages that leave ``size`` rows and columns. Raises :class:`ModelError` where windows would overlap."""
+    if len(shape) != 3 or len(size) != 2:
+        raise ModelError(f"{where} averages images but is given {describe(shape)}")
+    wanted = [each or given for each, given in zip(size, shape[1:], strict=True)]
+    if any(given % each for given, each in zip(shape[1:], wanted, strict=True)):
+        raise ModelError(f"{where} makes {describe(tuple(wanted))} of {describe(shape)}; only divisors can be imported")
+    kernel = (shape[1] // wanted[0], shape[2] // wanted[1])
+    return Pool(where, Window(kernel, kernel), largest=False)
+
+
+def mean(where: str, shape: Shape, axes: Sequence[int], *, keep: bool) -> list[Pool | Reshape]:
+    """The mean over ``axes``, counted with the batch. Raises :class:`ModelError` unless they are rows and columns."""
+    rank = len(shape) + 1
+    if rank != 4 or {axis % rank for axis in axes} != {2, 3}:
+        raise ModelError(f"{where} averages over axes {list(axes)}; rows and columns of images can be imported")
+    average = average_all(where, shape)
+    return [average] if keep else [average, Reshape(where, shape[:1])]
+
+
+def arithmetic(where: str, operation: str, constant: NDArray[np.generic], shape: Shape, *, constant_first: bool) -> Scale:
+    """``x + c``, ``x - c``, ``x * c`` or ``x / c`` for values of ``shape``; ``c - x`` where ``constant_first``.
+
+    Raises :class:`ModelError` for ``c / x``, a division by 0, and for constants that differ within a channel.
+    """
+    given, one, zero = per_channel(where, constant, shape), np.ones(1), np.zeros(1)
+    if operation == "add":
+        return Scale(where, one, given)
+    if operation == "sub":
+        return Scale(where, -one, given) if constant_first else Scale(where, one, -given)
+    if operation == "mul":
+        return Scale(where, given, zero)
+    if constant_first or not given.all():
+        raise ModelError(f"{where} divides by {'values' if constant_first else '0'}, which cannot be imported")
+    return Scale(where, 1 / given, zero)
+
+
+def per_channel(where: str, array: NDArray[np.generic], shape: Shape) -> Floats:
+    """``array``, which goes with values [n, *shape], as one number, or one for each channel or flat value."""
+    axes = (*(1,) * (len(shape) + 1 - array.ndim), *array.shape)
+    one_each = len(axes) == len(shape) + 1 and axes[1] == shape[0] and array.size == shape[0] and len(shape) != 2
+    if array.size != 1 and not one_each:
+        given = f"{list(array.shape)} go with values of {describe(shape)}"
+        raise ModelError(f"{where} has constants that differ within a channel ({given}); only one a channel can be imported")
+    return array.reshape(-1).astype(np.float64)
+
+
+def normalization(where: str, parameters: Sequence[NDArray[np.generic]], epsilon: float, shape: Shape) -> Scale:
+    """A batch normalization in inference, whose ``parameters`` are weight, bias, mean and variance.
+
+    Raises :class:`ModelError` where they are not one a channel, or a variance is not positive.
+    """
+    weight, bias, average, variance = (each.astype(np.float64) for each in parameters)
+    if any(each.shape != shape[:1] for each in (weight, bias, average, variance)):
+        raise ModelError(f"{where} has {weight.size} channels but is given {describe(shape)}")
+    if not (variance + epsilon > 0).all():
+        raise ModelError(f"{where} has a variance that is not positive; train again")
+    factor = weight / np.sqrt(variance + epsilon)
+    return Scale(where, factor, bias - average * factor)
+
+
+def begin(input_shape: Shape, *, bytes_given: bool) -> Chain:
+    """The chain of a graph whose input is floats, 0..1 for a pixel, or bytes: pixels as they are."""
+    chain = Chain(input_shape, bytes_given)
+    if bytes_given:
+        chain.append(Scale("the input", np.full(1, 255.0), np.zeros(1)))
+    return chain

@@ -1,0 +1,199 @@
+"""A chain of float steps as the layers of a float network: what only scales goes into a layer beside it.
+
+A batch normalization behind a layer scales its weights and moves its bias; one before a layer, as a normalization of the
+input is, does so too, unless the layer pads: padding is 0 behind the scaling, and would not be before it. What nothing
+can take in becomes a depthwise 1x1 convolution of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from ..errors import ModelError
+from ..floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer
+from ..layers import MaxPool, Shape, Window
+from .building import compose
+from .steps import Activate, Chain, Conv, Floats, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
+
+_IDENTITY = Activation()
+
+
+def fold(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Shape, tuple[FloatLayer, ...]]:
+    """The shape of a sample and the layers of ``chain``, which is given ``(x - mean) / std`` of levels that stand for 0..1.
+
+    Raises :class:`ModelError`, naming the node, for steps that no layer can do.
+    """
+    folder = _Folder(chain.input_shape)
+    deviation = np.asarray(std, np.float64)
+    if (deviation != 1).any() or any(mean):
+        folder.take(Scale("the normalization of the input", 1 / deviation, -np.asarray(mean, np.float64) / deviation))
+    for step in chain.steps:
+        folder.take(step)
+    layers = folder.finish()
+    return folder.input_shape, layers
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted:
+    """A layer being made, in float64: rounding to float32 comes last."""
+
+    step: Linear | Conv
+    activation: Activation = _IDENTITY
+
+    def takes(self, factor: Floats) -> bool:
+        """Whether outputs can be scaled by ``factor``: one number, or one an output, before the activation."""
+        return self.activation == _IDENTITY and factor.size in (1, len(self.step.bias))
+
+    def scaled(self, factor: Floats, offset: Floats) -> _Weighted:
+        rows = factor.reshape(-1, *(1,) * (self.step.weights.ndim - 1))
+        return _Weighted(replace(self.step, weights=self.step.weights * rows, bias=self.step.bias * factor + offset))
+
+
+class _Folder:
+    def __init__(self, shape: Shape) -> None:
+        self.shape = self.input_shape = shape
+        self.image = shape
+        """What the layers so far give, which flattening only hides."""
+        self.layers: list[_Weighted | MaxPool | AvgPool] = []
+        self.pending: Scale | None = None
+        self.positive = True
+        """Whether nothing below 0 can come: pixels, and what a ReLU gave."""
+
+    def take(self, step: Step) -> None:
+        if isinstance(step, Scale):
+            self._scale(step)
+        elif isinstance(step, Activate):
+            self._activate(step)
+        elif isinstance(step, Pool) and not step.changes_nothing:
+            self._pool(step)
+        elif isinstance(step, (Linear, Conv)):
+            self._weigh(step)
+        elif isinstance(step, Reshape):
+            self._reshape(step)
+        elif isinstance(step, Quantize):
+            step.refuse("quantizes what no DequantizeLinear follows; give a graph in floats, or quantized throughout")
+        elif isinstance(step, Pad):
+            step.refuse("pads what no convolution takes next; give the padding to a Conv2d")
+        self.shape = step.output_shape(self.shape)
+        if isinstance(step, Linear) or len(self.shape) == 3:
+            self.image = self.shape
+
+    def finish(self) -> tuple[FloatLayer, ...]:
+        self._settle()
+        if not self.layers:
+            raise ModelError("has no layers; give a network with a Linear or Conv2d")
+        return tuple(_float_layer(each) for each in self.layers)
+
+    def _scale(self, step: Scale) -> None:
+        """Into the layer behind which it stands, or else kept for the layer that follows."""
+        factor, offset = (_per_channel(step, each, self.shape) for each in (step.factor, step.offset))
+        last = self.layers[-1] if self.layers else None
+        if not self.pending and isinstance(last, _Weighted) and last.takes(factor):
+            self.layers[-1] = last.scaled(factor, offset)
+            return
+        if self.pending:
+            factor, offset = self.pending.factor * factor, self.pending.offset * factor + offset
+        self.pending = Scale(step.where, factor, offset)
+
+    def _activate(self, step: Activate) -> None:
+        """Into the last layer with weights: a function that never falls may be taken before a maximum as well as after."""
+        by = step.activation
+        self._settle()
+        if self.positive and by.low <= 0 and by.high == np.inf:
+            return
+        behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
+        layer = None if behind is None else self.layers[behind]
+        if behind is None or not isinstance(layer, _Weighted):
+            layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
+        self.layers[behind] = replace(layer, activation=compose(layer.activation, by))
+        self.positive = by.slope == 0 or by.low >= 0
+
+    def _pool(self, step: Pool) -> None:
+        if self.pending and (bool((self.pending.factor <= 0).any()) if step.largest else any(step.window.padding)):
+            self._settle()
+        self.layers.append(MaxPool(step.window) if step.largest else AvgPool(step.window))
+
+    def _weigh(self, step: Linear | Conv) -> None:
+        if self.pending and isinstance(step, Conv) and any(step.window.padding) and self.pending.offset.any():
+            self._settle()
+        if self.pending:
+            step = _scaled_inputs(step, self.pending)
+            self.pending = None
+        self.layers.append(_Weighted(step))
+        self.positive = False
+
+    def _reshape(self, step: Reshape) -> None:
+        """What flattens costs nothing, nor what undoes that; layers know no other."""
+        if len(step.shape) == 1:
+            if self.pending:
+                each = prod(self.shape[1:])
+                factor, offset = (_repeated(array, each) for array in (self.pending.factor, self.pending.offset))
+                self.pending = Scale(self.pending.where, factor, offset)
+        elif not self.layers:
+            self.input_shape = step.shape
+        elif step.shape != self.image or (self.pending and prod(self.image[1:]) > 1):
+            step.refuse("reshapes values between layers; only flattening can be imported")
+
+    def _settle(self) -> None:
+        """Makes a layer of what waits to be folded."""
+        if self.pending:
+            self._insert(self.pending)
+        self.pending = None
+
+    def _insert(self, scale: Scale) -> _Weighted:
+        if len(self.shape) != 3:
+            scale.refuse("changes flat values where no layer with weights can take it in; put it right behind a Linear")
+        channels, once = self.shape[0], Window((1, 1))
+        factor, offset = (np.broadcast_to(each, channels) for each in (scale.factor, scale.offset))
+        layer = _Weighted(Conv(scale.where, factor.reshape(channels, 1, 1, 1), offset, once, channels))
+        self.layers.append(layer)
+        self.positive = False
+        return layer
+
+
+def _per_channel(step: Scale, array: Floats, shape: Shape) -> Floats:
+    """One number for all, for each channel of an image, or for each of flat values."""
+    if array.size != 1 and (array.shape != shape[:1] or len(shape) == 2):
+        step.refuse("scales by something else than one number, or one a channel")
+    return array.reshape(-1).astype(np.float64)
+
+
+def _repeated(array: Floats, count: int) -> Floats:
+    return array if array.size == 1 else np.repeat(array, count)
+
+
+def _scaled_inputs(step: Linear | Conv, scale: Scale) -> Linear | Conv:
+    """``step`` of inputs scaled before: ``W (f x + o) + b = (W f) x + (W o + b)``."""
+    weights = step.weights
+    if isinstance(step, Linear):
+        offset = np.broadcast_to(scale.offset, weights.shape[1])
+        return replace(step, weights=weights * scale.factor, bias=step.bias + weights @ offset)
+    groups, each = step.groups, weights.shape[1]
+    own = np.arange(len(weights)) // (len(weights) // groups)
+    factor, offset = (
+        np.broadcast_to(array, groups * each).reshape(groups, each)[own][:, :, None, None]
+        for array in (scale.factor, scale.offset)
+    )
+    return replace(step, weights=weights * factor, bias=step.bias + (weights * offset).sum(axis=(1, 2, 3)))
+
+
+def _float_layer(layer: _Weighted | MaxPool | AvgPool) -> FloatLayer:
+    if not isinstance(layer, _Weighted):
+        return layer
+    step = layer.step
+    weights, bias = _float32(step, step.weights), _float32(step, step.bias)
+    if isinstance(step, Conv):
+        return FloatConv2d(weights, bias, step.window, step.groups, layer.activation)
+    return FloatDense(weights, bias, layer.activation)
+
+
+def _float32(step: Step, array: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Raises :class:`ModelError` for what is not finite in float32."""
+    with np.errstate(over="ignore"):
+        found = array.astype(np.float32)
+    if not np.isfinite(found).all():
+        step.refuse("has weights or a bias that hold NaN or infinity; train again with a lower learning rate")
+    return np.ascontiguousarray(found)

@@ -1,0 +1,120 @@
+"""Files of all kinds, by their suffix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import files, reference
+from ..errors import ModelError
+from ..floats import Network
+from ..layers import expect
+from ..network import QuantizedNetwork
+from ..quantization import quantize
+from . import onnx_file, onnx_graph, pt2, state_dict, torch_file
+from .aten import to_chain
+from .fold import fold
+from .integers import lower
+from .options import ImportOptions
+from .steps import Chain, Quantize
+
+SUFFIXES = (".onnx", ".pt2", ".pt", ".pth", ".safetensors")
+MAX_BYTES = 64 << 20
+_REMEDY = "give an ONNX file, a .pt2 archive, or a state dict (.pt, .pth, .safetensors)"
+
+
+def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork:
+    """The network in ``path``: in floats, or in integers where an ONNX file holds it quantized (QuantizeLinear throughout).
+
+    Raises :class:`ModelError`, naming the file and in it the node or key, for what cannot be read or imported.
+    """
+    path, options = Path(path), options or ImportOptions()
+    expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is no kind of network that is known; {_REMEDY}")
+    data = files.read(path, MAX_BYTES, _REMEDY)
+    try:
+        return _READERS[path.suffix](data, path.stem, options)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def load_float(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network:
+    """As :func:`load`, but raises :class:`ModelError` for a network that is quantized."""
+    network = load(path, options)
+    if isinstance(network, QuantizedNetwork):
+        raise ModelError(f"{path}: is quantized, in integers; use it as it is, or give the file that was quantized")
+    return network
+
+
+def quantize_file(
+    path: str | os.PathLike[str], calibration: NDArray[np.uint8], options: ImportOptions | None = None
+) -> QuantizedNetwork:
+    """The network in ``path`` in integers; ``calibration`` is uint8 [n, *shape] of pixels.
+
+    A network that is quantized keeps its integers; the samples only tell how many of its values are 0. Raises what
+    :func:`load` and :func:`ebpfnn.quantization.quantize` raise.
+    """
+    network = load(path, options)
+    if isinstance(network, QuantizedNetwork):
+        return replace(network, density=reference.density(network, calibration))
+    return quantize(network, calibration)
+
+
+def _from_onnx(data: bytes, name: str, options: ImportOptions) -> Network | QuantizedNetwork:
+    model = onnx_file.parse(data)
+    chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
+    if not any(isinstance(step, Quantize) for step in chain.steps):
+        return _floats(chain, name, options, card)
+    expect(options.bits == 8, "is quantized for pixels of 8 bits; fewer can be had of a network in floats")
+    options, notes = options.given(chain)
+    found = lower(chain, options.mean, options.std)
+    form = options.input(found.shape)
+    labels = options.labels_for(_classes(chain))
+    card = {**card, **_noted([*notes, *found.notes]), **options.card}
+    return QuantizedNetwork(options.name or name, form, labels, found.layers, found.score_scale, card=card)
+
+
+def _from_pt2(data: bytes, name: str, options: ImportOptions) -> Network:
+    return _floats(to_chain(pt2.read_program(data)), name, options, {"source": "PyTorch, torch.export"})
+
+
+def _from_torch(data: bytes, name: str, options: ImportOptions) -> Network:
+    return _from_tensors(torch_file.read_torch(data), name, options, "PyTorch, state dict")
+
+
+def _from_safetensors(data: bytes, name: str, options: ImportOptions) -> Network:
+    return _from_tensors(torch_file.read_safetensors(data), name, options, "safetensors, state dict")
+
+
+def _from_tensors(tensors: torch_file.Tensors, name: str, options: ImportOptions, source: str) -> Network:
+    if options.architecture is None or options.shape is None:
+        raise ModelError("holds tensors and no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28")
+    chain = state_dict.to_chain(tensors, options.architecture, options.shape, options.slope)
+    return _floats(chain, name, options, {"source": source})
+
+
+def _floats(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
+    options, notes = options.given(chain)
+    shape, layers = fold(chain, options.mean, options.std)
+    return options.network(name, shape, layers, {**card, **_noted(notes)})
+
+
+def _classes(chain: Chain) -> int:
+    return int(np.prod(chain.shape))
+
+
+def _noted(notes: list[str]) -> dict[str, str]:
+    return {"import": "; ".join(notes)} if notes else {}
+
+
+_READERS: dict[str, Callable[[bytes, str, ImportOptions], Network | QuantizedNetwork]] = {
+    ".onnx": _from_onnx,
+    ".pt2": _from_pt2,
+    ".pt": _from_torch,
+    ".pth": _from_torch,
+    ".safetensors": _from_safetensors,
+}

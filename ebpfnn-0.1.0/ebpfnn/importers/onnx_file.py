@@ -1,0 +1,86 @@
+"""ONNX files: what is looked at before a graph is walked.
+
+Nothing outside the file is opened: tensors in external data files are refused before anything could follow their paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+from ..layers import expect
+
+if TYPE_CHECKING:
+    import onnx
+
+MAX_BYTES = 64 << 20
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+
+def parse(data: bytes) -> onnx.ModelProto:
+    """The model in ``data``, which onnx's checker accepts and which is one graph of nodes, all in this file.
+
+    Raises :class:`ModelError`, naming the node where there is one.
+    """
+    package = _onnx()
+    from google.protobuf.message import DecodeError
+
+    try:
+        model: onnx.ModelProto = package.load_model_from_string(data)
+    except DecodeError as error:
+        raise ModelError("not an ONNX file, or cut short; copy or export it again") from error
+    expect(len(model.graph.node) > 0, "not an ONNX file, or one without nodes; copy or export it again")
+    _check(model)
+    try:
+        package.checker.check_model(model)
+    except (package.checker.ValidationError, ValueError) as error:
+        fact = str(error).strip().splitlines()[0]
+        raise ModelError(f"onnx's checker refuses it ({fact}); export it again, or upgrade onnx") from error
+    return model
+
+
+def source(model: onnx.ModelProto) -> str:
+    """What made the file, for a card."""
+    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
+    made = " ".join(each for each in (model.producer_name, model.producer_version) if isinstance(each, str) and each)
+    return f"ONNX, opset {opset}" + (f", {made}" if made and made.isprintable() else "")
+
+
+def where(number: int, node: onnx.NodeProto, count: int) -> str:
+    """How people find a node: its place, counted from 1, its name or output, and its operator."""
+    name = node.name or (node.output[0] if node.output else "")
+    return f"node {number} of {count}, {name!r} ({node.op_type}),"
+
+
+def _onnx() -> ModuleType:
+    try:
+        import onnx
+        import onnx.checker
+    except ImportError as error:
+        raise ModelError("reading ONNX files takes the package onnx; pip install 'ebpfnn[onnx]'") from error
+    return onnx
+
+
+def _check(model: onnx.ModelProto) -> None:
+    graph, count = model.graph, len(model.graph.node)
+    for number, node in enumerate(graph.node, 1):
+        here = where(number, node, count)
+        control = node.op_type in _CONTROL_FLOW or any(each.HasField("g") or each.graphs for each in node.attribute)
+        expect(not control, f"{here} is control flow; export a network without loops and branches")
+    if model.functions:
+        raise ModelError(f"defines the function {model.functions[0].name!r}; inline it with onnx.inliner first")
+    expect(not graph.sparse_initializer, "holds sparse weights; export dense ones")
+    for tensor in _tensors(graph):
+        external = tensor.data_location == tensor.EXTERNAL
+        expect(not external, f"tensor {tensor.name!r} lies in another file; save the model with external_data=False")
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors

@@ -1,0 +1,172 @@
+"""An ONNX graph as a chain of steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ModelError
+from ..layers import expect
+from . import building
+from .onnx_constants import COMPUTE
+from .onnx_file import where
+from .onnx_operands import Constant, Operands, from_tensor
+from .onnx_operators import MAKERS
+from .steps import LARGEST, Chain, Quantize, Scale, naming
+
+if TYPE_CHECKING:
+    import onnx
+
+_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
+_SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
+"""They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
+_INTEGER_OPERATORS = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantize")
+_ON_INTEGERS = frozenset({"MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "GlobalMaxPool"})
+"""What does the same to integers as to the numbers that they stand for."""
+_REMEDY = "Conv, Gemm, MatMul, pooling, BatchNormalization, Relu, LeakyRelu, Clip, Flatten and QuantizeLinear can be"
+
+
+def to_chain(model: onnx.ModelProto) -> Chain:
+    """The steps of the graph of ``model``. Raises :class:`ModelError`, naming the node, for what cannot be imported."""
+    graph = model.graph
+    constants = {tensor.name: from_tensor(tensor) for tensor in graph.initializer}
+    inputs = [each for each in graph.input if each.name not in constants]
+    counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
+    expect(len(inputs) == len(graph.output) == 1, counts)
+    chain, batch = _begin(inputs[0])
+    walk = _Walk(chain, batch, inputs[0].name, constants)
+    for number, node in enumerate(graph.node, 1):
+        here = where(number, node, len(graph.node))
+        with naming(here):
+            walk.take(node, here)
+    output = graph.output[0].name
+    expect(output == walk.tip, f"output {output!r} is not what the last node gives; export one output, the logits")
+    return chain
+
+
+def _begin(given: onnx.ValueInfoProto) -> tuple[Chain, int]:
+    """The chain at the graph's input, and how many samples the graph takes at once; 1 where it takes any number."""
+    from onnx import TensorProto
+
+    form = given.type.tensor_type
+    sizes = [size.dim_value if size.HasField("dim_value") else 0 for size in form.shape.dim]
+    fixed = len(sizes) > 1 and min(sizes[1:]) > 0
+    expect(fixed, f"input {given.name!r} has sizes {sizes}, 0 for those not fixed; fix all but the first, the batch")
+    floats = form.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
+    known = floats or form.elem_type == TensorProto.UINT8
+    expect(known, f"input {given.name!r} is of type {form.elem_type}; export float or uint8")
+    return building.begin(tuple(sizes[1:]), bytes_given=not floats), max(1, sizes[0])
+
+
+@dataclass
+class _Walk:
+    """``tip`` is the output that the chain has reached; ``passed`` those before it, which nothing may take again."""
+
+    chain: Chain
+    batch: int
+    tip: str
+    constants: dict[str, Constant]
+    passed: set[str] = field(default_factory=set)
+    quantized: Quantize | None = None
+    ended: str = ""
+    computed: int = 0
+
+    def take(self, node: onnx.NodeProto, here: str) -> None:
+        inputs = set(filter(None, node.input))
+        on = Operands(node, here, self.chain.shape, self.tip, self.batch, self.constants)
+        expect(node.domain in _DOMAINS, f"{here} is of the domain {node.domain!r}; export with ONNX's own operators")
+        whole = not node.op_type.startswith(_INTEGER_OPERATORS)
+        expect(whole, f"{here} computes in integers of its own; quantize with QuantFormat.QDQ")
+        if node.op_type == "Shape" and self.tip in inputs:
+            self.constants[node.output[0]] = Constant(np.array([self.batch, *self.chain.shape], np.int64))
+        elif inputs & self.passed:
+            raise ModelError(f"{here} takes what another took too: the graph branches; one chain of layers can be imported")
+        elif self.tip in inputs:
+            self._follow(on)
+        elif node.op_type in COMPUTE and inputs <= set(self.constants):
+            self._compute(on)
+        else:
+            raise ModelError(f"{here} makes a constant in a way that is not known; fold constants first, as onnxsim does")
+
+    def _compute(self, on: Operands) -> None:
+        found = COMPUTE[on.node.op_type](on)
+        self.computed += found.array.size
+        fits = self.computed <= 4 * LARGEST
+        expect(fits, f"{on.where} is one constant too many to compute; fold constants first, as onnxsim does")
+        self.constants[on.node.output[0]] = found
+
+    def _follow(self, on: Operands) -> None:
+        kind = on.node.op_type
+        if self.ended:
+            expect(
+                kind in ("QuantizeLinear", "DequantizeLinear"), f"{self.ended} is followed by more; a softmax must be the last"
+            )
+        elif kind in _SOFTMAX:
+            self.ended = on.where
+        elif kind == "QuantizeLinear":
+            self._quantize(on)
+        elif kind == "DequantizeLinear":
+            self._dequantize(on)
+        elif kind == "Cast":
+            _check_cast(on)
+        elif kind == "Clip" and self.quantized:
+            self._narrow(on, self.quantized)
+        elif kind not in ("Identity", "Dropout"):
+            expect(kind in MAKERS, f"{on.where} cannot be imported; {_REMEDY}")
+            plain = not self.quantized or kind in _ON_INTEGERS
+            expect(plain, f"{on.where} computes with quantized integers; put a DequantizeLinear before it")
+            for step in MAKERS[kind](on):
+                self.chain.append(step)
+        self.passed.add(self.tip)
+        self.tip = on.node.output[0]
+
+    def _quantize(self, on: Operands) -> None:
+        expect(self.quantized is None, f"{on.where} quantizes what is quantized; put a DequantizeLinear before it")
+        self.quantized = _quantization(on)
+        self.chain.append(self.quantized)
+
+    def _dequantize(self, on: Operands) -> None:
+        """Of what a QuantizeLinear made by the same scale; or of a graph's input, which is bytes."""
+        found = _quantization(on)
+        if self.quantized is None:
+            begins = self.chain.input_bytes and len(self.chain.steps) == 1
+            expect(begins, f"{on.where} takes what is not quantized; put a QuantizeLinear before it")
+            self.chain.append(Scale(on.where, np.full(1, found.scale), np.full(1, -found.scale * found.zero_point)))
+            self.chain.append(found)
+        else:
+            same = (self.quantized.scale, self.quantized.zero_point) == (found.scale, found.zero_point)
+            expect(same, f"{on.where} has another scale or zero point than the QuantizeLinear before it; make them the same")
+        self.quantized = None
+
+    def _narrow(self, on: Operands, to: Quantize) -> None:
+        """A Clip of integers, as PyTorch writes for ranges that are not a whole byte."""
+        low, high = on.scalar(1), on.scalar(2)
+        narrowed = Quantize(
+            to.where,
+            to.scale,
+            to.zero_point,
+            to.low if low is None else max(to.low, int(low)),
+            to.high if high is None else min(to.high, int(high)),
+        )
+        expect(self.chain.steps[-1] is to, f"{on.where} does not stand right behind its QuantizeLinear; put it there")
+        self.chain.steps[-1] = self.quantized = narrowed
+
+
+def _quantization(on: Operands) -> Quantize:
+    """The parameters of a QuantizeLinear or DequantizeLinear of values."""
+    scale = on.scalar(1)
+    point = on.array(2) if on.has(2) else np.zeros((), np.uint8)
+    expect(scale is not None and np.isfinite(scale) and scale > 0, f"{on.where} has a scale that is not a positive number")
+    byte = point.size == 1 and point.dtype in (np.uint8, np.int8)
+    expect(byte, f"{on.where} quantizes to {point.size} zero points of {point.dtype}; one of int8 or uint8 can be imported")
+    limits = np.iinfo(point.dtype)
+    return Quantize(on.where, float(scale or 0), int(point.reshape(())), int(limits.min), int(limits.max))
+
+
+def _check_cast(on: Operands) -> None:
+    from onnx import TensorProto
+
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    expect(on.attribute("to") in floats, f"{on.where} casts to an integer; only floats can be imported")

@@ -1,0 +1,105 @@
+"""The operands of an ONNX node, and constants, which may be integers worth a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..layers import Shape, expect
+from .steps import LARGEST, Floats, Integers
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """``integers`` where the file holds the values as such, with a scale."""
+
+    array: Array
+    integers: Integers | None = None
+
+    @property
+    def floats(self) -> Floats:
+        return self.array.astype(np.float64)
+
+    def changed(self, change: Callable[[Array], Array]) -> Constant:
+        """With ``change``, which only moves values, done to all that it is made of."""
+        held = self.integers
+        return Constant(change(self.array), Integers(change(held.values), change(held.scale)) if held else None)
+
+
+def from_tensor(tensor: onnx.TensorProto) -> Constant:
+    """What ``tensor`` holds. Raises :class:`ModelError` where it is too large, or cut short."""
+    from onnx.numpy_helper import to_array
+
+    size = float(np.prod(list(tensor.dims), dtype=np.float64))
+    expect(0 <= size <= LARGEST, f"tensor {tensor.name!r} has {size:.0f} values, over {LARGEST}; give a smaller network")
+    try:
+        return Constant(to_array(tensor))
+    except (ValueError, TypeError, LookupError) as error:  # LookupError: of a type that onnx does not know
+        raise ModelError(f"tensor {tensor.name!r} does not hold the {size:.0f} values it speaks of; export it again") from error
+
+
+@dataclass(frozen=True)
+class Operands:
+    """A node that takes values of ``shape`` from the output ``tip`` of another, ``batch`` of them."""
+
+    node: onnx.NodeProto
+    where: str
+    shape: Shape
+    tip: str
+    batch: int
+    constants: Mapping[str, Constant]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        from onnx.helper import get_attribute_value
+
+        for each in self.node.attribute:
+            if each.name == name:
+                value = get_attribute_value(each)
+                return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        return default
+
+    def has(self, number: int) -> bool:
+        """Whether there is an input ``number``; the optional ones may be left out, or have an empty name."""
+        return number < len(self.node.input) and bool(self.node.input[number])
+
+    def constant(self, number: int) -> Constant:
+        """Raises :class:`ModelError` where the input is not known before the network runs."""
+        name = self.node.input[number] if self.has(number) else ""
+        if name not in self.constants:
+            raise ModelError(f"{self.where} takes {name!r}, which is no constant; export with weights as initializers")
+        return self.constants[name]
+
+    def array(self, number: int) -> Array:
+        return self.constant(number).array
+
+    def optional(self, number: int, otherwise: float, size: int) -> Floats:
+        return self.constant(number).floats if self.has(number) else np.full(size, otherwise)
+
+    def scalar(self, number: int) -> float | None:
+        """A constant of one value; None where the input is left out."""
+        if not self.has(number):
+            return None
+        if self.array(number).size != 1:
+            raise ModelError(f"{self.where} has {self.array(number).size} limits; one for all values can be imported")
+        return float(self.array(number).reshape(()))
+
+    def axes(self, number: int) -> list[int]:
+        """Axes, which are an attribute before opset 13 or 18, and an input since."""
+        given: Sequence[int] = self.array(number).reshape(-1).tolist() if self.has(number) else self.attribute("axes", [])
+        rank = len(self.shape) + 1
+        return [int(axis) % rank for axis in given]
+
+    def first(self) -> None:
+        """Raises :class:`ModelError` unless the values come first: weights may not stand to the left."""
+        if self.node.input[0] != self.tip:
+            raise ModelError(f"{self.where} takes the values after its weights, which cannot be imported")

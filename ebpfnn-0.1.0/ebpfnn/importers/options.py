@@ -1,0 +1,93 @@
+"""What a user says of a file that the file does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from types import MappingProxyType
+
+import numpy as np
+
+from ..errors import ModelError
+from ..float_reference import output_shape
+from ..floats import FloatLayer, Network
+from ..layers import InputFormat, Shape, describe, expect
+from .steps import Chain, Scale
+
+_UNCHANGED = ((0.0,), (1.0,))
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How to read a file as a network.
+
+    ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed`` and ``bit_order`` are those of
+    :class:`~ebpfnn.layers.InputFormat`. The network is given ``(pixel / 255 - mean) / std``, one number for all channels or
+    one for each: what ``torchvision.transforms.Normalize(mean, std)`` gave it in training.
+
+    ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.architecture` writes them, and
+    that of the activation behind all layers but the last, 0 for ReLU.
+    """
+
+    name: str | None = None
+    labels: tuple[str, ...] | None = None
+    shape: Shape | None = None
+    bits: int = 8
+    thresholds: tuple[int, ...] = ()
+    packed: bool = False
+    bit_order: str = "big"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    architecture: str | None = None
+    slope: float = 0.0
+    card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+
+    def __post_init__(self) -> None:
+        """Raises :class:`ModelError` for a mean or std that is no number, or a std of 0."""
+        finite = np.isfinite([*self.mean, *self.std]).all() and 0 not in self.std
+        expect(bool(finite and self.mean and self.std), "mean and std must be finite numbers, std not 0")
+
+    def input(self, shape: Shape) -> InputFormat:
+        """The format of samples for a file whose network takes ``shape``, (channels, rows, columns) or (values,).
+
+        Raises :class:`ModelError` where a shape was asked for that holds another number of values.
+        """
+        found = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+        wanted = self.shape or found
+        fits = prod(wanted) == prod(shape)
+        expect(fits, f"takes samples of {describe(found)}, not {describe(wanted)}; give that shape, or none")
+        return InputFormat(wanted, self.bits, self.thresholds, self.packed, self.bit_order)
+
+    def given(self, chain: Chain) -> tuple[ImportOptions, list[str]]:
+        """These options with what the graph is given where nothing was said of it, and what people should know of that.
+
+        A graph that begins with a division by 255 wants pixels of 0..255.
+        """
+        first = chain.steps[0] if chain.steps else None
+        if (self.mean, self.std) != _UNCHANGED or chain.input_bytes or not isinstance(first, Scale):
+            return self, []
+        if first.factor.size != 1 or first.offset.any() or not np.isclose(first.factor.item(), 1 / 255, rtol=1e-3):
+            return self, []
+        return replace(self, std=(1 / 255,)), ["it divides its input by 255, so it is given pixels of 0..255"]
+
+    def network(self, name: str, shape: Shape, layers: tuple[FloatLayer, ...], card: Mapping[str, str]) -> Network:
+        """The network of ``layers`` over samples of ``shape``; its labels are 0, 1, 2, ... unless some were given.
+
+        Raises :class:`ModelError` where the labels are not as many as the classes, or layers do not fit.
+        """
+        form = self.input(shape)
+        given = form.shape
+        for number, layer in enumerate(layers):
+            try:
+                given = output_shape(layer, given)
+            except ModelError as error:
+                raise ModelError(f"layer {number} {error}") from error
+        return Network(self.name or name, form, self.labels_for(prod(given)), layers, {**card, **self.card})
+
+    def labels_for(self, classes: int) -> tuple[str, ...]:
+        """The labels of ``classes`` scores. Raises :class:`ModelError` where as many were not given."""
+        labels = self.labels or tuple(map(str, range(classes)))
+        expect(len(labels) == classes, f"has {classes} outputs but there are {len(labels)} labels; give one label an output")
+        return labels

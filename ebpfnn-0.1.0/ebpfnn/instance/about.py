@@ -1,0 +1,141 @@
+"""What an instance says of itself: one description for each of its two networks, in the map ``about``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import modelfile
+from ..errors import ModelError, SessionError
+from ..fields import Described, build_input, describe_input, get, integer, number, text, texts
+from ..layers import InputFormat, Shape, expect
+from ..loading import pid_namespace
+from ..network import MAX_CLASSES, QuantizedNetwork
+
+SIZE = 16 << 10
+"""Bytes of one description: JSON, filled up with zeros."""
+_DIGITS = "0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class About:
+    """A network in the kernel, and what runs it.
+
+    ``network`` is its name, ``file`` where it was read from ('' where it was made in memory), and ``digest`` the SHA-256 of
+    that file in hexadecimal. ``loaded`` is a time in ISO 8601, UTC; ``namespace`` the PID namespace whose thread ids the
+    callers are known by, st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps it attached, 0 where a
+    pin does.
+    """
+
+    network: str
+    labels: tuple[str, ...]
+    input: InputFormat
+    architecture: str
+    score_scale: float
+    file: str
+    digest: str
+    trigger: str
+    target: str | None
+    options: Mapping[str, str]
+    loaded: str
+    namespace: tuple[int, int]
+    holder: int
+    version: str
+
+    @property
+    def name(self) -> str:
+        """The network's, as :class:`~ebpfnn.runner.Served` calls it."""
+        return self.network
+
+    @property
+    def input_shape(self) -> Shape:
+        """A sample's shape."""
+        return self.input.shape
+
+    def encode(self) -> bytes:
+        """:data:`SIZE` bytes. Raises :class:`ModelError` where it does not fit."""
+        described = {**vars(self), "input": describe_input(self.input), "options": dict(self.options)}
+        data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
+        expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use shorter labels")
+        return data.ljust(SIZE, b"\0")
+
+    @classmethod
+    def decode(cls, data: bytes) -> About:
+        """Raises :class:`SessionError` for what :meth:`encode` did not make."""
+        try:
+            return _build(json.loads(data.rstrip(b"\0")))
+        except (ValueError, RecursionError, ModelError) as fault:
+            raise SessionError(
+                f"what lies in the map 'about' is no description ({fault}); unload it and load it anew"
+            ) from None
+
+
+def describe(
+    network: QuantizedNetwork, file: Path | None, trigger: str, target: str | None, options: Mapping[str, str], holder: int = 0
+) -> About:
+    """What is to be said of ``network``, loaded now. Raises :class:`ModelError` for a file whose name cannot be told."""
+    name = str(file.resolve()) if file else ""
+    expect(name.isprintable(), f"{name!r}: a name that is not all printable text; rename the file")
+    return About(
+        network=network.name,
+        labels=network.labels,
+        input=network.input,
+        architecture=network.architecture,
+        score_scale=network.score_scale,
+        file=name,
+        digest=digest(network),
+        trigger=trigger,
+        target=target,
+        options=options,
+        loaded=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        namespace=pid_namespace(),
+        holder=holder,
+        version=_version(),
+    )
+
+
+def digest(network: QuantizedNetwork) -> str:
+    """The SHA-256 of the file that ``network`` is saved as, in hexadecimal."""
+    return sha256(modelfile.encode(network)).hexdigest()
+
+
+def _build(described: object) -> About:
+    if not isinstance(described, dict):
+        raise ModelError("it is no JSON object")
+    names = ("network", "architecture", "file", "digest", "trigger", "loaded", "version")
+    labels, found = texts(described, "labels"), text(described, "digest")
+    expect(1 <= len(labels) <= MAX_CLASSES, f"'labels' must be 1 to {MAX_CLASSES}")
+    expect(len(found) == 64 and set(found) <= set(_DIGITS), "'digest' must be a SHA-256")
+    return About(
+        **{name: text(described, name) for name in names},
+        labels=labels,
+        input=build_input(get(described, "input", dict)),
+        score_scale=number(described, "score_scale"),
+        target=None if described.get("target", "") is None else text(described, "target"),
+        options=_options(get(described, "options", dict)),
+        namespace=_namespace(get(described, "namespace", list)),
+        holder=integer(described, "holder"),
+    )
+
+
+def _options(described: Described) -> dict[str, str]:
+    return {text({"options": key}, "options"): text(described, key) for key in described}
+
+
+def _namespace(numbers: list[object]) -> tuple[int, int]:
+    device, inode = numbers if len(numbers) == 2 else (None, None)
+    if not isinstance(device, int) or not isinstance(inode, int):
+        raise ModelError("'namespace' must hold two integers")
+    return device, inode
+
+
+def _version() -> str:
+    try:
+        return version("ebpfnn")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,123 @@
+"""Loading an instance: everything is made in a staging directory, proved there, and published by one rename."""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .. import abi
+from ..compiler import Body
+from ..errors import NotSupported, PluginError
+from ..kernel import Map, Object
+from ..loading import load
+from ..network import QuantizedNetwork
+from ..obj import MapSpec, ObjectSpec
+from ..obj.uapi import MapType
+from ..plugin import Attachment, Trigger
+from .about import SIZE, About
+from .pins import ABOUT, LINK, NAMES, STATE, STUB
+from .proof import prove
+from .session import InstanceSession
+from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store, lock
+from .stub import NETWORKS, load_stub
+
+_LOG = logging.getLogger(__name__)
+ROOM = 16 << 10
+"""Bytes of workspace that a result has at least, so that a wider network can be swapped in."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Where the instance is, how it was proved, and why this process must keep it: '' where the kernel does."""
+
+    path: Path
+    proof: str
+    holding: str
+
+
+def load_instance(
+    held: ExitStack, store: Store, name: str, network: QuantizedNetwork, trigger: Trigger, body: Body, about: About, group: int
+) -> Loaded:
+    """Makes the instance ``name``; what this process must keep for it goes into ``held``.
+
+    Raises what :func:`ebpfnn.loading.load`, the trigger's ``attach`` and :func:`prove` raise; nothing stays behind then.
+    """
+    resident = trigger.resident()
+    with ExitStack() as made:
+        staged = made.enter_context(store.staging())
+        for each in (CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK):
+            (staged / LOCKS / each).mkdir()
+        shell = made.enter_context(load(network, resident, body, about.target, room=ROOM))
+        stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
+        attachment = made.enter_context(resident.attach(stub, about.target))
+        _LOG.info("trigger '%s' attached to %s", trigger.name, about.target or "no event")
+        holding = _pin_link(attachment, staged)
+        _pin_rest(made, staged, shell, stub, resident.program(), replace(about, holder=os.getpid() if holding else 0))
+        _pin_state(staged, shell, ObjectSpec.from_file(resident.object_path()))
+        if holding:
+            (staged / LOCKS / HELD).mkdir()
+            made.enter_context(lock(staged / LOCKS / HELD))
+        share(staged, group)
+        with InstanceSession(staged, resident) as session:
+            proof = prove(session, network, body)
+        _LOG.info("instance '%s' checked %s", name, proof)
+        path = store.publish(staged, name)
+        _LOG.info("instance '%s' pinned in %s", name, path)
+        if holding:
+            held.push(made.pop_all())
+        return Loaded(path, proof, holding)
+
+
+def share(directory: Path, group: int) -> None:
+    """Gives ``directory`` and all in it their owner and mode: the process's alone, or ``group``'s too where that is not -1."""
+    for path in (directory, *directory.rglob("*")):
+        if group >= 0:
+            os.chown(path, -1, group)
+        extra = 0 if group < 0 else 0o050 if path.is_dir() else 0o060
+        path.chmod((0o700 if path.is_dir() else 0o600) | extra)
+
+
+def _pin_link(attachment: Attachment, staged: Path) -> str:
+    """'' where the kernel keeps the attachment from now on, or there is none; else why it does not."""
+    if attachment.link is None:
+        return ""
+    try:
+        attachment.link.pin(staged / LINK)
+    except NotSupported as reason:
+        return str(reason)
+    return ""
+
+
+def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, program: str, about: About) -> None:
+    maps = {**shell.maps, **stub.maps}
+    for spec in _missing(maps):
+        maps[spec.name] = held.enter_context(Map.create(spec))
+    maps[ABOUT].update(struct.pack("<I", 0), about.encode())
+    maps[ABOUT].update(struct.pack("<I", 1), about.encode())
+    lacking = sorted(NAMES.keys() - maps.keys())
+    if lacking:
+        raise PluginError(
+            f"program '{program}': its object has no map '{lacking[0]}'; build it with ebpfnn/shell.h of this version"
+        )
+    for name, pin in {**NAMES, NETWORKS: NETWORKS}.items():
+        maps[name].pin(staged / pin)
+    stub.programs[program].pin(staged / STUB)
+
+
+def _pin_state(staged: Path, shell: Object, spec: ObjectSpec) -> None:
+    """The shell's other maps, which a swap is to leave as they are: not its data sections, which tell it of the network."""
+    (staged / STATE).mkdir(mode=0o700)
+    for name in spec.maps.keys() - NAMES.keys():
+        if "." not in name:
+            shell.maps[name].pin(staged / STATE / name)
+
+
+def _missing(maps: dict[str, Map]) -> Iterator[MapSpec]:
+    yield MapSpec(ABOUT, MapType.ARRAY, 4, SIZE, 2)
+    if abi.CALLERS not in maps:  # a shell that is told the slot by its event
+        yield MapSpec(abi.CALLERS, MapType.HASH, 4, 4, abi.MAX_SLOTS)

@@ -1,0 +1,89 @@
+"""A session on an instance: what another process, or this one, infers through it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import abi, modelfile
+from ..errors import Error, KernelError, ModelError, SessionError
+from ..loading import pid_namespace
+from ..network import QuantizedNetwork
+from ..plugin import Trigger
+from ..runner import Result, Runner
+from ..slots import Slots, has_slots
+from .about import About, digest
+from .claims import SharedClaims
+from .pins import Pins
+from .store import CALLERS_LOCK, LOCKS
+
+
+class InstanceSession(Runner):
+    """Infers on the instance that is pinned at ``path``; closing it gives its threads' slots back and leaves the instance.
+
+    ``network`` is the :class:`About` of the network that answered last.
+
+    Raises :class:`SessionError` in another PID namespace than the instance was loaded in, else what opening the pins raises.
+    """
+
+    def __init__(self, path: Path, trigger: Trigger) -> None:
+        self.trigger = trigger.resident()
+        self._source: tuple[str, QuantizedNetwork] | None = None
+        self.network: About
+        with ExitStack() as held:
+            pins = held.enter_context(Pins(path))
+            self._pins = pins
+            self._count, self.network = pins.current()
+            self.target = self.network.target
+            check_namespace(self.network)
+            program = held.enter_context(pins.program(self.trigger.program()))
+            self._attachment = held.enter_context(self.trigger.attached(program, self.target))
+            self._slots = self._claimed_slots(held, path) if has_slots(pins.maps) else None
+            self._held, self._closed = held.pop_all(), False
+
+    def infer(self, sample: NDArray[np.uint8]) -> Result:
+        """As :meth:`Runner.infer`; where the network was swapped meanwhile, once more, so that who answered is known."""
+        while True:
+            result = super().infer(sample)
+            if self._pins.swaps[0] == self._count:
+                return result
+            self._count, self.network = self._pins.current()
+
+    def source(self) -> QuantizedNetwork:
+        """As :meth:`Runner.source`, from its file. Raises :class:`ModelError` where that is not what it was any more."""
+        about = self.network
+        if self._source is None or self._source[0] != about.digest:
+            network = modelfile.load(about.file) if about.file else None
+            if network is None or digest(network) != about.digest:
+                fact = f"network '{about.network}' is not what lies in '{about.file}' now"
+                raise ModelError(f"{fact}, so nothing can be compared with the reference; leave that out")
+            self._source = about.digest, network
+        return self._source[1]
+
+    def close(self) -> None:
+        super().close()
+        self._held.close()
+
+    def _claimed_slots(self, held: ExitStack, path: Path) -> Slots:
+        pins = self._pins
+        claims = SharedClaims(pins.maps[abi.CALLERS], path / LOCKS / CALLERS_LOCK)
+        held.callback(claims.close)
+        maps = {name: each for name, each in pins.maps.items() if name != abi.OUTPUTS}
+        return Slots(self.network.input, len(self.network.labels), maps, self._attachment, self._explain, claims)
+
+    def _explain(self, fault: KernelError | int | None) -> Error:
+        if fault is None and not self._closed and not self._pins.current_place():
+            return SessionError(f"instance '{self._pins.path.name}' was unloaded; load it again, and open another session")
+        return super()._explain(fault)
+
+
+def check_namespace(about: About) -> None:
+    """Raises :class:`SessionError` where this process numbers threads otherwise than the one that loaded the instance."""
+    if about.namespace != pid_namespace():
+        remedy = "infer from the namespace that loaded it, or load another instance here"
+        raise SessionError(
+            f"network '{about.network}' was loaded in another PID namespace, which numbers threads otherwise; {remedy}"
+        )

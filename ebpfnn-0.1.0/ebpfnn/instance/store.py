@@ -1,0 +1,224 @@
+"""Where instances are pinned: directories in a BPF file system that appear whole or not at all.
+
+What is being made or removed lies in a directory whose name no instance can have, under a lock that its process holds: it goes
+by one rename(2), and where the process was killed, whoever comes next sees that nobody holds the lock, and removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..errors import NotSupported, PermissionDenied, SessionError
+from ..kernel.pinning import BPFFS, is_bpffs
+from ..plugin import nearest
+
+ROOT_VARIABLE = "EBPFNN_BPFFS"
+"""The environment variable that names another BPF file system."""
+EXPORTED = ("input", "output", "callers")
+"""The maps that get a name of their own, ``<instance>_<map>``, beside the directory of instances."""
+LOCKS = "locks"
+CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
+"""What an instance has in it: who changes its callers, swaps its network or watches it locks one of these."""
+HELD = "held"
+"""The lock that a process holds on an instance whose attachment ends with it."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # without a dot, which a BPF file system refuses (bpf_lookup, Linux 6.18)
+_UNFINISHED, _LOCK = "~", "~lock"
+_counter = itertools.count()
+
+
+class Store:
+    """The instances under ``root``, a BPF file system; for None that of the environment, else /sys/fs/bpf."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or Path(os.environ.get(ROOT_VARIABLE) or BPFFS)
+        self.directory = self.root / "ebpfnn"
+
+    def names(self) -> list[str]:
+        """Every instance's, sorted, once what killed processes left was swept away. Raises :class:`SessionError`."""
+        if ROOT_VARIABLE in os.environ and not is_bpffs(self.root):
+            raise NotSupported(f"{ROOT_VARIABLE}={self.root}: not on a BPF file system; name a directory on one")
+        self.sweep()
+        return self._names()
+
+    def find(self, name: str) -> Path:
+        """The directory of the instance ``name``. Raises :class:`SessionError` where there is none, with what is near to it."""
+        names = self.names()
+        if name not in names:
+            known = nearest(name, names) or ("; loaded: " + ", ".join(names) if names else "; nothing is loaded")
+            raise SessionError(f"instance '{name}' is not loaded{known}")
+        return self.directory / name
+
+    def check_free(self, name: str) -> None:
+        """Raises :class:`SessionError` for a name that is taken, or that no instance can have."""
+        if not _NAME.fullmatch(name):
+            raise SessionError(f"instance name '{name}' is not 1 to 64 of A-Z a-z 0-9 _ -; give another with --name")
+        if name in self._names():
+            raise SessionError(f"instance '{name}' is loaded already; unload or swap it, or give another name with --name")
+        taken = next((link for link in self._exports(name) if os.path.lexists(link)), None)
+        if taken:
+            raise SessionError(f"'{taken}' is there already, and is not ebpfnn's; give another name with --name")
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A new directory that nobody takes for an instance, removed at the end where it was not published."""
+        self._prepare()
+        with ExitStack() as held:
+            with self._locked():
+                directory = self._new_name()
+                with telling(directory):
+                    directory.mkdir(mode=0o700)
+                held.enter_context(lock(directory))
+                held.callback(shutil.rmtree, directory, ignore_errors=True)  # under its lock, or a sweep would remove it too
+            (directory / LOCKS).mkdir(mode=0o700)
+            yield directory
+
+    def publish(self, staged: Path, name: str) -> Path:
+        """Makes ``staged`` the instance ``name``, at once. Raises :class:`SessionError` where the name is taken meanwhile."""
+        with self._locked():
+            self.check_free(name)
+            for link, exported in zip(self._exports(name), EXPORTED, strict=True):
+                link.symlink_to(f"ebpfnn/{name}/{exported}")
+            return staged.rename(self.directory / name)
+
+    def remove(self, name: str) -> None:
+        """Takes the instance ``name`` away: at once for whoever looks, then from the kernel. Raises as :meth:`find`."""
+        path = self.find(name)
+        with self._locked():
+            gone = self._new_name()
+            try:
+                with telling(path):
+                    path.rename(gone)
+            except SessionError:
+                return  # somebody else was quicker
+            self._remove_dangling()
+            shutil.rmtree(gone)
+
+    def sweep(self) -> None:
+        """Removes what processes left that were killed: while making or removing an instance, or while holding one."""
+        if not self._is_there():
+            return
+        self._check_owner()
+        if not os.access(self.directory, os.W_OK):
+            return
+        with self._locked():
+            for path in self._abandoned():
+                gone = path if path.name.startswith(_UNFINISHED) else path.rename(self._new_name())
+                shutil.rmtree(gone, ignore_errors=True)
+            self._remove_dangling()
+
+    def _names(self) -> list[str]:
+        if not self._is_there():
+            return []
+        self._check_owner()
+        return sorted(path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
+
+    def _prepare(self) -> None:
+        """Makes the directory of all instances. Raises :class:`NotSupported` where there is no BPF file system."""
+        if not is_bpffs(self.root):
+            raise NotSupported(f"'{self.root}' is not on a BPF file system; mount -t bpf bpf {BPFFS}, or name another there")
+        with telling(self.directory):
+            if not os.path.lexists(self.directory):
+                self.directory.mkdir()
+                self.directory.chmod(0o755)  # whatever the umask: each instance has a mode of its own
+        self._check_owner()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """While this holds, nobody else makes, publishes or removes an instance.
+
+        The lock is on a directory that is closed to others, since whoever can open one can lock it for ever.
+        """
+        place = self.directory / _LOCK
+        with telling(place):
+            place.mkdir(mode=0o700, exist_ok=True)
+        with lock(place):
+            yield
+
+    def _is_there(self) -> bool:
+        """Also False where others' eyes are kept out of the file system, of which pathlib's own would raise."""
+        return os.path.isdir(self.directory)  # noqa: PTH112
+
+    def _check_owner(self) -> None:
+        """That nobody else made the directory to have a look at what is pinned in it: anybody may write to /sys/fs/bpf."""
+        found = self.directory.lstat()  # not where a link leads, which whoever made it can turn elsewhere
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+            raise SessionError(
+                f"'{self.directory}' is a link, user {found.st_uid}'s, or others may write to it; see who made it, remove it"
+            )
+
+    def _new_name(self) -> Path:
+        while os.path.lexists(path := self.directory / f"{_UNFINISHED}{os.getpid()}-{next(_counter)}"):
+            pass
+        return path
+
+    def _abandoned(self) -> Iterator[Path]:
+        for path in list(self.directory.iterdir()):
+            if path.name == _LOCK:
+                continue
+            held = path if path.name.startswith(_UNFINISHED) else path / LOCKS / HELD
+            if held.is_dir() and not is_locked(held):
+                yield path
+
+    def _exports(self, name: str) -> list[Path]:
+        return [self.root / f"{name}_{exported}" for exported in EXPORTED]
+
+    def _remove_dangling(self) -> None:
+        for path in self.root.iterdir():
+            if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
+                path.unlink()
+
+
+@contextmanager
+def lock(directory: Path) -> Iterator[None]:
+    """While this holds, nobody else holds the lock of ``directory``: flock(2), which a process's end gives back."""
+    with _opened(directory) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def try_lock(directory: Path) -> Iterator[bool]:
+    """:func:`lock` where nobody holds it; whether that is so."""
+    with _opened(directory) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether somebody holds the lock of ``directory``."""
+    with try_lock(directory) as free:
+        return not free
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    with telling(directory):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """What the file system says of ``path`` as typed errors: it is gone, or not this user's."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SessionError(f"'{path}' is gone, its instance was unloaded; `ebpfnn list` shows what is loaded") from None
+    except PermissionError as fault:
+        fact = f"'{path}': {fault.strerror}; ask who loaded it, or run as root (sudo)"
+        raise PermissionDenied(fact, fault.errno or 0) from None

@@ -1,0 +1,77 @@
+"""Putting another network into the place of an instance's, under its attachment."""
+
+from __future__ import annotations
+
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .. import abi
+from ..compiler import Body
+from ..errors import NotSupported
+from ..kernel import Object
+from ..layers import InputFormat
+from ..loading import load
+from ..network import QuantizedNetwork
+from ..plugin import Trigger
+from .about import About, describe
+from .pins import ABOUT, Pins
+from .proof import prove
+from .session import InstanceSession, check_namespace
+from .store import LOCKS, SWAP_LOCK, lock
+from .stub import CHOOSER, put_network, set_swaps
+
+
+def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, file: Path | None) -> str:
+    """Has the instance at ``path`` answer by ``network`` from one event to the next, and returns how that was proved.
+
+    The other of its two networks is replaced, with its description, and then one store of 32 bits flips both. Swaps of one
+    instance wait for each other. Raises :class:`NotSupported` for a network that does not fit, :class:`SessionError` where its
+    proof fails; the former network is in place then.
+    """
+    resident = trigger.resident()
+    with lock(path / LOCKS / SWAP_LOCK), Pins(path) as pins:
+        count, about = pins.current()
+        check_namespace(about)
+        _check_fits(path.name, about, network, body, pins)
+        index = struct.pack("<I", (count + 1) & 1)
+        told = describe(network, file, about.trigger, about.target, about.options, about.holder).encode()
+        with _load(pins, resident, network, body, about, count + 1) as loaded, pins.networks() as networks:
+            put_network(networks, (count + 1) & 1, loaded.programs[resident.program()])
+        pins.maps[ABOUT].update(index, told)
+        set_swaps(pins.maps[CHOOSER], count + 1)
+        try:
+            with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:
+                return other.submit(prove, session, network, body).result()  # this thread may have a session, and so a slot
+        except BaseException:
+            set_swaps(pins.maps[CHOOSER], count + 2)
+            raise
+
+
+def _load(pins: Pins, trigger: Trigger, network: QuantizedNetwork, body: Body, about: About, count: int) -> Object:
+    """The trigger's shell with the other network, on the maps that the instance has."""
+    room = pins.maps[abi.RESULTS].value_size - abi.RESULT.itemsize
+    return load(network, trigger, body, about.target, room=room, index=count & 1, maps=pins.maps)
+
+
+def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, pins: Pins) -> None:
+    wanted, given = _input(about.input), _input(network.input)
+    room = pins.maps[abi.RESULTS].value_size
+    needed = abi.padded(abi.RESULT.itemsize + body.workspace)
+    reason = None
+    if wanted != given:
+        reason = f"its input is {given}, and the instance's {wanted}"
+    elif len(network.labels) != len(about.labels):
+        reason = f"it has {len(network.labels)} labels, and the instance's callers read {len(about.labels)}"
+    elif needed > room:
+        reason = f"it needs {needed} bytes a result, and the instance has {room}"
+    if reason:
+        what = f"network '{network.name}' cannot take the place of '{about.network}' in instance '{name}'"
+        raise NotSupported(f"{what}: {reason}; load it as another instance")
+
+
+def _input(form: InputFormat) -> str:
+    """What callers write for a sample, as one line; how pixels become levels is theirs to know where samples are packed."""
+    shape = "x".join(map(str, form.shape))
+    packed = f" packed, {form.bit_order}-endian, at {list(form.thresholds)}" if form.packed else ""
+    return f"{shape} of {form.bits} bits{packed}"

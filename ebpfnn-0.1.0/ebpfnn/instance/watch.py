@@ -1,0 +1,129 @@
+"""Watching an instance: every inference as it happens, whoever made it, out of a ring buffer in the kernel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from .. import abi
+from ..errors import SessionError
+from ..kernel import RingBuffer
+from .about import About
+from .pins import ABOUT, Pins
+from .store import LOCKS, WATCH_LOCK, try_lock
+
+_AHEAD_NS = 3_000_000_000  # that long the kernel goes on telling a watcher that died
+_RENEWED_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Event:
+    """One inference. ``label`` is '' where ``status`` is not 0, a negative errno; ``score`` is the label's.
+
+    ``time_ns`` is CLOCK_MONOTONIC as the network began, ``elapsed_ns`` the time in it. ``source`` is whose sample it was: a
+    slot, or what the trigger documents. ``network`` is the name of the one that answered; ``score * score_scale`` is its logit.
+    """
+
+    time_ns: int
+    elapsed_ns: int
+    source: int
+    status: int
+    label: str
+    index: int
+    score: int
+    score_scale: float
+    network: str
+
+
+class Watch(AbstractContextManager["Watch"]):
+    """The only watcher of the instance whose pins lie in ``path``; closing it ends that, and so does the end of the process.
+
+    ``about`` says what the instance is. Raises :class:`SessionError` where somebody else watches, and
+    :class:`~ebpfnn.errors.KernelError` where it may not be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._closed = path, False
+        self._described: tuple[int, list[About | None]] = -1, []
+        with ExitStack() as held:
+            if not held.enter_context(try_lock(path / LOCKS / WATCH_LOCK)):
+                raise SessionError(
+                    f"instance '{path.name}' is watched by another process; end that first: one can watch at a time"
+                )
+            self._pins = held.enter_context(Pins(path))
+            self.about = self._pins.current()[1]
+            self._ring = held.enter_context(RingBuffer(self._pins.maps[abi.EVENTS]))
+            memory = self._pins.maps[abi.WATCH].mmap()
+            self._watched = np.ndarray(1, abi.WATCHED, buffer=memory)
+            for _former in self._ring.views():  # what a watcher that died left
+                pass
+            self._lost_before, self._until_ns = int(self._watched["lost"][0]), 0
+            held.callback(self._stop)
+            self._renew()
+            self._held = held.pop_all()
+
+    @property
+    def lost(self) -> int:
+        """Inferences that happened and were not told, since the ring buffer was full."""
+        return int(self._watched["lost"][0]) - self._lost_before
+
+    def read(self, timeout: float = 0.2) -> Iterator[Event]:
+        """What happened since the last call, waiting for at most ``timeout`` seconds, up to one, where that is nothing.
+
+        To be called at least every three seconds, or the kernel stops telling. Raises :class:`SessionError` once the instance
+        was unloaded, and after :meth:`close`.
+        """
+        if self._closed:
+            raise SessionError(f"the watch of instance '{self.path.name}' is closed; begin another")
+        if not self._pins.current_place():
+            raise SessionError(f"instance '{self.path.name}' was unloaded; `ebpfnn list` shows what is loaded")
+        self._renew()
+        for record in self._ring.poll(min(timeout, 1)):
+            yield self._event(np.frombuffer(record, abi.EVENT, 1)[0])
+
+    def __iter__(self) -> Iterator[Event]:
+        """Every inference from now on, until the instance is unloaded, which raises as :meth:`read`."""
+        while True:
+            yield from self.read()
+
+    def close(self) -> None:
+        """Has the kernel tell no more. May be called twice."""
+        self._closed = True
+        self._held.close()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _renew(self) -> None:
+        now = time.monotonic_ns()
+        if now > self._until_ns - _AHEAD_NS + _RENEWED_NS:
+            self._until_ns = now + _AHEAD_NS
+            self._watched["until_ns"][0] = self._until_ns
+
+    def _stop(self) -> None:
+        self._watched["until_ns"][0] = 0
+
+    def _event(self, record: np.void) -> Event:
+        index, status = int(record["label"]), int(record["status"])
+        about = self._answered(int(record["network"]))
+        label = about.labels[index] if not status and index < len(about.labels) else ""
+        time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
+        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
+
+    def _answered(self, number: int) -> About:
+        """What the network of that number is, read anew after a swap."""
+        swaps = self._pins.swaps[0]
+        if self._described[0] != swaps:
+            self._described = swaps, [None, None]
+        known = self._described[1]
+        about = known[number & 1]
+        if about is None:
+            found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
+            about = known[number & 1] = About.decode(found)
+        return about

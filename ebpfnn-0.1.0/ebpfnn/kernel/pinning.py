@@ -1,0 +1,78 @@
+"""Pins: names in a BPF file system that keep a map, a program or a link alive when its last descriptor goes."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+from ..errors import KernelError, NotSupported
+from .fd import Descriptor
+from .syscall import Command, ObjectPath, bpf
+
+BPFFS = Path("/sys/fs/bpf")
+# What the kernel calls the file behind a pin's descriptor (bpf_map_new_fd, bpf_prog_new_fd, bpf_link_new_fd; Linux 6.18).
+_KINDS = {"anon_inode:bpf-map": "a map", "anon_inode:bpf-prog": "a program", "anon_inode:bpf-link": "a link"}
+
+
+def pin(held: Descriptor, path: Path) -> None:
+    """Gives ``held`` a name. Raises :class:`NotSupported` where ``path`` is on no BPF file system, else KernelError."""
+    what = f"pin '{path}'"
+    try:
+        bpf(Command.OBJ_PIN, _attributes(path, held.fileno()), what)
+    except KernelError as refusal:
+        if refusal.errno == errno.EEXIST:
+            fact = "something is pinned there already; unpin it, or choose another name"
+            raise KernelError(f"{what}: {fact}", errno.EEXIST) from None
+        if refusal.errno in (errno.EPERM, errno.ENOENT, errno.EINVAL) and not is_bpffs(path.parent):
+            raise NotSupported(f"{what}: '{path.parent}' is not on a BPF file system; mount -t bpf bpf {BPFFS}") from None
+        raise
+
+
+def open_pin(path: Path, kind: str) -> int:
+    """A new descriptor of what is pinned at ``path``, which is ``kind``: a map, a program or a link.
+
+    Raises :class:`KernelError`, for another kind too.
+    """
+    try:
+        fd = bpf(Command.OBJ_GET, _attributes(path, 0), f"pin '{path}'")
+    except KernelError as refusal:
+        if refusal.errno == errno.ENOENT:
+            raise KernelError(f"pin '{path}': nothing is pinned there; look under {BPFFS}", errno.ENOENT) from None
+        raise
+    with Descriptor(fd, str(path)) as held:
+        found = _KINDS.get(_target(fd), "something else")
+        if found != kind:
+            raise KernelError(f"pin '{path}': {found} is pinned there, not {kind}; look under {BPFFS}", errno.EINVAL)
+        return held.release()
+
+
+def is_bpffs(path: Path) -> bool:
+    """Whether ``path`` lies on a BPF file system (statfs(2)'s f_type is not to be had in Python, but in /proc/mounts)."""
+    try:
+        text = Path("/proc/self/mounts").read_text()
+    except OSError as fault:
+        fact = f"/proc/self/mounts cannot be read ({fault.strerror})"
+        raise KernelError(f"{fact}, so BPF file systems are not found; mount -t proc proc /proc", fault.errno or 0) from None
+    mounts = [line.split() for line in text.splitlines()]
+    places = {entry[1]: entry[2] for entry in mounts if len(entry) > 2}
+    resolved = path.resolve()
+    nearest = next((place for place in (resolved, *resolved.parents) if str(place) in places), Path("/"))
+    return places.get(str(nearest)) == "bpf"
+
+
+def _target(fd: int) -> str:
+    """What the kernel calls the file behind ``fd``."""
+    try:
+        return str(Path(f"/proc/self/fd/{fd}").readlink())
+    except OSError as fault:
+        fact = f"/proc/self/fd cannot be read ({fault.strerror})"
+        raise KernelError(f"{fact}, so what is pinned cannot be told; mount -t proc proc /proc", fault.errno or 0) from None
+
+
+def _attributes(path: Path, fd: int) -> ObjectPath:
+    attributes = ObjectPath(bpf_fd=fd)
+    attributes.text = ctypes.create_string_buffer(os.fsencode(path))
+    attributes.pathname = ctypes.addressof(attributes.text)
+    return attributes

@@ -1,0 +1,93 @@
+"""Why the kernel may have answered EPERM: capabilities, lockdown and RLIMIT_MEMLOCK are told apart by looking at each."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterable
+from pathlib import Path
+
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+"""Bit numbers of include/uapi/linux/capability.h; CAP_PERFMON and CAP_BPF are of Linux 5.8."""
+_CAP_SYS_ADMIN = 21  # which stands for both, and did so alone before 5.8
+_CAP_SYS_RESOURCE = 24  # which may raise limits
+_ROOT = Path("/")
+_LOADING = ("CAP_BPF", "CAP_PERFMON")
+_PARANOIA = 2  # the highest that Documentation/admin-guide/sysctl/kernel.rst knows
+
+
+def remedy(root: Path = _ROOT, *, charged: bool = True, needed: Iterable[str] = _LOADING) -> str:
+    """What to do about a refusal, for the first of the reasons that holds; ``root`` is the file system to look at.
+
+    ``charged`` is whether the operation counted against RLIMIT_MEMLOCK in kernels before 5.11, ``needed`` the capabilities that
+    it asks for.
+    """
+    known = lack(root, needed)
+    if known:
+        return known
+    mode = _read(root / "sys/kernel/security/lockdown").partition("[")[2].partition("]")[0]
+    if mode in ("integrity", "confidentiality"):
+        return f"kernel lockdown is in {mode} mode, which closes parts of BPF even to root; boot without it (lockdown=none)"
+    told = f"{_not_enough(root)}: see `ebpfnn doctor`; a seccomp filter or a security module may stand in the way"
+    return told + _limit(root) if charged else told
+
+
+def lack(root: Path = _ROOT, needed: Iterable[str] = _LOADING) -> str:
+    """How to get the capabilities of ``needed`` that this process is without, "" where it has them all."""
+    without = lacking(needed, root)
+    if not without:
+        return ""
+    if os.geteuid() != 0:
+        held = [name for name in needed if name not in without]
+        has = f" (it has {' and '.join(held)})" if held else ""
+        return f"run as root (sudo), or grant {' and '.join(without)}{has}"
+    return f"root is without {' and '.join(without)}, as containers are started; grant them (--cap-add) or CAP_SYS_ADMIN"
+
+
+def lacking(needed: Iterable[str], root: Path = _ROOT) -> list[str]:
+    """The capabilities of ``needed`` that this process is without; none where /proc does not tell."""
+    effective = _effective(root)
+    return [name for name in needed if not effective >> CAPABILITIES[name] & 1 and not _is_stood_for(name, effective)]
+
+
+def _is_stood_for(name: str, effective: int) -> bool:
+    """CAP_SYS_ADMIN stands for the two of Linux 5.8, which were cut out of it (bpf_capable, perfmon_capable)."""
+    return name in _LOADING and bool(effective >> _CAP_SYS_ADMIN & 1)
+
+
+def _not_enough(root: Path) -> str:
+    """What this process is or has, and that it did not do."""
+    if os.geteuid() == 0:
+        return "root is not enough here"
+    of_network = ", and programs of the network need CAP_NET_ADMIN" if lacking(["CAP_NET_ADMIN"], root) else ""
+    return f"CAP_BPF and CAP_PERFMON are not enough here{of_network}"
+
+
+def closes_perf_events(root: Path = _ROOT) -> bool:
+    """Whether perf events are refused to CAP_PERFMON alone: Debian's kernels do above a sysctl's 2, and boot with 3."""
+    level = _read(root / "proc/sys/kernel/perf_event_paranoid").strip()
+    return level.isdigit() and int(level) > _PARANOIA and lacking([*_LOADING, "CAP_SYS_ADMIN"], root) == ["CAP_SYS_ADMIN"]
+
+
+def _limit(root: Path) -> str:
+    """RLIMIT_MEMLOCK is a reason only where :mod:`.memlock` may not raise it, and then only in kernels before 5.11."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit == resource.RLIM_INFINITY or _effective(root) >> _CAP_SYS_RESOURCE & 1:
+        return ""
+    return f", or, in a kernel before 5.11, RLIMIT_MEMLOCK ({limit} bytes): ulimit -l unlimited, or grant CAP_SYS_RESOURCE"
+
+
+def _effective(root: Path) -> int:
+    """The capabilities of this process; all of them where /proc does not tell."""
+    line = next((line for line in _read(root / "proc/self/status").splitlines() if line.startswith("CapEff:")), "")
+    try:
+        return int(line.partition(":")[2], 16)
+    except ValueError:
+        return -1
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

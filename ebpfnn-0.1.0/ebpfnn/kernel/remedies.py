@@ -1,0 +1,70 @@
+"""What mends a refusal, by the operation that was refused and the kernel's number for it."""
+
+from __future__ import annotations
+
+import errno
+
+from . import privilege
+
+_LOADS = ("BPF_MAP_CREATE", "BPF_PROG_LOAD", "BPF_BTF_LOAD")
+_ELEMENTS = (
+    *("BPF_MAP_LOOKUP_ELEM", "BPF_MAP_UPDATE_ELEM", "BPF_MAP_DELETE_ELEM", "BPF_MAP_GET_NEXT_KEY", "mmap"),
+    *("BPF_MAP_LOOKUP_AND_DELETE_ELEM", "BPF_MAP_LOOKUP_BATCH", "BPF_MAP_LOOKUP_AND_DELETE_BATCH"),
+    *("BPF_MAP_UPDATE_BATCH", "BPF_MAP_DELETE_BATCH"),
+)
+_FULL = "the map holds its max_entries already; delete something, or make it larger"
+_NO_KEY = "the key is not in the map; update() adds it"
+_HOOK = "check that the program's section is made for this hook and that it is there, or this kernel has no such link"
+_NOT_MMAPABLE = "only an array created with BPF_F_MMAPABLE can be mapped"
+_BY_OPERATION = {
+    ("BPF_MAP_CREATE", errno.EINVAL): "check type, key and value sizes and flags, or this kernel does not know them",
+    ("BPF_MAP_CREATE", errno.E2BIG): "make max_entries or the value smaller, or this kernel does not know what is asked for",
+    ("BPF_MAP_UPDATE_ELEM", errno.E2BIG): _FULL,
+    ("BPF_MAP_UPDATE_BATCH", errno.E2BIG): _FULL,
+    ("BPF_MAP_UPDATE_ELEM", errno.EEXIST): "the key is in the map already; update with ANY or EXIST",
+    ("BPF_MAP_UPDATE_ELEM", errno.ENOENT): "the key is not in the map; update with ANY or NOEXIST",
+    ("BPF_MAP_LOOKUP_ELEM", errno.ENOENT): _NO_KEY,
+    ("BPF_MAP_DELETE_ELEM", errno.ENOENT): _NO_KEY,
+    ("BPF_MAP_DELETE_BATCH", errno.ENOENT): _NO_KEY,
+    ("BPF_MAP_DELETE_ELEM", errno.EINVAL): "elements of this type of map cannot be deleted; set them to zero",
+    ("BPF_MAP_FREEZE", errno.EBUSY): "somebody has it mapped writable, or it is frozen already; close the mapping",
+    ("BPF_PROG_LOAD", errno.EINVAL): "check its type, attach type and flags, or this kernel does not know them",
+    ("BPF_PROG_LOAD", errno.E2BIG): "make the program smaller; the verifier walks a million instructions at most",
+    ("BPF_OBJ_PIN", errno.ENOENT): "the directory is missing; mkdir it",
+    ("BPF_LINK_CREATE", errno.EINVAL): _HOOK,
+    ("BPF_LINK_CREATE", errno.EEXIST): "this program is attached there already; close that link first",
+    ("BPF_LINK_CREATE", errno.EBUSY): "another program is attached there; detach it (`ebpfnn bpf list` shows links)",
+    ("BPF_PROG_ATTACH", errno.EINVAL): _HOOK,
+    ("mmap", errno.EINVAL): _NOT_MMAPABLE,
+    ("mmap", errno.ENODEV): _NOT_MMAPABLE,
+    ("mmap", 524): _NOT_MMAPABLE,
+}
+_ANYWHERE = {
+    errno.ENOMEM: "the kernel has no memory for it; make it smaller, or free some",
+    errno.EMFILE: "this process has too many files open; raise ulimit -n, or close some",
+    errno.ENFILE: "the machine has too many files open; raise sysctl fs.file-max",
+    errno.EBUSY: "something else uses it; end that, or try again",
+    524: "this kernel does not do that with an object of this type",
+}
+
+
+def remedy(operation: str, code: int) -> str:
+    """What to do about ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) that was refused, "" where nothing is known."""
+    if code in (errno.EPERM, errno.EACCES):
+        return _permission(operation)
+    if code == errno.ENOSYS:
+        option = "CONFIG_PERF_EVENTS" if operation == "perf_event_open" else "CONFIG_BPF_SYSCALL"
+        return f"this kernel was built without {option}"
+    return _BY_OPERATION.get((operation, code)) or _ANYWHERE.get(code, "")
+
+
+def _permission(operation: str) -> str:
+    """Elements are refused for what the map is, or to those without privilege; root has that as a rule."""
+    if operation.endswith("_ID") or operation == "BPF_ENABLE_STATS":  # what is everybody's (bpf_obj_get_next_id, Linux 6.18)
+        return privilege.remedy(charged=False, needed=["CAP_SYS_ADMIN"])
+    if operation == "perf_event_open" and privilege.closes_perf_events():
+        return "sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN, which this kernel asks for above that"
+    if operation not in _ELEMENTS:
+        return privilege.remedy(charged=operation in _LOADS)
+    lack = privilege.lack()
+    return "the map is frozen or read-only to user space; write through a program" + (f", or {lack}" if lack else "")

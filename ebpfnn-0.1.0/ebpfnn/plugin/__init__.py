@@ -1,0 +1,25 @@
+"""What plugins are made of, and how they are found. docs/plugins.md is the guide."""
+
+from ..built import object_path
+from ..kernel.tracefiles import nearest
+from ..layers import InputFormat
+from .discovery import BrokenPlugin, make_manager
+from .hookspecs import hookimpl
+from .manager import Plugins, configured, why_not
+from .types import Attachment, InputSource, Sample, Trigger
+
+__all__ = [
+    "Attachment",
+    "BrokenPlugin",
+    "InputFormat",
+    "InputSource",
+    "Plugins",
+    "Sample",
+    "Trigger",
+    "configured",
+    "hookimpl",
+    "make_manager",
+    "nearest",
+    "object_path",
+    "why_not",
+]

@@ -1,0 +1,108 @@
+"""Finding plugins: the entry points of group ``ebpfnn``, loaded one by one so that a broken one takes nothing with it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from ..errors import PluginError
+from . import hookspecs
+
+DISABLE = "EBPFNN_DISABLE"
+"""The environment variable that names plugins to leave out, separated by commas."""
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin that could not be used: the ``name`` of its entry point, the distribution it came with, and the reason."""
+
+    name: str
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        remedy = f"mend it, or leave it out with {DISABLE}={self.name}"
+        return f"plugin '{self.name}' ({self.distribution}) left out: {self.reason}; {remedy}"
+
+
+def make_manager() -> pluggy.PluginManager:
+    """A pluggy manager that knows ebpfnn's hooks and has no plugin yet."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def register_installed(
+    manager: pluggy.PluginManager, environ: Mapping[str, str] = os.environ
+) -> tuple[dict[str, str], list[BrokenPlugin]]:
+    """Registers every installed plugin that ``EBPFNN_DISABLE`` does not name.
+
+    Returns the distribution that each registered plugin came with, by the plugin's name, and the plugins that are broken.
+
+    Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
+    """
+    disabled = disabled_by(environ)
+    distributions: dict[str, str] = {}
+    broken = []
+    for point in entry_points(group=hookspecs.PROJECT):
+        if point.name in disabled:
+            continue
+        reason = _register(manager, point)
+        if reason is None:
+            distributions[point.name] = distribution_of(point)
+        else:
+            broken.append(BrokenPlugin(point.name, distribution_of(point), reason))
+    check_hooks(manager)
+    return distributions, broken
+
+
+def disabled_by(environ: Mapping[str, str]) -> set[str]:
+    """The plugins that ``EBPFNN_DISABLE`` names."""
+    return {name.strip() for name in environ.get(DISABLE, "").split(",")}
+
+
+def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
+    """Loads and registers one plugin; the reason why not where that fails."""
+    if manager.has_plugin(point.name):
+        return "another installed plugin has the same name"
+    try:
+        plugin = point.load()
+        manager.register(plugin, name=point.name)
+    except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
+        return describe(error)
+    return None if manager.get_hookcallers(plugin) else "implements no hook; mark its functions with @ebpfnn.plugin.hookimpl"
+
+
+def distribution_of(point: EntryPoint) -> str:
+    """The distribution an entry point came with, as ``name version``."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+
+
+def check_hooks(manager: pluggy.PluginManager) -> None:
+    """Raises :class:`PluginError` where a plugin implements a hook that does not exist: a misspelling is never silent."""
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        callers = manager.get_hookcallers(error.plugin) or []
+        unknown = next((caller.name for caller in callers if not caller.has_spec()), "")
+        hint = did_you_mean(unknown, ("ebpfnn_triggers", "ebpfnn_inputs"))
+        name = manager.get_name(error.plugin)
+        raise PluginError(
+            f"plugin '{name}': there is no hook '{unknown}'{hint}; or leave it out with {DISABLE}={name}"
+        ) from None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean X?`` where a known name is close to ``name``, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def describe(error: BaseException) -> str:
+    """An exception of foreign code as one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,132 @@
+"""The triggers and input sources of all plugins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from ..errors import InputError, PluginError, UsageError
+from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
+from .from_file import register_files
+from .registry import Offer, Registry
+from .types import InputSource, Trigger
+
+
+class Plugins:
+    """What the plugins registered with ``manager`` bring.
+
+    ``offered_triggers`` and ``offered_inputs`` hold all of it with where it comes from, ``broken`` the plugins that could not
+    be used. ``distributions`` tells which distribution a plugin, by its name, came with.
+
+    Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
+    """
+
+    def __init__(
+        self, manager: pluggy.PluginManager, distributions: Mapping[str, str] | None = None, broken: Iterable[BrokenPlugin] = ()
+    ) -> None:
+        check_hooks(manager)
+        self.offered_triggers: Registry[Trigger] = Registry("trigger")
+        self.offered_inputs: Registry[InputSource] = Registry("input")
+        self.broken = list(broken)
+        for name, plugin in manager.list_name_plugin():
+            distribution = (distributions or {}).get(name, "not installed")
+            try:
+                triggers: list[Trigger] = _collect(manager, plugin, "ebpfnn_triggers", Trigger)
+                inputs: list[InputSource] = _collect(manager, plugin, "ebpfnn_inputs", InputSource)
+            except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
+                self.broken.append(BrokenPlugin(name, distribution, describe(error)))
+                continue
+            for trigger in triggers:
+                self.offered_triggers.add(Offer(trigger, name, distribution))
+            for source in inputs:
+                self.offered_inputs.add(Offer(source, name, distribution))
+
+    @classmethod
+    def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
+        """The installed plugins and those in ``files``, less those that the environment variable ``EBPFNN_DISABLE`` names.
+
+        ``files`` are executed, and take the place of installed plugins of their names. Raises :class:`PluginError` for a
+        plugin that implements a hook that does not exist, and for one of ``files`` that cannot be used.
+        """
+        manager = make_manager()
+        distributions, broken = register_installed(manager, environ)
+        given = register_files(manager, files, disabled_by(environ))
+        plugins = cls(manager, {**distributions, **given}, [each for each in broken if each.name not in given])
+        for each in plugins.broken:
+            if each.name in given:
+                raise PluginError(f"{each.distribution}: plugin '{each.name}' cannot be used: {each.reason}")
+        return plugins
+
+    @property
+    def triggers(self) -> dict[str, Trigger]:
+        """The triggers by name, less those whose name is offered twice."""
+        return self.offered_triggers.items
+
+    @property
+    def inputs(self) -> dict[str, InputSource]:
+        """The input sources by name, less those whose name is offered twice."""
+        return self.offered_inputs.items
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the plugins, one line each."""
+        clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes]
+        return [*map(str, self.broken), *map(str, clashes)]
+
+    def trigger(self, name: str) -> Trigger:
+        """Raises :class:`PluginError` where no plugin, or more than one, offers a trigger called ``name``."""
+        return self.offered_triggers.get(name)
+
+    def input_for(self, uri: str, head: bytes, name: str | None = None) -> InputSource:
+        """The input source that reads ``uri``, whose first bytes are ``head``: the one named, or else the one that claims it.
+
+        Raises :class:`InputError` where none claims it, :class:`PluginError` where two do or none has the name.
+        """
+        if name is not None:
+            return self.offered_inputs.get(name)
+        claims = sorted({offer.item.name for offer in self.offered_inputs.offers if _accepts(offer, uri, head)})
+        shown = "standard input" if uri == "-" else uri
+        if not claims:
+            read = "; ".join(f"{name}: {item.summary or 'says not what'}" for name, item in self.inputs.items()) or "none"
+            raise InputError(f"{shown}: not what an installed input reads ({read}); give one of these, or see `ebpfnn plugins`")
+        if len(claims) > 1:
+            raise PluginError(f"{shown}: claimed by the inputs {' and '.join(claims)}; choose one with --input NAME")
+        return self.offered_inputs.get(claims[0])
+
+
+def configured(trigger: Trigger, options: Mapping[str, str]) -> Trigger:
+    """``trigger`` as ``options`` say. Raises :class:`UsageError` for one that it does not know, naming those that it does."""
+    unknown = sorted(set(options) - set(trigger.options))
+    if unknown:
+        known = ", ".join(sorted(trigger.options)) or "none at all"
+        raise UsageError(f"trigger '{trigger.name}' has no option '{unknown[0]}'; its options: {known}")
+    return trigger.with_options(options) if options else trigger
+
+
+def why_not(trigger: Trigger) -> str | None:
+    """None where this kernel can run ``trigger``, else the reason why not: a trigger that cannot tell cannot run."""
+    try:
+        return trigger.supported()
+    except Exception as error:  # foreign code: a trigger that breaks is one that does not run
+        return describe(error)
+
+
+def _collect(manager: pluggy.PluginManager, plugin: object, hook: str, kind: type[object]) -> list[Any]:
+    others = [other for other in manager.get_plugins() if other is not plugin]
+    items = [item for result in manager.subset_hook_caller(hook, others)() for item in result]
+    for item in items:
+        if not isinstance(item, kind) or not isinstance(getattr(item, "name", None), str):
+            raise TypeError(f"{hook} gave {item!r}, which is not a {kind.__name__} with a name")
+    return items
+
+
+def _accepts(offer: Offer[InputSource], uri: str, head: bytes) -> bool:
+    try:
+        return offer.item.accepts(uri, head)
+    except Exception as error:  # foreign code: say whose fault it is
+        remedy = f"leave it out with {DISABLE}={offer.plugin}"
+        raise PluginError(f"input '{offer.item.name}' of {offer} failed: {describe(error)}; {remedy}") from error

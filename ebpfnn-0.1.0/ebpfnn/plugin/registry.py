@@ -1,0 +1,70 @@
+"""What plugins offer, by name, and what to say of a name that none or more than one offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..errors import PluginError, UsageError
+from .discovery import DISABLE, did_you_mean
+from .types import InputSource, Trigger
+
+Kind = TypeVar("Kind", Trigger, InputSource)
+
+
+@dataclass(frozen=True)
+class Offer(Generic[Kind]):
+    """A trigger or an input source, and the plugin and distribution that bring it."""
+
+    item: Kind
+    plugin: str
+    distribution: str
+
+    def __str__(self) -> str:
+        return f"plugin '{self.plugin}' ({self.distribution})"
+
+
+class Registry(Generic[Kind]):
+    """All offers of one kind. A name offered twice is an error at look-up, so that it ends only the commands that need it."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._offers: dict[str, list[Offer[Kind]]] = {}
+
+    def add(self, offer: Offer[Kind]) -> None:
+        self._offers.setdefault(offer.item.name, []).append(offer)
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that is offered, sorted."""
+        return sorted(self._offers)
+
+    @property
+    def offers(self) -> list[Offer[Kind]]:
+        """Every offer, those of one name side by side."""
+        return [offer for name in self.names for offer in self._offers[name]]
+
+    @property
+    def items(self) -> dict[str, Kind]:
+        """What is offered once, by name."""
+        return {name: self._offers[name][0].item for name in self.names if len(self._offers[name]) == 1}
+
+    @property
+    def clashes(self) -> list[PluginError]:
+        """One error for each name that is offered more than once."""
+        return [self._clash(name) for name in self.names if len(self._offers[name]) > 1]
+
+    def get(self, name: str) -> Kind:
+        """Raises :class:`UsageError` where no plugin offers ``name``, :class:`PluginError` where more than one does."""
+        offers = self._offers.get(name, [])
+        if not offers:
+            known = ", ".join(self.names) or "none"
+            raise UsageError(f"{self.kind} '{name}' not found; installed: {known}{did_you_mean(name, self.names)}")
+        if len(offers) > 1:
+            raise self._clash(name)
+        return offers[0].item
+
+    def _clash(self, name: str) -> PluginError:
+        offers = self._offers[name]
+        owners = " and by ".join(str(offer) for offer in offers)
+        return PluginError(f"{self.kind} '{name}' is offered by {owners}; leave one out with {DISABLE}={offers[-1].plugin}")

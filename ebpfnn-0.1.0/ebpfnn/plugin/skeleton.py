@@ -1,0 +1,68 @@
+"""A plugin to begin with: the directory that ``ebpfnn plugins new`` writes, which builds, installs and runs as it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..errors import PluginError
+
+_TEMPLATES = Path(__file__).parent / "skeletons"
+_FILES = {
+    "trigger": ("pyproject.toml", "Makefile", "@NAME@/__init__.py", "@NAME@/@NAME@.bpf.c"),
+    "input": ("pyproject.toml", "@NAME@/__init__.py"),
+}
+KINDS = tuple(_FILES)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def write(kind: str, name: str, parent: Path) -> list[Path]:
+    """Writes a plugin of ``kind`` (one of ``KINDS``) into the new directory ``parent/name``, and returns its files.
+
+    The directory appears whole or not at all. Raises :class:`PluginError` for a name that cannot be a Python module's, or is
+    one's already, and where something is called so in ``parent`` or nothing can be written there.
+    """
+    _check(name)
+    files = {file.replace("@NAME@", name): _fill(kind, file, name) for file in _FILES[kind]}
+    place = parent / name
+    if os.path.lexists(place):
+        raise PluginError(f"{place}: is there already; choose another name, or remove it")
+    try:
+        _write(place, files)
+    except OSError as fault:
+        raise PluginError(f"{place}: cannot be written ({fault.strerror}); choose another directory") from fault
+    return [place / file for file in files]
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        rule = "begin with a letter a to z, and go on with these, digits and _, 40 at most; no word of Python's"
+        raise PluginError(f"'{name}' cannot be a plugin's name; {rule}")
+    found = importlib.util.find_spec(name)
+    if found is not None and found.origin is not None:
+        raise PluginError(f"'{name}' is a Python module's name already ({found.origin}); choose another")
+
+
+def _fill(kind: str, file: str, name: str) -> str:
+    template = file.rpartition("/")[2].replace("@NAME@", "plugin") + ".in"
+    return (_TEMPLATES / kind / template).read_text().replace("@NAME@", name)
+
+
+def _write(place: Path, files: dict[str, str]) -> None:
+    """Beside ``place`` first; rename(2) refuses to put a directory over anything but an empty one."""
+    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        for file, text in files.items():
+            (beside / file).parent.mkdir(exist_ok=True)
+            (beside / file).write_text(text)
+        mask = os.umask(0o077)
+        os.umask(mask)
+        beside.chmod(0o777 & ~mask)
+        beside.rename(place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,91 @@
+"""The card: where a network came from and how well it does, without dates and paths, so that one recipe makes one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .. import float_reference, reference
+from ..floats import Network
+from ..network import QuantizedNetwork
+from .data import Data, Part
+from .options import INTERRUPTED, Options
+
+_SOURCES = {
+    "MNIST": "MNIST (LeCun, Cortes, Burges)",
+    "FashionMNIST": "Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747)",
+}
+
+
+def describe(options: Options, network: Network, integers: QuantizedNetwork, data: Data, epochs: int) -> Mapping[str, str]:
+    """The card of a run that made ``network`` and ``integers`` from ``data`` in ``epochs`` epochs."""
+    stopped = {} if epochs == options.epochs else {INTERRUPTED: f"after {epochs} of {options.epochs} epochs"}
+    return {
+        "data": _SOURCES.get(options.dataset, options.dataset),
+        "architecture": integers.architecture if options.module else options.architecture,
+        "recipe": recipe(_as_shown(options, data)),
+        "seed": str(options.seed),
+        **stopped,
+        "float accuracy": measured(float_share(network, data.held_out), float_share(network, data.test)),
+        "integer accuracy": measured(integer_share(integers, data.held_out), integer_share(integers, data.test)),
+    }
+
+
+def _as_shown(options: Options, data: Data) -> Options:
+    """``options`` without the distortion, where samples have no rows and columns to distort."""
+    return replace(options, distortion=None) if data.training.samples.ndim == 2 else options
+
+
+def recipe(options: Options) -> str:
+    """All that training was told, but the seed."""
+    activation = f"LeakyReLU slope {options.slope:g}" if options.slope else "ReLU"
+    words = [
+        "a module of one's own" if options.module else activation,
+        f"{options.optimizer} {options.learning_rate:g}, {options.schedule} schedule, {options.epochs} epochs",
+        f"batches of {options.batch_size}",
+        f"weight decay {options.weight_decay:g}" if options.weight_decay else "",
+        f"dropout {options.dropout:g}" if options.dropout and not options.module else "",
+        _distortion(options),
+        _teaching(options),
+        _precision(options),
+        "best epoch by held-out samples",
+    ]
+    return ", ".join(filter(None, words))
+
+
+def measured(held_out: float, test: float) -> str:
+    """Shares as a card has them."""
+    return f"{test:.2%} of the test samples, {held_out:.2%} of those held out"
+
+
+def float_share(network: Network, part: Part) -> float:
+    """The share of ``part`` that the float network labels rightly, 0..1."""
+    return float((float_reference.logits(network, part.samples).argmax(axis=1) == part.labels).mean())
+
+
+def integer_share(network: QuantizedNetwork, part: Part) -> float:
+    """The share of ``part`` that the integer network labels rightly, 0..1."""
+    return float((reference.labels(network, part.samples) == part.labels).mean())
+
+
+def _distortion(options: Options) -> str:
+    by = options.distortion
+    if by is None:
+        return ""
+    moved = f"rotated by up to {by.rotation:g} degrees, shifted {by.shift:g} pixels, scaled {by.scale:g}, sheared {by.shear:g}"
+    moved += ", half mirrored" if by.mirror else ""
+    return moved + (f", {options.views} views" if options.views else "")
+
+
+def _teaching(options: Options) -> str:
+    by = options.teaching
+    return f"taught by {by.network.name.split('.')[0]} (temperature {by.temperature:g}, share {by.share:g})" if by else ""
+
+
+def _precision(options: Options) -> str:
+    by = options.precision
+    bits = f"{by.input_bits}-bit input" if by.input_bits < 8 else ""
+    aware = f"trained with {by.hidden_bits}-bit activations and {by.weight_bits}-bit weights" if by.aware else ""
+    idle = "" if by.idle is None else f"no weights for inputs above 0 in at most {by.idle:.2%} of the samples"
+    steps = "one weight step a hidden layer" if by.shared_steps else ""
+    return ", ".join(filter(None, (bits, aware, idle, steps)))

@@ -1,0 +1,126 @@
+"""What a training run is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import ModelError
+
+DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
+"""The data sets that torchvision can download, by the names of its classes."""
+INTERRUPTED = "interrupted"
+"""What the card of a run that was ended early has, and no other card."""
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How far each training image is moved at most: degrees, pixels, and shares of its size; and whether half are mirrored."""
+
+    rotation: float = 8.0
+    shift: float = 1.2
+    scale: float = 0.08
+    shear: float = 0.08
+    mirror: bool = False
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the network will compute in: bits of an input value, of the values between layers, and of a weight.
+
+    ``thresholds`` are those of :class:`~ebpfnn.layers.InputFormat`, evenly spread where empty. ``aware`` trains with the
+    rounding that quantization will do (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the trained
+    network lighter (:mod:`ebpfnn.trimming`): inputs that are above 0 in at most that share of the training samples lose
+    their weights, and the outputs of a hidden layer get one step.
+
+    Raises :class:`ModelError` for fewer than 8 hidden or weight bits without ``aware``, or weight bits with shared steps.
+    """
+
+    input_bits: int = 8
+    thresholds: tuple[int, ...] = ()
+    packed: bool = False
+    bit_order: str = "big"
+    hidden_bits: int = 8
+    weight_bits: int = 8
+    aware: bool = False
+    idle: float | None = None
+    shared_steps: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.aware and min(self.hidden_bits, self.weight_bits) < 8:
+            bits = f"{self.hidden_bits} hidden and {self.weight_bits} weight bits"
+            raise ModelError(f"{bits}: fewer than 8 must be trained for; give --aware too")
+        if self.shared_steps and self.weight_bits < 8:
+            raise ModelError(
+                f"{self.weight_bits} weight bits: their steps are learned, one an output; leave --shared-steps out"
+            )
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """A teacher: a float network whose logits the trained one learns to give (Hinton et al. 2015, arXiv:1503.02531).
+
+    The loss is ``share`` of the divergence from the teacher's distribution at ``temperature``, the rest that from the labels.
+    """
+
+    network: Path
+    temperature: float = 1.0
+    share: float = 0.9
+
+
+@dataclass(frozen=True)
+class Options:
+    """A training run. On the CPU, the same options, data, machine, PyTorch and number of threads give the same file.
+
+    ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. Where no ``dataset`` is named
+    it is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``architecture`` is a
+    string that :mod:`ebpfnn.architecture` knows, or ``module`` names a Python file and the function in it that returns an
+    nn.Module:
+    ``file.py:build``. ``views`` are the distorted copies of the training images that are made before training and shown in
+    turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the
+    LeakyReLU's, 0 for ReLU. ``distortion`` None shows samples as they are. ``output`` is the file of the integer network; the
+    float one lies beside it.
+
+    Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views`` to keep.
+    """
+
+    output: Path
+    data: Path | None = None
+    dataset: str = ""
+    architecture: str = "784-32-10"
+    module: str | None = None
+    name: str = ""
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    optimizer: str = "adam"
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    slope: float = 0.125
+    seed: int = 1
+    distortion: Distortion | None = field(default_factory=Distortion)
+    views: int = 0
+    cache: Path | None = None
+    teaching: Teaching | None = None
+    precision: Precision = field(default_factory=Precision)
+    device: str = "auto"
+    threads: int = 0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        dataset = self.dataset or (_called(self.data) if self.data else "MNIST")
+        own = self.data is not None and not self.dataset
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "name", self.name or (dataset if own else dataset.lower()))
+        if not dataset.isprintable():
+            raise ModelError(f"data {dataset!r}: a name that cannot be printed; rename the file or directory")
+        if not self.name.isprintable():
+            raise ModelError(f"name {self.name!r}: cannot be printed; give another --name")
+        if self.cache and not self.views:
+            raise ModelError(f"{self.cache}: there are no views to keep; give --views too, or leave --cache out")
+
+
+def _called(data: Path) -> str:
+    """What the file or directory is called."""
+    return data.resolve().name.removesuffix(".npz") or "data"

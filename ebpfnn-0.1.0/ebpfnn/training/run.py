@@ -1,0 +1,114 @@
+"""A training run from its options to the files it leaves."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .. import floatfile, modelfile
+from ..errors import ModelError
+from ..floats import Network
+from ..importers import from_module
+from ..layers import InputFormat
+from ..quantization import quantize
+from ..trimming import share_steps, trim_idle
+from . import checkpoint
+from .card import describe
+from .data import Data, load
+from .distributed import Team, team
+from .loop import Course, fit
+from .model import build
+from .options import Options, Precision
+from .rounding import Rounding
+from .teacher import Teacher
+from .views import Views
+
+CALIBRATION = 2_000
+_REHEARSED = 16
+_CPU = torch.device("cpu")
+
+
+def run(options: Options) -> Path:
+    """Trains, quantizes, measures and saves; see :func:`ebpfnn.training.train`."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)  # dropout draws from the global generator
+    _check_writable(options.output)
+    with team(options.device) as mine:
+        data = _loaded(options, mine)
+        model = build(options, data.training.samples.shape[1:], len(data.names))
+        network, epochs = _trained(model, data, options, mine)
+        if mine.leads:
+            _save(network, data, options, epochs)
+            if epochs == options.epochs:
+                checkpoint.path_of(options).unlink(missing_ok=True)
+        mine.wait()
+    return options.output
+
+
+def _loaded(options: Options, mine: Team) -> Data:
+    """Several processes must not download at once."""
+    if options.data:
+        return load(options)
+    with mine.one_first():
+        return load(options)
+
+
+def input_format(precision: Precision, shape: tuple[int, ...]) -> InputFormat:
+    """What the network will take; thresholds are evenly spread where none are given."""
+    bits, highest = precision.input_bits, 2**precision.input_bits - 1
+    spread = tuple(round(256 * (level + 0.5) / (highest + 1)) for level in range(highest)) if bits < 8 else ()
+    packed = precision.packed
+    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order)
+
+
+def _check_writable(path: Path) -> None:
+    """Raises :class:`ModelError` where ``path`` cannot be written: better before training than after."""
+    if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
+        raise ModelError(f"{path}: cannot be written; give an --output in a directory you may write to")
+
+
+def _rehearse(model: nn.Module, form: InputFormat, data: Data, options: Options) -> None:
+    """Makes integers of the untrained module, so that one that has none is refused before it is trained."""
+    network = _lightened(from_module(model, form, options.name, data.names), data, options)
+    quantize(network, data.training.samples[:_REHEARSED])
+
+
+def _lightened(network: Network, data: Data, options: Options) -> Network:
+    """``network`` as :mod:`ebpfnn.trimming` makes it, where that was asked for."""
+    if options.precision.idle is not None:
+        network = trim_idle(network, data.training.samples, options.precision.idle)
+    return share_steps(network) if options.precision.shared_steps else network
+
+
+def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tuple[Network, int]:
+    """The float network that training leaves, and how many epochs ran."""
+    shape = data.training.samples.shape[1:]
+    form = input_format(options.precision, shape)
+    _rehearse(model, form, data, options)
+    rounding = Rounding(model, options.precision) if options.precision.aware else None
+    taught = options.teaching and floatfile.load(options.teaching.network)
+    teacher = Teacher(taught, shape, len(data.names)).to(mine.device) if taught else None
+    distortion = options.distortion if len(shape) > 1 else None
+    views = Views(data.training, distortion, teacher, seed=options.seed, count=options.views, directory=options.cache)
+    labels = torch.from_numpy(data.training.labels)
+    epochs = fit(model, Course(options, form, views, labels, data.held_out, mine))
+    model = model.to(_CPU).eval()
+
+    def to_network() -> Network:
+        return from_module(model, form, options.name, data.names)
+
+    return (rounding.remove(to_network) if rounding else to_network()), epochs
+
+
+def _save(network: Network, data: Data, options: Options, epochs: int) -> None:
+    """Quantizes, measures and writes both forms."""
+    network = _lightened(network, data, options)
+    integers = quantize(network, data.training.samples[:CALIBRATION])
+    card = describe(options, network, integers, data, epochs)
+    floatfile.save(replace(network, card=card), floatfile.beside(options.output))
+    modelfile.save(replace(integers, card=card), options.output)

@@ -1,0 +1,73 @@
+"""The ``fentry`` and ``fexit`` triggers: a function of the kernel, entered or left by way of a trampoline, without a trap."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ebpfnn.errors import KernelError, UsageError, VerifierError
+from ebpfnn.kernel import Link, Object, Program, attach_tracing, kernel_types, vmlinux
+from ebpfnn.obj import Kind, ObjectSpec, ProgramType
+from ebpfnn.plugin import Trigger, hookimpl, nearest
+
+from .task import TaskTrigger, do_nothing, system_call
+
+
+class FentryTrigger(TaskTrigger):
+    """A function in the BTF of the kernel or of its modules, by name. The kernel must know it as the program is loaded."""
+
+    default_target = system_call("getcpu")
+    shell = "fentry"
+    type = ProgramType.TRACING
+    remedy = "it needs CONFIG_DEBUG_INFO_BTF and CONFIG_DYNAMIC_FTRACE, and may close them to all; use tracepoint or kprobe"
+
+    def __init__(self, name: str, summary: str) -> None:
+        self.name, self.summary, self.entry = name, summary, f"ebpfnn_{name}"
+
+    def event(self, target: str | None) -> str:
+        function = target or self.default_target
+        if not re.fullmatch(r"[\w.$]+", function):
+            raise UsageError(f"target '{function}' is not the name of a function; give one such as {self.default_target}")
+        return function
+
+    def prepare(self, shell: ObjectSpec, target: str | None) -> None:
+        function = self.event(target)
+        if not any(types.find(function, Kind.FUNC) for types in kernel_types()):
+            hint = nearest(function, _functions()) or f"; try its default target, {self.default_target}"
+            raise KernelError(f"{self.name} '{function}': no function of that name in the kernel's types{hint}", errno.ENOENT)
+        shell.programs[self.entry] = replace(shell.programs[self.entry], attach_to=function)
+        self._try(shell)
+
+    def link(self, program: Program, target: str | None) -> Link:
+        del target
+        return attach_tracing(program)
+
+    def lack(self) -> str | None:
+        vmlinux()
+        return None
+
+    def _try(self, shell: ObjectSpec) -> None:
+        """Loads a program that does nothing for the same function, so that a refusal is the function's and no network's."""
+        program = shell.programs[self.entry]
+        try:
+            Object.load(do_nothing(program)).close()
+        except VerifierError as refused:
+            what = f"{self.name} '{program.attach_to}'"
+            raise KernelError(
+                f"{what}: the kernel does not let it be traced; give another function", refused.errno
+            ) from refused
+
+
+def _functions() -> set[str]:
+    types = vmlinux()
+    return {found.name for found in map(types.__getitem__, range(1, len(types))) if found.kind is Kind.FUNC}
+
+
+@hookimpl
+def ebpfnn_triggers() -> Iterable[Trigger]:
+    return [
+        FentryTrigger("fentry", "the entry of a kernel function, FUNCTION: cheaper than a kprobe"),
+        FentryTrigger("fexit", "the exit of a kernel function, FUNCTION: cheaper than a kretprobe"),
+    ]

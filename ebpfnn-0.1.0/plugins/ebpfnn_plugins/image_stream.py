@@ -1,0 +1,43 @@
+"""The input ``image-stream``: every image on standard input, in order, each as soon as it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from ebpfnn.errors import Error, InputError
+from ebpfnn.plugin import InputSource, Sample, hookimpl
+
+from .framing import begins_image, split
+
+STDIN = "-"
+
+
+class ImageStream(InputSource):
+    name = "image-stream"
+    summary = "images on standard input, one after another"
+
+    def accepts(self, uri: str, head: bytes) -> bool:
+        """Also an empty stream, to say that it is empty and what to give."""
+        return uri == STDIN and (not head or begins_image(head))
+
+    def samples(self, uri: str, stream: BinaryIO, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
+        from . import raster  # late: Pillow takes longer to import than most commands take to run
+
+        source = None
+        for source, piece in split(stream, "stdin" if uri == STDIN else uri):
+            if isinstance(piece, InputError):
+                yield piece
+                continue
+            try:
+                yield raster.sample(piece, shape, source)
+            except InputError as error:
+                yield error
+        if source is None:
+            name = "standard input" if uri == STDIN else uri
+            yield InputError(f"{name}: empty; give an image, e.g. ebpfnn infer < digit.png")
+
+
+@hookimpl
+def ebpfnn_inputs() -> Iterable[InputSource]:
+    return [ImageStream()]

@@ -1,0 +1,45 @@
+"""The ``kprobe`` and ``kretprobe`` triggers: almost any function of the kernel, entered or left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from ebpfnn.errors import UsageError
+from ebpfnn.kernel import Link, Program, attach_kprobe, attach_kretprobe, lacks_probes
+from ebpfnn.obj import ProgramType
+from ebpfnn.plugin import Trigger, hookimpl
+
+from .task import TaskTrigger, system_call
+
+
+class KprobeTrigger(TaskTrigger):
+    """A function of the kernel, and of its modules, by name."""
+
+    default_target = system_call("getcpu")
+    shell = "kprobe"
+    entry = "ebpfnn_kprobe"
+    type = ProgramType.KPROBE
+
+    def __init__(self, name: str, summary: str, attach: Callable[[Program, str], Link]) -> None:
+        self.name, self.summary, self._attach = name, summary, attach
+
+    def event(self, target: str | None) -> str:
+        function = target or self.default_target
+        if not re.fullmatch(r"[\w.$]+", function):
+            raise UsageError(f"target '{function}' is not the name of a function; give one such as {self.default_target}")
+        return function
+
+    def link(self, program: Program, target: str | None) -> Link:
+        return self._attach(program, self.event(target))
+
+    def lack(self) -> str | None:
+        return lacks_probes("kprobe")
+
+
+@hookimpl
+def ebpfnn_triggers() -> Iterable[Trigger]:
+    return [
+        KprobeTrigger("kprobe", "the entry of a kernel function, FUNCTION", attach_kprobe),
+        KprobeTrigger("kretprobe", "the return from a kernel function, FUNCTION", attach_kretprobe),
+    ]

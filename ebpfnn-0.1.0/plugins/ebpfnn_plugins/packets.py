@@ -1,0 +1,198 @@
+"""What the triggers of the network share: their options, and how a sample is brought to them by hand."""
+
+from __future__ import annotations
+
+import copy
+import struct
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Network, ip_network
+from pathlib import Path
+from types import MappingProxyType
+
+from ebpfnn import abi
+from ebpfnn.errors import Error, InputError, NotSupported, SessionError, UsageError
+from ebpfnn.kernel import Link, Object, Program, has_program_type
+from ebpfnn.obj import ProgramType
+from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
+from ebpfnn.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
+
+from .frames import Address, frame, payload
+
+_MOST_PREFIXES = 16  # EBPFNN_MAX_PREFIXES
+_MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 lies in IPv6
+_MOST_SCORES = abi.RESULT["scores"].shape[0]
+_ANYBODY = IPv4Address("192.0.2.1")  # of a network for documentation (RFC 5737)
+OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "port": f"the UDP port of requests [default: {PORT}]",
+        "allow": "who may ask: prefixes such as 10.0.0.0/8,fd00::/8 [default: everybody]",
+    }
+)
+"""The options that all of them take."""
+
+
+class PacketAttachment(Attachment):
+    """A program that packets run. Samples are exchanged with it by BPF_PROG_RUN, whatever it is attached to."""
+
+    def __init__(self, program: Program, port: int, source: Address, link: Link | None) -> None:
+        self.link = link
+        self._program, self._ports, self._source = program, (port, port), source
+        self._size = 0
+
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+        """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
+        sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
+        for size in sizes:  # a small sample leaves open how many scores there are
+            packet = frame(self._source, self._source, self._ports, request(sample, size, sequence=0))
+            found = self.run(packet)
+            if found is not None:
+                self._size = size
+                return found
+        raise SessionError(
+            f"program '{self._program.name}' took no request; the CPU may have been at another one, so try again"
+        )
+
+    def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
+        """What the program sends back for a packet, as :meth:`exchange`; None where it passes it on."""
+        try:
+            answer: Reply = reply(payload(self._program.run(data=packet).data, self._source.version))
+        except InputError:
+            return None
+        return answer.label, answer.scores, answer.elapsed_ns
+
+
+class PacketTrigger(Trigger):
+    """One whose shell includes ``packet.h`` and is called after the trigger.
+
+    ``choices`` are the options of few values: each with its values, of which the first is the default. Without a target nothing
+    is attached, and the program runs by BPF_PROG_RUN alone.
+    """
+
+    program_type: ProgramType
+    attachment: type[PacketAttachment] = PacketAttachment
+    choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
+    needs_target = True
+    options: Mapping[str, str] = OPTIONS
+
+    def __init__(self) -> None:
+        self._port = PORT
+        self._allowed: list[IPv6Network] = []
+        self._source: Address = _ANYBODY
+        self.chosen = {name: values[0] for name, values in self.choices.items()}
+
+    def object_path(self) -> Path:
+        return object_path(self.name)
+
+    def program(self) -> str:
+        return f"ebpfnn_{self.name}"
+
+    def attach(self, loaded: Object, target: str | None) -> Attachment:
+        program = loaded.programs[self.program()]
+        return self.attached(program, target, None if target is None else self.link(program, target))
+
+    def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
+        del target
+        return self.attachment(program, self._port, self._source, link)
+
+    @abstractmethod
+    def link(self, program: Program, target: str) -> Link:
+        """Attaches ``program``. Raises as :meth:`attach`."""
+
+    def with_options(self, options: Mapping[str, str]) -> Trigger:
+        changed = copy.copy(self)
+        changed.chosen = {
+            name: _choice(name, options.get(name, self.chosen[name]), self.choices[name]) for name in self.choices
+        }
+        if "port" in options:
+            changed._port = _port(options["port"])
+        if "allow" in options:
+            changed._allowed, changed._source = _prefixes(options["allow"])
+        return changed
+
+    def refuses(self, form: InputFormat, classes: int) -> str | None:
+        del classes
+        if form.sample_bytes <= LARGEST_SAMPLE:
+            return None
+        remedy = f"a packet holds {LARGEST_SAMPLE}; use fewer inputs, or pack them at fewer bits"
+        return f"a sample takes {form.sample_bytes} bytes, and {remedy}"
+
+    def variables(self) -> Mapping[str, bytes]:
+        prefixes = b"".join(prefix.network_address.packed + prefix.netmask.packed for prefix in self._allowed)
+        values = {"port": self._port, "prefixes": len(self._allowed), "takes_partial": 1, **self.switches()}
+        return {
+            "allowed": prefixes.ljust(_MOST_PREFIXES * 32, b"\0"),
+            **{name: struct.pack("<I", value) for name, value in values.items()},
+        }
+
+    def switches(self) -> Mapping[str, int]:
+        """The variables ``answering`` and ``keeps_partial`` of ``packet.h``, where they are not 0."""
+        return {}
+
+    def supported(self) -> str | None:
+        try:
+            object_path(self.name)
+            usable = has_program_type(self.program_type)
+        except Error as lack:
+            return str(lack)
+        return (
+            None if usable else f"this kernel takes no {self.program_type.name} programs; it lacks CONFIG_NET or a part of it"
+        )
+
+
+class AnsweringTrigger(PacketTrigger):
+    """One that can send packets back, or with ``answer=no`` passes them on as they are."""
+
+    choices = MappingProxyType({"answer": ("yes", "no")})
+    options = MappingProxyType(
+        {
+            **OPTIONS,
+            "answer": "yes: requests are sent back with the scores; no: they are counted and passed on [default: yes]",
+        }
+    )
+
+    def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
+        attachment = super().attached(program, target, link)
+        return attachment if self.chosen["answer"] == "yes" else _Silent(attachment)
+
+    def switches(self) -> Mapping[str, int]:
+        return {"answering": int(self.chosen["answer"] == "yes")}
+
+
+class _Silent(Attachment):
+    """Its program answers nobody: not even by BPF_PROG_RUN."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self.link = attachment.link
+
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+        raise NotSupported("with answer=no the program tells nobody but watchers; leave that option out to infer")
+
+
+def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"option {name}={value}: not a value of it; give one of {', '.join(known)}")
+    return value
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) < 1 << 16):
+        raise UsageError(f"option port={value}: not a UDP port; give a number from 1 to 65535")
+    return int(value)
+
+
+def _prefixes(value: str) -> tuple[list[IPv6Network], Address]:
+    """What ``value`` allows, and an address out of it."""
+    try:
+        networks = [ip_network(each.strip()) for each in value.split(",")]
+    except ValueError as fault:
+        raise UsageError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
+    if len(networks) > _MOST_PREFIXES:
+        raise UsageError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
+    first = networks[0]
+    mapped = [
+        each if isinstance(each, IPv6Network) else IPv6Network((_MAPPED | int(each.network_address), 96 + each.prefixlen))
+        for each in networks
+    ]
+    return mapped, first[min(1, first.num_addresses - 1)]

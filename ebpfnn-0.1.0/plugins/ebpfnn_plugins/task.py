@@ -1,0 +1,134 @@
+"""What the triggers have in common whose events happen in a thread: who is meant, and calls that provoke events."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from ebpfnn.errors import Error
+from ebpfnn.kernel import Link, Object, Program, has_program_type
+from ebpfnn.obj import Function, ObjectSpec, ProgramSpec, ProgramType
+from ebpfnn.plugin import Attachment, Trigger, object_path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_GETCPU = MappingProxyType({"x86_64": 309, "aarch64": 168})
+_ENTRIES = MappingProxyType({"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"})
+
+
+def getcpu_number() -> int:
+    """getcpu(2)'s. Raises :class:`KeyError` for a machine that ebpfnn does not know."""
+    return _GETCPU[platform.machine()]
+
+
+def system_call(name: str) -> str:
+    """The kernel function that a system call enters (arch/*/include/asm/syscall_wrapper.h, Linux 4.17)."""
+    return _ENTRIES.get(platform.machine(), "sys_") + name
+
+
+def getcpu() -> None:
+    """The system call itself: C libraries answer it in the vDSO, so that hardly anybody else makes it."""
+    _libc.syscall(getcpu_number(), None, None, None)
+
+
+# Calls that change nothing, return at once and have an event of their own name: a system call, or a function of the C library.
+CALLS: Mapping[str, Callable[[], object]] = MappingProxyType(
+    {
+        "a64l": lambda: _libc.a64l(b""),
+        "getcpu": getcpu,
+        "getegid": os.getegid,
+        "geteuid": os.geteuid,
+        "getgid": os.getgid,
+        "getpgid": lambda: os.getpgid(0),
+        "getpid": os.getpid,
+        "getppid": os.getppid,
+        "getuid": os.getuid,
+        "sched_yield": os.sched_yield,
+    }
+)
+_ANY_SYSTEM_CALL = ("sys_enter", "sys_exit")
+_PREFIX = re.compile(r"(__(x64|arm64|se|do)_)?sys_((enter|exit)_)?")
+
+
+def calls_for(event: str) -> list[Callable[[], object]]:
+    """What provokes ``event``: one call where one is known to, else all, for it may still come from the work of one."""
+    if event in _ANY_SYSTEM_CALL:
+        return [getcpu]
+    found = _PREFIX.match(event)
+    name = event[found.end() :] if found else event
+    return [CALLS[name]] if name in CALLS else list(CALLS.values())
+
+
+class TaskAttachment(Attachment):
+    """A program at an event of threads, and the calls that provoke it."""
+
+    def __init__(self, link: Link | None, event: str) -> None:
+        self.link = link
+        self._calls = calls_for(event)
+
+    def fire(self, slot: int) -> None:
+        """Makes the call. For an event that none is known for, all of them: whoever waits sees whether it happened."""
+        for call in self._calls:
+            call()
+
+    def prepare(self, slot: int) -> Callable[[], object]:
+        return self._calls[0] if len(self._calls) == 1 else super().prepare(slot)
+
+
+class TaskTrigger(Trigger):
+    """A trigger whose shell includes task.h. ``shell`` is its object, ``entry`` the program in it, of type ``type``."""
+
+    shell: str
+    entry: str
+    type: ProgramType
+    default_target: str
+
+    @abstractmethod
+    def event(self, target: str | None) -> str:
+        """The event's own name in ``target``. Raises :class:`~ebpfnn.errors.PluginError` for a target of the wrong form."""
+
+    @abstractmethod
+    def link(self, program: Program, target: str | None) -> Link:
+        """Puts ``program`` in place. Raises as :meth:`attach` does."""
+
+    def lack(self) -> str | None:
+        """What this kernel lacks besides the type of program, None where nothing. Raises :class:`~ebpfnn.errors.Error`."""
+        return None
+
+    def object_path(self) -> Path:
+        return object_path(self.shell)
+
+    def program(self) -> str:
+        return self.entry
+
+    def attach(self, loaded: Object, target: str | None) -> Attachment:
+        event = self.event(target)
+        return TaskAttachment(self.link(loaded.programs[self.entry], target), event)
+
+    def attached(self, program: Program, target: str | None) -> Attachment:
+        del program
+        return TaskAttachment(None, self.event(target))
+
+    def supported(self) -> str | None:
+        try:
+            self.object_path()
+            if not has_program_type(self.type):
+                return f"this kernel takes no programs of type {self.type.name}; {self.remedy}"
+            return self.lack()
+        except Error as lack:
+            return str(lack)
+
+    remedy = "it needs CONFIG_BPF_EVENTS"
+
+
+def do_nothing(program: ProgramSpec) -> ObjectSpec:
+    """An object whose one program is like ``program`` to the kernel, and returns at once."""
+    code = bytes([0xB7, *bytes(7), 0x95, *bytes(7)])  # r0 = 0; exit
+    return ObjectSpec(
+        "nothing", "GPL", functions={program.name: Function(program.name, code)}, programs={program.name: program}
+    )

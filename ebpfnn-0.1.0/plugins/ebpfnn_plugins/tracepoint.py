@@ -1,0 +1,44 @@
+"""The ``tracepoint`` trigger: an event of the kernel runs the network, for the threads that asked and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ebpfnn.errors import UsageError
+from ebpfnn.kernel import Link, Program, attach_tracepoint, tracefs
+from ebpfnn.obj import ProgramType
+from ebpfnn.plugin import Trigger, hookimpl
+
+from .task import TaskTrigger
+
+
+class TracepointTrigger(TaskTrigger):
+    """Any ``category:event`` of tracefs. getcpu(2) is the default: it is rare, since most C libraries answer it in the vDSO."""
+
+    name = "tracepoint"
+    summary = "a tracepoint, CATEGORY:EVENT"
+    default_target = "syscalls:sys_enter_getcpu"
+    shell = "tracepoint"
+    entry = "ebpfnn_tracepoint"
+    type = ProgramType.TRACEPOINT
+
+    def event(self, target: str | None) -> str:
+        return self._split(target)[1]
+
+    def link(self, program: Program, target: str | None) -> Link:
+        return attach_tracepoint(program, *self._split(target))
+
+    def lack(self) -> str | None:
+        tracefs()
+        return None
+
+    def _split(self, target: str | None) -> tuple[str, str]:
+        category, colon, event = (target or self.default_target).partition(":")
+        if not colon or any(part in ("", ".", "..") or "/" in part for part in (category, event)):
+            raise UsageError(f"target '{target}' is not CATEGORY:EVENT; give one such as {self.default_target}")
+        return category, event
+
+
+@hookimpl
+def ebpfnn_triggers() -> Iterable[Trigger]:
+    return [TracepointTrigger()]

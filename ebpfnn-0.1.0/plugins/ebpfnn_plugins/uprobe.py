@@ -1,0 +1,84 @@
+"""The ``uprobe`` trigger: a function of a program or library."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ebpfnn.errors import KernelError, PermissionDenied, UsageError
+from ebpfnn.kernel import Link, Program, attach_uprobe, lacks_probes
+from ebpfnn.obj import ProgramType
+from ebpfnn.plugin import Trigger, hookimpl, nearest
+
+from .task import TaskTrigger
+
+_MAPS = Path("/proc/self/maps")
+_LIBRARY = re.compile(r"[-.\d]*\.so[.\d]*")  # what follows a library's short name: libc.so.6, libc-2.31.so
+
+
+class UprobeTrigger(TaskTrigger):
+    """``BINARY:SYMBOL``. A binary without a slash is a library that this process has loaded, else a program in $PATH."""
+
+    name = "uprobe"
+    summary = "a function of a program or library, BINARY:SYMBOL"
+    default_target = "libc:a64l"  # pure, and called by hardly anybody: each call costs whoever makes it
+    shell = "kprobe"
+    entry = "ebpfnn_kprobe"
+    type = ProgramType.KPROBE
+    capabilities = ("CAP_SYS_ADMIN",)  # perf_uprobe_event_init, Linux 6.18, and 5.10 and 6.1 as Debian has them
+
+    def event(self, target: str | None) -> str:
+        return self._split(target)[1]
+
+    def link(self, program: Program, target: str | None) -> Link:
+        binary, symbol = self._split(target)
+        offset = int(symbol, 16) if re.fullmatch("0x[0-9a-fA-F]+", symbol) else 0
+        try:
+            return attach_uprobe(program, find_binary(binary), "" if offset else symbol, offset=offset)
+        except KernelError as refused:
+            fact, _, remedy = str(refused).partition("; ")
+            if isinstance(refused, PermissionDenied):
+                raise PermissionDenied(f"{fact}; run as root (sudo), or grant CAP_SYS_ADMIN", refused.errno) from None
+            if remedy:
+                raise
+            raise KernelError(f"{fact}; give an instruction of a program or library", refused.errno) from None
+
+    def lack(self) -> str | None:
+        return lacks_probes("uprobe")
+
+    def _split(self, target: str | None) -> tuple[str, str]:
+        binary, _, symbol = (target or self.default_target).rpartition(":")
+        if not binary or not symbol:
+            example = f"{self.default_target} or /usr/bin/python3:0x1234"
+            raise UsageError(f"target '{target}' is not BINARY:SYMBOL; give one such as {example}")
+        return binary, symbol
+
+
+def find_binary(name: str) -> Path:
+    """The file that ``name`` stands for. Raises :class:`KernelError`, ENOENT where it is neither loaded nor in $PATH."""
+    if "/" in name:
+        return Path(name)
+    loaded = _loaded_files()
+    for file, path in loaded.items():
+        if file == name or (file.startswith(name) and _LIBRARY.fullmatch(file, len(name))):
+            return path
+    program = shutil.which(name)
+    if program is None:
+        hint = nearest(name, {file.partition(".")[0] for file in loaded}) or "; give its path"
+        raise KernelError(f"'{name}' is no library of this process and no program in $PATH{hint}", errno.ENOENT)
+    return Path(program)
+
+
+def _loaded_files() -> dict[str, Path]:
+    """The files that this process runs code of, by their names."""
+    fields = [line.split(maxsplit=5) for line in _MAPS.read_text().splitlines()]
+    paths = [Path(found[5]) for found in fields if len(found) == 6 and "x" in found[1] and found[5].startswith("/")]
+    return {path.name: path for path in paths}
+
+
+@hookimpl
+def ebpfnn_triggers() -> Iterable[Trigger]:
+    return [UprobeTrigger()]

@@ -1,0 +1,82 @@
+"""The ``xdp`` trigger: a network interface answers requests before the network stack sees them."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import socket
+import struct
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from ebpfnn.errors import NotSupported
+from ebpfnn.kernel import Link, Program, XdpMode, attach_xdp, interface_index
+from ebpfnn.obj import ObjectSpec, ProgramType
+from ebpfnn.plugin import Trigger, hookimpl
+
+from .packets import AnsweringTrigger
+
+_MODES = {"native": XdpMode.DRIVER, "generic": XdpMode.SKB}
+_SIOCETHTOOL, _ETHTOOL_GDRVINFO = 0x8946, 3  # include/uapi/linux/sockios.h and ethtool.h
+_DRIVER_INFO = struct.Struct("=I32s160x")  # struct ethtool_drvinfo
+_NAME_BYTES = 16  # IFNAMSIZ
+
+
+class XdpTrigger(AnsweringTrigger):
+    """XDP in the driver, or in the generic code, which every interface has."""
+
+    name = "xdp"
+    summary = "UDP requests that come in at an interface, answered by XDP"
+    program_type = ProgramType.XDP
+    choices = MappingProxyType({**AnsweringTrigger.choices, "mode": ("auto", *_MODES)})
+    options = MappingProxyType(
+        {
+            **AnsweringTrigger.options,
+            "mode": "native: in the driver; generic: slower, anywhere [default: native, generic on veth]",
+        }
+    )
+
+    def link(self, program: Program, target: str) -> Link:
+        mode = self._mode(target)
+        try:
+            return attach_xdp(program, target, _MODES[mode])
+        except NotSupported as lack:
+            if mode == "generic":
+                raise
+            fact = f"interface '{target}': its driver has no XDP"
+            raise NotSupported(f"{fact}; give --option mode=generic, which every interface has") from lack
+
+    def prepare(self, shell: ObjectSpec, target: str | None) -> None:
+        """A socket buffer, which generic XDP has, stays one whose checksum is to be completed; a driver's frame does not."""
+        shell.set_variable("keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
+
+    def _mode(self, target: str | None) -> str:
+        """The driver of veth sends from XDP only to a peer that has XDP too (veth_xdp_xmit, Linux 6.18).
+
+        Raises :class:`~ebpfnn.errors.KernelError`, ENODEV, where there is no such interface.
+        """
+        mode = self.chosen["mode"]
+        if mode != "auto" or target is None:
+            return "native" if mode == "auto" else mode
+        interface_index(target)  # of no interface there is no driver to ask
+        return "generic" if _driver(target) == "veth" else "native"
+
+
+def _driver(interface: str) -> str:
+    """The name of an interface's driver, empty where there is no such interface, or none that tells."""
+    told = bytearray(_DRIVER_INFO.pack(_ETHTOOL_GDRVINFO, b""))
+    address = (ctypes.c_char * len(told)).from_buffer(told)
+    name = interface.encode()[: _NAME_BYTES - 1]
+    asked = struct.pack("@16sP16x", name, ctypes.addressof(address))
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, _SIOCETHTOOL, asked)
+    except OSError:
+        return ""
+    driver: bytes = _DRIVER_INFO.unpack(told)[1]
+    return driver.rstrip(b"\0").decode()
+
+
+@hookimpl
+def ebpfnn_triggers() -> Iterable[Trigger]:
+    return [XdpTrigger()]

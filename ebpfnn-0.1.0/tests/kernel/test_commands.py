@@ -1,0 +1,103 @@
+"""Commands as people type them: what may be left out where there is but one choice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ebpfnn_plugins.run import RunTrigger
+from ebpfnn_plugins.tracepoint import TracepointTrigger
+from instances import ROOT, ebpfnn, environment, names
+from networks import random_network, samples
+
+from ebpfnn import Instance, modelfile
+from ebpfnn.instance import Store
+
+pytestmark = pytest.mark.root
+
+SMALL = random_network((9, 5, 3), seed=1)
+BLANK = b"P5 28 28 255\n" + bytes(28 * 28)
+
+
+def test_load_takes_the_default_network(store: Store) -> None:
+    ran = ebpfnn(store, "load", "--trigger", "run")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("mnist: mnist (784-32-10) loaded")
+
+
+def test_the_only_instance_need_not_be_named(store: Store) -> None:
+    assert ebpfnn(store, "load", "--trigger", "run").returncode == 0
+    assert ebpfnn(store, "stats", "--seconds", "0.05").stdout.splitlines()[1].startswith("mnist ")
+    ran = ebpfnn(store, "watch", "--seconds", "0.1")
+    assert (ran.returncode, ran.stderr[:17]) == (0, "ebpfnn: mnist: 0 ")
+    assert ebpfnn(store, "swap", "mnist-128").stdout.startswith("mnist: mnist-128 (784-128-10) answers now")
+    assert ebpfnn(store, "unload").stdout == "mnist: unloaded\n"
+    assert names(store) == set()
+
+
+@pytest.mark.parametrize("command", [["watch"], ["stats"], ["swap", "mnist"], ["unload"]], ids=lambda words: words[0])
+def test_without_a_name_there_must_be_one_instance(command: list[str], store: Store) -> None:
+    ran = ebpfnn(store, *command)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "ebpfnn: no instance is loaded; load one with `ebpfnn load`\n"
+    for name in ("one", "two"):
+        Instance.load(SMALL, RunTrigger(), name=name)
+    ran = ebpfnn(store, *command)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"ebpfnn: instances 'one', 'two' are loaded; name one; see 'ebpfnn {command[0]} --help'\n"
+    assert store.names() == ["one", "two"]
+
+
+def test_infer_says_which_instances_it_did_not_take(store: Store) -> None:
+    for name in ("one", "two"):
+        Instance.load(SMALL, RunTrigger(), name=name)
+    ran = ebpfnn(store, "infer", "--json", "--trigger", "run", stdin=BLANK)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    ran = ebpfnn(store, "infer", "--json", stdin=BLANK)
+    assert json.loads(ran.stdout)["model"] == "mnist"
+    assert ran.stderr == (
+        "ebpfnn: instances 'one', 'two' are loaded and not used; loading a network for this command only; "
+        "--instance NAME uses one\n"
+    )
+    assert ebpfnn(store, "infer", "--quiet", stdin=BLANK).stderr == ""
+    assert [each.statistics().answered for each in Instance.all()] == [1, 1]  # at loading
+
+
+@pytest.mark.parametrize("columns", ["80", ""])
+def test_what_lists_fits_80_columns(columns: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    network = modelfile.load(modelfile.resolve("mnist-cnn"))
+    Instance.load(network, TracepointTrigger(), name="a-longer-name")
+    for command in (["list"], ["plugins"], ["stats", "--seconds", "0.05"], ["models"]):
+        lines = ebpfnn(store, *command).stdout.splitlines()
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= 80, command
+    assert "a-longer-name  mnist-cnn  tracepoint" in ebpfnn(store, "list").stdout
+
+
+def test_the_example_that_watches(store: Store) -> None:
+    instance = Instance.load(SMALL, RunTrigger(), name="one")
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "watch.py"), "one", "2"]
+    watching = subprocess.Popen(command, env=environment(store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "watching one\n"
+        with instance.session() as session:
+            for _ in range(2):
+                session.infer(samples((9,), seed=1)[0])
+        told, failed = watching.communicate(timeout=30)
+    finally:
+        watching.kill()
+        watching.wait()
+    assert (failed, watching.returncode) == ("", 0)
+    assert [line.split()[2] for line in told.splitlines()] == ["ns", "ns"]
+
+
+def test_what_cannot_be_told_does_not_stay_loaded(store: Store) -> None:
+    command = [sys.executable, "-m", "ebpfnn", "load", "--trigger", "run"]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(command, env=environment(store), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, names(store)) == (1, set())
+    assert ran.stderr == "ebpfnn: standard output: no space left on the device; free some, or write elsewhere\n"

@@ -1,0 +1,162 @@
+"""Slots of one instance that threads of many processes share."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+from ebpfnn_plugins.tracepoint import TracepointTrigger
+from instances import environment
+from networks import random_network, samples
+
+from ebpfnn import Instance, abi, reference
+from ebpfnn.errors import SessionError
+from ebpfnn.instance import Store
+from ebpfnn.instance.pins import Pins
+
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+SMALL = random_network((9, 5, 3), seed=1)
+SAMPLE = samples(9, seed=1)[0]
+CHILD = """
+import numpy as np, sys
+from networks import samples
+from ebpfnn import Instance
+with Instance.open("one").session() as session:
+    print(session.infer(samples(9, seed=1)[0]).scores.tolist(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def instance(store: Store) -> Instance:
+    return Instance.load(SMALL, TracepointTrigger(), name="one")
+
+
+def callers(instance: Instance) -> dict[int, int]:
+    """Slots by thread id."""
+    with Pins(instance.path) as pins:
+        return {struct.unpack("<I", k)[0]: struct.unpack("<I", v)[0] for k, v in pins.maps[abi.CALLERS].items()}
+
+
+def register(instance: Instance, threads: dict[int, int]) -> None:
+    with Pins(instance.path) as pins:
+        for thread, slot in threads.items():
+            pins.maps[abi.CALLERS].update(struct.pack("<I", thread), struct.pack("<I", slot))
+
+
+def dead_thread() -> int:
+    """The id of a process that was there, and was waited for."""
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+def test_a_slot_lasts_as_long_as_its_session(instance: Instance) -> None:
+    assert callers(instance) == {}
+    with instance.session() as session:
+        session.infer(SAMPLE)
+        assert callers(instance) == {threading.get_native_id(): 0}
+        with instance.session() as second, pytest.raises(SessionError, match="has a slot already; use one session a thread"):
+            second.infer(SAMPLE)
+        assert callers(instance) == {threading.get_native_id(): 0}
+    assert callers(instance) == {}
+    with pytest.raises(SessionError, match="is closed; open another"):
+        session.infer(SAMPLE)
+
+
+def test_processes_get_slots_of_their_own(instance: Instance, store: Store) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD], env=environment(store), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline().decode() == f"{reference.scores(SMALL, SAMPLE).tolist()}\n"
+        with instance.session() as session:
+            session.infer(SAMPLE)
+            assert callers(instance) == {child.pid: 0, threading.get_native_id(): 1}
+        child.kill()
+        child.communicate()
+        assert callers(instance) == {child.pid: 0}
+        with instance.session() as session:
+            session.infer(SAMPLE)
+            assert callers(instance) == {threading.get_native_id(): 0}
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_a_thread_that_has_the_number_of_a_dead_one(instance: Instance) -> None:
+    register(instance, {threading.get_native_id(): 5})
+    with instance.session() as session:
+        assert session.infer(SAMPLE).scores.tolist() == reference.scores(SMALL, SAMPLE).tolist()
+    assert callers(instance) == {}
+
+
+def test_a_full_table(instance: Instance) -> None:
+    """Full of the living, who are threads of this process that wait; a dead one's slot is given out."""
+    done = threading.Event()
+    waiting = [threading.Thread(target=done.wait) for _ in range(abi.MAX_SLOTS)]
+    for thread in waiting:
+        thread.start()
+    try:
+        living = [thread.native_id or 0 for thread in waiting]
+        register(instance, {thread: slot for slot, thread in enumerate([*living[1:], dead_thread()])})
+        with instance.session() as session:
+            session.infer(SAMPLE)
+            assert callers(instance)[threading.get_native_id()] == abi.MAX_SLOTS - 1
+        register(instance, {living[0]: abi.MAX_SLOTS - 1})
+        with instance.session() as session, pytest.raises(SessionError, match="all 64 slots are taken by living threads"):
+            session.infer(SAMPLE)
+    finally:
+        done.set()
+        for thread in waiting:
+            thread.join()
+
+
+def test_another_pid_namespace(instance: Instance, store: Store) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare(1) is not installed")
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", CHILD]
+    ran = subprocess.run(command, env=environment(store), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if "unshare" in ran.stderr:
+        pytest.skip(ran.stderr.strip())
+    assert "SessionError: network 'test' was loaded in another PID namespace, which numbers threads otherwise" in ran.stderr
+
+
+def test_an_instance_that_is_unloaded_meanwhile(instance: Instance) -> None:
+    with instance.session() as session:
+        session.infer(SAMPLE)
+        instance.unload()
+        with pytest.raises(SessionError, match="instance 'one' was unloaded; load it again, and open another session"):
+            session.infer(SAMPLE)
+
+
+def test_an_instance_that_is_replaced_meanwhile(instance: Instance) -> None:
+    with instance.session() as session:
+        session.infer(SAMPLE)
+        instance.unload()
+        again = Instance.load(random_network((9, 5, 3), seed=2), TracepointTrigger(), name="one")
+        with pytest.raises(SessionError, match="instance 'one' was unloaded"):
+            session.infer(SAMPLE)
+    assert callers(again) == {}
+
+
+def test_threads_of_one_session(instance: Instance) -> None:
+    found: list[list[int]] = []
+    with instance.session() as session:
+
+        def infer() -> None:
+            for _ in range(100):
+                found.append(session.infer(SAMPLE).scores.tolist())
+
+        threads = [threading.Thread(target=infer) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == [reference.scores(SMALL, SAMPLE).tolist()] * 800
+    assert callers(instance) == {}

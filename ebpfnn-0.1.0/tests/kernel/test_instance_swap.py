@@ -1,0 +1,152 @@
+"""Another network in the place of the first, under whatever is attached."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ebpfnn_plugins.run import RunTrigger
+from ebpfnn_plugins.tracepoint import TracepointTrigger
+from instances import ROOT, ebpfnn, environment
+from networks import network, random_network, samples
+
+from ebpfnn import Instance, modelfile, reference
+from ebpfnn.errors import NotSupported, SessionError
+from ebpfnn.instance import Store
+from ebpfnn.instance.pins import Pins
+from ebpfnn.layers import InputFormat
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.plugin import Plugins, Trigger, why_not
+from ebpfnn.runner import Result, Runner
+
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 4, 6, 3), seed=2)
+SAMPLES = samples(9, seed=1)
+TASK = ["run", "tracepoint", "raw_tracepoint", "kprobe", "uprobe", "fentry", "fexit", "perf"]
+PROVOKED = [*TASK, "xdp", "tc", "cgroup_skb", "socket_filter"]
+"""Triggers whose event can be provoked here, or whose program BPF_PROG_RUN runs, where they and the kernel have it."""
+
+UNDER_LOAD = [
+    name if name in ("tracepoint", "kprobe", "xdp") else pytest.param(name, marks=pytest.mark.slow)
+    for name in PROVOKED
+    if name != "perf"  # a timer's events take seconds
+]
+PROOFS = {"by the event itself ({0})", "by BPF_PROG_RUN of the program that is attached ({0})"}
+
+
+@pytest.fixture(params=PROVOKED)
+def trigger(request: pytest.FixtureRequest) -> Trigger:
+    found = Plugins.installed().triggers.get(request.param)
+    lack = f"no trigger '{request.param}' is installed" if found is None else why_not(found)
+    if found is None or lack:
+        pytest.skip(lack or "")
+    return found
+
+
+def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, store: Store) -> None:
+    instance = Instance.load(SMALL, trigger, name="one")
+    with instance.session() as session:
+        for count, served in enumerate([SMALL, OTHER, SMALL, OTHER]):
+            if count:
+                assert instance.swap(served) in {proof.format(trigger.name) for proof in PROOFS}
+            for sample, scores in zip(SAMPLES, reference.scores(served, SAMPLES), strict=True):
+                assert session.infer(sample).scores.tolist() == scores.tolist()
+            assert session.network.architecture == served.architecture
+            assert instance.about().architecture == served.architecture
+    assert instance.statistics().swaps == 3
+
+
+def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:
+    instance = Instance.load(SMALL, Plugins.installed().trigger("xdp"), name="one")
+    with Pins(instance.path) as pins, instance.session() as session:
+
+        def answered() -> int:
+            return int(pins.maps["packets"].lookup_percpu(bytes(4), np.uint64)[:, 0].sum())
+
+        for served in (OTHER, SMALL, OTHER):
+            instance.swap(served)
+            before = answered()
+            session.infer(SAMPLES[0])
+            assert answered() > before
+
+
+@pytest.mark.parametrize("trigger", UNDER_LOAD, indirect=True)
+def test_swaps_while_processes_infer(trigger: Trigger, store: Store, tmp_path: Path) -> None:
+    """Small networks: a swap then takes little of the time that all share."""
+    for number in range(2):
+        modelfile.save(_named(random_network((9, 5, 3), seed=number), f"net{number}"), tmp_path / f"net{number}.safetensors")
+    files = [str(path) for path in sorted(tmp_path.glob("*.safetensors"))]
+    tool = [sys.executable, str(ROOT / "tools" / "swap_under_load.py"), "--trigger", trigger.name, "--networks", *files]
+    limits = ["--processes", "3", "--inferences", "1000", "--rate", "50"]
+    ran = subprocess.run([*tool, *limits], env=environment(store), capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert (found["lost"], found["mixed"], found["misnamed"]) == (0, 0, 0)
+    assert sum(found["answered"].values()) + found["refused"] == 3000
+    assert len(found["answered"]) == 2
+    assert found["swaps"] > 0
+
+
+def _named(made: QuantizedNetwork, name: str) -> QuantizedNetwork:
+    return QuantizedNetwork(name, made.input, made.labels, made.layers)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (random_network((8, 5, 3), seed=1), "its input is 8 of 8 bits, and the instance's 9 of 8 bits"),
+        (random_network((9, 5, 4), seed=1), "it has 4 labels, and the instance's callers read 3"),
+        (
+            network(SMALL.layers, InputFormat((3, 3))),
+            "its input is 3x3 of 8 bits, and the instance's 9 of 8 bits",
+        ),
+        (
+            network(SMALL.layers, InputFormat((9,), 4, tuple(range(11, 251, 16)), packed=True)),
+            "its input is 9 of 4 bits packed, big-endian, at ",
+        ),
+    ],
+    ids=["size", "labels", "shape", "bits"],
+)
+def test_a_network_that_does_not_fit_is_refused(other: QuantizedNetwork, reason: str, store: Store) -> None:
+    instance = Instance.load(SMALL, RunTrigger(), name="one")
+    with pytest.raises(NotSupported, match="cannot take the place of 'test' in instance 'one'") as caught:
+        instance.swap(other)
+    assert reason in str(caught.value)
+    assert instance.statistics().swaps == 0
+
+
+def test_a_network_of_more_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpfnn.instance.loading.ROOM", 0)
+    instance = Instance.load(SMALL, RunTrigger(), name="one")
+    with pytest.raises(NotSupported, match=r"it needs [0-9]+ bytes a result, and the instance has [0-9]+; load it as another"):
+        instance.swap(random_network((9, 300, 3), seed=1))
+
+
+def test_a_failed_proof_leaves_the_former_network(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance.load(SMALL, TracepointTrigger(), name="one")
+    infer = Runner.infer
+
+    def wrong(self: Runner, sample: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Result:
+        result = infer(self, sample)
+        return Result(result.label, result.scores + 1, result.elapsed_ns)
+
+    monkeypatch.setattr(Runner, "infer", wrong)
+    with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+        instance.swap(OTHER)
+    monkeypatch.setattr(Runner, "infer", infer)
+    assert instance.about().architecture == SMALL.architecture
+    with instance.session() as session:
+        assert session.infer(SAMPLES[0]).scores.tolist() == reference.scores(SMALL, SAMPLES[0]).tolist()
+
+
+def test_the_verb(store: Store, tmp_path: Path) -> None:
+    modelfile.save(OTHER, tmp_path / "other.safetensors")
+    Instance.load(SMALL, TracepointTrigger(), name="one")
+    ran = ebpfnn(store, "swap", "one", str(tmp_path / "other.safetensors"))
+    assert ran.stdout == "one: test (9-4-6-3) is now in place; checked by the event itself (tracepoint)\n"
+    ran = ebpfnn(store, "swap", "on", str(tmp_path / "other.safetensors"))
+    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'on' is not loaded; did you mean one?\n")

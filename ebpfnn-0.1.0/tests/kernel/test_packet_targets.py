@@ -1,0 +1,26 @@
+"""What the packet triggers are attached to."""
+
+from __future__ import annotations
+
+import pytest
+from ebpfnn_plugins.cgroup_skb import CgroupSkbTrigger
+from ebpfnn_plugins.socket_filter import SocketFilterTrigger
+from ebpfnn_plugins.tc import TcTrigger
+from ebpfnn_plugins.xdp import XdpTrigger
+from instances import ebpfnn, names
+
+from ebpfnn.instance import Store
+from ebpfnn.plugin import Trigger
+
+pytestmark = pytest.mark.root
+
+
+TRIGGERS = [XdpTrigger(), TcTrigger(), SocketFilterTrigger(), CgroupSkbTrigger()]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda each: each.name)
+def test_nothing_is_loaded_to_stay_that_is_attached_nowhere(trigger: Trigger, store: Store) -> None:
+    ran = ebpfnn(store, "load", "mnist", "--trigger", trigger.name)
+    fact = f"trigger '{trigger.name}' is attached nowhere without a target"
+    assert (ran.returncode, ran.stderr) == (1, f"ebpfnn: {fact}; give --target: {trigger.summary}\n")
+    assert not names(store)

@@ -1,0 +1,167 @@
+"""Sessions: slots for threads, samples that fit, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from agreement import agree
+from descriptors import descriptors
+from ebpfnn_plugins.run import RunTrigger
+from ebpfnn_plugins.tracepoint import TracepointTrigger
+from networks import random_network, samples
+from numpy.typing import NDArray
+
+from ebpfnn import abi
+from ebpfnn.errors import InputError, PluginError, SessionError
+from ebpfnn.plugin import Trigger
+from ebpfnn.session import Session
+
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
+SMALL = random_network((9, 5, 3), seed=1)
+
+
+@pytest.fixture
+def session(trigger: Trigger) -> Iterator[Session]:
+    with Session(SMALL, trigger) as opened:
+        yield opened
+
+
+def test_threads_get_their_own_answers(session: Session) -> None:
+    together = threading.Barrier(8)
+
+    def work(seed: int) -> None:
+        together.wait()
+        for _ in range(10):
+            agree(session, samples(9, seed))
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work, seed) for seed in range(8)]:
+            done.result()
+    assert np.count_nonzero(sequences(session)) == 8
+
+
+def sequences(session: Session) -> NDArray[np.uint64]:
+    """How often each slot was answered."""
+    results = session.loaded.maps[abi.RESULTS]
+    found = [results.lookup(struct.pack("<I", slot)) for slot in range(abi.MAX_SLOTS)]
+    return np.array([int.from_bytes((value or b"")[:8], "little") for value in found], np.uint64)
+
+
+def test_more_threads_than_slots(session: Session) -> None:
+    together, asked = threading.Barrier(abi.MAX_SLOTS + 1), threading.Barrier(abi.MAX_SLOTS + 1)
+    sample = samples(9, seed=1)[0]
+
+    def work() -> str:
+        together.wait()
+        try:
+            session.infer(sample)
+            return ""
+        except SessionError as error:
+            return str(error)
+        finally:
+            asked.wait()
+
+    with ThreadPoolExecutor(abi.MAX_SLOTS + 1) as pool:
+        outcomes = [done.result() for done in [pool.submit(work) for _ in range(abi.MAX_SLOTS + 1)]]
+    refusals = [outcome for outcome in outcomes if outcome]
+    assert refusals == ["all 64 slots are taken; call from fewer threads, or open another session"]
+    agree(session, samples(9, seed=2))  # the threads are gone, and their slots are free again
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [np.zeros(8, np.uint8), np.zeros((3, 3), np.uint8), np.zeros(9, np.int8), np.zeros(9), np.zeros((1, 9), np.uint8)],
+    ids=lambda sample: f"{sample.dtype}{list(sample.shape)}",
+)
+def test_a_sample_that_does_not_fit(session: Session, sample: NDArray[np.uint8]) -> None:
+    with pytest.raises(InputError, match=r"a sample of .*; network 'test' takes a numpy array, uint8 \[9\]"):
+        session.infer(sample)
+    assert not sequences(session).any()
+
+
+def test_samples_that_lie_scattered_in_memory(session: Session) -> None:
+    grid = samples(9, seed=4).T.copy().T
+    agree(session, grid)
+    agree(session, grid[:, ::-1])
+
+
+def test_a_closed_session(session: Session) -> None:
+    agree(session, samples(9, seed=6)[:1])
+    session.close()
+    session.close()
+    assert not [what for what in descriptors().values() if "bpf" in what]
+    with pytest.raises(SessionError, match="the session of 'test' is closed; open another"):
+        session.infer(samples(9, seed=6)[0])
+
+
+def test_two_sessions_side_by_side() -> None:
+    other = random_network((9, 5, 3), seed=7)
+    with Session(SMALL, TracepointTrigger()) as first, Session(other, TracepointTrigger()) as second:
+        for _ in range(2):
+            agree(first, samples(9, seed=7))
+            agree(second, samples(9, seed=7))
+
+
+def test_the_run_trigger_has_no_target() -> None:
+    with pytest.raises(PluginError, match="trigger 'run' has no target, but 'here' was given; leave it out"):
+        Session(SMALL, RunTrigger(), "here")
+
+
+def test_a_fork_does_not_share_slots(session: Session) -> None:
+    """The child is refused, and the parent's slot is none the worse for it."""
+    sample = samples(9, seed=1)[0]
+    session.infer(sample)
+    child = os.fork()
+    if not child:
+        try:
+            session.infer(sample)
+        except SessionError as refused:
+            os._exit(0 if "after a fork" in str(refused) else 2)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    agree(session, samples(9, seed=2))
+
+
+def test_closing_tells_threads_that_infer(session: Session) -> None:
+    started = threading.Barrier(5)
+
+    def work() -> str:
+        started.wait()
+        try:
+            while True:
+                agree(session, samples(9, seed=3))
+        except SessionError as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(4) as pool:
+        workers = [pool.submit(work) for _ in range(4)]
+        started.wait()
+        session.close()
+        assert all("is closed" in worker.result() for worker in workers)
+
+
+def test_a_thread_that_ended_gives_up_its_slot(session: Session) -> None:
+    sample = samples(9, seed=1)[0]
+    for _ in range(abi.MAX_SLOTS + 8):
+        thread = threading.Thread(target=session.infer, args=(sample,))
+        thread.start()
+        thread.join()
+    agree(session, samples(9, seed=1))
+
+
+def test_an_event_that_came_in_between_is_no_answer() -> None:
+    """The thread's own write(2) runs the network, on what was there before; no call of the trigger's provokes one."""
+    with (
+        Session(SMALL, TracepointTrigger(), "syscalls:sys_enter_write") as session,
+        open(os.devnull, "wb", buffering=0) as sink,
+    ):
+        for _ in range(2):
+            with pytest.raises(SessionError, match="the event did not happen in this thread"):
+                session.infer(samples(9, seed=1)[0])
+            sink.write(b"x")

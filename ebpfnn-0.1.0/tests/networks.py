@@ -1,0 +1,145 @@
+"""Networks for the tests, random and extreme."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isqrt, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ebpfnn.architecture import Step, parse
+from ebpfnn.layers import (
+    INT32_MAX,
+    INT32_MIN,
+    Conv2d,
+    Dense,
+    InputFormat,
+    Layer,
+    MaxPool,
+    Requantization,
+    Shape,
+    Weighted,
+    Window,
+    image_shape,
+)
+from ebpfnn.network import QuantizedNetwork
+
+THRESHOLDS = {1: (100,), 2: (40, 128, 230), 4: tuple(range(11, 251, 16)), 8: ()}
+"""Some for each number of bits."""
+
+
+def network(layers: Sequence[Layer], form: InputFormat | None = None) -> QuantizedNetwork:
+    """``layers`` as a network; over flat samples of 8 bits where no ``form`` is given."""
+    form = form or InputFormat((getattr(layers[0], "inputs"),))  # noqa: B009
+    shape = form.shape
+    for layer in layers:
+        shape = layer.output_shape(shape)
+    return QuantizedNetwork("test", form, tuple(map(str, range(prod(shape)))), tuple(layers))
+
+
+def input_format(shape: Shape, bits: int = 8, *, packed: bool = False, bit_order: str = "big") -> InputFormat:
+    return InputFormat(shape, bits, THRESHOLDS[bits], packed, bit_order)
+
+
+def dense(weights: ArrayLike, bias: ArrayLike, **fields: Any) -> Dense:
+    """A last layer that passes its accumulators on as they are, unless ``fields`` of its requantization say otherwise."""
+    weights, bias = np.asarray(weights, np.int8), np.asarray(bias, np.int32)
+    return Dense(weights, bias, requantization(len(bias), **fields))
+
+
+def conv2d(weights: ArrayLike, bias: ArrayLike, window: Window, groups: int = 1, pad_value: int = 0, **fields: Any) -> Conv2d:
+    """As :func:`dense`, for a convolution."""
+    weights, bias = np.asarray(weights, np.int8), np.asarray(bias, np.int32)
+    return Conv2d(weights, bias, requantization(len(bias), **fields), window, groups, pad_value)
+
+
+def requantization(channels: int, **fields: Any) -> Requantization:
+    """One that passes accumulators on as they are, unless ``fields`` say otherwise."""
+    one = np.full(channels, 1 << 30, np.int32)
+    plain: dict[str, Any] = {"positive": one, "negative": one, "shift": 30, "low": INT32_MIN, "high": INT32_MAX}
+    return Requantization(**{**plain, **fields})
+
+
+def random_network(
+    given: str | Sequence[int],
+    seed: int,
+    shape: Shape | None = None,
+    *,
+    bits: int = 8,
+    packed: bool = False,
+    bit_order: str = "big",
+) -> QuantizedNetwork:
+    """A network of an architecture (``"conv4x3s2p1-dw3-pool2-5"``, :mod:`ebpfnn.architecture`), or of dense layers' widths.
+
+    Weights and biases are random, multipliers and shifts such that outputs use their range. Between layers are u8, s8 or 3
+    bits, with zero points, padding and slopes of every kind. ``shape`` is a sample's: for widths, the first of them where
+    None; for an architecture (1, 12, 12).
+    """
+    random = np.random.default_rng(seed)
+    if not isinstance(given, str):
+        shape = shape or (given[0],)
+        given = "-".join(map(str, given))
+    form = input_format(shape or (1, 12, 12), bits, packed=packed, bit_order=bit_order)
+    steps = parse(given, form.shape)
+    layers: list[Layer] = []
+    shape, low, high = form.shape, 0, form.highest
+    for number, step in enumerate(steps):
+        layer = _random_layer(random, step, shape, (low, high), last=number + 1 == len(steps))
+        layers.append(layer)
+        shape = layer.output_shape(shape)
+        if not isinstance(layer, MaxPool):
+            low, high = layer.requantization.low, layer.requantization.high
+    return network(layers, form)
+
+
+def _random_layer(random: np.random.Generator, step: Step, shape: Shape, given: tuple[int, int], *, last: bool) -> Layer:
+    if step.kind == "pool":
+        assert step.window
+        return MaxPool(step.window)
+    if step.kind == "dense":
+        weights, bias = _random_weights(random, (step.channels, prod(shape)))
+        return Dense(weights, bias, _random_requantization(random, weights, given, last=last))
+    channels, rows, columns = image_shape(shape)
+    window = step.window or Window((rows, columns), (rows, columns))
+    outputs, groups = (step.channels, step.groups) if step.kind == "conv" else (channels, channels)
+    weights, bias = _random_weights(random, (outputs, channels // groups, *window.kernel))
+    by = _random_requantization(random, weights, given, last=last)
+    pad_value = int(random.choice([0, *given, random.integers(given[0], given[1] + 1)]))
+    return Conv2d(weights, bias, by, window, groups, pad_value if given[0] <= pad_value <= given[1] else given[0])
+
+
+def _random_weights(random: np.random.Generator, shape: Shape) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    largest = random.choice([1, 7, 127])
+    weights = random.integers(-largest, largest + 1, shape).astype(np.int8)
+    return weights, random.integers(-(1 << 13), 1 << 13, shape[0]).astype(np.int32)
+
+
+def _random_requantization(
+    random: np.random.Generator, weights: NDArray[np.int8], given: tuple[int, int], *, last: bool
+) -> Requantization:
+    zero_point = int(random.choice([0, 0, 3, -2]))
+    low, high = (
+        (INT32_MIN, INT32_MAX) if last else ((0, 255), (-127, 127), (-128, 127), (0, 7), (-4, 3), (17, 200))[random.integers(6)]
+    )
+    positive = random.integers(1 << 29, 1 << 31, len(weights)).astype(np.int32)
+    negative = (positive * random.choice([0, 0.125, 1])).astype(np.int32)
+    # A typical accumulator, in steps of the output: what is left of it after the multiplier's 30 bits.
+    typical = isqrt(int(np.square(weights[0].astype(np.int64)).sum())) * max(map(abs, given)) // 2
+    shift = 30 if last else min(62, 30 + max(0, typical.bit_length() - high.bit_length() + 1))
+    return Requantization(positive, negative, shift, low, high, zero_point, 1.0)
+
+
+def samples(shape: int | Shape, seed: int) -> NDArray[np.uint8]:
+    """Pixels of ``shape`` (a number: flat), uint8 [16, *shape]: dense, sparse, all zero, all 255, all 1 and all 128."""
+    random = np.random.default_rng(seed)
+    shape = (shape,) if isinstance(shape, int) else shape
+    full = random.integers(0, 256, (12, *shape))
+    sparse = np.where(random.random((6, *shape)) < 0.2, full[:6], 0)
+    return np.concatenate([sparse, full[6:], *(np.full((1, *shape), value) for value in (0, 255, 1, 128))]).astype(np.uint8)
+
+
+def weighted(net: QuantizedNetwork) -> list[Weighted]:
+    """The layers that have weights."""
+    return [layer for layer in net.layers if not isinstance(layer, MaxPool)]

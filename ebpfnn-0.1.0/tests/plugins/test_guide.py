@@ -1,0 +1,103 @@
+"""docs/plugins.md names every hook and every member that plugins have to do with, and every hook is tried here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebpfnn.errors import Error
+from ebpfnn.plugin import Attachment, InputSource, Plugins, Sample, Trigger, hookimpl, hookspecs, make_manager
+
+PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+HOOKS = sorted(name for name, value in vars(hookspecs).items() if hasattr(value, "ebpfnn_spec"))
+
+
+def section(title: str) -> str:
+    """What the page says below that heading."""
+    [text] = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def told(title: str) -> set[str]:
+    """The members that the section's table tells of, without their arguments."""
+    cells = re.findall(r"^\| (`.*?) \|", section(title), re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)", cell)}
+
+
+def members(kind: type[Any]) -> set[str]:
+    return {name for name in {*vars(kind), *kind.__annotations__} if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("kind", [Trigger, Attachment, InputSource], ids=lambda kind: kind.__name__)
+def test_every_member_is_told_and_no_other(kind: type[Any]) -> None:
+    assert told(f"`{kind.__name__}`") == members(kind)
+
+
+def test_every_field_of_a_sample_is_told() -> None:
+    [text] = re.findall(r"^A `Sample` has (.*?)\n\n", section("`InputSource`"), re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", text)) == {field.name for field in fields(Sample)}
+
+
+def test_the_arguments_are_those_of_the_code() -> None:
+    for kind in (Trigger, Attachment, InputSource):
+        for name, arguments in re.findall(r"`(\w+)\(([\w, ]*)\)`", section(f"`{kind.__name__}`").split("\n\n| ")[-1]):
+            code = vars(kind)[name].__code__
+            assert [*filter(None, arguments.split(", "))] == [*code.co_varnames[1 : code.co_argcount]], name
+
+
+def test_every_hook_is_told_and_no_other() -> None:
+    assert told("Hooks") >= set(HOOKS)
+    assert set(re.findall(r"\bebpfnn_(?:triggers|inputs|\w+s)\b(?=`)", section("Hooks"))) == set(HOOKS)
+    assert all(getattr(hookspecs, name).__doc__ for name in HOOKS)
+
+
+class Bell(Trigger):
+    name = "bell"
+
+    def object_path(self) -> Path:
+        raise NotImplementedError
+
+    def program(self) -> str:
+        raise NotImplementedError
+
+    def attach(self, loaded: Any, target: str | None) -> Attachment:
+        raise NotImplementedError
+
+
+class Blob(InputSource):
+    name = "blob"
+
+    def accepts(self, uri: str, head: bytes) -> bool:
+        return head == b"blob"
+
+    def samples(self, uri: str, stream: Any, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
+        return iter(())
+
+
+def try_ebpfnn_triggers(plugins: Plugins, brought: Any) -> None:
+    assert plugins.trigger("bell") is brought
+
+
+def try_ebpfnn_inputs(plugins: Plugins, brought: Any) -> None:
+    assert plugins.input_for("x", b"blob") is brought
+
+
+BROUGHT = {"ebpfnn_triggers": Bell(), "ebpfnn_inputs": Blob()}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_what_a_plugin_brings_by_a_hook_is_used(hook: str) -> None:
+    brought = BROUGHT[hook]  # a new hook needs one here, and a function try_HOOK
+
+    def implementation() -> Any:
+        return [brought]
+
+    implementation.__name__ = hook
+    manager = make_manager()
+    manager.register(type("Module", (), {hook: staticmethod(hookimpl(implementation))}), name="mine")
+    globals()[f"try_{hook}"](Plugins(manager), brought)

@@ -1,0 +1,88 @@
+"""nn.h, built by the host's compiler and called through ctypes, over what the twin's maps hold."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from twins import contents, variable
+
+from ebpfnn.compiler.twin import lay_out, workspace_size
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.obj import ObjectSpec
+
+ROOT = Path(__file__).parents[2]
+GUARD = 16
+"""Elements behind each array of the workspace that nobody may write."""
+
+
+class Parameters(ctypes.Structure):
+    """``struct nn_parameters``."""
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("weights", "bias", "multipliers"))
+
+
+class Network(ctypes.Structure):
+    """``struct nn_network``."""
+
+    _fields_ = (
+        ("input", ctypes.c_void_p),
+        ("depth", ctypes.c_uint32),
+        ("layers", ctypes.c_void_p),
+        ("hidden", Parameters),
+        ("output", Parameters),
+    )
+
+
+class Workspace(ctypes.Structure):
+    """``struct nn_workspace``."""
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("accumulators", "edged", "nonzero", "activations"))
+
+
+def build(directory: Path, *flags: str) -> ctypes.CDLL:
+    """The library, built in ``directory``; warnings are errors."""
+    library = directory / "host_network.so"
+    source, include = ROOT / "tests" / "unit" / "host_network.c", ROOT / "bpf" / "include"
+    command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", *flags, "-shared", "-fPIC"]
+    subprocess.run([*command, f"-I{include}", str(source), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+class HostNetwork:
+    """A network laid out as nn.h wants it."""
+
+    def __init__(self, library: ctypes.CDLL, network: QuantizedNetwork) -> None:
+        self._library, self._classes = library, len(network.labels)
+        self._held: list[ctypes.Array[ctypes.c_char]] = []
+        spec = lay_out(network)
+        parts = (self._parameters(spec, part) for part in ("hidden", "output"))
+        given, layers = (self._hold(variable(spec, name)) for name in ("input", "layers"))
+        self._network = Network(given, number(spec, "depth"), layers, *parts)
+        outputs, edged, inputs = (number(spec, f"widest_{name}") for name in ("output", "edged", "input"))
+        activations = workspace_size(network) - 4 * (outputs + edged) - 2 * inputs
+        sizes = ((outputs, np.int32), (edged, np.int32), (inputs, np.uint16), (activations, np.uint8))
+        self._arrays = [np.full(size + GUARD, 0x5A, dtype) for size, dtype in sizes]
+        self._workspace = Workspace(*(array.ctypes.data for array in self._arrays))
+
+    def infer(self, encoded: np.ndarray) -> tuple[int, list[int]]:
+        """The label and the scores of one sample as the kernel gets it."""
+        where = self._hold(encoded.tobytes())
+        label = self._library.host_infer(ctypes.byref(self._network), where, ctypes.byref(self._workspace))
+        self._held.pop()
+        assert all((array[-GUARD:] == 0x5A).all() for array in self._arrays)
+        return label, self._arrays[0][: self._classes].tolist()
+
+    def _parameters(self, spec: ObjectSpec, part: str) -> Parameters:
+        return Parameters(*(self._hold(contents(spec, f"{part}_{name}")) for name in ("weights", "bias", "multipliers")))
+
+    def _hold(self, data: bytes) -> ctypes.c_void_p:
+        """Where a copy of ``data`` lies, as long as it is held."""
+        self._held.append(ctypes.create_string_buffer(data, len(data)))
+        return ctypes.c_void_p(ctypes.addressof(self._held[-1]))
+
+
+def number(spec: ObjectSpec, name: str) -> int:
+    return int.from_bytes(variable(spec, name), "little")

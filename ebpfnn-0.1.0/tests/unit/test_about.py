@@ -1,0 +1,84 @@
+"""What an instance says of itself, and what is refused of what others may have written there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from networks import random_network
+
+from ebpfnn.errors import ModelError, SessionError
+from ebpfnn.instance import About
+from ebpfnn.instance.about import SIZE, describe, digest
+from ebpfnn.layers import InputFormat
+
+SMALL = random_network((9, 5, 3), seed=1)
+ABOUT = describe(SMALL, Path("/nets/ä.safetensors"), "tracepoint", "a:b", {"key": "value"})
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        ABOUT,
+        replace(ABOUT, target=None, options={}, file="", holder=7),
+        replace(ABOUT, input=InputFormat((9,), 1, (100,), packed=True, bit_order="little")),
+    ],
+)
+def test_what_is_written_is_read(about: About) -> None:
+    data = about.encode()
+    assert len(data) == SIZE
+    assert About.decode(data) == about
+
+
+def test_it_is_what_the_network_is() -> None:
+    assert (ABOUT.name, ABOUT.input_shape, ABOUT.architecture) == ("test", (9,), "9-5-3")
+    assert ABOUT.digest == digest(SMALL)
+    assert ABOUT.digest != digest(random_network((9, 5, 3), seed=2))
+
+
+def test_labels_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"network 'test': its description has [0-9]+ bytes; use shorter labels"):
+        replace(ABOUT, labels=("x" * 6000,) * 3).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * SIZE, b"[]", b"[" * SIZE, b'{"network": ', b"\xff\xfe", b"NaN", b'"text"', b"{}"],
+    ids=["empty", "zeros", "list", "nested", "cut", "no text", "NaN", "text", "object"],
+)
+def test_what_is_no_description_is_refused(data: bytes) -> None:
+    with pytest.raises(SessionError, match="what lies in the map 'about' is no description"):
+        About.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network", 3),
+        ("network", "a\x1b[31m"),
+        ("labels", []),
+        ("labels", ["x"] * 65),
+        ("labels", "abc"),
+        ("input", {"shape": [9]}),
+        ("input", None),
+        ("score_scale", "1"),
+        ("score_scale", True),
+        ("digest", "z" * 64),
+        ("digest", "ab"),
+        ("target", 5),
+        ("options", {"key": 1}),
+        ("options", []),
+        ("namespace", [1]),
+        ("namespace", ["a", "b"]),
+        ("namespace", [1, 2, 3]),
+        ("holder", 1 << 40),
+        ("holder", "1"),
+    ],
+)
+def test_what_is_wrong_in_a_description_is_refused(key: str, value: Any) -> None:
+    described = {**json.loads(ABOUT.encode().rstrip(b"\0")), key: value}
+    with pytest.raises(SessionError, match="no description"):
+        About.decode(json.dumps(described).encode())

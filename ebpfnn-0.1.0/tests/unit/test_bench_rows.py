@@ -1,0 +1,268 @@
+"""Measuring, with rows that are played: what is timed, compared and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from ebpfnn_plugins.run import RunTrigger
+from networks import random_network, samples
+from numpy.typing import NDArray
+
+from ebpfnn import modelfile, reference
+from ebpfnn.bench import measure
+from ebpfnn.bench.inputs import Inputs, dense_inputs, sparse_inputs
+from ebpfnn.bench.measure import RUNS, Bench, time_cold, time_warm
+from ebpfnn.bench.plot import front, plot, points
+from ebpfnn.bench.rows import FIELDS, Row, baseline, times_faster
+from ebpfnn.bench.runner import Runner
+from ebpfnn.cli import main
+from ebpfnn.errors import InputError
+from ebpfnn.network import QuantizedNetwork
+
+
+class PlayedRunner(Runner):
+    """Takes as many nanoseconds a sample as it is told, and is wrong by ``off``."""
+
+    def __init__(self, name: str, network: QuantizedNetwork, ns: float = 10, off: int = 0) -> None:
+        super().__init__(name, len(network.labels))
+        self.network, self.ns, self.off = network, ns, off
+        self.calls: list[int] = []
+        self.aimed: list[int] = []
+
+    def load(self, samples: NDArray[np.uint8]) -> None:
+        self.samples = samples
+
+    def run(self, runs: int) -> float:
+        self.calls.append(runs)
+        return runs * self.ns
+
+    def aim(self, index: int) -> None:
+        self.aimed.append(index)
+
+    def run_one(self) -> float:
+        return 3 * self.ns
+
+    def scores(self, count: int) -> NDArray[Any]:
+        return reference.scores(self.network, self.samples[:count]) + self.off
+
+
+class Shifted(PlayedRunner):
+    """In floats: every score is off by the same, which no label minds."""
+
+    exact = False
+
+
+class Empty(PlayedRunner):
+    exact = None
+
+
+SMALL = random_network((16, 4, 3), 1)
+
+
+def played(network: QuantizedNetwork) -> list[PlayedRunner]:
+    rows = [PlayedRunner("naive", network, 100), PlayedRunner("compiled", network), PlayedRunner("wrong", network, off=1)]
+    return [*rows, Shifted("floats", network, off=1), Empty("empty", network, 1)]
+
+
+@pytest.fixture
+def runners(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlayedRunner]:
+    """The rows of every network that is added, by their name and the network's."""
+    made: dict[str, PlayedRunner] = {}
+
+    def play(_bench: Bench, network: QuantizedNetwork, _images: int) -> Iterator[PlayedRunner]:
+        for runner in played(network):
+            made[f"{runner.name} {network.name}"] = runner
+            yield runner
+
+    monkeypatch.setattr(Bench, "_runners", play)
+    return made
+
+
+def measured(only: Sequence[str] = (), *, cold: bool = False) -> list[Row]:
+    given = samples(16, 1)
+    labels = reference.scores(SMALL, given).argmax(axis=1).astype(np.uint8)
+    with Bench(RunTrigger(), only) as bench:
+        bench.add(SMALL, [Inputs("sparse", given, labels), dense_inputs(SMALL, len(given))])
+        bench.warm(range(3))
+        if cold:
+            bench.cold(range(2))
+        return bench.rows
+
+
+def test_every_row_is_measured_over_every_input_in_every_round(runners: dict[str, PlayedRunner]) -> None:
+    rows = measured()
+    assert [(row.name, row.input) for row in rows] == [
+        (name, kind) for name in ("naive", "compiled", "wrong", "floats", "empty") for kind in ("sparse", "dense")
+    ]
+    assert all(len(row.rounds) == 3 and row.cache == "warm" for row in rows)
+    assert {row.name: row.ns_min for row in rows} == {"naive": 100, "compiled": 10, "wrong": 10, "floats": 10, "empty": 1}
+
+
+def test_what_is_compared_with_the_reference(runners: dict[str, PlayedRunner]) -> None:
+    told = {row.name: (row.exact, row.agreement, row.accuracy) for row in measured() if row.input == "sparse"}
+    assert told["compiled"] == (True, 1, 1)
+    assert told["wrong"] == (False, 1, 1)
+    assert told["floats"] == (None, 1, 1)
+    assert told["empty"] == (None, None, None)
+    assert {row.accuracy for row in measured() if row.input == "dense"} == {None}
+
+
+def test_a_row_that_was_wrong_once_stays_wrong(runners: dict[str, PlayedRunner]) -> None:
+    given = dense_inputs(SMALL, 4)
+    with Bench(RunTrigger()) as bench:
+        bench.add(SMALL, [given])
+        bench.warm(range(1))
+        runners["wrong test"].off = 0
+        bench.warm(range(1))
+        assert [row.exact for row in bench.rows if row.name == "wrong"] == [False]
+
+
+def test_cold_rows_are_rows_apart(runners: dict[str, PlayedRunner]) -> None:
+    cold = [row for row in measured(cold=True) if row.cache == "cold"]
+    assert len(cold) == 10
+    assert {row.name: row.ns_min for row in cold}["naive"] == 300
+    assert all(len(row.rounds) == 2 for row in cold)
+    assert {row.exact for row in cold if row.name == "compiled"} == {True}
+
+
+def test_rows_may_be_named(runners: dict[str, PlayedRunner]) -> None:
+    assert {row.name for row in measured(["naive", "wrong"])} == {"naive", "wrong"}
+
+
+def test_a_call_is_long_and_in_whole_turns() -> None:
+    quick = PlayedRunner("quick", SMALL)
+    assert time_warm(quick, 500) == 10
+    assert quick.calls == [500, 6000]
+    slow = PlayedRunner("slow", SMALL, ns=200_000)
+    assert time_warm(slow, 500) == 200_000
+    assert slow.calls == [500, 1000]
+    slower = PlayedRunner("slower", SMALL, ns=1e9)
+    time_warm(slower, RUNS + 1)
+    assert slower.calls == [RUNS + 1, RUNS + 1]
+
+
+def test_caches_are_emptied_before_every_cold_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[int] = []
+    runner = PlayedRunner("played", SMALL)
+    monkeypatch.setattr(measure, "_EVICTING", 640)
+    monkeypatch.setattr(runner, "run_one", lambda: walks.append(len(runner.aimed)) or 7.0)
+    assert time_cold(runner, 3, 2) == [7, 7]
+    assert runner.aimed == [0, 1, 2, 0, 1, 2]
+    assert walks == [1, 2, 3, 4, 5, 6]
+
+
+def test_ratios() -> None:
+    rows = [Row("naive", "a", "sparse", rounds=[30, 40]), Row("naive", "b", "sparse", rounds=[90]), Row("x", "b", "sparse")]
+    rows[2].rounds = [10, 20, 60]
+    assert (rows[2].ns_min, rows[2].ns_median) == (10, 20)
+    assert times_faster(rows[2], baseline(rows, "naive", rows[2])) == 9
+    other = Row("x", "c", "sparse", rounds=[10])
+    assert times_faster(other, baseline(rows, "naive", other)) == 3
+    dense = Row("x", "a", "dense", rounds=[10])
+    assert times_faster(dense, baseline(rows, "naive", dense)) is None
+
+
+def test_the_front_is_of_the_fastest_exact_row_of_each_network() -> None:
+    rows = [
+        Row("compiled", "a", "sparse", exact=True, rounds=[30]),
+        Row("compiled:packed", "a", "sparse", exact=True, rounds=[20]),
+        Row("compiled:rows", "a", "sparse", exact=False, rounds=[1]),
+        Row("compiled", "a", "dense", exact=True, rounds=[2]),
+        Row("compiled", "b", "sparse", exact=True, rounds=[10]),
+        Row("avx2-intrinsics", "b", "sparse", exact=True, rounds=[5]),
+        Row("compiled", "b", "sparse", "cold", exact=True, rounds=[3]),
+    ]
+    found = points(rows)
+    assert [(row.network, row.name) for row in found] == [("b", "compiled"), ("a", "compiled:packed")]
+    assert front(found, {"a": 0.9, "b": 0.8}) == found
+    assert front(found, {"a": 0.8, "b": 0.8}) == found[:1]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_dense_inputs_have_nothing_to_skip(bits: int) -> None:
+    net = random_network([40, 3], 1, bits=bits)
+    given = dense_inputs(net, 50).samples
+    assert given.min() == (*net.input.thresholds, 1)[0]
+    assert given.max() == 255
+
+
+def test_samples_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match=r"samples of 4x5 values; 'test' takes 16, give --data DIR"):
+        sparse_inputs(SMALL, np.zeros((2, 4, 5), np.uint8), np.zeros(2, np.uint8))
+    assert sparse_inputs(SMALL, np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.uint8)).samples.shape == (2, 16)
+
+
+@pytest.fixture
+def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of digits, in a file; the trigger is not asked for anything."""
+    path = tmp_path / "digits.safetensors"
+    modelfile.save(random_network((784, 2, 10), 1), path)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def bench(*arguments: str) -> Any:
+    return CliRunner().invoke(main, ["bench", "--rounds", "1", "--images", "8", *arguments], prog_name="ebpfnn")
+
+
+def test_json_is_a_list_of_rows(runners: dict[str, PlayedRunner], digits: Path) -> None:
+    ran = bench("--model", str(digits), "--json", "--cold")
+    rows = json.loads(ran.stdout)
+    assert all(tuple(row) == FIELDS for row in rows)
+    assert FIELDS == ("name", "network", "input", "cache", "ns_min", "ns_median", "exact", "agreement", "accuracy")
+    assert {(row["input"], row["cache"]) for row in rows} == {
+        (kind, cache) for kind in ("sparse", "dense") for cache in ("warm", "cold")
+    }
+    assert [row["exact"] for row in rows if row["name"] == "wrong"] == [False] * 4
+    assert ran.exit_code == 1
+
+
+def test_the_table_tells_ratios_and_what_is_wrong(runners: dict[str, PlayedRunner], digits: Path) -> None:
+    ran = bench("--model", str(digits))
+    assert "test, sparse samples, warm caches" in ran.stdout
+    lines = {line.split()[0]: line.split() for line in ran.stdout.splitlines() if line}
+    assert lines["compiled"][:4] == ["compiled", "10", "10", "10.00"]
+    assert "NO" in lines["wrong"]
+    assert "100.0% of labels" in ran.stdout
+    assert ran.exit_code == 1
+    assert bench("--model", str(digits), "--row", "compiled").exit_code == 0
+
+
+def test_mistakes_in_what_is_asked(runners: dict[str, PlayedRunner], digits: Path) -> None:
+    assert (
+        "no row 'nonesuch' here; there are naive, compiled,"
+        in bench("--model", "digits.safetensors", "--row", "nonesuch").stderr
+    )
+    twice = bench("--model", "digits.safetensors", "--model", "digits.safetensors")
+    assert "two networks are called 'test'" in twice.stderr
+    assert (twice.exit_code, bench("--model", "digits.safetensors", "--images", "5000").exit_code) == (2, 2)
+    named = bench("--model", "digits.safetensors", "--plot", "front.pdf")
+    assert "front.pdf: a plot is written as .svg or .png; give such a name" in named.stderr
+
+
+@pytest.fixture(scope="module")
+def fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Draws once: matplotlib keeps the files of its fonts open."""
+    pytest.importorskip("matplotlib")
+    row = Row("compiled", "a", "sparse", exact=True, rounds=[1])
+    for name in ("front.svg", "front.png"):
+        plot([row], {"a": 0.5}, tmp_path_factory.mktemp("fonts") / name)
+
+
+@pytest.mark.usefixtures("fonts")
+@pytest.mark.parametrize("name", ["front.svg", "front.png"])
+def test_plots(runners: dict[str, PlayedRunner], digits: Path, name: str) -> None:
+    ran = bench("--model", str(digits), "--row", "compiled", "--row", "naive", "--plot", name)
+    assert ran.exit_code == 0, ran.stderr
+    assert Path(name).read_bytes().startswith(b"<?xml" if name.endswith("svg") else b"\x89PNG")
+
+
+def test_a_plot_without_matplotlib(runners: dict[str, PlayedRunner], digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    assert "pip install 'ebpfnn[report]'" in bench("--model", str(digits), "--plot", "front.svg").stderr

@@ -1,0 +1,95 @@
+"""``ebpfnn inspect`` where nothing may be asked of the kernel, and what it makes of a listing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from networks import random_network
+
+from ebpfnn import inspection, modelfile
+from ebpfnn.abi import INFER
+from ebpfnn.cli import main
+from ebpfnn.compiler import compile_network
+from ebpfnn.errors import NotSupported, PermissionDenied
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.obj.disasm import disassemble
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuantizedNetwork:
+    """A network in ``small.safetensors``, and nobody may ask the kernel."""
+
+    def refused(_network: QuantizedNetwork, _plan: str | None) -> None:
+        raise PermissionDenied("program 'probe': BPF_PROG_LOAD refused with EPERM; run as root", 1)
+
+    monkeypatch.setattr(inspection, "compile_here", refused)
+    monkeypatch.chdir(tmp_path)
+    network = random_network("conv2x3-pool2-6-3", 1, (1, 8, 8))
+    modelfile.save(network, "small.safetensors")
+    return network
+
+
+def inspect(*arguments: str) -> Any:
+    return CliRunner().invoke(main, ["inspect", *arguments], prog_name="ebpfnn")
+
+
+def test_what_needs_no_kernel_is_told_and_what_is_left_out(small: QuantizedNetwork) -> None:
+    ran = inspect("small.safetensors")
+    assert ran.exit_code == 0
+    assert ran.stdout.startswith("test: conv2x3-pool2-6-3, ")
+    assert "input: 1x8x8, 8 bits, 64 bytes a sample\n" in ran.stdout
+    words = [line.split() for line in ran.stdout.splitlines()]
+    assert [row[:2] for row in words if row and row[0] in "0123"][:4] == [
+        ["0", "convolution"],
+        ["1", "max"],
+        ["2", "dense"],
+        ["3", "dense"],
+    ]
+    assert "instructions, " in ran.stdout
+    assert "the verifier walked" not in ran.stdout
+    assert (
+        ran.stderr == "ebpfnn: kernel figures not available: program 'probe': BPF_PROG_LOAD refused with EPERM; run as root\n"
+    )
+
+
+def test_json(small: QuantizedNetwork) -> None:
+    told = json.loads(inspect("small.safetensors", "--json").stdout)
+    assert told["kernel"] is None
+    assert told["left_out"].startswith("program 'probe'")
+    assert told["macs"] == small.macs == sum(layer["macs"] for layer in told["layers"])
+    assert [plan["layer"] for plan in told["plans"]] == [0, 1, 2, 3]
+    assert sum(plan["instructions"] for plan in told["plans"]) <= told["code"]["instructions"]
+    assert told["code"]["table_bytes"] == sum(plan["table_bytes"] for plan in told["plans"])
+    assert told["input"]["sample_bytes"] == 64
+
+
+def test_the_listing_says_what_instructions_are_for(small: QuantizedNetwork) -> None:
+    lines = inspect("small.safetensors", "--asm").stdout.splitlines()
+    compiled = compile_network(small)
+    code = compiled.spec.functions[INFER].code
+    assert len(lines) == len(list(disassemble(code))) + len(compiled.notes)
+    assert any(line.startswith("; layer 2: ") for line in lines)
+    assert lines[-1].endswith("exit")
+    assert any("; data layer" in line for line in lines)
+    assert json.loads(inspect("small.safetensors", "--asm", "--json").stdout) == lines
+
+
+def test_a_plan_that_is_not_known(small: QuantizedNetwork) -> None:
+    ran = inspect("small.safetensors", "--plan", "nonesuch")
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("ebpfnn: plan 'nonesuch' is not known; known are ")
+    assert inspect("small.safetensors", "--plan", "straight").exit_code == 0
+
+
+def test_a_kernel_that_runs_no_programs(small: QuantizedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_given: object) -> None:
+        raise NotSupported("trigger 'run': this kernel takes neither SYSCALL nor XDP programs")
+
+    monkeypatch.setattr(inspection, "compile_here", lambda network, plan: compile_network(network, plan=plan))
+    monkeypatch.setattr(inspection, "run_in_kernel", lacking)
+    ran = inspect("small.safetensors")
+    assert "not available: trigger 'run': this kernel takes neither" in ran.stderr

@@ -1,0 +1,217 @@
+"""The client, against a server in this process that answers as a kernel would, and as one should not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from networks import random_network
+
+from ebpfnn import modelfile, protocol, reference
+from ebpfnn.cli import main
+from ebpfnn.errors import InputError, QueryError
+from ebpfnn.mnist import read_test
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.query import Address, Client
+
+NETWORK = random_network((12, 5, 4), 1)
+SAMPLE = np.arange(12, dtype=np.uint8).reshape(NETWORK.input_shape)
+HEADER = struct.Struct("!IBBHII")
+ELAPSED_NS = 800
+Behavior = Callable[[int, bytes], list[bytes]]
+"""What goes back for the request of that number."""
+
+
+def answer(network: QuantizedNetwork, request: bytes, *, sequence: int = 0, name: str | None = None) -> bytes:
+    """The reply of ``network``; ``sequence`` is added to the request's."""
+    magic, version, _, _, _, asked = HEADER.unpack_from(request)
+    form = network.input
+    sample = np.frombuffer(request, np.uint8, form.size, HEADER.size).reshape(form.shape)
+    scores = reference.scores(network, sample)
+    own = protocol.network_id(name or network.name)
+    header = HEADER.pack(magic, version, 1, len(scores), own, asked + sequence & 0xFFFFFFFF)
+    return header + struct.pack(f"!II{len(scores)}i", int(scores.argmax()), ELAPSED_NS, *scores.tolist())
+
+
+@contextmanager
+def server(behavior: Behavior, family: int = socket.AF_INET) -> Iterator[Address]:
+    """Answers on a port of loopback until it is left."""
+    with socket.socket(family, socket.SOCK_DGRAM) as listening:
+        listening.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        host, port = listening.getsockname()[:2]
+        thread = threading.Thread(target=_serve, args=(listening, behavior))
+        thread.start()
+        try:
+            yield Address(host, port)
+        finally:
+            with socket.socket(family, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", (host, port))
+            thread.join()
+
+
+def _serve(listening: socket.socket, behavior: Behavior) -> None:
+    number = 0
+    while True:
+        request, sender = listening.recvfrom(65535)
+        if not request:
+            return
+        for datagram in behavior(number, request):
+            listening.sendto(datagram, sender)
+        number += 1
+
+
+def infer(behavior: Behavior, *, anyone: bool = False, timeout: float = 5, attempts: int = 3) -> list[int]:
+    with server(behavior) as address, Client(address, NETWORK, timeout=timeout, attempts=attempts, anyone=anyone) as client:
+        return client.infer(SAMPLE).scores.tolist()
+
+
+EXPECTED = reference.scores(NETWORK, SAMPLE).tolist()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_scores_come_back(family: int) -> None:
+    with server(lambda _, request: [answer(NETWORK, request)], family) as address, Client(address, NETWORK) as client:
+        for value in range(3):
+            sample = np.full(NETWORK.input_shape, value, np.uint8)
+            found = client.infer(sample)
+            assert found.scores.tolist() == reference.scores(NETWORK, sample).tolist()
+            assert found.label == int(found.scores.argmax())
+            assert (found.elapsed_ns, found.seconds > 0) == (ELAPSED_NS, True)
+
+
+def test_what_was_lost_is_asked_again() -> None:
+    asked: list[bytes] = []
+
+    def lossy(number: int, request: bytes) -> list[bytes]:
+        asked.append(request)
+        return [answer(NETWORK, request)] if number == 2 else []
+
+    assert infer(lossy, timeout=0.05, attempts=3) == EXPECTED
+    assert len({*asked}) == 1  # the same request, so that any of its answers will do
+
+
+def test_strange_late_and_foreign_answers_are_passed_over() -> None:
+    def noisy(_number: int, request: bytes) -> list[bytes]:
+        late, foreign = answer(NETWORK, request, sequence=-1), answer(NETWORK, request, name="another")
+        return [b"hello", late, foreign, answer(NETWORK, request)[:-1], answer(NETWORK, request)]
+
+    assert infer(noisy) == EXPECTED
+
+
+def test_twice_the_same_answer_is_taken_once() -> None:
+    with server(lambda _, request: [answer(NETWORK, request)] * 2) as address, Client(address, NETWORK) as client:
+        for value in range(4):
+            sample = np.full(NETWORK.input_shape, value, np.uint8)
+            assert client.infer(sample).scores.tolist() == reference.scores(NETWORK, sample).tolist()
+
+
+def test_any_network_may_answer_who_is_asked_so() -> None:
+    asked: list[int] = []
+
+    def other(_number: int, request: bytes) -> list[bytes]:
+        asked.append(HEADER.unpack_from(request)[4])
+        return [answer(NETWORK, request, name="another")]
+
+    assert infer(other, anyone=True) == EXPECTED
+    assert asked == [0]
+
+
+def test_no_answer() -> None:
+    with pytest.raises(QueryError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); see there"):
+        infer(lambda *_: [], timeout=0.01, attempts=2)
+    with server(lambda *_: []) as address:
+        pass
+    with Client(address, NETWORK, timeout=0.01, attempts=2) as client, pytest.raises(QueryError, match="Connection refused"):
+        client.infer(SAMPLE)
+
+
+def test_samples_that_no_datagram_has_room_for() -> None:
+    with pytest.raises(InputError, match="a sample has 1,401 bytes, and a datagram room for 1,400; use one with"):
+        Client(Address("127.0.0.1"), random_network((1401, 4), 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("a.example", Address("a.example")),
+        ("a.example:1", Address("a.example", 1)),
+        ("192.0.2.1:65535", Address("192.0.2.1", 65535)),
+        ("[2001:db8::1]:99", Address("2001:db8::1", 99)),
+        ("[2001:db8::1]", Address("2001:db8::1")),
+        ("2001:db8::1", Address("2001:db8::1")),
+        ("fe80::1%eth0", Address("fe80::1%eth0")),
+    ],
+)
+def test_addresses(text: str, address: Address) -> None:
+    assert Address.parse(text) == address
+    assert Address.parse(str(address)) == address
+
+
+@pytest.mark.parametrize("text", ["", ":1", "a:", "a:0", "a:65536", "a:-1", "a:b", "a:1234567", "[]:1", "a:²"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(InputError, match=r"not HOST, HOST:PORT or \[IPV6\]:PORT; give one such as"):
+        Address.parse(text)
+
+
+def test_a_name_that_nobody_knows() -> None:
+    with pytest.raises(InputError, match=r"address 'no\.such\.invalid:4242': .*; give the name or the address of the machine"):
+        Client(Address("no.such.invalid"), NETWORK)
+
+
+@pytest.fixture
+def digit(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    Image.fromarray(read_test()[0][0].reshape(28, 28)).save(tmp_path / "seven.png")
+    return tmp_path / "seven.png"
+
+
+def query(*arguments: str) -> tuple[int, str, str]:
+    ran = CliRunner().invoke(main, ["query", *arguments])
+    return ran.exit_code, ran.stdout, ran.stderr
+
+
+def test_the_command(digit: Path) -> None:
+    mnist = modelfile.load(modelfile.resolve("mnist"))
+    with server(lambda _, request: [answer(mnist, request)]) as address:
+        status, told, _ = query(str(address), str(digit), "--check")
+        assert status == 0
+        assert "seven.png:  7" in told
+        assert "0.80 µs in the kernel, " in told
+        assert "there and back  matches the reference" in told
+        assert query(str(address), str(digit), "--quiet") == (0, "7\n", "")
+        found = json.loads(query(str(address), str(digit), "--json")[1])
+        assert (found["label"], found["trigger"], found["target"]) == ("7", "query", str(address))
+        assert found["round_trip_ns"] > 0
+        status, told, complaint = query(str(address), str(digit.parent / "absent.png"), str(digit), "--quiet")
+        assert (status, told) == (1, "7\n")
+        assert "absent.png" in complaint
+
+
+def test_the_command_tells_scores_that_are_not_the_networks(digit: Path) -> None:
+    mnist = modelfile.load(modelfile.resolve("mnist"))
+
+    def wrong(_number: int, request: bytes) -> list[bytes]:
+        right = answer(mnist, request)
+        return [right[:-1] + bytes([right[-1] ^ 1])]
+
+    with server(wrong) as address:
+        status, told, complaint = query(str(address), str(digit), "--check")
+    assert status == 1
+    assert "DIFFERS FROM THE REFERENCE" in told
+    assert "the scores are not those of 'mnist' here; compare the files" in complaint
+
+
+def test_the_command_without_a_network_there(digit: Path) -> None:
+    with server(lambda *_: []) as address:
+        status, _, complaint = query(str(address), str(digit), "--timeout", "0.01", "--attempts", "1")
+    assert status == 1
+    assert "no answer to 1 requests for network 'mnist'" in complaint

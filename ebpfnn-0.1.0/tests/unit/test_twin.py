@@ -1,0 +1,195 @@
+"""The maps that make the C twin a network of its own."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from networks import conv2d, dense, network, random_network, weighted
+from twins import contents, variable
+
+from ebpfnn.built import read_built
+from ebpfnn.compiler import build_twin
+from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS, lay_out, verifier_steps, workspace_size
+from ebpfnn.errors import ModelError
+from ebpfnn.layers import InputFormat, MaxPool, Weighted, Window
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.obj import MapSpec, ObjectSpec, insn
+
+LAYER = struct.Struct("<20I4iI")
+FLAT = (1, 1)
+NO_WINDOW = (0,) * 10
+
+
+def layer_table(spec: ObjectSpec, depth: int) -> list[tuple[int, ...]]:
+    table = variable(spec, "layers")
+    assert len(table) == MAX_LAYERS * LAYER.size
+    assert not any(table[depth * LAYER.size :])
+    return list(LAYER.iter_unpack(table[: depth * LAYER.size]))
+
+
+def three_layers() -> QuantizedNetwork:
+    return network(
+        [
+            dense(np.ones((3, 4)), np.zeros(3), shift=11, low=-127, high=127, zero_point=-5),
+            dense(np.ones((2, 3)), np.zeros(2), shift=12, low=0, high=255),
+            dense(np.ones((5, 2)), np.zeros(5), shift=13, low=-7, high=9),
+        ]
+    )
+
+
+def test_the_table_of_dense_layers() -> None:
+    spec = lay_out(three_layers())
+    assert layer_table(spec, 3) == [
+        (0, 4, *FLAT, 3, *FLAT, *NO_WINDOW, 0, 0, 11, -127, 127, -5, 0, 0),
+        (0, 3, *FLAT, 2, *FLAT, *NO_WINDOW, 12, 3, 12, 0, 255, 0, 0, 0x80),
+        (0, 2, *FLAT, 5, *FLAT, *NO_WINDOW, 0, 0, 13, -7, 9, 0, 0, 0),
+    ]
+    assert variable(spec, "depth") == struct.pack("<I", 3)
+
+
+def image_layers() -> QuantizedNetwork:
+    window = Window((3, 2), (2, 1), (1, 0, 2, 1))
+    return network(
+        [
+            conv2d(np.ones((4, 1, 3, 2)), np.zeros(4), window, 2, 7, shift=9, low=-8, high=7),
+            MaxPool(Window((2, 3), (2, 2), (0, 1, 1, 0))),
+            conv2d(np.ones((5, 4, 1, 1)), np.zeros(5), Window((1, 1)), shift=8, low=0, high=7, zero_point=3),
+            dense(np.ones((2, 40)), np.zeros(2)),
+        ],
+        InputFormat((2, 7, 9)),
+    )
+
+
+def test_the_table_of_layers_over_images() -> None:
+    low, high = -(2**31), 2**31 - 1
+    assert layer_table(lay_out(image_layers()), 4) == [
+        (1, 2, 7, 9, 4, 4, 9, 3, 2, 2, 1, 1, 0, 2, 1, 1, 2, 0, 0, 9, -8, 7, 0, 7, 0),
+        (2, 4, 4, 9, 4, 2, 4, 2, 3, 2, 2, 0, 1, 1, 0, 1, 1, 24, 4, 0, 0, 0, 0, 0, 0x80),
+        (1, 4, 2, 4, 5, 2, 4, 1, 1, 1, 1, 0, 0, 0, 0, 4, 5, 24, 4, 8, 0, 7, 3, 0, 0x80),
+        (0, 40, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0),
+    ]
+
+
+def test_where_layers_compute() -> None:
+    net = image_layers()
+    assert [number(net, f"widest_{name}") for name in ("input", "output", "edged")] == [40, 144, 4 * 5 * 10]
+    assert workspace_size(net) == build_twin(net).workspace == 4 * (144 + 200) + 2 * 40 + 144
+    assert workspace_size(three_layers()) == 4 * 5 + 2 * 4 + 5
+
+
+@pytest.mark.parametrize(("bits", "activations"), [(8, 3), (1, 12), (4, 12)])
+def test_levels_lie_where_activations_do(bits: int, activations: int) -> None:
+    assert workspace_size(random_network([12, 3], 1, bits=bits)) == 4 * 3 + 2 * 12 + activations
+
+
+def number(net: QuantizedNetwork, name: str) -> int:
+    return int.from_bytes(variable(lay_out(net), name), "little")
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (InputFormat((12,)), (12, 8, 0, 0, b"")),
+        (InputFormat((3, 4), 1, (9,)), (12, 1, 0, 7, b"\x09")),
+        (InputFormat((12,), 2, (9, 99, 200), True), (12, 2, 1, 6, bytes([9, 99, 200]))),
+        (InputFormat((12,), 4, tuple(range(1, 16)), True, "little"), (12, 4, 1, 0, bytes(range(1, 16)))),
+    ],
+)
+def test_the_input(form: InputFormat, expected: tuple[object, ...]) -> None:
+    values, bits, packed, flip, thresholds = struct.unpack("<4I16s", variable(lay_out(one_layer(form)), "input"))
+    assert (values, bits, packed, flip if bits < 8 else 0, thresholds.rstrip(b"\0")) == expected
+
+
+def one_layer(form: InputFormat) -> QuantizedNetwork:
+    return network([dense(np.ones((2, form.size)), np.zeros(2))], form)
+
+
+def test_one_layer_object_in_several_places() -> None:
+    first = dense(np.ones((3, 4)), np.zeros(3), low=-127, high=127)
+    square = dense(np.full((3, 3), 2), np.zeros(3), low=-127, high=127)
+    spec = lay_out(network([first, square, square]))
+    assert [entry[17:19] for entry in layer_table(spec, 3)] == [(0, 0), (12, 3), (0, 0)]
+    assert contents(spec, "hidden_weights") == bytes([1] * 12 + [2] * 9)
+
+
+@pytest.mark.parametrize("naive", [False, True])
+def test_dense_weights_lie_input_by_input_unless_naive(naive: bool) -> None:
+    tested = random_network("conv4x3-pool2-5-3", 1, (1, 8, 8))
+    spec = lay_out(tested, naive=naive)
+    image, first, second = (layer.weights for layer in weighted(tested))
+    orders = [image, *(weights if naive else weights.T for weights in (first, second))]
+    assert contents(spec, "hidden_weights") == orders[0].tobytes() + orders[1].tobytes()
+    assert contents(spec, "output_weights") == orders[2].tobytes()
+
+
+def test_biases_and_multipliers() -> None:
+    tested = random_network("dw3-pool2-5-3", 2, (2, 8, 8))
+    spec = lay_out(tested)
+    *hidden, last = weighted(tested)
+    assert contents(spec, "hidden_bias") == b"".join(layer.bias.tobytes() for layer in hidden)
+    assert contents(spec, "output_bias") == last.bias.tobytes()
+    assert contents(spec, "hidden_multipliers") == b"".join(pairs(layer) for layer in hidden)
+    assert contents(spec, "output_multipliers") == pairs(last)
+
+
+def pairs(layer: Weighted) -> bytes:
+    by = layer.requantization
+    return b"".join(struct.pack("<2i", *pair) for pair in zip(by.positive, by.negative, strict=True))
+
+
+def test_a_network_without_hidden_layers_has_maps_all_the_same() -> None:
+    spec = lay_out(random_network([5, 2], 3))
+    for part in ("weights", "bias", "multipliers"):
+        assert contents(spec, f"hidden_{part}") == bytes(8)
+    assert len(contents(spec, "output_weights")) == 10
+
+
+def test_parameters_are_frozen_and_as_large_as_their_contents() -> None:
+    def immutable(spec: MapSpec) -> bool:
+        return spec.frozen and spec.contents is not None and spec.value_size == len(spec.contents)
+
+    spec = lay_out(random_network("conv4x3-pool2-2", 4))
+    assert all(immutable(each) for each in spec.maps.values())
+
+
+def test_two_networks_share_nothing() -> None:
+    first, second = random_network([5, 4, 2], 5), random_network("conv4x3-pool2-2", 6)
+    one = lay_out(first)
+    before = {name: spec.contents for name, spec in one.maps.items()}
+    lay_out(second)
+    assert {name: spec.contents for name, spec in one.maps.items()} == before
+
+
+def test_as_many_inputs_as_there_is_room_for() -> None:
+    assert lay_out(random_network([MAX_INPUTS, 1], 9)).maps["output_weights"].value_size == MAX_INPUTS
+    with pytest.raises(ModelError, match=f"{MAX_INPUTS + 1} inputs to a dense layer; the C twin takes at most {MAX_INPUTS}"):
+        lay_out(random_network([MAX_INPUTS + 1, 1], 9))
+
+
+def test_as_many_layers_as_there_is_room_for() -> None:
+    assert len(layer_table(lay_out(random_network([2] * (MAX_LAYERS + 1), 7)), MAX_LAYERS)) == MAX_LAYERS
+    with pytest.raises(ModelError, match=f"network 'test' has {MAX_LAYERS + 1} layers; the C twin takes at most {MAX_LAYERS}"):
+        lay_out(random_network([2] * (MAX_LAYERS + 2), 8))
+
+
+@pytest.mark.parametrize("naive", [False, True])
+@pytest.mark.parametrize("architecture", ["conv16x3-conv16x3-10", "pool5s1-pool5s1-5", "2352-64-10"])
+def test_what_is_far_more_than_a_verifier_walks(naive: bool, architecture: str) -> None:
+    net = random_network(architecture, 1, (3, 28, 28))
+    assert verifier_steps(net) > 1_500_000
+    with pytest.raises(ModelError) as caught:
+        build_twin(net, naive=naive)
+    fact = (
+        f"network 'test' ({net.architecture}) takes a verifier some {verifier_steps(net):,} steps in C, and it walks 1,000,000"
+    )
+    assert str(caught.value) == f"{fact}; use fewer or narrower layers"
+
+
+@pytest.mark.parametrize("name", ["network", "naive"])
+def test_nothing_is_negated(name: str) -> None:
+    """Before Linux 6.18 the verifier knows nothing of a number that was, so that no loop over it ends."""
+    code = b"".join(function.code for function in read_built(name).functions.values())
+    assert code
+    assert not [index for index, each in enumerate(insn.decode_all(code)) if each.opcode in (0x84, 0x87)]  # BPF_NEG

@@ -1,0 +1,173 @@
+"""The shipped networks, each by its recipe: trains one, or all its seeds, and tells how every seed did.
+
+    tools/networks.py train mnist      the chosen seed, into ebpfnn/data
+    tools/networks.py seeds mnist      every seed, into the cache; what each reached goes into tools/seeds.json
+    tools/networks.py cards            docs/networks.md, from these figures, the shipped files, and the kernel here
+
+A network's teacher is trained into the cache before it, where it is not there.
+
+Data is downloaded, or read from the directories in $EBPFNN_DATA (MNIST) and $EBPFNN_FASHION_DATA (Fashion-MNIST).
+The seed is chosen by the integer accuracy on the 5,000 training images that are held out, never by the test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebpfnn import files, modelfile
+from ebpfnn.floatfile import beside
+from ebpfnn.layers import Conv2d, Dense
+from ebpfnn.network import QuantizedNetwork
+
+CACHE = Path(".cache/networks")
+NOTED, CARDS = Path("tools/seeds.json"), Path("docs/networks.md")
+SEEDS = (1, 2, 3, 4, 5)
+_INTRODUCTION = """# The networks that ship
+
+`ebpfnn infer --model NAME` runs one. Each was trained five times, from five seeds; the one that ships did best on the 5,000
+training images that were held out, which also chose its epoch. The test images chose nothing, so a mean over the seeds is
+what the recipe is worth, and the shipped seed need not be the one that does best on them. `tools/networks.py` holds the
+recipes, and wrote this page.
+"""
+_ACCURACY = re.compile(r"([\d.]+)% of the test samples, ([\d.]+)% of those held out")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: ``arguments`` of ``ebpfnn train``, the seed that was chosen, and its teacher's name."""
+
+    dataset: str
+    arguments: str
+    seed: int = 1
+    teacher: str | None = None
+
+
+_TEACHER = (
+    "--arch conv32x5s2p2-conv64x3p1-pool2-conv64x3p1-pool2-128-10 --optimizer adamw --weight-decay 0.01 --schedule onecycle "
+    "--dropout 0.3 --epochs 20 --threads 1"
+)
+_TAUGHT = f"--schedule onecycle --views 24 --cache {CACHE / 'views'} --threads 1"
+_DENSE = f"{_TAUGHT} --batch-size 512 --learning-rate 0.006 --trim-idle 0.002 --shared-steps"
+_IMAGE = f"{_TAUGHT} --batch-size 256 --learning-rate 0.01 --temperature 2"
+
+RECIPES = {
+    "mnist-teacher": Recipe("MNIST", _TEACHER),
+    "mnist": Recipe("MNIST", f"--arch 784-32-10 {_DENSE} --epochs 300", 1, "mnist-teacher"),
+    "mnist-1bit": Recipe("MNIST", f"--arch 784-32-10 --bits 1 --threshold 100 {_DENSE} --epochs 300", 2, "mnist-teacher"),
+    "mnist-1bit-64": Recipe("MNIST", f"--arch 784-64-10 --bits 1 --threshold 100 {_DENSE} --epochs 200", 4, "mnist-teacher"),
+    "mnist-128": Recipe("MNIST", f"--arch 784-128-10 {_DENSE} --epochs 200", 3, "mnist-teacher"),
+    "mnist-cnn": Recipe("MNIST", f"--arch conv16x5s2p2-pool2-conv24x3-48-10 {_IMAGE} --epochs 40", 1, "mnist-teacher"),
+    "fashion": Recipe(
+        "FashionMNIST",
+        "--arch conv16x5s2p2-pool2-conv32x3-64-10 --schedule onecycle --batch-size 256 --learning-rate 0.01 --epochs 24 "
+        "--threads 1 --mirror --rotation 2 --shift 0.6 --scale 0.03 --shear 0.03",
+        3,
+    ),
+}
+_DATA = {"MNIST": "EBPFNN_DATA", "FashionMNIST": "EBPFNN_FASHION_DATA"}
+
+
+def train(name: str, seed: int, output: Path) -> None:
+    """Trains network ``name`` from ``seed`` into ``output``, and its teacher before it where the cache lacks it."""
+    recipe = RECIPES[name]
+    arguments = [*recipe.arguments.split(), "--dataset", recipe.dataset, "--name", name, "--seed", str(seed)]
+    if recipe.teacher:
+        arguments += ["--teacher", str(beside(kept(recipe.teacher, RECIPES[recipe.teacher].seed, CACHE / recipe.teacher)))]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    arguments += [*_data(recipe.dataset), "--output", str(output)]
+    subprocess.run([sys.executable, "-m", "ebpfnn", "train", *arguments], check=True)
+
+
+def kept(name: str, seed: int, stem: Path) -> Path:
+    """The file of ``name`` and ``seed``, trained where it is not there."""
+    output = stem.with_name(stem.name + modelfile.SUFFIX)
+    if not output.exists():
+        train(name, seed, output)
+    return output
+
+
+def accuracies(network: QuantizedNetwork) -> tuple[float, ...]:
+    """In percent: float on test and held-out samples, then integers on both."""
+    cards = (network.card[f"{form} accuracy"] for form in ("float", "integer"))
+    return tuple(float(figure) for card in cards for figure in _ACCURACY.match(card).groups())
+
+
+def try_seeds(name: str) -> None:
+    """Trains every seed of ``name`` that the cache lacks, and notes what each reached."""
+    found = {str(seed): accuracies(modelfile.load(kept(name, seed, CACHE / f"{name}-{seed}"))) for seed in SEEDS}
+    noted = json.loads(NOTED.read_text()) if NOTED.exists() else {}
+    files.replace(NOTED, json.dumps({**noted, name: found}, indent=1, sort_keys=True).encode() + b"\n")
+    print(f"{name}: the best seed by held-out samples is {best(found)}")
+
+
+def best(found: Mapping[str, Sequence[float]]) -> str:
+    """The seed of the highest integer accuracy on held-out samples; of equal ones, of the first."""
+    return max(found, key=lambda seed: found[seed][3])
+
+
+def cards() -> str:
+    """docs/networks.md."""
+    noted = json.loads(NOTED.read_text())
+    names = [name for name in RECIPES if name in noted]
+    return "\n".join([_INTRODUCTION, *(_card(name, noted[name]) for name in names)])
+
+
+def _card(name: str, seeds: Mapping[str, Sequence[float]]) -> str:
+    path = modelfile.resolve(name)
+    network, recipe = modelfile.load(path), RECIPES[name]
+    weights = sum(layer.weights.size for layer in network.layers if isinstance(layer, (Dense, Conv2d)))
+    found = json.loads(_ebpfnn("eval", name, "--json", *_data(recipe.dataset)))
+    rows = [f"| {seed} | {held:.2f} % | {real:.2f} % | {test:.2f} % |" for seed, (real, _, test, held) in sorted(seeds.items())]
+    means = [sum(figures[column] for figures in seeds.values()) / len(seeds) for column in (3, 0, 2)]
+    return f"""## {name}
+
+{network.card["data"]}; {network.architecture}, {network.input.bits}-bit input, {weights:,} weights in as many bytes,
+{network.macs:,} multiplications a sample; the file has {path.stat().st_size:,} bytes.
+
+Over the {found["images"]:,} test images: float {found["float"]:.2%}, integers {found["reference"]:.2%}, in the kernel
+{found["kernel"]:.2%}; kernel and integers agree on {found["agreement"]:,}.
+
+Recipe: {network.card["recipe"]}. `make train-{name}` trains seed {recipe.seed}.
+
+| seed | integers, held out | float, test | integers, test |
+|---|---|---|---|
+{chr(10).join(rows)}
+| mean | {means[0]:.2f} % | {means[1]:.2f} % | {means[2]:.2f} % |
+"""
+
+
+def _data(dataset: str) -> list[str]:
+    data = os.environ.get(_DATA[dataset])
+    return ["--data", data] if data else []
+
+
+def _ebpfnn(*arguments: str) -> str:
+    return subprocess.run([sys.executable, "-m", "ebpfnn", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for task in ("train", "seeds"):
+        tasks.add_parser(task).add_argument("name", choices=RECIPES)
+    tasks.add_parser("cards")
+    given = parser.parse_args()
+    if given.task == "cards":
+        files.replace(CARDS, cards().encode())
+    elif given.task == "seeds":
+        try_seeds(given.name)
+    else:
+        folder = CACHE if given.name.endswith("-teacher") else modelfile.BUNDLED
+        train(given.name, RECIPES[given.name].seed, folder / (given.name + modelfile.SUFFIX))
+
+
+if __name__ == "__main__":
+    main()
