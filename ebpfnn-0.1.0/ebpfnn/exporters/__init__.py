@@ -1,1 +1,0 @@
-"""Quantized networks for other programs: plain files for C and microcontrollers, ONNX for onnxruntime."""
