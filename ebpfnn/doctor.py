@@ -71,7 +71,7 @@ def capabilities(root: Path) -> Check:
     lines = _read(root / "proc/self/status").splitlines()
     effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), None)
     if effective is None:
-        return Check("capabilities", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
+        return Check("capabilities", State.WARN, "unknown: /proc is not mounted", "mount -t proc proc /proc")
     held = [name for name, bit in privilege.CAPABILITIES.items() if int(effective, 16) >> bit & 1]
     fact = f"holds {', '.join(held) or 'none'}"
     missing = privilege.lacking(["CAP_BPF", "CAP_PERFMON"], root)
@@ -90,7 +90,7 @@ def lockdown(root: Path) -> Check:
 def btf(root: Path) -> Check:
     if (root / "sys/kernel/btf/vmlinux").exists():
         return Check("BTF", State.OK, "/sys/kernel/btf/vmlinux")
-    return Check("BTF", State.WARN, "this kernel does not tell its types: programs that read its structures do not load")
+    return Check("BTF", State.WARN, "no kernel type information: programs that read kernel structures do not load")
 
 
 def jit(root: Path) -> Check:
@@ -99,7 +99,7 @@ def jit(root: Path) -> Check:
         return Check("JIT", State.OK, "on")
     if value == "0":
         return Check("JIT", State.WARN, "off: networks run many times slower", "sysctl net.core.bpf_jit_enable=1")
-    return Check("JIT", State.WARN, "not told", "boot a kernel with CONFIG_BPF_JIT=y")
+    return Check("JIT", State.WARN, "unknown", "boot a kernel with CONFIG_BPF_JIT=y")
 
 
 def tracefs() -> Check:
@@ -116,8 +116,8 @@ def bpffs() -> Check:
         if pinning.is_bpffs(place):
             return _writable(place)
     except KernelError:
-        return Check("bpffs", State.WARN, "not told: /proc is not mounted", "mount -t proc proc /proc")
-    return Check("bpffs", State.WARN, f"not mounted at {place}: nothing can be pinned there", f"mount -t bpf bpf {place}")
+        return Check("bpffs", State.WARN, "unknown: /proc is not mounted", "mount -t proc proc /proc")
+    return Check("bpffs", State.WARN, f"not mounted at {place}: instances cannot be pinned", f"mount -t bpf bpf {place}")
 
 
 def _writable(place: Path) -> Check:
@@ -127,7 +127,7 @@ def _writable(place: Path) -> Check:
     if os.access(place, os.W_OK | os.X_OK):
         return Check("bpffs", State.OK, str(place))
     remedy = f"run as root (sudo), or open it to a group: chgrp GROUP {place} && chmod g+rwx {place}"
-    return Check("bpffs", State.WARN, f"{place} is closed to this user: nothing can be pinned there", remedy)
+    return Check("bpffs", State.WARN, f"{place} is not writable by this user: instances cannot be pinned", remedy)
 
 
 def objects(directory: Path) -> Check:

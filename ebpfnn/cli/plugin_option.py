@@ -27,7 +27,7 @@ plugin_option = click.option(
     multiple=True,
     expose_value=False,
     callback=_remember,
-    help="Load a plugin from a Python file or package, which is executed. Can be repeated.",
+    help="Execute this Python file or package, and use the plugin in it. Can be repeated.",
 )
 
 

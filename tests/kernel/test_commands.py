@@ -32,7 +32,7 @@ def test_the_only_instance_need_not_be_named(store: Store) -> None:
     assert ebpfnn(store, "stats", "--seconds", "0.05").stdout.splitlines()[1].startswith("mnist ")
     ran = ebpfnn(store, "watch", "--seconds", "0.1")
     assert (ran.returncode, ran.stderr[:17]) == (0, "ebpfnn: mnist: 0 ")
-    assert ebpfnn(store, "swap", "mnist-128").stdout.startswith("mnist: mnist-128 (784-128-10) answers now")
+    assert ebpfnn(store, "swap", "mnist-128").stdout.startswith("mnist: mnist-128 (784-128-10) is now in place")
     assert ebpfnn(store, "unload").stdout == "mnist: unloaded\n"
     assert names(store) == set()
 

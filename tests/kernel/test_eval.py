@@ -70,5 +70,5 @@ def test_a_reference_that_is_not_the_kernels_is_found(monkeypatch: pytest.Monkey
 
 def test_a_trigger_that_is_not_there() -> None:
     done = evaluated("mnist", "--data", "bundled", "--trigger", "tracepiont")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("ebpfnn: trigger 'tracepiont' not found; installed: ")

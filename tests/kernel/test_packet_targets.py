@@ -22,5 +22,5 @@ TRIGGERS = [XdpTrigger(), TcTrigger(), SocketFilterTrigger(), CgroupSkbTrigger()
 def test_nothing_is_loaded_to_stay_that_is_attached_nowhere(trigger: Trigger, store: Store) -> None:
     ran = ebpfnn(store, "load", "mnist", "--trigger", trigger.name)
     fact = f"trigger '{trigger.name}' is attached nowhere without a target"
-    assert (ran.returncode, ran.stderr) == (1, f"ebpfnn: {fact}; give --target: {trigger.summary}\n")
+    assert (ran.returncode, ran.stderr) == (2, f"ebpfnn: {fact}; give --target: {trigger.summary}\n")
     assert not names(store)

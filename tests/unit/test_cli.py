@@ -329,7 +329,7 @@ def test_what_the_kernel_refuses_ends_it_all_with_one_line(world: Any) -> None:
 def test_a_refusal_that_privilege_does_not_explain_points_at_doctor(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ebpfnn.kernel.privilege.lack", lambda: "")
     world.session.refusal = PermissionDenied("program 'run': refused; a security module may stand in the way", errno.EPERM)
-    told = "program 'run': refused; a security module may stand in the way (ebpfnn doctor tells what this machine lacks)"
+    told = "program 'run': refused; a security module may stand in the way (`ebpfnn doctor` checks this machine)"
     assert infer("left.png").stderr == f"ebpfnn: {told}\n"
     world.session.refusal = PermissionDenied("'/sys/fs/bpf/x': closed; ask who loaded it", errno.EACCES)
     assert infer("left.png").stderr == "ebpfnn: '/sys/fs/bpf/x': closed; ask who loaded it\n"

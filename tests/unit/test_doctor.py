@@ -83,7 +83,7 @@ def test_a_bpffs_that_is_closed_to_this_user_is_told(tmp_path: Path, monkeypatch
     monkeypatch.setattr(pinning, "is_bpffs", lambda place: True)
     monkeypatch.setattr("os.access", lambda place, mode: False)
     check = doctor.bpffs()
-    assert (check.state, check.fact) == (State.WARN, f"{tmp_path} is closed to this user: nothing can be pinned there")
+    assert (check.state, check.fact) == (State.WARN, f"{tmp_path} is not writable by this user: instances cannot be pinned")
     assert check.remedy.endswith(f"chgrp GROUP {tmp_path} && chmod g+rwx {tmp_path}")
 
 

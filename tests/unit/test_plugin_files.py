@@ -125,7 +125,7 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_the_option_stands_before_a_verb_or_behind_it(arguments: tuple[str, ...], tmp_path: Path) -> None:
     own = file(tmp_path / "own.py", INPUT.format(name="own"))
     other = file(tmp_path / "other.py", INPUT.format(name="another"))
-    ran = CliRunner().invoke(main, [each.format(own, other=other) for each in arguments])
+    ran = CliRunner(env={"COLUMNS": "400"}).invoke(main, [each.format(own, other=other) for each in arguments])
     assert ran.exit_code == 0, ran.output
     assert str(own) in ran.output
     assert (str(other) in ran.output) == ("{other}" in arguments)
