@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .datasets.mnist import read_test
     from .instance import Instance
-    from .mnist import read_test
-    from .modelfile import load_named as load
     from .network import QuantizedNetwork
+    from .network.modelfile import load_named as load
     from .plugin import Plugins
     from .session import Result, Session
 
@@ -23,8 +23,8 @@ _HOMES = {
     "QuantizedNetwork": "network",
     "Result": "session",
     "Session": "session",
-    "load": "modelfile",
-    "read_test": "mnist",
+    "load": "network.modelfile",
+    "read_test": "datasets.mnist",
 }
 _CALLED = {"load": "load_named"}
 """What is called otherwise in its module."""

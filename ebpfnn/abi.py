@@ -37,7 +37,7 @@ BATCH, MOST_RUNS, CLASSES, SAMPLE_BYTES = "batch", "most_runs", "classes", "samp
 """The variables that a shell may have: samples in a batch, runs that one event may ask for, scores of a sample, its bytes."""
 
 NETWORK_ID = "network_id"
-"""The variable of a shell that tells networks apart by name: the name's CRC-32 (:func:`ebpfnn.protocol.network_id`)."""
+"""The variable of a shell that tells networks apart by name: the name's CRC-32 (:func:`ebpfnn.remote.protocol.network_id`)."""
 
 NETWORK = "ebpfnn_network"
 """The variable of every shell that says which of two networks it has, where one is swapped for the other."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import modelfile
 from .errors import Error, KernelError, NotSupported
 from .kernel import pinning, privilege, tracefiles
+from .network import modelfile
 from .plugin import Plugins, Trigger, why_not
 from .session import Session
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ebpfnn import reference
+from ebpfnn.network import reference
 from ebpfnn.session import Session
 
 

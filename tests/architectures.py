@@ -1,4 +1,4 @@
-"""Architectures for the tests, as :mod:`ebpfnn.architecture` writes them: one for every kind of layer, and random ones."""
+"""Architectures for tests, as :mod:`ebpfnn.network.architecture` writes them: one for each kind of layer, and random ones."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
 """What a network computes, written a second time: slowly, in Python's own integers, sample by sample and place by place.
 
-It shares no code with :mod:`ebpfnn.reference`. Integers cannot overflow here, and a floor division stands for the shift.
+It shares no code with :mod:`ebpfnn.network.reference`. Integers cannot overflow here, and a floor division stands for the
+shift.
 """
 
 from __future__ import annotations
 
 from math import prod
 
-from ebpfnn.layers import Conv2d, Dense, InputFormat, MaxPool, Requantization, Window
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network.layers import Conv2d, Dense, InputFormat, MaxPool, Requantization, Window
 
 Image = list[list[list[int]]]
 

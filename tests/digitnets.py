@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from onnxes import model, node
 
-from ebpfnn import mnist
-from ebpfnn.float_reference import forward
-from ebpfnn.floats import Activation, FloatConv2d
-from ebpfnn.layers import MaxPool, Window
+from ebpfnn.datasets import mnist
+from ebpfnn.network.layers import MaxPool, Window
+from ebpfnn.quantize.float_reference import forward
+from ebpfnn.quantize.floats import Activation, FloatConv2d
 
 IMAGES, LABELS = mnist.read_test()
 GIVEN = (IMAGES[:, None] / 255).astype(np.float32)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ebpfnn import reference
-from ebpfnn.float_reference import logits
-from ebpfnn.floats import Activation, FloatConv2d, FloatDense, FloatLayer, Network
-from ebpfnn.layers import InputFormat, MaxPool, Shape, Weighted, Window
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, reference
+from ebpfnn.network.layers import InputFormat, MaxPool, Shape, Weighted, Window
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.floats import Activation, FloatConv2d, FloatDense, FloatLayer, Network
 
 RELU, LEAKY = Activation(slope=0), Activation(slope=0.125)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ebpfnn.mnist import read_test
+from ebpfnn.datasets.mnist import read_test
 
 ROOT = Path(__file__).parents[1]
 

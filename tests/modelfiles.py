@@ -12,9 +12,8 @@ import pytest
 import safetensors.numpy
 from networks import random_network
 
-from ebpfnn import modelfile
 from ebpfnn.errors import ModelError
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile
 
 Tensors, Described, Metadata = dict[str, np.ndarray], dict[str, Any], dict[str, str]
 

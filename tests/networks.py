@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ebpfnn.architecture import Step, parse
-from ebpfnn.layers import (
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network.architecture import Step, parse
+from ebpfnn.network.layers import (
     INT32_MAX,
     INT32_MIN,
     Conv2d,
@@ -24,7 +25,6 @@ from ebpfnn.layers import (
     Window,
     image_shape,
 )
-from ebpfnn.network import QuantizedNetwork
 
 THRESHOLDS = {1: (100,), 2: (40, 128, 230), 4: tuple(range(11, 251, 16)), 8: ()}
 """Some for each number of bits."""
@@ -71,7 +71,7 @@ def random_network(
     packed: bool = False,
     bit_order: str = "big",
 ) -> QuantizedNetwork:
-    """A network of an architecture (``"conv4x3s2p1-dw3-pool2-5"``, :mod:`ebpfnn.architecture`), or of dense layers' widths.
+    """A network of an architecture (``"conv4x3s2p1-dw3-pool2-5"``, :mod:`ebpfnn.network.architecture`), or dense by its widths.
 
     Weights and biases are random, multipliers and shifts such that outputs use their range. Between layers are u8, s8 or 3
     bits, with zero points, padding and slopes of every kind. ``shape`` is a sample's: for widths, the first of them where

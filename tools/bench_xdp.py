@@ -24,16 +24,15 @@ import numpy as np
 from ebpfnn_plugins.frames import frame
 from ebpfnn_plugins.xdp import XdpTrigger
 
-from ebpfnn import modelfile
 from ebpfnn.compiler import Body
-from ebpfnn.encoding import encode
 from ebpfnn.kernel import Map, Object, Program, XdpMode, attach_xdp
 from ebpfnn.kernel.interface import interface_index
 from ebpfnn.kernel.syscall import Command, ProgRun, bpf
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network.encoding import encode
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Sample
-from ebpfnn.protocol import payload_bytes, request
+from ebpfnn.remote.protocol import payload_bytes, request
 from ebpfnn.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpfnn import files, modelfile
-from ebpfnn.floatfile import beside
-from ebpfnn.layers import Conv2d, Dense
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn import files
+from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network.layers import Conv2d, Dense
+from ebpfnn.quantize.floatfile import beside
 
 CACHE = Path(".cache/networks")
 NOTED, CARDS = Path("tools/seeds.json"), Path("docs/networks.md")

@@ -21,11 +21,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from ebpfnn import Instance, Plugins, modelfile, reference
-from ebpfnn.encoding import encode
+from ebpfnn import Instance, Plugins
 from ebpfnn.errors import SessionError
 from ebpfnn.instance import InstanceSession
-from ebpfnn.target import compile_here
+from ebpfnn.network import modelfile, reference
+from ebpfnn.network.encoding import encode
+from ebpfnn.session.target import compile_here
 
 _SAMPLES = 64
 _TIMERS = ("perf",)  # what they left in a slot the next tick may change

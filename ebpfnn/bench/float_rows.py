@@ -9,8 +9,8 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..floats import FloatDense
 from ..network import QuantizedNetwork
+from ..quantize.floats import FloatDense
 from .plain import as_floats, as_real
 from .python_rows import Infer, PythonRunner
 

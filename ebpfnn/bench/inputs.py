@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..layers import describe
 from ..network import QuantizedNetwork
+from ..network.layers import describe
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,13 +14,13 @@ from ..abi import INFER
 from ..compiler import Body, KernelFeatures, build_twin
 from ..compiler.emitter import Emitter
 from ..compiler.plan import PLANS
-from ..encoding import encode
 from ..errors import ModelError, NotSupported, VerifierError
 from ..network import QuantizedNetwork
+from ..network.encoding import encode
 from ..obj.asm import R0
 from ..plugin import Trigger
 from ..session import Session
-from ..target import compile_here
+from ..session.target import compile_here
 from .runner import Runner
 
 EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"

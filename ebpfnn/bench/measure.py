@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import reference
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, reference
 from ..plugin import Trigger
 from ..session import Session
 from .float_rows import float_runners

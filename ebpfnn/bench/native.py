@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotSupported
-from ..layers import INT32_MAX, Dense, accumulator_bound
 from ..network import QuantizedNetwork
+from ..network.layers import INT32_MAX, Dense, accumulator_bound
 from .runner import Runner
 from .weights import ALIGNED, aligned, grouped, in_halves, lengthened, unsaturated
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..floats import FloatConv2d, FloatDense
-from ..layers import MaxPool, Shape
+from ..network.layers import MaxPool, Shape
+from ..quantize.floats import FloatConv2d, FloatDense
 from .plain import PlainLayer
 
 INPUT, OUTPUT = "samples", "logits"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoding import levels
-from ..floats import Activation, FloatConv2d, FloatDense
-from ..layers import Dense, MaxPool, Weighted, image_shape
 from ..network import QuantizedNetwork
+from ..network.encoding import levels
+from ..network.layers import Dense, MaxPool, Weighted, image_shape
+from ..quantize.floats import Activation, FloatConv2d, FloatDense
 
 PlainLayer = FloatDense | FloatConv2d | MaxPool
 

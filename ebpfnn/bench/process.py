@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from .. import mnist
+from ..datasets import mnist
 from ..errors import SessionError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoding import encode
+from ..network.encoding import encode
 from ..session import Result, Session
 from .runner import Runner
 

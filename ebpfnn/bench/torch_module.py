@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotSupported
-from ..floats import FloatDense
-from ..layers import MaxPool
+from ..network.layers import MaxPool
+from ..quantize.floats import FloatDense
 from .plain import PlainLayer
 from .python_rows import Infer
 

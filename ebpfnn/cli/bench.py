@@ -90,7 +90,7 @@ def command(
 
 def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
     """The networks, of which no two may go by one name."""
-    from .. import modelfile
+    from ..network import modelfile
 
     networks = [modelfile.load(modelfile.resolve(model)) for model in models]
     names = [network.name for network in networks]
@@ -103,9 +103,9 @@ def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
 def _measure(
     networks: list[QuantizedNetwork], data: Path | None, images: int, rounds: int, only: tuple[str, ...], *, cold: bool
 ) -> list[Row]:
-    from .. import mnist
     from ..bench.inputs import dense_inputs, sparse_inputs
     from ..bench.measure import Bench
+    from ..datasets import mnist
 
     samples, labels = (array[:images] for array in mnist.read_test(data))
     plugins = available()
@@ -140,8 +140,9 @@ def _watched(rounds: int, label: str) -> Iterable[int]:
 
 def _plot(rows: list[Row], networks: list[QuantizedNetwork], data: Path | None, path: Path) -> None:
     """Accuracies are those of all samples of ``data``, not of those rotated over alone."""
-    from .. import mnist, reference
     from ..bench.plot import plot
+    from ..datasets import mnist
+    from ..network import reference
 
     samples, labels = mnist.read_test(data)
     accuracy = {}

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.rows import Row, baseline, times_faster
-from .group import printable
+from ..errors import printable
 
 BASELINES = ("naive", "ort-iobinding", "avx2-intrinsics")
 """The rows that the others are told as multiples of."""

@@ -10,7 +10,7 @@ _OF_INTERFACES = ("xdp", "tc", "socket_filter")
 
 def networks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The bundled networks, and files."""
-    from .. import modelfile
+    from ..network import modelfile
 
     return [*_those(modelfile.bundled(), begun), CompletionItem(begun, type="file")]
 

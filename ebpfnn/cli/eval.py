@@ -12,13 +12,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import floatfile, modelfile
-from ..errors import NotSupported, PermissionDenied
-from ..floats import Network
-from ..network import QuantizedNetwork
+from ..errors import NotSupported, PermissionDenied, printable
+from ..network import QuantizedNetwork, modelfile
+from ..quantize import floatfile
+from ..quantize.floats import Network
 from .complete import networks, targets, triggers
-from .group import complain, printable
 from .measured import HELP, read_measured
+from .messages import complain
 from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:

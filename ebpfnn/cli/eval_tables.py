@@ -9,8 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import printable
 from ..evaluation.evaluate import Evaluation
-from .group import printable
 
 _SUREST = 5
 

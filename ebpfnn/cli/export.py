@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from .. import modelfile, reference
-from ..network import QuantizedNetwork
+from ..errors import printable
+from ..network import QuantizedNetwork, modelfile, reference
 from .complete import networks
-from .group import printable
 from .measured import HELP, read_measured
 
 _ENOUGH = 0.999

@@ -16,12 +16,11 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import Error, PermissionDenied, PluginError, UsageError, VerifierError, printable
+from ..errors import Error, PermissionDenied, PluginError, UsageError, VerifierError
 from .examples import EXAMPLES
+from .messages import complain
 from .plugin_option import blame
 from .verbose import is_verbose, verbose_option
-
-__all__ = ["LazyGroup", "complain", "printable"]
 
 USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 """Wrong usage; 128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
@@ -85,12 +84,6 @@ class LazyGroup(click.Group):
                 click.echo(getattr(error, "log", ""), err=True, nl=False)
                 traceback.print_exc()
             ctx.exit(_status(known))
-
-
-def complain(message: str, status: int = 1) -> int:
-    """Prints ``message`` on standard error as one line and returns ``status``."""
-    click.echo(f"ebpfnn: {printable(' '.join(message.split()))}", err=True)
-    return status
 
 
 def _complete(command: click.Command, name: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from .. import modelfile
-from .group import printable
+from ..errors import printable
+from ..network import modelfile
 
 
 @click.command("import")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import click
 
-from ..errors import Error, InputError
+from ..errors import Error, InputError, printable
 from ..instance import Instance
 from ..plugin import Plugins, configured
 from .complete import inputs, instances, networks
-from .group import complain, printable
 from .inference import Inference, pick, private, shared
+from .messages import complain
 from .only import listed
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek

@@ -8,15 +8,15 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from .. import modelfile, reference
 from ..compiler import build_twin
 from ..errors import NotSupported, PermissionDenied
 from ..instance import Instance
 from ..kernel.privilege import lack
+from ..network import modelfile, reference
 from ..plugin import Plugins, Sample, Trigger, why_not
-from ..runner import Runner, Served
 from ..session import Session
-from .group import complain
+from ..session.runner import Runner, Served
+from .messages import complain
 from .report import Report
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import modelfile
-from ..errors import NotSupported, PermissionDenied
+from ..errors import NotSupported, PermissionDenied, printable
+from ..network import modelfile
 from .complete import networks
-from .group import complain, printable
+from .messages import complain
 from .plugin_option import available
 
 if TYPE_CHECKING:
     from ..compiler import Compiled
-    from ..inspection import InKernel
+    from ..evaluation.inspection import InKernel
     from ..network import QuantizedNetwork
 
 _CANDIDATES = 4
@@ -34,7 +34,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     Also the plan of each layer and the plans that were rejected. Only the kernel figures need root. MODEL is a bundled network
     or a file.
     """
-    from .. import inspection
+    from ..evaluation import inspection
 
     network = modelfile.load(modelfile.resolve(model))
     compiled, code, reason = inspection.compile_for(network, plan)
@@ -55,7 +55,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
 
 def _in_kernel(network: QuantizedNetwork, compiled: Compiled, reason: str) -> tuple[InKernel | None, str]:
     """What the kernel says, or why it was not asked."""
-    from .. import inspection
+    from ..evaluation import inspection
 
     if reason:
         return None, reason

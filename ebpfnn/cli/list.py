@@ -9,7 +9,7 @@ import click
 
 from ..errors import Error
 from ..instance import About, Instance, Statistics
-from .group import complain
+from .messages import complain
 from .tables import print_table
 
 _HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns/run")

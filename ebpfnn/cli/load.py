@@ -7,12 +7,12 @@ import time
 
 import click
 
-from .. import modelfile
 from ..errors import DetachedError, SessionError, UsageError
 from ..instance import Instance
+from ..network import modelfile
 from .complete import networks
-from .group import complain
 from .inference import pick
+from .messages import complain
 from .plugin_option import available, plugin_option
 from .trigger_option import candidates, pairs, trigger_options
 

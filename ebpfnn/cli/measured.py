@@ -9,10 +9,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import datasets, mnist
-from ..layers import describe
+from .. import datasets
+from ..datasets import mnist
 from ..network import QuantizedNetwork
-from .group import complain
+from ..network.layers import describe
+from .messages import complain
 
 BUNDLED = "bundled"
 """What stands for the test digits that ship with ebpfnn."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from .. import modelfile
 from ..errors import ModelError
-from ..layers import Shape
-from .group import complain
+from ..network import modelfile
+from ..network.layers import Shape
+from .messages import complain
 from .tables import print_table
 
 RECORDED_NS: Mapping[str, int] = {

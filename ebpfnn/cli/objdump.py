@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from ..errors import printable
 from ..obj import ObjectSpec
 from ..obj.listing import assembly, contents
-from .group import printable
 
 
 @click.command()

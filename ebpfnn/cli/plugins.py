@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from ..errors import PluginError
+from ..errors import PluginError, printable
 from ..plugin import Plugins, why_not
 from ..plugin.registry import Offer
 from ..plugin.skeleton import KINDS, write
-from .group import complain, printable
+from .messages import complain
 from .plugin_option import available, plugin_option
 from .tables import print_table
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from .. import datasets, floatfile, mnist, modelfile, reference
-from ..floats import FloatConv2d, FloatDense, Network
-from ..layers import Shape, describe
-from ..network import QuantizedNetwork
-from ..quantization import quantize
-from .group import complain
+from .. import datasets
+from ..datasets import mnist
+from ..network import QuantizedNetwork, modelfile, reference
+from ..network.layers import Shape, describe
+from ..quantize import floatfile
+from ..quantize.floats import FloatConv2d, FloatDense, Network
+from ..quantize.quantization import quantize
+from .messages import complain
 from .quantize_report import Calibration, print_report
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from .. import encoding, float_reference, reference
-from ..floats import Network
-from ..layers import INT32_MAX, INT32_MIN, MaxPool, Weighted
-from ..network import QuantizedNetwork
-from .group import printable
+from ..errors import printable
+from ..network import QuantizedNetwork, encoding, reference
+from ..network.layers import INT32_MAX, INT32_MIN, MaxPool, Weighted
+from ..quantize import float_reference
+from ..quantize.floats import Network
 
 _CHUNK = 256
 

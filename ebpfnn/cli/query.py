@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import click
 import numpy as np
 
-from .. import modelfile, reference
-from ..errors import Error, InputError
+from ..errors import Error, InputError, printable
+from ..network import modelfile, reference
 from ..plugin import Plugins, Sample
-from ..query import ATTEMPTS, TIMEOUT, Address, Client
+from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
 from .complete import inputs, networks
-from .group import complain, printable
+from .messages import complain
 from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import printable
 from ..plugin import Sample
-from ..runner import Served
-from .group import printable
+from ..session.runner import Served
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from .complete import instances
-from .group import complain
+from .messages import complain
 from .only import named_or_only
 from .seconds import Seconds
 from .tables import print_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .. import modelfile
+from ..network import modelfile
 from .complete import instance_or_network
 from .only import named_or_only
 from .plugin_option import available, plugin_option

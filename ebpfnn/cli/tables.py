@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import click
 
-from .group import printable
+from ..errors import printable
 
 _WIDE = 1000
 _SHORT = 16

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from .. import modelfile
-from ..errors import ModelError
+from ..errors import ModelError, printable
+from ..network import modelfile
 from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
 from .group import INTERRUPTED as STOPPED
-from .group import complain, printable
+from .messages import complain
 
 _Chosen = TypeVar("_Chosen", Options, Precision, Distortion)
 _PATH = click.Path(path_type=Path)

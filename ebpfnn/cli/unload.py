@@ -7,7 +7,7 @@ import click
 from ..errors import Error
 from ..instance import Instance
 from .complete import instances
-from .group import complain
+from .messages import complain
 from .only import named_or_only
 
 

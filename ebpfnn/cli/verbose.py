@@ -49,7 +49,7 @@ def is_verbose(context: click.Context) -> bool:
 def _printer() -> Handler:
     import logging
 
-    from .group import complain
+    from .messages import complain
 
     class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

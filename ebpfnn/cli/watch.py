@@ -12,9 +12,10 @@ from itertools import islice
 
 import click
 
+from ..errors import printable
 from ..instance import Event, Watch
 from .complete import instances
-from .group import complain, printable
+from .messages import complain
 from .only import named_or_only
 from .seconds import Seconds
 from .watch_tables import Tally, as_line, live

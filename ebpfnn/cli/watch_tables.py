@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import KernelError
+from ..errors import KernelError, printable
 from ..instance import Event
-from .group import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

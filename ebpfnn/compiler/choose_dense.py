@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..layers import Dense
+from ..network.layers import Dense
 from . import cost
 from .accumulate import Products
 from .bounds import find_segments, reach

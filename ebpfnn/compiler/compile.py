@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import ModelError
-from ..layers import Conv2d, Dense, Layer, MaxPool, Shape
 from ..network import QuantizedNetwork
+from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape
 from ..obj.asm import R0, R1, R2, R10
 from .body import Body
 from .conv import emit_conv

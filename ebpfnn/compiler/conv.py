@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..layers import Conv2d
+from ..network.layers import Conv2d
 from ..obj.asm import R0, R1, R9, R10
 from .accumulate import INPUT, ROW, Products, emit_flush, emit_products, emit_seeds
 from .emitter import Emitter

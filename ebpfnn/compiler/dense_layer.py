@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..layers import Dense
+from ..network.layers import Dense
 from .dense import emit_inputs, emit_sums
 from .emitter import Emitter, Place
 from .live import emit_live

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ..layers import Conv2d, InputFormat, MaxPool, Shape, Window, image_shape
 from ..network import QuantizedNetwork
+from ..network.layers import Conv2d, InputFormat, MaxPool, Shape, Window, image_shape
 from .accumulate import Products
 from .dense import AT_A_TIME
 from .emitter import WALKS_OF_AN_ITERATOR

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import Requantization, Weighted
+from ..network.layers import Requantization, Weighted
 from ..obj.asm import R0, R7, R8, R9, R10, Register
 from .accumulate import Products
 from .emitter import Emitter

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..layers import image_shape
+from ..network.layers import image_shape
 from ..obj.asm import R0, R1, R2, R3, R10, Register
 from .emitter import Emitter, Place
 from .values import Values

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import Weighted
+from ..network.layers import Weighted
 from ..obj.asm import R0, R1, R6, R7, R8, R9, R10, Register
 from .accumulate import ACCUMULATORS, Products, emit_lane
 from .emitter import FARTHEST, Emitter

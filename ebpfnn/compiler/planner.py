@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import ModelError, ObjectError
-from ..layers import Conv2d, Dense, Layer, MaxPool, image_shape
 from ..network import QuantizedNetwork
+from ..network.layers import Conv2d, Dense, Layer, MaxPool, image_shape
 from .accumulate import Products
 from .choose_conv import choose_conv, plan_tiles, skips_rows
 from .choose_dense import DenseChoice, choose_dense

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ..layers import MaxPool
+from ..network.layers import MaxPool
 from ..obj.asm import R0, R1, R2, R3, R4, R10
 from .emitter import Emitter
 from .positions import axes, emit_positions

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
-from ..layers import image_shape
+from ..network.layers import image_shape
 from ..obj.asm import R0, R1, R10
 from .emitter import Emitter, Place
 from .features import KernelFeatures

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import Requantization, Weighted
+from ..network.layers import Requantization, Weighted
 from ..obj.asm import Register
 from .emitter import Emitter
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..layers import Dense, InputFormat
 from ..network import QuantizedNetwork
+from ..network.layers import Dense, InputFormat
 from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded

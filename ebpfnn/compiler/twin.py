@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..built import read_built
-from ..layers import Conv2d, Dense, InputFormat, Layer, MaxPool, Shape, Weighted, expect, image_shape
 from ..network import QuantizedNetwork
+from ..network.layers import Conv2d, Dense, InputFormat, Layer, MaxPool, Shape, Weighted, expect, image_shape
 from ..obj import ObjectSpec
 from .body import Body
 

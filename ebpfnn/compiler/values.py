@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ..layers import Shape, Window, image_shape
+from ..network.layers import Shape, Window, image_shape
 from ..obj.asm import Register
 from .emitter import Emitter, Place
 

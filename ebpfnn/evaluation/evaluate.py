@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import float_reference, reference
 from ..compiler import Body
 from ..errors import ModelError
-from ..floats import Network
-from ..layers import describe
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, reference
+from ..network.layers import describe
 from ..plugin import Trigger
+from ..quantize import float_reference
+from ..quantize.floats import Network
 from ..session import Session
 from . import metrics
 

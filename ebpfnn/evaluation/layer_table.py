@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..layers import Conv2d, Dense, Layer, MaxPool, Shape, Weighted, Window, accumulator_bound, describe
 from ..network import QuantizedNetwork
+from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape, Weighted, Window, accumulator_bound, describe
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..layers import Dense, MaxPool, Shape
 from ..network import QuantizedNetwork
+from ..network.layers import Dense, MaxPool, Shape
 
 POSITIVE, NEGATIVE = (58, 126, 222), (224, 98, 42)
 """Blue and orange: told apart by eyes that see no red or no green, too."""

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import encoding, files
+from .. import files
 from ..errors import ModelError, NotSupported
-from ..layers import (
+from ..network import QuantizedNetwork, encoding
+from ..network.layers import (
     INT32_MAX,
     INT32_MIN,
     Conv2d,
@@ -35,7 +36,6 @@ from ..layers import (
     expect,
     image_shape,
 )
-from ..network import QuantizedNetwork
 from .graph import Graph
 
 if TYPE_CHECKING:

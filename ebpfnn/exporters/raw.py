@@ -1,8 +1,8 @@
 """A quantized network as plain files: what any C program can read with fread(), and back.
 
 A directory holds ``model.json``, which has all but the weights and biases, and two files for each layer that has any: weights
-int8 in the order of :mod:`ebpfnn.layers`, biases int32, little-endian, no header. A network of one hidden and one output dense
-layer has the names ``hweights8.bin``, ``hbias32.bin``, ``outweights8.bin`` and ``outbias32.bin``; any other
+int8 in the order of :mod:`ebpfnn.network.layers`, biases int32, little-endian, no header. A network of one hidden and one
+output dense layer has the names ``hweights8.bin``, ``hbias32.bin``, ``outweights8.bin`` and ``outbias32.bin``; any other
 ``layerN.weights8.bin`` and ``layerN.bias32.bin``, N counting all layers from 0. docs/evaluation.md describes the bytes.
 """
 
@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import fields, files, modelformat
+from .. import files
 from ..errors import ModelError
-from ..fields import Described
-from ..layers import INT32_MAX, LARGEST_SIZE, Dense, MaxPool, Shape, expect
-from ..network import QuantizedNetwork
-from ..tensorfile import parse
+from ..network import QuantizedNetwork, fields, modelformat
+from ..network.fields import Described
+from ..network.layers import INT32_MAX, LARGEST_SIZE, Dense, MaxPool, Shape, expect
+from ..network.tensorfile import parse
 
 FORMAT, VERSION = "ebpfnn-raw", 1
 DESCRIPTION = "model.json"
@@ -120,7 +120,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One file: the array that it holds, by the name that :mod:`ebpfnn.modelformat` has for it."""
+    """One file: the array that it holds, by the name that :mod:`ebpfnn.network.modelformat` has for it."""
 
     tensor: str
     name: str

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..layers import Shape, describe
+from ..network.layers import Shape, describe
 from . import building
 from .program import Call, Ref
 from .steps import Conv, Linear, Pad, Reshape, Step

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..floats import Activation
-from ..layers import Shape, Window, describe
+from ..network.layers import Shape, Window, describe
+from ..quantize.floats import Activation
 from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
 
 

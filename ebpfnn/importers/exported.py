@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..floats import Network
-from ..layers import InputFormat, Shape, describe
+from ..network.layers import InputFormat, Shape, describe
+from ..quantize.floats import Network
 from .aten import to_chain
 from .fold import fold
 from .options import ImportOptions

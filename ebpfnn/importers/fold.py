@@ -13,8 +13,8 @@ from math import prod
 import numpy as np
 
 from ..errors import ModelError
-from ..floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer
-from ..layers import MaxPool, Shape, Window
+from ..network.layers import MaxPool, Shape, Window
+from ..quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer
 from .building import compose
 from .steps import Activate, Chain, Conv, Floats, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..floats import Activation
-from ..layers import INT32_MAX, Conv2d, Dense, Layer, MaxPool, Shape, Window
-from ..quantization import requantization
-from ..scales import Range, clamped, score_range
+from ..network.layers import INT32_MAX, Conv2d, Dense, Layer, MaxPool, Shape, Window
+from ..quantize.floats import Activation
+from ..quantize.quantization import requantization
+from ..quantize.scales import Range, clamped, score_range
 from .building import compose
 from .steps import Activate, Chain, Conv, Floats, Linear, Pool, Quantize, Reshape, Scale, Step
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import files, reference
+from .. import files
 from ..errors import ModelError
-from ..floats import Network
-from ..layers import expect
-from ..network import QuantizedNetwork
-from ..quantization import quantize
+from ..network import QuantizedNetwork, reference
+from ..network.layers import expect
+from ..quantize.floats import Network
+from ..quantize.quantization import quantize
 from . import onnx_file, onnx_graph, pt2, state_dict, torch_file
 from .aten import to_chain
 from .fold import fold
@@ -58,7 +58,7 @@ def quantize_file(
     """The network in ``path`` in integers; ``calibration`` is uint8 [n, *shape] of pixels.
 
     A network that is quantized keeps its integers; the samples only tell how many of its values are 0. Raises what
-    :func:`load` and :func:`ebpfnn.quantization.quantize` raise.
+    :func:`load` and :func:`ebpfnn.quantize.quantization.quantize` raise.
     """
     network = load(path, options)
     if isinstance(network, QuantizedNetwork):

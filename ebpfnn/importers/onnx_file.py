@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from ..layers import expect
+from ..network.layers import expect
 from . import onnx_wire
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ModelError
-from ..layers import expect
+from ..network.layers import expect
 from . import building
 from .onnx_constants import COMPUTE
 from .onnx_file import where

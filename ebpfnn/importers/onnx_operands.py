@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..layers import Shape, expect
+from ..network.layers import Shape, expect
 from .steps import LARGEST, Floats, Integers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from ..errors import ModelError
-from ..layers import Shape, Window, describe
+from ..network.layers import Shape, Window, describe
 from . import building
 from .onnx_operands import Operands
 from .steps import Conv, Integers, Linear, Pad, Reshape, Step

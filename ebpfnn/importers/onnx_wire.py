@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import expect
+from ..network.layers import expect
 from .steps import LARGEST
 
 MAX_FIELDS = 1 << 19

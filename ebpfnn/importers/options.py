@@ -10,9 +10,9 @@ from types import MappingProxyType
 import numpy as np
 
 from ..errors import ModelError
-from ..float_reference import output_shape
-from ..floats import FloatLayer, Network
-from ..layers import InputFormat, Shape, describe, expect
+from ..network.layers import InputFormat, Shape, describe, expect
+from ..quantize.float_reference import output_shape
+from ..quantize.floats import FloatLayer, Network
 from .steps import Chain, Scale
 
 _UNCHANGED = ((0.0,), (1.0,))
@@ -24,11 +24,11 @@ class ImportOptions:
     """How to read a file as a network.
 
     ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed`` and ``bit_order`` are those of
-    :class:`~ebpfnn.layers.InputFormat`. The network is given ``(pixel / 255 - mean) / std``, one number for all channels or
-    one for each: what ``torchvision.transforms.Normalize(mean, std)`` gave it in training.
+    :class:`~ebpfnn.network.layers.InputFormat`. The network is given ``(pixel / 255 - mean) / std``, one number for all
+    channels or one for each: what ``torchvision.transforms.Normalize(mean, std)`` gave it in training.
 
-    ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.architecture` writes them, and
-    that of the activation behind all layers but the last, 0 for ReLU.
+    ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.network.architecture` writes
+    them, and that of the activation behind all layers but the last, 0 for ReLU.
     """
 
     name: str | None = None

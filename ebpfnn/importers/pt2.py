@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import zips
 from ..errors import ModelError
-from ..layers import expect
+from ..files import zips
+from ..network.layers import expect
 from .program import Call, Program, Ref, Sizes
 from .steps import LARGEST
 

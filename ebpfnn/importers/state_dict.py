@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import architecture
-from ..architecture import Step as Word
 from ..errors import ModelError
-from ..layers import Shape, Window, describe, image_shape
+from ..network import architecture
+from ..network.architecture import Step as Word
+from ..network.layers import Shape, Window, describe, image_shape
 from . import building
 from .steps import Chain, Conv, Linear, Pool, Reshape, Step
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..floats import Activation
-from ..layers import Shape, Window, describe
+from ..network.layers import Shape, Window, describe
+from ..quantize.floats import Activation
 
 Floats = NDArray[np.float64]
 LARGEST = 1 << 24

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ..errors import ModelError
-from ..layers import expect
-from ..tensorfile import check_header
+from ..network.layers import expect
+from ..network.tensorfile import check_header
 from .steps import LARGEST
 from .torch_pickle import Odd, Tensor
 from .torch_zip import Saved

@@ -10,12 +10,11 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import modelfile
 from ..errors import ModelError, SessionError
-from ..fields import Described, build_input, describe_input, get, integer, number, text, texts
-from ..layers import InputFormat, Shape, expect
-from ..loading import pid_namespace
-from ..network import MAX_CLASSES, QuantizedNetwork
+from ..network import MAX_CLASSES, QuantizedNetwork, modelfile
+from ..network.fields import Described, build_input, describe_input, get, integer, number, text, texts
+from ..network.layers import InputFormat, Shape, expect
+from ..session.loading import pid_namespace
 
 SIZE = 16 << 10
 """Bytes of one description: JSON, filled up with zeros."""
@@ -51,7 +50,7 @@ class About:
 
     @property
     def name(self) -> str:
-        """The network's, as :class:`~ebpfnn.runner.Served` calls it."""
+        """The network's, as :class:`~ebpfnn.session.runner.Served` calls it."""
         return self.network
 
     @property

@@ -11,7 +11,7 @@ from ..abi import MAX_SLOTS
 from ..errors import SessionError
 from ..kernel import Map
 from ..kernel.threads import exists, is_ours
-from ..slots import register
+from ..session.slots import register
 from .locks import locked, open_directory
 
 _WORD = struct.Struct("<I")

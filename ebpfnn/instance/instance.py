@@ -11,7 +11,7 @@ from ..compiler import Body
 from ..errors import NotSupported, SessionError
 from ..network import QuantizedNetwork
 from ..plugin import Plugins, Trigger, configured, why_not
-from ..target import compile_here
+from ..session.target import compile_here
 from . import figures
 from .about import About, describe
 from .attached import is_attached

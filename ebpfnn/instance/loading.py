@@ -15,11 +15,11 @@ from ..compiler import Body
 from ..errors import DetachedError, NotSupported, PluginError, SessionError
 from ..kernel import Map, Object
 from ..kernel.interface import network_namespace
-from ..loading import load
 from ..network import QuantizedNetwork
 from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
+from ..session.loading import load
 from .about import SIZE, About
 from .attached import LINK
 from .locks import lock, telling
@@ -48,7 +48,8 @@ def load_instance(
 ) -> Loaded:
     """Makes the instance ``name``; what this process must keep for it goes into ``held``.
 
-    Raises what :func:`ebpfnn.loading.load`, the trigger's ``attach`` and :func:`prove` raise; nothing stays behind then.
+    Raises what :func:`ebpfnn.session.loading.load`, the trigger's ``attach`` and :func:`prove` raise; nothing stays behind
+    then.
     """
     resident = trigger.resident()
     with ExitStack() as made:

@@ -7,14 +7,13 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import reference
 from ..compiler import Body
 from ..errors import DetachedError, NotSupported, SessionError
-from ..layers import InputFormat
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, reference
+from ..network.layers import InputFormat
 from ..plugin import Plugins
-from ..runner import Result, Runner
 from ..session import Session
+from ..session.runner import Result, Runner
 
 _LONGEST = 2.0  # seconds that an event may take which comes seldom, such as a slow clock's
 _FEWEST = 2

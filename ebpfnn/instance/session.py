@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import abi, modelfile
+from .. import abi
 from ..errors import Error, KernelError, ModelError, SessionError
-from ..loading import pid_namespace
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, modelfile
 from ..plugin import Trigger
-from ..runner import Result, Runner
-from ..slots import Slots, has_slots
+from ..session.loading import pid_namespace
+from ..session.runner import Result, Runner
+from ..session.slots import Slots, has_slots
 from .about import About, digest
 from .claims import SharedClaims
 from .pins import Pins

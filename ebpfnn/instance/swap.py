@@ -11,10 +11,10 @@ from .. import abi
 from ..compiler import Body
 from ..errors import NotSupported
 from ..kernel import Object
-from ..layers import InputFormat
-from ..loading import load
 from ..network import QuantizedNetwork
+from ..network.layers import InputFormat
 from ..plugin import Trigger
+from ..session.loading import load
 from .about import About, describe
 from .locks import lock
 from .pins import ABOUT, Pins

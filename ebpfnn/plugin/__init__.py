@@ -2,7 +2,7 @@
 
 from ..built import object_path
 from ..errors import nearest
-from ..layers import InputFormat
+from ..network.layers import InputFormat
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import PluginError
-from ..staging import stage
+from ..files.staging import stage
 
 _TEMPLATES = Path(__file__).parent / "skeletons"
 _FILES = {

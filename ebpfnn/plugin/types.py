@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from ..errors import Error
     from ..kernel import Link, Object, Program
-    from ..layers import InputFormat
+    from ..network.layers import InputFormat
     from ..obj import ObjectSpec
 
 
@@ -107,7 +107,7 @@ class Attachment(AbstractContextManager["Attachment"]):
 
         Returns its label, its scores, and the nanoseconds in the network, 0 where the program does not tell.
 
-        ``sample`` is what :func:`ebpfnn.encoding.encode` made. It is asked of triggers whose shell defines
+        ``sample`` is what :func:`ebpfnn.network.encoding.encode` made. It is asked of triggers whose shell defines
         ``EBPFNN_SAMPLES_FROM_EVENTS``; the default knows no way, and raises :class:`~ebpfnn.errors.NotSupported`.
         """
         from ..errors import NotSupported

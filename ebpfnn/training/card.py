@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .. import float_reference, reference
-from ..floats import Network
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, reference
+from ..quantize import float_reference
+from ..quantize.floats import Network
 from .data import Data, Part
 from .options import INTERRUPTED, Options
 

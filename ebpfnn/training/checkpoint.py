@@ -14,7 +14,7 @@ from .. import files
 from ..errors import ModelError
 from ..importers.torch_pickle import Odd, Tensor
 from ..importers.torch_zip import Saved
-from ..layers import expect
+from ..network.layers import expect
 from .options import Options
 
 MAX_BYTES = 1 << 30

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..architecture import Step, parse
 from ..errors import ModelError
-from ..layers import MaxPool, Shape, Window, image_shape
+from ..network.architecture import Step, parse
+from ..network.layers import MaxPool, Shape, Window, image_shape
 from .options import Options
 
 

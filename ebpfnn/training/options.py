@@ -28,10 +28,10 @@ class Distortion:
 class Precision:
     """What the network will compute in: bits of an input value, of the values between layers, and of a weight.
 
-    ``thresholds`` are those of :class:`~ebpfnn.layers.InputFormat`, evenly spread where empty. ``aware`` trains with the
-    rounding that quantization will do (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the trained
-    network lighter (:mod:`ebpfnn.trimming`): inputs that are above 0 in at most that share of the training samples lose
-    their weights, and the outputs of a hidden layer get one step.
+    ``thresholds`` are those of :class:`~ebpfnn.network.layers.InputFormat`, evenly spread where empty. ``aware`` trains with
+    the rounding that quantization will do (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the trained
+    network lighter (:mod:`ebpfnn.quantize.trimming`): inputs that are above 0 in at most that share of the training samples
+    lose their weights, and the outputs of a hidden layer get one step.
 
     Raises :class:`ModelError` for fewer than 8 hidden or weight bits without ``aware``, or weight bits with shared steps.
     """
@@ -72,12 +72,11 @@ class Teaching:
 class Options:
     """A training run. On the CPU, the same options, data, machine, PyTorch and number of threads give the same file.
 
-    ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. Where no ``dataset`` is named
-    it is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``architecture`` is a
-    string that :mod:`ebpfnn.architecture` knows, or ``module`` names a Python file and the function in it that returns an
-    nn.Module:
-    ``file.py:build``. ``views`` are the distorted copies of the training images that are made before training and shown in
-    turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the
+    ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. Where no ``dataset`` is named it
+    is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``architecture`` is a string
+    that :mod:`ebpfnn.network.architecture` knows, or ``module`` names a Python file and the function in it that returns an
+    nn.Module: ``file.py:build``. ``views`` are the distorted copies of the training images that are made before training and
+    shown in turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the
     LeakyReLU's, 0 for ReLU. ``distortion`` None shows samples as they are. ``output`` is the file of the integer network; the
     float one lies beside it.
 

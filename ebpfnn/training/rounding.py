@@ -1,8 +1,8 @@
 """Training with the rounding that quantization will do, so that a network learns to live with it.
 
-Weights pass through a parametrization and activations through a forward hook that round them to few steps, while gradients
-flow as if they had not (Jacob et al. 2018, arXiv:1712.05877). At 8 bits a weight's step is its output's largest magnitude
-/ 127, which is what :func:`ebpfnn.quantization.quantize` will choose. With fewer bits, and for activations at any, the step
+Weights pass through a parametrization and activations through a forward hook that round them to few steps, while gradients flow
+as if they had not (Jacob et al. 2018, arXiv:1712.05877). At 8 bits a weight's step is its output's largest magnitude / 127,
+which is what :func:`ebpfnn.quantize.quantization.quantize` will choose. With fewer bits, and for activations at any, the step
 is learned (Esser et al. 2020, arXiv:1902.08153) and handed to it.
 
 A batch normalization scales whole outputs, so weights that were rounded before it is folded are the same integers after.
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ..errors import ModelError
-from ..floats import AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
-from ..layers import MaxPool
+from ..network.layers import MaxPool
+from ..quantize.floats import AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
 from .distributed import as_the_leader
 from .model import module_shape
 from .options import Precision

@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import floatfile, modelfile
 from ..errors import ModelError
-from ..floats import Network
 from ..importers import from_module
-from ..layers import InputFormat
-from ..quantization import quantize
-from ..trimming import share_steps, trim_idle
+from ..network import modelfile
+from ..network.layers import InputFormat
+from ..quantize import floatfile
+from ..quantize.floats import Network
+from ..quantize.quantization import quantize
+from ..quantize.trimming import share_steps, trim_idle
 from . import checkpoint
 from .card import describe
 from .data import Data, load
@@ -79,7 +80,7 @@ def _rehearse(model: nn.Module, form: InputFormat, data: Data, options: Options)
 
 
 def _lightened(network: Network, data: Data, options: Options) -> Network:
-    """``network`` as :mod:`ebpfnn.trimming` makes it, where that was asked for."""
+    """``network`` as :mod:`ebpfnn.quantize.trimming` makes it, where that was asked for."""
     if options.precision.idle is not None:
         network = trim_idle(network, data.training.samples, options.precision.idle)
     return share_steps(network) if options.precision.shared_steps else network

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from ..errors import ModelError
-from ..floats import Activation, AvgPool, FloatDense, FloatLayer, Network
-from ..layers import MaxPool, Shape
+from ..network.layers import MaxPool, Shape
+from ..quantize.floats import Activation, AvgPool, FloatDense, FloatLayer, Network
 
 
 class Teacher(nn.Module):

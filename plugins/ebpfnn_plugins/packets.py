@@ -15,7 +15,7 @@ from ebpfnn.errors import Error, InputError, KernelError, NotSupported, SessionE
 from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
-from ebpfnn.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
+from ebpfnn.remote.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
 
 from .frames import Address, frame, payload
 

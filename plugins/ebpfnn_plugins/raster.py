@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageStat, UnidentifiedImageError
 
-from ebpfnn import image_metadata
 from ebpfnn.errors import InputError
+from ebpfnn.files import image_metadata
 from ebpfnn.plugin import Sample
 
 from .framing import FORMATS, NAMES

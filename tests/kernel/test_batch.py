@@ -19,17 +19,16 @@ from ebpfnn_plugins.run import RunTrigger
 from networks import random_network, samples
 from numpy.typing import NDArray
 
-from ebpfnn import encoding, reference, target
 from ebpfnn.abi import INFER
 from ebpfnn.compiler import Compiled, KernelFeatures, build_twin, compile_network
 from ebpfnn.errors import InputError, KernelError, ModelError, NotSupported, PermissionDenied, SessionError, VerifierError
 from ebpfnn.kernel import features
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.obj import ProgramType
 from ebpfnn.obj.asm import R0, R1, Assembler
 from ebpfnn.plugin import Trigger
-from ebpfnn.session import Session
-from ebpfnn.target import compile_here
+from ebpfnn.session import Session, target
+from ebpfnn.session.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)

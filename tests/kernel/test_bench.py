@@ -17,7 +17,6 @@ from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network, samples
 
-from ebpfnn import modelfile, reference
 from ebpfnn.abi import INFER
 from ebpfnn.bench import kernel_rows, measure
 from ebpfnn.bench.inputs import Inputs, dense_inputs
@@ -27,7 +26,7 @@ from ebpfnn.bench.rows import Row
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body, build_twin, compile_network
 from ebpfnn.errors import NotSupported, SessionError, VerifierError
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.obj import insn
 from ebpfnn.session import Session
 

@@ -15,10 +15,10 @@ import pytest
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network, samples
 
-from ebpfnn import Instance, abi, modelfile, reference
-from ebpfnn.encoding import encode
+from ebpfnn import Instance, abi
 from ebpfnn.instance import Store
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.encoding import encode
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SLOT = 5

@@ -12,8 +12,9 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import ROOT, ebpfnn, environment, names
 from networks import random_network, samples
 
-from ebpfnn import Instance, modelfile
+from ebpfnn import Instance
 from ebpfnn.instance import Store
+from ebpfnn.network import modelfile
 
 pytestmark = pytest.mark.root
 

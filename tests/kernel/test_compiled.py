@@ -16,10 +16,10 @@ from networks import THRESHOLDS, conv2d, dense, input_format, network, random_ne
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
-from ebpfnn.layers import Dense, InputFormat, Window
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network.layers import Dense, InputFormat, Window
 from ebpfnn.session import Session
-from ebpfnn.target import compile_here
+from ebpfnn.session.target import compile_here
 
 pytestmark = pytest.mark.root
 WIDTHS = [(1, 1), (8, 1, 2), (33, 17, 9, 5), (101, 40, 7), (5, 64, 64), (64, 130, 70, 10)]

@@ -13,11 +13,11 @@ from ebpfnn_plugins.run import RunTrigger
 from networks import random_network, samples
 from packetnets import ANSWERING, NETWORK, WATCHING, Loaded, ask
 
-from ebpfnn import abi, reference
+from ebpfnn import abi
 from ebpfnn.compiler import Body
-from ebpfnn.encoding import encode
 from ebpfnn.kernel import Map, Object, RingBuffer
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, reference
+from ebpfnn.network.encoding import encode
 from ebpfnn.obj import MapType, ObjectSpec
 from ebpfnn.plugin import Plugins, why_not
 from ebpfnn.session import Session

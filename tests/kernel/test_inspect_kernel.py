@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from ebpfnn import inspection, modelfile
 from ebpfnn.cli import main
+from ebpfnn.evaluation import inspection
+from ebpfnn.network import modelfile
 
 pytestmark = pytest.mark.root
 

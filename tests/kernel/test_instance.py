@@ -20,15 +20,15 @@ from instances import PINS, ROOT, all_names, ebpfnn, environment, names
 from netspace import namespace
 from networks import random_network, samples
 
-from ebpfnn import Instance, modelfile, reference
+from ebpfnn import Instance
 from ebpfnn.errors import ModelError, NotSupported, PluginError, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.proof import proving
 from ebpfnn.kernel import Link
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.plugin import Plugins, Trigger
-from ebpfnn.runner import Result, Runner
+from ebpfnn.session.runner import Result, Runner
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing", "perf_links")]
 SMALL = random_network((9, 5, 3), seed=1)

@@ -15,10 +15,11 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import PINS, all_names, names
 from networks import random_network, samples
 
-from ebpfnn import Instance, reference
+from ebpfnn import Instance
 from ebpfnn.compiler import build_twin
 from ebpfnn.instance import Store
 from ebpfnn.kernel import pinning
+from ebpfnn.network import reference
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing", "perf_links")]
 SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 4, 3), seed=2)

@@ -21,7 +21,7 @@ from netspace import inside, namespace, run
 from networks import random_network, samples
 from waiting import wait_until
 
-from ebpfnn import Instance, reference
+from ebpfnn import Instance
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body
 from ebpfnn.errors import DetachedError, NotSupported, SessionError
@@ -29,7 +29,7 @@ from ebpfnn.instance import InstanceSession, Store
 from ebpfnn.instance.attached import LINK
 from ebpfnn.instance.proof import prove
 from ebpfnn.kernel import Link
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.plugin import Plugins, Trigger
 
 pytestmark = pytest.mark.root

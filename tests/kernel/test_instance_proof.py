@@ -12,14 +12,15 @@ from ebpfnn_plugins.run import RunTrigger
 from instances import all_names, names
 from networks import THRESHOLDS, dense, input_format, network
 
-from ebpfnn import Instance, reference
+from ebpfnn import Instance
 from ebpfnn.compiler import Body
 from ebpfnn.errors import SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.proof import proving
+from ebpfnn.network import reference
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins
-from ebpfnn.target import compile_here
+from ebpfnn.session.target import compile_here
 
 WEIGHTS = np.arange(1, 19).reshape(2, 9) * [[1], [-1]]
 NETWORK = network([dense(WEIGHTS, [7, 9])])

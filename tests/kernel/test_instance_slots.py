@@ -16,11 +16,12 @@ from forks import in_a_child
 from instances import environment
 from networks import random_network, samples
 
-from ebpfnn import Instance, abi, reference
+from ebpfnn import Instance, abi
 from ebpfnn.errors import SessionError
 from ebpfnn.instance import Store, claims
 from ebpfnn.instance.pins import Pins
-from ebpfnn.runner import Runner
+from ebpfnn.network import reference
+from ebpfnn.session.runner import Runner
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)

@@ -10,11 +10,11 @@ from ebpfnn_plugins.cgroup_skb import CgroupSkbTrigger
 from ebpfnn_plugins.socket_filter import SocketFilterTrigger
 from packetnets import ANSWERING, NETWORK, SAMPLE, ask
 
-from ebpfnn import reference
 from ebpfnn.instance.stub import NETWORKS, load_stub
-from ebpfnn.loading import load
+from ebpfnn.network import reference
 from ebpfnn.plugin import Trigger
-from ebpfnn.target import compile_here
+from ebpfnn.session.loading import load
+from ebpfnn.session.target import compile_here
 
 pytestmark = pytest.mark.root
 KEEPS_ALL = 0x7FFFFFFF  # what a socket filter lets through, in bytes

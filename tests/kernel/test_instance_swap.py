@@ -14,14 +14,14 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import ROOT, ebpfnn, environment
 from networks import network, random_network, samples
 
-from ebpfnn import Instance, modelfile, reference
+from ebpfnn import Instance
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
-from ebpfnn.layers import InputFormat
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import InputFormat
 from ebpfnn.plugin import Plugins, Trigger, why_not
-from ebpfnn.runner import Result, Runner
+from ebpfnn.session.runner import Result, Runner
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 4, 6, 3), seed=2)

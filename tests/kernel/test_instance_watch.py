@@ -19,13 +19,14 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import ebpfnn, environment
 from networks import random_network, samples
 
-from ebpfnn import Instance, abi, reference
+from ebpfnn import Instance, abi
 from ebpfnn.errors import PermissionDenied, SessionError
 from ebpfnn.instance import Store, rates
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.store import LOCKS, is_locked
 from ebpfnn.kernel import RingBuffer
 from ebpfnn.kernel.ringbuf import record_size
+from ebpfnn.network import reference
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL, OTHER = random_network((9, 5, 3), seed=1), random_network((9, 5, 3), seed=2)

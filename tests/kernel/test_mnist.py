@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 
-from ebpfnn import modelfile, reference
+from ebpfnn.network import modelfile, reference
 from ebpfnn.session import Session
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.usefixtures("tracing")]

@@ -14,10 +14,10 @@ from ebpfnn_plugins.xdp import XdpTrigger
 from netspace import namespace
 from packetnets import ANSWERING, NETWORK, SAMPLE, Loaded, ask
 
-from ebpfnn import reference
 from ebpfnn.errors import PluginError
+from ebpfnn.network import reference
 from ebpfnn.plugin import Trigger
-from ebpfnn.query import Address, Client
+from ebpfnn.remote.query import Address, Client
 from ebpfnn.session import Session
 
 pytestmark = pytest.mark.root

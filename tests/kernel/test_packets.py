@@ -16,9 +16,10 @@ from ebpfnn_plugins.xdp import XdpTrigger
 from networks import random_network, samples
 from packetnets import ANSWERING, NETWORK, SAMPLE, TC_PASS, WATCHING, XDP_PASS, XDP_TX, Loaded, ask
 
-from ebpfnn import abi, reference
+from ebpfnn import abi
 from ebpfnn.errors import KernelError, NotSupported, PluginError
 from ebpfnn.kernel import RingBuffer
+from ebpfnn.network import reference
 from ebpfnn.plugin import Trigger
 from ebpfnn.session import Session
 

@@ -27,15 +27,17 @@ from netspace import inside, namespace, run
 from networks import random_network, samples
 from waiting import wait_until
 
-from ebpfnn import Instance, modelfile, protocol, reference
+from ebpfnn import Instance
 from ebpfnn.errors import NotSupported, QueryError
 from ebpfnn.instance import Store
 from ebpfnn.kernel import Object, XdpMode, attach_xdp
+from ebpfnn.network import modelfile, reference
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger
-from ebpfnn.query import Address, Client
+from ebpfnn.remote import protocol
+from ebpfnn.remote.query import Address, Client
 from ebpfnn.session import Session
-from ebpfnn.target import compile_here
+from ebpfnn.session.target import compile_here
 
 pytestmark = pytest.mark.root
 ROOT = Path(__file__).parents[2]

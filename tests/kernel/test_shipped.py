@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 
-from ebpfnn import modelfile, reference
-from ebpfnn.mnist import read_test
+from ebpfnn.datasets.mnist import read_test
+from ebpfnn.network import modelfile, reference
 from ebpfnn.session import Session
 
 pytestmark = pytest.mark.root

@@ -22,11 +22,11 @@ from ebpfnn import abi
 from ebpfnn.errors import KernelError, NotSupported, PluginError, SessionError, VerifierError
 from ebpfnn.kernel import LinkGroup, LinkType, Object, online_cpus
 from ebpfnn.kernel.symbols import function_offset
-from ebpfnn.loading import load
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
-from ebpfnn.target import compile_here
+from ebpfnn.session.loading import load
+from ebpfnn.session.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)

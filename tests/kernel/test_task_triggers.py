@@ -19,14 +19,15 @@ from ebpfnn_plugins import task
 from instances import names
 from networks import random_network, samples
 
-from ebpfnn import Instance, abi, doctor, reference
+from ebpfnn import Instance, abi, doctor
 from ebpfnn.cli import main
 from ebpfnn.instance import Store
 from ebpfnn.kernel import Object
-from ebpfnn.loading import load
+from ebpfnn.network import reference
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
-from ebpfnn.target import compile_here
+from ebpfnn.session.loading import load
+from ebpfnn.session.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit")

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ebpfnn.layers import InputFormat
+from ebpfnn.network.layers import InputFormat
 
 Random = np.random.Generator
 _T = TypeVar("_T")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import wire
 
-from ebpfnn import QuantizedNetwork, reference
+from ebpfnn import QuantizedNetwork
 from ebpfnn.compiler import Body, Compiled
 from ebpfnn.errors import Error, ModelError, NotSupported, VerifierError
+from ebpfnn.network import reference
 from ebpfnn.session import Session
 
 from . import arithmetic, corners, generate

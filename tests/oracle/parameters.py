@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ebpfnn.layers import Requantization
+from ebpfnn.network.layers import Requantization
 
 from .arithmetic import Integers
 from .formats import Random, pick

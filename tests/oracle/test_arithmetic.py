@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ebpfnn import QuantizedNetwork, reference
-from ebpfnn.layers import Conv2d, Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn import QuantizedNetwork
+from ebpfnn.network import reference
+from ebpfnn.network.layers import Conv2d, Dense, InputFormat, MaxPool, Requantization, Window
 
 from . import arithmetic, corners, generate
 

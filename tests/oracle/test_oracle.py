@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ebpfnn import QuantizedNetwork, reference
+from ebpfnn import QuantizedNetwork
 from ebpfnn.compiler import Body, compile_network
 from ebpfnn.errors import ModelError
-from ebpfnn.layers import Conv2d, InputFormat, Requantization, Window
+from ebpfnn.network import reference
+from ebpfnn.network.layers import Conv2d, InputFormat, Requantization, Window
 from ebpfnn.obj.asm import Assembler, Register
 
 from . import generate, judge, ways

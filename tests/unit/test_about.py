@@ -13,7 +13,7 @@ from networks import random_network
 from ebpfnn.errors import ModelError, SessionError
 from ebpfnn.instance import About
 from ebpfnn.instance.about import SIZE, describe, digest
-from ebpfnn.layers import InputFormat
+from ebpfnn.network.layers import InputFormat
 
 SMALL = random_network((9, 5, 3), seed=1)
 ABOUT = describe(SMALL, Path("/nets/ä.safetensors"), "tracepoint", "a:b", {"key": "value"})

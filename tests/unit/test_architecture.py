@@ -7,9 +7,9 @@ from architectures import KINDS, SHAPE, architectures
 from hypothesis import given
 from networks import random_network
 
-from ebpfnn.architecture import Step, parse
 from ebpfnn.errors import ModelError
-from ebpfnn.layers import Window
+from ebpfnn.network.architecture import Step, parse
+from ebpfnn.network.layers import Window
 
 
 def square(size: int, stride: int = 1, edge: int = 0) -> Window:

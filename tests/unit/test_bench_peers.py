@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from networks import dense, network, random_network, samples
 
-from ebpfnn import mnist, modelfile, reference
 from ebpfnn.bench import native
 from ebpfnn.bench.float_rows import FloatRunner, float_runners
 from ebpfnn.bench.native import KINDS, NativeRunner, native_runners
 from ebpfnn.bench.weights import grouped, in_halves, unsaturated
+from ebpfnn.datasets import mnist
 from ebpfnn.errors import NotSupported
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
 
 
 @pytest.fixture(scope="module", autouse=True)

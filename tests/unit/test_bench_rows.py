@@ -14,7 +14,6 @@ from ebpfnn_plugins.run import RunTrigger
 from networks import random_network, samples
 from numpy.typing import NDArray
 
-from ebpfnn import modelfile, reference
 from ebpfnn.bench import measure
 from ebpfnn.bench.inputs import Inputs, dense_inputs, sparse_inputs
 from ebpfnn.bench.measure import RUNS, Bench, time_cold, time_warm
@@ -23,7 +22,7 @@ from ebpfnn.bench.rows import FIELDS, Row, baseline, times_faster
 from ebpfnn.bench.runner import Runner
 from ebpfnn.cli import main
 from ebpfnn.errors import InputError
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
 
 
 class PlayedRunner(Runner):

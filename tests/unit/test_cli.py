@@ -21,15 +21,14 @@ from ebpfnn_plugins import image_file, image_stream
 from numpy.typing import NDArray
 from PIL import Image
 
-from ebpfnn import modelfile, reference
 from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.group import LazyGroup
 from ebpfnn.cli.reading import opened, peek
 from ebpfnn.cli.report import Report, as_text
 from ebpfnn.compiler import Body
 from ebpfnn.errors import InputError, KernelError, PermissionDenied, VerifierError
-from ebpfnn.layers import Dense, InputFormat, Requantization
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import Dense, InputFormat, Requantization
 from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager
 
 ROOT = Path(__file__).parents[2]
@@ -291,7 +290,8 @@ def test_unknown_names_end_with_one_line(world: Any, arguments: tuple[str, ...],
 
 def test_a_forgotten_sudo_is_one_short_line(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     remedy = "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"
-    monkeypatch.setattr("ebpfnn.cli.inference.lack", lambda: remedy)
+    for where in ("ebpfnn.cli.inference.lack", "ebpfnn.kernel.privilege.lack"):
+        monkeypatch.setattr(where, lambda: remedy)
     assert infer("--quiet", "left.png").stdout == "left\n"
     world.tracepoint.reason = world.run.reason = f"program 'probe': BPF_PROG_LOAD refused with EPERM; {remedy}"
     ran = infer("left.png")

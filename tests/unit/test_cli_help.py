@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from ebpfnn import modelfile
 from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.examples import EXAMPLES
 from ebpfnn.cli.report import Report, as_json, as_label, as_text
+from ebpfnn.network import modelfile
 from ebpfnn.plugin import Sample
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,13 @@ import safetensors.numpy
 from click.testing import CliRunner, Result
 from onnxes import model, node
 
-from ebpfnn import floatfile, mnist, modelfile, reference
 from ebpfnn.cli import main
 from ebpfnn.cli.quantize_report import clipped_shares
-from ebpfnn.float_reference import logits
-from ebpfnn.layers import Dense, InputFormat, MaxPool, Requantization, Window
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.datasets import mnist
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.quantize import floatfile
+from ebpfnn.quantize.float_reference import logits
 
 ROOT = Path(__file__).parents[2]
 IMAGES, LABELS = mnist.read_test()

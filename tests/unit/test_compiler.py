@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import dense, input_format, network, random_network
 
-from ebpfnn import reference
 from ebpfnn.compiler import (
     KernelFeatures,
     bounds,
@@ -31,9 +30,10 @@ from ebpfnn.compiler.lanes import FOUR, THREE, TWO, Lanes
 from ebpfnn.compiler.live import live_inputs, pieces
 from ebpfnn.compiler.partial import RowShape, level_weights, partial_sums
 from ebpfnn.compiler.tile import Tiling
-from ebpfnn.encoding import decode, encode
 from ebpfnn.errors import ModelError
-from ebpfnn.layers import Dense, InputFormat, Requantization
+from ebpfnn.network import reference
+from ebpfnn.network.encoding import decode, encode
+from ebpfnn.network.layers import Dense, InputFormat, Requantization
 from ebpfnn.obj import insn
 
 LANES = st.sampled_from([FOUR, THREE, TWO])

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ebpfnn import datasets, imagefolder, npz
+from ebpfnn import datasets
+from ebpfnn.datasets import imagefolder, npz
 from ebpfnn.errors import InputError
 
 IMAGES = np.arange(5 * 6 * 4, dtype=np.uint8).reshape(5, 6, 4)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from networks import THRESHOLDS, input_format, samples
 
-from ebpfnn import encoding
 from ebpfnn.errors import InputError
-from ebpfnn.layers import InputFormat
+from ebpfnn.network import encoding
+from ebpfnn.network.layers import InputFormat
 
 SHAPES = [(1,), (7,), (8,), (3, 5), (2, 3, 4)]
 FORMS = [

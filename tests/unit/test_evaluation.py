@@ -18,7 +18,6 @@ from click.testing import CliRunner, Result
 from networks import conv2d, dense, input_format, network, random_network, samples
 from PIL import Image
 
-from ebpfnn import floatfile, modelfile, reference
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body
 from ebpfnn.errors import Error, ModelError, NotSupported, PermissionDenied
@@ -26,10 +25,11 @@ from ebpfnn.evaluation import evaluate, metrics, pictures, plots, report
 from ebpfnn.evaluation.evaluate import Evaluation, KernelRun
 from ebpfnn.evaluation.layer_table import layer_rows
 from ebpfnn.evaluation.summary import summary
-from ebpfnn.floats import FloatDense, Network
-from ebpfnn.layers import InputFormat, MaxPool, Window
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import InputFormat, MaxPool, Window
 from ebpfnn.plugin import Plugins
+from ebpfnn.quantize import floatfile
+from ebpfnn.quantize.floats import FloatDense, Network
 
 LABELS = ("left", "middle", "right")
 TRUTH = np.array([0, 0, 0, 1, 1, 2])

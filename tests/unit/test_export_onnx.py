@@ -13,13 +13,12 @@ from click.testing import CliRunner
 from mnist import directory, images_labels
 from networks import conv2d, dense, input_format, network, random_network, samples
 
-from ebpfnn import modelfile, reference
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError, NotSupported
 from ebpfnn.exporters.onnx import build, export
 from ebpfnn.exporters.onnx_check import run
-from ebpfnn.layers import MaxPool, Shape, Window
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import MaxPool, Shape, Window
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from mnist import images_labels
 from networks import random_network
 
-from ebpfnn import files, modelfile, reference
+from ebpfnn import files
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters import raw
-from ebpfnn.layers import Shape
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import Shape
 
 FOUR = {"hweights8.bin", "hbias32.bin", "outweights8.bin", "outbias32.bin"}
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebpfnn.errors import InputError, ModelError
-from ebpfnn.float_reference import forward, logits
-from ebpfnn.floats import Activation, AvgPool, FloatConv2d, FloatDense, Network
-from ebpfnn.layers import InputFormat, MaxPool, Window
+from ebpfnn.network.layers import InputFormat, MaxPool, Window
+from ebpfnn.quantize.float_reference import forward, logits
+from ebpfnn.quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, Network
 
 
 @st.composite

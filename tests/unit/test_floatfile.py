@@ -15,10 +15,10 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ebpfnn import float_reference, floatfile
 from ebpfnn.errors import ModelError
-from ebpfnn.floats import Activation, AvgPool, FloatConv2d, FloatDense, Network
-from ebpfnn.layers import InputFormat, MaxPool, Window
+from ebpfnn.network.layers import InputFormat, MaxPool, Window
+from ebpfnn.quantize import float_reference, floatfile
+from ebpfnn.quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, Network
 
 RELU6 = Activation(slope=0, high=6, bits=4, scale=0.4)
 Tensors, Described, Metadata = dict[str, np.ndarray], dict[str, Any], dict[str, str]

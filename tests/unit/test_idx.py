@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from mnist import images_labels
 
+from ebpfnn.datasets.idx import MAX_BYTES, read_idx
 from ebpfnn.errors import InputError
-from ebpfnn.idx import MAX_BYTES, read_idx
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -17,8 +17,8 @@ import pytest
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
-from ebpfnn.float_reference import logits
-from ebpfnn.floats import Network
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.floats import Network
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 12, 12)).astype(np.uint8)
 

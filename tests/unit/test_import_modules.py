@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ebpfnn import importers, reference
+from ebpfnn import importers
 from ebpfnn.errors import ModelError
-from ebpfnn.float_reference import logits
-from ebpfnn.layers import InputFormat
-from ebpfnn.quantization import quantize
+from ebpfnn.network import reference
+from ebpfnn.network.layers import InputFormat
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.quantization import quantize
 
 if TYPE_CHECKING:
     import torch

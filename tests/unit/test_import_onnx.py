@@ -10,9 +10,9 @@ import pytest
 from onnxes import chain, model, node, run
 
 from ebpfnn import importers
-from ebpfnn.float_reference import logits
-from ebpfnn.floats import FloatConv2d, FloatDense, Network
 from ebpfnn.importers import ImportOptions
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.floats import FloatConv2d, FloatDense, Network
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (20, 8, 8)).astype(np.uint8)

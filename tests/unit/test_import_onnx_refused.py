@@ -11,9 +11,9 @@ from onnxes import chain, model, node
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
-from ebpfnn.floats import Network
 from ebpfnn.importers import ImportOptions
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.quantize.floats import Network
 
 RANDOM = np.random.default_rng(0)
 END = ("GlobalAveragePool", [], {}), ("Flatten", [], {})

@@ -11,10 +11,10 @@ import pytest
 from digitnets import BIAS, FILTERS, GIVEN, IMAGES, LABELS, averaging, convolutional, features, product, quantized, readout
 from onnxes import hand_made, node, run, session
 
-from ebpfnn import importers, reference
+from ebpfnn import importers
 from ebpfnn.importers import ImportOptions
-from ebpfnn.layers import Conv2d, MaxPool
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, reference
+from ebpfnn.network.layers import Conv2d, MaxPool
 
 
 def steps(data: bytes) -> list[tuple[np.ndarray, int]]:

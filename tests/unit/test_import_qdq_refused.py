@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from onnxes import hand_made, model, node
 
-from ebpfnn import importers, reference
+from ebpfnn import importers
 from ebpfnn.errors import ModelError
 from ebpfnn.importers import ImportOptions
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, reference
 
 
 def imported(tmp_path: Path, data: bytes, options: ImportOptions | None = None) -> QuantizedNetwork:

@@ -17,9 +17,9 @@ import safetensors.numpy
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
-from ebpfnn.float_reference import logits
 from ebpfnn.importers import ImportOptions
 from ebpfnn.importers.state_dict import to_chain
+from ebpfnn.quantize.float_reference import logits
 
 if TYPE_CHECKING:
     from torch import nn

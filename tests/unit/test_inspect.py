@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from ebpfnn import inspection, modelfile
 from ebpfnn.abi import INFER
 from ebpfnn.cli import main
 from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported, PermissionDenied
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.evaluation import inspection
+from ebpfnn.network import QuantizedNetwork, modelfile
 from ebpfnn.obj.disasm import disassemble
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from networks import conv2d, dense, requantization
 
-from ebpfnn import reference
 from ebpfnn.errors import ModelError
-from ebpfnn.layers import (
+from ebpfnn.network import reference
+from ebpfnn.network.layers import (
     INT32_MAX,
     LARGEST_SIZE,
     InputFormat,

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from modelfiles import example, refusal
 from networks import random_network, weighted
 
-from ebpfnn import modelfile
 from ebpfnn.errors import ModelError
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile
 
 
 def values(thing: object) -> object:

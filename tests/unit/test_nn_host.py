@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from mnist import images_labels
 from networks import conv2d, dense, network, random_network, samples
 
-from ebpfnn import modelfile, reference
-from ebpfnn.encoding import encode
-from ebpfnn.layers import INT32_MAX, InputFormat, Window
-from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.encoding import encode
+from ebpfnn.network.layers import INT32_MAX, InputFormat, Window
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -18,9 +18,9 @@ from ebpfnn.compiler.plan import ConvPlan, DensePlan, PoolPlan
 from ebpfnn.compiler.sample import SampleForm
 from ebpfnn.compiler.values import OutputForm
 from ebpfnn.errors import ModelError
-from ebpfnn.inspection import describe_plan
-from ebpfnn.layers import Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.evaluation.inspection import describe_plan
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network.layers import Dense, InputFormat, MaxPool, Requantization, Window
 
 FEATURES = {"iterators": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
 of_every_kernel = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)

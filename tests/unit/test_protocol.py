@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebpfnn import protocol
 from ebpfnn.errors import InputError
+from ebpfnn.remote import protocol
 
 WORDS = st.integers(0, 2**32 - 1)
 SCORES = st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=64)

@@ -8,12 +8,12 @@ from floatnets import LEAKY, RELU, convolution, error, float_network, layer, pix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebpfnn import reference
-from ebpfnn.float_reference import logits
-from ebpfnn.floats import Activation, AvgPool, FloatConv2d
-from ebpfnn.layers import INT32_MAX, Conv2d, MaxPool, Window, accumulator_bound
-from ebpfnn.quantization import quantize
-from ebpfnn.scales import LARGEST_BIAS
+from ebpfnn.network import reference
+from ebpfnn.network.layers import INT32_MAX, Conv2d, MaxPool, Window, accumulator_bound
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.floats import Activation, AvgPool, FloatConv2d
+from ebpfnn.quantize.quantization import quantize
+from ebpfnn.quantize.scales import LARGEST_BIAS
 
 
 def test_the_example_of_the_documentation() -> None:
@@ -129,7 +129,7 @@ def test_scores_never_saturate(seed: int, largest_bias: float) -> None:
 def test_of_many_samples_evenly_spaced_ones_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
     network = float_network(convolution((4, 1, 3, 3), RELU, 1), layer(np.ones((2, 144)), [0, 0]))
     samples = pixels((8, 8), 90)
-    monkeypatch.setattr("ebpfnn.quantization._MOST_VALUES", 30 * 144 + 100)
+    monkeypatch.setattr("ebpfnn.quantize.quantization._MOST_VALUES", 30 * 144 + 100)
     some = quantize(network, samples)
     monkeypatch.undo()
     same, other = quantize(network, samples[::3]), quantize(network, samples)

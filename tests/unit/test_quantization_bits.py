@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from floatnets import LEAKY, RELU, error, float_network, layer, pixels, random_floats, weighted
 
-from ebpfnn import reference
-from ebpfnn.float_reference import logits
-from ebpfnn.floats import Activation, FloatDense
-from ebpfnn.layers import InputFormat, MaxPool
-from ebpfnn.quantization import quantize
+from ebpfnn.network import reference
+from ebpfnn.network.layers import InputFormat, MaxPool
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.floats import Activation, FloatDense
+from ebpfnn.quantize.quantization import quantize
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

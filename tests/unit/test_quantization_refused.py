@@ -9,9 +9,9 @@ import pytest
 from floatnets import RELU, convolution, float_network, layer, pixels, samples
 
 from ebpfnn.errors import InputError, ModelError
-from ebpfnn.floats import Activation, AvgPool, FloatDense, FloatLayer
-from ebpfnn.layers import INT32_MAX, MaxPool, Window
-from ebpfnn.quantization import quantize
+from ebpfnn.network.layers import INT32_MAX, MaxPool, Window
+from ebpfnn.quantize.floats import Activation, AvgPool, FloatDense, FloatLayer
+from ebpfnn.quantize.quantization import quantize
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from ebpfnn import modelfile, protocol, reference
 from ebpfnn.cli import main
+from ebpfnn.datasets.mnist import read_test
 from ebpfnn.errors import InputError, QueryError
-from ebpfnn.mnist import read_test
-from ebpfnn.network import QuantizedNetwork
-from ebpfnn.query import Address, Client
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.remote import protocol
+from ebpfnn.remote.query import Address, Client
 
 NETWORK = random_network((12, 5, 4), 1)
 SAMPLE = np.arange(12, dtype=np.uint8).reshape(NETWORK.input_shape)

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from networks import random_network
 
-from ebpfnn import files, modelfile, staging
 from ebpfnn.exporters import raw
+from ebpfnn.files import files, staging
+from ebpfnn.network import modelfile
 from ebpfnn.plugin import skeleton
 
 WRITES: dict[str, Callable[[Path], object]] = {
@@ -150,7 +151,7 @@ def test_a_directory_exchanged_in_steps_by_a_process_that_was_killed(killed_afte
     target = tmp_path / "target"
     files.replace_directory(target, {"old": b"1"})
     program = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom ebpfnn import files\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom ebpfnn.files import files\n"
         "left, real = int(sys.argv[2]), Path.rename\n"
         "def rename(path, to):\n    global left\n    if not left: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    left -= 1\n    return real(path, to)\n"

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ebpfnn import float_reference, floatfile, modelfile, reference
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
-from ebpfnn.floats import Activation, AvgPool, FloatDense, Network
-from ebpfnn.layers import Conv2d, Dense, InputFormat, Window
-from ebpfnn.network import QuantizedNetwork
-from ebpfnn.quantization import quantize
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import Conv2d, Dense, InputFormat, Window
+from ebpfnn.quantize import float_reference, floatfile
+from ebpfnn.quantize.floats import Activation, AvgPool, FloatDense, Network
+from ebpfnn.quantize.quantization import quantize
 from ebpfnn.training import Distortion, Options, Precision, Teaching, train
 from ebpfnn.training.data import load
 

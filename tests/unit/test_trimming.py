@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ebpfnn import float_reference, reference
 from ebpfnn.errors import ModelError
-from ebpfnn.floats import Activation, FloatConv2d, FloatDense, Network
-from ebpfnn.layers import Dense, InputFormat, Window
-from ebpfnn.quantization import quantize
-from ebpfnn.trimming import share_steps, trim_idle
+from ebpfnn.network import reference
+from ebpfnn.network.layers import Dense, InputFormat, Window
+from ebpfnn.quantize import float_reference
+from ebpfnn.quantize.floats import Activation, FloatConv2d, FloatDense, Network
+from ebpfnn.quantize.quantization import quantize
+from ebpfnn.quantize.trimming import share_steps, trim_idle
 
 
 def two_layers(form: InputFormat) -> Network:

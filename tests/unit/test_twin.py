@@ -13,8 +13,8 @@ from ebpfnn.built import read_built
 from ebpfnn.compiler import build_twin
 from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS, lay_out, verifier_steps, workspace_size
 from ebpfnn.errors import ModelError
-from ebpfnn.layers import InputFormat, MaxPool, Weighted, Window
 from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network.layers import InputFormat, MaxPool, Weighted, Window
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
 LAYER = struct.Struct("<20I4iI")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A quantized network in readable integer C. docs/quantization.md derives the arithmetic and numbers the equations;
- * ebpfnn/reference.py is the same in numpy, and the two are equal bit for bit.
+ * ebpfnn/network/reference.py is the same in numpy, and the two are equal bit for bit.
  *
  * Builds for BPF (after vmlinux.h) and for a host compiler (after <linux/types.h>), and needs nothing else.
  *

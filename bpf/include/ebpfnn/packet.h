@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The packet protocol, for shells whose events are packets: requests are found and checked, the network runs, replies are made.
- * docs/triggers.md has the layout byte for byte, ebpfnn/protocol.py is its twin.
+ * docs/triggers.md has the layout byte for byte, ebpfnn/remote/protocol.py is its twin.
  *
  * Include it after vmlinux.h, with EBPFNN_CONTEXT naming the context's type, and define after it what it declares: ebpfnn_load()
  * and ebpfnn_store() between packet and memory. Then call ebpfnn_find(), and for what that found ebpfnn_serve().

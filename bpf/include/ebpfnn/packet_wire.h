@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* How requests and replies lie in a packet, and the headers in front of them. ebpfnn/protocol.py is its twin. */
+/* How requests and replies lie in a packet, and the headers in front of them. ebpfnn/remote/protocol.py is its twin. */
 #ifndef EBPFNN_PACKET_WIRE_H
 #define EBPFNN_PACKET_WIRE_H
 

@@ -1,0 +1,124 @@
+"""Samples and labels out of a numpy .npz file, with its sizes checked before anything of them is read.
+
+Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. An .npz file is a zip of .npy files, each a
+header (dtype, order, shape) and the values.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tokenize
+import warnings
+import zipfile
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..files import zips
+from ..files.streams import take
+from .idx import MAX_BYTES
+
+SUFFIX = ".npz"
+MAX_LABELS = 64 << 20
+_MAX_HEADER, _PIECE = 10_000, 1 << 20
+_REMEDY = "give what numpy.savez(file, samples=..., labels=...) writes"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    SyntaxError,
+    ArithmeticError,
+    UserWarning,  # a header as Python 2 wrote it
+    struct.error,
+    tokenize.TokenError,  # a header that is no Python
+    *zips.DAMAGE,
+)
+"""What zipfile and numpy raise for a file that is not what it says."""
+
+
+def read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """The arrays ``samples``, uint8 [n, *shape], and ``labels``, [n], none negative, of the .npz file at ``path``.
+
+    Samples of another integer dtype, or floats, are taken where each is a whole number in 0..255. Raises
+    :class:`InputError`, naming the file, where it is malformed, its samples are over 256 MiB or its labels over 64, or an
+    array is missing or cannot be meant.
+    """
+    try:
+        with warnings.catch_warnings(), open(path, "rb") as file, zips.opened(file) as archive:
+            warnings.simplefilter("error")
+            samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
+            labels = _indices(_array(archive, "labels", MAX_LABELS, path), path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
+    except _DAMAGE as error:
+        raise InputError(f"{path}: not an .npz file, or damaged; {_REMEDY}") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: takes more memory than there is; give fewer samples") from error
+    return samples, labels
+
+
+def _array(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> NDArray[Any]:
+    if name + ".npy" not in archive.namelist():
+        names = ", ".join(repr(found.removesuffix(".npy")[:40]) for found in archive.namelist()[:8])
+        raise InputError(f"{path}: has no array {name!r}, but {names or 'nothing'}; {_REMEDY}")
+    declared = archive.getinfo(name + ".npy").file_size
+    if declared > limit:
+        raise InputError(f"{path}: {name} speaks of {declared} bytes, over {limit >> 20} MiB; give fewer samples")
+    with zips.member(archive, name + ".npy") as member:
+        return _npy(member)
+
+
+def _npy(member: IO[bytes]) -> NDArray[Any]:
+    """The array in ``member``. Its bytes are read before there is an array: numpy would allocate what the header speaks of."""
+    header = _header(member)
+    shape, by_columns, dtype = _HEADERS[np.lib.format.read_magic(header)](header)
+    size = prod(shape) * dtype.itemsize
+    if dtype.hasobject or not shape or min(shape) < 0:
+        raise ValueError("an array of objects, or no array")
+    data = take(member, size)
+    if len(data) != size or member.read(1):
+        raise ValueError("not the bytes that the header speaks of")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
+
+
+def _header(member: IO[bytes]) -> io.BytesIO:
+    """The header's bytes: numpy would take as many as the header says it has."""
+    start = take(member, 12)
+    size = int.from_bytes(start[8:10], "little") - 2 if start[6:7] == b"\1" else int.from_bytes(start[8:12], "little")
+    if not 0 <= size <= _MAX_HEADER:
+        raise ValueError("no header")
+    return io.BytesIO(bytes(start + take(member, size)))
+
+
+def _bytes(samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    kind, fact = samples.dtype.kind, f"{path}: samples are {samples.dtype}"
+    if kind not in "iuf":
+        raise InputError(f"{fact}; give uint8 in 0..255")
+    low, high = (float(samples.min()), float(samples.max())) if samples.size else (0.0, 255.0)
+    if kind == "f" and 0 <= low <= high <= 1:
+        raise InputError(f"{fact} within 0..1, so scaled; multiply by 255, round, and give uint8")
+    # NaN compares false, and is refused too.
+    if not 0 <= low <= high <= 255 or (kind == "f" and not _whole(samples)):
+        raise InputError(f"{fact}, not all of them whole numbers in 0..255; give uint8")
+    return np.ascontiguousarray(samples, np.uint8)
+
+
+def _whole(samples: NDArray[Any]) -> bool:
+    """A piece at a time, or the remainders would take as much memory again."""
+    flat = samples.reshape(-1, order="A")
+    return not any((flat[start : start + _PIECE] % 1).any() for start in range(0, len(flat), _PIECE))
+
+
+def _indices(labels: NDArray[Any], path: Path) -> NDArray[np.intp]:
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise InputError(f"{path}: labels are {labels.dtype} {list(labels.shape)}; give integers [n], the index of each class")
+    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) <= np.iinfo(np.intp).max:
+        raise InputError(f"{path}: labels lie in {labels.min()}..{labels.max()}; count the classes from 0")
+    return labels.astype(np.intp)

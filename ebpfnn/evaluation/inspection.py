@@ -1,0 +1,147 @@
+"""What there is to know of a network before one runs it: its layers, what the compiler makes of them, what the kernel says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..bench.inputs import Inputs, dense_inputs, sparse_inputs
+from ..bench.kernel_rows import KernelRunner
+from ..bench.measure import RUNS, time_cold, time_warm
+from ..compiler import Compiled, NetworkPlan, compile_network
+from ..datasets.mnist import read_test
+from ..errors import PermissionDenied
+from ..network import QuantizedNetwork
+from ..obj import insn
+from ..obj.disasm import disassemble
+from ..obj.listing import waits
+from ..plugin import Trigger
+from ..session import Session
+from ..session.loading import default_batch
+from ..session.target import compile_here
+from .layer_table import layer_rows
+
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Code:
+    """What the compiler made: ``stack``, ``workspace`` and ``table_bytes`` in bytes, and how long it took."""
+
+    instructions: int
+    stack: int
+    workspace: int
+    table_bytes: int
+    compile_ms: float
+
+
+@dataclass(frozen=True)
+class InKernel:
+    """What the kernel says. ``verified`` counts the instructions that its verifier walked, the shell's with them.
+
+    Times are nanoseconds an inference of ``samples``, at least, with warm caches and with cold ones.
+    """
+
+    verified: int
+    load_ms: float
+    warm_ns: float
+    cold_ns: float
+    samples: str
+
+
+def compile_for(network: QuantizedNetwork, plan: str | None) -> tuple[Compiled, Code, str]:
+    """The network compiled for this kernel, or, where nothing may be asked of it, for the newest; and why, "" where not.
+
+    Raises :class:`~ebpfnn.errors.ModelError` as :func:`~ebpfnn.compiler.compile_network`.
+    """
+    begun, reason = time.perf_counter(), ""
+    try:
+        compiled = compile_here(network, plan)
+    except PermissionDenied as refusal:
+        compiled, reason = compile_network(network, plan=plan), str(refusal)
+    elapsed = time.perf_counter() - begun
+    size = sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
+    tables = sum(table.value_size for table in compiled.spec.maps.values())
+    return compiled, Code(size, compiled.stack, compiled.workspace, tables, 1000 * elapsed), reason
+
+
+def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigger) -> InKernel:
+    """Loads it as anybody would, and again to time it. Raises as :class:`~ebpfnn.session.Session` does."""
+    begun = time.perf_counter()
+    with Session(network, trigger, body=compiled) as session:
+        elapsed = time.perf_counter() - begun
+        (program,) = session.loaded.programs.values()
+        verified = program.info().verified_insns
+    given = _samples(network)
+    count = len(given.samples)
+    with Session(network, trigger, body=compiled, batch=count, repeats=RUNS // count) as session:
+        runner = KernelRunner("compiled", session)
+        runner.load(given.samples)
+        warm = min(time_warm(runner, count) for _ in range(_ROUNDS))
+        return InKernel(verified, 1000 * elapsed, warm, min(time_cold(runner, count, _ROUNDS)), given.kind)
+
+
+def describe(
+    network: QuantizedNetwork, compiled: Compiled, code: Code, kernel: InKernel | None, left_out: str
+) -> dict[str, Any]:
+    """All of it as plain data, for JSON."""
+    rows, form = layer_rows(network), network.input
+    return {
+        "name": network.name,
+        "architecture": network.architecture,
+        "input": {**asdict(form), "sample_bytes": form.sample_bytes},
+        "labels": list(network.labels),
+        "macs": network.macs,
+        "parameters": sum(row.parameters for row in rows),
+        "bytes": sum(row.size for row in rows),
+        "layers": [asdict(row) for row in rows],
+        "plan": describe_plan(compiled.plan),
+        "plans": [asdict(plan) for plan in compiled.layers],
+        "code": asdict(code),
+        "kernel": asdict(kernel) if kernel else None,
+        "left_out": left_out or None,
+        "card": dict(network.card),
+    }
+
+
+def describe_plan(plan: NetworkPlan) -> dict[str, Any]:
+    """What was decided, as plain data: for each layer the candidates, the one taken first, and what it is estimated to take.
+
+    A candidate's ``cost`` is in instructions run by an inference; ``walked`` and ``forks`` are about how many instructions the
+    verifier walks and how many branches it puts off.
+    """
+    layers = [
+        {
+            "layer": number,
+            "shape": layer.shape,
+            "outputs": {**asdict(layer.output), "text": str(layer.output)},
+            "unwalked_loops": list(layer.unwalked_loops),
+            "estimate": asdict(estimate),
+            "candidates": [asdict(candidate) for candidate in layer.candidates],
+        }
+        for number, (layer, estimate) in enumerate(zip(plan.layers, plan.estimates, strict=True))
+    ]
+    return {"sample": plan.sample.value, "stack": plan.stack, "features": asdict(plan.features), "layers": layers}
+
+
+def annotated(compiled: Compiled) -> Iterator[str]:
+    """The instructions in the verifier's words, behind what they are for, and with the tables they read."""
+    notes: dict[tuple[str, int], list[str]] = {}
+    for note in compiled.notes:
+        where = f"layer {note.layer}: " if note.layer >= 0 else ""
+        notes.setdefault((note.function, note.index), []).append(f"; {where}{note.text}")
+    for function in compiled.spec.functions.values():
+        tables = dict(waits(compiled.spec, function))
+        for index, text in disassemble(function.code):
+            yield from notes.get((function.name, index), ())
+            yield f"{index:>6}: {text:<44}; {tables[index]}" if index in tables else f"{index:>6}: {text}"
+
+
+def _samples(network: QuantizedNetwork) -> Inputs:
+    """The bundled digits where they fit, else dense noise."""
+    digits, labels = read_test()
+    if digits[0].size == network.input.size:
+        return sparse_inputs(network, digits, labels)
+    return dense_inputs(network, min(default_batch(network.input), 64))

@@ -1,0 +1,5 @@
+"""Files, read within limits, and written whole or not at all."""
+
+from .files import is_file, read, replace, replace_directory, strangers
+
+__all__ = ["is_file", "read", "replace", "replace_directory", "strangers"]

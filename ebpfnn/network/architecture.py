@@ -1,0 +1,100 @@
+"""Architectures as short strings: ``784-32-10``, or ``conv8x3-pool2-conv16x3-pool2-64-10``.
+
+========================== ==========================================================================================
+``784-32-10``              a number is a dense layer's outputs; where a string begins with one, that is the sample's size
+``conv8x3``                a convolution, 8 channels, window 3x3; then in this order ``s2`` its stride, ``p1`` its padding
+                           on every side, ``g4`` its groups; ``conv8x3x5`` has a window of 3 rows and 5 columns
+``dw3``                    a depthwise convolution: as many channels and groups as it is given; ``s2``, ``p1`` as above
+``pool2``, ``avgpool2``    the maximum or the average of each window 2x2; its stride is its window unless ``s1`` says so
+``gap``                    the average of each channel
+========================== ==========================================================================================
+
+Every layer with weights but the last is followed by the activation that the trainer is told.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import prod
+
+from ..errors import ModelError
+from .layers import Dense, Layer, MaxPool, Shape, Window, describe, expect
+
+_WIDEST = 1 << 16
+_WORD = re.compile(r"(?P<kind>[a-z]*)(?P<sizes>[0-9]{1,5}(?:x[0-9]{1,5})*)?(?P<options>(?:[spg][0-9]{1,5})*)")
+_SIZES = {"": (1,), "conv": (2, 3), "dw": (1, 2), "pool": (1, 2), "avgpool": (1, 2), "gap": (0,)}
+"""How many numbers may follow each word."""
+_OPTIONS = {"conv": "spg", "dw": "sp", "pool": "sp", "avgpool": "sp"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of an architecture.
+
+    ``kind`` is "dense", "conv", "dw", "pool", "avgpool" or "gap". ``channels`` are a dense layer's outputs too, 0 where they
+    are those of the input; ``window`` is None for "dense" and "gap".
+    """
+
+    kind: str
+    channels: int = 0
+    window: Window | None = None
+    groups: int = 1
+
+
+def parse(text: str, shape: Shape) -> tuple[Step, ...]:
+    """The layers of the architecture ``text`` for samples of ``shape``.
+
+    Raises :class:`ModelError` for a word that is none, a size that is not the sample's, or an end that gives no scores.
+    """
+    words = text.split("-")
+    if words[0].isascii() and words[0].isdigit():
+        size = prod(shape)
+        expect(
+            words[0] == str(size), f"architecture {text!r}: a sample has {size} values ({describe(shape)}); begin with {size}"
+        )
+        words = words[1:]
+    try:
+        steps = tuple(map(_step, words))
+    except ModelError as error:
+        raise ModelError(f"architecture {text!r}: {error}") from error
+    expect(bool(steps) and steps[-1].kind in ("dense", "gap"), f"architecture {text!r}: end with the number of classes, or gap")
+    return steps
+
+
+def architecture(layers: tuple[Layer, ...]) -> str:
+    """What :func:`parse` would take for these layers; average pools appear as the depthwise convolutions that they are."""
+    first = [str(layers[0].inputs)] if isinstance(layers[0], Dense) else []
+    return "-".join((*first, *map(_word, layers)))
+
+
+def _step(word: str) -> Step:
+    found = _WORD.fullmatch(word)
+    sizes = [int(size) for size in (found["sizes"] or "").split("x") if size] if found else []
+    options = dict(re.findall("([spg])([0-9]+)", found["options"])) if found else {}
+    kind = found["kind"] if found else "?"
+    fits = found and len(sizes) in _SIZES.get(kind, ()) and set(options) <= set(_OPTIONS.get(kind, ()))
+    if not fits or not all(1 <= size <= _WIDEST for size in sizes):
+        raise ModelError(f"{word!r} is no layer; 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap are known")
+    if kind in ("", "gap"):
+        return Step("gap") if kind else Step("dense", sizes[0])
+    channels = sizes.pop(0) if kind == "conv" else 0
+    kernel = (sizes[0], sizes[-1])
+    stride, edge = int(options.get("s", 0)), int(options.get("p", 0))
+    moved = (stride, stride) if "s" in options else (1, 1) if kind in ("conv", "dw") else kernel
+    return Step(kind, channels, Window(kernel, moved, (edge,) * 4), int(options.get("g", 1)))
+
+
+def _word(layer: Layer) -> str:
+    if isinstance(layer, Dense):
+        return str(layer.outputs)
+    window = layer.window
+    rows, columns = window.kernel
+    size = str(rows) if rows == columns else f"{rows}x{columns}"
+    edge = f"p{max(window.padding)}" if any(window.padding) else ""
+    if isinstance(layer, MaxPool):
+        return f"pool{size}" + (f"s{window.stride[0]}" if window.stride != window.kernel else "") + edge
+    stride = f"s{window.stride[0]}" if window.stride != (1, 1) else ""
+    if layer.groups == layer.inputs == layer.outputs > 1:
+        return f"dw{size}{stride}{edge}"
+    return f"conv{layer.outputs}x{size}{stride}{edge}" + (f"g{layer.groups}" if layer.groups > 1 else "")

@@ -1,0 +1,171 @@
+"""The integer forward pass in numpy: the oracle that every other form of a network must equal, bit for bit.
+
+The equations are those of docs/quantization.md. Being plainly right comes first; being fast enough for a data set, second.
+
+Sums of products are taken by float64 matrix products, which are exact here: a layer has at most 2^24 weights, each at most 127
+in magnitude, and values are bytes, so every partial sum, in whatever order, is an integer below 2^39 (2^53 would still do).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from math import prod
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from . import encoding
+from .layers import Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Weighted, Window, image_shape
+from .network import QuantizedNetwork
+
+_Value = TypeVar("_Value", np.int64, np.float64)
+_Integers = NDArray[np.int64]
+_CHUNK_BYTES = 1 << 25
+"""How much memory a chunk of samples may take in its widest layer."""
+
+
+def scores(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The int32 scores, [n, classes], of pixels, uint8 [n, *shape]; [classes] for one sample [*shape].
+
+    Raises :class:`InputError` for another dtype or shape.
+    """
+    shape = network.input_shape
+    if samples.dtype != np.uint8 or samples.shape not in (shape, (len(samples) if samples.ndim else 0, *shape)):
+        raise InputError(f"samples: {samples.dtype} {list(samples.shape)}; give uint8 {list(shape)} or [n, *{list(shape)}]")
+    return _scores(network, encoding.levels(network.input, samples))
+
+
+def scores_of_encoded(network: QuantizedNetwork, encoded: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The int32 scores, [n, classes], of samples as the kernel gets them, uint8 [n, ``network.input.sample_bytes``].
+
+    [classes] for one sample. Raises :class:`InputError` for another dtype or shape.
+    """
+    size = network.input.sample_bytes
+    if encoded.dtype != np.uint8 or encoded.shape not in ((size,), (len(encoded) if encoded.ndim else 0, size)):
+        raise InputError(f"encoded samples: {encoded.dtype} {list(encoded.shape)}; give uint8 [{size}] or [n, {size}]")
+    return _scores(network, encoding.decode(network.input, encoded))
+
+
+def labels(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """The index of the highest score of each sample, of equal ones the first (equation 13): [n], or [] for one sample.
+
+    Raises :class:`InputError` as :func:`scores` does.
+    """
+    return np.asarray(scores(network, samples).argmax(axis=-1), dtype=np.intp)
+
+
+def density(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[float, ...]:
+    """For each layer the share, 0..1, of the values given to it that are not 0, over pixels, uint8 [n, *shape], n >= 1.
+
+    Raises :class:`InputError` as :func:`scores` does.
+    """
+    counts = np.zeros(len(network.layers), np.int64)
+    for chunk in _chunks(network, encoding.levels(network.input, samples)):
+        given = [chunk.astype(np.int64), *_outputs(network, chunk)]
+        counts += [np.count_nonzero(values) for values in given[:-1]]
+    return tuple(int(count) / (len(samples) * prod(shape)) for count, shape in zip(counts, network.shapes, strict=False))
+
+
+def forward(layer: Layer, values: _Integers) -> _Integers:
+    """The outputs of one layer, int64 [n, *output shape], for values int64 [n, *shape], each a byte."""
+    if isinstance(layer, MaxPool):
+        return max_pool(layer, values)
+    return requantize(layer.requantization, accumulate(layer, values))
+
+
+def accumulate(layer: Weighted, values: _Integers) -> _Integers:
+    """Equations 4 and 14: the accumulators, int64 [n, *output shape], for values int64 [n, *shape], each a byte.
+
+    They fit int32 whatever the sample, because QuantizedNetwork refuses a layer that breaks equation 7.
+    """
+    sums = _dense_sums(layer, values) if isinstance(layer, Dense) else _conv2d_sums(layer, values)
+    accumulators: _Integers = sums.astype(np.int64) + _by_channel(layer.bias, sums)
+    return accumulators
+
+
+def max_pool(layer: MaxPool, values: _Integers) -> _Integers:
+    """Equation 15: the largest of each window, int64 [n, channels, rows, columns], for values int64 [n, *shape]."""
+    windows = _windows(layer.window, values, np.iinfo(np.int64).min)
+    # Place by place of the window, which numpy does faster than window by window.
+    return reduce(np.maximum, (windows[..., row, column] for row, column in np.ndindex(layer.window.kernel)))
+
+
+def requantize(by: Requantization, accumulators: _Integers) -> _Integers:
+    """Equations 5 and 6: the outputs, int64 within ``by.low``..``by.high``, of accumulators int64 [n, channels, ...].
+
+    The product and its rounding term fit int64 (equation 8), and numpy's ``>>`` of a signed integer is arithmetic.
+    """
+    positive, negative = (_by_channel(each, accumulators) for each in (by.positive, by.negative))
+    multipliers = np.where(accumulators < 0, negative, positive).astype(np.int64)
+    rounded = (accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift
+    clipped: _Integers = np.clip(rounded + by.zero_point, by.low, by.high)
+    return clipped
+
+
+def _scores(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    many = levels.reshape(-1, *network.input_shape)
+    found = np.empty((len(many), len(network.labels)), np.int32)
+    done = 0
+    for chunk in _chunks(network, many):
+        *_, last = _outputs(network, chunk)
+        # Nothing is lost: the last layer clipped its values to int32, as every layer before it did to a byte.
+        found[done : done + len(chunk)] = last.reshape(len(chunk), -1)
+        done += len(chunk)
+    return found[0] if levels.shape == network.input_shape else found
+
+
+def _outputs(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> Iterator[_Integers]:
+    """What each layer gives, int64 [n, *output shape]."""
+    values = levels.astype(np.int64)
+    for layer in network.layers:
+        values = forward(layer, values)
+        yield values
+
+
+def _chunks(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """So many samples at a time that no layer's windows, accumulators and what they become take much memory."""
+    shapes = network.shapes
+    widest = max(
+        _window_values(layer, shape) + 8 * max(prod(shape), prod(output))
+        for layer, shape, output in zip(network.layers, shapes, shapes[1:], strict=False)
+    )
+    step = max(1, _CHUNK_BYTES // (8 * widest))
+    return (samples[first : first + step] for first in range(0, len(samples), step))
+
+
+def _window_values(layer: Layer, shape: Shape) -> int:
+    """The values that :func:`_conv2d_sums` copies for each sample."""
+    return layer.macs(shape) * layer.groups // layer.outputs if isinstance(layer, Conv2d) else 0
+
+
+def _dense_sums(layer: Dense, values: _Integers) -> NDArray[np.float64]:
+    sums: NDArray[np.float64] = values.reshape(len(values), -1).astype(np.float64) @ layer.weights.T.astype(np.float64)
+    return sums
+
+
+def _conv2d_sums(layer: Conv2d, values: _Integers) -> NDArray[np.float64]:
+    windows = _windows(layer.window, values.astype(np.float64), layer.pad_value)
+    rows, columns = windows.shape[2:4]
+    # Within a group, a convolution is one matrix product: [outputs, window's values] times [window's values, places].
+    seen = windows.transpose(0, 1, 4, 5, 2, 3).reshape(len(values), layer.groups, -1, rows * columns)
+    weights = layer.weights.reshape(layer.groups, layer.outputs // layer.groups, -1).astype(np.float64)
+    sums: NDArray[np.float64] = (weights @ seen).reshape(len(values), layer.outputs, rows, columns)
+    return sums
+
+
+def _windows(window: Window, values: NDArray[_Value], pad_value: int) -> NDArray[_Value]:
+    """Every window of images, [n, channels, rows, columns, window's rows, window's columns], with an edge of ``pad_value``."""
+    images = values.reshape(len(values), *image_shape(values.shape[1:]))
+    top, left, bottom, right = window.padding
+    edged = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=pad_value)
+    rows, columns = window.stride
+    return sliding_window_view(edged, window.kernel, axis=(2, 3))[:, :, ::rows, ::columns]
+
+
+def _by_channel(array: NDArray[np.int32], values: NDArray[Any]) -> NDArray[np.int32]:
+    """``array``, int32 [channels], shaped to go with values [n, channels, ...]."""
+    return array.reshape(-1, *(1,) * (values.ndim - 2))

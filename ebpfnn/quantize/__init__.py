@@ -1,0 +1,1 @@
+"""Float networks, and how they become integers."""

@@ -1,0 +1,159 @@
+"""A float network as one file, beside the quantized one that it became: ``mnist.float.safetensors`` by ``mnist.safetensors``.
+
+:mod:`ebpfnn.network.tensorfile` is the container. Tensors are ``layers.N.weights`` and ``.bias``, and where training settled it
+``.weight_scale``, float32; the rest is JSON, where a ``low`` or ``high`` of null is no bound.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import files
+from ..errors import ModelError
+from ..network import fields
+from ..network.fields import Described
+from ..network.layers import MaxPool, describe, expect
+from ..network.tensorfile import Container, Tensors
+from .float_reference import output_shape
+from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+
+SUFFIX = ".float.safetensors"
+MAX_BYTES = 256 << 20
+
+_CONTAINER = Container("ebpfnn-float", "1", "a float network")
+_TYPES = {FloatDense: "dense", FloatConv2d: "conv2d", MaxPool: "max_pool", AvgPool: "avg_pool"}
+_REMEDY = "give a file that `ebpfnn train` wrote"
+
+
+def beside(model: Path) -> Path:
+    """Where the float form of the quantized network in the file ``model`` lies, if it was kept."""
+    return model.with_name(model.name.removesuffix(".safetensors") + SUFFIX)
+
+
+def save(network: Network, path: str | os.PathLike[str]) -> None:
+    """Writes ``network`` to ``path``: all of it, or nothing, so that a failure leaves a former file as it was.
+
+    Raises :class:`ModelError` where the file cannot be written or :func:`load` would not take it.
+    """
+    path = Path(path)
+    tensors = {
+        f"layers.{number}.{name}": np.ascontiguousarray(getattr(layer, name))
+        for number, layer in enumerate(network.layers)
+        if isinstance(layer, (FloatDense, FloatConv2d))
+        for name in ("weights", "bias", "weight_scale")
+        if getattr(layer, name) is not None
+    }
+    data = _CONTAINER.encode(_describe(network), tensors)
+    _decode(data, path)
+    try:
+        files.replace(path, data)
+    except OSError as error:
+        remedy = "give a path in a directory you may write to"
+        raise ModelError(f"{path}: cannot be written ({error.strerror}); {remedy}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Reads the network in ``path``; its arrays are read-only.
+
+    Raises :class:`ModelError`, naming the file, where it is absent, malformed, of a later version, or over 256 MiB, and
+    where layers do not fit each other or hold what is not finite.
+    """
+    path = Path(path)
+    return _decode(files.read(path, MAX_BYTES, _REMEDY), path)
+
+
+def _decode(data: bytes, path: Path) -> Network:
+    try:
+        return _build(*_CONTAINER.decode(data))
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}; {_REMEDY}") from error
+
+
+def _describe(network: Network) -> dict[str, Any]:
+    return {
+        "name": network.name,
+        "input": fields.describe_input(network.input),
+        "labels": list(network.labels),
+        "layers": [_describe_layer(layer) for layer in network.layers],
+        "card": dict(network.card),
+    }
+
+
+def _describe_layer(layer: FloatLayer) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": _TYPES[type(layer)]}
+    if isinstance(layer, (FloatDense, FloatConv2d)):
+        by = layer.activation
+        bounds = {name: bound if np.isfinite(bound) else None for name, bound in (("low", by.low), ("high", by.high))}
+        described |= {"slope": by.slope, **bounds, "bits": by.bits, "scale": by.scale, "weight_bits": layer.weight_bits}
+    if isinstance(layer, FloatConv2d):
+        described["groups"] = layer.groups
+    if not isinstance(layer, FloatDense) and layer.window is not None:
+        described |= fields.describe_window(layer.window)
+    return described
+
+
+def _build(described: Described, tensors: Tensors) -> Network:
+    layers = fields.get(described, "layers", list)
+    form = fields.within("input", fields.build_input, fields.get(described, "input", dict))
+    unused = dict(tensors)
+    built = tuple(fields.within(f"layer {n}", _layer, each, f"layers.{n}.", unused) for n, each in enumerate(layers))
+    for name in sorted(unused):
+        raise ModelError(f"tensor {name!r} is not expected")
+    name, labels = fields.text(described, "name"), fields.texts(described, "labels")
+    network = Network(name, form, labels, built, fields.card(described))
+    _check_shapes(network)
+    return network
+
+
+def _check_shapes(network: Network) -> None:
+    shape = network.input.shape
+    for number, layer in enumerate(network.layers):
+        shape = fields.within(f"layer {number}", output_shape, layer, shape)
+    width, labels = int(np.prod(shape)), len(network.labels)
+    expect(bool(network.layers) and width == labels, f"the last layer gives {describe(shape)}, but there are {labels} labels")
+
+
+def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> FloatLayer:
+    """One layer; its tensors are taken out of ``unused``."""
+    if not isinstance(described, dict):
+        raise ModelError("is not described by a JSON object")
+    kind = fields.get(described, "type", str)
+    expect(kind in _TYPES.values(), f"is of type {kind!r}, and this ebpfnn knows {', '.join(_TYPES.values())}")
+    if kind == "max_pool":
+        return MaxPool(fields.build_window(described))
+    if kind == "avg_pool":
+        return AvgPool(fields.build_window(described) if "kernel" in described else None)
+    weights, bias = (_tensor(unused, prefix + name) for name in ("weights", "bias"))
+    scale = _tensor(unused, prefix + "weight_scale") if prefix + "weight_scale" in unused else None
+    activation, weight_bits = _activation(described), fields.integer(described, "weight_bits")
+    expect(2 <= weight_bits <= 8, "'weight_bits' must lie in 2..8")
+    if kind == "dense":
+        return FloatDense(weights, bias, activation, weight_bits, scale)
+    window, groups = fields.build_window(described), fields.integer(described, "groups")
+    return FloatConv2d(weights, bias, window, groups, activation, weight_bits, scale)
+
+
+def _activation(described: Described) -> Activation:
+    slope, bits = fields.number(described, "slope"), fields.integer(described, "bits")
+    low, high = (
+        without if described.get(name, 0) is None else fields.number(described, name)
+        for name, without in (("low", -np.inf), ("high", np.inf))
+    )
+    scale = None if described.get("scale", 0) is None else fields.number(described, "scale")
+    expect(low < high, "'low' must lie below 'high'")
+    expect(2 <= bits <= 8, "'bits' must lie in 2..8")
+    expect(scale is None or scale > 0, "'scale' must be positive")
+    return Activation(slope, low, high, bits, scale)
+
+
+def _tensor(unused: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+    expect(name in unused, f"tensor {name!r} is missing")
+    array = unused.pop(name)
+    expect(array.dtype == np.float32 and array.size > 0, f"tensor {name!r} must be float32, and not empty")
+    expect(bool(np.isfinite(array).all()), f"tensor {name!r} must be finite")
+    return array

@@ -1,0 +1,1 @@
+"""Samples and scores in datagrams."""

@@ -1,0 +1,6 @@
+"""One network behind one trigger, for one process: linked, loaded, and run."""
+
+from .runner import Result
+from .session import Session
+
+__all__ = ["Result", "Session"]

@@ -1,0 +1,147 @@
+"""A network and a trigger's shell become one object in the kernel."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+from types import MappingProxyType
+
+from .. import abi
+from ..compiler import Body, Compiled
+from ..errors import NotSupported, PermissionDenied, VerifierError
+from ..kernel import Map, Object
+from ..kernel.privilege import lack
+from ..kernel.system_files import unreadable
+from ..network import QuantizedNetwork
+from ..network.layers import InputFormat
+from ..obj import MapType, ObjectSpec, link
+from ..plugin import Trigger
+from ..remote.protocol import network_id
+
+_LOG = logging.getLogger(__name__)
+_BATCH_BYTES, _LARGEST_BATCH = 1 << 18, 256
+_LARGEST_OF_A_CPU = 32 << 10  # PCPU_MIN_UNIT_SIZE (include/linux/percpu.h, Linux 6.18)
+
+
+def default_batch(form: InputFormat) -> int:
+    """Samples in a batch: so many that a system call costs each little, and that all of them stay in a cache."""
+    return min(max(_BATCH_BYTES // form.sample_bytes, 1), _LARGEST_BATCH)
+
+
+def load(
+    network: QuantizedNetwork,
+    trigger: Trigger,
+    body: Body,
+    target: str | None = None,
+    *,
+    batch: int = 1,
+    repeats: int = 1,
+    room: int = 0,
+    index: int = 0,
+    maps: Mapping[str, Map] = MappingProxyType({}),
+) -> Object:
+    """The trigger's shell with ``body`` in it, loaded; one event may run the network ``repeats`` times on ``batch`` samples.
+
+    ``room`` is how many bytes a result's workspace has at least, ``index`` which of two networks events say they are from, and
+    ``maps`` are used in place of the shell's of the same names; those that it has not are passed over.
+
+    Raises :class:`NotSupported` for a network that the trigger refuses, and what :meth:`Object.load` raises; of a refusal by
+    the verifier it tells what can be done.
+    """
+    reason = trigger.refuses(network.input, len(network.labels))
+    if reason:
+        raise NotSupported(f"network '{network.name}' behind trigger '{trigger.name}': {reason}")
+    shell = _shell(network, trigger, max(body.workspace, room), batch, repeats)
+    trigger.prepare(shell, target)
+    _set_if_there(shell, {abi.NETWORK: index})
+    try:
+        begun = time.perf_counter()
+        loaded = Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
+        _tell(loaded, 1000 * (time.perf_counter() - begun))
+        return loaded
+    except VerifierError as refusal:
+        without = lack()
+        if without:
+            fact = f"network '{network.name}': the verifier takes what it does with pointers from those with CAP_PERFMON alone"
+            raise PermissionDenied(f"{fact}; {without}", errno.EPERM) from refusal
+        if refusal.errno == errno.E2BIG:
+            fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"
+            raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal
+        if isinstance(body, Compiled):
+            raise _our_bug(network, refusal) from refusal
+        raise
+
+
+def _tell(loaded: Object, elapsed_ms: float) -> None:
+    if _LOG.isEnabledFor(logging.INFO):
+        for name, program in loaded.programs.items():
+            verified = program.info().verified_insns or "unknown"
+            _LOG.info("program '%s' loaded in %.0f ms; verified instructions: %s", name, elapsed_ms, verified)
+
+
+def pid_namespace() -> tuple[int, int]:
+    """The PID namespace of this process, whose thread ids it is known by: st_dev and st_ino.
+
+    Raises :class:`~ebpfnn.errors.KernelError` where /proc does not tell.
+    """
+    place = Path("/proc/self/ns/pid")
+    try:
+        found = place.stat()
+    except OSError as fault:
+        raise unreadable(place, fault, "threads are not known by number") from None
+    return found.st_dev, found.st_ino
+
+
+def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError:
+    kept = _keep(refusal.log)
+    fact = f"network '{network.name}': the kernel refused what ebpfnn compiled, which is a bug of ebpfnn's ({refusal})"
+    remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is mended"
+    return VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log)
+
+
+def _keep(log: str) -> str:
+    """Writes it to a file and tells where it is; a disk that is full is not to hide what the log is about."""
+    try:
+        kept = Path(mkdtemp(prefix="ebpfnn-")) / "verifier.log"
+        kept.write_text(log)
+    except OSError as fault:
+        return f"which could not be kept ({fault.strerror})"
+    return f"which is in {kept}"
+
+
+def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
+    """The trigger's shell, its memory sized for the network."""
+    shell = ObjectSpec.from_file(trigger.object_path())
+    shell.keep_programs(trigger.program())
+    shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
+    result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
+    if shell.maps[abi.RESULTS].type == MapType.PERCPU_ARRAY and result_bytes > _LARGEST_OF_A_CPU:
+        fact = f"it needs {result_bytes} bytes; a per-CPU value holds {_LARGEST_OF_A_CPU}"
+        raise NotSupported(
+            f"network '{network.name}' behind trigger '{trigger.name}': {fact}; use smaller layers, or trigger run"
+        )
+    shell.resize_map(abi.RESULTS, value_size=result_bytes)
+    classes = len(network.labels)
+    _set_if_there(shell, {abi.CLASSES: classes, abi.SAMPLE_BYTES: network.input.sample_bytes})
+    _set_if_there(shell, {abi.NETWORK_ID: network_id(network.name)})
+    if abi.OUTPUTS in shell.maps:
+        shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
+        shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
+        _set_if_there(shell, {abi.BATCH: batch, abi.MOST_RUNS: batch * repeats})
+    if "pidns_dev" in shell.variables:  # task.h's
+        _set_if_there(shell, dict(zip(("pidns_dev", "pidns_ino"), pid_namespace(), strict=True)), "<Q")
+    for name, value in trigger.variables().items():
+        shell.set_variable(name, value)
+    return shell
+
+
+def _set_if_there(shell: ObjectSpec, values: Mapping[str, int], form: str = "<I") -> None:
+    """Tells the shell what it asks for: a variable of one of these names, packed as ``form`` says."""
+    for name, value in values.items():
+        if name in shell.variables:
+            shell.set_variable(name, struct.pack(form, value))

@@ -1,0 +1,197 @@
+"""What infers samples on a network that is in place behind a trigger."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Error, InputError, KernelError, SessionError
+from ..network import QuantizedNetwork
+from ..network.encoding import encode
+from ..network.layers import InputFormat, Shape
+from ..plugin import Attachment, Trigger
+from .slots import Batch, Slot, Slots, foreign
+
+_ARRAY, _UINT8 = np.ndarray, np.dtype(np.uint8)
+_Self = TypeVar("_Self", bound="Runner")
+
+
+class Served(Protocol):
+    """What callers must know of a network: a :class:`~ebpfnn.network.QuantizedNetwork` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def input(self) -> InputFormat: ...
+    @property
+    def input_shape(self) -> Shape: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def score_scale(self) -> float: ...
+
+
+@dataclass(eq=False)
+class Result:
+    """What the kernel made of one sample.
+
+    ``label`` is the index of the highest score, ``scores`` int32 [classes], ``elapsed_ns`` the time inside the network by the
+    kernel's clock, 0 where the trigger does not tell it.
+    """
+
+    label: int
+    scores: NDArray[np.int32]
+    elapsed_ns: int
+
+
+@dataclass(eq=False)
+class Results:
+    """What the kernel made of many samples: ``labels`` uint32 [n], ``scores`` int32 [n, classes].
+
+    ``elapsed_ns`` is the time inside the network, of all of them.
+    """
+
+    labels: NDArray[np.uint32]
+    scores: NDArray[np.int32]
+    elapsed_ns: int
+
+
+class Runner(ABC):
+    """Infers samples on ``network``, which ``trigger`` runs at ``target``: who derives from it has seen to that."""
+
+    network: Served
+    trigger: Trigger
+    target: str | None
+    _attachment: Attachment
+    _slots: Slots | None = None  # where the trigger takes its samples from its events
+    _closed = True
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def infer(self, sample: NDArray[np.uint8]) -> Result:
+        """Runs the network in the kernel on one sample, uint8 of the network's input shape.
+
+        Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where the event did not run
+        the network or the session is closed, :class:`NotSupported` where the trigger cannot provoke its event.
+        """
+        form, slots = self.network.input, self._slots
+        if not (type(sample) is _ARRAY and sample.dtype is _UINT8 and sample.shape == form.shape):  # the quick way to say yes
+            _check_sample(sample, self.network, ())
+        if slots is None:
+            return self._exchange(sample)
+        slot = slots.mine()
+        slot.sample[...] = encode(form, sample) if form.packed else sample
+        slot.run()
+        return Result(slot.label, slot.scores.copy(), slot.elapsed_ns)
+
+    def infer_many(self, samples: NDArray[np.uint8]) -> Results:
+        """Runs the network in the kernel on samples, uint8 [n, *shape]: many an event where the trigger can, else one by one.
+
+        Raises as :meth:`infer`.
+        """
+        _check_sample(samples, self.network, ("n",))
+        classes = len(self.network.labels)
+        found = Results(np.empty(len(samples), np.uint32), np.empty((len(samples), classes), np.int32), 0)
+        batch = self.batch
+        if batch is None:
+            self._infer_each(samples, found)
+        else:
+            with batch.lock:
+                self._infer_batches(samples, self.slot(), batch, found)
+        return found
+
+    @abstractmethod
+    def source(self) -> QuantizedNetwork:
+        """The network itself, of the last result: what :mod:`ebpfnn.network.reference` computes with."""
+
+    def slot(self) -> Slot:
+        """The calling thread's own slot, for the shortest way there and back; the same at every call.
+
+        Raises :class:`SessionError` where none is free, after a fork, where the session is closed, or where the trigger takes
+        its samples from its events.
+        """
+        slots = self._slots
+        if self._closed:
+            raise self._is_closed()
+        if slots is None:
+            raise SessionError(f"trigger '{self.trigger.name}' takes its samples from its events, not from slots; use infer()")
+        return slots.mine()
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether :meth:`slot` gives any: not where the trigger takes its samples from its events."""
+        return self._slots is not None
+
+    @property
+    def batch(self) -> Batch | None:
+        """The memory of :meth:`infer_many`, None where one event computes one sample. Raises as :meth:`slot`."""
+        if self._closed:
+            raise self._is_closed()
+        return self._slots.batch if self._slots else None
+
+    def close(self) -> None:
+        """Ends it. May be called twice, and while other threads infer: they are told."""
+        self._closed, self._slots = True, None  # the maps live as long as their memory is mapped
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _exchange(self, sample: NDArray[np.uint8]) -> Result:
+        """:meth:`infer` where the trigger takes its samples from its events."""
+        if self._closed:
+            raise self._is_closed()
+        if self._process != os.getpid():
+            raise foreign(self._process)
+        label, scores, elapsed = self._attachment.exchange(encode(self.network.input, sample).tobytes())
+        return Result(label, np.array(scores, np.int32), elapsed)
+
+    def _infer_each(self, samples: NDArray[np.uint8], found: Results) -> None:
+        for number, sample in enumerate(samples):
+            result = self.infer(sample)
+            found.labels[number], found.scores[number] = result.label, result.scores
+            found.elapsed_ns += result.elapsed_ns
+
+    def _infer_batches(self, samples: NDArray[np.uint8], slot: Slot, batch: Batch, found: Results) -> None:
+        for first in range(0, len(samples), batch.capacity):
+            some = samples[first : first + batch.capacity]
+            batch.samples[: len(some)] = encode(self.network.input, some)
+            slot.run_batch(len(some))
+            found.labels[first : first + len(some)] = batch.labels[: len(some)]
+            found.scores[first : first + len(some)] = batch.scores[: len(some)]
+            found.elapsed_ns += slot.elapsed_ns
+
+    def _explain(self, fault: KernelError | int | None) -> Error:
+        """What :data:`ebpfnn.session.slots.Explain` says."""
+        if self._closed:
+            return self._is_closed()
+        if isinstance(fault, KernelError):
+            return fault
+        if fault is not None:
+            return SessionError(f"network '{self.network.name}': the kernel side failed with status {fault}; report it")
+        where = f"trigger '{self.trigger.name}'" + (f", target '{self.target}'" if self.target else "")
+        default = f"; try its default target, {self.trigger.default_target}" if self.trigger.default_target else ""
+        return SessionError(f"{where}: the event did not happen in this thread, so the network did not run{default}")
+
+    def _is_closed(self) -> SessionError:
+        return SessionError(f"the session of '{self.network.name}' is closed; open another")
+
+
+def _check_sample(sample: object, network: Served, in_front: tuple[str, ...]) -> None:
+    """That it is an array of the network's samples, with the axes ``in_front`` before those of one."""
+    shape = network.input.shape
+    if isinstance(sample, np.ndarray) and sample.dtype == _UINT8 and sample.shape[len(in_front) :] == shape:
+        return
+    wanted = f"network '{network.name}' takes a numpy array, uint8 [{', '.join(map(str, (*in_front, *shape)))}]"
+    if not isinstance(sample, np.ndarray):
+        raise InputError(f"a sample of type {type(sample).__name__}; {wanted}")
+    raise InputError(f"a sample of {sample.dtype} {list(sample.shape)}; {wanted}")

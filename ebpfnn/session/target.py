@@ -1,0 +1,50 @@
+"""A network compiled for the kernel that runs here, by what that is found to take."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from ..compiler import Compiled, KernelFeatures, compile_network
+from ..errors import NotSupported
+from ..kernel.btf import vmlinux
+from ..kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
+from ..network import QuantizedNetwork
+from ..obj import Kind
+
+_LOG = logging.getLogger(__name__)
+
+
+def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled:
+    """``ebpfnn_infer`` for ``network`` in instructions that this kernel takes.
+
+    What takes long to find out, such as the kernel's functions (some 20 ms), is asked only where the code makes use of it.
+
+    Raises :class:`~ebpfnn.errors.ModelError` as :func:`compile_network`, :class:`~ebpfnn.errors.PermissionDenied` where
+    nothing may be tried.
+    """
+    begun = time.perf_counter()
+    hoped = KernelFeatures(sign_extension=has_sign_extension())
+    compiled = compile_network(network, hoped, plan)
+    iterators = _has_functions(compiled)
+    callbacks = iterators or has_callback_loops()
+    found = replace(hoped, iterators=iterators, callbacks=callbacks, large_values=_takes_tables(compiled))
+    compiled = compiled if found == hoped else compile_network(network, found, plan)
+    plans = ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
+    elapsed = 1000 * (time.perf_counter() - begun)
+    _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, plans)
+    return compiled
+
+
+def _has_functions(compiled: Compiled) -> bool:
+    """Whether the kernel has every function that the code calls."""
+    try:
+        return all(vmlinux().find(name, Kind.FUNC) is not None for name in compiled.spec.kernel_symbols)
+    except NotSupported:
+        return False
+
+
+def _takes_tables(compiled: Compiled) -> bool:
+    largest = max((table.value_size for table in compiled.spec.maps.values()), default=0)
+    return largest <= KMALLOC_LARGEST or has_large_values()
