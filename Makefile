@@ -61,7 +61,7 @@ test-vm-%:
 SECONDS := 60
 oracle: $(DEVELOPMENT) mounts
 	@$(MAKE) --no-print-directory bpf
-	PYTHONPATH=tests $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS))
+	PYTHONPATH=tests:tests/support $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS))
 
 check: $(DEVELOPMENT)
 	$(BIN)/ruff check .

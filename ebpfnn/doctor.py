@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import Error, KernelError, NotSupported
-from .kernel import pinning, privilege, tracefiles
+from .kernel import pinning, privilege
+from .kernel.link import tracefiles
 from .network import modelfile
 from .plugin import Plugins, Trigger, why_not
 from .session import Session

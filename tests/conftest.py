@@ -1,6 +1,6 @@
 """What all tests share: the rules that hold around each, objects built from C, and what a kernel must have for a test.
 
-It also makes the helpers beside this file (such as ``mnist``) importable from every test.
+The helpers in support/ (such as ``mnist``) are importable from every test: setup.cfg names the folder.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from ebpfnn_plugins.xdp import XdpTrigger
 
 from ebpfnn.compiler import Body
 from ebpfnn.kernel import Map, Object, Program, XdpMode, attach_xdp
-from ebpfnn.kernel.interface import interface_index
+from ebpfnn.kernel.link.interface import interface_index
 from ebpfnn.kernel.syscall import Command, ProgRun, bpf
 from ebpfnn.network import QuantizedNetwork, modelfile
 from ebpfnn.network.encoding import encode

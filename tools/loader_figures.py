@@ -42,7 +42,7 @@ def peak():
 """
 LOOK_UP = f"""
 began = time.perf_counter()
-from ebpfnn.kernel.btf import vmlinux
+from ebpfnn.kernel.load.btf import vmlinux
 from ebpfnn.obj import Kind
 imported = time.perf_counter()
 found = [vmlinux().find(name, Kind.STRUCT) for name in {TYPES!r}]

@@ -12,7 +12,7 @@ import click
 from .tables import print_table
 
 if TYPE_CHECKING:
-    from ..kernel.listing import LinkEntry, MapEntry, ProgramEntry
+    from ..kernel.inspect.listing import LinkEntry, MapEntry, ProgramEntry
 
 _KINDS = ("programs", "maps", "links")
 _Rows = list[tuple[object, ...]]
@@ -32,7 +32,7 @@ def list_(kinds: tuple[str, ...], as_json: bool) -> None:
 
     The kernel counts runs only while run statistics are enabled: `sysctl kernel.bpf_stats_enabled=1`.
     """
-    from ..kernel import listing
+    from ..kernel.inspect import listing
 
     read: dict[str, Callable[[], Iterable[Any]]] = {"programs": listing.programs, "maps": listing.maps, "links": listing.links}
     found = {kind: list(read[kind]()) for kind in _KINDS if kind in (kinds or _KINDS)}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..errors import DetachedError
 from ..kernel import Link
-from ..kernel.interface import network_namespace
-from ..kernel.link_info import LinkInfo
+from ..kernel.link.interface import network_namespace
+from ..kernel.link.link_info import LinkInfo
 from .about import About
 from .locks import telling
 

@@ -14,7 +14,7 @@ from .. import abi
 from ..compiler import Body
 from ..errors import DetachedError, NotSupported, PluginError, SessionError
 from ..kernel import Map, Object
-from ..kernel.interface import network_namespace
+from ..kernel.link.interface import network_namespace
 from ..network import QuantizedNetwork
 from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType

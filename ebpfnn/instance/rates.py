@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KernelError
-from ..kernel.stats import run_statistics
+from ..kernel.inspect.stats import run_statistics
 from . import figures
 from .pins import Pins
 

@@ -8,121 +8,121 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .btf import kernel_types, module_btf, vmlinux
-    from .cgroup import attach_cgroup
-    from .clsact import attach_clsact
     from .cpus import online_cpus, possible_cpus
-    from .elements import ANY, EXIST, NOEXIST
     from .features import has_program_type
-    from .interface import XdpMode, attach_netkit, attach_tcx, attach_xdp, interface_index
-    from .iterator import IteratorLink, attach_iterator
-    from .kprobe import attach_kprobe, attach_kprobe_multi, attach_kretprobe
+    from .inspect.stats import run_statistics
     from .link import Link, LinkGroup
-    from .link_info import LinkInfo, LinkType
-    from .lpm import lpm_key
+    from .link.cgroup import attach_cgroup
+    from .link.clsact import attach_clsact
+    from .link.interface import XdpMode, attach_netkit, attach_tcx, attach_xdp, interface_index
+    from .link.iterator import IteratorLink, attach_iterator
+    from .link.kprobe import attach_kprobe, attach_kprobe_multi, attach_kretprobe
+    from .link.link_info import LinkInfo, LinkType
+    from .link.netfilter import Hook, attach_netfilter
+    from .link.netns import attach_flow_dissector, attach_sk_lookup
+    from .link.perf_event import PerfType, attach_perf_event
+    from .link.probe_event import lacks_probes
+    from .link.sockmap import attach_sockmap
+    from .link.struct_ops_link import attach_struct_ops
+    from .link.tracefiles import tracefs
+    from .link.tracepoint import attach_raw_tracepoint, attach_tracepoint
+    from .link.tracing import attach_freplace, attach_tracing
+    from .link.uprobe import attach_uprobe, attach_uprobe_multi, attach_uretprobe
+    from .load.btf import kernel_types, module_btf, vmlinux
+    from .load.object import Object
+    from .load.program import Program, RunResult
     from .map import Map
-    from .netfilter import Hook, attach_netfilter
-    from .netns import attach_flow_dissector, attach_sk_lookup
-    from .object import Object
-    from .perf_event import PerfType, attach_perf_event
-    from .perfbuf import PerfBuffer
+    from .map.elements import ANY, EXIST, NOEXIST
+    from .map.lpm import lpm_key
     from .prepared import PreparedRun
-    from .probe_event import lacks_probes
-    from .program import Program, RunResult
-    from .ringbuf import RingBuffer
-    from .sockmap import attach_sockmap
-    from .stats import run_statistics
-    from .struct_ops_link import attach_struct_ops
-    from .tracefiles import tracefs
-    from .tracepoint import attach_raw_tracepoint, attach_tracepoint
-    from .tracing import attach_freplace, attach_tracing
-    from .uprobe import attach_uprobe, attach_uprobe_multi, attach_uretprobe
-    from .user_ringbuf import UserRingBuffer
+    from .ring.perfbuf import PerfBuffer
+    from .ring.ringbuf import RingBuffer
+    from .ring.user_ringbuf import UserRingBuffer
 
 # What each file gives, imported when it is first asked for: who loads one program does not wait for every kind of link.
 _FILES = {
-    "btf": (
+    "load.btf": (
         "kernel_types",
         "module_btf",
         "vmlinux",
     ),
-    "cgroup": ("attach_cgroup",),
-    "clsact": ("attach_clsact",),
+    "link.cgroup": ("attach_cgroup",),
+    "link.clsact": ("attach_clsact",),
     "cpus": (
         "online_cpus",
         "possible_cpus",
     ),
-    "elements": (
+    "map.elements": (
         "ANY",
         "EXIST",
         "NOEXIST",
     ),
     "features": ("has_program_type",),
-    "interface": (
+    "link.interface": (
         "XdpMode",
         "attach_netkit",
         "attach_tcx",
         "attach_xdp",
         "interface_index",
     ),
-    "iterator": (
+    "link.iterator": (
         "IteratorLink",
         "attach_iterator",
     ),
-    "kprobe": (
+    "link.kprobe": (
         "attach_kprobe",
         "attach_kprobe_multi",
         "attach_kretprobe",
     ),
-    "link": (
+    "link.link": (
         "Link",
         "LinkGroup",
     ),
-    "link_info": (
+    "link.link_info": (
         "LinkInfo",
         "LinkType",
     ),
-    "lpm": ("lpm_key",),
-    "map": ("Map",),
-    "netfilter": (
+    "map.lpm": ("lpm_key",),
+    "map.map": ("Map",),
+    "link.netfilter": (
         "Hook",
         "attach_netfilter",
     ),
-    "netns": (
+    "link.netns": (
         "attach_flow_dissector",
         "attach_sk_lookup",
     ),
-    "object": ("Object",),
-    "perf_event": (
+    "load.object": ("Object",),
+    "link.perf_event": (
         "PerfType",
         "attach_perf_event",
     ),
-    "perfbuf": ("PerfBuffer",),
+    "ring.perfbuf": ("PerfBuffer",),
     "prepared": ("PreparedRun",),
-    "probe_event": ("lacks_probes",),
-    "program": (
+    "link.probe_event": ("lacks_probes",),
+    "load.program": (
         "Program",
         "RunResult",
     ),
-    "ringbuf": ("RingBuffer",),
-    "sockmap": ("attach_sockmap",),
-    "stats": ("run_statistics",),
-    "struct_ops_link": ("attach_struct_ops",),
-    "tracefiles": ("tracefs",),
-    "tracepoint": (
+    "ring.ringbuf": ("RingBuffer",),
+    "link.sockmap": ("attach_sockmap",),
+    "inspect.stats": ("run_statistics",),
+    "link.struct_ops_link": ("attach_struct_ops",),
+    "link.tracefiles": ("tracefs",),
+    "link.tracepoint": (
         "attach_raw_tracepoint",
         "attach_tracepoint",
     ),
-    "tracing": (
+    "link.tracing": (
         "attach_freplace",
         "attach_tracing",
     ),
-    "uprobe": (
+    "link.uprobe": (
         "attach_uprobe",
         "attach_uprobe_multi",
         "attach_uretprobe",
     ),
-    "user_ringbuf": ("UserRingBuffer",),
+    "ring.user_ringbuf": ("UserRingBuffer",),
 }
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
 

@@ -12,7 +12,7 @@ from functools import cache
 
 from ..errors import KernelError, PermissionDenied
 from ..obj import ProgramType, insn
-from ..obj.sanitize import BtfFeature, probe_types
+from ..obj.btf.sanitize import BtfFeature, probe_types
 from ..obj.uapi import MMAPABLE, SLEEPABLE, AttachType, MapType
 from .fd import Descriptor
 from .memlock import charging

@@ -45,5 +45,7 @@ def open_id(kind: Kind, id: int) -> int:  # noqa: A002
         return bpf(kind.reach, ObjectId(id=id), f"{kind.noun} {id}")
     except KernelError as refusal:
         if refusal.errno == errno.ENOENT:
-            raise KernelError(f"{kind.noun} {id} does not exist; ebpfnn.kernel.listing tells what does", errno.ENOENT) from None
+            raise KernelError(
+                f"{kind.noun} {id} does not exist; ebpfnn.kernel.inspect.listing tells what does", errno.ENOENT
+            ) from None
         raise

@@ -35,7 +35,10 @@ _BY_OPERATION = {
     ("BPF_OBJ_PIN", errno.ENOENT): "the directory is missing; mkdir it",
     ("BPF_LINK_CREATE", errno.EINVAL): _HOOK,
     ("BPF_LINK_CREATE", errno.EEXIST): "this program is attached there already; close that link first",
-    ("BPF_LINK_CREATE", errno.EBUSY): "another program is attached there; detach it (ebpfnn.kernel.listing tells of links)",
+    (
+        "BPF_LINK_CREATE",
+        errno.EBUSY,
+    ): "another program is attached there; detach it (ebpfnn.kernel.inspect.listing tells of links)",
     ("BPF_PROG_ATTACH", errno.EINVAL): _HOOK,
     ("mmap", errno.EINVAL): _NOT_MMAPABLE,
     ("mmap", errno.ENODEV): _NOT_MMAPABLE,

@@ -2,7 +2,7 @@
 
 from .btf import Btf, Kind, Linkage
 from .core import apply_core
-from .core_relocation import CoreKind, CoreRelocation, Unresolved
+from .core.core_relocation import CoreKind, CoreRelocation, Unresolved
 from .image import Image, build_image
 from .linker import link
 from .object_spec import ObjectSpec

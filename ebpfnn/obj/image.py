@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ObjectError
 from . import insn
-from .core_relocation import Unresolved
+from .core.core_relocation import Unresolved
 from .object_spec import ObjectSpec
 from .spec import Function, Line, Relocation, RelocationKind
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ObjectError
 from . import insn
 from .btf import Btf
-from .core_access import describe
+from .core.core_access import describe
 from .disasm import disassemble
 from .image import build_image
 from .object_spec import ObjectSpec

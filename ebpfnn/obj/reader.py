@@ -11,8 +11,8 @@ from typing import TypeVar
 from ..errors import ObjectError
 from . import insn
 from .btf import Btf
-from .btf_ext import BtfExt, CoreInfo, FuncInfo, LineInfo, read_btf_ext
-from .core_access import core_relocations
+from .btf.btf_ext import BtfExt, CoreInfo, FuncInfo, LineInfo, read_btf_ext
+from .core.core_access import core_relocations
 from .elf import MAX_FILE, R_BPF_64_32, R_BPF_64_64, Elf, Reloc, Section, Symbol, read_elf
 from .externs import kconfig_map, read_externs
 from .map_values import fill_values

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from .btf import Btf
-from .core_relocation import CoreRelocation, Unresolved
+from .core.core_relocation import CoreRelocation, Unresolved
 
 PIN_BY_NAME = 1
 """LIBBPF_PIN_BY_NAME."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from ..compiler import Compiled, KernelFeatures, compile_network
 from ..errors import NotSupported
-from ..kernel.btf import vmlinux
 from ..kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
+from ..kernel.load.btf import vmlinux
 from ..network import QuantizedNetwork
 from ..obj import Kind
 

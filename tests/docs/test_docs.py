@@ -52,12 +52,15 @@ def test_no_placeholder_is_left() -> None:
         assert not re.search(r"@@|TODO|XXX", page.read_text()), page.name
 
 
-@pytest.mark.parametrize("room", ["obj", "kernel"])
-def test_every_file_of_the_loader_has_its_place(room: str) -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    (told,) = re.findall(rf"^\*\*`{room}/`(.*?)^(?:\*\*`|What the kernel demands)", text, re.MULTILINE | re.DOTALL)
-    names = set(re.findall(r"`(\w+)`", "".join(line for line in told.splitlines() if line.startswith("|"))))
-    assert names == {path.stem for path in (ROOT / "ebpfnn" / room).glob("*.py")} - {"__init__"}
+FOLDERS = sorted({path.parent for room in ("obj", "kernel") for path in (ROOT / "ebpfnn" / room).rglob("*.py")})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_every_file_of_the_loader_has_its_place(folder: Path) -> None:
+    text, name = (ROOT / "docs" / "architecture.md").read_text(), folder.relative_to(ROOT / "ebpfnn")
+    rows = re.findall(rf"^\| `{name}/`[^|]*\|([^|]*)\|$", text, re.MULTILINE)
+    told = [each for row in rows for each in re.findall(r"`(\w+)`", row)]
+    assert sorted(told) == sorted({path.stem for path in folder.glob("*.py")} - {"__init__"})
 
 
 @pytest.mark.root

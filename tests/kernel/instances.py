@@ -49,5 +49,5 @@ def ebpfnn(store: Store, *arguments: str, stdin: bytes = b"") -> subprocess.Comp
 
 def environment(store: Store) -> dict[str, str]:
     """For processes that are to see its instances, and the project's and the tests' modules."""
-    paths = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests"), str(ROOT / "tests" / "kernel")]
+    paths = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests" / "support"), str(ROOT / "tests" / "kernel")]
     return {**os.environ, "EBPFNN_BPFFS": str(store.root), "PYTHONPATH": os.pathsep.join(paths)}

@@ -13,7 +13,7 @@ import pytest
 
 from ebpfnn.errors import NotSupported, ObjectError, VerifierError
 from ebpfnn.kernel import Object
-from ebpfnn.kernel.btf import module_btf, module_names, vmlinux
+from ebpfnn.kernel.load.btf import module_btf, module_names, vmlinux
 from ebpfnn.obj import Kind, ObjectSpec, apply_core, build_image
 from ebpfnn.obj.disasm import disassemble
 

@@ -14,7 +14,7 @@ from waiting import wait_until
 
 from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import Link, LinkType, XdpMode, attach_clsact, attach_netkit, attach_tcx, attach_xdp
-from ebpfnn.kernel.interface import interface_index
+from ebpfnn.kernel.link.interface import interface_index
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import AttachType
 

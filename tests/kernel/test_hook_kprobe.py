@@ -9,9 +9,10 @@ import pytest
 from fixtures import loaded
 
 from ebpfnn.errors import KernelError, NotSupported
-from ebpfnn.kernel import Link, attach_kprobe, attach_kprobe_multi, attach_kretprobe, kprobe, tracefs
-from ebpfnn.kernel.pmu import unit_type
-from ebpfnn.kernel.tracefiles import traceable_functions
+from ebpfnn.kernel import Link, attach_kprobe, attach_kprobe_multi, attach_kretprobe, tracefs
+from ebpfnn.kernel.link import kprobe
+from ebpfnn.kernel.link.pmu import unit_type
+from ebpfnn.kernel.link.tracefiles import traceable_functions
 from ebpfnn.obj import ObjectSpec
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]

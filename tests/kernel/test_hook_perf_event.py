@@ -11,7 +11,7 @@ from waiting import wait_until
 from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.kernel import LinkType, PerfType, attach_perf_event
 from ebpfnn.kernel.features import has_cookies
-from ebpfnn.kernel.perf_event import CPU_CLOCK, TASK_CLOCK
+from ebpfnn.kernel.link.perf_event import CPU_CLOCK, TASK_CLOCK
 from ebpfnn.obj import ObjectSpec
 
 pytestmark = pytest.mark.root

@@ -14,7 +14,8 @@ from kernelmaps import make
 
 from ebpfnn import kernel
 from ebpfnn.errors import KernelError, PermissionDenied
-from ebpfnn.kernel import syscall, uprobe
+from ebpfnn.kernel import syscall
+from ebpfnn.kernel.link import uprobe
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import AttachType, MapType
 

@@ -12,8 +12,8 @@ from fixtures import Loaded, loaded
 from waiting import wait_until
 
 from ebpfnn.errors import Error, KernelError, NotSupported
-from ebpfnn.kernel import Link, LinkType, Program, attach_raw_tracepoint, attach_tracepoint, perf_event
-from ebpfnn.kernel.link import HeldLink
+from ebpfnn.kernel import Link, LinkType, Program, attach_raw_tracepoint, attach_tracepoint
+from ebpfnn.kernel.link import HeldLink, perf_event
 from ebpfnn.kernel.syscall import refusal
 from ebpfnn.obj import ObjectSpec
 

@@ -12,8 +12,9 @@ import pytest
 from fixtures import loaded
 
 from ebpfnn.errors import KernelError, NotSupported
-from ebpfnn.kernel import LinkType, attach_uprobe, attach_uprobe_multi, attach_uretprobe, tracefs, uprobe
-from ebpfnn.kernel.symbols import function_offset
+from ebpfnn.kernel import LinkType, attach_uprobe, attach_uprobe_multi, attach_uretprobe, tracefs
+from ebpfnn.kernel.link import uprobe
+from ebpfnn.kernel.link.symbols import function_offset
 from ebpfnn.obj import ObjectSpec
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]

@@ -25,7 +25,7 @@ from ebpfnn.instance import Store, rates
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.store import LOCKS, is_locked
 from ebpfnn.kernel import RingBuffer
-from ebpfnn.kernel.ringbuf import record_size
+from ebpfnn.kernel.ring.ringbuf import record_size
 from ebpfnn.network import reference
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]

@@ -66,7 +66,7 @@ def still_there(held: set[tuple[str, int]]) -> set[tuple[str, int]]:
 @pytest.mark.parametrize(("module", "trigger"), [("tracepoint", "TracepointTrigger"), ("run", "RunTrigger")])
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda ending: ending.name)
 def test_a_signal_leaves_nothing(module: str, trigger: str, ending: signal.Signals) -> None:
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "plugins", ROOT / "tests")))
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "plugins", ROOT / "tests" / "support")))
     command = [sys.executable, "-c", CHILD.format(module=module, trigger=trigger)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}

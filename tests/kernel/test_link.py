@@ -15,7 +15,8 @@ import pytest
 from ebpfnn_plugins.task import getcpu
 
 from ebpfnn.errors import KernelError, NotSupported
-from ebpfnn.kernel import Link, Object, attach_tracepoint, perf_event
+from ebpfnn.kernel import Link, Object, attach_tracepoint
+from ebpfnn.kernel.link import perf_event
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import ObjectSpec
 
@@ -127,7 +128,7 @@ def test_an_event_that_is_not_there(counter: Counter, category: str, event: str)
 
 
 def test_tracefs_that_is_not_mounted(counter: Counter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys.modules["ebpfnn.kernel.tracefiles"], "TRACEFS", (tmp_path / "tracing",))
+    monkeypatch.setattr(sys.modules["ebpfnn.kernel.link.tracefiles"], "TRACEFS", (tmp_path / "tracing",))
     with pytest.raises(NotSupported, match=f"tracefs is not mounted; mount -t tracefs tracefs {tmp_path}/tracing"):
         attach_tracepoint(counter.program, *EVENT)
 

@@ -14,10 +14,11 @@ from kernelmaps import make
 
 from ebpfnn.cli.bpf import command
 from ebpfnn.errors import KernelError
-from ebpfnn.kernel import Program, attach_raw_tracepoint, listing, run_statistics
+from ebpfnn.kernel import Program, attach_raw_tracepoint, run_statistics
 from ebpfnn.kernel.fd import Descriptor
 from ebpfnn.kernel.ids import Kind, ids
-from ebpfnn.kernel.link_info import LinkInfo
+from ebpfnn.kernel.inspect import listing
+from ebpfnn.kernel.link.link_info import LinkInfo
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import MapType
 

@@ -10,8 +10,8 @@ from declarations import DECLARATIONS
 
 from ebpfnn.errors import ObjectError, VerifierError
 from ebpfnn.kernel import Object
-from ebpfnn.kernel.btf import vmlinux
-from ebpfnn.kernel.kallsyms import address_of
+from ebpfnn.kernel.load.btf import vmlinux
+from ebpfnn.kernel.load.kallsyms import address_of
 from ebpfnn.obj import Kind, ObjectSpec, link
 
 Build = Callable[..., ObjectSpec]

@@ -15,9 +15,10 @@ import pytest
 from declarations import DECLARATIONS
 
 from ebpfnn.errors import KernelError, NotSupported, ObjectError
-from ebpfnn.kernel import Map, Object, Program, possible_cpus, program
+from ebpfnn.kernel import Map, Object, Program, possible_cpus
 from ebpfnn.kernel.info import ProgramInfo, read_info
-from ebpfnn.kernel.map_loading import open_or_pin
+from ebpfnn.kernel.load import program
+from ebpfnn.kernel.load.map_loading import open_or_pin
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import MapSpec, ObjectSpec
 from ebpfnn.obj.spec import PIN_BY_NAME

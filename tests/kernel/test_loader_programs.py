@@ -13,7 +13,7 @@ from declarations import DECLARATIONS
 
 from ebpfnn.errors import KernelError, NotSupported, ObjectError, PermissionDenied
 from ebpfnn.kernel import Object, attach_freplace, attach_iterator, attach_tracing
-from ebpfnn.kernel.struct_ops_link import attach_struct_ops
+from ebpfnn.kernel.link.struct_ops_link import attach_struct_ops
 from ebpfnn.obj import ObjectSpec, ProgramType
 
 Build = Callable[..., ObjectSpec]

@@ -9,7 +9,8 @@ import pytest
 from kernelmaps import make, u32, u64
 
 from ebpfnn.errors import KernelError
-from ebpfnn.kernel import NOEXIST, batch
+from ebpfnn.kernel import NOEXIST
+from ebpfnn.kernel.map import batch
 from ebpfnn.kernel.syscall import Command, MapBatch, refusal
 from ebpfnn.obj.uapi import MapType
 

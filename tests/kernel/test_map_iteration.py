@@ -6,7 +6,8 @@ import pytest
 from kernelmaps import make, u32, u64
 
 from ebpfnn.errors import KernelError
-from ebpfnn.kernel import Map, iteration
+from ebpfnn.kernel import Map
+from ebpfnn.kernel.map import iteration
 from ebpfnn.obj.uapi import MapType
 
 pytestmark = pytest.mark.root

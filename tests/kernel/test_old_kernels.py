@@ -13,7 +13,7 @@ from ebpfnn.errors import VerifierError
 from ebpfnn.kernel import Object, features, syscall
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import Btf, Kind, Linkage, ObjectSpec
-from ebpfnn.obj.sanitize import BtfFeature
+from ebpfnn.obj.btf.sanitize import BtfFeature
 from ebpfnn.obj.uapi import MMAPABLE, ProgramType
 
 Build = Callable[..., ObjectSpec]

@@ -13,7 +13,8 @@ from fixtures import Loaded, loaded
 from kernelmaps import make, u32
 
 from ebpfnn.errors import KernelError
-from ebpfnn.kernel import Map, PerfBuffer, attach_tracepoint, perfbuf
+from ebpfnn.kernel import Map, PerfBuffer, attach_tracepoint
+from ebpfnn.kernel.ring import perfbuf
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.obj.uapi import MapType
 

@@ -13,7 +13,8 @@ from fixtures import Loaded, loaded
 from kernelmaps import make
 
 from ebpfnn.errors import KernelError
-from ebpfnn.kernel import RingBuffer, has_program_type, ringbuf
+from ebpfnn.kernel import RingBuffer, has_program_type
+from ebpfnn.kernel.ring import ringbuf
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.obj.uapi import MapType
 

@@ -21,7 +21,7 @@ from networks import random_network, samples
 from ebpfnn import abi
 from ebpfnn.errors import KernelError, NotSupported, PluginError, SessionError, VerifierError
 from ebpfnn.kernel import LinkGroup, LinkType, Object, online_cpus
-from ebpfnn.kernel.symbols import function_offset
+from ebpfnn.kernel.link.symbols import function_offset
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session

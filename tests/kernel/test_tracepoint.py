@@ -16,7 +16,8 @@ from networks import random_network, samples
 
 from ebpfnn import abi
 from ebpfnn.errors import KernelError, NotSupported, PluginError, SessionError
-from ebpfnn.kernel import NOEXIST, tracefiles
+from ebpfnn.kernel import NOEXIST
+from ebpfnn.kernel.link import tracefiles
 from ebpfnn.session import Session
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]

@@ -15,19 +15,11 @@ from fixtures import loaded
 from kernelmaps import make
 
 from ebpfnn.errors import KernelError, ObjectError, PermissionDenied
-from ebpfnn.kernel import (
-    Object,
-    Program,
-    attach_cgroup,
-    attach_kprobe_multi,
-    features,
-    has_program_type,
-    link,
-    prog_attach,
-    program,
-)
-from ebpfnn.kernel.attach_target import find_target
-from ebpfnn.kernel.map_loading import MapLoader
+from ebpfnn.kernel import Object, Program, attach_cgroup, attach_kprobe_multi, features, has_program_type, link
+from ebpfnn.kernel.link import prog_attach
+from ebpfnn.kernel.load import program
+from ebpfnn.kernel.load.attach_target import find_target
+from ebpfnn.kernel.load.map_loading import MapLoader
 from ebpfnn.kernel.syscall import Command
 from ebpfnn.obj import Image, MapSpec, ObjectSpec, ProgramSpec, insn
 from ebpfnn.obj.spec import PIN_BY_NAME

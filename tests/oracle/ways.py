@@ -22,8 +22,8 @@ from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.compiler.plan import PLANS
 from ebpfnn.compiler.twin import verifier_steps
 from ebpfnn.errors import NotSupported
-from ebpfnn.kernel.btf import vmlinux
 from ebpfnn.kernel.features import has_callback_loops, has_sign_extension
+from ebpfnn.kernel.load.btf import vmlinux
 from ebpfnn.obj import Kind
 from ebpfnn.plugin import Trigger
 

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ebpfnn.kernel.barrier import load_acquire, store_release
+from ebpfnn.kernel.ring.barrier import load_acquire, store_release
 
 FIRST, SECOND = 0x0102030405060708, 0xF1F2F3F4F5F6F7F8
 AT = 1032  # not the first word
 WRITER = f"""
 import mmap, sys
-from ebpfnn.kernel.barrier import store_release
+from ebpfnn.kernel.ring.barrier import store_release
 with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
     for _ in range(100_000):
         store_release(memory, {AT}, {FIRST})

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from ebpfnn.cli.bpf import command
-from ebpfnn.kernel import listing
-from ebpfnn.kernel.listing import LinkEntry
+from ebpfnn.kernel.inspect import listing
+from ebpfnn.kernel.inspect.listing import LinkEntry
 
 
 def test_file_names_cannot_drive_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,11 @@ from ebpfnn.obj import (
     RelocationKind,
     apply_core,
     build_image,
-    core,
     insn,
     link,
 )
-from ebpfnn.obj.core_patch import POISON
+from ebpfnn.obj.core import core
+from ebpfnn.obj.core.core_patch import POISON
 from ebpfnn.obj.image import reached
 from ebpfnn.obj.insn import Instruction
 
@@ -184,7 +184,7 @@ def test_modules_are_asked_only_for_what_the_kernel_lacks() -> None:
 
 def test_no_reason_is_looked_for_until_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("ebpfnn.obj.core.similar_types", lambda name, *rest: [asked.append(name) or "things"])
+    monkeypatch.setattr("ebpfnn.obj.core.core.similar_types", lambda name, *rest: [asked.append(name) or "things"])
     fitted = apply_core(one_relocation(LOCAL, MOVE._replace(imm=4)), struct_btf("other", ("x", 4)))
     assert not asked
     assert "the kernel has no struct thing; it has things" in fitted.functions["f"].unresolved[0].reason

@@ -13,7 +13,7 @@ from rawbtf import BtfWriter
 
 from ebpfnn.errors import ObjectError
 from ebpfnn.obj import Btf, CoreKind, Kind, ObjectSpec, apply_core, insn
-from ebpfnn.obj.core_patch import POISON
+from ebpfnn.obj.core.core_patch import POISON
 
 TYPES = """
 #define CORE __attribute__((preserve_access_index))

@@ -7,7 +7,7 @@ from rawbtf import BtfWriter
 
 from ebpfnn.errors import ObjectError
 from ebpfnn.obj import Kind
-from ebpfnn.obj.core_types import Comparison, essential_name
+from ebpfnn.obj.core.core_types import Comparison, essential_name
 
 SIGNED = 1 << 24
 

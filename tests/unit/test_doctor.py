@@ -10,7 +10,8 @@ from ebpfnn_plugins.run import RunTrigger
 from ebpfnn import doctor
 from ebpfnn.doctor import Check, State
 from ebpfnn.errors import KernelError, NotSupported
-from ebpfnn.kernel import pinning, privilege, tracefiles
+from ebpfnn.kernel import pinning, privilege
+from ebpfnn.kernel.link import tracefiles
 from ebpfnn.plugin import Plugins, Trigger, make_manager
 
 HEALTHY = {

@@ -11,8 +11,8 @@ import pytest
 from declarations import DECLARATIONS
 
 from ebpfnn.errors import LinkerError, NotSupported, ObjectError
-from ebpfnn.kernel.kallsyms import address_of
-from ebpfnn.kernel.kconfig import kernel_version, running_configuration
+from ebpfnn.kernel.load.kallsyms import address_of
+from ebpfnn.kernel.load.kconfig import kernel_version, running_configuration
 from ebpfnn.obj import ObjectSpec, RelocationKind, link
 from ebpfnn.obj.kconfig import parse_kconfig
 from ebpfnn.obj.spec import SymbolKind

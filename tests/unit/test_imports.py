@@ -154,4 +154,4 @@ def test_the_loader_names_no_verb_of_ours(path: Path) -> None:
 def test_one_place_looks_for_near_names() -> None:
     """``nearest`` of the errors; CO-RE and section names show what they find in words of their own."""
     looking = [name(path) for path in PACKAGE if "get_close_matches" in path.read_text()]
-    assert looking == ["ebpfnn/errors.py", "ebpfnn/obj/core_match.py", "ebpfnn/obj/sections.py"]
+    assert looking == ["ebpfnn/errors.py", "ebpfnn/obj/core/core_match.py", "ebpfnn/obj/sections.py"]

@@ -9,10 +9,10 @@ import pytest
 
 from ebpfnn.errors import ObjectError
 from ebpfnn.kernel import Map
-from ebpfnn.kernel.kernel_symbols import Found, KernelSymbols
-from ebpfnn.kernel.placing import place
+from ebpfnn.kernel.load.kernel_symbols import Found, KernelSymbols
+from ebpfnn.kernel.load.placing import place
 from ebpfnn.obj import Image, Relocation, RelocationKind, insn
-from ebpfnn.obj.core_patch import POISON
+from ebpfnn.obj.core.core_patch import POISON
 
 LOAD = insn.Instruction(insn.LD_IMM64, dst=1).encode() + bytes(insn.SIZE)
 CALL = insn.Instruction(insn.CALL, src=1, imm=-1).encode()

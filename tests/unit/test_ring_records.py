@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ebpfnn.kernel.ringbuf import read_records
+from ebpfnn.kernel.ring.ringbuf import read_records
 
 SIZE = 4096
 BUSY, DISCARD = 1 << 31, 1 << 30

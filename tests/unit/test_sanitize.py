@@ -9,7 +9,7 @@ from declarations import DECLARATIONS
 from rawbtf import BtfWriter
 
 from ebpfnn.obj import Btf, Kind, Linkage, ObjectSpec
-from ebpfnn.obj.sanitize import BtfFeature, probe_types, sanitize
+from ebpfnn.obj.btf.sanitize import BtfFeature, probe_types, sanitize
 
 Build = Callable[..., ObjectSpec]
 SOURCE = """

@@ -13,7 +13,7 @@ import pytest
 
 from ebpfnn.errors import KernelError, NotSupported, PermissionDenied, VerifierError
 from ebpfnn.kernel import Map, Object, Program, features, privilege, syscall
-from ebpfnn.kernel.btf import KernelBtf
+from ebpfnn.kernel.load.btf import KernelBtf
 from ebpfnn.kernel.syscall import Command, MapFd, PerfEventAttr, ProgLoad, bpf, perf_event_open
 from ebpfnn.obj import Btf, Function, Image, MapSpec, ObjectSpec, ProgramSpec, insn
 

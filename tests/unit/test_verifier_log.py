@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebpfnn.kernel.verifier import summary
+from ebpfnn.kernel.load.verifier import summary
 
 LOG = """func#0 @0
 0: R1=ctx() R10=fp0

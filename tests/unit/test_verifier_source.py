@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ebpfnn.kernel.verifier import poisoned, summary
+from ebpfnn.kernel.load.verifier import poisoned, summary
 from ebpfnn.obj import Unresolved
-from ebpfnn.obj.core_patch import POISON
+from ebpfnn.obj.core.core_patch import POISON
 
 TRACE = """arg#0 reference type('UNKNOWN ') size cannot be determined: -22
 0: R1=ctx() R10=fp0

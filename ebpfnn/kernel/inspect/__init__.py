@@ -1,0 +1,1 @@
+"""What this kernel can do, and what is loaded in it."""

@@ -1,0 +1,83 @@
+"""Probes through tracefs, for kernels whose perf_event_open(2) cannot make them (before Linux 4.17).
+
+A line in kprobe_events or uprobe_events defines an event, which is then attached to as a tracepoint is. The files are shared by
+the whole machine: they are opened for appending, for a plain write would clear everybody's probes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from ...errors import KernelError, NotSupported
+from ..load.program import Program
+from ..syscall import refusal
+from ..system_files import read
+from .link import Link
+from .pmu import unit_type
+from .tracefiles import tracefs
+from .tracepoint import attach_event
+
+_GROUP = "ebpfnn"
+_numbers = count()
+
+
+class ProbeLink(Link):
+    """A link on an event of its own, which closing it removes."""
+
+    def __init__(self, link: Link, events: Path, event: str) -> None:
+        super().__init__(link.release(), link.name)
+        self._events, self._event = events, event
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with suppress(KernelError):  # EBUSY: a pin keeps the program on the event, and the event with it
+                _append(self._events, f"-:{_GROUP}/{self._event}", self.name)
+
+
+def lacks_probes(kind: str) -> str | None:
+    """None where this kernel has probes of ``kind`` (kprobe or uprobe), else the reason why not and what mends it, as one line.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` where only tracefs could tell, and is not mounted.
+    """
+    if unit_type(kind) is not None or (tracefs() / f"{kind}_events").exists():
+        return None
+    return f"this kernel has no {kind}s (CONFIG_{kind.upper()}_EVENTS); use a tracepoint, or another kernel"
+
+
+def attach_probe_event(program: Program, kind: str, place: str, *, returns: bool, what: str) -> Link:
+    """Defines an event at ``place`` (``symbol+offset``, ``path:0xoffset``) and attaches to it; ``kind`` is kprobe or uprobe.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without such probes, else KernelError.
+    """
+    events, lack = tracefs() / f"{kind}_events", lacks_probes(kind)
+    if lack:
+        raise NotSupported(f"{what}: {lack}")
+    event = f"{kind}_{os.getpid()}_{next(_numbers)}"
+    _append(events, f"{'r' if returns else 'p'}:{_GROUP}/{event} {place}", what)
+    try:
+        number = int(read(tracefs() / "events" / _GROUP / event / "id", f"{what} cannot be attached"))
+        return ProbeLink(attach_event(program, number, what), events, event)
+    except BaseException:
+        with suppress(KernelError):
+            _append(events, f"-:{_GROUP}/{event}", what)
+        raise
+
+
+def _append(events: Path, line: str, what: str) -> None:
+    try:
+        fd = os.open(events, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, line.encode())
+        finally:
+            os.close(fd)
+    except OSError as fault:
+        if fault.errno in (errno.ENOENT, errno.EINVAL):
+            raise KernelError(
+                f"{what}: {events} does not take '{line}' ({fault.strerror}); check the name", fault.errno
+            ) from None
+        raise refusal(f"{what}: {events}", fault.errno or 0) from None

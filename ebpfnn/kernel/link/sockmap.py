@@ -1,0 +1,25 @@
+"""Sockmaps: programs on the sockets that lie in a BPF_MAP_TYPE_SOCKMAP or SOCKHASH."""
+
+from __future__ import annotations
+
+import errno
+
+from ...errors import KernelError
+from ...obj.uapi import AttachType, MapType
+from ..load.program import Program
+from ..map import Map
+from .link import Link
+from .prog_attach import link_or_attach
+
+_TYPES = (MapType.SOCKMAP, MapType.SOCKHASH)
+
+
+def attach_sockmap(program: Program, sockets: Map, attach_type: AttachType) -> Link:
+    """Attaches a stream parser, stream verdict, verdict or message verdict (a link since Linux 6.10).
+
+    It serves sockets that are put into the map afterwards. Raises :class:`~ebpfnn.errors.KernelError`.
+    """
+    what = f"{attach_type.name.lower()} of sockmap '{sockets.name}'"
+    if sockets.type not in _TYPES:
+        raise KernelError(f"{what}: the map is no SOCKMAP or SOCKHASH; give one that is", errno.EINVAL)
+    return link_or_attach(program, sockets, attach_type, what)

@@ -1,0 +1,1 @@
+"""From an object specification to maps and programs in the kernel."""

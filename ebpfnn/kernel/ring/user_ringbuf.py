@@ -1,0 +1,53 @@
+"""The producer of BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1): records from this process to a program that drains them."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import struct
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+
+from ...errors import KernelError
+from ...obj.uapi import MapType
+from ..map import Map
+from .barrier import load_acquire, store_release
+from .ringbuf import record_size, share, unshare
+
+_HEADER = struct.Struct("=II")
+
+
+class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
+    """One ring and its only producer. The program takes the records in bpf_user_ringbuf_drain()."""
+
+    def __init__(self, held: Map) -> None:
+        """``held`` may be closed while the producer lives. Raises :class:`~ebpfnn.errors.KernelError` for another map."""
+        if held.type != MapType.USER_RINGBUF:
+            raise KernelError(f"map '{held.name}' is not a user ring buffer; its type must be BPF_MAP_TYPE_USER_RINGBUF")
+        self.name, self._size = held.name, held.max_entries
+        with ExitStack() as resources:
+            page = mmap.PAGESIZE
+            self._consumer = share(held, page, mmap.PROT_READ, 0)
+            resources.callback(unshare, self._consumer)
+            self._producer = share(held, page + 2 * self._size, mmap.PROT_READ | mmap.PROT_WRITE, page)
+            resources.callback(unshare, self._producer)
+            self._resources = resources.pop_all()
+
+    def submit(self, record: bytes) -> None:
+        """Hands ``record`` to the program. Raises :class:`~ebpfnn.errors.KernelError`: ENOSPC while the ring is full."""
+        produced, consumed = load_acquire(self._producer, 0), load_acquire(self._consumer, 0)
+        needed = record_size(len(record))
+        if needed > self._size - (produced - consumed):
+            fact = "larger than the ring" if needed > self._size else "more than is free until the program drains it"
+            raise KernelError(f"user ring buffer '{self.name}': a record of {len(record)} bytes is {fact}", errno.ENOSPC)
+        start = mmap.PAGESIZE + produced % self._size
+        _HEADER.pack_into(self._producer, start, len(record), 0)
+        self._producer[start + _HEADER.size : start + _HEADER.size + len(record)] = record
+        store_release(self._producer, 0, produced + needed)
+
+    def close(self) -> None:
+        """Gives the memory back. May be called twice."""
+        self._resources.close()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

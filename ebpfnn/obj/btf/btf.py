@@ -1,0 +1,290 @@
+"""BTF, the type format of BPF objects and of the kernel (Documentation/bpf/btf.rst, Linux 6.18).
+
+The bytes are indexed once and decoded where somebody looks, so that a kernel's six megabytes cost no more than an object's
+few kilobytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...errors import ObjectError
+from .btf_kinds import COMPOSITE, ENUMS, KINDS, SIZED, TRANSPARENT, Kind, Linkage
+from .btf_records import Records
+
+__all__ = ["Btf", "Kind", "Linkage", "Member", "Type"]
+
+BTF_HEADER = struct.Struct("<HBBIIIII")
+"""Magic, version, flags, the header's length, then offset and length of each section."""
+BTF_MAGIC = 0xEB9F
+# What bounds the time that a malformed table can take. The kernel itself takes names of up to 511 bytes.
+_LONGEST_NAME, _LONGEST_TEXT = 1 << 12, 1 << 16
+_MOST_COPIES = 1 << 12  # of one string: linking adds one for each object
+_MAX_DEPTH = 32  # of typedefs, qualifiers and arrays: the kernel's own MAX_RESOLVE_DEPTH
+
+
+class Type(NamedTuple):
+    """A type's fixed part. ``reference`` is the size in bytes or the id of another type, as the kind has it."""
+
+    kind: Kind
+    name: str
+    vlen: int
+    flag: bool
+    reference: int
+
+
+_VOID = Type(Kind.VOID, "", 0, False, 0)
+
+
+class Member(NamedTuple):
+    """A member of a struct or union: ``offset`` in bits, ``bits`` its width where it is a bit-field, else 0."""
+
+    name: str
+    type_id: int
+    offset: int
+    bits: int
+
+
+class Btf:
+    """A set of types. Ids count from 1; 0 is void. With a ``base``, ids and string offsets go on where the base's end.
+
+    Raises :class:`ObjectError`, as every method here does, where the bytes contradict themselves.
+    """
+
+    def __init__(self, types: bytes | bytearray = b"", strings: bytes = b"\0", base: Btf | None = None) -> None:
+        if not strings.endswith(b"\0") or (base is None and not strings.startswith(b"\0")):
+            raise ObjectError("BTF: the string table does not begin and end with NUL; rebuild the object")
+        self.base = base
+        self._first = len(base) if base else 1
+        self._first_string = base.string_bytes if base else 0
+        self._records = Records(types)
+        self._strings = bytearray(strings)
+        self._offsets: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def from_bytes(cls, data: bytes, base: Btf | None = None) -> Btf:
+        """Reads a ``.BTF`` section, or a file of /sys/kernel/btf; that of a module goes on from ``vmlinux`` as ``base``."""
+        if len(data) < BTF_HEADER.size:
+            raise ObjectError(f"BTF: {len(data)} bytes, shorter than its header; rebuild the object")
+        magic, version, _, header, type_offset, type_size, string_offset, string_size = BTF_HEADER.unpack_from(data)
+        if magic != BTF_MAGIC or version != 1:
+            raise ObjectError(f"BTF: magic {magic:#x}, version {version}; only little-endian BTF version 1 is known")
+        types = _slice(data, header + type_offset, type_size, "type section")
+        return cls(types, _slice(data, header + string_offset, string_size, "string section"), base)
+
+    def to_bytes(self) -> bytes:
+        """The bytes that BPF_BTF_LOAD takes."""
+        types = self._records.to_bytes()
+        return (
+            BTF_HEADER.pack(BTF_MAGIC, 1, 0, BTF_HEADER.size, 0, len(types), len(types), len(self._strings))
+            + types
+            + self._strings
+        )
+
+    def __len__(self) -> int:
+        """How many ids there are, void and the base's included."""
+        return self._first + len(self._records)
+
+    def __getitem__(self, type_id: int) -> Type:
+        if self.base and type_id < self._first:
+            return self.base[type_id]
+        if type_id == 0:
+            return _VOID
+        name, info, reference = self._records.fixed(self._number(type_id))
+        return Type(KINDS[info >> 24 & 31], self._name(name), info & 0xFFFF, bool(info >> 31), reference)
+
+    def string(self, offset: int, longest: int = _LONGEST_TEXT) -> str:
+        """The string at ``offset`` of the string table, of at most ``longest`` bytes."""
+        if self.base and offset < self._first_string:
+            return self.base.string(offset, longest)
+        offset -= self._first_string
+        if offset >= len(self._strings):
+            raise ObjectError(f"BTF: string offset {offset} is past the table's {len(self._strings)} bytes; rebuild the object")
+        end = self._strings.find(0, offset, offset + longest + 1)
+        if end < 0:
+            raise ObjectError(f"BTF: the string at offset {offset} is longer than {longest} bytes; rebuild the object")
+        return self._strings[offset:end].decode("utf-8", "replace")
+
+    def members(self, type_id: int) -> Iterator[Member]:
+        """The members of a struct or union, in order."""
+        flag = self[type_id].flag
+        for entry in self._entries(type_id, *COMPOSITE):
+            yield self._member(entry, flag)
+
+    def member(self, type_id: int, place: int) -> Member:
+        """The ``place``-th member of a struct or union."""
+        table, vlen = self._table(type_id, (Kind.STRUCT, Kind.UNION)), self[type_id].vlen
+        if not 0 <= place < vlen:
+            raise ObjectError(f"BTF: member {place} of type {type_id}, which has {vlen}; rebuild the object")
+        return self._member(table._records.entry(table._number(type_id), place), self[type_id].flag)
+
+    def parameters(self, type_id: int) -> list[tuple[str, int]]:
+        """The parameters of a FUNC_PROTO: their names ("" where unnamed) and types."""
+        return [(self._name(name), parameter) for name, parameter in self._entries(type_id, Kind.FUNC_PROTO)]
+
+    def section_variables(self, type_id: int) -> list[tuple[int, int, int]]:
+        """The variables of a DATASEC: (id of the VAR, offset, size)."""
+        return [(entry[0], entry[1], entry[2]) for entry in self._entries(type_id, Kind.DATASEC)]
+
+    def enumerators(self, type_id: int) -> list[tuple[str, int]]:
+        """The names and values of an ENUM or ENUM64, negative ones as such where the enum is signed."""
+        bits = 64 if self[type_id].kind is Kind.ENUM64 else 32
+        signed = self[type_id].flag
+        values = [(e[0], e[1] | (e[2] << 32 if bits == 64 else 0)) for e in self._entries(type_id, *ENUMS)]
+        return [(self._name(name), value - (1 << bits) if signed and value >> bits - 1 else value) for name, value in values]
+
+    def integer(self, type_id: int) -> tuple[int, int, bool]:
+        """Of an INT: its width in bits, the bit it begins at, and whether it is signed."""
+        (word,) = self._own(type_id, Kind.INT)
+        return word & 0xFF, word >> 16 & 0xFF, bool(word >> 24 & 1)
+
+    def array(self, type_id: int) -> tuple[int, int]:
+        """Element type and length of an ARRAY."""
+        element, _, length = self._own(type_id, Kind.ARRAY)
+        return element, length
+
+    def find(self, name: str, *kinds: Kind) -> int | None:
+        """The first type of that name, of one of ``kinds`` where any are given."""
+        return next(self.find_all(name, *kinds), None)
+
+    def find_all(self, name: str, *kinds: Kind) -> Iterator[int]:
+        """Every type of that name, of one of ``kinds`` where any are given, in the order of ids."""
+        if self.base:
+            yield from self.base.find_all(name, *kinds)
+        yield from self.find_own(name, *kinds)
+
+    def find_own(self, name: str, *kinds: Kind) -> Iterator[int]:
+        """As :meth:`find_all`, without the base's types."""
+        # Types of the module may be named by a string of the base.
+        offsets = [*(self.base.string_offsets(name) if self.base else ()), *self.string_offsets(name)]
+        for number in self._records.named(offsets):
+            if not kinds or KINDS[self._records.info(number) >> 24 & 31] in kinds:
+                yield self._first + number
+
+    def string_offsets(self, text: str) -> tuple[int, ...]:
+        """Where ``text`` stands in this table (not its base's) as a whole string; compilers and pahole write it once."""
+        # Each module asks its base again.
+        if text not in self._offsets:
+            self._offsets[text] = tuple(self._string_offsets(text))
+        return self._offsets[text]
+
+    def _string_offsets(self, text: str) -> Iterator[int]:
+        wanted = b"\0" + text.encode() + b"\0"
+        if text and self._strings.startswith(wanted[1:]):
+            yield self._first_string
+        at, written = self._strings.find(wanted) if text else -1, 0
+        while at >= 0:
+            yield self._first_string + at + 1
+            at, written = self._strings.find(wanted, at + 1), written + 1
+            if written > _MOST_COPIES:
+                raise ObjectError(f"BTF: '{text}' stands in the string table over {_MOST_COPIES} times; rebuild the object")
+
+    def names_with_prefix(self, prefix: str) -> Iterator[str]:
+        """The strings of this table (not its base's) that begin with ``prefix``, which must not be empty."""
+        wanted = b"\0" + prefix.encode()
+        if self._strings.startswith(wanted[1:]):
+            yield self._strings[: self._strings.index(0)].decode("utf-8", "replace")
+        at = self._strings.find(wanted)
+        while at >= 0:
+            end = self._strings.index(0, at + 1)
+            yield self._strings[at + 1 : end].decode("utf-8", "replace")
+            at = self._strings.find(wanted, end)
+
+    def resolve(self, type_id: int) -> int:
+        """``type_id`` without its typedefs and qualifiers."""
+        for _ in range(_MAX_DEPTH):
+            found = self[type_id]
+            if found.kind not in TRANSPARENT:
+                return type_id
+            type_id = found.reference
+        raise ObjectError(f"BTF: type {type_id} refers to itself, or is nested past {_MAX_DEPTH}; rebuild the object")
+
+    def size_of(self, type_id: int) -> int:
+        """Bytes that a value of the type takes."""
+        count = 1
+        for _ in range(_MAX_DEPTH):
+            found = self[type_id := self.resolve(type_id)]
+            if found.kind is Kind.PTR:
+                return count * 8
+            if found.kind in SIZED:
+                return count * found.reference
+            if found.kind is Kind.VAR:
+                type_id = found.reference
+            elif found.kind is Kind.ARRAY:
+                type_id, length = self.array(type_id)
+                count *= length
+            else:
+                break
+        raise ObjectError(f"BTF: type {type_id} ({self[type_id].kind.name} '{self[type_id].name}') has no size")
+
+    # What the reader and the linker change. None of these alters a record's length.
+
+    def place_section(self, type_id: int, size: int, offsets: dict[str, int]) -> None:
+        """Fills in what clang leaves to a linker: a DATASEC's size and its variables' offsets, sorted for the kernel."""
+        variables = self.section_variables(type_id)
+        entries = [(offsets.get(self[var].name, offset), var, length) for var, offset, length in variables]
+        placed = [(var, offset, length) for offset, var, length in sorted(entries)]
+        self._records.set_section(self._number(type_id), size, placed)
+
+    def set_linkage(self, type_id: int, linkage: Linkage) -> None:
+        """Changes the linkage of a FUNC."""
+        self._records.set_info(self._number(type_id), Kind.FUNC, linkage)
+
+    def retire_extern(self, type_id: int) -> None:
+        """Turns an extern FUNC into a typedef of its prototype: the kernel refuses extern functions, and ids must not move."""
+        self._records.set_info(self._number(type_id), Kind.TYPEDEF, 0)
+
+    def append(self, other: Btf) -> int:
+        """Adds ``other``'s types behind these, and returns what to add to an id of ``other`` (0 stays 0)."""
+        shift = len(self) - 1
+        self._records.extend(other._records, shift, len(self._strings))
+        self._strings += other._strings
+        self._offsets.clear()
+        return shift
+
+    @property
+    def first_id(self) -> int:
+        """The id of the first type that is not the base's."""
+        return self._first
+
+    @property
+    def string_bytes(self) -> int:
+        """Where the string table ends: what :meth:`append` adds to a string offset of the other."""
+        return self._first_string + len(self._strings)
+
+    def _number(self, type_id: int) -> int:
+        if not self._first <= type_id < len(self):
+            raise ObjectError(f"BTF: type id {type_id} of {len(self) - 1}; rebuild the object")
+        return type_id - self._first
+
+    def _name(self, offset: int) -> str:
+        return self.string(offset, _LONGEST_NAME)
+
+    def _member(self, entry: tuple[int, ...], flag: bool) -> Member:
+        name, type_id, offset = entry
+        where = (offset & 0xFFFFFF, offset >> 24) if flag else (offset, 0)
+        return Member(self._name(name), type_id, *where)
+
+    def _table(self, type_id: int, kinds: tuple[Kind, ...]) -> Btf:
+        """The set that holds the type itself, which must be of one of ``kinds``."""
+        found = self[type_id]
+        if found.kind not in kinds:
+            wanted = " or ".join(kind.name for kind in kinds)
+            raise ObjectError(f"BTF: type {type_id} is a {found.kind.name}, not a {wanted}; rebuild the object")
+        return self.base._table(type_id, kinds) if self.base and type_id < self._first else self
+
+    def _own(self, type_id: int, *kinds: Kind) -> tuple[int, ...]:
+        table = self._table(type_id, kinds)
+        return tuple(table._records.own(table._number(type_id)))
+
+    def _entries(self, type_id: int, *kinds: Kind) -> Iterator[tuple[int, ...]]:
+        table = self._table(type_id, kinds)
+        return table._records.entries(table._number(type_id))
+
+
+def _slice(data: bytes, offset: int, size: int, what: str) -> bytes:
+    if offset + size > len(data):
+        raise ObjectError(f"BTF: the {what} ends at byte {offset + size} of {len(data)}; the object is cut short")
+    return data[offset : offset + size]

@@ -1,0 +1,153 @@
+"""The records of a BTF type section, as words: where each begins, found in one pass, and everything else when somebody looks.
+
+A kernel's table holds some 130,000 records; the pass does for each of them the least that finds the next.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+
+from ...errors import ObjectError
+from .btf_kinds import Kind, entry_words, kind_of, own_words, pattern
+
+_WORD = struct.Struct("<I")
+_FIXED = 3  # words that every record begins with: name, info, size or type
+
+
+class _Lengths(dict[int, int]):
+    """The words that a record takes, by its info word; there are few different ones."""
+
+    def __missing__(self, info: int) -> int:
+        kind = kind_of(info)
+        if kind is None:
+            raise ObjectError(f"a type is of unknown kind {info >> 24 & 31}")
+        self[info] = length = _FIXED + own_words(kind) + entry_words(kind) * (info & 0xFFFF)
+        return length
+
+
+class Records:
+    """A type section. Records count from 0 here; what id the first has is for :class:`~ebpfnn.obj.Btf` to say."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self._words = array("I")
+        self._starts = array("I")
+        self._names = array("I")
+        self._packed_names = b""
+        self._take(data)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def to_bytes(self) -> bytes:
+        words = self._words
+        if sys.byteorder == "big":
+            words = words[:]
+            words.byteswap()
+        return words.tobytes()
+
+    def fixed(self, number: int) -> tuple[int, int, int]:
+        """Name, info, and size or type."""
+        name, info, reference = self._words[(at := self._starts[number]) : at + _FIXED]
+        return name, info, reference
+
+    def info(self, number: int) -> int:
+        return self._words[self._starts[number] + 1]
+
+    def own(self, number: int) -> array[int]:
+        """The words between the first three and the entries."""
+        at = self._starts[number] + _FIXED
+        kind = kind_of(self._words[at - 2]) or Kind.VOID
+        return self._words[at : at + own_words(kind)]
+
+    def entries(self, number: int) -> Iterator[tuple[int, ...]]:
+        at = self._starts[number]
+        info = self._words[at + 1]
+        kind = kind_of(info) or Kind.VOID
+        step = entry_words(kind)
+        if step:
+            at += _FIXED + own_words(kind)
+            words = iter(self._words[at : at + step * (info & 0xFFFF)])
+            yield from zip(*[words] * step, strict=True)
+
+    def entry(self, number: int, place: int) -> tuple[int, ...]:
+        """The ``place``-th of :meth:`entries`, which must be there."""
+        at = self._starts[number]
+        kind = kind_of(self._words[at + 1]) or Kind.VOID
+        at += _FIXED + own_words(kind) + place * entry_words(kind)
+        return tuple(self._words[at : at + entry_words(kind)])
+
+    def named(self, offsets: Sequence[int]) -> Iterator[int]:
+        """The records whose name is the string at one of ``offsets``, in order."""
+        if len(offsets) == 1:
+            yield from self._named(offsets[0])
+        elif offsets:
+            several = frozenset(offsets)
+            yield from (number for number, name in enumerate(self._names) if name in several)
+
+    def _named(self, offset: int) -> Iterator[int]:
+        self._packed_names = self._packed_names or self._names.tobytes()
+        names, wanted = self._packed_names, array("I", [offset]).tobytes()
+        at = names.find(wanted)
+        while at >= 0:
+            if at % 4 == 0:
+                yield at // 4
+            at = names.find(wanted, at + 1)
+
+    def set_info(self, number: int, kind: Kind, vlen: int) -> None:
+        """Makes the record one of another kind, whose layout must be as long."""
+        self._words[self._starts[number] + 1] = kind << 24 | vlen
+
+    def set_section(self, number: int, size: int, entries: list[tuple[int, int, int]]) -> None:
+        """Rewrites the size and the entries of a DATASEC, of which there must be as many as before."""
+        at = self._starts[number]
+        self._words[at + 2] = size
+        words = array("I", [word for entry in entries for word in entry])
+        self._words[at + _FIXED : at + _FIXED + len(words)] = words
+
+    def extend(self, other: Records, types: int, strings: int) -> None:
+        """Adds the records of ``other``, its type ids and string offsets moved by so many; 0 stays 0."""
+        first, self._packed_names = len(self), b""
+        self._take(other.to_bytes())
+        for number in range(first, len(self)):
+            self._shift(number, types, strings)
+            self._names[number] = self._words[self._starts[number]]
+
+    def _shift(self, number: int, types: int, strings: int) -> None:
+        at = self._starts[number]
+        info = self._words[at + 1]
+        moves = {"t": types, "s": strings, ".": 0}
+        for place, what in enumerate(pattern(kind_of(info) or Kind.VOID, info & 0xFFFF), at):
+            if self._words[place]:
+                try:
+                    self._words[place] += moves[what]
+                except OverflowError:
+                    raise ObjectError(f"BTF: record {number + 1} refers past 2^32; rebuild the object") from None
+
+    def _take(self, data: bytes | bytearray) -> None:
+        if len(data) % _WORD.size:
+            raise ObjectError("BTF: its last type runs past the end of the type section; rebuild the object")
+        start = len(self._words)
+        added = array("I", bytes(data))
+        if sys.byteorder == "big":
+            added.byteswap()
+        self._words += added
+        try:
+            end = self._index(start)
+        except (ObjectError, IndexError) as fault:
+            reason = fault if isinstance(fault, ObjectError) else "a type is cut short"
+            raise ObjectError(f"BTF: {reason} (the {len(self)}. record); rebuild the object") from None
+        if end != len(self._words):
+            raise ObjectError(f"BTF: the {len(self)}. record runs past the end of the type section; rebuild the object")
+
+    def _index(self, at: int) -> int:
+        """Notes where each record begins and its name, from word ``at`` on; returns the word where the last one ends."""
+        words, lengths, end = self._words, _Lengths(), len(self._words)
+        begins, named = self._starts.append, self._names.append
+        while at < end:
+            begins(at)
+            named(words[at])
+            at += lengths[words[at + 1]]
+        return at

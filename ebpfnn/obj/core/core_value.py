@@ -1,0 +1,106 @@
+"""What a CO-RE relocation puts into its instruction (``bpf_core_calc_relo``, tools/lib/bpf/relo_core.c, Linux 6.18)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...errors import ObjectError
+from ..btf import Btf, Kind
+from ..btf.btf_kinds import ENUMS
+from .core_access import Access
+from .core_relocation import CoreKind
+
+
+class Value(NamedTuple):
+    """``size`` and ``type_id`` of what is loaded or stored where that may change with the target.
+
+    ``certain`` says that the compiler must have come to the same value for the object's own types.
+    """
+
+    value: int
+    size: int = 0
+    type_id: int = 0
+    certain: bool = True
+
+
+def value_of(kind: CoreKind, access: Access | None) -> Value | None:
+    """The value for a way into types, or for the lack of one. None: there is none, the instruction must not be reached.
+
+    Raises :class:`ObjectError` for what cannot be asked of the field.
+    """
+    if kind in (CoreKind.FIELD_EXISTS, CoreKind.ENUMVAL_EXISTS, CoreKind.TYPE_EXISTS, CoreKind.TYPE_MATCHES):
+        return Value(int(access is not None))
+    if access is None:
+        return None if kind.of_field or kind.of_enumerator else Value(0)
+    if kind is CoreKind.ENUMVAL_VALUE:
+        step = access.steps[0]
+        return Value(access.btf.enumerators(step.type_id)[step.place][1])
+    if kind is CoreKind.TYPE_SIZE:
+        return Value(access.btf.size_of(access.root))
+    if kind.of_field:
+        return _field_value(kind, access)
+    return Value(access.root, certain=False)  # a linker may have moved the type
+
+
+def _field_value(kind: CoreKind, access: Access) -> Value:
+    btf, step = access.btf, access.steps[-1]
+    if not step.name:
+        return _element_value(kind, access)
+    member = btf.member(step.type_id, step.place)
+    field = btf.resolve(member.type_id)
+    if member.bits:
+        start, size = _container(access, btf.size_of(field), member.bits)
+        bits = member.bits
+    else:
+        start, size = access.bit_offset // 8, btf.size_of(field)
+        bits = size * 8
+    certain = not member.bits  # a compiler may read a bit-field in other ways
+    if kind is CoreKind.FIELD_BYTE_OFFSET:
+        return Value(start, *((0, 0) if member.bits else _access_size(btf, field)), certain)
+    if kind is CoreKind.FIELD_BYTE_SIZE:
+        return Value(size, certain=certain)
+    if kind is CoreKind.FIELD_SIGNED:
+        return Value(int(_is_signed(btf, field)))
+    if kind is CoreKind.FIELD_LSHIFT_U64:
+        return Value(64 - (access.bit_offset + bits - start * 8), certain=certain)
+    return Value(64 - bits)
+
+
+def _element_value(kind: CoreKind, access: Access) -> Value:
+    element = access.steps[-1].type_id
+    if kind is CoreKind.FIELD_BYTE_OFFSET:
+        return Value(access.bit_offset // 8, *_access_size(access.btf, element))
+    if kind is CoreKind.FIELD_BYTE_SIZE:
+        return Value(access.btf.size_of(element))
+    raise ObjectError(f"CO-RE relocation {access} {kind.label}: an array element is asked for its bits; ask for its offset")
+
+
+def _container(access: Access, size: int, bits: int) -> tuple[int, int]:
+    """The smallest aligned integer, at least as large as the field's type, that holds the whole bit-field: offset and size."""
+    offset = access.bit_offset
+    while size and offset + bits > (offset // 8 // size + 1) * size * 8:
+        size *= 2
+    if size not in (1, 2, 4, 8):
+        raise ObjectError(f"CO-RE relocation {access}: no load of up to 8 bytes holds the bit-field; read it in parts")
+    return offset // 8 // size * size, size
+
+
+def _access_size(btf: Btf, type_id: int) -> tuple[int, int]:
+    """What one load of the field takes, and of which type: of an array, its element."""
+    while btf[type_id].kind is Kind.ARRAY:
+        btf.size_of(type_id)  # which refuses an array of itself
+        type_id = btf.resolve(btf.array(type_id)[0])
+    return btf.size_of(type_id), type_id
+
+
+def _is_signed(btf: Btf, type_id: int) -> bool:
+    found = btf[type_id]
+    return found.flag if found.kind in ENUMS else found.kind is Kind.INT and btf.integer(type_id)[2]
+
+
+def may_resize(local: Btf, ours: Value, target: Btf, theirs: Value) -> bool:
+    """Whether a load of ``ours`` may become one of ``theirs``: pointers and unsigned integers are extended with zeros."""
+    kinds = local[ours.type_id].kind, target[theirs.type_id].kind
+    if kinds == (Kind.INT, Kind.INT):
+        return not local.integer(ours.type_id)[2] and not target.integer(theirs.type_id)[2]
+    return kinds == (Kind.PTR, Kind.PTR)
