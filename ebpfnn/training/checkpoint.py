@@ -118,6 +118,7 @@ def _fits(checkpoint: Checkpoint) -> bool:
         type(checkpoint.epoch) is int
         and checkpoint.epoch >= 0
         and type(checkpoint.best) is float
+        and 0 <= checkpoint.best <= 1
         and all(isinstance(state, dict) for state in states)
         and all(isinstance(each, torch.Tensor) and each.dtype == torch.uint8 for each in generators)
     )

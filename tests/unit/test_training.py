@@ -248,6 +248,7 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], object]] = {
     "far more epochs": lambda held: held.update(epoch=10**9),
     "another epoch": lambda held: held.update(epoch=1),
     "a best of text": lambda held: held.update(best="1"),
+    "a best of NaN": lambda held: held.update(best=float("nan")),
     "a field of its own": lambda held: held.update(more=1),
     "no fields": lambda held: held.clear(),
     "a list for a state": lambda held: held.update(model=[1]),
