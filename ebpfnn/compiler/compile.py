@@ -16,7 +16,7 @@ from .features import NEWEST, KernelFeatures
 from .frames import Note
 from .limits import TooDeep, TooMuchToWalk, check
 from .memory import emit_edged_copy, emit_fill
-from .plan import LISTED, PLANS, ConvPlan, DensePlan, NetworkPlan, PoolPlan
+from .plan import BLANK_ROWS, LISTED, PLANS, ConvPlan, DensePlan, NetworkPlan, PoolPlan
 from .planner import naming, plan_network
 from .pool import emit_pool
 from .sample import emit_sample
@@ -64,22 +64,22 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
 
     The plan of each layer is the cheapest by :mod:`ebpfnn.compiler.cost`; ``plan`` names a shape, "straight", "listed" or
     "rows", to be taken wherever it can be. What comes out past a limit of the verifier or of the stack is planned anew, without
-    the list of the largest layer or without callbacks.
+    what the largest layer that has it skips zeros by, or without callbacks.
 
     Raises :class:`ModelError` for a name that is none, and, naming the layer, for a network past a limit.
     """
     if plan not in (None, *PLANS):
         raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
-    unlisted: frozenset[int] = frozenset()
+    plain: frozenset[int] = frozenset()
     while True:
-        emission = _Emission(network, plan_network(network, features, plan, unlisted))
+        emission = _Emission(network, plan_network(network, features, plan, plain))
         try:
             return emission.compile()
         except TooMuchToWalk:
-            listed = [found for found in emission.layers if found.shape == LISTED and found.layer not in unlisted]
-            if not listed:
+            skipping = [found for found in emission.layers if found.shape in (LISTED, BLANK_ROWS) and found.layer not in plain]
+            if not skipping:
                 raise
-            unlisted |= {max(listed, key=lambda found: found.instructions).layer}
+            plain |= {max(skipping, key=lambda found: found.instructions).layer}
         except TooDeep:
             if features.iterators or not features.callbacks:
                 raise

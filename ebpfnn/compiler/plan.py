@@ -20,6 +20,7 @@ from .values import OutputForm
 
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
 PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
+BLANK_ROWS = "windows but blank rows"
 MOST_UNROLLED = 3
 """Tiles that are written out one behind the other where a loop is possible."""
 _MANY = 256
@@ -138,7 +139,7 @@ class ConvPlan(LayerPlan):
 
     @property
     def shape(self) -> str:
-        return "windows but blank rows" if self.skips_rows else "windows"
+        return BLANK_ROWS if self.skips_rows else "windows"
 
     @property
     def unwalked_loops(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from ..errors import ModelError, ObjectError
 from ..network import QuantizedNetwork
 from ..network.layers import Conv2d, Dense, Layer, MaxPool, image_shape
 from .accumulate import Products
-from .choose_conv import choose_conv, plan_tiles, skips_rows
+from .choose_conv import branches_in_loops, choose_conv, plan_tiles, skips_rows
 from .choose_dense import DenseChoice, choose_dense
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
@@ -43,18 +43,19 @@ def plan_network(
     network: QuantizedNetwork,
     features: KernelFeatures = NEWEST,
     name: str | None = None,
-    unlisted: frozenset[int] = frozenset(),
+    plain: frozenset[int] = frozenset(),
 ) -> NetworkPlan:
-    """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or of shape ``name`` wherever that can be; ``unlisted`` have no list.
+    """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or of shape ``name`` wherever that can be.
 
+    ``plain`` layers, by number, have neither a list nor branches round blank rows.
     Raises :class:`ModelError`, naming the layer, where no lane holds its sums.
     """
-    return _Planner(network, features, name, unlisted).plan()
+    return _Planner(network, features, name, plain).plan()
 
 
 class _Planner:
-    def __init__(self, network: QuantizedNetwork, features: KernelFeatures, name: str | None, unlisted: frozenset[int]) -> None:
-        self.network, self.features, self.name, self.unlisted = network, features, name, unlisted
+    def __init__(self, network: QuantizedNetwork, features: KernelFeatures, name: str | None, plain: frozenset[int]) -> None:
+        self.network, self.features, self.name, self.plain = network, features, name, plain
         self.last = len(network.layers) - 1
         self.dense: dict[int, tuple[DenseChoice, ...]] = {}
         self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
@@ -84,7 +85,7 @@ class _Planner:
 
     def _choose_dense(self, number: int, layer: Dense) -> tuple[DenseChoice, ...]:
         low, high = self.network.ranges[number]
-        name = STRAIGHT if number in self.unlisted else self.name
+        name = STRAIGHT if number in self.plain else self.name
         spread = level_cost(self.network.input) if number == 0 else 0.0
         grouped = self._side_by_side(number, layer)
         return choose_dense(layer, low, high, self._density(number), self.features, name=name, grouped=grouped, spread=spread)
@@ -142,7 +143,10 @@ class _Planner:
         _, rows, columns = image_shape(shape)
         blank = skipping and layer.inputs == 1 and self.network.ranges[number][0] == 0 and layer.pad_value == 0
         apart = form.width * plane_size(shape, form.edge)
-        tiles = plan_tiles(layer, groups[0], (rows, columns), apart, self.features, asks_blank=blank)
+        place = (rows, columns), apart, self.features
+        tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=skipping)
+        if skipping and branches_in_loops(tiles, self.features):
+            skipping, tiles = False, plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=False)
         beyond = skipping and number == 0 and sample is SampleForm.BYTES  # a load of a row may reach past a sample's end
         return ConvPlan(
             output=form,
@@ -168,7 +172,7 @@ class _Planner:
         return plan_requantize(layer, *self.network.ranges[number], masked=not self.features.unwalked)
 
     def _skips_rows(self, number: int, layer: Conv2d) -> bool:
-        return skips_rows(layer, self._density(number), self.name)
+        return number not in self.plain and skips_rows(layer, self._density(number), self.name)
 
     def _density(self, number: int) -> float | None:
         return self.network.density[number] if self.network.density else None

@@ -267,3 +267,20 @@ def test_a_last_convolution_writes_whole_scores_for_blank_windows(
     blank = np.zeros((1, *shape), np.uint8)
     with Session(net, RunTrigger(), body=body) as session:
         agree(session, np.concatenate([part for sample in (*full, *sparse) for part in (sample[None], blank)]))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [
+        ("conv32x3-10", (16, 14, 14)),
+        ("conv32x3-10", (24, 14, 14)),
+        ("conv16x5-10", (16, 8, 8)),
+        ("conv16x7-10", (16, 12, 12)),
+        ("conv64x3-10", (64, 14, 14)),
+    ],
+    ids=str,
+)
+def test_many_channels_of_sparse_inputs(architecture: str, shape: tuple[int, ...]) -> None:
+    """Branches round blank rows, in a loop over channels in an iterator's loop, would be walked a million times."""
+    net = random_network(architecture, 1, shape)
+    equal(replace(net, density=(0.05,) * len(net.layers)))

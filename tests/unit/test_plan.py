@@ -161,8 +161,23 @@ def test_the_cheapest_candidate_is_taken_or_the_one_that_was_named() -> None:
     named = plan_network(net, NEWEST, "straight").layers[0]
     assert named.candidates[0].shape == named.shape == "straight"
     assert {each.shape for each in named.candidates} == {"listed", "straight"}
-    unlisted = plan_network(net, NEWEST, None, frozenset({0})).layers[0]
-    assert unlisted.shape == "straight"
+    plain = plan_network(net, NEWEST, None, frozenset({0})).layers[0]
+    assert plain.shape == "straight"
+
+
+def test_no_branch_round_blank_rows_in_a_loop_in_an_iterators_loop() -> None:
+    """Channels are written out as far as offsets reach, and beyond that no row is skipped; callbacks are walked otherwise."""
+
+    def first(architecture: str, shape: tuple[int, ...], *given: Any) -> tuple[bool, bool]:
+        net = random_network(architecture, 1, shape)
+        plan = plan_network(replace(net, density=(0.05,) * len(net.layers)), *given).layers[0]
+        assert isinstance(plan, ConvPlan)
+        return plan.skips_rows, any(any(tile.channel_loops) for tile in plan.tiles)
+
+    assert first("conv32x3-10", (16, 14, 14)) == (True, False)
+    assert first("conv16x7-10", (16, 12, 12)) == (False, True)
+    assert first("conv16x7-10", (16, 12, 12), MIDDLE) == (True, True)
+    assert first("conv32x3-10", (16, 14, 14), NEWEST, None, frozenset({0})) == (False, False)
 
 
 def test_loops_that_are_not_walked() -> None:
