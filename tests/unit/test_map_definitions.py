@@ -65,7 +65,7 @@ def test_values_and_the_maps_inside(build: Build) -> None:
 )
 def test_definitions_that_make_no_sense(build: Build, definition: str, words: str) -> None:
     others = """
-        struct of_maps { __uint(type, 12); struct of_maps *values[]; };
+        struct of_maps { __uint(type, 12); __array(values, struct inner); };
         struct pinned { __uint(type, 2); __uint(pinning, 1); };"""
     with pytest.raises(ObjectError) as caught:
         build(f'{INNER} {others} struct {{ {definition} }} bad SEC(".maps");')

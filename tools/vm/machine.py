@@ -19,7 +19,8 @@ VIRTIOFSD = (Path("/usr/lib/qemu/virtiofsd"), Path("/usr/libexec/virtiofsd"))
 TIME_OUT, NO_ANSWER = 124, 125
 _SOCKET_SECONDS = 10.0
 _EXIT_PORT = 0xF4
-_BOOT_SECTOR = bytes([0xB0, 0x10, 0xE6, _EXIT_PORT, 0xF4]).ljust(510, b"\0") + b"\x55\xaa"  # mov al, 16; out port, al; hlt
+_BOOT_CODE = bytes([0xD9, 0xEB, 0xB0, 16, 0xE6, _EXIT_PORT, 0xF4])  # fldpi; mov al, 16; out port, al; hlt
+_BOOT_SECTOR = _BOOT_CODE.ljust(510, b"\0") + b"\x55\xaa"
 _EXITED = 16 << 1 | 1
 _BOOT_SECONDS = 20.0
 
@@ -90,7 +91,8 @@ class Machine:
 def has_kvm() -> bool:
     """Whether a guest runs under KVM: QEMU may come up with it and still not execute anything, under some hypervisors.
 
-    The guest is a boot sector that ends QEMU by a device, with a status that says so.
+    Or KVM interprets each instruction until it meets one that it does not know. The guest is a boot sector with such a one, which
+    then ends QEMU by a device, with a status that says so.
     """
     devices = ["-nodefaults", "-display", "none", "-device", f"isa-debug-exit,iobase={_EXIT_PORT},iosize=1"]
     with tempfile.NamedTemporaryFile(prefix="vm-boot-") as disk:
