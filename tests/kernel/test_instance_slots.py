@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from ebpfnn_plugins.tracepoint import TracepointTrigger
@@ -18,7 +20,7 @@ from networks import random_network, samples
 
 from ebpfnn import Instance, abi
 from ebpfnn.errors import SessionError
-from ebpfnn.instance import Store, claims
+from ebpfnn.instance import Store, claims, locks
 from ebpfnn.instance.pins import Pins
 from ebpfnn.network import reference
 from ebpfnn.session.runner import Runner
@@ -227,6 +229,21 @@ def test_the_slots_of_other_users_threads_are_not_given_out(instance: Instance, 
         for each in (child, theirs):
             each.kill()
             each.communicate()
+
+
+def test_a_lock_is_given_up_although_a_child_has_its_descriptor(tmp_path: Path) -> None:
+    """It is one lock for both: flock(2)."""
+    for take in (locks.lock, locks.try_lock):
+        with take(tmp_path):
+            child = os.fork()
+            if not child:
+                signal.pause()
+                os._exit(0)
+        try:
+            assert not locks.is_locked(tmp_path)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def test_a_slot_of_the_parent_runs_in_no_child(instance: Instance) -> None:

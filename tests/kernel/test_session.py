@@ -20,7 +20,7 @@ from forks import in_a_child
 from networks import random_network, samples
 from numpy.typing import NDArray
 
-from ebpfnn import abi
+from ebpfnn import abi, slots
 from ebpfnn.errors import InputError, PluginError, SessionError
 from ebpfnn.plugin import Trigger
 from ebpfnn.session import Session
@@ -205,6 +205,16 @@ def test_a_thread_that_ended_gives_up_its_slot(session: Session) -> None:
         thread.start()
         thread.join()
     agree(session, samples(9, seed=1))
+
+
+def test_a_slot_comes_back_while_the_kernels_thread_is_there(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is for a moment after join(): here every number that this process ever had stays its own."""
+    monkeypatch.setattr(slots, "is_ours", lambda thread: True)
+    for _ in range(3):
+        thread = threading.Thread(target=session.infer, args=(samples(9, seed=1)[0],))
+        thread.start()
+        thread.join()
+    assert np.count_nonzero(sequences(session)) == 1
 
 
 def test_an_event_that_came_in_between_is_no_answer() -> None:
