@@ -132,7 +132,7 @@ def test_closing_detaches(trigger: Trigger) -> None:
 
 CHILD = """
 import sys
-from ebpfnn import modelfile, reference
+from ebpfnn.network import modelfile, reference
 from ebpfnn.plugin import Plugins
 from ebpfnn.session import Session
 from instances import names
