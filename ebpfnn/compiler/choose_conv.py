@@ -24,7 +24,7 @@ from .tile import Tiling
 _SPARSE = 0.45
 """The share of inputs that are not 0 below which blank windows, or blank rows of them, are skipped."""
 _WIDEST_BLANK = 8  # columns of a window that one load covers
-_MOST_PRODUCTS = 700
+MOST_PRODUCTS = 700
 """Multiplications of one position that are written out; more go through the input channels in a loop."""
 
 
@@ -91,7 +91,7 @@ def plan_tiles(
         far = skips and unwalked and features.iterators
         loops = tuple(
             not (
-                (end - start) * products.lanes.words(size) <= _MOST_PRODUCTS
+                (end - start) * products.lanes.words(size) <= MOST_PRODUCTS
                 or (far and (end - start) * products.row < FARTHEST)
                 or start % taps
                 or end % taps

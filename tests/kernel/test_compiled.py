@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from networks import THRESHOLDS, conv2d, dense, input_format, network, random_network, samples
 
 from ebpfnn.compiler import KernelFeatures, compile_network
+from ebpfnn.compiler.choose_conv import MOST_PRODUCTS, choose_conv
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.layers import Dense, InputFormat, Window
@@ -183,6 +184,47 @@ def test_blank_windows_are_skipped_exactly() -> None:
     blank[1, 13:15, 13:15], blank[2, 27, 27] = 200, 1
     with Session(sparse, RunTrigger(), body=compile_here(sparse)) as session:
         agree(session, np.concatenate([blank, samples((28, 28), 1)]))
+
+
+def test_blank_windows_of_many_channels() -> None:
+    """Their outputs are known by channel, and the channels are in several tiles."""
+    random, by = np.random.default_rng(3), {"shift": 38, "low": -99, "high": 99}
+    window = conv2d(random.integers(-9, 10, (40, 1, 5, 5)), np.arange(40) << 9, Window((5, 5), (2, 2)), **by)
+    tail = dense(random.integers(-127, 128, (5, 40 * 12 * 12)), np.arange(5))
+    sparse = replace(network([window, tail], InputFormat((1, 28, 28))), density=(0.1, 1.0))
+    blank = np.zeros((2, 1, 28, 28), np.uint8)
+    blank[1, :, 13:15, 13:15] = 200
+    with Session(sparse, RunTrigger(), body=compile_here(sparse)) as session:
+        agree(session, blank)
+
+
+@of_every_kernel
+def test_slopes_of_each_output(features: KernelFeatures) -> None:
+    """Some outputs pass negative sums on as they are, some less of them and some none, as a PReLU's do."""
+    random = np.random.default_rng(5)
+    positive = random.integers(1 << 29, 1 << 31, 24).astype(np.int32)
+    by = {"positive": positive, "low": -127, "high": 127, "shift": 42}
+    for shares in ((0, 1), (1, 0.25), (0, 0.25, 1)):
+        negative = (positive * np.resize(shares, 24)).astype(np.int32)
+        hidden = dense(random.integers(-127, 128, (24, 40)), random.integers(-999, 999, 24), negative=negative, **by)
+        last = dense(random.integers(-127, 128, (5, 24)), np.arange(5))
+        for plan in PLANS:
+            equal(network([hidden, last]), features, plan)
+        window = conv2d(random.integers(-127, 128, (24, 1, 3, 3)), np.arange(24), Window((3, 3)), negative=negative, **by)
+        tail = dense(random.integers(-127, 128, (5, 24 * 16)), np.arange(5))
+        equal(network([window, tail], InputFormat((1, 6, 6))), features)
+
+
+@of_every_kernel
+def test_a_lane_that_is_full_within_a_channel(features: KernelFeatures) -> None:
+    """More products of one channel than a lane holds, in segments of more than are written out where they end with one."""
+    random = np.random.default_rng(6)
+    window = conv2d(random.choice([-60, 60], (18, 1, 13, 13)), np.arange(18), Window((13, 13)), shift=40, low=-127, high=127)
+    (products,), _ = choose_conv(window, 0, 255, None)
+    assert products.ends[0] % 169
+    assert products.ends[0] * products.words > MOST_PRODUCTS
+    tail = dense(random.integers(-127, 128, (5, 18 * 4)), np.arange(5))
+    equal(network([window, tail], InputFormat((1, 14, 14))), features)
 
 
 def test_images_whose_channels_are_far_apart() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -25,6 +26,7 @@ from ebpfnn.errors import ModelError, NotSupported, PluginError, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.proof import proving
+from ebpfnn.instance.store import LOCKS
 from ebpfnn.kernel import Link
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.plugin import Plugins, Trigger
@@ -290,11 +292,28 @@ def test_a_file_system_that_is_closed_has_no_instances(store: Store) -> None:
     assert (ran.stdout, ran.stderr) == ("[]\n", "")
 
 
-def test_a_directory_of_somebody_elses_is_not_trusted(store: Store) -> None:
-    store.directory.mkdir(mode=0o777)
-    store.directory.chmod(0o777)
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+def test_a_directory_of_somebody_elses_is_not_trusted(store: Store, mode: int) -> None:
+    store.directory.mkdir()
+    store.directory.chmod(mode)
     with pytest.raises(SessionError, match="others may write to it; see who made it"):
         Instance.load(SMALL, RunTrigger())
+
+
+def test_what_is_being_made_is_not_swept_away(store: Store) -> None:
+    with store.staging() as staged:
+        Store(store.root).sweep()
+        assert (staged / LOCKS).is_dir()
+    assert names(store) == set()
+
+
+def test_a_name_beside_that_leads_nowhere_is_taken_too(store: Store) -> None:
+    taken = store.root / "one_output"
+    taken.symlink_to("elsewhere")
+    with pytest.raises(SessionError, match="one_output' is there already, and is not ebpfnn's; give another name"):
+        Instance.load(SMALL, RunTrigger(), name="one")
+    assert os.readlink(taken) == "elsewhere"  # noqa: PTH115
+    taken.unlink()
 
 
 def test_a_link_to_somebody_elses_directory_is_not_followed(store: Store, tmp_path: Path) -> None:

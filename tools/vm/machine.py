@@ -91,13 +91,8 @@ class Machine:
 def has_kvm() -> bool:
     """Whether a guest runs under KVM: QEMU may come up with it and still not execute anything, under some hypervisors.
 
-    <<<<<<< HEAD
-        Or KVM interprets each instruction until it meets one that it does not know. The guest is a boot sector with such a one,
-        which then ends QEMU by a device, with a status that says so.
-    =======
-        Or KVM interprets instructions until it meets one that it does not know. The guest is a boot sector with such a one, which then
-        ends QEMU by a device, with a status that says so.
-    >>>>>>> fresh
+    Or KVM interprets instructions until it meets one that it does not know. The guest is a boot sector with such a one, which
+    then ends QEMU by a device, with a status that says so.
     """
     devices = ["-nodefaults", "-display", "none", "-device", f"isa-debug-exit,iobase={_EXIT_PORT},iosize=1"]
     with tempfile.NamedTemporaryFile(prefix="vm-boot-") as disk:
