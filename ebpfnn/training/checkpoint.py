@@ -19,6 +19,8 @@ from .options import Options
 
 MAX_BYTES = 1 << 30
 REMEDY = "train without --resume"
+NOTHING_YET = -1.0
+"""The best accuracy before the first epoch has ended: every accuracy is better."""
 
 
 @dataclass
@@ -118,7 +120,7 @@ def _fits(checkpoint: Checkpoint) -> bool:
         type(checkpoint.epoch) is int
         and checkpoint.epoch >= 0
         and type(checkpoint.best) is float
-        and 0 <= checkpoint.best <= 1
+        and (0 <= checkpoint.best <= 1 or (checkpoint.epoch == 0 and checkpoint.best == NOTHING_YET))
         and all(isinstance(state, dict) for state in states)
         and all(isinstance(each, torch.Tensor) and each.dtype == torch.uint8 for each in generators)
     )

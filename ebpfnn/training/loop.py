@@ -87,7 +87,7 @@ class _Run:
         self._schedule = optimizers.schedule(self._optimizer, options, options.epochs * self._steps)
         self._generator = torch.Generator().manual_seed(options.seed)
         self._kept = time.monotonic()
-        self.epoch, self.best, self.best_state = 0, -1.0, copy.deepcopy(model.state_dict())
+        self.epoch, self.best, self.best_state = 0, checkpoint.NOTHING_YET, copy.deepcopy(model.state_dict())
         self.loss, self.learned = math.nan, False
         if options.resume:
             self._restore(checkpoint.load(options, course.data))

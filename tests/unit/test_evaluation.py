@@ -435,7 +435,8 @@ def test_a_kernel_that_differs_is_a_failure(world: Any) -> None:
 
 
 @pytest.mark.parametrize("refusal", [NotSupported("trigger 'run': none"), PermissionDenied("bpf(2): EPERM", 1)])
-def test_without_a_kernel_the_way_out_is_told(world: Any, refusal: Error) -> None:
+def test_without_a_kernel_the_way_out_is_told(world: Any, refusal: Error, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpfnn.kernel.privilege.lack", lambda: "run as root (sudo)")
     world.refusal = refusal
     done = run()
     assert (done.exit_code, done.stdout) == (1, "")

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from mnist import images_labels
 from networks import random_network
 
-from ebpfnn import files
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters import raw
+from ebpfnn.files import files
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.layers import Shape
 
