@@ -188,7 +188,7 @@ def test_the_verbs(store: Store) -> None:
                 "ebpfnn: instance 'one' is detached: xdp 'here' is gone, or the program was taken off by force; "
                 "unload it (`ebpfnn unload one`) and load it again"
             )
-        assert "  here (detached)  " in ebpfnn(store, "list").stdout
+        assert " xdp here (detached) " in ebpfnn(store, "list").stdout
         assert ebpfnn(store, "unload", "one").returncode == 0
         assert ebpfnn(store, "load", "mnist", "--trigger", "xdp", "--target", "here", "--name", "one").returncode == 0
 
@@ -199,7 +199,7 @@ def test_a_holder_ends_with_its_attachment(store: Store) -> None:
         with subprocess.Popen(command, env=environment(store), stderr=subprocess.PIPE, text=True) as holder:
             try:
                 assert holder.stderr is not None
-                assert "it stays loaded while this command runs" in holder.stderr.readline()
+                assert "it stays loaded until this command is stopped" in holder.stderr.readline()
                 _remove_interface()
                 assert holder.wait(30) == 1
                 assert holder.stderr.read() == (

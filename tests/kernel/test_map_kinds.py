@@ -119,5 +119,5 @@ def test_a_map_is_found_by_id_and_by_pin(bpffs: Path) -> None:
         with Map.from_id(held.info().id) as same, Map.open(bpffs / "kept") as pinned:
             assert same.lookup(u32(1)) == pinned.lookup(u32(1)) == u64(1)
             assert (same.key_size, same.value_size, same.max_entries, same.name) == (4, 8, 64, "hash")
-    with pytest.raises(KernelError, match=r"map 4294967294 does not exist; ebpfnn\.kernel\.listing"):
+    with pytest.raises(KernelError, match=r"map 4294967294 does not exist; ebpfnn\.kernel\.inspect\.listing"):
         Map.from_id(0xFFFFFFFE)

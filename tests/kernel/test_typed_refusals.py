@@ -15,8 +15,8 @@ from fixtures import loaded
 from kernelmaps import make
 
 from ebpfnn.errors import KernelError, ObjectError, PermissionDenied
-from ebpfnn.kernel import Object, Program, attach_cgroup, attach_kprobe_multi, features, has_program_type, link
-from ebpfnn.kernel.link import prog_attach
+from ebpfnn.kernel import Object, Program, attach_cgroup, attach_kprobe_multi, features, has_program_type
+from ebpfnn.kernel.link import link, prog_attach
 from ebpfnn.kernel.load import program
 from ebpfnn.kernel.load.attach_target import find_target
 from ebpfnn.kernel.load.map_loading import MapLoader
