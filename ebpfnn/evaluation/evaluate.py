@@ -34,7 +34,7 @@ class KernelRun:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The results for ``samples``, uint8 [n, *shape], whose true labels are ``truth``, [n].
+    """The results for ``samples``, uint8 ``[n, *shape]``, whose true labels are ``truth``, [n].
 
     ``scores`` int32 [n, classes] are the reference's; ``logits`` float64 [n, classes] those of the float network and
     ``kernel`` what ran in the kernel, each None where it was not run. ``source`` tells people which samples these are.
@@ -67,6 +67,7 @@ class Evaluation:
         }
 
     def correct(self, column: str) -> int | None:
+        """How many samples ``column`` gets right; None where it was not run."""
         predicted = self.columns[column]
         return None if predicted is None else int(np.count_nonzero(predicted == self.truth))
 
