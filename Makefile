@@ -21,7 +21,7 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench man dist install uninstall loader-conformance $(TRAINED) \
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench man docs dist install uninstall loader-conformance $(TRAINED) \
 	clean
 
 all: bpf
@@ -99,6 +99,12 @@ $(TRAINED): train-%: $(DEVELOPMENT)
 # Man pages, one a verb, from the help of the commands: they ship in the package, for who copies them to a man directory.
 man: $(VENV)/.runtime
 	$(BIN)/python tools/man.py ebpfnn/data/man
+
+# docs/ as HTML with an API reference from the docstrings, in build/docs. A name that leads nowhere ends it.
+docs: $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 dist: $(VENV)/.runtime man
 	@$(MAKE) --no-print-directory bpf

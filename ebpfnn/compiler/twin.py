@@ -31,8 +31,8 @@ _KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2}  # enum nn_kind
 def build_twin(network: QuantizedNetwork, *, naive: bool = False) -> Body:
     """``ebpfnn_infer`` for ``network``, in readable C; ``naive`` takes the plain triple loop, the benchmarks' baseline.
 
-    Raises :class:`ModelError` as :func:`lay_out` does, and for a network that is far more than a kernel's verifier walks; one
-    that is little more is refused by the kernel.
+    Raises :class:`ModelError` for a network of more layers, or a dense layer of more inputs, than the twin has room for, and
+    for one that is far more than a kernel's verifier walks; one that is little more is refused by the kernel.
     """
     steps = verifier_steps(network)
     fact = f"network '{network.name}' ({network.architecture}) takes a verifier some {steps:,} steps in C"

@@ -17,10 +17,11 @@ _IDX = {"train": "train", "test": "t10k"}
 _REMEDY = "give a directory of idx files, an .npz file, or a directory with one folder of images a class"
 
 Samples = tuple[NDArray[np.uint8], NDArray[np.intp]]
+"""Samples, uint8 ``[n, *shape]``, and their labels, ``[n]`` counted from 0."""
 
 
 def read(path: Path, part: str, shape: Shape | None = None, names: tuple[str, ...] = ()) -> Samples:
-    """The samples, uint8 [n, *shape], and the labels, [n] counted from 0, of ``part``, "train" or "test", at ``path``.
+    """The samples, uint8 ``[n, *shape]``, and the labels, [n] counted from 0, of ``part``, "train" or "test", at ``path``.
 
     ================== ========================================================================================
     idx files          a directory with MNIST's file names, gzipped or not, or with a tree that torchvision made of them

@@ -16,7 +16,7 @@ _RAW = Path("MNIST/raw")
 
 
 def read_test(directory: Path | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Test images and labels as :func:`read_part` gives them; for None, the bundled ones."""
+    """Test images and labels as :func:`ebpfnn.datasets.mnist.read_part` gives them; for None, the bundled ones."""
     return read_part(directory or BUNDLED, "t10k")
 
 

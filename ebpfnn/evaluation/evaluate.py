@@ -34,7 +34,7 @@ class KernelRun:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The results for ``samples``, uint8 [n, *shape], whose true labels are ``truth``, [n].
+    """The results for ``samples``, uint8 ``[n, *shape]``, whose true labels are ``truth``, [n].
 
     ``scores`` int32 [n, classes] are the reference's; ``logits`` float64 [n, classes] those of the float network and
     ``kernel`` what ran in the kernel, each None where it was not run. ``source`` tells people which samples these are.
@@ -55,6 +55,7 @@ class Evaluation:
 
     @cached_property
     def floats_predicted(self) -> _Labels | None:
+        """What the float network takes each sample for; None where it was not run."""
         return None if self.logits is None else np.asarray(self.logits.argmax(axis=1), np.intp)
 
     @cached_property
@@ -67,6 +68,7 @@ class Evaluation:
         }
 
     def correct(self, column: str) -> int | None:
+        """How many samples ``column`` gets right; None where it was not run."""
         predicted = self.columns[column]
         return None if predicted is None else int(np.count_nonzero(predicted == self.truth))
 
@@ -80,10 +82,12 @@ class Evaluation:
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
+        """How many samples of each class the reference takes for each, int64 [true class, class predicted]."""
         return metrics.confusion(self.truth, self.predicted, len(self.network.labels))
 
     @cached_property
     def per_class(self) -> list[metrics.ClassFigures]:
+        """The figures of each class, by the reference, in the order of the network's labels."""
         return metrics.per_class(self.confusion, self.network.labels)
 
     @cached_property

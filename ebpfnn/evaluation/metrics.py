@@ -38,10 +38,12 @@ class ClassFigures:
 
     @property
     def missed(self) -> int:
+        """How many samples of it were taken for another."""
         return self.samples - self.correct
 
     @property
     def wrongly_claimed(self) -> int:
+        """How many samples of others were taken for it."""
         return self.claimed - self.correct
 
 

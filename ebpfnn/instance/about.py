@@ -59,7 +59,7 @@ class About:
         return self.input.shape
 
     def encode(self) -> bytes:
-        """:data:`SIZE` bytes. Raises :class:`ModelError` where it does not fit."""
+        """``SIZE`` bytes. Raises :class:`ModelError` where it does not fit."""
         described = {**vars(self), "input": describe_input(self.input), "options": dict(self.options)}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use shorter labels")

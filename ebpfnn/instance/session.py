@@ -48,7 +48,7 @@ class InstanceSession(Runner):
             self._held, self._closed = held.pop_all(), False
 
     def infer(self, sample: NDArray[np.uint8]) -> Result:
-        """As :meth:`Runner.infer`; where the network was swapped meanwhile, once more, so that who answered is known."""
+        """As :meth:`ebpfnn.session.Session.infer`; once more where the network was swapped meanwhile: who answered is known."""
         while True:
             result = super().infer(sample)
             if self._pins.swaps[0] == self._count:
@@ -63,7 +63,7 @@ class InstanceSession(Runner):
         return result
 
     def source(self) -> QuantizedNetwork:
-        """As :meth:`Runner.source`, from its file. Raises :class:`ModelError` where that is not what it was any more."""
+        """As :meth:`ebpfnn.session.Session.source`, from its file. Raises :class:`ModelError` where that has changed."""
         about = self.network
         if self._source is None or self._source[0] != about.digest:
             network = modelfile.load(about.file) if about.file else None

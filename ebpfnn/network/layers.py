@@ -57,6 +57,7 @@ class Requantization:
 
     @property
     def channels(self) -> int:
+        """Output channels: one scale each."""
         return int(self.positive.size)
 
     @property
@@ -81,10 +82,12 @@ class Dense:
 
     @property
     def inputs(self) -> int:
+        """Values of one sample that the layer takes."""
         return int(self.weights.shape[1])
 
     @property
     def outputs(self) -> int:
+        """Values of one sample that the layer gives."""
         return int(self.weights.shape[0])
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -131,7 +134,7 @@ class Window:
 class Conv2d:
     """A convolution: each output of a channel is a dense layer over a window (equation 14).
 
-    ``weights`` is int8 [channels, input channels / groups, *window.kernel] in -127..127; ``bias`` int32 [channels]. Output
+    ``weights`` is int8 ``[channels, input channels / groups, *window.kernel]`` in -127..127; ``bias`` int32 [channels]. Output
     channel ``c`` sees the input channels of group ``c // (channels / groups)``. ``pad_value`` is what stands in the padding:
     the zero point of the input.
     """

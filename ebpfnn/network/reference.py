@@ -29,7 +29,7 @@ _CHUNK_BYTES = 1 << 25
 
 
 def scores(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """The int32 scores, [n, classes], of pixels, uint8 [n, *shape]; [classes] for one sample [*shape].
+    """The int32 scores, [n, classes], of pixels, uint8 ``[n, *shape]``; [classes] for one sample ``[*shape]``.
 
     Raises :class:`InputError` for another dtype or shape.
     """
@@ -59,7 +59,7 @@ def labels(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.
 
 
 def density(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[float, ...]:
-    """For each layer the share, 0..1, of the values given to it that are not 0, over pixels, uint8 [n, *shape], n >= 1.
+    """For each layer the share, 0..1, of the values given to it that are not 0, over pixels, uint8 ``[n, *shape]``, n >= 1.
 
     Raises :class:`InputError` as :func:`scores` does.
     """
@@ -71,14 +71,14 @@ def density(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[floa
 
 
 def forward(layer: Layer, values: _Integers) -> _Integers:
-    """The outputs of one layer, int64 [n, *output shape], for values int64 [n, *shape], each a byte."""
+    """The outputs of one layer, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte."""
     if isinstance(layer, MaxPool):
         return max_pool(layer, values)
     return requantize(layer.requantization, accumulate(layer, values))
 
 
 def accumulate(layer: Weighted, values: _Integers) -> _Integers:
-    """Equations 4 and 14: the accumulators, int64 [n, *output shape], for values int64 [n, *shape], each a byte.
+    """Equations 4 and 14: the accumulators, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte.
 
     They fit int32 whatever the sample, because QuantizedNetwork refuses a layer that breaks equation 7.
     """
@@ -88,7 +88,7 @@ def accumulate(layer: Weighted, values: _Integers) -> _Integers:
 
 
 def max_pool(layer: MaxPool, values: _Integers) -> _Integers:
-    """Equation 15: the largest of each window, int64 [n, channels, rows, columns], for values int64 [n, *shape]."""
+    """Equation 15: the largest of each window, int64 [n, channels, rows, columns], for values int64 ``[n, *shape]``."""
     windows = _windows(layer.window, values, np.iinfo(np.int64).min)
     # Place by place of the window, which numpy does faster than window by window.
     return reduce(np.maximum, (windows[..., row, column] for row, column in np.ndindex(layer.window.kernel)))
@@ -119,7 +119,7 @@ def _scores(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> NDArray[np.
 
 
 def _outputs(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> Iterator[_Integers]:
-    """What each layer gives, int64 [n, *output shape]."""
+    """What each layer gives, int64 ``[n, *output shape]``."""
     values = levels.astype(np.int64)
     for layer in network.layers:
         values = forward(layer, values)

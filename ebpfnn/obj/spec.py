@@ -88,7 +88,7 @@ class MapSpec:
 
     ``type`` and ``flags`` are the kernel's numbers; sizes are bytes. ``contents`` fills the single element of a data map, and
     ``frozen`` then closes it to every writer in user space. ``pinning`` is libbpf's number: a map of
-    :data:`PIN_BY_NAME` outlives the process under its own name, and one of a number that is not known is not created.
+    ``PIN_BY_NAME`` outlives the process under its own name, and one of a number that is not known is not created.
 
     ``inner`` is the pattern of the maps in a map of maps. ``values`` tells by name what lies at which key of a map of maps or
     programs, and which function at which byte of a struct_ops map; one without ``autocreate`` is passed over.

@@ -26,7 +26,7 @@ _Floats = NDArray[np.float64]
 
 
 def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwork:
-    """``network`` in integers, its activations' scales chosen on ``calibration``, uint8 [n, *shape] of pixels, n >= 1.
+    """``network`` in integers, its activations' scales chosen on ``calibration``, uint8 ``[n, *shape]`` of pixels, n >= 1.
 
     A few hundred samples like those to come are enough; of more than fit 128 MiB in the widest layer, evenly spaced ones
     are used. The same network and samples give the same integers.

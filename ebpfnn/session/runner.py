@@ -92,7 +92,7 @@ class Runner(ABC):
         return Result(slot.label, slot.scores.copy(), slot.elapsed_ns)
 
     def infer_many(self, samples: NDArray[np.uint8]) -> Results:
-        """Runs the network in the kernel on samples, uint8 [n, *shape]: many an event where the trigger can, else one by one.
+        """Runs the network in the kernel on samples, uint8 ``[n, *shape]``: many an event where the trigger can, or else one.
 
         Raises as :meth:`infer`.
         """

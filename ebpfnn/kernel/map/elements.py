@@ -12,7 +12,7 @@ from ..fd import Descriptor
 from ..syscall import Command, MapElement, bpf
 
 ANY, NOEXIST, EXIST = 0, 1, 2
-"""Whether :meth:`Elements.update` may replace, must create, or must replace (BPF_ANY, BPF_NOEXIST, BPF_EXIST)."""
+"""Whether :meth:`ebpfnn.kernel.Map.update` may replace, must create, or must replace (BPF_ANY, BPF_NOEXIST, BPF_EXIST)."""
 
 
 class Elements(Descriptor):
@@ -34,7 +34,7 @@ class Elements(Descriptor):
         return self._read(Command.MAP_LOOKUP_AND_DELETE_ELEM, key)
 
     def update(self, key: bytes, value: bytes | Descriptor, flags: int = ANY) -> None:
-        """Sets the value at ``key``; maps of maps, programs or sockets take the open :class:`Descriptor` itself.
+        """Sets the value at ``key``; maps of maps, programs or sockets take the open map, program or socket itself.
 
         Raises :class:`~ebpfnn.errors.KernelError`, EEXIST or ENOENT as ``flags`` demand.
         """

@@ -31,10 +31,12 @@ class CoreKind(IntEnum):
 
     @property
     def of_field(self) -> bool:
+        """Whether it asks for a field of a struct or union."""
         return self <= CoreKind.FIELD_RSHIFT_U64
 
     @property
     def of_enumerator(self) -> bool:
+        """Whether it asks for one value of an enum."""
         return self in (CoreKind.ENUMVAL_EXISTS, CoreKind.ENUMVAL_VALUE)
 
 
