@@ -6,7 +6,6 @@ user as it is. Names out of files go into messages as they are: :class:`Error` e
 
 from __future__ import annotations
 
-import difflib
 import errno as errno_names
 import os
 from collections.abc import Iterable
@@ -17,6 +16,8 @@ def nearest(name: str, known: Iterable[str], *, alike: float = 0.7) -> str:
 
     ``alike``, from 0 to 1, is how much of a name must agree: less where there are few to choose from.
     """
+    import difflib  # late: few commands end in a misspelled name
+
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=alike)
     return f"; did you mean {', '.join(near)}?" if near else ""
 

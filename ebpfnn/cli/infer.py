@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import Error, InputError, printable
-from ..instance import Instance
+from ..instance import Store
 from ..plugin import Plugins, configured
 from .complete import inputs, instances, networks
 from .inference import Inference, pick, private, shared
@@ -18,6 +19,9 @@ from .plugin_option import available, plugin_option
 from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
 from .trigger_option import candidates, pairs, trigger_options
+
+if TYPE_CHECKING:
+    from ..instance import Instance
 
 
 @click.command()
@@ -66,7 +70,7 @@ def command(
     chosen = twin or alone or bool(options) or any(given is not None for given in (trigger, target, model))
     if instance is not None and chosen:
         raise click.UsageError("--instance has its own network, trigger and target; leave out the other", context)
-    found = Instance.open(instance) if instance is not None else None if chosen else _only_instance(quiet)
+    found = _instance(instance) if instance is not None else None if chosen else _only_instance(quiet)
     known = candidates(plugins, trigger, bound=target is not None or bool(options))
     triggers = [configured(each, pairs(options)) for each in known]
     layout = as_json if json_lines else as_label if quiet else as_text
@@ -89,9 +93,19 @@ def command(
     context.exit(1 if failures else 0)
 
 
+def _instance(name: str) -> Instance:
+    from ..instance import Instance
+
+    return Instance.open(name)
+
+
 def _only_instance(quiet: bool) -> Instance | None:
     """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
     try:
+        if not Store().names():
+            return None
+        from ..instance import Instance  # late: where none is loaded, as mostly, nothing of them is needed
+
         found = Instance.all()
         if len(found) == 1:
             found[0].about()

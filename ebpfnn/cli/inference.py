@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..compiler import build_twin
 from ..errors import NotSupported, PermissionDenied
-from ..instance import Instance
 from ..kernel.privilege import lack
 from ..network import modelfile, reference
 from ..plugin import Plugins, Sample, Trigger, why_not
@@ -18,6 +18,9 @@ from ..session import Session
 from ..session.runner import Runner, Served
 from .messages import complain
 from .report import Report
+
+if TYPE_CHECKING:
+    from ..instance import Instance
 
 
 class Inference(ExitStack):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ..errors import SessionError
-from ..instance import Instance
+
+if TYPE_CHECKING:
+    from ..instance import Instance
 
 
 def named_or_only(name: str | None) -> Instance:
@@ -14,6 +18,8 @@ def named_or_only(name: str | None) -> Instance:
     Raises :class:`~ebpfnn.errors.SessionError` where it is not loaded, or none is, and :class:`click.UsageError` where
     there are several.
     """
+    from ..instance import Instance
+
     if name is not None:
         return Instance.open(name)
     found = Instance.all()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,7 +46,7 @@ def sweep(directory: Path) -> None:
 def _made(directory: Path, *, folder: bool) -> tuple[Path, int]:
     """Made and locked are two steps; a sweeper may come between them, so what it took is made anew."""
     while True:
-        path = directory / (PREFIX + secrets.token_hex(8))
+        path = directory / (PREFIX + os.urandom(8).hex())
         descriptor = _new_folder(path) if folder else os.open(path, _NEW, 0o600)
         with suppress(OSError):  # no locks on this file system: then a sweeper cannot lock either, and removes nothing
             fcntl.flock(descriptor, fcntl.LOCK_EX)

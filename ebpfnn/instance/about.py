@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -102,6 +101,8 @@ def describe(
 
 def digest(network: QuantizedNetwork) -> str:
     """The SHA-256 of the file that ``network`` is saved as, in hexadecimal."""
+    from hashlib import sha256  # late: it loads OpenSSL, 4 MB that who runs no instance has no use for
+
     return sha256(modelfile.encode(network)).hexdigest()
 
 

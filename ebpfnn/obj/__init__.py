@@ -1,7 +1,8 @@
 """What a BPF object is: bytes in, data out. Nothing here asks the kernel, so a file gives the same spec on any machine."""
 
+from typing import TYPE_CHECKING, Any
+
 from .btf import Btf, Kind, Linkage
-from .core import apply_core
 from .core.core_relocation import CoreKind, CoreRelocation, Unresolved
 from .image import Image, build_image
 from .linker import link
@@ -18,6 +19,18 @@ from .spec import (
     Variable,
 )
 from .uapi import AttachType, MapType, ProgramType
+
+if TYPE_CHECKING:
+    from .core.core import apply_core
+
+
+def __getattr__(name: str) -> Any:
+    if name != "apply_core":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .core.core import apply_core  # late: most objects have nothing to be fitted to a kernel
+
+    return apply_core
+
 
 __all__ = [
     "AttachType",

@@ -1,20 +1,15 @@
 """The ELF side of a BPF object: sections, symbols and relocations, checked against the file before anyone trusts them.
 
-pyelftools reads; what it hands out is bounded here, since an object may come from anywhere (ELF gABI; RFC 9669; the relocation
-types of Documentation/bpf/llvm_reloc.rst).
+An object may come from anywhere, so the section table is bounded before a section is read (ELF gABI; RFC 9669; the relocation
+types of Documentation/bpf/llvm_reloc.rst). The little of ELF that a BPF object has is unpacked here: pyelftools, which
+:mod:`ebpfnn.kernel.link.symbols` reads programs and libraries with, brings DWARF along and takes longer to import.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-from elftools.common.exceptions import ELFError
-from elftools.construct import ConstructError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Section as ElfSection
 
 from ..errors import ObjectError
 
@@ -27,7 +22,7 @@ _SYMBOL = struct.Struct("<IBBHQQ")
 _REL = struct.Struct("<QQ")
 _SHN_LORESERVE = 0xFF00
 
-# The section types of relocatable objects. pyelftools follows the links of others, without end where they make a circle.
+# The section types of relocatable objects.
 _SHT_NULL, _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _SHT_NOTE, _SHT_NOBITS, _SHT_REL, _SHT_GROUP = 0, 1, 2, 3, 7, 8, 9, 17
 _KNOWN_TYPES = frozenset(
     {_SHT_NULL, _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _SHT_NOTE, _SHT_NOBITS, _SHT_REL, _SHT_GROUP}
@@ -35,12 +30,28 @@ _KNOWN_TYPES = frozenset(
 )
 _COMPRESSED = 1 << 11  # SHF_COMPRESSED
 
-# pyelftools answers a malformed file with whichever of these its parser runs into.
-_PARSER_FAULTS = (ELFError, ConstructError, struct.error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
 R_BPF_64_64 = 1
 R_BPF_64_ABS64 = 2
 R_BPF_64_32 = 10
+
+
+class _Header(NamedTuple):
+    """An entry of the section table, Elf64_Shdr."""
+
+    name: int
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
+
+    def bytes_of(self, data: bytes) -> bytes:
+        """What the section has in the file ``data``."""
+        return b"" if self.type in (_SHT_NULL, _SHT_NOBITS) else data[self.offset : self.offset + self.size]
 
 
 @dataclass(frozen=True)
@@ -99,16 +110,14 @@ def read_elf(data: bytes, name: str) -> Elf:
 
     Raises :class:`ObjectError`.
     """
-    _check_header(data, name)
-    try:
-        elf = ELFFile(io.BytesIO(data))
-        return _assemble(list(elf.iter_sections()), name)
-    except _PARSER_FAULTS as fault:
-        raise ObjectError(f"{name}: malformed ELF ({type(fault).__name__}: {fault}); rebuild the object") from fault
+    headers, names = _headers(data, name)
+    strings = _Strings(headers[names].bytes_of(data), "section", name)
+    sections = tuple(_section(index, header, strings, data) for index, header in enumerate(headers))
+    return _assemble(headers, sections, name)
 
 
-def _check_header(data: bytes, name: str) -> None:
-    """Refuses what is not ours before a parser sees it, and a section table that the file cannot hold."""
+def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
+    """The section table, and which section has the names. Refuses what is not ours, and a table that the file cannot hold."""
     if data[:4] != b"\x7fELF":
         raise ObjectError(f"{name}: not an ELF file; give an object built by clang -target bpf")
     if len(data) < _HEADER_SIZE:
@@ -125,15 +134,15 @@ def _check_header(data: bytes, name: str) -> None:
     entry_size, count, names = struct.unpack_from("<HHH", data, 58)
     if entry_size != _SECTION.size or not count or offset + count * entry_size > len(data):
         raise ObjectError(f"{name}: its section table lies outside the file; the object is cut short, rebuild it")
-    headers = [_SECTION.unpack_from(data, offset + index * entry_size) for index in range(count)]
+    headers = [_Header._make(_SECTION.unpack_from(data, offset + index * entry_size)) for index in range(count)]
     _check_sections(headers, len(data), name)
-    if names >= count or headers[names][1] != _SHT_STRTAB:
+    if names >= count or headers[names].type != _SHT_STRTAB:
         raise ObjectError(f"{name}: the section names are not in section {names} of {count}; rebuild the object")
-    _check_names(headers, data[headers[names][4] : headers[names][4] + headers[names][5]], name)
+    return headers, names
 
 
-def _check_sections(headers: list[tuple[int, ...]], file_size: int, name: str) -> None:
-    """Bounds what the parser will read: every section, and all of them together, since they might overlap."""
+def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
+    """Bounds what will be read: every section, and all of them together, since they might overlap."""
     total = 0
     for index, (_, kind, flags, _, offset, size, link, info, *_) in enumerate(headers):
         if kind not in _KNOWN_TYPES or flags & _COMPRESSED:
@@ -141,7 +150,7 @@ def _check_sections(headers: list[tuple[int, ...]], file_size: int, name: str) -
             raise ObjectError(f"{name}: section {index} is {what}, which is not read; build it with clang -c -target bpf")
         if kind != _SHT_NOBITS and offset + size > file_size:
             raise ObjectError(f"{name}: section {index} ends past the end of the file; it is cut short, rebuild it")
-        if kind == _SHT_SYMTAB and (link >= len(headers) or headers[link][1] != _SHT_STRTAB):
+        if kind == _SHT_SYMTAB and (link >= len(headers) or headers[link].type != _SHT_STRTAB):
             raise ObjectError(f"{name}: the symbol table's strings are not in section {link}; rebuild the object")
         if kind == _SHT_REL and not 0 < info < len(headers):
             raise ObjectError(f"{name}: section {index} relocates section {info} of {len(headers)}; rebuild the object")
@@ -150,13 +159,6 @@ def _check_sections(headers: list[tuple[int, ...]], file_size: int, name: str) -
         total += 0 if kind == _SHT_NOBITS else size
         if total > MAX_FILE:
             raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; at most {MAX_FILE} are read")
-
-
-def _check_names(headers: list[tuple[int, ...]], strings: bytes, name: str) -> None:
-    """The parser reads a name up to its NUL, wherever that is."""
-    names = _Strings(strings, "section", name)
-    for offset, *_ in headers:
-        names.at(offset)
 
 
 class _Strings:
@@ -183,28 +185,26 @@ class _Strings:
         return self._known[offset]
 
 
-def _assemble(headers: list[ElfSection], name: str) -> Elf:
-    sections = tuple(_section(index, header) for index, header in enumerate(headers))
-    tables = [header for header in headers if header["sh_type"] == "SHT_SYMTAB"]
+def _assemble(headers: list[_Header], sections: tuple[Section, ...], name: str) -> Elf:
+    tables = [index for index, header in enumerate(headers) if header.type == _SHT_SYMTAB]
     if len(tables) != 1:
         raise ObjectError(f"{name}: {len(tables)} symbol tables instead of one; rebuild the object without stripping it")
-    symbols = _symbols(tables[0].data(), headers[tables[0]["sh_link"]].data(), sections, name)
+    table = sections[tables[0]]
+    symbols = _symbols(table.data, sections[headers[table.index].link].data, sections, name)
     relocations: dict[int, list[Reloc]] = {}
-    for header in headers:
+    for section, header in zip(sections, headers, strict=True):
         # Those of .BTF, .BTF.ext and the debugging sections are already resolved in place (llvm_reloc.rst).
-        if header["sh_type"] == "SHT_REL" and not header.name.startswith((".rel.BTF", ".rel.debug", ".rel.eh_frame")):
-            section = sections[header["sh_info"]]
-            relocations.setdefault(section.index, []).extend(_relocations(header.data(), symbols, section, name))
+        if header.type == _SHT_REL and not section.name.startswith((".rel.BTF", ".rel.debug", ".rel.eh_frame")):
+            patched = sections[header.info]
+            relocations.setdefault(patched.index, []).extend(_relocations(section.data, symbols, patched, name))
     for found in relocations.values():
         found.sort(key=lambda reloc: reloc.offset)
     return Elf(sections, symbols, relocations)
 
 
-def _section(index: int, section: ElfSection) -> Section:
-    flags = section["sh_flags"]
-    no_bits = section["sh_type"] == "SHT_NOBITS"
-    data = b"" if no_bits else section.data()
-    return Section(index, section.name, section["sh_size"], data, bool(flags & 4), bool(flags & 1), no_bits)
+def _section(index: int, header: _Header, names: _Strings, data: bytes) -> Section:
+    flags, no_bits = header.flags, header.type == _SHT_NOBITS
+    return Section(index, names.at(header.name), header.size, header.bytes_of(data), bool(flags & 4), bool(flags & 1), no_bits)
 
 
 _KINDS = {0: "notype", 1: "object", 2: "function", 3: "section", 4: "file"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
 
 import pluggy
 
@@ -79,7 +80,12 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
 
 def distribution_of(point: EntryPoint) -> str:
     """The distribution an entry point came with, as ``name version``."""
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+    return _name_and_version(point.dist) if point.dist else "unknown distribution"
+
+
+@cache  # it parses all that the distribution tells of itself, README and all, for either of the two
+def _name_and_version(distribution: Distribution) -> str:
+    return f"{distribution.name} {distribution.version}"
 
 
 def check_hooks(manager: pluggy.PluginManager) -> None:

@@ -121,13 +121,17 @@ def _dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+READS_AN_OBJECT = "from ebpfnn import built, obj; obj.ObjectSpec.from_file(built.object_path('tracepoint'))"
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
         ("import ebpfnn", {"torch", "torchvision", "click", "PIL"}),
         ("import ebpfnn.session", {"torch", "torchvision", "click", "PIL"}),
         ("import ebpfnn.plugin", {"torch", "torchvision", "click", "PIL"}),
-        ("import ebpfnn.cli.infer", {"torch", "torchvision", "PIL"}),
+        ("import ebpfnn.cli.infer", {"torch", "torchvision", "PIL", "elftools", "ebpfnn.instance.instance"}),
+        (READS_AN_OBJECT, {"elftools", "difflib", "ebpfnn.obj.core.core"}),
         ("import ebpfnn.cli", {"torch", "numpy", "PIL", "rich", "pluggy", "importlib.metadata"}),
         ("import ebpfnn_plugins.image_file, ebpfnn_plugins.image_stream", {"torch", "PIL"}),
     ],

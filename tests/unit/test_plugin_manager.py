@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from importlib.metadata import distributions
+from importlib.metadata import PathDistribution, distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -255,6 +255,22 @@ def test_a_plugin_that_fails_to_import_takes_no_other_with_it(installed: Any, so
     assert found.warnings == [
         f"plugin 'bad' (fake0 1.2) left out: {broken.reason}; mend it, or leave it out with EBPFNN_DISABLE=bad"
     ]
+
+
+def test_what_a_distribution_tells_of_itself_is_not_read_for_each_of_its_plugins(
+    installed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(one=GOOD, two="1 / 0", three="1 / 0", four="1 / 0")
+    read, files = PathDistribution.read_text, []
+
+    def counted(self: PathDistribution, filename: Any) -> str | None:
+        files.append(filename)
+        return read(self, filename)
+
+    monkeypatch.setattr(PathDistribution, "read_text", counted)
+    found = Plugins.installed({})
+    assert {broken.distribution for broken in found.broken} == {"fake0 1.2"}
+    assert files.count("METADATA") <= 3  # to sort them here, its name and its version
 
 
 def test_disabled_plugins_are_not_even_imported(installed: Any) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from ...errors import KernelError, ObjectError, VerifierError
-from ...obj import Btf, Image, ObjectSpec, ProgramSpec, ProgramType, apply_core, build_image
+from ...obj import Btf, Image, ObjectSpec, ProgramSpec, ProgramType, build_image
 from ...obj.image import reached
 from ...obj.sections import known_sections, section_kind
 from ...obj.uapi import MapType
@@ -65,7 +65,7 @@ class Object(AbstractContextManager["Object"]):
         there, :class:`~ebpfnn.errors.ObjectError` and :class:`~ebpfnn.errors.NotSupported`.
         """
         loads = reached(spec, (program.name for program in spec.programs.values() if program.autoload))
-        spec = apply_core(fill_kconfig(spec, kconfig), kernel_types() if btf is None else btf, loads)
+        spec = _fit(fill_kconfig(spec, kconfig), kernel_types() if btf is None else btf, loads)
         fitted = struct_ops.fit(spec)
         loading = _Loading(struct_ops.kernel_maps(spec, fitted), targets or {}, struct_ops.bindings(fitted))
         with ExitStack() as held:
@@ -145,6 +145,15 @@ class _Loading:
         structs = (found for found in self.spec.maps.values() if found.type == MapType.STRUCT_OPS)
         members = {name for found in structs for _, name in found.values}
         return program.name in members and program.name not in self.bindings
+
+
+def _fit(spec: ObjectSpec, types: Btf | Iterable[Btf], loads: Collection[str]) -> ObjectSpec:
+    """``spec`` fitted to ``types`` by CO-RE, which is imported where there is something to fit."""
+    if not any(each.core for name, each in spec.functions.items() if name in loads):
+        return spec
+    from ...obj import apply_core
+
+    return apply_core(spec, types, loads)
 
 
 def _bind_metadata(spec: ObjectSpec, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
