@@ -133,8 +133,8 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
         shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
         shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
         _set_if_there(shell, {abi.BATCH: batch, abi.MOST_RUNS: batch * repeats})
-    if "pidns_dev" in shell.variables:  # task.h's
-        _set_if_there(shell, dict(zip(("pidns_dev", "pidns_ino"), pid_namespace(), strict=True)), "<Q")
+    if abi.PIDNS_DEV in shell.variables:  # task.h's
+        _set_if_there(shell, dict(zip((abi.PIDNS_DEV, abi.PIDNS_INO), pid_namespace(), strict=True)), "<Q")
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
     return shell

@@ -20,10 +20,10 @@ from forks import in_a_child
 from networks import random_network, samples
 from numpy.typing import NDArray
 
-from ebpfnn import abi, slots
+from ebpfnn import abi
 from ebpfnn.errors import InputError, PluginError, SessionError
 from ebpfnn.plugin import Trigger
-from ebpfnn.session import Session
+from ebpfnn.session import Session, slots
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)
