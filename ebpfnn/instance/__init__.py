@@ -1,6 +1,6 @@
 """Networks that stay in the kernel when the process that loaded them has gone. docs/instances.md is the guide."""
 
-from .about import About
+from .about import About, Foreign
 from .figures import Statistics
 from .instance import Instance
 from .rates import Rates
@@ -8,4 +8,4 @@ from .session import InstanceSession
 from .store import Store
 from .watch import Event, Watch
 
-__all__ = ["About", "Event", "Instance", "InstanceSession", "Rates", "Statistics", "Store", "Watch"]
+__all__ = ["About", "Event", "Foreign", "Instance", "InstanceSession", "Rates", "Statistics", "Store", "Watch"]
