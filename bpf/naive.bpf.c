@@ -75,9 +75,9 @@ static __noinline int conv2d(const struct nn_parameters *parameters, const struc
 
 int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 {
-	struct nn_workspace workspace = workspace_of(result);
+	struct nn_workspace workspace = nn_workspace_of(result);
 	struct nn_network network;
-	int error = find_network(&network);
+	int error = nn_find_network(&network);
 	const __u8 *values;
 
 	if (error)
@@ -97,7 +97,7 @@ int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 		}
 		values = workspace.activations;
 	}
-	return deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
+	return nn_deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
 }
 
 char LICENSE[] SEC("license") = "GPL";

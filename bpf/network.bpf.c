@@ -5,14 +5,14 @@
 
 int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 {
-	struct nn_workspace workspace = workspace_of(result);
+	struct nn_workspace workspace = nn_workspace_of(result);
 	struct nn_network network;
-	int error = find_network(&network);
+	int error = nn_find_network(&network);
 
 	if (error)
 		return error;
 	nn_infer(&network, sample, &workspace);
-	return deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
+	return nn_deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
 }
 
 char LICENSE[] SEC("license") = "GPL";

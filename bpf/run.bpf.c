@@ -3,8 +3,8 @@
  * BPF_PROG_RUN runs the network on a caller's slot, or on many samples in one call: through a SYSCALL program, or an XDP one
  * where the kernel has no SYSCALL programs.
  *
- * The samples of a batch lie in the map "samples" behind those of the slots. All of them are computed in the memory of the
- * caller's slot, which stays in the cache, and what becomes of each goes into "outputs". The loader sizes both maps.
+ * The samples of a batch lie in the map "ebpfnn_samples" behind those of the slots. All of them are computed in the memory of the
+ * caller's slot, which stays in the cache, and what becomes of each goes into "ebpfnn_outputs". The loader sizes both maps.
  */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/shell.h>
@@ -25,21 +25,21 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64);
-} outputs SEC(".maps");
+} ebpfnn_outputs SEC(".maps");
 
 /* Samples in a batch, runs that one call may ask for, and scores of a sample. */
-const volatile __u32 batch = 1;
-const volatile __u32 most_runs = 1;
-const volatile __u32 classes;
+const volatile __u32 ebpfnn_batch = 1;
+const volatile __u32 ebpfnn_most_runs = 1;
+const volatile __u32 ebpfnn_classes;
 
 static __always_inline void deliver(__u32 index, const struct ebpfnn_result *result)
 {
-	struct output *output = bpf_map_lookup_elem(&outputs, &index);
+	struct output *output = bpf_map_lookup_elem(&ebpfnn_outputs, &index);
 
 	if (!output)
 		return;
 	output->label = result->label;
-	for (__u32 c = 0; c < classes; c++) {
+	for (__u32 c = 0; c < ebpfnn_classes; c++) {
 		__s32 score = result->scores[c];
 
 		asm volatile("" : "+r"(score)); /* or the loop becomes a memcpy, which BPF does not have */
@@ -50,8 +50,8 @@ static __always_inline void deliver(__u32 index, const struct ebpfnn_result *res
 /* Global, so that the verifier walks the network once, and not in every turn of the loop below. */
 __noinline int ebpfnn_run_sample(__u32 slot, __u32 index)
 {
-	const void *sample = bpf_map_lookup_elem(&samples, &index);
-	struct ebpfnn_result *result = bpf_map_lookup_elem(&results, &slot);
+	const void *sample = bpf_map_lookup_elem(&ebpfnn_samples, &index);
+	struct ebpfnn_result *result = bpf_map_lookup_elem(&ebpfnn_results, &slot);
 	int status;
 
 	if (!sample || !result)
@@ -67,12 +67,12 @@ static __always_inline int run_batch(__u32 slot, __u32 runs)
 	__u32 index = EBPFNN_MAX_SLOTS;
 	int status = 0;
 
-	if (runs > most_runs)
+	if (runs > ebpfnn_most_runs)
 		return -ENOENT;
 	/* Bounded by the constant too: the verifiers of Linux 5.10 and 6.1 forget what is known of runs where clang spills it. */
-	for (__u32 i = 0; i < most_runs && i < runs; i++) {
+	for (__u32 i = 0; i < ebpfnn_most_runs && i < runs; i++) {
 		status |= ebpfnn_run_sample(slot, index); /* to leave the loop here is one branch a turn more than the verifier keeps */
-		if (++index == EBPFNN_MAX_SLOTS + batch)
+		if (++index == EBPFNN_MAX_SLOTS + ebpfnn_batch)
 			index = EBPFNN_MAX_SLOTS;
 	}
 	return status;
@@ -82,7 +82,7 @@ static __always_inline int run_batch(__u32 slot, __u32 runs)
 static __always_inline void answer(const struct run_context *asked)
 {
 	__u32 slot = asked->slot, runs = asked->runs;
-	struct ebpfnn_result *result = bpf_map_lookup_elem(&results, &slot);
+	struct ebpfnn_result *result = bpf_map_lookup_elem(&ebpfnn_results, &slot);
 	__u64 start;
 
 	if (!result)

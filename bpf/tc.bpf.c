@@ -15,7 +15,7 @@ int ebpfnn_tc(struct __sk_buff *packet)
 	if (bpf_skb_load_bytes(packet, 0, link, sizeof(link)) || ebpfnn_is_of_group(link))
 		return TC_ACT_UNSPEC; /* too short, or a group's */
 	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
-	if (!found || ebpfnn_serve(packet, found) || !answering)
+	if (!found || ebpfnn_serve(packet, found) || !ebpfnn_answering)
 		return TC_ACT_UNSPEC;
 	return bpf_redirect(packet->ifindex, way_back);
 }

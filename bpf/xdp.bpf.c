@@ -3,7 +3,6 @@
 #include <ebpfnn/vmlinux.h>
 
 #define EBPFNN_CONTEXT struct xdp_md
-#include <ebpfnn/packet.h>
 
 static __always_inline int ebpfnn_load(struct xdp_md *packet, __u32 offset, void *to, __u32 bytes)
 {
@@ -27,6 +26,8 @@ static __always_inline int ebpfnn_store(struct xdp_md *packet, __u32 offset, con
 	return 0;
 }
 
+#include <ebpfnn/packet.h>
+
 SEC("xdp")
 int ebpfnn_xdp(struct xdp_md *packet)
 {
@@ -36,7 +37,7 @@ int ebpfnn_xdp(struct xdp_md *packet)
 	if ((void *)link + EBPFNN_LINK_HEADER > (void *)(long)packet->data_end || ebpfnn_is_of_group(link))
 		return XDP_PASS; /* too short, or a group's */
 	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
-	return found && !ebpfnn_serve(packet, found) && answering ? XDP_TX : XDP_PASS;
+	return found && !ebpfnn_serve(packet, found) && ebpfnn_answering ? XDP_TX : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -79,6 +79,10 @@ class DetachedError(SessionError):
     """A network is loaded, and what it was attached to has gone."""
 
 
+class VersionError(SessionError):
+    """A network that is loaded is of another ABI version than this ebpfnn."""
+
+
 class QueryError(Error):
     """A network that is to be asked over the network cannot be reached, or does not answer."""
 

@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 import click
 
+from .. import abi
 from ..errors import Error
-from ..instance import About, Instance, Statistics
+from ..instance import About, Foreign, Instance, Statistics
 from .messages import complain
 from .tables import print_table
 
@@ -21,24 +22,31 @@ _HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns
 def command(context: click.Context, as_json: bool) -> None:
     """List the networks loaded by `ebpfnn load`: name, trigger, load time (UTC) and counters.
 
+    Of a network that an ebpfnn of another ABI version loaded, only the names and times are shown; `ebpfnn unload` removes it.
+
     A network is detached if its interface or cgroup was removed: unload it, and load it again.
 
     The runs include events of all processes. The kernel counts them only while run statistics are enabled: `sysctl
     kernel.bpf_stats_enabled=1`.
     """
     found: list[tuple[Instance, About, Statistics, bool]] = []
+    others: list[tuple[Instance, Foreign]] = []
     failures = 0
     for instance in Instance.all():
         try:
+            other = instance.foreign()
+            if other is not None:
+                others.append((instance, other))
+                continue
             found.append((instance, instance.about(), instance.statistics(), instance.is_attached()))
         except Error as error:
             failures += complain(f"instance '{instance.name}': {error}")
     if as_json:
-        click.echo(json.dumps([_described(*each) for each in found], indent=2))
-    elif not found and not failures:
+        click.echo(json.dumps([*(_described(*each) for each in found), *(_told(*each) for each in others)], indent=2))
+    elif not found and not others and not failures:
         click.echo("no networks are loaded; load one with `ebpfnn load`")
     else:
-        print_table(_HEADINGS, [_row(*each) for each in found])
+        print_table(_HEADINGS, [*(_row(*each) for each in found), *(_foreign_row(*each) for each in others)])
         if any(statistics.runs is None for _, _, statistics, _ in found):
             complain("runs are not counted; enable with: sysctl kernel.bpf_stats_enabled=1 (adds about 20 ns per run)")
     context.exit(1 if failures else 0)
@@ -49,6 +57,20 @@ def _described(instance: Instance, about: About, statistics: Statistics, attache
     return {**place, **asdict(about), **asdict(statistics)}
 
 
+def _told(instance: Instance, other: Foreign) -> dict[str, object]:
+    return {"instance": instance.name, "path": str(instance.path), **asdict(other)}
+
+
+def _foreign_row(instance: Instance, other: Foreign) -> tuple[str, ...]:
+    mark = f"(ABI version {other.abi}; this ebpfnn has {abi.VERSION})"
+    trigger = " ".join(filter(None, (other.trigger, other.target, mark)))
+    return (instance.name, other.network, trigger, _time(other.loaded), "-", "-", "-")
+
+
+def _time(loaded: str) -> str:
+    return loaded[5:16].replace("T", " ")
+
+
 def _row(instance: Instance, about: About, statistics: Statistics, attached: bool) -> tuple[str, ...]:
     held = "" if attached else "(detached)"
     held += f" (held by process {about.holder})" if about.holder else ""
@@ -56,4 +78,4 @@ def _row(instance: Instance, about: About, statistics: Statistics, attached: boo
     each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f}"
     trigger = " ".join(filter(None, (about.trigger, about.target, held)))
     counted = (str(statistics.answered), runs, each)
-    return (instance.name, about.network, trigger, about.loaded[5:16].replace("T", " "), *counted)
+    return (instance.name, about.network, trigger, _time(about.loaded), *counted)

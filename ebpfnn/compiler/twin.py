@@ -53,10 +53,10 @@ def lay_out(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
     spec = copy.copy(read_built("naive" if naive else "network"))
     spec.maps = dict(spec.maps)
     widest = {"input": inputs, "output": _widest_output(network), "edged": _widest_edged(network)}
-    for what, count in {"depth": depth, **{f"widest_{side}": count for side, count in widest.items()}}.items():
+    for what, count in {"nn_depth": depth, **{f"nn_widest_{side}": count for side, count in widest.items()}}.items():
         spec.set_variable(what, struct.pack("<I", count))
-    spec.set_variable("input", _input(network.input))
-    spec.set_variable("layers", b"".join(_layer_table(network)).ljust(MAX_LAYERS * _LAYER.size, b"\0"))
+    spec.set_variable("nn_input", _input(network.input))
+    spec.set_variable("nn_layers", b"".join(_layer_table(network)).ljust(MAX_LAYERS * _LAYER.size, b"\0"))
     _fill(spec, "hidden", network.layers[:-1], naive)
     _fill(spec, "output", network.layers[-1:], naive)
     return spec
@@ -145,10 +145,10 @@ def _edged(layer: Layer, shape: Shape) -> int:
 def _fill(spec: ObjectSpec, part: str, layers: Sequence[Layer], naive: bool) -> None:
     """Gives a part's three maps their contents, and freezes them: a loaded network is immutable."""
     weighted = [layer for layer in layers if not isinstance(layer, MaxPool)]
-    _contents(spec, f"{part}_weights", [_ordered(layer, naive) for layer in weighted])
-    _contents(spec, f"{part}_bias", [layer.bias for layer in weighted])
+    _contents(spec, f"nn_{part}_weights", [_ordered(layer, naive) for layer in weighted])
+    _contents(spec, f"nn_{part}_bias", [layer.bias for layer in weighted])
     multipliers = [np.stack([by.positive, by.negative], axis=1) for by in (layer.requantization for layer in weighted)]
-    _contents(spec, f"{part}_multipliers", multipliers)
+    _contents(spec, f"nn_{part}_multipliers", multipliers)
 
 
 def _ordered(layer: Weighted, naive: bool) -> NDArray[np.int8]:

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .about import About
+    from .about import About, Foreign
     from .figures import Statistics
     from .instance import Instance
     from .rates import Rates
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "About": "about",
     "Event": "watch",
+    "Foreign": "about",
     "Instance": "instance",
     "InstanceSession": "session",
     "Rates": "rates",
@@ -31,4 +32,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
-__all__ = ["About", "Event", "Instance", "InstanceSession", "Rates", "Statistics", "Store", "Watch"]
+__all__ = ["About", "Event", "Foreign", "Instance", "InstanceSession", "Rates", "Statistics", "Store", "Watch"]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from ..errors import ModelError, SessionError
+from .. import abi
+from ..errors import ModelError, SessionError, VersionError
 from ..network import MAX_CLASSES, QuantizedNetwork, modelfile
 from ..network.fields import Described, build_input, describe_input, get, integer, number, text, texts
 from ..network.layers import InputFormat, Shape, expect
@@ -46,6 +48,7 @@ class About:
     holder: int
     version: str
     interface: tuple[int, int, int] | None = None
+    abi: int = abi.VERSION
 
     @property
     def name(self) -> str:
@@ -66,13 +69,14 @@ class About:
 
     @classmethod
     def decode(cls, data: bytes) -> About:
-        """Raises :class:`SessionError` for what :meth:`encode` did not make."""
+        """Raises :class:`VersionError` for one of another ABI version, :class:`SessionError` for what is none."""
+        other = foreign(data)
+        if other is not None:
+            raise other.refusal("the instance")
         try:
-            return _build(json.loads(data.rstrip(b"\0")))
+            return _build(_parse(data))
         except (ValueError, RecursionError, ModelError) as fault:
-            raise SessionError(
-                f"what lies in the map 'about' is no description ({fault}); unload it and load it anew"
-            ) from None
+            raise _no_description(fault) from None
 
 
 def describe(
@@ -99,6 +103,56 @@ def describe(
     )
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """What can be told of an instance of another ABI version, ``abi``: what is no text in it is ''."""
+
+    abi: int
+    network: str
+    trigger: str
+    target: str
+    loaded: str
+    version: str
+
+    def refusal(self, what: str) -> VersionError:
+        """What to tell who wants more of ``what`` than to list and unload it."""
+        by = f" by ebpfnn {self.version}" if self.version else ""
+        fact = f"{what} was loaded{by} with ABI version {self.abi}, and this ebpfnn has {abi.VERSION}"
+        remedy = "use that ebpfnn, or unload it (`ebpfnn unload` works across versions) and load it anew"
+        return VersionError(f"{fact}; {remedy}")
+
+
+def foreign(data: bytes) -> Foreign | None:
+    """None for a description of this ebpfnn's ABI version. Raises :class:`SessionError` for what is none.
+
+    In every version it is one JSON object, filled up with zeros, whose ``abi`` is a number.
+    """
+    try:
+        described = _parse(data)
+        number = _version_of(described)
+    except (ValueError, RecursionError, ModelError) as fault:
+        raise _no_description(fault) from None
+    if number == abi.VERSION:
+        return None
+    words = {name: described.get(name) for name in ("network", "trigger", "target", "loaded", "version")}
+    return Foreign(number, **{name: word if isinstance(word, str) else "" for name, word in words.items()})
+
+
+def _parse(data: bytes) -> Described:
+    described = json.loads(data.rstrip(b"\0"))
+    if not isinstance(described, dict):
+        raise ModelError("it is no JSON object")
+    return described
+
+
+def _version_of(described: Described) -> int:
+    return integer({"abi": abi.UNNUMBERED, **described}, "abi")
+
+
+def _no_description(fault: Exception) -> SessionError:
+    return SessionError(f"what lies in the map 'about' is no description ({fault}); unload it and load it anew")
+
+
 def digest(network: QuantizedNetwork) -> str:
     """The SHA-256 of the file that ``network`` is saved as, in hexadecimal."""
     from hashlib import sha256  # late: it loads OpenSSL, 4 MB that who runs no instance has no use for
@@ -106,15 +160,14 @@ def digest(network: QuantizedNetwork) -> str:
     return sha256(modelfile.encode(network)).hexdigest()
 
 
-def _build(described: object) -> About:
-    if not isinstance(described, dict):
-        raise ModelError("it is no JSON object")
+def _build(described: Described) -> About:
     names = ("network", "architecture", "file", "digest", "trigger", "loaded", "version")
     labels, found = texts(described, "labels"), text(described, "digest")
     expect(1 <= len(labels) <= MAX_CLASSES, f"'labels' must be 1 to {MAX_CLASSES}")
     expect(len(found) == 64 and set(found) <= set(_DIGITS), "'digest' must be a SHA-256")
+    words: dict[str, Any] = {name: text(described, name) for name in names}
     return About(
-        **{name: text(described, name) for name in names},
+        **words,
         labels=labels,
         input=build_input(get(described, "input", dict)),
         score_scale=number(described, "score_scale"),

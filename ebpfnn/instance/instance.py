@@ -13,12 +13,12 @@ from ..network import QuantizedNetwork
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..session.target import compile_here
 from . import figures
-from .about import About, describe
+from .about import About, Foreign, describe
 from .attached import is_attached
 from .figures import Statistics
 from .loading import load_instance
 from .locks import telling
-from .pins import Pins
+from .pins import Pins, look
 from .rates import Rates, measure
 from .session import InstanceSession
 from .store import Store
@@ -107,6 +107,13 @@ class Instance(AbstractContextManager["Instance"]):
         """What its network is, now. Raises :class:`~ebpfnn.errors.KernelError` where it may not be opened."""
         with Pins(self.path) as pins:
             return pins.current()[1]
+
+    def foreign(self) -> Foreign | None:
+        """What it is where it is of another ABI version, so that it can be listed and unloaded alone; else None.
+
+        Raises as :meth:`about`.
+        """
+        return look(self.path)
 
     def is_attached(self) -> bool:
         """Whether what it was attached to is there still. Raises as :meth:`about`."""

@@ -11,12 +11,13 @@ from types import TracebackType
 from .. import abi
 from ..errors import Error, SessionError
 from ..kernel import Map, Program
-from .about import About
+from .about import About, Foreign, foreign
 from .attached import check_attached
 from .locks import entries, telling
 from .stub import CHOOSER, NETWORKS
 
 ABOUT, STUB, STATE = "about", "stub", "state"
+_MOST = 1 << 20  # bytes of a description, in whatever version
 NAMES = {
     abi.SAMPLES: "input",
     abi.RESULTS: "output",
@@ -32,11 +33,33 @@ Maps that are the shell's own affair, such as its counters, lie under their name
 """
 
 
+def look(path: Path) -> Foreign | None:
+    """What the instance at ``path`` is where it is of another ABI version: nothing but its pin ``about`` is opened.
+
+    Raises :class:`~ebpfnn.errors.KernelError` where that may not be opened, :class:`SessionError` where nothing can be told.
+    """
+    return foreign(_described(path))
+
+
+def check_pinned(path: Path) -> None:
+    """Raises :class:`~ebpfnn.errors.VersionError` for an instance of another ABI version, else as :func:`look`."""
+    other = look(path)
+    if other is not None:
+        raise other.refusal(f"instance '{path.name}'")
+
+
+def _described(path: Path) -> bytes:
+    with Map.open(path / ABOUT) as about:
+        if about.key_size != 4 or about.value_size > _MOST:
+            raise SessionError(f"instance '{path.name}': its map 'about' is none that any ebpfnn made; unload it")
+        return about.lookup(bytes(4)) or b""
+
+
 class Pins(AbstractContextManager["Pins"]):
     """The instance whose pins lie in ``path``, with every map open but ``networks``.
 
-    Raises :class:`~ebpfnn.errors.KernelError` where a pin is missing or may not be opened, :class:`SessionError` where the
-    instance is gone, or goes meanwhile.
+    Raises :class:`~ebpfnn.errors.VersionError` where it is of another ABI version, :class:`~ebpfnn.errors.KernelError` where a
+    pin is missing or may not be opened, :class:`SessionError` where the instance is gone, or goes meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +68,7 @@ class Pins(AbstractContextManager["Pins"]):
             self._inode = path.stat().st_ino
             own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
+            check_pinned(path)
             self.maps: Mapping[str, Map] = {
                 name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()
             }

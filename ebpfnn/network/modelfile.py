@@ -10,11 +10,11 @@ import logging
 import os
 from pathlib import Path
 
-from .. import files
+from .. import abi, files
 from ..errors import ModelError, nearest
 from . import modelformat
 from .network import QuantizedNetwork
-from .tensorfile import Container
+from .tensorfile import Container, OtherVersion
 
 SUFFIX = ".safetensors"
 MAX_BYTES = 64 << 20
@@ -22,7 +22,8 @@ BUNDLED = Path(__file__).parents[1] / "data"
 """Where the networks that ship with ebpfnn lie."""
 
 _LOG = logging.getLogger(__name__)
-_CONTAINER = Container("ebpfnn", "2", "a quantized network")
+_READABLE = ("2",)  # with whatever comes between: what was written once stays readable
+_CONTAINER = Container("ebpfnn", str(abi.VERSION), "a quantized network", _READABLE)
 _REMEDY = "give a file that `ebpfnn train` wrote"
 
 
@@ -90,5 +91,7 @@ def encode(network: QuantizedNetwork) -> bytes:
 def _decode(data: bytes, path: Path) -> QuantizedNetwork:
     try:
         return modelformat.build(*_CONTAINER.decode(data))
+    except OtherVersion as error:
+        raise ModelError(f"{path}: {error}") from error
     except ModelError as error:
         raise ModelError(f"{path}: {error}; {_REMEDY}") from error

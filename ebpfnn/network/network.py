@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
 
+from .. import abi
 from ..errors import ModelError
 from .architecture import architecture
 from .layers import INT32_MAX, LARGEST_SIZE, Conv2d, InputFormat, Layer, MaxPool, Shape, accumulator_bound, describe, expect
 
-MAX_CLASSES = 64
+MAX_CLASSES = abi.MAX_SCORES
 """The longest score vector a result can carry: EBPFNN_MAX_SCORES of bpf/include/ebpfnn/abi.h."""
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 

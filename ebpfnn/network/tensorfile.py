@@ -25,13 +25,21 @@ MAX_HEADER = 8 << 20
 Tensors = Mapping[str, NDArray[Any]]
 
 
+class OtherVersion(ModelError):
+    """A file of a version that this ebpfnn does not read; the message has the remedy."""
+
+
 @dataclass(frozen=True)
 class Container:
-    """One kind of file: ``format`` and ``version`` as they are in it, and what people call its contents."""
+    """One kind of file: ``format`` and ``version`` as they are in it, and what people call its contents.
+
+    ``readable`` are the versions that are read besides.
+    """
 
     format: str
     version: str
     contents: str
+    readable: tuple[str, ...] = ()
 
     def encode(self, described: Mapping[str, Any], tensors: Tensors) -> bytes:
         """The file's bytes; the same for the same arguments."""
@@ -41,7 +49,8 @@ class Container:
     def decode(self, data: bytes) -> tuple[dict[str, Any], Tensors]:
         """What :meth:`encode` was given; tensors are read-only.
 
-        Raises :class:`ModelError` where ``data`` are malformed, or of another format or version.
+        Raises :class:`ModelError` where ``data`` are malformed, or of another format, :class:`OtherVersion` for a version that
+        is not read.
         """
         check_header(data)
         try:
@@ -56,7 +65,10 @@ class Container:
     def _described(self, metadata: Mapping[str, str]) -> dict[str, Any]:
         expect(metadata.get("format") == self.format, f"a safetensors file, but not of {self.contents}")
         version = metadata.get("version")
-        expect(version == self.version, f"version {version!r} of the format, and this ebpfnn reads {self.version}")
+        known = tuple(dict.fromkeys((*self.readable, self.version)))
+        if version not in known:
+            fact = f"version {version!r} of the format, and this ebpfnn reads {', '.join(known)}"
+            raise OtherVersion(f"{fact}; install the ebpfnn that wrote it, or write it anew with this one")
         return parse(metadata.get("network", ""))
 
 

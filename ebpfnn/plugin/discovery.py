@@ -12,6 +12,7 @@ import pluggy
 
 from ..errors import PluginError, nearest
 from . import hookspecs
+from .declared import why_another
 
 DISABLE = "EBPFNN_DISABLE"
 """The environment variable that names plugins to leave out, separated by commas."""
@@ -72,6 +73,9 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
         return "another installed plugin has the same name"
     try:
         plugin = point.load()
+        reason = why_another(plugin, point.module)
+        if reason is not None:
+            return reason
         manager.register(plugin, name=point.name)
     except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
         return describe(error)

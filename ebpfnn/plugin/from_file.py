@@ -11,6 +11,7 @@ from types import ModuleType
 import pluggy
 
 from ..errors import PluginError
+from .declared import why_another
 from .discovery import check_hooks, describe
 
 _PREFIX = "_ebpfnn_plugin_"
@@ -51,9 +52,13 @@ def _file_of(path: Path) -> tuple[Path, str]:
 def _register(manager: pluggy.PluginManager, name: str, file: Path) -> None:
     try:
         module = _execute(name, file)
-        manager.register(module, name=name)
+        reason = why_another(module, module.__name__)
+        if reason is None:
+            manager.register(module, name=name)
     except (Exception, SystemExit) as error:  # foreign code: whatever it raises is told in one line
         raise PluginError(f"{file}: plugin '{name}' cannot be used: {describe(error)}{_line(error, file)}") from error
+    if reason is not None:
+        raise PluginError(f"{file}: plugin '{name}' {reason}")
     if not manager.get_hookcallers(module):
         raise PluginError(f"{file}: implements no hook; mark its functions with @ebpfnn.plugin.hookimpl")
     check_hooks(manager)

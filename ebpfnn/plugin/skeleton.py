@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+from .. import abi
 from ..errors import PluginError
 from ..files.staging import stage
 
@@ -49,7 +50,7 @@ def _check(name: str) -> None:
 
 def _fill(kind: str, file: str, name: str) -> str:
     template = file.rpartition("/")[2].replace("@NAME@", "plugin") + ".in"
-    return (_TEMPLATES / kind / template).read_text().replace("@NAME@", name)
+    return (_TEMPLATES / kind / template).read_text().replace("@NAME@", name).replace("@ABI@", str(abi.VERSION))
 
 
 def _write(place: Path, files: dict[str, str]) -> None:

@@ -96,7 +96,7 @@ class Attachment(AbstractContextManager["Attachment"]):
     def prepare_batch(self, slot: int) -> Callable[[int], None]:
         """What provokes one event that runs the network on so many samples of the batch, in the memory of ``slot``.
 
-        It is asked of triggers whose shell has a map ``outputs`` (``bpf/run.bpf.c``); the default knows none.
+        It is asked of triggers whose shell has a map ``ebpfnn_outputs`` (``bpf/run.bpf.c``); the default knows none.
         """
         from ..errors import NotSupported
 

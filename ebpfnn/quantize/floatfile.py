@@ -18,7 +18,7 @@ from ..errors import ModelError
 from ..network import fields
 from ..network.fields import Described
 from ..network.layers import MaxPool, describe, expect
-from ..network.tensorfile import Container, Tensors
+from ..network.tensorfile import Container, OtherVersion, Tensors
 from .float_reference import output_shape
 from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
 
@@ -70,6 +70,8 @@ def load(path: str | os.PathLike[str]) -> Network:
 def _decode(data: bytes, path: Path) -> Network:
     try:
         return _build(*_CONTAINER.decode(data))
+    except OtherVersion as error:
+        raise ModelError(f"{path}: {error}") from error
     except ModelError as error:
         raise ModelError(f"{path}: {error}; {_REMEDY}") from error
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from .. import abi
 from ..compiler import Body, Compiled
-from ..errors import NotSupported, PermissionDenied, VerifierError
+from ..errors import NotSupported, PermissionDenied, PluginError, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..kernel.system_files import unreadable
@@ -50,8 +50,8 @@ def load(
     ``room`` is how many bytes a result's workspace has at least, ``index`` which of two networks events say they are from, and
     ``maps`` are used in place of the shell's of the same names; those that it has not are passed over.
 
-    Raises :class:`NotSupported` for a network that the trigger refuses, and what :meth:`Object.load` raises; of a refusal by
-    the verifier it tells what can be done.
+    Raises :class:`PluginError` for a shell of another ABI version, :class:`NotSupported` for a network that the trigger
+    refuses, and what :meth:`Object.load` raises; of a refusal by the verifier it tells what can be done.
     """
     reason = trigger.refuses(network.input, len(network.labels))
     if reason:
@@ -117,6 +117,7 @@ def _keep(log: str) -> str:
 def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
     """The trigger's shell, its memory sized for the network."""
     shell = ObjectSpec.from_file(trigger.object_path())
+    _check_abi(shell, trigger)
     shell.keep_programs(trigger.program())
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
     result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
@@ -133,11 +134,23 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
         shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)
         shell.resize_map(abi.OUTPUTS, value_size=abi.padded(abi.output(classes).itemsize), max_entries=batch)
         _set_if_there(shell, {abi.BATCH: batch, abi.MOST_RUNS: batch * repeats})
-    if "pidns_dev" in shell.variables:  # task.h's
-        _set_if_there(shell, dict(zip(("pidns_dev", "pidns_ino"), pid_namespace(), strict=True)), "<Q")
+    if abi.PIDNS_DEV in shell.variables:  # task.h's
+        _set_if_there(shell, dict(zip((abi.PIDNS_DEV, abi.PIDNS_INO), pid_namespace(), strict=True)), "<Q")
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
     return shell
+
+
+def _check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
+    """Raises :class:`PluginError` for a shell that was built for another ABI version: nothing of it means what it seems to."""
+    place = shell.variables.get(abi.VARIABLE)
+    contents = shell.maps[place.map].contents if place else None
+    number = int.from_bytes(contents[place.offset :][: place.size], "little") if place and contents else None
+    if number == abi.VERSION:
+        return
+    built = f"was built for ABI version {number}" if number is not None else "carries no ABI version"
+    remedy = "rebuild it against the headers of this version: clang -I$(ebpfnn include-dir)"
+    raise PluginError(f"trigger '{trigger.name}': {trigger.object_path()} {built}, and this ebpfnn has {abi.VERSION}; {remedy}")
 
 
 def _set_if_there(shell: ObjectSpec, values: Mapping[str, int], form: str = "<I") -> None:

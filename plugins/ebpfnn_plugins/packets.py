@@ -127,12 +127,12 @@ class PacketTrigger(Trigger):
         prefixes = b"".join(prefix.network_address.packed + prefix.netmask.packed for prefix in self._allowed)
         values = {"port": self._port, "prefixes": len(self._allowed), "takes_partial": 1, **self.switches()}
         return {
-            "allowed": prefixes.ljust(_MOST_PREFIXES * 32, b"\0"),
-            **{name: struct.pack("<I", value) for name, value in values.items()},
+            "ebpfnn_allowed": prefixes.ljust(_MOST_PREFIXES * 32, b"\0"),
+            **{f"ebpfnn_{name}": struct.pack("<I", value) for name, value in values.items()},
         }
 
     def switches(self) -> Mapping[str, int]:
-        """The variables ``answering``, ``loopback`` and ``keeps_partial`` of ``packet.h``, where they are not 0."""
+        """``answering``, ``loopback`` and ``keeps_partial``: variables ``ebpfnn_...`` of ``packet.h`` that are not 0."""
         return {}
 
     def supported(self) -> str | None:
@@ -163,7 +163,7 @@ class AnsweringTrigger(PacketTrigger):
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """On the loopback interface the machine asks itself; elsewhere such addresses are forged."""
-        shell.set_variable("loopback", struct.pack("<I", target is not None and _is_loopback(target)))
+        shell.set_variable("ebpfnn_loopback", struct.pack("<I", target is not None and _is_loopback(target)))
 
     def switches(self) -> Mapping[str, int]:
         return {"answering": int(self.chosen["answer"] == "yes")}

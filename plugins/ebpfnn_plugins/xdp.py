@@ -49,7 +49,7 @@ class XdpTrigger(AnsweringTrigger):
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """A socket buffer, which generic XDP has, stays one whose checksum is to be completed; a driver's frame does not."""
         super().prepare(shell, target)
-        shell.set_variable("keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
+        shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
 
     def _mode(self, target: str | None) -> str:
         """The driver of veth sends from XDP only to a peer that has XDP too (veth_xdp_xmit, Linux 6.18).

@@ -47,7 +47,7 @@ class Loaded:
     def count(self, name: str) -> int:
         """One of the first fields of ``struct ebpfnn_packets``, on all CPUs."""
         at = ("answered", "damaged", "denied", "nested", "busy").index(name)
-        return int(self.session.loaded.maps["packets"].lookup_percpu(bytes(4), np.uint64)[:, at].sum())
+        return int(self.session.loaded.maps["ebpfnn_packets"].lookup_percpu(bytes(4), np.uint64)[:, at].sum())
 
     def passes_on(self, frame: bytes) -> bool:
         return self.run(frame) == (self.passes, frame)

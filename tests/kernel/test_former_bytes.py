@@ -33,7 +33,7 @@ CONTEXT = struct.Struct("=48x5I")
 
 def poison(loaded: Object) -> None:
     """Fills the memory of samples, results and packets, on all CPUs and in all slots."""
-    for name in (abi.SAMPLES, abi.RESULTS, abi.OUTPUTS, "packets"):
+    for name in (abi.SAMPLES, abi.RESULTS, abi.OUTPUTS, "ebpfnn_packets"):
         if name in loaded.maps:
             (_fill_each_cpu if loaded.maps[name].type == MapType.PERCPU_ARRAY else _fill)(loaded.maps[name])
 
@@ -46,7 +46,7 @@ def _fill(held: Map) -> None:
 def _fill_each_cpu(held: Map) -> None:
     found = np.array(held.lookup_percpu(bytes(4), np.uint8))
     found[:] = POISON
-    if held.name == "packets":
+    if held.name == "ebpfnn_packets":
         found[:, BUSY] = 0
     held.update_percpu(bytes(4), found)
 

@@ -65,7 +65,7 @@ def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:
     with Pins(instance.path) as pins, instance.session() as session:
 
         def answered() -> int:
-            return int(pins.maps["packets"].lookup_percpu(bytes(4), np.uint64)[:, 0].sum())
+            return int(pins.maps["ebpfnn_packets"].lookup_percpu(bytes(4), np.uint64)[:, 0].sum())
 
         for served in (OTHER, SMALL, OTHER):
             instance.swap(served)

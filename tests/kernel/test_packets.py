@@ -174,7 +174,7 @@ def test_a_damaged_sample_is_counted(loaded: Loaded) -> None:
 
 
 def test_a_cpu_is_at_one_request_at_a_time(loaded: Loaded) -> None:
-    packets = loaded.session.loaded.maps["packets"]
+    packets = loaded.session.loaded.maps["ebpfnn_packets"]
     idle = packets.lookup_percpu(bytes(4), np.uint64)
     assert not idle[:, 4].any()
     taken, nested = idle.copy(), loaded.count("nested")

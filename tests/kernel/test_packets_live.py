@@ -268,7 +268,7 @@ def test_requests_go_on_their_way(client: str, cgroup: Path, name: str) -> None:
     trigger, target = (CgroupSkbTrigger(), cgroup.name) if name == "cgroup_skb" else (SocketFilterTrigger(), "here")
     sample = samples(60, seed=5)[3]
     with listening(cgroup) as process, Session(NETWORK, trigger, target) as session, asking(client, "10.9.0.1") as query:
-        counts = session.loaded.maps["packets"]
+        counts = session.loaded.maps["ebpfnn_packets"]
         query._timeout, query._attempts = 0.05, 1
         with pytest.raises(QueryError, match="no answer to 1 requests"):
             query.infer(sample)

@@ -10,7 +10,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from agreement import agree
+from ebpfnn_plugins.packets import PacketTrigger
+from ebpfnn_plugins.tc import TcTrigger
+from ebpfnn_plugins.xdp import XdpTrigger
+from networks import random_network, samples
+
+from ebpfnn import abi
+from ebpfnn.errors import SessionError
+from ebpfnn.session import Session
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 sys.path.append(str(Path(__file__).parents[1] / "kernel"))
@@ -165,3 +175,60 @@ def test_doctor_tries_it(tmp_path: Path, elsewhere: Run) -> None:
     checks = json.loads(elsewhere(tmp_path, "ebpfnn doctor --json").stdout)
     [check] = [check for check in checks if check["name"] == "trigger mine"]
     assert check["state"] == "ok"
+
+
+PACKETS = PAGE.read_text().partition("## A shell whose events are packets\n")[2].partition("\n## ")[0]
+SHELLS = dict(zip(("tc", "xdp"), re.findall(r"^```c\n(.*?)^```", PACKETS, re.MULTILINE | re.DOTALL), strict=True))
+
+
+SMALL = random_network((9, 5, 3), seed=1)
+
+
+def own(kind: type[PacketTrigger], shell: Path, program: str) -> PacketTrigger:
+    """A trigger of the page's shell, which sets what that has."""
+
+    class Own(kind):  # type: ignore[valid-type, misc]
+        def object_path(self) -> Path:
+            return shell
+
+        def program(self) -> str:
+            return program
+
+        def variables(self) -> dict[str, bytes]:
+            return {name: value for name, value in super().variables().items() if name.startswith("ebpfnn_")}
+
+    made: PacketTrigger = Own()
+    return made
+
+
+def built(kind: str, folder: Path, elsewhere: Run) -> Path:
+    (folder / "shell.bpf.c").write_text(SHELLS[kind])
+    [command] = re.findall(r"^clang .*$", PAGE.read_text(), re.MULTILINE)
+    ran = elsewhere(folder, command.replace("mine/mine", "shell").replace("-c ", "-Wall -Werror -c "))
+    assert ran.returncode == 0, ran.stderr
+    return folder / "shell.bpf.o"
+
+
+@pytest.mark.root
+def test_the_shell_of_socket_buffers_answers(tmp_path: Path, elsewhere: Run) -> None:
+    path = built("tc", tmp_path, elsewhere)
+    with Session(SMALL, own(TcTrigger, path, "on_packet")) as session:
+        agree(session, samples(9, seed=1)[:20])
+
+
+@pytest.mark.root
+def test_the_shell_with_accessors_of_its_own_counts_what_it_served(tmp_path: Path, elsewhere: Run) -> None:
+    path = built("xdp", tmp_path, elsewhere)
+    trigger = own(XdpTrigger, path, "on_frame")
+    with Session(SMALL, trigger) as session:
+        with pytest.raises(SessionError, match="took no request"):  # nobody is answered
+            session.infer(samples(9, seed=1)[0])
+        answered = session.loaded.maps["ebpfnn_packets"].lookup_percpu(bytes(4), np.uint64)[:, 0].sum()
+    assert answered == 1
+
+
+def test_the_variables_of_packets_are_those_of_the_header() -> None:
+    header = (PAGE.parents[1] / "bpf" / "include" / "ebpfnn" / "packet_state.h").read_text()
+    known = set(re.findall(r"^const volatile .*?(ebpfnn_\w+)(?:\[\w+\])?;", header, re.MULTILINE))
+    told = {name for cell in re.findall(r"^\| (`.*?) \|", PACKETS, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)}
+    assert told == known - {abi.CLASSES, abi.SAMPLE_BYTES, abi.NETWORK_ID}

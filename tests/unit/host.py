@@ -59,9 +59,9 @@ class HostNetwork:
         self._held: list[ctypes.Array[ctypes.c_char]] = []
         spec = lay_out(network)
         parts = (self._parameters(spec, part) for part in ("hidden", "output"))
-        given, layers = (self._hold(variable(spec, name)) for name in ("input", "layers"))
-        self._network = Network(given, number(spec, "depth"), layers, *parts)
-        outputs, edged, inputs = (number(spec, f"widest_{name}") for name in ("output", "edged", "input"))
+        given, layers = (self._hold(variable(spec, name)) for name in ("nn_input", "nn_layers"))
+        self._network = Network(given, number(spec, "nn_depth"), layers, *parts)
+        outputs, edged, inputs = (number(spec, f"nn_widest_{name}") for name in ("output", "edged", "input"))
         activations = workspace_size(network) - 4 * (outputs + edged) - 2 * inputs
         sizes = ((outputs, np.int32), (edged, np.int32), (inputs, np.uint16), (activations, np.uint8))
         self._arrays = [np.full(size + GUARD, 0x5A, dtype) for size, dtype in sizes]
@@ -76,7 +76,7 @@ class HostNetwork:
         return label, self._arrays[0][: self._classes].tolist()
 
     def _parameters(self, spec: ObjectSpec, part: str) -> Parameters:
-        return Parameters(*(self._hold(contents(spec, f"{part}_{name}")) for name in ("weights", "bias", "multipliers")))
+        return Parameters(*(self._hold(contents(spec, f"nn_{part}_{name}")) for name in ("weights", "bias", "multipliers")))
 
     def _hold(self, data: bytes) -> ctypes.c_void_p:
         """Where a copy of ``data`` lies, as long as it is held."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from networks import random_network
 
-from ebpfnn.errors import ModelError, SessionError
-from ebpfnn.instance import About
-from ebpfnn.instance.about import SIZE, describe, digest
+from ebpfnn.errors import ModelError, SessionError, VersionError
+from ebpfnn.instance import About, Foreign
+from ebpfnn.instance.about import SIZE, describe, digest, foreign
 from ebpfnn.network.layers import InputFormat
 
 SMALL = random_network((9, 5, 3), seed=1)
@@ -46,7 +46,7 @@ def test_labels_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\0" * SIZE, b"[]", b"[" * SIZE, b'{"network": ', b"\xff\xfe", b"NaN", b'"text"', b"{}"],
+    [b"", b"\0" * SIZE, b"[]", b"[" * SIZE, b'{"network": ', b"\xff\xfe", b"NaN", b'"text"', b'{"abi": 2}'],
     ids=["empty", "zeros", "list", "nested", "cut", "no text", "NaN", "text", "object"],
 )
 def test_what_is_no_description_is_refused(data: bytes) -> None:
@@ -76,9 +76,36 @@ def test_what_is_no_description_is_refused(data: bytes) -> None:
         ("namespace", [1, 2, 3]),
         ("holder", 1 << 40),
         ("holder", "1"),
+        ("abi", "2"),
+        ("abi", None),
+        ("abi", 2.0),
+        ("abi", 1 << 40),
     ],
 )
 def test_what_is_wrong_in_a_description_is_refused(key: str, value: Any) -> None:
     described = {**json.loads(ABOUT.encode().rstrip(b"\0")), key: value}
     with pytest.raises(SessionError, match="no description"):
         About.decode(json.dumps(described).encode())
+
+
+@pytest.mark.parametrize("number", [1, 3, 1 << 30])
+def test_another_abi_version_is_told_whatever_else_is_there(number: int) -> None:
+    described = {"abi": number, "network": "late", "labels": 7, "target": None, "new": [{}], "version": "9.0"}
+    assert foreign(json.dumps(described).encode()) == Foreign(number, "late", "", "", "", "9.0")
+    told = f"^the instance was loaded by ebpfnn 9.0 with ABI version {number}, and this ebpfnn has 2; use that"
+    with pytest.raises(VersionError, match=told):
+        About.decode(json.dumps(described).encode())
+
+
+def test_one_without_a_number_is_from_before_there_was_one() -> None:
+    described = json.loads(ABOUT.encode().rstrip(b"\0"))
+    assert described.pop("abi") == 2
+    found = foreign(json.dumps(described).encode())
+    assert found is not None
+    assert (found.abi, found.network) == (1, "test")
+    assert foreign(ABOUT.encode()) is None
+
+
+def test_fields_that_are_not_known_are_passed_over() -> None:
+    described = {**json.loads(ABOUT.encode().rstrip(b"\0")), "new": [{}]}
+    assert About.decode(json.dumps(described).encode()) == ABOUT

@@ -223,7 +223,7 @@ def test_the_twin_runs_where_it_is_asked_for(world: Any) -> None:
     assert infer("left.png").exit_code == 0
     assert world.session.body is None
     assert infer("--twin", "left.png").stdout.startswith("left.png:  left")
-    assert "hidden_weights" in world.session.body.spec.maps
+    assert "nn_hidden_weights" in world.session.body.spec.maps
 
 
 def test_a_refusal_of_the_verifier_tells_where_its_log_is(world: Any) -> None:

@@ -409,7 +409,7 @@ def test_the_twin_runs_where_it_is_asked_for(world: Any) -> None:
     assert run().exit_code == run("--twin").exit_code == 0
     compiled, twin = world.bodies
     assert compiled is None
-    assert "hidden_weights" in twin.spec.maps
+    assert "nn_hidden_weights" in twin.spec.maps
 
 
 def test_the_command_as_json(world: Any) -> None:

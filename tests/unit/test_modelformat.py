@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 from modelfiles import Tensors, example, parts, refusal, write
+
+from ebpfnn.network import modelfile
 
 NONE_OF = [None, True, 1.5, "x", [], {}, 10**400]
 NOT_OF_ITS_TYPE = {
@@ -146,5 +149,13 @@ def test_another_safetensors_and_another_version(tmp_path: Path) -> None:
     tensors, described, metadata = parts(example())
     (tmp_path / "other").write_bytes(safetensors.numpy.save(tensors))
     assert "not of a quantized network" in refusal(tmp_path / "other")
-    write(tmp_path / "new", tensors, described, {**metadata, "version": "1"})
-    assert "version '1' of the format, and this ebpfnn reads 2" in refusal(tmp_path / "new")
+    for version in ("1", "3"):
+        write(tmp_path / "new", tensors, described, {**metadata, "version": version})
+        told = f"new: version '{version}' of the format, and this ebpfnn reads 2; install the ebpfnn that wrote it"
+        assert told in refusal(tmp_path / "new")
+
+
+def test_files_of_today_are_read_by_an_ebpfnn_of_tomorrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modelfile.save(example(), tmp_path / "today")
+    monkeypatch.setattr(modelfile, "_CONTAINER", replace(modelfile._CONTAINER, version="3"))
+    assert modelfile.load(tmp_path / "today").name == example().name

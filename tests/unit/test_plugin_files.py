@@ -17,6 +17,8 @@ from ebpfnn.plugin import Plugins
 INPUT = """
 from ebpfnn.plugin import InputSource, hookimpl
 
+EBPFNN_ABI = 2
+
 class Own(InputSource):
     name = {name!r}
     def accepts(self, uri, head):
@@ -28,6 +30,9 @@ class Own(InputSource):
 def ebpfnn_inputs():
     return [Own()]
 """
+
+
+HOOK = "from ebpfnn.plugin import hookimpl\nEBPFNN_ABI = 2\n@hookimpl"
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +54,7 @@ def from_files(*paths: Path, disable: str = "tracepoint,run,image-file,image-str
 
 def test_a_file_and_a_package_are_plugins(tmp_path: Path) -> None:
     one = file(tmp_path / "one.py", INPUT.format(name="first"))
-    file(tmp_path / "two" / "__init__.py", "from .inside import ebpfnn_inputs")
+    file(tmp_path / "two" / "__init__.py", "from .inside import EBPFNN_ABI, ebpfnn_inputs")
     file(tmp_path / "two" / "inside.py", INPUT.format(name="second"))
     offers = from_files(one, tmp_path / "two").offered_inputs.offers
     told = [(offer.item.name, offer.plugin, offer.distribution) for offer in offers if offer.plugin in ("one", "two")]
@@ -83,15 +88,21 @@ def test_one_that_is_disabled_is_not_executed(tmp_path: Path) -> None:
         ("raise OSError('out of\\npaper')", r"cannot be used: OSError: out of paper \(line 1\)$"),
         ("\0", r"bad\.py: plugin 'bad' cannot be used: (SyntaxError|ValueError): "),
         (
-            "def ebpfnn_inputs():\n    return []",
+            "EBPFNN_ABI = 2\ndef ebpfnn_inputs():\n    return []",
             r"bad\.py: implements no hook; mark its functions with @ebpfnn",
         ),
-        ("from ebpfnn.plugin import hookimpl\n@hookimpl\ndef ebpfnn_input(): ...", r"there is no hook 'ebpfnn_input'; did you"),
         (
-            "from ebpfnn.plugin import hookimpl\n@hookimpl\ndef ebpfnn_inputs():\n    1 / 0",
+            HOOK + "\ndef ebpfnn_input(): ...",
+            r"there is no hook 'ebpfnn_input'; did you",
+        ),
+        (
+            HOOK + "\ndef ebpfnn_inputs():\n    1 / 0",
             r"cannot be used: ZeroDivisionError",
         ),
-        ("from ebpfnn.plugin import hookimpl\n@hookimpl\ndef ebpfnn_inputs():\n    return [7]", r"which is not a InputSource"),
+        (
+            HOOK + "\ndef ebpfnn_inputs():\n    return [7]",
+            r"which is not a InputSource",
+        ),
     ],
 )
 def test_one_that_breaks_is_an_error_of_one_line(text: str, told: str, tmp_path: Path) -> None:
@@ -101,6 +112,13 @@ def test_one_that_breaks_is_an_error_of_one_line(text: str, told: str, tmp_path:
     assert "\n" not in str(caught.value)
     if "ebpfnn.plugin" not in text and "def ebpfnn" not in text:
         assert "_ebpfnn_plugin_bad" not in sys.modules
+
+
+@pytest.mark.parametrize(("line", "fact"), [("", "declares no ABI version"), ("EBPFNN_ABI = 3", "ABI version 3, and this")])
+def test_one_of_another_abi_version_is_refused(line: str, fact: str, tmp_path: Path) -> None:
+    own = file(tmp_path / "own.py", INPUT.format(name="own").replace("EBPFNN_ABI = 2", line))
+    with pytest.raises(PluginError, match=rf"own\.py: plugin 'own' .*{fact}.* has 2; .*write EBPFNN_ABI = 2 into it"):
+        from_files(own)
 
 
 def test_what_is_no_plugin_is_refused(tmp_path: Path) -> None:

@@ -103,8 +103,11 @@ def _points_below(directory: Path, group: str) -> list[Any]:
     return [point for distribution in found for point in distribution.entry_points.select(group=group)]
 
 
+HOOK = "from ebpfnn.plugin import hookimpl\nEBPFNN_ABI = 2\n@hookimpl"
 GOOD = """
 from ebpfnn.plugin import InputSource, hookimpl
+
+EBPFNN_ABI = 2
 
 class Good(InputSource):
     name = "good"
@@ -241,8 +244,11 @@ def test_installed_plugins_come_by_entry_point_with_their_distribution(installed
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def broken(:", "SyntaxError: invalid syntax"),
-        ("def ebpfnn_inputs():\n    return []", "implements no hook; mark its functions with @ebpfnn.plugin.hookimpl"),
-        ("from ebpfnn.plugin import hookimpl\n@hookimpl\ndef ebpfnn_inputs(surplus):\n    return []", "PluginValidationError"),
+        (
+            "EBPFNN_ABI = 2\ndef ebpfnn_inputs():\n    return []",
+            "implements no hook; mark its functions with @ebpfnn.plugin.hookimpl",
+        ),
+        (HOOK + "\ndef ebpfnn_inputs(surplus):\n    return []", "PluginValidationError"),
     ],
 )
 def test_a_plugin_that_fails_to_import_takes_no_other_with_it(installed: Any, source: str, reason: str) -> None:
@@ -273,6 +279,24 @@ def test_what_a_distribution_tells_of_itself_is_not_read_for_each_of_its_plugins
     assert files.count("METADATA") <= 3  # to sort them here, its name and its version
 
 
+@pytest.mark.parametrize(
+    ("number", "fact"),
+    [
+        ("", "declares no ABI version (EBPFNN_ABI)"),
+        ("EBPFNN_ABI = 1", "was written for ABI version 1"),
+        ("EBPFNN_ABI = 3", "was written for ABI version 3"),
+        ("EBPFNN_ABI = '2'", "was written for ABI version '2'"),
+        ("EBPFNN_ABI = 2.0", "was written for ABI version 2.0"),
+    ],
+)
+def test_a_plugin_of_another_abi_version_takes_no_other_with_it(installed: Any, number: str, fact: str) -> None:
+    installed(other=GOOD.replace("EBPFNN_ABI = 2", number).replace('"good"', '"late"'), good=GOOD)
+    found = Plugins.installed({})
+    assert set(found.inputs) == {"good"}
+    [broken] = found.broken
+    assert broken.reason.startswith(f"{fact}, and this ebpfnn has 2; adapt it as docs/plugins.md says")
+
+
 def test_disabled_plugins_are_not_even_imported(installed: Any) -> None:
     installed(bad="1 / 0", other="1 / 0", good=GOOD)
     found = Plugins.installed({"EBPFNN_DISABLE": "bad, other"})
@@ -289,6 +313,6 @@ def test_the_second_plugin_of_one_name_is_broken(installed: Any) -> None:
 
 
 def test_an_installed_plugin_with_a_misspelt_hook_is_an_error(installed: Any) -> None:
-    installed(bad="from ebpfnn.plugin import hookimpl\n@hookimpl\ndef ebpfnn_input():\n    return []")
+    installed(bad=HOOK + "\ndef ebpfnn_input():\n    return []")
     with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_input'; did you mean ebpfnn_inputs\?"):
         Plugins.installed({})

@@ -23,7 +23,7 @@ NO_WINDOW = (0,) * 10
 
 
 def layer_table(spec: ObjectSpec, depth: int) -> list[tuple[int, ...]]:
-    table = variable(spec, "layers")
+    table = variable(spec, "nn_layers")
     assert len(table) == MAX_LAYERS * LAYER.size
     assert not any(table[depth * LAYER.size :])
     return list(LAYER.iter_unpack(table[: depth * LAYER.size]))
@@ -46,7 +46,7 @@ def test_the_table_of_dense_layers() -> None:
         (0, 3, *FLAT, 2, *FLAT, *NO_WINDOW, 12, 3, 12, 0, 255, 0, 0, 0x80),
         (0, 2, *FLAT, 5, *FLAT, *NO_WINDOW, 0, 0, 13, -7, 9, 0, 0, 0),
     ]
-    assert variable(spec, "depth") == struct.pack("<I", 3)
+    assert variable(spec, "nn_depth") == struct.pack("<I", 3)
 
 
 def image_layers() -> QuantizedNetwork:
@@ -74,7 +74,7 @@ def test_the_table_of_layers_over_images() -> None:
 
 def test_where_layers_compute() -> None:
     net = image_layers()
-    assert [number(net, f"widest_{name}") for name in ("input", "output", "edged")] == [40, 144, 4 * 5 * 10]
+    assert [number(net, f"nn_widest_{name}") for name in ("input", "output", "edged")] == [40, 144, 4 * 5 * 10]
     assert workspace_size(net) == build_twin(net).workspace == 4 * (144 + 200) + 2 * 40 + 144
     assert workspace_size(three_layers()) == 4 * 5 + 2 * 4 + 5
 
@@ -98,7 +98,7 @@ def number(net: QuantizedNetwork, name: str) -> int:
     ],
 )
 def test_the_input(form: InputFormat, expected: tuple[object, ...]) -> None:
-    values, bits, packed, flip, thresholds = struct.unpack("<4I16s", variable(lay_out(one_layer(form)), "input"))
+    values, bits, packed, flip, thresholds = struct.unpack("<4I16s", variable(lay_out(one_layer(form)), "nn_input"))
     assert (values, bits, packed, flip if bits < 8 else 0, thresholds.rstrip(b"\0")) == expected
 
 
@@ -111,7 +111,7 @@ def test_one_layer_object_in_several_places() -> None:
     square = dense(np.full((3, 3), 2), np.zeros(3), low=-127, high=127)
     spec = lay_out(network([first, square, square]))
     assert [entry[17:19] for entry in layer_table(spec, 3)] == [(0, 0), (12, 3), (0, 0)]
-    assert contents(spec, "hidden_weights") == bytes([1] * 12 + [2] * 9)
+    assert contents(spec, "nn_hidden_weights") == bytes([1] * 12 + [2] * 9)
 
 
 @pytest.mark.parametrize("naive", [False, True])
@@ -120,18 +120,18 @@ def test_dense_weights_lie_input_by_input_unless_naive(naive: bool) -> None:
     spec = lay_out(tested, naive=naive)
     image, first, second = (layer.weights for layer in weighted(tested))
     orders = [image, *(weights if naive else weights.T for weights in (first, second))]
-    assert contents(spec, "hidden_weights") == orders[0].tobytes() + orders[1].tobytes()
-    assert contents(spec, "output_weights") == orders[2].tobytes()
+    assert contents(spec, "nn_hidden_weights") == orders[0].tobytes() + orders[1].tobytes()
+    assert contents(spec, "nn_output_weights") == orders[2].tobytes()
 
 
 def test_biases_and_multipliers() -> None:
     tested = random_network("dw3-pool2-5-3", 2, (2, 8, 8))
     spec = lay_out(tested)
     *hidden, last = weighted(tested)
-    assert contents(spec, "hidden_bias") == b"".join(layer.bias.tobytes() for layer in hidden)
-    assert contents(spec, "output_bias") == last.bias.tobytes()
-    assert contents(spec, "hidden_multipliers") == b"".join(pairs(layer) for layer in hidden)
-    assert contents(spec, "output_multipliers") == pairs(last)
+    assert contents(spec, "nn_hidden_bias") == b"".join(layer.bias.tobytes() for layer in hidden)
+    assert contents(spec, "nn_output_bias") == last.bias.tobytes()
+    assert contents(spec, "nn_hidden_multipliers") == b"".join(pairs(layer) for layer in hidden)
+    assert contents(spec, "nn_output_multipliers") == pairs(last)
 
 
 def pairs(layer: Weighted) -> bytes:
@@ -142,8 +142,8 @@ def pairs(layer: Weighted) -> bytes:
 def test_a_network_without_hidden_layers_has_maps_all_the_same() -> None:
     spec = lay_out(random_network([5, 2], 3))
     for part in ("weights", "bias", "multipliers"):
-        assert contents(spec, f"hidden_{part}") == bytes(8)
-    assert len(contents(spec, "output_weights")) == 10
+        assert contents(spec, f"nn_hidden_{part}") == bytes(8)
+    assert len(contents(spec, "nn_output_weights")) == 10
 
 
 def test_parameters_are_frozen_and_as_large_as_their_contents() -> None:
@@ -163,7 +163,7 @@ def test_two_networks_share_nothing() -> None:
 
 
 def test_as_many_inputs_as_there_is_room_for() -> None:
-    assert lay_out(random_network([MAX_INPUTS, 1], 9)).maps["output_weights"].value_size == MAX_INPUTS
+    assert lay_out(random_network([MAX_INPUTS, 1], 9)).maps["nn_output_weights"].value_size == MAX_INPUTS
     with pytest.raises(ModelError, match=f"{MAX_INPUTS + 1} inputs to a dense layer; the C twin takes at most {MAX_INPUTS}"):
         lay_out(random_network([MAX_INPUTS + 1, 1], 9))
 

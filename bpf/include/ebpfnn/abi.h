@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * How a sample and a result lie in memory: between a trigger shell and a network (ebpfnn_infer), and between the kernel and
- * user space (the maps "samples" and "results", one slot a caller). ebpfnn/abi.py is the twin of this file.
+ * user space (the maps "ebpfnn_samples" and "ebpfnn_results", one slot a caller). ebpfnn/abi.py is the twin of this file.
  *
  * Builds for BPF (after vmlinux.h) and for a host compiler (after <linux/types.h>).
  */
 #ifndef EBPFNN_ABI_H
 #define EBPFNN_ABI_H
+
+/*
+ * The one number for all that is built apart and has to fit together: shells, plugins' Python, instances in the kernel, model files.
+ * It grows with each change to any of them that what was built before does not survive. ebpfnn/abi.py has it too.
+ */
+#define EBPFNN_ABI 2
 
 #define EBPFNN_MAX_SCORES 64
 #define EBPFNN_MAX_SLOTS 64
@@ -23,7 +29,7 @@ struct ebpfnn_result {
 	__s32 scores[EBPFNN_MAX_SCORES];
 };
 
-/* One inference as a watcher is told of it, in the ring buffer "events". */
+/* One inference as a watcher is told of it, in the ring buffer "ebpfnn_events". */
 struct ebpfnn_event {
 	__u64 time_ns;    /* CLOCK_MONOTONIC, as the network began */
 	__u64 elapsed_ns; /* as in struct ebpfnn_result, like all below that is there too */
@@ -34,7 +40,7 @@ struct ebpfnn_event {
 	__u32 network;    /* which network answered: 0, or the other of the two where networks are swapped */
 };
 
-/* The one element of the map "watch". */
+/* The one element of the map "ebpfnn_watch". */
 struct ebpfnn_watch {
 	__u64 until_ns; /* events are told of before this time (CLOCK_MONOTONIC): a watcher that died is not told for ever */
 	__u64 lost;     /* events that found the ring buffer full */

@@ -3,8 +3,14 @@
  * The packet protocol, for shells whose events are packets: requests are found and checked, the network runs, replies are made.
  * docs/triggers.md has the layout byte for byte, ebpfnn/remote/protocol.py is its twin.
  *
- * Include it after vmlinux.h, with EBPFNN_CONTEXT naming the context's type, and define after it what it declares: ebpfnn_load()
- * and ebpfnn_store() between packet and memory. Then call ebpfnn_find(), and for what that found ebpfnn_serve().
+ * Before it, include vmlinux.h, and define the macro EBPFNN_CONTEXT, the type of the context, and two functions that copy between
+ * packet and memory:
+ *
+ *	static __always_inline int ebpfnn_load(EBPFNN_CONTEXT *packet, __u32 offset, void *to, __u32 bytes);
+ *	static __always_inline int ebpfnn_store(EBPFNN_CONTEXT *packet, __u32 offset, const void *from, __u32 bytes);
+ *
+ * Both copy whole 32-bit words, a number that the verifier knows, and return 0, or something else where the packet ends before.
+ * skb.h has them for socket buffers. Then call ebpfnn_find(), and for what that found ebpfnn_serve().
  *
  * Linux 5.10 keeps all of a call chain's frames within 512 bytes, of which a network takes 448: so what is known of a packet lies in a
  * map, and what needs a frame (ebpfnn_find) is not on the way to the network. Words are read as they lie: sums in ones' complement do
@@ -13,23 +19,22 @@
 #ifndef EBPFNN_PACKET_H
 #define EBPFNN_PACKET_H
 
-#define EBPFNN_SAMPLES_FROM_EVENTS
 #include <ebpfnn/packet_find.h>
 #include <ebpfnn/packet_reply.h>
 
 /* Whether a source may ask. Without a branch on it, or the verifier walks what follows once for each prefix. */
 static __always_inline int ebpfnn_is_allowed(const __u32 *source, int wide)
 {
-	__u32 found = !prefixes;
+	__u32 found = !ebpfnn_prefixes;
 
-	for (__u32 i = 0; i < prefixes && i < EBPFNN_MAX_PREFIXES; i++) {
+	for (__u32 i = 0; i < ebpfnn_prefixes && i < EBPFNN_MAX_PREFIXES; i++) {
 		__u64 differs = 0;
 
 		for (int word = 0; word < 4; word++) {
 			__u32 mapped = word == 3 ? source[0] : word == 2 ? 0xffff0000 : 0;
 			__u32 own = wide ? source[word] : mapped;
 
-			differs |= (own ^ allowed[i].address[word]) & allowed[i].mask[word];
+			differs |= (own ^ ebpfnn_allowed[i].address[word]) & ebpfnn_allowed[i].mask[word];
 		}
 		found |= (differs - 1) >> 63; /* 1 where nothing differs */
 	}
@@ -46,14 +51,14 @@ static __always_inline int ebpfnn_is_intact(struct ebpfnn_packets *own, __u64 ps
 		return !wide;
 	if (ebpfnn_fold(own->sum + check) == 0xffff)
 		return 1;
-	own->partial = takes_partial && check == ebpfnn_fold(pseudo);
+	own->partial = ebpfnn_takes_partial && check == ebpfnn_fold(pseudo);
 	return own->partial;
 }
 
 /* Takes a request into memory: 0 where it may be served. */
 static __noinline int ebpfnn_receive(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own, __u32 *sample)
 {
-	__u32 at = found & 0xffff, wide = found >> 16, filled = ebpfnn_sample_bytes();
+	__u32 at = found & 0xffff, wide = found >> 16, filled = ebpfnn_filled_bytes();
 	__u32 padding = ebpfnn_payload_bytes() - sizeof(struct ebpfnn_header) - filled;
 	__u32 *from = own->addresses;
 	__u64 pseudo, sum;
@@ -86,8 +91,8 @@ static __noinline int ebpfnn_receive(EBPFNN_CONTEXT *packet, __u32 found, struct
 __noinline int ebpfnn_run_packet(__u64 source)
 {
 	__u32 only = 0;
-	const void *sample = bpf_map_lookup_elem(&samples, &only);
-	struct ebpfnn_result *result = bpf_map_lookup_elem(&results, &only);
+	const void *sample = bpf_map_lookup_elem(&ebpfnn_samples, &only);
+	struct ebpfnn_result *result = bpf_map_lookup_elem(&ebpfnn_results, &only);
 
 	if (!sample || !result)
 		return -ENOENT;
@@ -98,7 +103,7 @@ __noinline int ebpfnn_run_packet(__u64 source)
 static __always_inline int ebpfnn_serve_alone(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own)
 {
 	__u32 only = 0;
-	__u32 *sample = bpf_map_lookup_elem(&samples, &only);
+	__u32 *sample = bpf_map_lookup_elem(&ebpfnn_samples, &only);
 
 	if (!sample || ebpfnn_receive(packet, found, own, sample) || ebpfnn_run_packet(own->source))
 		return -1;
@@ -115,7 +120,7 @@ static __always_inline int ebpfnn_serve_alone(EBPFNN_CONTEXT *packet, __u32 foun
 static __always_inline int ebpfnn_serve(EBPFNN_CONTEXT *packet, __u32 found)
 {
 	__u32 only = 0;
-	struct ebpfnn_packets *own = bpf_map_lookup_elem(&packets, &only);
+	struct ebpfnn_packets *own = bpf_map_lookup_elem(&ebpfnn_packets, &only);
 	int refused = -1;
 
 	if (!own)
@@ -123,7 +128,7 @@ static __always_inline int ebpfnn_serve(EBPFNN_CONTEXT *packet, __u32 found)
 	__sync_fetch_and_add(&own->busy, 1);
 	if (*(volatile __u64 *)&own->busy == 1) {
 		refused = ebpfnn_serve_alone(packet, found, own);
-		if (!refused && answering)
+		if (!refused && ebpfnn_answering)
 			refused = ebpfnn_answer_packet(packet, found, own);
 	} else {
 		own->nested++;

@@ -12,17 +12,17 @@ static __always_inline int ebpfnn_is_request(EBPFNN_CONTEXT *packet, __u32 at)
 
 	if (ebpfnn_load(packet, at, &request, sizeof(request)))
 		return 0;
-	return request.udp.destination == ebpfnn_net16(port) && request.udp.source &&
+	return request.udp.destination == ebpfnn_net16(ebpfnn_port) && request.udp.source &&
 	       request.udp.length == ebpfnn_net16(sizeof(struct ebpfnn_udp) + ebpfnn_payload_bytes()) &&
 	       request.header.magic == ebpfnn_net32(EBPFNN_MAGIC) && request.header.version == EBPFNN_VERSION &&
 	       request.header.kind == EBPFNN_REQUEST && !request.header.scores &&
-	       (!request.header.network || request.header.network == ebpfnn_net32(network_id));
+	       (!request.header.network || request.header.network == ebpfnn_net32(ebpfnn_network_id));
 }
 
 /* Whether two hosts can be a packet's sender and receiver. One's own address comes back to oneself: on the loopback interface alone. */
 static __always_inline int ebpfnn_are_two(__u32 differ)
 {
-	return differ || loopback;
+	return differ || ebpfnn_loopback;
 }
 
 /*
@@ -33,7 +33,7 @@ static __always_inline int ebpfnn_is_host(__u32 address)
 {
 	__u32 first = address & 0xff;
 
-	return first && first < 224 && (first != 127 || loopback);
+	return first && first < 224 && (first != 127 || ebpfnn_loopback);
 }
 
 /* The same of IPv6: not ::, ::1, a group, nor what stands for an IPv4 address and is in no packet (RFC 4291, 2.5 and 2.7). */
@@ -45,7 +45,7 @@ static __always_inline int ebpfnn_is_host6(const __u32 *address)
 		return 1;
 	if (address[2])
 		return address[2] != 0xffff0000;
-	return address[3] && (address[3] != ebpfnn_net32(1) || loopback);
+	return address[3] && (address[3] != ebpfnn_net32(1) || ebpfnn_loopback);
 }
 
 static __always_inline __u32 ebpfnn_find_ipv4(EBPFNN_CONTEXT *packet, __u32 offset)

@@ -11,11 +11,11 @@ static __always_inline void ebpfnn_write_reply(struct ebpfnn_packets *own, const
 
 	reply->header = own->request.header;
 	reply->header.kind = EBPFNN_REPLY;
-	reply->header.scores = ebpfnn_net16(classes);
-	reply->header.network = ebpfnn_net32(network_id);
+	reply->header.scores = ebpfnn_net16(ebpfnn_classes);
+	reply->header.network = ebpfnn_net32(ebpfnn_network_id);
 	reply->label = ebpfnn_net32(result->label);
 	reply->elapsed_ns = ebpfnn_net32(result->elapsed_ns);
-	for (__u32 i = 0; i < classes && i < EBPFNN_MAX_SCORES; i++)
+	for (__u32 i = 0; i < ebpfnn_classes && i < EBPFNN_MAX_SCORES; i++)
 		reply->scores[i] = ebpfnn_net32(result->scores[i]);
 }
 
@@ -26,7 +26,7 @@ static __always_inline void ebpfnn_check_reply(struct ebpfnn_packets *own)
 	__u64 sum = own->sum;
 	__u16 check;
 
-	if (own->partial && keeps_partial)
+	if (own->partial && ebpfnn_keeps_partial)
 		return;
 	for (__u32 i = 0; i < ebpfnn_reply_bytes() / 4 && i < sizeof(own->reply) / 4; i++)
 		sum += (__u64)words[i] + (__u32)~own->replaced[i];
@@ -76,7 +76,7 @@ static __noinline int ebpfnn_turn(EBPFNN_CONTEXT *packet, __u32 found, struct eb
 static __noinline int ebpfnn_answer_packet(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own)
 {
 	__u32 only = 0, at = (found & 0xffff) + sizeof(struct ebpfnn_udp);
-	struct ebpfnn_result *result = bpf_map_lookup_elem(&results, &only);
+	struct ebpfnn_result *result = bpf_map_lookup_elem(&ebpfnn_results, &only);
 
 	if (!result || ebpfnn_load(packet, at, own->replaced, ebpfnn_reply_bytes()))
 		return -1;

@@ -3,6 +3,19 @@
 #ifndef EBPFNN_PACKET_STATE_H
 #define EBPFNN_PACKET_STATE_H
 
+#ifndef EBPFNN_CONTEXT
+#error "define EBPFNN_CONTEXT, ebpfnn_load() and ebpfnn_store() before packet.h, or include skb.h"
+#endif
+
+/* Samples come with the packets. */
+#ifndef EBPFNN_SAMPLES_FROM_EVENTS
+#ifdef EBPFNN_SHELL_H
+#error "include packet.h or skb.h in place of shell.h"
+#endif
+#define EBPFNN_SAMPLES_FROM_EVENTS
+#endif
+
+#include <ebpfnn/vmlinux.h>
 #include <ebpfnn/packet_wire.h>
 #include <ebpfnn/shell.h>
 
@@ -18,7 +31,7 @@ struct ebpfnn_prefix {
 	__u32 mask[4];
 };
 
-/* The one element a CPU of the map "packets": what came in so far, and the request that is being served. */
+/* The one element a CPU of the map "ebpfnn_packets": what came in so far, and the request that is being served. */
 struct ebpfnn_packets {
 	__u64 answered; /* requests that the network ran for */
 	__u64 damaged;  /* their UDP checksum was wrong */
@@ -40,41 +53,37 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct ebpfnn_packets);
-} packets SEC(".maps");
+} ebpfnn_packets SEC(".maps");
 
 /* The loader's: scores of the network, bytes of its sample, CRC-32 of its name. */
-const volatile __u32 classes;
-const volatile __u32 sample_bytes;
-const volatile __u32 network_id;
+const volatile __u32 ebpfnn_classes;
+const volatile __u32 ebpfnn_sample_bytes;
+const volatile __u32 ebpfnn_network_id;
 /* The trigger's: where requests go to, and whose are served (nobody's is 0 prefixes: then all are). */
-const volatile __u32 port;
-const volatile __u32 prefixes;
-const volatile struct ebpfnn_prefix allowed[EBPFNN_MAX_PREFIXES];
+const volatile __u32 ebpfnn_port;
+const volatile __u32 ebpfnn_prefixes;
+const volatile struct ebpfnn_prefix ebpfnn_allowed[EBPFNN_MAX_PREFIXES];
 /* Whether packets may be from this machine itself: on the loopback interface, and where nobody is answered. */
-const volatile __u32 loopback;
+const volatile __u32 ebpfnn_loopback;
 /* Whether replies are sent; whether checksums that nobody completed count as right; whether those stay so in a reply. */
-const volatile __u32 answering;
-const volatile __u32 takes_partial;
-const volatile __u32 keeps_partial;
-
-/* Copies between packet and memory: whole 32-bit words, a number that the verifier knows. 0, or not where the packet ends before. */
-static __always_inline int ebpfnn_load(EBPFNN_CONTEXT *packet, __u32 offset, void *to, __u32 bytes);
-static __always_inline int ebpfnn_store(EBPFNN_CONTEXT *packet, __u32 offset, const void *from, __u32 bytes);
+const volatile __u32 ebpfnn_answering;
+const volatile __u32 ebpfnn_takes_partial;
+const volatile __u32 ebpfnn_keeps_partial;
 
 /* The sample and what fills it up to whole words; what a reply takes; and the payload, which has room for either. */
-static __always_inline __u32 ebpfnn_sample_bytes(void)
+static __always_inline __u32 ebpfnn_filled_bytes(void)
 {
-	return (sample_bytes + 3) & ~3U;
+	return (ebpfnn_sample_bytes + 3) & ~3U;
 }
 
 static __always_inline __u32 ebpfnn_reply_bytes(void)
 {
-	return sizeof(struct ebpfnn_reply) - 4 * (EBPFNN_MAX_SCORES - classes);
+	return sizeof(struct ebpfnn_reply) - 4 * (EBPFNN_MAX_SCORES - ebpfnn_classes);
 }
 
 static __always_inline __u32 ebpfnn_payload_bytes(void)
 {
-	__u32 request = sizeof(struct ebpfnn_header) + ebpfnn_sample_bytes();
+	__u32 request = sizeof(struct ebpfnn_header) + ebpfnn_filled_bytes();
 
 	return request > ebpfnn_reply_bytes() ? request : ebpfnn_reply_bytes();
 }

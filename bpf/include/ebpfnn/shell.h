@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What trigger shells share: memory for samples and results, one run of the network, and word of it for whoever watches.
- * Include it after vmlinux.h.
  *
  * ebpfnn_infer is a network's: the linker puts one in its place when the shell is loaded.
  *
@@ -11,7 +10,11 @@
 #ifndef EBPFNN_SHELL_H
 #define EBPFNN_SHELL_H
 
+#include <ebpfnn/vmlinux.h>
 #include <ebpfnn/abi.h>
+
+/* What this shell was built for: the loader refuses another number than its own. */
+const volatile __u32 ebpfnn_abi = EBPFNN_ABI;
 
 #ifdef EBPFNN_SAMPLES_FROM_EVENTS
 #define EBPFNN_MEMORY                                                                                                          \
@@ -29,13 +32,13 @@ struct {
 	EBPFNN_MEMORY;
 	__type(key, __u32);
 	__type(value, __u64);
-} samples SEC(".maps");
+} ebpfnn_samples SEC(".maps");
 
 struct {
 	EBPFNN_MEMORY;
 	__type(key, __u32);
 	__type(value, struct ebpfnn_result);
-} results SEC(".maps");
+} ebpfnn_results SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -43,12 +46,12 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct ebpfnn_watch);
-} watch SEC(".maps");
+} ebpfnn_watch SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 16);
-} events SEC(".maps");
+} ebpfnn_events SEC(".maps");
 
 /* Which of two networks this is, where one is swapped for the other. */
 const volatile __u32 ebpfnn_network;
@@ -70,7 +73,7 @@ static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, _
 		event.label = result->label;
 		event.score = result->scores[event.label];
 	}
-	if (bpf_ringbuf_output(&events, &event, sizeof(event), 0))
+	if (bpf_ringbuf_output(&ebpfnn_events, &event, sizeof(event), 0))
 		__sync_fetch_and_add(&watched->lost, 1);
 }
 
@@ -83,7 +86,7 @@ static __always_inline void ebpfnn_finish(struct ebpfnn_result *result, __u64 so
 	result->elapsed_ns = bpf_ktime_get_ns() - start;
 	asm volatile("" ::: "memory"); /* a slot has one writer: order is all that is needed, no atomic */
 	result->sequence++;
-	watched = bpf_map_lookup_elem(&watch, &only);
+	watched = bpf_map_lookup_elem(&ebpfnn_watch, &only);
 	if (watched && start < watched->until_ns)
 		ebpfnn_tell(result, source, start, watched);
 }
@@ -101,8 +104,8 @@ static __always_inline void ebpfnn_compute(const void *sample, struct ebpfnn_res
 /* Runs the network on a slot. */
 static __always_inline void ebpfnn_answer(__u32 slot)
 {
-	const void *sample = bpf_map_lookup_elem(&samples, &slot);
-	struct ebpfnn_result *result = bpf_map_lookup_elem(&results, &slot);
+	const void *sample = bpf_map_lookup_elem(&ebpfnn_samples, &slot);
+	struct ebpfnn_result *result = bpf_map_lookup_elem(&ebpfnn_results, &slot);
 
 	if (sample && result)
 		ebpfnn_compute(sample, result, slot);

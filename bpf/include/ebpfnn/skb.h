@@ -1,27 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* packet.h for programs on socket buffers, whose bytes may lie anywhere. Include it after vmlinux.h. */
+/*
+ * packet.h for programs on socket buffers, whose bytes may lie anywhere. With EBPFNN_READ_ONLY defined before, for those that may not
+ * write into them, and watch requests go by.
+ */
 #ifndef EBPFNN_SKB_H
 #define EBPFNN_SKB_H
 
+#include <ebpfnn/vmlinux.h>
+
 #define EBPFNN_CONTEXT struct __sk_buff
-#include <ebpfnn/packet.h>
 
 static __always_inline int ebpfnn_load(struct __sk_buff *packet, __u32 offset, void *to, __u32 bytes)
 {
 	return bpf_skb_load_bytes(packet, offset, to, bytes);
 }
 
-#ifdef EBPFNN_READ_ONLY
 static __always_inline int ebpfnn_store(struct __sk_buff *packet, __u32 offset, const void *from, __u32 bytes)
 {
+#ifdef EBPFNN_READ_ONLY
 	return -1;
+#else
+	return bpf_skb_store_bytes(packet, offset, from, bytes, 0);
+#endif
 }
 
+#include <ebpfnn/packet.h>
+
+#ifdef EBPFNN_READ_ONLY
 #define EBPFNN_RAN (1U << 31)
 
 static __always_inline __s32 ebpfnn_score(const struct ebpfnn_result *result, __u32 index)
 {
-	return index < classes ? result->scores[index] : 0; /* nobody wrote what lies behind the last */
+	return index < ebpfnn_classes ? result->scores[index] : 0; /* nobody wrote what lies behind the last */
 }
 
 /*
@@ -36,19 +46,14 @@ static __always_inline void ebpfnn_watch_packet(struct __sk_buff *packet)
 
 	if (!found || ebpfnn_serve(packet, found))
 		return;
-	result = bpf_map_lookup_elem(&results, &only);
+	result = bpf_map_lookup_elem(&ebpfnn_results, &only);
 	if (!result || first > EBPFNN_MAX_SCORES - 4)
 		return;
-	packet->cb[0] = EBPFNN_RAN | classes << 16 | (result->label & 0xffff);
+	packet->cb[0] = EBPFNN_RAN | ebpfnn_classes << 16 | (result->label & 0xffff);
 	packet->cb[1] = ebpfnn_score(result, first);
 	packet->cb[2] = ebpfnn_score(result, first + 1);
 	packet->cb[3] = ebpfnn_score(result, first + 2);
 	packet->cb[4] = ebpfnn_score(result, first + 3);
-}
-#else
-static __always_inline int ebpfnn_store(struct __sk_buff *packet, __u32 offset, const void *from, __u32 bytes)
-{
-	return bpf_skb_store_bytes(packet, offset, from, bytes, 0);
 }
 #endif
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * For shells whose events happen in a thread: the network runs for the threads that registered, and all others' events return
- * at once. Include it after vmlinux.h, in place of shell.h.
+ * at once. It includes shell.h.
  */
 #ifndef EBPFNN_TASK_H
 #define EBPFNN_TASK_H
@@ -9,8 +9,8 @@
 #include <ebpfnn/shell.h>
 
 /* The PID namespace whose thread ids are the keys of callers: st_dev and st_ino of /proc/self/ns/pid. */
-const volatile __u64 pidns_dev;
-const volatile __u64 pidns_ino;
+const volatile __u64 ebpfnn_pidns_dev;
+const volatile __u64 ebpfnn_pidns_ino;
 
 /* The first PID namespace, whose ids need no looking up (PROC_PID_INIT_INO of include/linux/proc_ns.h, Linux 3.8). */
 #define EBPFNN_FIRST_PIDNS 0xEFFFFFFC
@@ -21,18 +21,18 @@ struct {
 	__uint(max_entries, EBPFNN_MAX_SLOTS);
 	__type(key, __u32);
 	__type(value, __u32);
-} callers SEC(".maps");
+} ebpfnn_callers SEC(".maps");
 
 /* The calling thread's slot, NULL where it did not register. The verifier knows the namespace, and drops the other way. */
 static __always_inline __u32 *ebpfnn_slot(void)
 {
 	struct bpf_pidns_info thread;
 
-	if (pidns_ino == EBPFNN_FIRST_PIDNS)
+	if (ebpfnn_pidns_ino == EBPFNN_FIRST_PIDNS)
 		thread.pid = bpf_get_current_pid_tgid();
-	else if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &thread, sizeof(thread)))
+	else if (bpf_get_ns_current_pid_tgid(ebpfnn_pidns_dev, ebpfnn_pidns_ino, &thread, sizeof(thread)))
 		return 0;
-	return bpf_map_lookup_elem(&callers, &thread.pid);
+	return bpf_map_lookup_elem(&ebpfnn_callers, &thread.pid);
 }
 
 /* Runs the network for the calling thread, if it registered. */

@@ -1,0 +1,21 @@
+"""The ABI version that a plugin says it was written for."""
+
+from __future__ import annotations
+
+import sys
+
+from .. import abi
+
+NAME = "EBPFNN_ABI"
+"""What a plugin calls it: in its module, or in the package that this lies in."""
+
+
+def why_another(plugin: object, module: str) -> str | None:
+    """None for a plugin of this ebpfnn's ABI version, else what is the matter; ``module`` is the one it came from."""
+    places = (plugin, sys.modules.get(module), sys.modules.get(module.partition(".")[0]))
+    number = next((vars(place)[NAME] for place in places if hasattr(place, "__dict__") and NAME in vars(place)), None)
+    if number == abi.VERSION and type(number) is int:
+        return None
+    written = f"declares no ABI version ({NAME})" if number is None else f"was written for ABI version {number!r}"
+    remedy = f"adapt it as docs/plugins.md says, and write {NAME} = {abi.VERSION} into it"
+    return f"{written}, and this ebpfnn has {abi.VERSION}; {remedy}, or install the ebpfnn that it was written for"
