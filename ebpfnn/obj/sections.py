@@ -166,8 +166,8 @@ def section_kind(name: str) -> SectionKind | None:
 
 def known_sections(like: str) -> list[str]:
     """The known section names nearest to ``like``, or that it begins with, for an error's remedy."""
-    name = like.removeprefix("?")
-    import difflib
+    import difflib  # late: names that are known need none like them
 
+    name = like.removeprefix("?")
     near = difflib.get_close_matches(name, _KINDS, n=3) or difflib.get_close_matches(name.partition("/")[0], _KINDS, n=3)
     return near or sorted((known for known in _KINDS if name.startswith(known)), key=len)[-1:]
