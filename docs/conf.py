@@ -28,7 +28,7 @@ nitpicky = True
 autodoc_default_options = {
     "members": True,
     "undoc-members": True,  # fields of dataclasses, which the class tells
-    "inherited-members": "Exception, Enum, IntEnum, IntFlag, int, ABC, AbstractContextManager, tuple",
+    "inherited-members": "Exception, BaseException, Enum, IntEnum, IntFlag, int, ABC, AbstractContextManager, tuple",
 }
 autodoc_member_order = "groupwise"
 autodoc_preserve_defaults = True
@@ -50,7 +50,7 @@ def _import_what_waits(_: Sphinx) -> None:
 
 def _shorten(_: Sphinx, what: str, full: str, value: object, options: object, *signature: str | None) -> tuple[str | None, ...]:
     """Arrays in signatures as the code writes them."""
-    array = re.compile(r"~?numpy\.ndarray\[~?(?:tuple|typing)\[[^]]*\], ~?numpy\.dtype\[~?([\w.]+)\]\]")
+    array = re.compile(r"~?numpy\.ndarray\[.*?, ~?numpy\.dtype\[~?([\w.]+)\]\]")
     return tuple(part and array.sub(r"NDArray[\1]", part) for part in signature)
 
 
