@@ -1,4 +1,4 @@
-"""The integer forward pass in numpy: the oracle that every other form of a network must equal, bit for bit.
+"""The integer forward pass in numpy: the reference that every other form of a network must equal, bit for bit.
 
 The equations are those of docs/quantization.md. Being plainly right comes first; being fast enough for a data set, second.
 
