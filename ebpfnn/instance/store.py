@@ -170,7 +170,7 @@ class Store:
             if path.name == _LOCK:
                 continue
             held = path if path.name.startswith(_UNFINISHED) else path / LOCKS / HELD
-            if held.is_dir() and not is_locked(held):
+            if held.is_dir() and _is_free(held):
                 yield path
 
     def _exports(self, name: str) -> list[Path]:
@@ -178,8 +178,17 @@ class Store:
 
     def _remove_dangling(self) -> None:
         for path in entries(self.root):
-            if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
-                path.unlink()
+            with suppress(FileNotFoundError):  # whoever may write here removed it meanwhile
+                if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
+                    path.unlink()
+
+
+def _is_free(held: Path) -> bool:
+    """Whether it is there and nobody holds its lock: whoever staged it may remove it meanwhile."""
+    try:
+        return not is_locked(held)
+    except SessionError:
+        return False
 
 
 def _discard(directory: Path, made: os.stat_result, process: int) -> None:
