@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..abi import MAX_SLOTS
@@ -23,15 +25,16 @@ os.register_at_fork(after_in_child=_claimed.clear)  # they are the parent's
 class SharedClaims:
     """The slots of an instance, by thread id in its map ``callers``; a claim takes the lock of the directory ``place``.
 
-    A slot whose thread has gone, of whatever process, is given out again. Raises :class:`SessionError` where ``place`` is gone.
+    A slot whose thread has gone, of whatever process, is given out again. Raises :class:`SessionError` where ``place`` is gone,
+    and where this was closed.
     """
 
     def __init__(self, callers: Map, place: Path) -> None:
         self._callers, self._map, self._process = callers, callers.info().id, os.getpid()
-        self._place = open_directory(place)
+        self._place, self._lock = open_directory(place), threading.Lock()  # flock(2) keeps out other processes alone
 
     def claim(self, thread: int) -> int:
-        with locked(self._place):
+        with self._claiming():
             taken, key, caller = self._taken(), (self._map, thread), threading.current_thread()
             claims, owner = _claimed.get(key, (None, None))
             if thread in taken and claims is self:  # its session forgot: Python knows what it did not start for one call alone
@@ -48,11 +51,21 @@ class SharedClaims:
 
     def close(self) -> None:
         """Gives back what was claimed here; after a fork it is the parent's, and stays."""
-        if self._place.closed:
+        if self._process != os.getpid():
+            self._place.close()
             return
-        with self._place:
-            if self._process == os.getpid():
-                self._give_back()
+        with self._lock:
+            if not self._place.closed:
+                with self._place:
+                    self._give_back()
+
+    @contextmanager
+    def _claiming(self) -> Iterator[None]:
+        with self._lock:
+            if self._place.closed:
+                raise SessionError("this session is closed; open another")
+            with locked(self._place):
+                yield
 
     def _give_back(self) -> None:
         own = {thread for (held, thread), (claims, _) in [*_claimed.items()] if held == self._map and claims is self}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
@@ -40,7 +41,7 @@ class Instance(AbstractContextManager["Instance"]):
         self._trigger: Trigger | None = None
         with telling(path):
             self._inode = path.stat().st_ino
-        self._held = ExitStack()
+        self._held, self._process = ExitStack(), os.getpid()
 
     @classmethod
     def load(
@@ -165,9 +166,12 @@ class Instance(AbstractContextManager["Instance"]):
         self.close()
 
     def close(self) -> None:
-        """Lets go of it; where it is ``holding``, that detaches and unloads it. May be called twice."""
+        """Lets go of it; where it is ``holding``, that detaches and unloads it. May be called twice.
+
+        In the child of a fork it stays: it is the parent's.
+        """
         self._held.close()
-        if self.holding:
+        if self.holding and self._process == os.getpid():
             self.store.sweep()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:

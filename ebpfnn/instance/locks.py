@@ -1,4 +1,7 @@
-"""Locks on directories: flock(2), which a process's end gives back."""
+"""Locks on directories: flock(2), which a process's end gives back.
+
+The child of a fork has the parent's lock, not one of its own: there the end of a ``with`` closes the descriptor and no more.
+"""
 
 from __future__ import annotations
 
@@ -30,26 +33,36 @@ def try_lock(directory: Path) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
-        try:
+        with _given_up(place):
             yield True
-        finally:
-            _flock(place, fcntl.LOCK_UN)
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether somebody holds the lock of ``directory``."""
+    """Whether somebody holds the lock of ``directory``.
+
+    It takes the lock to find out: to :func:`try_lock` in another process it is held at that moment.
+    """
     with try_lock(directory) as free:
         return not free
 
 
 @contextmanager
 def locked(place: Descriptor) -> Iterator[None]:
-    """:func:`lock` of a directory that is open. It is given up by name: a child of a fork has the descriptor open too."""
+    """:func:`lock` of a directory that is open."""
     _flock(place, fcntl.LOCK_EX)
+    with _given_up(place):
+        yield
+
+
+@contextmanager
+def _given_up(place: Descriptor) -> Iterator[None]:
+    """Unlocks at the end: closing alone does not where a child of a fork has the descriptor open too."""
+    process = os.getpid()
     try:
         yield
     finally:
-        _flock(place, fcntl.LOCK_UN)
+        if process == os.getpid() and not place.closed:
+            _flock(place, fcntl.LOCK_UN)
 
 
 def open_directory(directory: Path) -> Descriptor:

@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from ..errors import Error, NotSupported, SessionError
@@ -75,9 +76,10 @@ class Store:
                 directory = self._new_name()
                 with telling(directory):
                     directory.mkdir(mode=0o700)
-                held.callback(_remove, directory)  # once its lock is given up: that frees a descriptor where none was left
+                    discard = partial(_discard, directory, directory.lstat(), os.getpid())
+                held.callback(discard)  # once its lock is given up: that frees a descriptor where none was left
                 held.enter_context(lock(directory))
-                held.callback(_remove, directory)  # under its lock, or a sweep would remove it too
+                held.callback(discard)  # under its lock, or a sweep would remove it too
             with telling(directory):
                 (directory / LOCKS).mkdir(mode=0o700)
             yield directory
@@ -168,7 +170,7 @@ class Store:
             if path.name == _LOCK:
                 continue
             held = path if path.name.startswith(_UNFINISHED) else path / LOCKS / HELD
-            if held.is_dir() and not is_locked(held):
+            if held.is_dir() and _is_free(held):
                 yield path
 
     def _exports(self, name: str) -> list[Path]:
@@ -176,8 +178,24 @@ class Store:
 
     def _remove_dangling(self) -> None:
         for path in entries(self.root):
-            if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
-                path.unlink()
+            with suppress(FileNotFoundError):  # whoever may write here removed it meanwhile
+                if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
+                    path.unlink()
+
+
+def _is_free(held: Path) -> bool:
+    """Whether it is there and nobody holds its lock: whoever staged it may remove it meanwhile."""
+    try:
+        return not is_locked(held)
+    except SessionError:
+        return False
+
+
+def _discard(directory: Path, made: os.stat_result, process: int) -> None:
+    """Removes what ``process`` made, unless it was published: then another process may be making something of that name."""
+    with suppress(OSError):
+        if process == os.getpid() and os.path.samestat(made, directory.lstat()):
+            _remove(directory)
 
 
 def _remove(directory: Path) -> None:

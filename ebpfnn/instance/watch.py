@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -50,7 +51,7 @@ class Watch(AbstractContextManager["Watch"]):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self._closed = path, False
+        self.path, self._closed, self._process = path, False, os.getpid()
         self._described: tuple[int, list[About | None]] = -1, []
         with ExitStack() as held:
             if not held.enter_context(try_lock(path / LOCKS / WATCH_LOCK)):
@@ -93,7 +94,7 @@ class Watch(AbstractContextManager["Watch"]):
             yield from self.read()
 
     def close(self) -> None:
-        """Has the kernel tell no more. May be called twice."""
+        """Has the kernel tell no more. May be called twice. In the child of a fork the parent's watch goes on."""
         self._closed = True
         self._held.close()
 
@@ -107,7 +108,8 @@ class Watch(AbstractContextManager["Watch"]):
             self._watched["until_ns"][0] = self._until_ns
 
     def _stop(self) -> None:
-        self._watched["until_ns"][0] = 0
+        if self._process == os.getpid():
+            self._watched["until_ns"][0] = 0
 
     def _event(self, record: np.void) -> Event:
         index, status = int(record["label"]), int(record["status"])

@@ -103,8 +103,9 @@ class Runner(ABC):
         if batch is None:
             self._infer_each(samples, found)
         else:
+            slot = self.slot()  # first: it refuses in the child of a fork, where nobody may ever give up the lock
             with batch.lock:
-                self._infer_batches(samples, self.slot(), batch, found)
+                self._infer_batches(samples, slot, batch, found)
         return found
 
     @abstractmethod
@@ -132,9 +133,12 @@ class Runner(ABC):
     @property
     def batch(self) -> Batch | None:
         """The memory of :meth:`infer_many`, None where one event computes one sample. Raises as :meth:`slot`."""
+        slots = self._slots
         if self._closed:
             raise self._is_closed()
-        return self._slots.batch if self._slots else None
+        if self._process != os.getpid():
+            raise foreign(self._process)
+        return slots.batch if slots else None
 
     def close(self) -> None:
         """Ends it. May be called twice, and while other threads infer: they are told."""

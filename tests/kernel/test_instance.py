@@ -24,6 +24,7 @@ from networks import random_network, samples
 from ebpfnn import Instance
 from ebpfnn.errors import ModelError, NotSupported, PluginError, SessionError
 from ebpfnn.instance import Store
+from ebpfnn.instance import store as stores
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.proof import proving
 from ebpfnn.instance.store import LOCKS
@@ -305,6 +306,32 @@ def test_what_is_being_made_is_not_swept_away(store: Store) -> None:
         Store(store.root).sweep()
         assert (staged / LOCKS).is_dir()
     assert names(store) == set()
+
+
+def test_what_goes_during_a_sweep_is_not_missed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may remove links in the file system meanwhile, and processes what they staged: under no lock of a sweep's."""
+    Instance.load(SMALL, RunTrigger(), name="one")
+    is_symlink, is_locked = Path.is_symlink, stores.is_locked
+
+    def gone_once_asked(path: Path) -> bool:
+        found = is_symlink(path)
+        if path.name == "a_input":
+            path.unlink(missing_ok=True)
+        return found
+
+    def gone_when_asked(path: Path) -> bool:
+        if path.name == "~a":
+            path.rmdir()
+        return is_locked(path)
+
+    for who, what, how in ((Path, "is_symlink", gone_once_asked), (stores, "is_locked", gone_when_asked)):
+        for name in ("a", "b"):
+            (store.root / f"{name}_input").symlink_to(f"ebpfnn/{name}/input")
+            (store.directory / f"~{name}").mkdir()
+        with monkeypatch.context() as patched:
+            patched.setattr(who, what, how)
+            assert store.names() == ["one"]
+        assert names(store) == all_names("one")
 
 
 def test_a_name_beside_that_leads_nowhere_is_taken_too(store: Store) -> None:

@@ -22,6 +22,8 @@ from ebpfnn import Instance, abi
 from ebpfnn.errors import SessionError
 from ebpfnn.instance import Store, claims, locks
 from ebpfnn.instance.pins import Pins
+from ebpfnn.instance.store import CALLERS_LOCK, LOCKS
+from ebpfnn.kernel import Map
 from ebpfnn.network import reference
 from ebpfnn.session.runner import Runner
 
@@ -244,6 +246,56 @@ def test_a_lock_is_given_up_although_a_child_has_its_descriptor(tmp_path: Path) 
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+
+def test_a_session_that_is_closed_while_a_thread_claims(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """close() waits for the claim, and gives back what it took: else the thread's next session finds it taken."""
+    session, register_now = instance.session(), claims.register
+    told = list[str]()
+
+    def register_late(callers: Map, thread: int, slot: int) -> None:
+        closing.start()
+        closing.join(0.3)  # as long as a close() that does not wait may take
+        register_now(callers, thread, slot)
+
+    def infer() -> None:
+        try:
+            session.infer(SAMPLE)
+        except SessionError as raised:
+            told.append(str(raised))
+        closing.join()
+        monkeypatch.setattr(claims, "register", register_now)
+        with instance.session() as another:
+            another.infer(SAMPLE)
+
+    monkeypatch.setattr(claims, "register", register_late)
+    closing, inferring = threading.Thread(target=session.close), threading.Thread(target=infer)
+    inferring.start()
+    inferring.join()
+    assert told in ([], [f"the session of '{SMALL.name}' is closed; open another"])  # it may be told before it is done
+    assert callers(instance) == {}
+
+
+def test_claims_that_are_closed(instance: Instance) -> None:
+    """Told to a thread that was on its way when the session was closed."""
+    with Pins(instance.path) as pins:
+        closed = claims.SharedClaims(pins.maps[abi.CALLERS], instance.path / LOCKS / CALLERS_LOCK)
+        closed.close()
+        closed.close()
+        with pytest.raises(SessionError, match=r"^this session is closed; open another$"):
+            closed.claim(threading.get_native_id())
+
+
+def test_a_child_closes_a_session_in_which_a_thread_claims(instance: Instance) -> None:
+    """The thread is not in the child, and gives up no lock there."""
+    with instance.session() as session:
+        slots = session._slots
+        assert slots is not None
+        assert isinstance(slots._claims, claims.SharedClaims)
+        said = "SessionError: the session of "
+        with slots._claims._lock:
+            assert in_a_child(lambda: (signal.alarm(10), session.close(), session.slot())).startswith(said)
+        session.infer(SAMPLE)
 
 
 def test_a_slot_of_the_parent_runs_in_no_child(instance: Instance) -> None:

@@ -98,13 +98,66 @@ def test_what_is_shown_is_mounted_read_only_unless_told_otherwise(tmp_path: Path
     assert ["install -D /dev/null /r/f", f"mount --bind {tmp_path / 'file'} /r/f", 'exec "$@"'] == lines[-3:]
 
 
-def test_a_root_of_a_process_that_was_killed_is_removed(tmp_path: Path) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    for pid in (ended.pid, os.getpid()):
-        (tmp_path / f"root-{pid}" / "etc").mkdir(parents=True)
-    root.remove_abandoned(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [f"root-{os.getpid()}"]
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """An archive of a root, in a cache of its own."""
+    (tmp_path / "tree" / "etc").mkdir(parents=True)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    subprocess.run(["tar", "-C", tmp_path / "tree", "-cf", cache / "one.tar", "."], check=True)
+    return cache / "one.tar"
+
+
+def test_a_root_of_a_run_that_was_killed_is_removed(archive: Path) -> None:
+    """Also of one that had this process's number, as in containers, where numbers are few."""
+    (archive.parent / f"root-{os.getpid()}" / "etc").mkdir(parents=True)
+    with root.new_root(archive) as one, root.new_root(archive) as another:
+        assert (one.path / "etc").is_dir()
+        assert (another.path / "etc").is_dir()
+        assert one.path.stat().st_mode & 0o777 == 0o755
+        assert {path.name for path in archive.parent.iterdir()} == {"one.tar", one.path.name, another.path.name}
+    assert [path.name for path in archive.parent.iterdir()] == ["one.tar"]
+
+
+@pytest.fixture
+def debootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command of that name, which is called as the real one is; and a cache of its own."""
+    command = tmp_path / "bin" / "debootstrap"
+    command.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command.write_text("#!/bin/sh\nmkdir -p $4/etc && echo $5 >$4/etc/mirror\n")
+    command.chmod(0o755)
+    return command
+
+
+@pytest.mark.root
+@pytest.mark.usefixtures("debootstrap")
+def test_an_archive_is_made_once_and_its_cache_is_closed_to_others() -> None:
+    """Roots have the proxies of apt and pip in them, with what one logs in there with."""
+    left = base.cache() / "base-7-killed"
+    left.mkdir(parents=True)
+    for _ in range(2):
+        base.cache().chmod(0o755)
+        made = base.base("sid", ["deb http://one.example/debian sid main"], "")
+        assert list(base.cache().iterdir()) == [made]
+        assert base.cache().stat().st_mode & 0o777 == 0o700
+    told = subprocess.run(["tar", "-xOf", made, "./etc/mirror"], check=True, capture_output=True, text=True).stdout
+    assert told == "http://one.example/debian\n"
+
+
+@pytest.mark.root
+def test_a_debootstrap_that_fails_leaves_no_mount_and_no_file(debootstrap: Path) -> None:
+    debootstrap.write_text("#!/bin/sh\nmkdir -p $4/proc && mount -t tmpfs tmpfs $4/proc && echo no >&2\nexit 1\n")
+    try:
+        with pytest.raises(SystemExit, match=r"^no\nfresh: debootstrap of sid from http://one.example/debian failed"):
+            base.base("sid", ["deb http://one.example/debian sid main"], "")
+        mounts = Path("/proc/self/mounts").read_text()
+        assert str(base.cache()) not in mounts
+        assert list(base.cache().iterdir()) == []
+    finally:
+        for left in base.cache().glob("base-*/root/proc"):
+            subprocess.run(["umount", left], check=False)
 
 
 def test_the_first_cgroup2_is_taken() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
+
+from scratch import own_directory
 
 PACKAGES = "git,make,ca-certificates"
 _DAYS = 30.0
@@ -24,22 +24,22 @@ def cache() -> Path:
 def base(suite: str, sources: list[str], settings: str) -> Path:
     """The archive of ``suite``, made if there is none that is young enough. ``settings`` are apt's."""
     archive = cache() / f"{suite}.tar"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.parent.chmod(0o700)  # roots are made in it, with what apt and pip log in with
     if archive.exists() and time.time() - archive.stat().st_mtime < _DAYS * 86400:
         return archive
     print(f"fresh: debootstrap {suite}", flush=True)
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f"base-{os.getpid()}-", dir=archive.parent))
-    try:
+    with own_directory(archive.parent, "base") as scratch:
         _bootstrap(suite, scratch / "root", sources[0].split()[1], settings)
         subprocess.run(["tar", "-C", scratch / "root", "-cf", scratch / "tar", "."], check=True)
         (scratch / "tar").rename(archive)
-    finally:
-        shutil.rmtree(scratch)
     return archive
 
 
 def _bootstrap(suite: str, root: Path, mirror: str, settings: str) -> None:
-    command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, root, mirror]
+    """Its mounts are its own, so that none is left here where it fails or is ended."""
+    alone = ["unshare", "--mount", "--propagation", "private"]
+    command = [*alone, "debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, root, mirror]
     with (root.parent / "log").open("w+") as log:
         environment = proxies(settings) | os.environ
         ran = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, check=False)

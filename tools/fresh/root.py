@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from cgroup import own_cgroup
+from scratch import own_directory
 from settings import Settings
 
 HOME = Path("/root")
@@ -90,18 +89,7 @@ class Root:
 @contextmanager
 def new_root(archive: Path) -> Iterator[Root]:
     """Unpacked beside the archive, and removed: mounts are in the command's namespace alone and gone with it."""
-    remove_abandoned(archive.parent)
-    path = archive.parent / f"root-{os.getpid()}"
-    path.mkdir(mode=0o755)
-    try:
+    with own_directory(archive.parent, "root") as path:
+        path.chmod(0o755)
         subprocess.run(["tar", "-C", path, "-xf", archive], check=True)
         yield Root(path)
-    finally:
-        shutil.rmtree(path)
-
-
-def remove_abandoned(directory: Path) -> None:
-    """Removes roots of processes that were killed before they could."""
-    for path in directory.glob("root-*"):
-        if not Path("/proc", path.name.removeprefix("root-")).exists():
-            shutil.rmtree(path)

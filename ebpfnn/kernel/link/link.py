@@ -102,11 +102,14 @@ def duplicate(held: Descriptor, what: str) -> Descriptor:
 
 
 class HeldLink(Link):
-    """An attachment for which the kernel has no link: this process holds it, and ``undo`` ends it."""
+    """An attachment for which the kernel has no link: this process holds it, and ``undo`` ends it.
+
+    In the child of a fork, closing it leaves the parent's attachment in place.
+    """
 
     def __init__(self, fd: int, name: str, undo: Callable[[], None] = lambda: None, interface: int = 0) -> None:
         super().__init__(fd, name)
-        self._undo, self.interface = undo, interface
+        self._undo, self.interface, self._process = undo, interface, os.getpid()
 
     def pin(self, path: Path) -> None:
         raise NotSupported(f"pin '{path}': {self.name} is no link on this kernel and ends with the process; keep that running")
@@ -119,13 +122,16 @@ class HeldLink(Link):
         raise NotSupported(f"{self.name}: no link on this kernel, which keeps no information of it; use a newer kernel")
 
     def detach(self) -> None:
-        self.close()
-
-    def close(self) -> None:
         try:
             if not self.closed:
                 self._undo()
         finally:
+            super().close()
+
+    def close(self) -> None:
+        if self._process == os.getpid():
+            self.detach()
+        else:
             super().close()
 
 

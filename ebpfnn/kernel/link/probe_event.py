@@ -26,15 +26,17 @@ _numbers = count()
 
 
 class ProbeLink(Link):
-    """A link on an event of its own, which closing it removes."""
+    """A link on an event of its own, which closing it removes, except in the child of a fork."""
 
     def __init__(self, link: Link, events: Path, event: str) -> None:
         super().__init__(link.release(), link.name)
-        self._events, self._event = events, event
+        self._events, self._event, self._process = events, event, os.getpid()
 
     def close(self) -> None:
         if not self.closed:
             super().close()
+            if self._process != os.getpid():
+                return
             with suppress(KernelError):  # EBUSY: a pin keeps the program on the event, and the event with it
                 _append(self._events, f"-:{_GROUP}/{self._event}", self.name)
 
