@@ -38,13 +38,17 @@ def check(data: bytes) -> None:
 def check_exif(data: bytes) -> None:
     """As :func:`check`, for EXIF wherever it was found."""
     data = data.removeprefix(b"Exif\0\0")
-    if len(data) > MAX_METADATA:
-        raise InputError(f"has {len(data)} bytes of EXIF, over {MAX_METADATA >> 20} MiB; save it without")
+    _check_size(data)
     if data[:2] in (b"II", b"MM"):
         try:
             _directory(data)
         except struct.error:
             raise InputError("has EXIF that is cut short; save it without") from None
+
+
+def _check_size(exif: bytes | bytearray) -> None:
+    if len(exif) > MAX_METADATA:
+        raise InputError(f"has {len(exif)} bytes of EXIF, over {MAX_METADATA >> 20} MiB; save it without")
 
 
 def _directory(data: bytes) -> None:
@@ -71,7 +75,7 @@ def _directory(data: bytes) -> None:
 
 def _jpeg(data: bytes) -> None:
     """The segments before the pixels (ITU-T T.81, annex B); Pillow puts EXIF that is in several together."""
-    at, exif = 2, b""
+    at, exif = 2, bytearray()
     while data[at] == 0xFF and data[at + 1] != 0xDA:
         if data[at + 1] == 0xFF or 0xD0 <= data[at + 1] <= 0xD8:
             at += 1 if data[at + 1] == 0xFF else 2
@@ -80,10 +84,11 @@ def _jpeg(data: bytes) -> None:
         segment = data[at + 4 : at + 2 + size]
         if data[at + 1] == 0xE1 and segment[:6] == b"Exif\0\0":
             exif += segment[6:] if exif else segment
-            check_exif(exif)
+            _check_size(exif)
         elif data[at + 1] == 0xE2 and segment[:4] == b"MPF\0":
             check_exif(segment[4:])
         at += 2 + size
+    check_exif(bytes(exif))
 
 
 def _gif(data: bytes) -> None:

@@ -33,7 +33,7 @@ Tensors = dict[str, NDArray[Any]]
 def read_torch(data: bytes) -> Tensors:
     """The tensors of a .pt file, by key, in the order of the file; floats are float32.
 
-    Raises :class:`ModelError` where it is none, or holds more than tensors.
+    Raises :class:`ModelError` where it is none, or contains objects other than tensors.
     """
     saved = Saved(data, MAX_BYTES, _REMEDY)
     held = saved.value

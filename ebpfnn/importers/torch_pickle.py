@@ -11,10 +11,17 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 MAX_BYTES = 2 << 20
 """A tensor takes about 150 bytes of it, and an instruction of one byte can make an object of 64."""
+
+
+MOST_AXES, MOST_VALUES = 16, 1 << 48
+"""Of a tensor: numpy takes no more than 2^63 bytes, and products of Python's own integers grow without an end."""
+MOST_KEY = 1 << 31
+"""Larger integers can all have the same hash, so that a dict of them takes a time that grows with its square."""
 
 
 class NotPlain(ValueError):
@@ -102,6 +109,7 @@ class _Machine:
         for key, value in zip(values[::2], values[1::2], strict=True):
             # No tuples: hash() of one that is nested deep enough ends the process.
             _check(type(key) in (str, int), f"a key that is {type(key).__name__}")
+            _check(type(key) is str or 0 <= key < MOST_KEY, "a key that is too large")
             target[key] = value
 
     def reduce(self, _argument: object) -> None:
@@ -197,6 +205,8 @@ def _tensor(given: tuple[Any, ...], dtype: str | None, more: tuple[Any, ...]) ->
     storage, start, sizes, strides = _checked(given[0], _Storage), *given[1:4]
     numbers = [_checked(each, int) for each in (start, *_checked(sizes, tuple), *_checked(strides, tuple))]
     _check(min([storage.size, *numbers]) >= 0 and len(sizes) == len(strides), "a tensor that lies nowhere")
+    _check(len(sizes) <= MOST_AXES and max([storage.size, *numbers]) < MOST_VALUES, "a tensor that is too large")
+    _check(prod(size or 1 for size in sizes) < MOST_VALUES, "a tensor that is too large")
     if any(isinstance(each, dict) and (each.get("conj") or each.get("neg")) for each in more):
         return Odd("a view that negates or conjugates")
     untyped = storage.dtype == _UNTYPED

@@ -39,10 +39,12 @@ class Saved:
         fact = "not a file that torch.save() of PyTorch 1.6 or later wrote, or cut short"
         try:
             with zips.opened(io.BytesIO(data)) as archive:
+                names = archive.namelist()
+                expect(len(set(names)) == len(names), f"has entries of the same name; {remedy}")
                 plain = all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
                 small = zips.unpacked(archive) <= limit
                 expect(plain and small, f"is compressed, or unpacks to more than {limit >> 20} MiB; {remedy}")
-                self._parts = {name: zips.read(archive, name) for name in archive.namelist()}
+                self._parts = {name: zips.read(archive, name) for name in names}
         except (*zips.DAMAGE, LookupError) as error:
             raise ModelError(f"{fact}; {remedy}") from error
         roots = [name.removesuffix("data.pkl") for name in self._parts if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -55,7 +57,7 @@ class Saved:
         try:
             return torch_pickle.read(self._parts[self._root + "data.pkl"])
         except (NotPlain, ValueError, LookupError, TypeError) as error:
-            raise ModelError(f"holds more than tensors, which is not opened, or is damaged; {self._remedy}") from error
+            raise ModelError(f"contains objects other than tensors (refused), or is damaged; {self._remedy}") from error
 
     def array(self, tensor: Tensor, what: str) -> NDArray[Any]:
         """The values of ``tensor``, read-only and strided as they lie; bfloat16 as the uint16 of its bits.
@@ -68,7 +70,7 @@ class Saved:
         size = tensor.held * (1 if tensor.in_bytes else dtype.itemsize)
         last = tensor.start + sum((size - 1) * stride for size, stride in zip(tensor.sizes, tensor.strides, strict=True))
         empty = prod(tensor.sizes) == 0
-        fits = size <= len(held) and (empty or (last + 1) * dtype.itemsize <= size) and len(tensor.sizes) <= 16
+        fits = size <= len(held) and (empty or (last + 1) * dtype.itemsize <= size)
         expect(fits, f"{what} is larger than what the file holds of it; {self._remedy}")
         if empty:
             return np.zeros(tensor.sizes, dtype)

@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -13,20 +14,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import read_in_a_child
+from hostile import number, numbers, pt, read_in_a_child, tensor
 from PIL import Image
 
 SIDE = 4096
 """Of an image of 2^24 pixels."""
 
 
-def pt(stream: bytes, **members: bytes) -> bytes:
+def entries_of_one_name() -> bytes:
+    """Thousands, of which the last is large: who reads each by its name reads that one each time."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as made:
-        made.writestr("net/data.pkl", stream)
-        for name, data in members.items():
-            made.writestr("net/data/" + name, data)
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file, "w") as made:
+        for size in [0] * 9_000 + [60 << 20]:
+            made.writestr("net/data.pkl", bytes(size))
     return file.getvalue()
+
+
+def tensor_of_many_sizes() -> bytes:
+    """Each is the same number of 2,000 bits; their product would have 800 million."""
+    many = b"(" + number(2**2_000) + b"q\0" + b"h\0" * 400_000 + b"t"
+    once = tensor([7], [7])
+    body = zipfile.ZipFile(io.BytesIO(once)).read("net/data.pkl").replace(numbers([7]) * 2, many + many)
+    return pt(body, s=bytes(4))
+
+
+def keys_of_one_hash() -> bytes:
+    """CPython's hash of an integer is its remainder by 2^61 - 1."""
+    keys = (each * (2**61 - 1) for each in range(1, 150_000))
+    return pt(b"\x80\x02}(" + b"".join(number(key) + b"N" for key in keys) + b"u.")
 
 
 def member(name: str, data: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -95,6 +110,15 @@ def jpeg_with_tags() -> bytes:
     return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + plain[2:]
 
 
+def jpeg_of_segments() -> bytes:
+    """EXIF of 5,000 tags, in a first segment and many short ones."""
+    plain = encoded(Image.new("L", (8, 8)), "JPEG")
+    exif = b"II*\0" + struct.pack("<IH", 8, 5_000) + struct.pack("<HHII", 40_000, 1, 1, 0) * 5_000 + bytes(4)
+    parts = [b"Exif\0\0" + part for part in (exif, *[b"x"] * 60_000)]
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
+    return plain[:2] + segments + plain[2:]
+
+
 def tiled() -> bytes:
     values = ((256, 8), (257, 8), (258, 8), (259, 8), (262, 1), (322, 32_768), (323, 32_768), (324, 8), (325, 16))
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values)
@@ -138,9 +162,17 @@ def onnx_of_nodes() -> bytes:
 BYTEARRAY = b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."
 Made = tuple[str, str, Callable[[], bytes], str, int]
 REFUSED: dict[str, Made] = {
-    "a bytearray": ("network", "pt", lambda: pt(BYTEARRAY), "holds more than tensors", 90),
-    "many lists": ("network", "pt", lambda: pt(b"\x80\x02" + b"]" * (60 << 20)), "more than tensors", 250),
-    "tuples in a key": ("network", "pt", lambda: pt(b"\x80\x02})" + b"\x85" * (1 << 20) + b"Ns."), "more than tensors", 220),
+    "a bytearray": ("network", "pt", lambda: pt(BYTEARRAY), "contains objects other than tensors (refused)", 90),
+    "many lists": ("network", "pt", lambda: pt(b"\x80\x02" + b"]" * (60 << 20)), "other than tensors", 250),
+    "tuples in a key": ("network", "pt", lambda: pt(b"\x80\x02})" + b"\x85" * (1 << 20) + b"Ns."), "other than tensors", 220),
+    "a tuple of sizes": ("network", "pt", tensor_of_many_sizes, "other than tensors", 250),
+    "a stride": ("network", "pt", lambda: tensor([1], [2**70]), "other than tensors", 90),
+    "a start": ("network", "pt", lambda: tensor([1], [1], 2**70), "other than tensors", 90),
+    "a storage": ("network", "pt", lambda: tensor([1], [1], held=2**70), "other than tensors", 90),
+    "no values, of a size": ("network", "pt", lambda: tensor([0, 2**47, 2**47], [1, 1, 1]), "other than tensors", 90),
+    "one value, many times": ("network", "pt", lambda: tensor([2**20, 2**20], [0, 0]), "brings the file to", 90),
+    "keys of one hash": ("network", "pt", keys_of_one_hash, "other than tensors", 150),
+    "entries of one name": ("network", "pt", entries_of_one_name, "has entries of the same name", 250),
     "entries": ("network", "pt", many_entries, "not a file that torch", 130),
     "a packed pt2": ("network", "pt2", lambda: pt2(bytes(63 << 20)), "of JSON, over 8 MiB", 130),
     "bzip2": ("network", "pt2", lambda: pt2(bytes(1 << 20), zipfile.ZIP_BZIP2), "not a .pt2", 90),
@@ -164,6 +196,7 @@ READ: dict[str, tuple[str, str, Callable[[], bytes], int]] = {
     "TIFF, alpha": ("image", "tiff", lambda: encoded(Image.new("RGBA", (SIDE, SIDE)), "TIFF", compression="tiff_lzw"), 220),
     "WebP": ("image", "webp", lambda: encoded(Image.new("RGBA", (SIDE, SIDE)), "WEBP", lossless=True, method=0), 350),
     "PNG": ("image", "png", lambda: encoded(Image.new("RGBA", (8192, SIDE)), "PNG"), 260),
+    "a JPEG's segments": ("image", "jpg", jpeg_of_segments, 90),
     "npz": ("data", "npz", lambda: npz(np.full((60, 1 << 20), 2, np.float32), np.zeros(60, int)), 420),
 }
 

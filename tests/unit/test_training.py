@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hostile import tensor
 
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
@@ -218,7 +219,7 @@ def test_an_interrupt_before_the_first_batch_keeps_nothing(tmp_path: Path, data:
     assert not list(tmp_path.glob("out.*"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x02cos\nsystem\n."])
+@pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x02cos\nsystem\n.", tensor([1], [2**70]), tensor([0, 2**62], [1, 1])])
 def test_a_damaged_checkpoint(tmp_path: Path, data: Path, damage: bytes) -> None:
     (tmp_path / "out.safetensors.checkpoint").write_bytes(damage)
     with pytest.raises(ModelError, match=r"out.safetensors.checkpoint: not a checkpoint, or damaged; train without --resume"):
