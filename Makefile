@@ -96,7 +96,7 @@ bench: $(VENV)/.runtime mounts
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
 
-# Man pages, one a verb, from the help of the commands: they ship in the package, for who copies them to a man directory.
+# Man pages, one a verb, from the help of the commands: they ship in the package.
 man: $(VENV)/.runtime
 	$(BIN)/python tools/man.py ebpfnn/data/man
 
@@ -111,19 +111,22 @@ dist: $(VENV)/.runtime man
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt build
 	$(BIN)/python -m build
 
-# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, and its unit.
+# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, its unit, and
+# its man pages.
 INSTALLED := /opt/ebpfnn
 COMMAND := /usr/local/bin/ebpfnn
 UNIT := /usr/local/lib/systemd/system/ebpfnn@.service
-install: $(VENV)/.runtime
+MANUAL := /usr/local/share/man/man1
+install: $(VENV)/.runtime man
 	@$(MAKE) --no-print-directory bpf
 	@test -x $(INSTALLED)/bin/python || $(PYTHON) -m venv $(INSTALLED)
 	$(INSTALLED)/bin/pip install --quiet --disable-pip-version-check .
 	ln -sfn $(INSTALLED)/bin/ebpfnn $(COMMAND)
 	install -D -m 644 ebpfnn/data/systemd/ebpfnn@.service $(UNIT)
+	install -D -m 644 -t $(MANUAL) ebpfnn/data/man/*.1
 
 uninstall:
-	rm -rf $(INSTALLED) $(COMMAND) $(UNIT)
+	rm -rf $(INSTALLED) $(COMMAND) $(UNIT) $(MANUAL)/ebpfnn.1 $(MANUAL)/ebpfnn-*.1
 
 # The kernel's own BPF self-tests, loaded by bpftool and by ebpfnn: the table of docs/loader.md. Takes some ten minutes.
 SELFTESTS := .cache/selftests

@@ -55,6 +55,26 @@ def test_make_installs_what_the_unit_starts() -> None:
     assert "install -D -m 644 ebpfnn/data/systemd/ebpfnn@.service /usr/local/lib/systemd/system/ebpfnn@.service\n" in planned
 
 
+def test_make_installs_the_man_pages() -> None:
+    """In the package, so they are written before it is built, and where man(1) looks."""
+    planned = subprocess.run(["make", "-n", "install"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    steps = ["man.py ebpfnn/data/man\n", "/opt/ebpfnn/bin/pip install ", "install -D -m 644 -t /usr/local/share/man/man1 "]
+    places = [planned.find(step) for step in steps]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_make_uninstall_removes_what_was_installed_and_no_more(tmp_path: Path) -> None:
+    names = ["opt/bin/python", "bin/ebpfnn", "unit", "man/ebpfnn.1", "man/ebpfnn-load.1", "man/ebpfnnd.1", "man/other.1"]
+    for path in (tmp_path / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    places = {"INSTALLED": "opt", "COMMAND": "bin/ebpfnn", "UNIT": "unit", "MANUAL": "man"}
+    given = [f"{variable}={tmp_path / place}" for variable, place in places.items()]
+    subprocess.run(["make", "uninstall", *given], cwd=ROOT, check=True, capture_output=True)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["ebpfnnd.1", "other.1"]
+
+
 def test_it_may_do_no_more_than_loading_takes() -> None:
     found = settings()
     allowed = {"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH"}
