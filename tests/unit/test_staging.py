@@ -83,14 +83,18 @@ def test_exports_and_saves_killed_at_any_moment(tmp_path: Path) -> None:
     modelfile.save(network, tmp_path / "given.safetensors")
     out, chance = tmp_path / "out", random.Random(0)
     out.mkdir()
+    seen = 0
     for _ in range(12):
         command = [sys.executable, "-c", program, str(tmp_path / "given.safetensors"), str(out)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
-            writer.stdout.readline()
+            assert writer.stdout.readline() == b"\n"
             time.sleep(chance.uniform(0.01, 0.1))
             writer.kill()
+            assert writer.wait() == -signal.SIGKILL  # it had not ended by itself
         assert len(hidden(out)) <= 1  # each removed what the one before left
+        seen += len(hidden(out))
+    assert seen  # at least one was killed while it wrote
     raw.export(network, out / "raw")
     assert listed(out) in (["net.safetensors", "raw"], ["raw"])
     assert raw.load(out / "raw").labels == network.labels
