@@ -72,7 +72,7 @@ class About:
             return _build(json.loads(data.rstrip(b"\0")))
         except (ValueError, RecursionError, ModelError) as fault:
             raise SessionError(
-                f"what lies in the map 'about' is no description ({fault}); unload it and load it anew"
+                f"what lies in the map 'about' is not a valid description ({fault}); unload it and load it anew"
             ) from None
 
 

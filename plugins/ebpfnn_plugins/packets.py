@@ -55,7 +55,7 @@ class PacketAttachment(Attachment):
                 self._size = size
                 return found
         raise SessionError(
-            f"program '{self._program.name}' did not answer the request; the CPU may have been busy with another one, so try again"
+            f"program '{self._program.name}' did not answer the request; the CPU may have been busy with another, so try again"
         )
 
     def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
