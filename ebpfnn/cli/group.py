@@ -106,8 +106,6 @@ def _status(error: Exception) -> int:
         # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
-    if isinstance(error, MemoryError):
-        return complain("this process may have no more memory; raise ulimit -v, or free some")
     if isinstance(error, OSError) and error.errno in _SHORT:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
         return complain(f"{where}{error.strerror}; {_SHORT[error.errno]}")

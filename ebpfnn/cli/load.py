@@ -46,7 +46,7 @@ def command(
     known = candidates(plugins, trigger, bound=target is not None or bool(options))
     needing = next((each for each in known if each.needs_target and target is None), None)
     if needing:
-        raise UsageError(f"trigger '{needing.name}' is attached nowhere without a target; give --target: {needing.summary}")
+        raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.summary}")
     chosen = pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
     given = pairs(options)

@@ -138,7 +138,8 @@ class _Planner:
         )
 
     def _conv(self, number: int, layer: Conv2d, form: OutputForm, sample: SampleForm) -> ConvPlan:
-        (groups, candidates), skipping = self.convs[number], self._skips_rows(number, layer)
+        skipping = self._skips_rows(number, layer)
+        groups, candidates = self.convs[number]
         shape = self.network.shapes[number + 1]
         _, rows, columns = image_shape(shape)
         blank = skipping and layer.inputs == 1 and self.network.ranges[number][0] == 0 and layer.pad_value == 0
@@ -146,7 +147,9 @@ class _Planner:
         place = (rows, columns), apart, self.features
         tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=skipping)
         if skipping and branches_in_loops(tiles, self.features):
-            skipping, tiles = False, plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=False)
+            skipping = False
+            groups, candidates = choose_conv(layer, *self.network.ranges[number], None)
+            tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=False)
         beyond = skipping and number == 0 and sample is SampleForm.BYTES  # a load of a row may reach past a sample's end
         return ConvPlan(
             output=form,

@@ -54,8 +54,8 @@ def _read(stream: BinaryIO | gzip.GzipFile, path: Path) -> NDArray[np.uint8]:
     shape = tuple(int(size) for size in np.frombuffer(header, ">u4"))
     size = prod(shape)
     if size > MAX_BYTES:
-        raise InputError(f"{path}: its header speaks of {size} bytes, over {MAX_BYTES >> 20} MiB; {_REMEDY}")
+        raise InputError(f"{path}: its header declares {size} bytes, over {MAX_BYTES >> 20} MiB; {_REMEDY}")
     data = take(stream, size)
     if len(data) != size or stream.read(1):
-        raise InputError(f"{path}: not the {size} bytes its idx header speaks of; copy or download it again")
+        raise InputError(f"{path}: not the {size} bytes its idx header declares; copy or download it again")
     return np.frombuffer(data, np.uint8).reshape(shape)

@@ -70,13 +70,13 @@ def _array(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> NDArr
         raise InputError(f"{path}: has no array {name!r}, but {names or 'nothing'}; {_REMEDY}")
     declared = archive.getinfo(name + ".npy").file_size
     if declared > limit:
-        raise InputError(f"{path}: {name} speaks of {declared} bytes, over {limit >> 20} MiB; give fewer samples")
+        raise InputError(f"{path}: {name} declares {declared} bytes, over {limit >> 20} MiB; give fewer samples")
     with zips.member(archive, name + ".npy") as member:
         return _npy(member)
 
 
 def _npy(member: IO[bytes]) -> NDArray[Any]:
-    """The array in ``member``. Its bytes are read before there is an array: numpy would allocate what the header speaks of."""
+    """The array in ``member``. Its bytes are read before there is an array: numpy would allocate what the header declares."""
     header = _header(member)
     shape, by_columns, dtype = _HEADERS[np.lib.format.read_magic(header)](header)
     size = prod(shape) * dtype.itemsize
@@ -84,7 +84,7 @@ def _npy(member: IO[bytes]) -> NDArray[Any]:
         raise ValueError("an array of objects, or no array")
     data = take(member, size)
     if len(data) != size or member.read(1):
-        raise ValueError("not the bytes that the header speaks of")
+        raise ValueError("not the bytes that the header declares")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
 
 

@@ -7,6 +7,7 @@ killed meanwhile, the next one to write there removes what was left: see :mod:`.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -50,7 +51,13 @@ def is_file(path: Path) -> bool:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Makes ``path`` a file of ``data``, or leaves it as it was and raises :class:`OSError`."""
+    """Makes ``path`` a file of ``data``, or leaves it as it was and raises :class:`OSError`, as where it is a device or FIFO.
+
+    A symbolic link to a regular file, or to nothing, is itself replaced: what it points to stays.
+    """
+    if path.exists() and not path.is_file():
+        number = errno.EISDIR if path.is_dir() else errno.EEXIST
+        raise OSError(number, "Is a directory" if path.is_dir() else "is not a regular file", str(path))
     with stage(path.parent) as (beside, descriptor):
         os.fchmod(descriptor, 0o666 & ~_umask())
         _fill(descriptor, data)

@@ -68,7 +68,7 @@ def _directory(data: bytes) -> None:
         if tag in _TILE:
             tile *= value if kind == 4 or order == "<" else value >> 16
     if referred > len(data):
-        raise InputError("has tags that speak of more bytes than it holds; save it again")
+        raise InputError("has tags that declare more bytes than it holds; save it again")
     if tile > MAX_PIXELS:
         raise InputError(f"has tiles of {tile} pixels, over {MAX_PIXELS}; save it in strips")
 

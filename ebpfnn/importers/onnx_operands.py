@@ -45,7 +45,7 @@ def from_tensor(tensor: onnx.TensorProto) -> Constant:
     try:
         array = to_array(tensor)
     except (ValueError, TypeError, LookupError) as error:  # LookupError: of a type that onnx does not know
-        raise ModelError(f"tensor {tensor.name!r} does not hold the {size:.0f} values it speaks of; export it again") from error
+        raise ModelError(f"tensor {tensor.name!r} does not hold the {size:.0f} values it declares; export it again") from error
     kind = f"tensor {tensor.name!r} is of {array.dtype}, which no network computes with; export it as float32"
     expect(array.dtype.kind in "fiub" or array.dtype.kind == "V", kind)  # V: bfloat16 and its relatives, of ml_dtypes
     return Constant(array)

@@ -150,7 +150,7 @@ def _version_of(described: Described) -> int:
 
 
 def _no_description(fault: Exception) -> SessionError:
-    return SessionError(f"what lies in the map 'about' is no description ({fault}); unload it and load it anew")
+    return SessionError(f"what lies in the map 'about' is not a valid description ({fault}); unload it and load it anew")
 
 
 def digest(network: QuantizedNetwork) -> str:

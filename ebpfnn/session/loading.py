@@ -67,10 +67,10 @@ def load(
     except VerifierError as refusal:
         without = lack()
         if without:
-            fact = f"network '{network.name}': the verifier takes what it does with pointers from those with CAP_PERFMON alone"
+            fact = f"network '{network.name}': the verifier requires CAP_PERFMON for its pointer arithmetic"
             raise PermissionDenied(f"{fact}; {without}", errno.EPERM) from refusal
         if refusal.errno == errno.E2BIG:
-            fact = f"network '{network.name}' ({network.architecture}) is more than this kernel's verifier walks"
+            fact = f"network '{network.name}' ({network.architecture}) exceeds the verifier's instruction limit"
             raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal
         if isinstance(body, Compiled):
             raise _our_bug(network, refusal) from refusal
@@ -93,14 +93,14 @@ def pid_namespace() -> tuple[int, int]:
     try:
         found = place.stat()
     except OSError as fault:
-        raise unreadable(place, fault, "threads are not known by number") from None
+        raise unreadable(place, fault, "thread IDs cannot be determined") from None
     return found.st_dev, found.st_ino
 
 
 def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError:
     kept = _keep(refusal.log)
     fact = f"network '{network.name}': the kernel refused what ebpfnn compiled, which is a bug of ebpfnn's ({refusal})"
-    remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is mended"
+    remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is fixed"
     return VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log)
 
 

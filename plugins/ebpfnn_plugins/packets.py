@@ -55,7 +55,7 @@ class PacketAttachment(Attachment):
                 self._size = size
                 return found
         raise SessionError(
-            f"program '{self._program.name}' took no request; the CPU may have been at another one, so try again"
+            f"program '{self._program.name}' did not answer the request; the CPU may have been busy with another, so try again"
         )
 
     def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
@@ -83,8 +83,7 @@ class PacketTrigger(Trigger):
 
     def __init__(self) -> None:
         self._port = PORT
-        self._allowed: list[IPv6Network] = []
-        self._source: Address = _ANYBODY
+        self._allowed: list[IPv4Network | IPv6Network] = []
         self.chosen = {name: values[0] for name, values in self.choices.items()}
 
     def object_path(self) -> Path:
@@ -98,8 +97,7 @@ class PacketTrigger(Trigger):
         return self.attached(program, target, None if target is None else self.link(program, target))
 
     def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
-        del target
-        return self.attachment(program, self._port, self._source, link)
+        return self.attachment(program, self._port, self._source(target), link)
 
     @abstractmethod
     def link(self, program: Program, target: str) -> Link:
@@ -113,8 +111,28 @@ class PacketTrigger(Trigger):
         if "port" in options:
             changed._port = _port(options["port"])
         if "allow" in options:
-            changed._allowed, changed._source = _prefixes(options["allow"])
+            changed._allowed = _prefixes(options["allow"])
         return changed
+
+    def is_own(self, target: str | None) -> bool:
+        """Whether requests may be of this machine itself, from 127/8 and ::1: where nobody is answered, at any target."""
+        del target
+        return True
+
+    def prepare(self, shell: ObjectSpec, target: str | None) -> None:
+        """Raises :class:`UsageError` where no request can come at ``target`` from what is allowed."""
+        self._source(target)
+        shell.set_variable("ebpfnn_loopback", struct.pack("<I", self.is_own(target)))
+
+    def _source(self, target: str | None) -> Address:
+        """An address that is allowed to ask at ``target``."""
+        if not self._allowed:
+            return _ANYBODY
+        found = next((host for each in self._allowed for host in _hosts(each, self.is_own(target))), None)
+        if found is None:
+            fact = f"option allow={','.join(map(str, self._allowed))}: no request comes from these addresses"
+            raise UsageError(f"{fact}{f' at {target}' if target else ''}; give prefixes such as 10.0.0.0/8")
+        return found
 
     def refuses(self, form: InputFormat, classes: int) -> str | None:
         del classes
@@ -124,7 +142,7 @@ class PacketTrigger(Trigger):
         return f"a sample takes {form.sample_bytes} bytes, and {remedy}"
 
     def variables(self) -> Mapping[str, bytes]:
-        prefixes = b"".join(prefix.network_address.packed + prefix.netmask.packed for prefix in self._allowed)
+        prefixes = b"".join(prefix.network_address.packed + prefix.netmask.packed for prefix in map(_mapped, self._allowed))
         values = {"port": self._port, "prefixes": len(self._allowed), "takes_partial": 1, **self.switches()}
         return {
             "ebpfnn_allowed": prefixes.ljust(_MOST_PREFIXES * 32, b"\0"),
@@ -132,7 +150,7 @@ class PacketTrigger(Trigger):
         }
 
     def switches(self) -> Mapping[str, int]:
-        """``answering``, ``loopback`` and ``keeps_partial``: variables ``ebpfnn_...`` of ``packet.h`` that are not 0."""
+        """``answering`` and ``keeps_partial``: variables ``ebpfnn_...`` of ``packet.h`` that are not 0."""
         return {}
 
     def supported(self) -> str | None:
@@ -161,9 +179,9 @@ class AnsweringTrigger(PacketTrigger):
         attachment = super().attached(program, target, link)
         return attachment if self.chosen["answer"] == "yes" else _Silent(attachment)
 
-    def prepare(self, shell: ObjectSpec, target: str | None) -> None:
+    def is_own(self, target: str | None) -> bool:
         """On the loopback interface the machine asks itself; elsewhere such addresses are forged."""
-        shell.set_variable("ebpfnn_loopback", struct.pack("<I", target is not None and _is_loopback(target)))
+        return target is not None and _is_loopback(target)
 
     def switches(self) -> Mapping[str, int]:
         return {"answering": int(self.chosen["answer"] == "yes")}
@@ -176,7 +194,9 @@ class _Silent(Attachment):
         self.link = attachment.link
 
     def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
-        raise NotSupported("with answer=no the program tells nobody but watchers; leave that option out to infer")
+        raise NotSupported(
+            "with answer=no the program sends no reply, only watchers get its results; leave that option out to infer"
+        )
 
 
 def _is_loopback(interface: str) -> bool:
@@ -198,32 +218,32 @@ def _port(value: str) -> int:
     return int(value)
 
 
-def _prefixes(value: str) -> tuple[list[IPv6Network], Address]:
-    """What ``value`` allows, and an address out of it."""
+def _prefixes(value: str) -> list[IPv4Network | IPv6Network]:
     try:
         networks = [ip_network(each.strip()) for each in value.split(",")]
     except ValueError as fault:
         raise UsageError(f"option allow={value}: {fault}; give prefixes such as 10.0.0.0/8,fd00::/8") from None
     if len(networks) > _MOST_PREFIXES:
         raise UsageError(f"option allow: {len(networks)} prefixes, of {_MOST_PREFIXES} that fit; join some of them")
-    mapped = [
-        each if isinstance(each, IPv6Network) else IPv6Network((_MAPPED | int(each.network_address), 96 + each.prefixlen))
-        for each in networks
-    ]
-    source = next((host for each in networks for host in _hosts(each)), None)
-    if source is None:
-        raise UsageError(f"option allow={value}: no request comes from these addresses; give prefixes such as 10.0.0.0/8")
-    return mapped, source
+    return networks
 
 
-def _hosts(network: IPv4Network | IPv6Network) -> list[Address]:
+def _mapped(network: IPv4Network | IPv6Network) -> IPv6Network:
+    if isinstance(network, IPv6Network):
+        return network
+    return IPv6Network((_MAPPED | int(network.network_address), 96 + network.prefixlen))
+
+
+def _hosts(network: IPv4Network | IPv6Network, own: bool) -> list[Address]:
     """Addresses out of ``network`` that a request can come from, as ebpfnn_is_host() of packet_find.h says; or none."""
     lowest = [network[min(number, network.num_addresses - 1)] for number in range(3)]
     found = [host for host in (*lowest, *_HOSTS) if host.version == network.version and host in network]
-    return [host for host in found if _can_ask(host)]
+    return [host for host in found if _can_ask(host, own)]
 
 
-def _can_ask(address: Address) -> bool:
+def _can_ask(address: Address, own: bool) -> bool:
+    if address.is_loopback:
+        return own
     if isinstance(address, IPv6Address):
-        return int(address) > 1 and not address.is_multicast and address.ipv4_mapped is None
-    return 0 < address.packed[0] < 224 and not address.is_loopback
+        return int(address) > 0 and not address.is_multicast and address.ipv4_mapped is None
+    return 0 < address.packed[0] < 224

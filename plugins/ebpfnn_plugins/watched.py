@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from .packets import PacketAttachment, PacketTrigger
 
@@ -31,7 +31,3 @@ class WatchingTrigger(PacketTrigger):
     """One whose packets go on their way, whatever the network says: it counts, and tells watchers."""
 
     attachment = WatchingAttachment
-
-    def switches(self) -> Mapping[str, int]:
-        """Nobody is answered, so this machine's own requests count as any."""
-        return {"loopback": 1}

@@ -196,7 +196,7 @@ def test_what_the_verifier_refuses_of_compiled_code_is_our_bug(tmp_path: Path, m
         Session(SMALL, RunTrigger(), body=broken)
     told = re.fullmatch(
         r"network 'test': the kernel refused what ebpfnn compiled, which is a bug of ebpfnn's \(program 'ebpfnn_run': .*\); "
-        r"report it with the verifier's whole log, which is in (\S+), and use --twin until it is mended",
+        r"report it with the verifier's whole log, which is in (\S+), and use --twin until it is fixed",
         str(caught.value),
     )
     assert told
@@ -208,7 +208,7 @@ def test_what_the_verifier_refuses_of_compiled_code_is_our_bug(tmp_path: Path, m
 @pytest.mark.slow
 def test_the_twin_past_the_verifier_keeps_its_words() -> None:
     net = random_network("conv4x3-pool2-conv7x3-pool2-10", 1, (28, 28))
-    with pytest.raises(VerifierError, match=r"is more than this kernel's verifier walks; use narrower layers, or fewer inputs"):
+    with pytest.raises(VerifierError, match=r"exceeds the verifier's instruction limit; use narrower layers, or fewer inputs"):
         Session(net, RunTrigger(), body=build_twin(net, naive=True))
 
 

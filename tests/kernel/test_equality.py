@@ -62,9 +62,7 @@ def test_what_is_little_more_than_the_verifier_walks(build_body: BuildBody) -> N
     tested = random_network("conv4x3-pool2-conv9x3-pool2-10", 1, (28, 28))
     with pytest.raises(VerifierError) as caught:
         Session(tested, RunTrigger(), body=build_body(tested))
-    assert str(caught.value).startswith(
-        f"network 'test' ({tested.architecture}) is more than this kernel's verifier walks; use"
-    )
+    assert str(caught.value).startswith(f"network 'test' ({tested.architecture}) exceeds the verifier's instruction limit; use")
 
 
 def to_the_bound(sign: int, **fields: Any) -> Dense:

@@ -91,11 +91,11 @@ def test_threads_that_cannot_be_asked_for_count_as_living(store: Store, code: in
 @pytest.mark.parametrize(
     ("arguments", "mounts", "words"),
     [
-        (TRACED, NO_PROC, "/proc/self/ns/pid cannot be read (No such file or directory), so threads are not known by number; "),
+        (TRACED, NO_PROC, "/proc/self/ns/pid cannot be read (No such file or directory), so thread IDs cannot be determined; "),
         (
             LOAD,
             NO_PROC,
-            "cannot be read (No such file or directory), so threads are not known by number; mount -t proc proc /proc",
+            "cannot be read (No such file or directory), so thread IDs cannot be determined; mount -t proc proc /proc",
         ),
         (("list",), NO_PROC, "/proc/self/mounts cannot be read"),
         (("unload", "one"), NO_PROC, "; mount -t proc proc /proc"),

@@ -127,7 +127,36 @@ def test_a_sample_is_brought_by_hand_from_a_host_that_may_ask(allow: str) -> Non
         assert session.infer(SAMPLE).scores.tolist() == reference.scores(NETWORK, SAMPLE).tolist()
 
 
-@pytest.mark.parametrize("allow", ["127.0.0.0/8", "224.0.0.0/4", "0.0.0.0/8", "::1/128", "::/127", "ff00::/8", "::ffff:0:0/96"])
+NOBODY = ["224.0.0.0/4", "0.0.0.0/8", "::/128", "ff00::/8", "::ffff:0:0/96"]
+OWN = ["127.0.0.0/8", "127.0.0.1/32", "::1/128", "::/127"]
+
+
+@pytest.mark.parametrize("allow", [*NOBODY, *OWN])
 def test_prefixes_that_nobody_asks_from(allow: str) -> None:
-    with pytest.raises(PluginError, match="no request comes from these addresses; give prefixes such as"):
-        XdpTrigger().with_options({"allow": allow})
+    refused = pytest.raises(PluginError, match="no request comes from these addresses; give prefixes such as")
+    with refused, Session(NETWORK, XdpTrigger().with_options({"allow": allow})):
+        pass
+
+
+@pytest.mark.parametrize("allow", NOBODY)
+def test_prefixes_that_nobody_asks_from_even_where_nobody_is_answered(allow: str) -> None:
+    refused = pytest.raises(PluginError, match="no request comes from these addresses; give prefixes such as")
+    with refused, Session(NETWORK, SocketFilterTrigger().with_options({"allow": allow})):
+        pass
+
+
+@pytest.mark.parametrize("allow", OWN)
+@pytest.mark.parametrize(
+    ("trigger", "target"),
+    [(GENERIC, "lo"), (TcTrigger(), "lo"), (CgroupSkbTrigger(), None), (SocketFilterTrigger(), None)],
+    ids=["xdp", "tc", "cgroup_skb", "socket_filter"],
+)
+def test_this_machine_may_be_allowed_to_ask_itself(trigger: Trigger, target: str | None, allow: str) -> None:
+    with namespace(), Session(NETWORK, trigger.with_options({"allow": allow}), target) as session:
+        assert session.infer(SAMPLE).scores.tolist() == reference.scores(NETWORK, SAMPLE).tolist()
+
+
+@pytest.mark.parametrize("allow", OWN)
+def test_of_another_interface_they_are_refused(allow: str) -> None:
+    with namespace() as _, pytest.raises(PluginError, match="no request comes from these addresses at nowhere; give"):
+        Session(NETWORK, TcTrigger().with_options({"allow": allow}), "nowhere")

@@ -259,7 +259,7 @@ def test_without_answers_packets_pass_and_watchers_are_told(trigger: Trigger) ->
         told = events(session, lambda: [loaded.passes_on(frame) or pytest.fail("answered") for frame in frames])
         assert told["source"].tolist() == [0x0A010203, 0x123456789ABCDEF0]
         assert set(told["label"].tolist()) == {int(reference.scores(NETWORK, SAMPLE).argmax())}
-        with pytest.raises(NotSupported, match="with answer=no the program tells nobody but watchers"):
+        with pytest.raises(NotSupported, match="with answer=no the program sends no reply, only watchers get its results"):
             session.infer(SAMPLE)
 
 

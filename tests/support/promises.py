@@ -96,7 +96,7 @@ def lacks_torch(raised: BaseException | None) -> bool:
     while raised is not None and os.environ.get("EBPFNN_TORCH") == "no":
         if isinstance(raised, ModuleNotFoundError) and str(raised.name).partition(".")[0] in ("torch", "torchvision"):
             return True
-        raised = raised.__cause__ or raised.__context__
+        raised = raised.__cause__
     return False
 
 

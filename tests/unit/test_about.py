@@ -50,7 +50,7 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     ids=["empty", "zeros", "list", "nested", "cut", "no text", "NaN", "text", "object"],
 )
 def test_what_is_no_description_is_refused(data: bytes) -> None:
-    with pytest.raises(SessionError, match="what lies in the map 'about' is no description"):
+    with pytest.raises(SessionError, match="what lies in the map 'about' is not a valid description"):
         About.decode(data)
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_description_is_refused(data: bytes) -> None:
 )
 def test_what_is_wrong_in_a_description_is_refused(key: str, value: Any) -> None:
     described = {**json.loads(ABOUT.encode().rstrip(b"\0")), key: value}
-    with pytest.raises(SessionError, match="no description"):
+    with pytest.raises(SessionError, match="is not a valid description"):
         About.decode(json.dumps(described).encode())
 
 

@@ -305,7 +305,7 @@ def test_a_forgotten_sudo_is_one_short_line(world: Any, monkeypatch: pytest.Monk
         (["bpf"], "Missing command"),
         (["bpf", "nope"], "No such command 'nope'"),
         (["load", "mnist", "--trigger", "nope"], "trigger 'nope' not found"),
-        (["load", "mnist", "--trigger", "xdp"], "trigger 'xdp' is attached nowhere without a target"),
+        (["load", "mnist", "--trigger", "xdp"], "trigger 'xdp' requires a target"),
         (["query", "192.0.2.1:0", "left.png"], "address '192.0.2.1:0': not HOST, HOST:PORT or [IPV6]:PORT"),
         (["train", "--data", "x.npz", "--hidden-bits", "4"], "fewer than 8 must be trained for"),
         (["unload", "--all", "one"], "give names of instances or --all, not both"),

@@ -42,6 +42,13 @@ def wrapped(lack: Exception) -> Exception:
     return error
 
 
+def met(lack: Exception) -> Exception:
+    """Another fault, that showed while ``lack`` was handled."""
+    error = ValueError("a fault")
+    error.__context__ = lack
+    return error
+
+
 NO_TORCH = ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
 
 
@@ -50,6 +57,7 @@ NO_TORCH = ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
     [
         ("no", NO_TORCH, True),
         ("no", wrapped(NO_TORCH), True),
+        ("no", met(NO_TORCH), False),
         ("yes", NO_TORCH, False),
         (None, NO_TORCH, False),
         ("no", ModuleNotFoundError("No module named 'torches'", name="torches"), False),

@@ -83,14 +83,18 @@ def test_exports_and_saves_killed_at_any_moment(tmp_path: Path) -> None:
     modelfile.save(network, tmp_path / "given.safetensors")
     out, chance = tmp_path / "out", random.Random(0)
     out.mkdir()
+    seen = 0
     for _ in range(12):
         command = [sys.executable, "-c", program, str(tmp_path / "given.safetensors"), str(out)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
-            writer.stdout.readline()
+            assert writer.stdout.readline() == b"\n"
             time.sleep(chance.uniform(0.01, 0.1))
             writer.kill()
+            assert writer.wait() == -signal.SIGKILL  # it had not ended by itself
         assert len(hidden(out)) <= 1  # each removed what the one before left
+        seen += len(hidden(out))
+    assert seen  # at least one was killed while it wrote
     raw.export(network, out / "raw")
     assert listed(out) in (["net.safetensors", "raw"], ["raw"])
     assert raw.load(out / "raw").labels == network.labels
@@ -170,3 +174,28 @@ def test_a_directory_exchanged_in_steps_by_a_process_that_was_killed(killed_afte
 def test_a_directory_that_is_not_there(folder: bool, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), staging.stage(tmp_path / "absent", folder=folder):
         pass
+
+
+@pytest.mark.parametrize("special", ["fifo", "link to a fifo", "directory"])
+def test_what_is_no_file_is_not_replaced(special: str, tmp_path: Path) -> None:
+    target, fifo = tmp_path / "target", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    if special == "fifo":
+        target = fifo
+    elif special == "directory":
+        target.mkdir()
+    else:
+        target.symlink_to(fifo)
+    before = target.lstat()
+    with pytest.raises(OSError, match=r"is not a regular file|Is a directory"):
+        files.replace(target, b"new")
+    assert target.lstat() == before
+    assert hidden(tmp_path) == []
+
+
+def test_a_link_to_a_file_is_replaced_and_the_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    files.replace(tmp_path / "link", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert not (tmp_path / "link").is_symlink()

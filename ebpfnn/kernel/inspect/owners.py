@@ -31,7 +31,7 @@ def owners() -> dict[tuple[Kind, int], set[int]]:
 
 def stated(fd: int) -> dict[str, str]:
     """What /proc says of a descriptor of this process, by name: ``memlock`` (bytes of kernel memory), ``link_type``."""
-    lines = read(_PROC / "self" / "fdinfo" / str(fd), "what the kernel holds is not told in full").splitlines()
+    lines = read(_PROC / "self" / "fdinfo" / str(fd), "object details are unknown").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -39,7 +39,7 @@ def _processes() -> list[Path]:
     try:
         return list(_PROC.iterdir())
     except OSError as fault:
-        raise unreadable(_PROC, fault, "nobody's processes are found") from None
+        raise unreadable(_PROC, fault, "owners are unknown") from None
 
 
 def _held(process: Path) -> Iterator[tuple[Kind, int]]:
