@@ -202,3 +202,13 @@ def test_a_refusal_names_the_layer_that_it_is_about(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bounds, "segments", unproven)
     with pytest.raises(ModelError, match=r"^network 'test': layer 1 has weights and inputs that no lane of 32 bits holds; use"):
         compile_network(random_network((20, 9, 5), 1))
+
+
+def test_where_no_row_is_skipped_lanes_are_priced_without() -> None:
+    """So many channels stand in a loop, round whose branches the verifier would walk too far."""
+    net = random_network("conv48x3-conv24x5-gap-10", 1, (12, 12))
+    net = replace(net, density=(0.1,) * len(net.layers))
+    plan, without = plan_network(net).layers[1], plan_network(replace(net, density=())).layers[1]
+    assert isinstance(plan, ConvPlan)
+    assert not plan.skips_rows
+    assert plan.candidates == without.candidates
