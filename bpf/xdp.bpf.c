@@ -4,9 +4,16 @@
 
 #define EBPFNN_CONTEXT struct xdp_md
 
+/* One address, in one register: the verifier knows a pointer to be checked by what it was made of, which newer clangs make twice. */
+static __always_inline void *ebpfnn_opaque(void *address)
+{
+	asm volatile("" : "+r"(address));
+	return address;
+}
+
 static __always_inline int ebpfnn_load(struct xdp_md *packet, __u32 offset, void *to, __u32 bytes)
 {
-	const __u32 *from = (void *)(long)packet->data + offset;
+	const __u32 *from = ebpfnn_opaque((void *)(long)packet->data + offset);
 
 	if ((void *)from + bytes > (void *)(long)packet->data_end)
 		return -1;
@@ -17,7 +24,7 @@ static __always_inline int ebpfnn_load(struct xdp_md *packet, __u32 offset, void
 
 static __always_inline int ebpfnn_store(struct xdp_md *packet, __u32 offset, const void *from, __u32 bytes)
 {
-	__u32 *to = (void *)(long)packet->data + offset;
+	__u32 *to = ebpfnn_opaque((void *)(long)packet->data + offset);
 
 	if ((void *)to + bytes > (void *)(long)packet->data_end)
 		return -1;

@@ -31,7 +31,10 @@ static __always_inline int ebpfnn_store(struct __sk_buff *packet, __u32 offset, 
 
 static __always_inline __s32 ebpfnn_score(const struct ebpfnn_result *result, __u32 index)
 {
-	return index < ebpfnn_classes ? result->scores[index] : 0; /* nobody wrote what lies behind the last */
+	__s32 score = result->scores[index];
+
+	asm volatile("" : "+r"(score)); /* read in any case: newer clangs would branch round it with a pointer that verifiers lose */
+	return index < ebpfnn_classes ? score : 0; /* nobody wrote what lies behind the last */
 }
 
 /*
