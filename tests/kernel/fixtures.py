@@ -38,7 +38,7 @@ static __always_inline int is_mine(void)
 	return !bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &caller, sizeof(caller)) && caller.pid == thread;
 }
 #define MINE is_mine()
-#define HIT(value) (__sync_fetch_and_add(&hits, 1), last = (value))
+#define HIT(value) (__atomic_fetch_add(&hits, 1, __ATOMIC_RELAXED), last = (value))
 """
 
 

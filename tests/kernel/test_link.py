@@ -31,7 +31,7 @@ SEC("tracepoint") int count(void *context)
 {
     struct bpf_pidns_info caller;
     if (!bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &caller, sizeof(caller)) && caller.pid == thread)
-        __sync_fetch_and_add(&hits, 1);
+        __atomic_fetch_add(&hits, 1, __ATOMIC_RELAXED);
     return 0;
 }
 """

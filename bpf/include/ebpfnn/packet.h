@@ -125,7 +125,7 @@ static __always_inline int ebpfnn_serve(EBPFNN_CONTEXT *packet, __u32 found)
 
 	if (!own)
 		return -1;
-	__sync_fetch_and_add(&own->busy, 1);
+	ebpfnn_add(&own->busy, 1);
 	if (*(volatile __u64 *)&own->busy == 1) {
 		refused = ebpfnn_serve_alone(packet, found, own);
 		if (!refused && ebpfnn_answering)
@@ -133,7 +133,7 @@ static __always_inline int ebpfnn_serve(EBPFNN_CONTEXT *packet, __u32 found)
 	} else {
 		own->nested++;
 	}
-	__sync_fetch_and_add(&own->busy, -1);
+	ebpfnn_add(&own->busy, -1);
 	return refused;
 }
 

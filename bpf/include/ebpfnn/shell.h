@@ -58,6 +58,17 @@ const volatile __u32 ebpfnn_network;
 
 extern int ebpfnn_infer(const void *sample, struct ebpfnn_result *result);
 
+/*
+ * Adds at once, whoever else does, and in its place. Relaxed, with barriers for the compiler: of anything stronger clang 22 makes an
+ * instruction that also gives what was there before, which Linux before 5.12 does not know.
+ */
+static __always_inline void ebpfnn_add(__u64 *to, __u64 number)
+{
+	asm volatile("" ::: "memory");
+	__atomic_fetch_add(to, number, __ATOMIC_RELAXED);
+	asm volatile("" ::: "memory");
+}
+
 /* Out of line: hardly anybody watches. */
 static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, __u64 time_ns, struct ebpfnn_watch *watched)
 {
@@ -74,7 +85,7 @@ static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, _
 		event.score = result->scores[event.label];
 	}
 	if (bpf_ringbuf_output(&ebpfnn_events, &event, sizeof(event), 0))
-		__sync_fetch_and_add(&watched->lost, 1);
+		ebpfnn_add(&watched->lost, 1);
 }
 
 /* What follows a run that began at ``start``. The sequence moves last, so whoever sees it move reads a whole result. */
