@@ -103,17 +103,22 @@ def _status(error: Exception) -> int:
     if isinstance(error, Error):
         return complain(str(error), USAGE if isinstance(error, UsageError) else 1)
     if isinstance(error, BrokenPipeError):
-        # The reader went away: say nothing, not even when the interpreter flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return BROKEN_PIPE
     if isinstance(error, OSError) and error.errno in _SHORT:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
         return complain(f"{where}{error.strerror}; {_SHORT[error.errno]}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _drop_output()
         return complain("standard output: no space left on the device; free some, or write elsewhere")
     if isinstance(error, MemoryError):
         return complain("more memory is needed than there is; free some, raise its limit (ulimit -v), or give less at once")
     return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
+
+
+def _drop_output() -> None:
+    """Nobody takes what is left: say nothing of it when the interpreter flushes standard output at exit, and keep the status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _has_privilege() -> bool:
