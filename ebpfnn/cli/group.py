@@ -117,7 +117,7 @@ def _status(error: Exception) -> int:
 
 
 def _drop_output() -> None:
-    """Nobody takes what is left: say nothing of it when the interpreter flushes standard output at exit, and keep the status."""
+    """Nobody takes what is left: the interpreter, which flushes standard output at exit, is to keep the status."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
