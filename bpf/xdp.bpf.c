@@ -4,16 +4,25 @@
 
 #define EBPFNN_CONTEXT struct xdp_md
 
-/* One address, in one register: the verifier knows a pointer to be checked by what it was made of, which newer clangs make twice. */
-static __always_inline void *ebpfnn_opaque(void *address)
+#define EBPFNN_FARTHEST 0x3fff /* where a header can begin, and far more */
+
+/*
+ * An address in the packet. Older verifiers (5.10, 6.1) take a check against the end only of an offset that they know to be below 64 KiB,
+ * and only for the register that was checked. So the compiler may know neither.
+ */
+static __always_inline void *ebpfnn_at(struct xdp_md *packet, __u32 offset)
 {
+	void *address;
+
+	asm volatile("" : "+r"(offset));
+	address = (void *)(long)packet->data + (offset & EBPFNN_FARTHEST);
 	asm volatile("" : "+r"(address));
 	return address;
 }
 
 static __always_inline int ebpfnn_load(struct xdp_md *packet, __u32 offset, void *to, __u32 bytes)
 {
-	const __u32 *from = ebpfnn_opaque((void *)(long)packet->data + offset);
+	const __u32 *from = ebpfnn_at(packet, offset);
 
 	if ((void *)from + bytes > (void *)(long)packet->data_end)
 		return -1;
@@ -24,7 +33,7 @@ static __always_inline int ebpfnn_load(struct xdp_md *packet, __u32 offset, void
 
 static __always_inline int ebpfnn_store(struct xdp_md *packet, __u32 offset, const void *from, __u32 bytes)
 {
-	__u32 *to = ebpfnn_opaque((void *)(long)packet->data + offset);
+	__u32 *to = ebpfnn_at(packet, offset);
 
 	if ((void *)to + bytes > (void *)(long)packet->data_end)
 		return -1;

@@ -131,20 +131,20 @@ def test_a_fork_does_not_share_slots(session: Session) -> None:
     agree(session, samples(9, seed=2))
 
 
-def test_a_child_does_not_wait_for_a_batch_of_its_parents(session: Session) -> None:
+def test_a_child_does_not_wait_for_a_batch_of_its_parents() -> None:
     """The lock was another thread's as the process forked: nobody gives it up there."""
-    if session.batch is None:
-        pytest.skip("one event computes one sample")
     refused = f"SessionError: this session belongs to process {os.getpid()}; open another after a fork"
+    with Session(SMALL, RunTrigger()) as session:
 
-    def infer() -> None:
-        signal.alarm(10)
-        session.infer_many(samples(9, seed=1))
+        def infer() -> None:
+            signal.alarm(10)
+            session.infer_many(samples(9, seed=1))
 
-    with session.batch.lock:
-        assert in_a_child(infer) == refused
-        assert in_a_child(lambda: session.batch) == refused
-    agree(session, samples(9, seed=1))
+        assert session.batch is not None
+        with session.batch.lock:
+            assert in_a_child(infer) == refused
+            assert in_a_child(lambda: session.batch) == refused
+        agree(session, samples(9, seed=1))
 
 
 def test_a_prepared_run_is_stopped_in_a_child() -> None:

@@ -221,7 +221,7 @@ def test_the_shell_with_accessors_of_its_own_counts_what_it_served(tmp_path: Pat
     path = built("xdp", tmp_path, elsewhere)
     trigger = own(XdpTrigger, path, "on_frame")
     with Session(SMALL, trigger) as session:
-        with pytest.raises(SessionError, match="took no request"):  # nobody is answered
+        with pytest.raises(SessionError, match="did not answer the request"):  # nobody is answered
             session.infer(samples(9, seed=1)[0])
         answered = session.loaded.maps["ebpfnn_packets"].lookup_percpu(bytes(4), np.uint64)[:, 0].sum()
     assert answered == 1
