@@ -594,6 +594,7 @@ def test_architectures_that_do_not_fit_the_data(tmp_path: Path, data: Path, text
 
 
 def test_a_device_that_is_not_here(tmp_path: Path, data: Path) -> None:
+    pytest.importorskip("torch")
     with pytest.raises(NotSupported, match="device 'none' cannot be used here; give cpu, or auto"):
         train(options(tmp_path, data, device="none"))
 
