@@ -37,8 +37,8 @@ def parse(data: bytes) -> onnx.ModelProto:
     _check(model)
     try:
         package.checker.check_model(model)
-    except (package.checker.ValidationError, ValueError) as error:
-        fact = str(error).strip().splitlines()[0]
+    except (package.checker.ValidationError, ValueError, IndexError, RuntimeError) as error:  # what it throws for damage, too
+        fact = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"onnx's checker refuses it ({fact}); export it again, or upgrade onnx") from error
     return model
 
