@@ -18,6 +18,7 @@ from descriptors import descriptors
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from faults import run
 from instances import names
+from kernelmaps import make
 from networks import random_network, samples
 
 from ebpfnn import Instance
@@ -111,7 +112,8 @@ def test_threads_that_cannot_be_asked_for_count_as_living(store: Store, code: in
     ],
 )
 def test_a_file_system_that_is_missing(store: Store, arguments: tuple[str, ...], mounts: str, words: str) -> None:
-    ran = run(*arguments, mounts=mounts)
+    with make(MapType.ARRAY):  # whose owners `bpf list` looks for, also where nothing else is loaded
+        ran = run(*arguments, mounts=mounts)
     assert words in ran.stderr
     assert "internal error" not in ran.stderr
     assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
