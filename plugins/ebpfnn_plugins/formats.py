@@ -18,7 +18,7 @@ OVERLAP = 16
 
 def png(window: Window) -> int:
     """Chunks up to IEND (W3C, Portable Network Graphics Specification, 5.3)."""
-    at = 8
+    at = before = 8
     while True:
         size, kind = window.big(at, 4), window.get(at + 4, 4)
         end = at + 12 + size
@@ -26,11 +26,11 @@ def png(window: Window) -> int:
             return end
         if kind == b"IEND" or not kind.isalpha():
             raise Broken(f"cut short before byte {at}")
-        window.resume = at
+        window.resume = before  # a chunk that was cut short took the head of what follows, which then looks like a chunk
         if kind == b"IDAT":
             _pixels(window, at, end)
         window.require(end)
-        at = end
+        before, at = at, end
 
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]|" + NEXT.pattern, re.DOTALL)

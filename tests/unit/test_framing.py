@@ -233,3 +233,10 @@ def test_there_is_a_test_image_of_every_format_whose_end_is_found() -> None:
 @pytest.mark.parametrize("lost", range(1, 20))
 def test_an_image_that_lost_its_last_bytes_does_not_take_them_from_the_next(codec: str, seed: int, lost: int) -> None:
     assert good(io.BytesIO(encoded(codec, seed)[:-lost] + encoded("png", 1))) == [encoded("png", 1)]
+
+
+def test_a_picture_behind_a_cut_png_is_found_wherever_that_was_cut() -> None:
+    """Also where the last chunk took the head of the next image for its checksum, and the rest of that looked like a chunk."""
+    cut, following = encoded("png", 1), encoded("webp", 0)
+    lost = [size for size in range(8, len(cut)) if good(io.BytesIO(cut[:size] + following))[-1:] != [following]]
+    assert lost == []
