@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .network import QuantizedNetwork
     from .network.modelfile import load_named as load
     from .plugin import Plugins
+    from .plugin.reading import samples
     from .session import Result, Session
 
 _HOMES = {
@@ -25,11 +26,12 @@ _HOMES = {
     "Session": "session",
     "load": "network.modelfile",
     "read_test": "datasets.mnist",
+    "samples": "plugin.reading",
 }
 _CALLED = {"load": "load_named"}
 """What is called otherwise in its module."""
 
-__all__ = ["Instance", "Plugins", "QuantizedNetwork", "Result", "Session", "load", "read_test"]
+__all__ = ["Instance", "Plugins", "QuantizedNetwork", "Result", "Session", "load", "read_test", "samples"]
 
 
 def __getattr__(name: str) -> Any:

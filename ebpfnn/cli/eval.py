@@ -74,7 +74,7 @@ def command(
         _check_report(report)
     path = modelfile.resolve(model)
     network = modelfile.load(path)
-    measured = read_measured(data, network)
+    measured = read_measured(data, network, available())
     floats = _load_floats(float_file, path)
     # The kernel first: it is the fastest, and who has none shall not wait to be told.
     kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, twin=twin)

@@ -11,6 +11,7 @@ from ..errors import printable
 from ..network import QuantizedNetwork, modelfile, reference
 from .complete import networks
 from .measured import HELP, read_measured
+from .plugin_option import available, plugin_option
 
 _ENOUGH = 0.999
 """The share of samples for which onnxruntime must give our label: it rounds otherwise, so not all need be the same."""
@@ -23,6 +24,7 @@ _ENOUGH = 0.999
 )
 @click.option("--onnx", type=click.Path(path_type=Path), metavar="FILE", help="Write a QDQ model for onnxruntime.")
 @click.option("--check", metavar="DATA", help=f"Compare labels with onnxruntime. {HELP}")
+@plugin_option
 @click.pass_context
 def command(context: click.Context, model: str, raw: Path | None, onnx: Path | None, check: str | None) -> None:
     """Export MODEL, a bundled network or a file, for use by other programs.
@@ -52,7 +54,7 @@ def _check(network: QuantizedNetwork, path: Path, data: str) -> int:
     """Lists the samples for which onnxruntime gives another label; 1 where they are too many."""
     from ..exporters.onnx_check import run
 
-    measured = read_measured(data, network)
+    measured = read_measured(data, network, available())
     theirs = run(path, measured.samples).argmax(axis=1)
     ours = reference.labels(network, measured.samples)
     different = np.flatnonzero(ours != theirs)

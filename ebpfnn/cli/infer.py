@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Error, InputError, printable
+from ..errors import Error, printable
 from ..instance import Store
 from ..plugin import Plugins, configured
+from ..plugin.reading import STDIN, read
 from .complete import inputs, instances, networks
 from .inference import Inference, pick, private, shared
 from .messages import complain
 from .only import listed
 from .plugin_option import available, plugin_option
-from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
 from .trigger_option import candidates, pairs, trigger_options
 
@@ -124,14 +124,6 @@ def _only_instance(quiet: bool) -> Instance | None:
 
 def _results(uris: tuple[str, ...], inference: Inference, plugins: Plugins, source: str | None) -> Iterator[Report | Error]:
     """What every sample of every URI gave; one that cannot be used takes no other with it."""
-    for uri in uris:
-        try:
-            with opened(uri) as raw:
-                head, stream = peek(raw)
-                reader = plugins.input_for(uri, head, source)
-                if head:
-                    inference.open()
-                for sample in reader.samples(uri, stream, inference.network.input_shape):
-                    yield sample if isinstance(sample, Error) else inference.infer(sample)
-        except InputError as error:
-            yield error
+    wanted = plugins.wanted(inference.network.input)
+    for sample in read(uris, plugins, wanted, source, inference.open):
+        yield sample if isinstance(sample, Error) else inference.infer(sample)

@@ -13,6 +13,7 @@ from .. import datasets
 from ..datasets import mnist
 from ..network import QuantizedNetwork
 from ..network.layers import describe
+from ..plugin import Plugins
 from .messages import complain
 
 BUNDLED = "bundled"
@@ -30,7 +31,7 @@ class Measured:
     name: str
 
 
-def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
+def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins) -> Measured:
     """The test part of ``data``, for None the bundled digits, which is said, where they can be what ``network`` learned.
 
     Raises :class:`click.UsageError` where they cannot, else as :func:`datasets.read` does.
@@ -42,7 +43,8 @@ def read_measured(data: str | None, network: QuantizedNetwork) -> Measured:
         complain("no --data given; using the bundled digits")
     bundled = data in (None, BUNDLED)
     path = mnist.BUNDLED if data is None or bundled else Path(data)
-    samples, labels = datasets.read(path, "test", network.input_shape, network.labels)
+    wanted = plugins.wanted(network.input)
+    samples, labels = datasets.read(path, "test", wanted.one, network.labels)
     datasets.check_labels(labels, len(network.labels), path)
     name = f"the {len(samples)} bundled digits" if bundled else _counted(path, len(samples), network.card.get("data"))
     return Measured(samples, labels, name)

@@ -11,7 +11,7 @@ import click
 from ..errors import PluginError
 
 if TYPE_CHECKING:
-    from ..plugin import InputSource, Plugins, Trigger
+    from ..plugin import InputSource, Plugins, PreparationKind, Trigger
     from ..plugin.registry import Offer
 
 _GIVEN, _IN_USE = "ebpfnn.plugin_files", "ebpfnn.plugins"
@@ -47,10 +47,11 @@ def blame(context: click.Context, error: BaseException) -> PluginError | None:
     It is the innermost plugin's that was running; what ships with ebpfnn is ebpfnn's own.
     """
     plugins: Plugins | None = context.meta.get(_IN_USE)
-    modules: dict[str, Offer[Trigger] | Offer[InputSource]] = {}
+    modules: dict[str, Offer[Trigger] | Offer[InputSource] | Offer[PreparationKind]] = {}
     if plugins:
         modules |= {type(offer.item).__module__: offer for offer in plugins.offered_triggers.offers}
         modules |= {type(offer.item).__module__: offer for offer in plugins.offered_inputs.offers}
+        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_preparations.offers}
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         offer = modules.get(frame.f_globals.get("__name__", ""))
         if offer and not offer.distribution.startswith("ebpfnn "):

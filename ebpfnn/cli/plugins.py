@@ -52,7 +52,8 @@ def _list(plugins: Plugins, *, as_json: bool) -> None:
 
 def _rows(plugins: Plugins) -> list[dict[str, str | None]]:
     triggers = [_row("trigger", offer, why_not(offer.item)) for offer in plugins.offered_triggers.offers]
-    return triggers + [_row("input", offer, None) for offer in plugins.offered_inputs.offers]
+    inputs = [_row("input", offer, None) for offer in plugins.offered_inputs.offers]
+    return triggers + inputs + [_row("preparation", offer, None) for offer in plugins.offered_preparations.offers]
 
 
 def _row(kind: str, offer: Offer[Any], reason: str | None) -> dict[str, str | None]:

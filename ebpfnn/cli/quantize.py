@@ -15,11 +15,15 @@ from .. import datasets
 from ..datasets import mnist
 from ..network import QuantizedNetwork, modelfile, reference
 from ..network.layers import Shape, describe
+from ..plugin import Wanted
+from ..plugin.preparing import chosen
 from ..quantize import floatfile
 from ..quantize.floats import FloatConv2d, FloatDense, Network
 from ..quantize.quantization import quantize
 from .messages import complain
+from .plugin_option import available, plugin_option
 from .quantize_report import Calibration, print_report
+from .shape_option import PREPARE, ShapeType
 
 if TYPE_CHECKING:
     from ..importers import ImportOptions
@@ -37,7 +41,13 @@ _MOST = 2_000
 @click.option(
     "--slope", type=click.FloatRange(0, 1), default=0.0, help="Slope of the LeakyReLU with --arch; 0 (the default) is ReLU."
 )
-@click.option("--input-shape", metavar="28x28", help="Shape of a sample: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.")
+@click.option(
+    "--input-shape",
+    type=ShapeType(),
+    metavar="28x28",
+    help="Shape of a sample: ROWSxCOLUMNS, CHANNELSxROWSxCOLUMNS, or VALUES.",
+)
+@click.option("--prepare", metavar="KIND", default="", help=PREPARE.replace("data", "shape"))
 @click.option("--mean", default="0", help="The network's input is (pixel / 255 - MEAN) / STD; one number or R,G,B.")
 @click.option("--std", default="1")
 @click.option("--bits", type=click.Choice(["8", "4", "2", "1"]), default="8", help="Bits per input value.")
@@ -56,6 +66,7 @@ _MOST = 2_000
 @click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
 @click.option("--name", help="Name of the network. [default: that of the file]")
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
+@plugin_option
 def command(
     file: Path, calibration: Path | None, output: Path | None, hidden_bits: int, weight_bits: int, **given: Any
 ) -> None:
@@ -66,12 +77,16 @@ def command(
     """
     from ..importers import load
 
+    plugins = available()
+    preparation = chosen(given.pop("prepare"), plugins)
     options = _options(given, calibration)
     network = load(file, options)
+    network = replace(network, input=replace(network.input, prepared=preparation or network.input.preparation))
+    wanted = plugins.wanted(network.input)
     output = output or Path(network.name + modelfile.SUFFIX)
     if output.exists() and output.samefile(file):
         raise click.UsageError(f"{output} is the file to read; give another --output")
-    samples = _calibration(calibration, network)
+    samples = _calibration(calibration, network, wanted)
     if isinstance(network, QuantizedNetwork):
         _refuse_bits(hidden_bits, weight_bits)
         floats, integers = None, replace(network, density=reference.density(network, samples.samples))
@@ -93,7 +108,7 @@ def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
     if labels is None and calibration is not None:
         labels = datasets.class_names(calibration, "train") or None
     bits = int(given.pop("bits"))
-    taken = _shape(shape) or _implied(given["architecture"])
+    taken = shape or _implied(given["architecture"])
     return ImportOptions(**given, bits=bits, labels=labels, shape=taken, mean=mean, std=std)
 
 
@@ -105,14 +120,6 @@ def _implied(architecture: str | None) -> Shape | None:
     return _DIGIT if int(size) == prod(_DIGIT) else (int(size),)
 
 
-def _shape(text: str | None) -> Shape | None:
-    if text is None:
-        return None
-    if not re.fullmatch("[1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){0,2}", text):
-        raise click.BadParameter(f"{text!r} is no shape; give one such as 28x28, 3x32x32 or 784", param_hint="--input-shape")
-    return tuple(map(int, text.split("x")))
-
-
 def _numbers(text: str, name: str) -> tuple[float, ...]:
     try:
         return tuple(map(float, text.split(",")))
@@ -120,14 +127,14 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
         raise click.BadParameter(f"{text!r} is no number, nor numbers with commas", param_hint=f"--{name}") from error
 
 
-def _calibration(path: Path | None, network: Network | QuantizedNetwork) -> Calibration:
+def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted: Wanted) -> Calibration:
     shape = network.input.shape
     if path is None:
         if network.input.size != 28 * 28:
             fact = f"no --calibration: samples are {describe(shape)}, and the bundled digits are 28x28"
             raise click.UsageError(f"{fact}; give idx files, an .npz file, or folders of images")
         complain("no --calibration given; using the bundled digits")
-    samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", shape, network.labels)
+    samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", wanted.one, network.labels)
     if path:
         datasets.check_labels(labels, len(network.labels), path)
     count = min(len(samples), _MOST)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import click
 import numpy as np
 
 from ..errors import Error, InputError, printable
 from ..network import modelfile, reference
-from ..plugin import Plugins, Sample
+from ..plugin import Sample
+from ..plugin.reading import STDIN, read
 from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
 from .complete import inputs, networks
 from .messages import complain
 from .plugin_option import available, plugin_option
-from .reading import STDIN, opened, peek
 from .report import Report, as_json, as_label, as_text
 from .seconds import Seconds
 
@@ -66,9 +65,9 @@ def command(
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
     width = max(len(printable(uri)) for uri in uris)
-    failures = 0
+    failures, plugins = 0, available()
     with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
-        for sample in _samples(uris, available(), source, network.input_shape):
+        for sample in read(uris, plugins, plugins.wanted(network.input), source):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
                 continue
@@ -84,16 +83,6 @@ def _address(text: str) -> Address:
         return Address.parse(text)
     except InputError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _samples(uris: tuple[str, ...], plugins: Plugins, source: str | None, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
-    for uri in uris:
-        try:
-            with opened(uri) as raw:
-                head, stream = peek(raw)
-                yield from plugins.input_for(uri, head, source).samples(uri, stream, shape)
-        except InputError as error:
-            yield error
 
 
 def _ask(client: Client, sample: Sample, *, check: bool) -> Report:

@@ -66,7 +66,7 @@ def as_text(report: Report, width: int) -> str:
         f"{printable(report.sample.source) + ':':<{width + 1}}",
         *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.best()),
         f"{_duration(report.elapsed_ns) if report.elapsed_ns else '?':>9} in the kernel{back}",
-        printable(", ".join([*checked, *report.sample.notes])),
+        printable(", ".join([*checked, *report.sample.warnings, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()
 
@@ -86,7 +86,7 @@ def as_json(report: Report, _width: int) -> str:
         "trigger": report.trigger,
         "target": report.target,
         "model": None if report.guessed else report.network.name,
-        "notes": report.sample.notes,
+        "notes": [*report.sample.warnings, *report.sample.notes],
     }
     if report.top > 1:
         told["top"] = [{"label": name, "confidence": round(share, 4)} for name, share in report.best()]

@@ -14,6 +14,8 @@ from ..network import modelfile
 from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
 from .group import INTERRUPTED as STOPPED
 from .messages import complain
+from .plugin_option import available, plugin_option
+from .shape_option import PREPARE, ShapeType
 
 _Chosen = TypeVar("_Chosen", Options, Precision, Distortion)
 _PATH = click.Path(path_type=Path)
@@ -26,6 +28,8 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.command("train")
 @click.option("--dataset", type=click.Choice(DATASETS), help="Dataset to download. [default: MNIST, unless --data is given]")
 @click.option("--data", type=_PATH, help="Local data: idx files, .npz, or one folder of images per label.")
+@click.option("--prepare", metavar="KIND", help=PREPARE)
+@click.option("--input-shape", type=ShapeType(), metavar="28x28", help="Shape of a sample. [default: by the data]")
 @click.option("--arch", "architecture", help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10. [default: 784-32-10]")
 @click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")
@@ -75,6 +79,7 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted run of the same command.")
 @click.option("--name", help="Name of the network. [default: that of the data]")
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
+@plugin_option
 def command(
     no_distortion: bool, teacher: Path | None, temperature: float, teacher_share: float, input_bits: str, **given: Any
 ) -> None:
@@ -103,7 +108,7 @@ def command(
         raise click.UsageError(str(error)) from error
     if "output" not in given:
         options = replace(options, output=Path(options.name + modelfile.SUFFIX))
-    path = train(options)
+    path = train(options, available())
     if os.environ.get("RANK", "0") == "0":  # torchrun's others did the same
         _report(path)
 

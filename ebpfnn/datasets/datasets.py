@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -9,44 +10,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..network.layers import Shape, describe
+from ..preparation import Item, Values
 from . import imagefolder, mnist, npz
 
 _IDX = {"train": "train", "test": "t10k"}
 """What MNIST and its relatives call their parts."""
 _REMEDY = "give a directory of idx files, an .npz file, or a directory with one folder of images a class"
 
+Prepare = Callable[[Item], NDArray[np.uint8]]
+"""Makes the sample, uint8 of a network's shape, of an item."""
+
 Samples = tuple[NDArray[np.uint8], NDArray[np.intp]]
 """Samples, uint8 ``[n, *shape]``, and their labels, ``[n]`` counted from 0."""
 
 
-def read(path: Path, part: str, shape: Shape | None = None, names: tuple[str, ...] = ()) -> Samples:
+def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str, ...] = ()) -> Samples:
     """The samples, uint8 ``[n, *shape]``, and the labels, [n] counted from 0, of ``part``, "train" or "test", at ``path``.
 
     ================== ========================================================================================
     idx files          a directory with MNIST's file names, gzipped or not, or with a tree that torchvision made of them
     .npz               arrays ``samples`` and ``labels``; for either part, unless a directory has train.npz and test.npz
-    images             one folder a class; for either part, unless they lie in the folders train/ and test/
+    images             one folder a class, each frame a sample; for either part, unless they lie in folders train/ and test/
     ================== ========================================================================================
 
-    ``shape`` is what the network takes: samples of one channel may lack that axis, and images may become flat. None takes
-    them as they lie. ``names`` are the network's labels, which image folders must be called; without them, their order is the
-    alphabet's. Raises :class:`InputError`, in one line that names the file, for whatever is absent, corrupt, too large,
-    empty or does not fit.
+    ``prepare`` makes a sample of each item, as the network says (:meth:`ebpfnn.plugin.Wanted.one`); None takes arrays as they
+    lie. ``names`` are the network's labels, which image folders must be called; without them, their order is the alphabet's.
+    Raises :class:`InputError`, in one line that names the file, for whatever is absent, corrupt, too large, empty or does not
+    fit, and for images without ``prepare``.
     """
     place = _place(path, part)
+    if folders := _folders(place):
+        if prepare is None:
+            raise InputError(f"{place}: holds images, and nothing says how to prepare them; give --prepare")
+        return imagefolder.read_folder(place, _indices(folders, names, place), prepare)
+    arrays, labels = _arrays(place, part)
+    return (arrays if prepare is None else prepared(arrays, prepare, str(place))), labels
+
+
+def first(path: Path, part: str) -> Item:
+    """The first item of ``part`` at ``path``, by which a form can be chosen. Raises as :func:`read`."""
+    place = _place(path, part)
+    return imagefolder.first(place) if _folders(place) else Values(_arrays(place, part)[0][0])
+
+
+def _arrays(place: Path, part: str) -> Samples:
     if place.suffix == npz.SUFFIX and place.is_file():
         samples, labels = npz.read_npz(place)
     elif not place.is_dir():
         raise InputError(f"{place}: {'no such data' if not place.exists() else 'no data set that is known'}; {_REMEDY}")
-    elif folders := _folders(place):
-        samples, labels = imagefolder.read_folder(place, shape, _indices(folders, names, place))
     else:
         images, digits = mnist.read_part(place, _IDX[part])
         samples, labels = images, digits.astype(np.intp)
     if len(samples) != len(labels) or not len(samples):
         raise InputError(f"{place}: {len(samples)} samples and {len(labels)} labels; give as many labels as samples, and some")
-    return _fitted(samples, shape, place), labels
+    if not 1 <= samples.ndim - 1 <= 3 or not prod(samples.shape):
+        raise InputError(f"{place}: samples are {list(samples.shape)}; give [n, values] or [n, rows, columns], channels first")
+    return samples, labels
+
+
+def prepared(arrays: NDArray[np.uint8], prepare: Prepare, name: str) -> NDArray[np.uint8]:
+    """Each of ``arrays``, [n, ...], through ``prepare``, uint8 [n, *shape]. Raises :class:`InputError`, naming ``name``."""
+    try:
+        begin = prepare(Values(arrays[0]))
+        samples = np.empty((len(arrays), *begin.shape), np.uint8)
+        for sample, array in zip(samples, arrays, strict=True):
+            sample[...] = prepare(Values(array))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return samples
 
 
 def is_divided(path: Path) -> bool:
@@ -94,13 +125,3 @@ def _indices(folders: tuple[str, ...], names: tuple[str, ...], place: Path) -> d
     for strange in sorted(set(folders) - set(classes)):
         raise InputError(f"{place}: the network knows no class {strange!r}; name the folders {', '.join(names)}")
     return {folder: classes.index(folder) for folder in folders}
-
-
-def _fitted(samples: NDArray[np.uint8], shape: Shape | None, place: Path) -> NDArray[np.uint8]:
-    found = samples.shape[1:]
-    if not 1 <= len(found) <= 3 or not prod(found):
-        raise InputError(f"{place}: samples are {list(samples.shape)}; give [n, values] or [n, rows, columns], channels first")
-    wanted = found if shape is None else shape
-    if wanted not in (found, (1, *found), found[1:] if found[0] == 1 else found, (prod(found),)):
-        raise InputError(f"{place}: samples are {describe(found)}, but the network takes {describe(wanted)}; give others")
-    return samples.reshape(len(samples), *wanted)

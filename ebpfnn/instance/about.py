@@ -17,7 +17,7 @@ from ..network.fields import Described, build_input, describe_input, get, intege
 from ..network.layers import InputFormat, Shape, expect
 from ..session.loading import pid_namespace
 
-SIZE = 16 << 10
+SIZE = 128 << 10
 """Bytes of one description: JSON, filled up with zeros."""
 _DIGITS = "0123456789abcdef"
 

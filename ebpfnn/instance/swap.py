@@ -67,6 +67,10 @@ def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, 
     reason = None
     if wanted != given:
         reason = f"its input is {given}, and the instance's {wanted}"
+    elif network.input.preparation != about.input.preparation:
+        kinds = [f"'{form.preparation.kind}'" for form in (network.input, about.input)]
+        same = "with other options" if kinds[0] == kinds[1] else f"and the instance's by {kinds[1]}"
+        reason = f"its samples are prepared by {kinds[0]}, {same}"
     elif len(network.labels) != len(about.labels):
         reason = f"it has {len(network.labels)} labels, and the instance's callers read {len(about.labels)}"
     elif needed > room:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ..errors import ModelError
 from .layers import INT32_MAX, InputFormat, Window, expect
+from .preparation import Preparation
 
 Described = Mapping[str, Any]
 _Made = TypeVar("_Made")
@@ -58,13 +59,23 @@ def card(described: Described) -> dict[str, str]:
 
 
 def describe_input(form: InputFormat) -> dict[str, Any]:
-    return asdict(form)
+    described = asdict(form)
+    del described["prepared"]
+    return {**described, "preparation": {"kind": form.preparation.kind, "options": dict(form.preparation.options)}}
 
 
 def build_input(described: Described) -> InputFormat:
     shape, thresholds = integers(described, "shape"), integers(described, "thresholds")
     packed, bit_order = get(described, "packed", bool), get(described, "bit_order", str)
-    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order)
+    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, _build_preparation(described))
+
+
+def _build_preparation(described: Described) -> Preparation | None:
+    """None for a file from before preparations were stored."""
+    if "preparation" not in described:
+        return None
+    found = get(described, "preparation", dict)
+    return Preparation(text(found, "kind"), get(found, "options", dict))
 
 
 def describe_window(window: Window) -> dict[str, Any]:

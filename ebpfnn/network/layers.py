@@ -9,13 +9,14 @@ dimensions has one channel. An average pool needs no layer of its own: it is a d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from .preparation import Preparation, usual
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 MAX_SHIFT = 62
@@ -204,6 +205,8 @@ class InputFormat:
     it as it is. With 4, 2 or 1 it sees levels: how many of the ``thresholds``, 2^bits - 1 rising values in 1..255, a value
     reaches (1 bit: ``x >= threshold``). ``packed`` samples arrive as levels already, 8 / bits of them a byte, the first in the
     most significant bits where ``bit_order`` is "big" (as numpy.packbits), else in the least; the last byte is filled with 0.
+    ``prepared`` tells how samples are made of pictures, arrays or rows of a table; None stands for what is
+    :func:`~ebpfnn.network.preparation.usual` for the shape.
 
     Raises :class:`ModelError` where these do not fit.
     """
@@ -213,6 +216,7 @@ class InputFormat:
     thresholds: tuple[int, ...] = ()
     packed: bool = False
     bit_order: str = "big"
+    prepared: Preparation | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         expect(
@@ -226,6 +230,11 @@ class InputFormat:
         expect(rising, "thresholds must rise, within 1..255")
         expect(not (self.packed and self.bits == 8), "8-bit samples cannot be packed")
         expect(self.bit_order in ("big", "little"), f"bit order {self.bit_order!r}; 'big' and 'little' are known")
+
+    @property
+    def preparation(self) -> Preparation:
+        """How samples are made."""
+        return self.prepared or usual(self.shape)
 
     @property
     def size(self) -> int:

@@ -6,7 +6,8 @@ from ..network.layers import InputFormat
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
-from .types import Attachment, InputSource, Sample, Trigger
+from .samples import InputSource, PreparationKind, Sample, Wanted
+from .types import Attachment, Trigger
 
 __all__ = [
     "Attachment",
@@ -14,8 +15,10 @@ __all__ = [
     "InputFormat",
     "InputSource",
     "Plugins",
+    "PreparationKind",
     "Sample",
     "Trigger",
+    "Wanted",
     "configured",
     "hookimpl",
     "make_manager",

@@ -99,7 +99,7 @@ def check_hooks(manager: pluggy.PluginManager) -> None:
     except pluggy.PluginValidationError as error:
         callers = manager.get_hookcallers(error.plugin) or []
         unknown = next((caller.name for caller in callers if not caller.has_spec()), "")
-        hint = nearest(unknown, ("ebpfnn_triggers", "ebpfnn_inputs"))
+        hint = nearest(unknown, ("ebpfnn_triggers", "ebpfnn_inputs", "ebpfnn_preparations"))
         name = manager.get_name(error.plugin)
         raise PluginError(
             f"plugin '{name}': there is no hook '{unknown}'{hint}; or leave it out with {DISABLE}={name}"

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pluggy
 
-from .types import InputSource, Trigger
+from .samples import InputSource, PreparationKind
+from .types import Trigger
 
 PROJECT = "ebpfnn"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -28,5 +29,14 @@ def ebpfnn_inputs() -> Iterable[InputSource]:
     """The input sources that this plugin brings.
 
     Called once a command, before anything is read: what a source can read is for its ``accepts()``.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ebpfnn_preparations() -> Iterable[PreparationKind]:
+    """The kinds of preparation that this plugin brings.
+
+    Called once a command, before any network is read: what fits a network is for ``bind()``.
     """
     raise NotImplementedError

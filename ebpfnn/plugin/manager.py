@@ -1,11 +1,11 @@
-"""The triggers and input sources of all plugins."""
+"""The triggers, input sources and kinds of preparation of all plugins."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -13,14 +13,18 @@ from ..errors import InputError, PluginError, UsageError
 from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
 from .from_file import register_files
 from .registry import Offer, Registry
-from .types import InputSource, Trigger
+from .samples import InputSource, PreparationKind, Wanted
+from .types import Trigger
+
+if TYPE_CHECKING:
+    from ..network.layers import InputFormat
 
 
 class Plugins:
     """What the plugins registered with ``manager`` bring.
 
-    ``offered_triggers`` and ``offered_inputs`` hold all of it with where it comes from, ``broken`` the plugins that could not
-    be used. ``distributions`` tells which distribution a plugin, by its name, came with.
+    ``offered_triggers``, ``offered_inputs`` and ``offered_preparations`` hold all of it with where it comes from,
+    ``broken`` the plugins that could not be used. ``distributions`` tells which distribution a plugin, by its name, came with.
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
@@ -31,12 +35,14 @@ class Plugins:
         check_hooks(manager)
         self.offered_triggers: Registry[Trigger] = Registry("trigger")
         self.offered_inputs: Registry[InputSource] = Registry("input")
+        self.offered_preparations: Registry[PreparationKind] = Registry("preparation")
         self.broken = list(broken)
         for name, plugin in manager.list_name_plugin():
             distribution = (distributions or {}).get(name, "not installed")
             try:
                 triggers: list[Trigger] = _collect(manager, plugin, "ebpfnn_triggers", Trigger)
                 inputs: list[InputSource] = _collect(manager, plugin, "ebpfnn_inputs", InputSource)
+                kinds: list[PreparationKind] = _collect(manager, plugin, "ebpfnn_preparations", PreparationKind)
             except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
                 self.broken.append(BrokenPlugin(name, distribution, describe(error)))
                 continue
@@ -44,6 +50,8 @@ class Plugins:
                 self.offered_triggers.add(Offer(trigger, name, distribution))
             for source in inputs:
                 self.offered_inputs.add(Offer(source, name, distribution))
+            for kind in kinds:
+                self.offered_preparations.add(Offer(kind, name, distribution))
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
@@ -74,12 +82,20 @@ class Plugins:
     @property
     def warnings(self) -> list[str]:
         """What is wrong with the plugins, one line each."""
-        clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes]
+        clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
         return [*map(str, self.broken), *map(str, clashes)]
 
     def trigger(self, name: str) -> Trigger:
         """Raises :class:`PluginError` where no plugin, or more than one, offers a trigger called ``name``."""
         return self.offered_triggers.get(name)
+
+    def wanted(self, form: InputFormat, *, split: bool = False) -> Wanted:
+        """What makes samples of ``form``, by the kind that its preparation names.
+
+        Raises :class:`UsageError` where no plugin offers that, :class:`PluginError` where two do, and :class:`ModelError`
+        where the kind does not take the form or the options.
+        """
+        return Wanted(form, self.offered_preparations.get(form.preparation.kind), split=split)
 
     def input_for(self, uri: str, head: bytes, name: str | None = None) -> InputSource:
         """The input source that reads ``uri``, whose first bytes are ``head``: the one named, or else the one that claims it.

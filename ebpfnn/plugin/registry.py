@@ -7,14 +7,15 @@ from typing import Generic, TypeVar
 
 from ..errors import PluginError, UsageError, nearest
 from .discovery import DISABLE
-from .types import InputSource, Trigger
+from .samples import InputSource, PreparationKind
+from .types import Trigger
 
-Kind = TypeVar("Kind", Trigger, InputSource)
+Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind)
 
 
 @dataclass(frozen=True)
 class Offer(Generic[Kind]):
-    """A trigger or an input source, and the plugin and distribution that bring it."""
+    """A trigger, an input source or a kind of preparation, and the plugin and distribution that bring it."""
 
     item: Kind
     plugin: str

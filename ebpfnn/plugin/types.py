@@ -1,62 +1,19 @@
-"""What a plugin is made of: triggers, which run a network, and input sources, which feed it."""
+"""What a plugin brings that runs a network: triggers, and their attachments."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..errors import Error
     from ..kernel import Link, Object, Program
     from ..network.layers import InputFormat
     from ..obj import ObjectSpec
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One sample, encoded for a network.
-
-    ``data`` is uint8, C-contiguous, of the network's input shape. ``source`` names where it came from, for people. ``notes``
-    tells what was done to it on the way, such as ``inverted (dark on light)``: said, not done silently.
-    """
-
-    data: NDArray[np.uint8]
-    source: str
-    notes: tuple[str, ...] = ()
-
-
-class InputSource(ABC):
-    """Turns a file or a stream into samples.
-
-    ``name`` is what ``--input`` selects, and ``summary`` one line for ``ebpfnn plugins``.
-    """
-
-    name: str
-    summary: str = ""
-
-    @abstractmethod
-    def accepts(self, uri: str, head: bytes) -> bool:
-        """Whether this source reads ``uri`` (a path, or ``-`` for standard input), whose first bytes are ``head``.
-
-        ``head`` is peeked, never consumed: at least 16 bytes where the stream has that many, empty for an empty one.
-        """
-
-    @abstractmethod
-    def samples(self, uri: str, stream: BinaryIO, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
-        """Every sample of ``stream``, in order, fitted to ``shape``.
-
-        A sample that cannot be used is yielded as the :class:`~ebpfnn.errors.InputError` that says why, and the ones after
-        it follow; raising ends the stream.
-        """
 
 
 class Attachment(AbstractContextManager["Attachment"]):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import NotSupported
+from ..plugin import Plugins
 from .options import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching
 
 __all__ = ["DATASETS", "INTERRUPTED", "Distortion", "Options", "Precision", "Teaching", "train"]
 
 
-def train(options: Options) -> Path:
+def train(options: Options, plugins: Plugins | None = None) -> Path:
     """Trains a network, quantizes it, measures both forms on the test samples and writes both; ``options.output`` is returned.
+
+    Samples are prepared by the kinds of ``plugins``, the installed ones for None.
 
     Raises :class:`NotSupported` without PyTorch (or torchvision, to download), :class:`~ebpfnn.errors.InputError` for data
     that is absent or corrupt, and :class:`~ebpfnn.errors.ModelError` for an architecture that does not fit the data, a
@@ -21,4 +24,4 @@ def train(options: Options) -> Path:
         from . import run
     except ImportError as error:
         raise NotSupported(f"training: {error.name} is not installed; pip install 'ebpfnn[train]'") from error
-    return run.run(options)
+    return run.run(options, plugins or Plugins.installed())

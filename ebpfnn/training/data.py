@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from .. import datasets
 from ..errors import InputError, NotSupported
 from ..network import MAX_CLASSES
+from ..network.preparation import Preparation
+from ..plugin import Plugins
+from ..preparation import Picture
+from . import preparing
 from .options import DATASETS, Options
 
 CACHE = Path("~/.cache/ebpfnn")
@@ -20,6 +24,7 @@ HELD_OUT = 5_000
 """Training samples that choose the epoch, and between seeds and recipes; a twelfth of those there are below 60,000."""
 _TESTED = 6
 """One in so many samples is for testing, where data has no part for that."""
+_PARTS = ("train", "test")
 _SPLIT_SEED = 0
 """Not the run's own, so that runs of several seeds are compared on the same samples."""
 
@@ -34,21 +39,25 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training samples, those held out from them, and test samples, which nothing is chosen by; and the classes' names."""
+    """Training samples, those held out from them, and test samples, which nothing is chosen by.
+
+    ``names`` are the classes'; ``preparation`` is how the samples were made.
+    """
 
     training: Part
     held_out: Part
     test: Part
     names: tuple[str, ...]
+    preparation: Preparation
 
 
-def load(options: Options) -> Data:
-    """The data of ``options``, downloaded where none are given.
+def load(options: Options, plugins: Plugins) -> Data:
+    """The data of ``options``, downloaded where none are given, and prepared by the kinds of ``plugins``.
 
     Raises :class:`InputError` where a file is absent or corrupt, cannot be downloaded, or has too few samples, and
     :class:`NotSupported` without torchvision, which downloads.
     """
-    parts, names = _read(options.data) if options.data else _download(options.dataset)
+    parts, names, wanted = _read(options, plugins) if options.data else _download(options, plugins)
     training, test = _apart(*(Part(*part) for part in parts))
     if training.samples.shape[1:] != test.samples.shape[1:] or len(training.samples) < 2 or not len(test.samples):
         raise InputError("data: training and test samples differ in shape, or are too few; give both parts of one data set")
@@ -58,7 +67,7 @@ def load(options: Options) -> Data:
     if classes > MAX_CLASSES:
         raise InputError(f"data: labels reach {classes - 1}, but a network tells {MAX_CLASSES} classes apart; give fewer")
     names = names if len(names) >= classes else tuple(map(str, range(classes)))
-    return Data(_subset(training, order[held_out:]), _subset(training, order[:held_out]), test, names)
+    return Data(_subset(training, order[held_out:]), _subset(training, order[:held_out]), test, names, wanted)
 
 
 def _apart(training: Part, test: Part) -> tuple[Part, Part]:
@@ -71,15 +80,28 @@ def _apart(training: Part, test: Part) -> tuple[Part, Part]:
 
 
 Parts = list[datasets.Samples]
+_Read = tuple[Parts, tuple[str, ...], Preparation]
 
 
-def _read(path: Path) -> tuple[Parts, tuple[str, ...]]:
-    names = datasets.class_names(path, "train")
-    return [datasets.read(path, part, names=names) for part in ("train", "test")], names
+def _read(options: Options, plugins: Plugins) -> _Read:
+    path = options.data or Path()
+    names, first = datasets.class_names(path, "train"), datasets.first(path, "train")
+    if isinstance(first, Picture):
+        wanted = preparing.for_pictures(options, plugins, first)
+        return [datasets.read(path, part, wanted.one, names) for part in _PARTS], names, wanted.form.preparation
+    return _as_arrays([datasets.read(path, part) for part in _PARTS], names, options, plugins)
 
 
-def _download(name: str) -> tuple[Parts, tuple[str, ...]]:
+def _as_arrays(parts: Parts, names: tuple[str, ...], options: Options, plugins: Plugins) -> _Read:
+    """Arrays as they lie, which a kind of preparation has to leave as they are."""
+    wanted = preparing.for_arrays(options, plugins, parts[0][0])
+    prepared = [(datasets.prepared(samples, wanted.one, "data"), labels) for samples, labels in parts]
+    return prepared, names, wanted.form.preparation
+
+
+def _download(options: Options, plugins: Plugins) -> _Read:
     """Has torchvision fetch and check what its cache lacks."""
+    name = options.dataset
     try:
         from torchvision import datasets as known
     except ImportError as error:
@@ -94,7 +116,13 @@ def _download(name: str) -> tuple[Parts, tuple[str, ...]]:
         found = [make(str(root), train=train, download=True, **more) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise InputError(f"{name}: cannot be downloaded to {root}; give a directory that has it with --data") from error
-    return [(_array(each.data), _array(each.targets).astype(np.intp)) for each in found], _names(found[0])
+    parts = [(_upright(_array(each.data), name), _array(each.targets).astype(np.intp)) for each in found]
+    return _as_arrays(parts, _names(found[0]), options, plugins)
+
+
+def _upright(images: NDArray[Any], name: str) -> NDArray[Any]:
+    """EMNIST's files have rows for columns (Cohen et al. 2017, arXiv:1702.05373)."""
+    return images.swapaxes(1, 2) if name == "EMNIST" else images
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -13,6 +13,8 @@ from ..errors import ModelError
 from ..importers import from_module
 from ..network import modelfile
 from ..network.layers import InputFormat
+from ..network.preparation import Preparation
+from ..plugin import Plugins
 from ..quantize import floatfile
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
@@ -33,14 +35,14 @@ _REHEARSED = 16
 _CPU = torch.device("cpu")
 
 
-def run(options: Options) -> Path:
+def run(options: Options, plugins: Plugins) -> Path:
     """Trains, quantizes, measures and saves; see :func:`ebpfnn.training.train`."""
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)  # dropout draws from the global generator
     _check_writable(options.output)
     with team(options.device) as mine:
-        data = _loaded(options, mine)
+        data = _loaded(options, plugins, mine)
         model = build(options, data.training.samples.shape[1:], len(data.names))
         network, epochs = _trained(model, data, options, mine)
         if mine.leads:
@@ -51,20 +53,20 @@ def run(options: Options) -> Path:
     return options.output
 
 
-def _loaded(options: Options, mine: Team) -> Data:
+def _loaded(options: Options, plugins: Plugins, mine: Team) -> Data:
     """Several processes must not download at once."""
     if options.data:
-        return load(options)
+        return load(options, plugins)
     with mine.one_first():
-        return load(options)
+        return load(options, plugins)
 
 
-def input_format(precision: Precision, shape: tuple[int, ...]) -> InputFormat:
+def input_format(precision: Precision, shape: tuple[int, ...], preparation: Preparation | None = None) -> InputFormat:
     """What the network will take; thresholds are evenly spread where none are given."""
     bits, highest = precision.input_bits, 2**precision.input_bits - 1
     spread = tuple(round(256 * (level + 0.5) / (highest + 1)) for level in range(highest)) if bits < 8 else ()
     packed = precision.packed
-    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order)
+    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, preparation)
 
 
 def _check_writable(path: Path) -> None:
@@ -89,7 +91,7 @@ def _lightened(network: Network, data: Data, options: Options) -> Network:
 def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tuple[Network, int]:
     """The float network that training leaves, and how many epochs ran."""
     shape = data.training.samples.shape[1:]
-    form = input_format(options.precision, shape)
+    form = input_format(options.precision, shape, data.preparation)
     _rehearse(model, form, data, options)
     rounding = Rounding(model, options.precision) if options.precision.aware else None
     taught = options.teaching and floatfile.load(options.teaching.network)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-from .window import MAX_PIXELS, Broken, Window
+from ebpfnn.preparation.formats import MAX_PIXELS
+
+from .window import Broken, Window
 
 NEXT = re.compile(rb"\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBPVP8|\xff\xd8\xff(?:\xe0..JFIF|\xe1..Exif)\0", re.DOTALL)
 """The start of an image, in so many bytes that pixels do not look like it by chance."""

@@ -7,30 +7,28 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from ebpfnn.errors import InputError
+from ebpfnn.preparation.formats import NAMES
 
 from . import formats
 from .window import LIMIT, Broken, Window
 
 
 class Format(NamedTuple):
-    """``start`` is a pattern of an image's first bytes; ``size`` finds its end; ``pillow`` is Pillow's name of the format."""
+    """``start`` is a pattern of an image's first bytes; ``size`` finds its end."""
 
     start: bytes
     size: Callable[[Window], int]
-    pillow: str
 
 
 FORMATS = {
-    "PNG": Format(rb"\x89PNG\r\n\x1a\n", formats.png, "PNG"),
-    "JPEG": Format(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]", formats.jpeg, "JPEG"),
-    "GIF": Format(rb"GIF8[79]a", formats.gif, "GIF"),
-    "BMP": Format(rb"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0", formats.bmp, "BMP"),
-    "WebP": Format(rb"RIFF....WEBP", formats.webp, "WEBP"),
-    "PNM": Format(rb"P[1-6]\s+[\d#]", formats.pnm, "PPM"),
-    "TIFF": Format(rb"II\*\0|MM\0\*", formats.tiff, "TIFF"),
+    "PNG": Format(rb"\x89PNG\r\n\x1a\n", formats.png),
+    "JPEG": Format(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]", formats.jpeg),
+    "GIF": Format(rb"GIF8[79]a", formats.gif),
+    "BMP": Format(rb"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0", formats.bmp),
+    "WebP": Format(rb"RIFF....WEBP", formats.webp),
+    "PNM": Format(rb"P[1-6]\s+[\d#]", formats.pnm),
+    "TIFF": Format(rb"II\*\0|MM\0\*", formats.tiff),
 }
-"""All that is read; none that makes Pillow start another program, as EPS does."""
-NAMES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 _START = re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), known.start) for name, known in FORMATS.items()), re.DOTALL)
 _ENOUGH = 18
 """Bytes that are enough to tell whether an image begins at the first of them."""

@@ -1,4 +1,4 @@
-"""The input ``image-file``: a path to an image, of which the first frame is one sample."""
+"""The input ``image-file``: a path to an image, of which every frame is one sample."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from ebpfnn.errors import Error, InputError
-from ebpfnn.plugin import InputSource, Sample, hookimpl
+from ebpfnn.plugin import InputSource, Sample, Wanted, hookimpl
+from ebpfnn.preparation.formats import MAX_BYTES, NAMES
 
-from .framing import NAMES, begins_image
-from .window import LIMIT
+from .framing import begins_image
 
 
 class ImageFile(InputSource):
@@ -21,17 +21,19 @@ class ImageFile(InputSource):
         """By its first bytes, or by its name: a file that only claims to be an image is to be told so."""
         return uri != "-" and (begins_image(head) or (mimetypes.guess_type(uri)[0] or "").startswith("image/"))
 
-    def samples(self, uri: str, stream: BinaryIO, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
-        from . import raster  # late: Pillow takes longer to import than most commands take to run
+    def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
+        yield from samples(stream.read(MAX_BYTES + 1), uri, wanted)
 
-        data = stream.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            yield InputError(f"{uri}: larger than {LIMIT >> 20} MiB; give a smaller image")
-            return
-        try:
-            yield raster.sample(data, shape, uri)
-        except InputError as error:
-            yield error
+
+def samples(data: bytes, source: str, wanted: Wanted) -> Iterator[Sample | Error]:
+    """The samples of every frame of the image in ``data``, or why there is none."""
+    from ebpfnn.preparation.decode import pictures  # late: Pillow takes longer to import than most commands take to run
+
+    try:
+        for picture in pictures(data, source):
+            yield from wanted.samples(picture, picture.source)
+    except InputError as error:
+        yield error
 
 
 @hookimpl

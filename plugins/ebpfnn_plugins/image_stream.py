@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from ebpfnn.errors import Error, InputError
-from ebpfnn.plugin import InputSource, Sample, hookimpl
+from ebpfnn.plugin import InputSource, Sample, Wanted, hookimpl
 
 from .framing import begins_image, split
+from .image_file import samples
 
 STDIN = "-"
 
@@ -21,18 +22,13 @@ class ImageStream(InputSource):
         """Also an empty stream, to say that it is empty and what to give."""
         return uri == STDIN and (not head or begins_image(head))
 
-    def samples(self, uri: str, stream: BinaryIO, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
-        from . import raster  # late: Pillow takes longer to import than most commands take to run
-
+    def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
         source = None
         for source, piece in split(stream, "stdin" if uri == STDIN else uri):
             if isinstance(piece, InputError):
                 yield piece
-                continue
-            try:
-                yield raster.sample(piece, shape, source)
-            except InputError as error:
-                yield error
+            else:
+                yield from samples(piece, source, wanted)
         if source is None:
             name = "standard input" if uri == STDIN else uri
             yield InputError(f"{name}: empty; give an image, e.g. ebpfnn infer < digit.png")

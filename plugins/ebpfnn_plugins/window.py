@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
+from ebpfnn.preparation.formats import MAX_BYTES
+
 CHUNK = 1 << 16
-MAX_PIXELS = 1 << 25
-"""More than any camera a digit is photographed with needs; decoded, one byte each."""
-LIMIT = 64 << 20
-"""Bytes an image may have: what bounds the memory that a stream takes."""
+LIMIT = MAX_BYTES
 
 
 class Broken(Exception):

@@ -23,13 +23,13 @@ from PIL import Image
 
 from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.group import LazyGroup
-from ebpfnn.cli.reading import opened, peek
 from ebpfnn.cli.report import Report, as_text
 from ebpfnn.compiler import Body
 from ebpfnn.errors import InputError, KernelError, PermissionDenied, VerifierError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.layers import Dense, InputFormat, Requantization
 from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager
+from ebpfnn.plugin.reading import opened, peek
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("left", "right")

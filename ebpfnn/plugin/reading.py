@@ -1,18 +1,66 @@
-"""Opening what a user names, and looking at its first bytes without taking them from who reads it."""
+"""Reading what a user names: the one way from files and streams to samples."""
 
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
-from ..errors import InputError
+from ..errors import Error, InputError
+from ..network.layers import InputFormat
+from .manager import Plugins
+from .samples import Sample, Wanted
 
 STDIN = "-"
 HEAD = 64
 """Bytes to look for: plugins are promised at least 16."""
+
+
+class Served(Protocol):
+    """A network, or what an instance says of one."""
+
+    @property
+    def input(self) -> InputFormat: ...
+
+
+def read(
+    uris: Iterable[str],
+    plugins: Plugins,
+    wanted: Wanted,
+    source: str | None = None,
+    ready: Callable[[], object] = lambda: None,
+) -> Iterator[Sample | Error]:
+    """Every sample of ``uris``, paths or ``-`` for standard input, in order, as ``wanted`` says.
+
+    What cannot be used comes as the error that says why, and what is behind it follows. ``source`` names the input source, None
+    for the one that claims a URI; ``ready`` is called once a URI has bytes. Raises :class:`PluginError` where two sources claim
+    a URI.
+    """
+    for uri in uris:
+        try:
+            with opened(uri) as raw:
+                head, stream = peek(raw)
+                reader = plugins.input_for(uri, head, source)
+                if head:
+                    ready()
+                yield from reader.samples(uri, stream, wanted)
+        except InputError as error:
+            yield error
+
+
+def samples(network: Served, *uris: str | os.PathLike[str], plugins: Plugins | None = None) -> Iterator[Sample]:
+    """The samples of files, as ``ebpfnn infer`` makes them for ``network``: ``ebpfnn.samples(network, "digit.png")``.
+
+    ``plugins`` are the installed ones for None. Raises :class:`InputError` at the first that cannot be used.
+    """
+    plugins = plugins or Plugins.installed()
+    for sample in read((os.fspath(uri) for uri in uris), plugins, plugins.wanted(network.input)):
+        if not isinstance(sample, Sample):
+            raise sample
+        yield sample
 
 
 @contextmanager

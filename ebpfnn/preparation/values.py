@@ -1,0 +1,39 @@
+"""Samples that are arrays already: checked, and given the axes that a network wants."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..network.layers import Shape, describe
+from .items import Item, Picture, Row
+
+
+def fitted(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """``array``, a sample in uint8, as ``shape``: an axis of one channel may be missing or too many, and axes may be flattened.
+
+    Raises :class:`InputError` for another dtype or number of values.
+    """
+    found = array.shape
+    if array.dtype != np.uint8:
+        raise InputError(f"a sample of {array.dtype}, but the network takes bytes; give uint8 in 0..255")
+    if not found or shape not in (found, (1, *found), found[1:] if found[0] == 1 else found, (prod(found),)):
+        raise InputError(f"a sample of {describe(found)}, but the network takes {describe(shape)}; give others")
+    return np.ascontiguousarray(array).reshape(shape)
+
+
+def unprepared(item: Item, shape: Shape) -> NDArray[np.uint8]:
+    """The values of ``item`` as they lie, uint8 of ``shape``: arrays, and pictures that have as many pixels.
+
+    Raises :class:`InputError` where it has others, or is a row of a table.
+    """
+    if isinstance(item, Row):
+        raise InputError("a row of a table, but the network takes arrays; give one that was trained on columns")
+    if not isinstance(item, Picture):
+        return fitted(item.array, shape)
+    if len(shape) == 3 and shape[0] == 3:
+        return fitted(np.ascontiguousarray(item.color().transpose(2, 0, 1)), shape)
+    return fitted(item.gray(), shape)

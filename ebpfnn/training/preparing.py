@@ -1,0 +1,54 @@
+"""How samples are made for a network that does not exist yet: chosen by the options, and by the data where they say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ModelError
+from ..network.layers import InputFormat, Shape
+from ..network.preparation import Preparation, usual
+from ..plugin import Plugins, Wanted
+from ..plugin.preparing import chosen
+from ..preparation import Picture
+from .options import Options
+
+GLYPH = (28, 28)
+"""MNIST's rows and columns."""
+
+
+def for_pictures(options: Options, plugins: Plugins, first: Picture) -> Wanted:
+    """For folders of images: ``picture`` unless the options name another kind, and the size of the first image.
+
+    Raises :class:`InputError` for what the options cannot mean.
+    """
+    preparation = chosen(options.prepare, plugins) or Preparation("picture")
+    columns, rows = first.image.size
+    gray = first.image.mode in ("1", "L", "LA") or first.image.mode.startswith(("I", "F"))
+    found = (rows, columns) if gray else (3, rows, columns)
+    return _wanted(plugins, options.input_shape or (GLYPH if preparation.kind == "glyph" else found), preparation)
+
+
+def for_arrays(options: Options, plugins: Plugins, arrays: NDArray[np.uint8]) -> Wanted:
+    """For samples that are arrays, uint8 [n, *shape]: what is usual for their shape, with the polarity that they have."""
+    shape = options.input_shape or arrays.shape[1:]
+    return _wanted(plugins, shape, chosen(options.prepare, plugins) or learned(arrays, shape))
+
+
+def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
+    """What is usual for ``shape``; for glyphs, the ink is dark where most borders are light."""
+    preparation = usual(shape)
+    if preparation.kind != "glyph" or arrays.ndim != 3:
+        return preparation
+    border = np.concatenate([arrays[:, 0], arrays[:, -1], arrays[:, :, 0], arrays[:, :, -1]], axis=1)
+    dark = float(np.median(border)) > 127
+    return replace(preparation, options={"ink": "dark" if dark else "light"})
+
+
+def _wanted(plugins: Plugins, shape: Shape, preparation: Preparation) -> Wanted:
+    try:
+        return plugins.wanted(InputFormat(shape, prepared=preparation))
+    except ModelError as error:
+        raise InputError(f"data: {error}") from error
