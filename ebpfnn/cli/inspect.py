@@ -12,7 +12,7 @@ from ..errors import NotSupported, PermissionDenied, printable
 from ..network import modelfile
 from .complete import networks
 from .messages import complain
-from .plugin_option import available
+from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
     from ..compiler import Compiled
@@ -28,6 +28,7 @@ _CANDIDATES = 4
 @click.option("--plan", metavar="NAME", help="Use this plan where possible, instead of the cheapest.")
 @click.option("--asm", is_flag=True, help="List the instructions.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@plugin_option
 def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     """Show the layers of MODEL, their compiled code, and verifier and timing figures from the kernel.
 
@@ -47,7 +48,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told, indent=2))
         return
-    for line in _text(told):
+    for line in _text(told, available().describe(network.input.preparation)):
         click.echo(printable(line))
     if left_out:
         complain(f"kernel figures not available: {left_out}")
@@ -65,12 +66,13 @@ def _in_kernel(network: QuantizedNetwork, compiled: Compiled, reason: str) -> tu
         return None, str(lack)
 
 
-def _text(told: dict[str, Any]) -> Iterable[str]:
+def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     given = told["input"]
     sizes = f"{told['parameters']:,} parameters in {told['bytes']:,} bytes, {told['macs']:,} multiplications"
     yield f"{told['name']}: {told['architecture']}, {sizes}"
     packed = "packed, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
+    yield f"preparation: {preparation}"
     yield ""
     layers = list(enumerate(told["layers"]))
     yield from _table(("layer", "kind", "takes", "gives"), (_kind(number, row) for number, row in layers))

@@ -1,4 +1,4 @@
-"""``ebpfnn plugins``: every trigger and input, and whether this kernel can run it; ``ebpfnn plugins new`` begins one."""
+"""``ebpfnn plugins``: every trigger, input and preparation, and whether it can be used here; ``plugins new`` begins one."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .tables import print_table
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List triggers and inputs, or create a new one."""
+    """List triggers, inputs and preparations, or create a new one."""
     if context.invoked_subcommand is None:
         _list(available(), as_json=as_json)
 
 
 @command.command()
-@click.argument("kind", type=click.Choice(KINDS), metavar="trigger|input")
+@click.argument("kind", type=click.Choice(KINDS), metavar="|".join(KINDS))
 @click.argument("name")
 def new(kind: str, name: str) -> None:
     """Create a plugin skeleton in the directory NAME, ready to build and install."""
     plugins = available()
-    taken = plugins.offered_triggers.names if kind == "trigger" else plugins.offered_inputs.names
-    if name in taken:
+    taken = {"trigger": plugins.triggers, "input": plugins.inputs, "preparation": plugins.preparations}
+    if name in taken[kind]:
         raise PluginError(f"{kind} '{name}' is there already; choose another name, for two of one name shut each other out")
     for path in write(kind, name, Path()):
         click.echo(printable(str(path)))

@@ -14,6 +14,7 @@ from ..compiler import Compiled, NetworkPlan, compile_network
 from ..datasets.mnist import read_test
 from ..errors import PermissionDenied
 from ..network import QuantizedNetwork
+from ..network.fields import describe_input
 from ..obj import insn
 from ..obj.disasm import disassemble
 from ..obj.listing import waits
@@ -91,7 +92,7 @@ def describe(
     return {
         "name": network.name,
         "architecture": network.architecture,
-        "input": {**asdict(form), "sample_bytes": form.sample_bytes},
+        "input": {**describe_input(form), "sample_bytes": form.sample_bytes},
         "labels": list(network.labels),
         "macs": network.macs,
         "parameters": sum(row.parameters for row in rows),

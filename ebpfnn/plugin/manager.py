@@ -18,6 +18,7 @@ from .types import Trigger
 
 if TYPE_CHECKING:
     from ..network.layers import InputFormat
+    from ..network.preparation import Preparation
 
 
 class Plugins:
@@ -80,6 +81,11 @@ class Plugins:
         return self.offered_inputs.items
 
     @property
+    def preparations(self) -> dict[str, PreparationKind]:
+        """The kinds of preparation by name, less those whose name is offered twice."""
+        return self.offered_preparations.items
+
+    @property
     def warnings(self) -> list[str]:
         """What is wrong with the plugins, one line each."""
         clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
@@ -96,6 +102,11 @@ class Plugins:
         where the kind does not take the form or the options.
         """
         return Wanted(form, self.offered_preparations.get(form.preparation.kind), split=split)
+
+    def describe(self, preparation: Preparation) -> str:
+        """One line of how samples are made; of a kind that is not installed, its name."""
+        kind = self.preparations.get(preparation.kind)
+        return kind.describe(preparation) if kind else f"{preparation.kind} (its plugin is not installed)"
 
     def input_for(self, uri: str, head: bytes, name: str | None = None) -> InputSource:
         """The input source that reads ``uri``, whose first bytes are ``head``: the one named, or else the one that claims it.

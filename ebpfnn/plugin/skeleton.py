@@ -16,6 +16,7 @@ _TEMPLATES = Path(__file__).parent / "skeletons"
 _FILES = {
     "trigger": ("pyproject.toml", "Makefile", "@NAME@/__init__.py", "@NAME@/@NAME@.bpf.c"),
     "input": ("pyproject.toml", "@NAME@/__init__.py"),
+    "preparation": ("pyproject.toml", "@NAME@/__init__.py"),
 }
 KINDS = tuple(_FILES)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -19,7 +19,7 @@ from .items import Picture
 def pictures(data: bytes, source: str) -> Iterator[Picture]:
     """Every frame of the image in ``data``, in order; most images have one.
 
-    A frame is valid until the next one is asked for. Raises :class:`InputError`, naming ``source``, where it is no image, cut
+    Raises :class:`InputError`, naming ``source``, where it is no image, cut
     short, or over 2^25 pixels (2^24 as WebP or CMYK) or 64 MiB; frames before the damage have been given by then.
     """
     if not data:
@@ -27,8 +27,9 @@ def pictures(data: bytes, source: str) -> Iterator[Picture]:
     with _open(data, source) as image:
         number = 0
         while _seek(image, number, source):
-            yield Picture(image, f"{source}:{number + 1}" if getattr(image, "is_animated", False) else source)
             number += 1
+            many = getattr(image, "is_animated", False)
+            yield Picture(image.copy(), f"{source}:{number}") if many else Picture(image, source)
 
 
 def picture(data: bytes, source: str) -> Picture:

@@ -76,10 +76,10 @@ class Options:
     is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``prepare`` says how samples
     are made, as ``KIND:KEY=VALUE,...``, and ``input_shape`` their shape; the data tell where neither is given.
     ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, or ``module`` names a Python file and the
-    function in it that returns an nn.Module: ``file.py:build``. ``views`` are the distorted copies of the training images that
-    are made before training and shown in turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the
-    LeakyReLU's, 0 for ReLU. ``distortion`` None shows samples as they are. ``output`` is the file of the integer network; the
-    float one lies beside it.
+    function in it that returns an nn.Module: ``file.py:build``. ``views`` are the distorted copies of the training images
+    that are made before training and shown in turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them
+    for the next run. ``slope`` is the LeakyReLU's, 0 for ReLU. ``distortion`` None shows samples as they are. ``output`` is
+    the file of the integer network; the float one lies beside it.
 
     Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views`` to keep.
     """

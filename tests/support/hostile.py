@@ -14,7 +14,7 @@ _CHILD = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from ebpfnn import datasets, importers
+from ebpfnn import Plugins, datasets, importers, load, samples
 from ebpfnn.errors import Error
 from ebpfnn.importers import ImportOptions
 used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
@@ -24,12 +24,11 @@ if limit:
     mapped = int(open("/proc/self/statm").read().split()[0]) * 4096
     resource.setrlimit(resource.RLIMIT_AS, (mapped + limit, mapped + limit))
 def image(path):
-    from ebpfnn_plugins import raster
-    return raster.sample(path.read_bytes(), (28, 28), path.name)
+    return list(samples(load("mnist"), path))
 def network(path):
     return importers.load(path, ImportOptions(shape=(12, 12), architecture="144-16-5"))
 def data(path):
-    return datasets.read(path, "test")
+    return datasets.read(path, "test", Plugins.installed().wanted(load("mnist").input).one)
 try:
     {"image": image, "network": network, "data": data}[sys.argv[1]](Path(sys.argv[2]))
     print("read")

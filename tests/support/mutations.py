@@ -125,11 +125,11 @@ def read(path: Path) -> object:
 
 def _images(data: bytes, name: str) -> object:
     """Both alone and as what a stream holds."""
-    from ebpfnn_plugins import raster
     from ebpfnn_plugins.image_stream import ImageStream
+    from prepared import sample, wanted
 
-    list(ImageStream().samples("-", io.BytesIO(data + data), (28, 28)))
-    return raster.sample(data, (28, 28), name)
+    list(ImageStream().samples("-", io.BytesIO(data + data), wanted((28, 28))))
+    return sample(data, (28, 28), name)
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:

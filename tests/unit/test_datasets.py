@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from prepared import wanted
 
 from ebpfnn import datasets
 from ebpfnn.datasets import imagefolder, npz
 from ebpfnn.errors import InputError
+from ebpfnn.preparation import decode
 
 IMAGES = np.arange(5 * 6 * 4, dtype=np.uint8).reshape(5, 6, 4)
 LABELS = np.array([2, 0, 1, 1, 0])
@@ -43,9 +45,14 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
+def prepare(shape: tuple[int, ...] | None) -> datasets.Prepare | None:
+    """As a network of that shape has its samples made: pictures resized, arrays as they lie."""
+    return wanted(shape, "raw" if len(shape) == 1 else "picture").one if shape else None
+
+
 def refusal(path: Path, shape: tuple[int, ...] | None = (6, 4), names: tuple[str, ...] = ()) -> str:
     with pytest.raises(InputError) as caught:
-        datasets.read(path, "test", shape, names)
+        datasets.read(path, "test", prepare(shape), names)
     message = str(caught.value)
     assert message.startswith(str(path))
     assert message.isprintable()
@@ -63,7 +70,7 @@ def expect(found: datasets.Samples, samples: np.ndarray, labels: Any) -> None:
 def test_idx_files(tmp_path: Path, inside: str) -> None:
     write_idx(tmp_path / inside)
     write_idx(tmp_path / inside, "train", IMAGES[:2] + 1, LABELS[:2])
-    expect(datasets.read(tmp_path, "test", (6, 4)), IMAGES, LABELS)
+    expect(datasets.read(tmp_path, "test", prepare((6, 4))), IMAGES, LABELS)
     expect(datasets.read(tmp_path, "train"), IMAGES[:2] + 1, LABELS[:2])
 
 
@@ -77,19 +84,18 @@ def test_two_trees_are_not_guessed_between(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(6, 4), (1, 6, 4), (24,), None])
 def test_a_channel_may_be_missing_and_images_may_become_flat(tmp_path: Path, shape: tuple[int, ...] | None) -> None:
     write_idx(tmp_path)
-    wanted = IMAGES.reshape(5, *(shape or (6, 4)))
-    expect(datasets.read(tmp_path, "test", shape), wanted, LABELS)
+    expect(datasets.read(tmp_path, "test", prepare(shape)), IMAGES.reshape(5, *(shape or (6, 4))), LABELS)
 
 
 def test_a_channel_that_the_network_lacks(tmp_path: Path) -> None:
     path = write_npz(tmp_path / "a.npz", samples=IMAGES[:, None])
-    expect(datasets.read(path, "test", (6, 4)), IMAGES, LABELS)
+    expect(datasets.read(path, "test", prepare((6, 4))), IMAGES, LABELS)
 
 
-@pytest.mark.parametrize("shape", [(4, 6), (3, 6, 4), (6, 4, 1), (23,)])
+@pytest.mark.parametrize("shape", [(4, 6), (3, 6, 4), (23,)])
 def test_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     write_idx(tmp_path)
-    assert "samples are 6x4, but the network takes" in refusal(tmp_path, shape)
+    assert "a sample of 6x4, but the network takes" in refusal(tmp_path, shape)
 
 
 def test_idx_files_that_are_absent_or_corrupt(tmp_path: Path) -> None:
@@ -109,7 +115,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i8", ">u2", "f2", "<f4", ">f8"])
 def test_npz_of_whole_numbers(tmp_path: Path, dtype: str) -> None:
-    expect(datasets.read(write_npz(tmp_path / "a.npz", samples=IMAGES.astype(dtype)), "test", (6, 4)), IMAGES, LABELS)
+    expect(datasets.read(write_npz(tmp_path / "a.npz", samples=IMAGES.astype(dtype)), "test", prepare((6, 4))), IMAGES, LABELS)
 
 
 def test_npz_is_either_part_unless_there_are_two(tmp_path: Path) -> None:
@@ -217,19 +223,19 @@ def test_image_folders(tmp_path: Path) -> None:
     (tmp_path / "9" / "notes.txt").write_text("not an image")
     (tmp_path / "empty").mkdir()
     assert datasets.class_names(tmp_path, "test") == ("9", "10")
-    expect(datasets.read(tmp_path, "test", (6, 4)), IMAGES[[1, 2, 0]], [0, 0, 1])
-    expect(datasets.read(tmp_path, "test"), IMAGES[[1, 2, 0]], [0, 0, 1])
-    expect(datasets.read(tmp_path, "test", (1, 6, 4)), IMAGES[[1, 2, 0], None], [0, 0, 1])
+    expect(datasets.read(tmp_path, "test", prepare((6, 4))), IMAGES[[1, 2, 0]], [0, 0, 1])
+    assert "nothing says how to prepare them; give --prepare" in refusal(tmp_path, None)
+    expect(datasets.read(tmp_path, "test", prepare((1, 6, 4))), IMAGES[[1, 2, 0], None], [0, 0, 1])
 
 
 def test_image_folders_have_the_labels_of_the_network(tmp_path: Path) -> None:
     write_image(tmp_path / "test" / "ant" / "a.png", IMAGES[0])
     write_image(tmp_path / "test" / "bee" / "b.png", IMAGES[1])
     names = ("wasp", "bee", "ant")
-    expect(datasets.read(tmp_path, "test", (6, 4), names), IMAGES[:2], [2, 1])
+    expect(datasets.read(tmp_path, "test", prepare((6, 4)), names), IMAGES[:2], [2, 1])
     write_image(tmp_path / "test" / "fly" / "b.png", IMAGES[1])
     with pytest.raises(InputError, match="knows no class 'fly'; name the folders wasp, bee, ant"):
-        datasets.read(tmp_path, "test", (6, 4), names)
+        datasets.read(tmp_path, "test", prepare((6, 4)), names)
 
 
 def test_images_in_color_become_what_the_network_takes(tmp_path: Path) -> None:
@@ -237,33 +243,44 @@ def test_images_in_color_become_what_the_network_takes(tmp_path: Path) -> None:
     color[..., 0], color[2, 1] = 250, (10, 20, 30)
     write_image(tmp_path / "a" / "0.png", color)
     write_image(tmp_path / "b" / "0.png", IMAGES[0])
-    samples, _ = datasets.read(tmp_path, "test", (3, 6, 4))
+    samples, _ = datasets.read(tmp_path, "test", prepare((3, 6, 4)))
     assert samples[0].tolist() == color.transpose(2, 0, 1).tolist()
     assert samples[1].tolist() == [IMAGES[0].tolist()] * 3
-    assert datasets.read(tmp_path, "test")[0].shape == (2, 3, 6, 4)
-    gray, _ = datasets.read(tmp_path, "test", (6, 4))
+    assert datasets.first(tmp_path, "test").color().tolist() == color.tolist()
+    gray, _ = datasets.read(tmp_path, "test", prepare((6, 4)))
     assert gray[0, 0, 0] == round(0.299 * 250)
 
 
 def test_images_of_another_size_are_scaled(tmp_path: Path) -> None:
     write_image(tmp_path / "a" / "0.png", np.repeat(np.repeat(IMAGES[0], 3, axis=0), 3, axis=1))
-    expect(datasets.read(tmp_path, "test", (6, 4)), IMAGES[:1], [0])
+    expect(datasets.read(tmp_path, "test", prepare((6, 4))), IMAGES[:1], [0])
 
 
 def test_images_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a" / "0.png"
     write_image(path, IMAGES[0])
-    assert "the network takes [24]; give samples in an .npz file" in refusal(tmp_path, (24,))
-    assert "the network takes [2, 6, 4]" in refusal(tmp_path, (2, 6, 4))
-    path.write_bytes(path.read_bytes()[:40])
-    assert f"{path}: cannot be decoded" in refusal(tmp_path)
-    write_image(path, IMAGES[0].astype(np.uint16))
-    assert f"{path}: 4 x 6 pixels of mode I;16; give an 8-bit image" in refusal(tmp_path)
-    write_image(path, IMAGES[0])
-    monkeypatch.setattr(imagefolder, "MAX_PIXELS", 23)
-    assert "at most 23 pixels" in refusal(tmp_path)
+    assert f"{path}: a sample of 6x4, but the network takes 23" in refusal(tmp_path, (23,))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40])
+    assert f"{path}: not an image of a known format" in refusal(tmp_path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 23)
+    assert f"{path}: 4 x 6 pixels; 23 pixels are the limit" in refusal(tmp_path)
+    monkeypatch.undo()
     monkeypatch.setattr(imagefolder, "MAX_BYTES", 23)
-    assert "1 images are over 0 MiB" in refusal(tmp_path)
+    assert "its samples are over 0 MiB" in refusal(tmp_path)
+
+
+def test_images_of_16_bits_are_taken_as_in_inference(tmp_path: Path) -> None:
+    write_image(tmp_path / "a" / "0.png", IMAGES[0].astype(np.uint16) * 257)
+    expect(datasets.read(tmp_path, "test", prepare((6, 4))), IMAGES[:1], [0])
+
+
+def test_every_frame_of_an_image_is_a_sample(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    frames = [Image.fromarray(image) for image in IMAGES[:3]]
+    frames[0].save(tmp_path / "a" / "0.tif", save_all=True, append_images=frames[1:])
+    expect(datasets.read(tmp_path, "test", prepare((6, 4))), IMAGES[:3], [0, 0, 0])
 
 
 def test_labels_outside_the_classes() -> None:
@@ -273,7 +290,7 @@ def test_labels_outside_the_classes() -> None:
 
 
 def test_the_bundled_digits() -> None:
-    samples, labels = datasets.read(Path(datasets.mnist.BUNDLED), "test", (28, 28))
+    samples, labels = datasets.read(Path(datasets.mnist.BUNDLED), "test", prepare((28, 28)))
     assert (samples.shape, set(labels.tolist())) == ((512, 28, 28), set(range(10)))
 
 
@@ -282,4 +299,4 @@ def test_a_class_may_be_called_as_a_part_is(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(IMAGES[number]).save(tmp_path / name / "a.png")
     assert datasets.class_names(tmp_path, "test") == ("test", "train", "tram")
-    expect(datasets.read(tmp_path, "train"), IMAGES[:3], [0, 1, 2])
+    expect(datasets.read(tmp_path, "train", prepare((6, 4))), IMAGES[:3], [0, 1, 2])

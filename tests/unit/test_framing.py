@@ -8,15 +8,17 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
-from ebpfnn_plugins import formats, raster
-from ebpfnn_plugins.framing import FORMATS, NAMES, begins_image, split
+from ebpfnn_plugins import formats
+from ebpfnn_plugins.framing import FORMATS, begins_image, split
 from ebpfnn_plugins.image_file import ImageFile
 from ebpfnn_plugins.window import CHUNK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from prepared import sample
 
 from ebpfnn.errors import InputError
+from ebpfnn.preparation.formats import NAMES
 
 CODECS = {
     "png": ("PNG", "L"),
@@ -221,7 +223,7 @@ def test_what_is_read_is_told_in_one_way_everywhere() -> None:
     assert f"no {NAMES} image" in faults(b"hello, this is no image")[0]
     for data in (b"", b"hello", encoded("png", 1)[:40]):
         with pytest.raises(InputError, match=rf"{NAMES} file$"):
-            raster.sample(data, (4, 4), "a")
+            sample(data, (4, 4), "a")
 
 
 def test_there_is_a_test_image_of_every_format_whose_end_is_found() -> None:
