@@ -18,7 +18,7 @@ from .emitter import FARTHEST
 from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO
 from .plan import Candidate, ConvTile
-from .positions import unwalked_loops
+from .positions import MOST_OF_A_WINDOW, unwalked_loops
 from .tile import Tiling
 
 _SPARSE = 0.45
@@ -41,12 +41,12 @@ def skips_rows(layer: Conv2d, density: float | None, name: str | None) -> bool:
 
 
 def choose_conv(
-    layer: Conv2d, low: int, high: int, density: float | None
+    layer: Conv2d, low: int, high: int, density: float | None, *, short: bool = False
 ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
     """Each group, all by the lanes that cost least, and the lanes that there were to choose from, the cheapest first.
 
-    ``density`` is the share of inputs that are not 0 where blank rows are skipped, else None. Raises :class:`ModelError` where
-    no lane holds the layer.
+    ``density`` is the share of inputs that are not 0 where blank rows are skipped, else None. What is to be ``short`` is in as
+    few segments as can be, whatever they cost. Raises :class:`ModelError` where no lane holds the layer.
     """
     share = 1.0 if density is None else cost.filled(density, layer.window.kernel[1])
     groups = [np.ascontiguousarray(group_weights(layer, group)) for group in range(layer.groups)]
@@ -62,7 +62,7 @@ def choose_conv(
             found.append((price, Products(groups[0], low, high, lanes, ends, tiling.words, tiling.tiles, 8 * tiling.words)))
     if not found:
         raise ModelError(TOO_LARGE)
-    found.sort(key=lambda each: each[0])
+    found.sort(key=lambda each: (len(each[1].ends) if short else 0, each[0]))
     best = found[0][1]
     candidates = tuple(Candidate.of("windows", products, price) for price, products in found)
     return tuple(replace(best, weights=each) for each in groups), candidates
@@ -98,17 +98,18 @@ def plan_tiles(
             )
             for start, end in zip(products.starts, products.ends, strict=True)
         )
-        found.append(ConvTile(size, asks_blank and size * apart < FARTHEST, loops, unwalked))
+        in_rows = any(loops) and taps * (3 * products.lanes.words(size) + 1) > MOST_OF_A_WINDOW
+        found.append(ConvTile(size, asks_blank and size * apart < FARTHEST, loops, unwalked, in_rows))
     return tuple(found)
 
 
 def branches_in_loops(tiles: tuple[ConvTile, ...], features: KernelFeatures) -> bool:
-    """Whether branches round blank rows would stand in a loop over channels, and that in the loop of an iterator.
+    """Whether branches round blank rows would stand in a loop over channels, and that in one over rows or an iterator's.
 
     The verifier compares states in an iterator's loop exactly (RANGE_WITHIN, Linux 6.8), so that each way through the branches
     of each turn of the inner loop is walked: 16 channels of 3x3 took 987,881 instructions on Linux 6.18, 24 over a million.
     """
-    return features.iterators and any(tile.unwalked and any(tile.channel_loops) for tile in tiles)
+    return any(tile.row_loops or (features.iterators and tile.unwalked and any(tile.channel_loops)) for tile in tiles)
 
 
 def position_size(products: Products, outputs: int) -> int:

@@ -13,7 +13,7 @@ from .conv import emit_conv
 from .dense_layer import emit_dense
 from .emitter import OUTCOME, SAMPLE, Emitter
 from .features import NEWEST, KernelFeatures
-from .frames import Note
+from .frames import Note, TooFar
 from .limits import TooDeep, TooMuchToWalk, check
 from .memory import emit_edged_copy, emit_fill
 from .plan import BLANK_ROWS, LISTED, PLANS, ConvPlan, DensePlan, NetworkPlan, PoolPlan
@@ -64,15 +64,17 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
 
     The plan of each layer is the cheapest by :mod:`ebpfnn.compiler.cost`; ``plan`` names a shape, "straight", "listed" or
     "rows", to be taken wherever it can be. What comes out past a limit of the verifier or of the stack is planned anew, without
-    what the largest layer that has it skips zeros by, or without callbacks.
+    what the largest layer that has it skips zeros by, or without callbacks; a layer that no jump goes over, with less of it
+    written out.
 
     Raises :class:`ModelError` for a name that is none, and, naming the layer, for a network past a limit.
     """
     if plan not in (None, *PLANS):
         raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
     plain: frozenset[int] = frozenset()
+    short: frozenset[int] = frozenset()
     while True:
-        emission = _Emission(network, plan_network(network, features, plan, plain))
+        emission = _Emission(network, plan_network(network, features, plan, plain, short))
         try:
             return emission.compile()
         except TooMuchToWalk:
@@ -80,6 +82,10 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
             if not skipping:
                 raise
             plain |= {max(skipping, key=lambda found: found.instructions).layer}
+        except TooFar:
+            if emission.emit.layer in short:
+                raise
+            short |= {emission.emit.layer}
         except TooDeep:
             if features.iterators or not features.callbacks:
                 raise
@@ -142,7 +148,7 @@ class _Emission:
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
             given = self._edged(values, layer, values.low) if plan.copied else values
             output = self._output(number, layer.output_shape(values.shape))
-            emit_pool(self.emit, layer, given, output, plan.unwalked)
+            emit_pool(self.emit, layer, plan, given, output)
         else:
             raise TypeError(f"a {type(plan).__name__} is no plan for a {type(layer).__name__}")
         return output

@@ -15,10 +15,10 @@ import numpy as np
 from ..network.layers import Conv2d
 from ..obj.asm import R0, R1, R9, R10
 from .accumulate import INPUT, ROW, Products, emit_flush, emit_products, emit_seeds
-from .emitter import Emitter
+from .emitter import FARTHEST, Emitter
 from .outputs import TARGET, Source, Tables, Writing, build_tables, emit_outputs
 from .plan import ConvPlan, ConvTile
-from .positions import axes, emit_positions
+from .positions import axes, emit_positions, emit_window
 from .requantize import RECORD, blank_outputs
 from .tile import Part, Parts, emit_parts
 from .values import Values
@@ -123,24 +123,51 @@ class _Tile:
         emit.alu(_WINDOW, "+=", start // channel * self.values.plane)
 
         def turn() -> None:
-            self._emit_run(self.values.offsets(1, self.layer.window), words)
+            if self.decided.row_loops:
+                self._emit_rows(words)
+                return
+            moved = self._emit_run(self.values.offsets(1, self.layer.window), words)
             emit.alu(_WINDOW, "+=", self.values.plane)
-            emit.alu(ROW, "+=", channel * row)
+            emit.alu(ROW, "+=", channel * row - moved)
 
         with emit.scratch(8) as counter:
             emit.repeat((end - start) // channel, counter, INPUT, turn)
 
-    def _emit_run(self, offsets: tuple[int, ...], words: int) -> None:
-        number = 0
-        for part in _rows(offsets) if self.plan.skips_rows else (offsets,):
-            blank = self.assembler.fresh("blank")
+    def _emit_rows(self, words: int) -> None:
+        """A channel of a window that is too large to be written out."""
+        emit, kernel, values = self.assembler, self.layer.window.kernel, self.values
+
+        def piece(count: int) -> None:
+            self._emit_run(tuple(range(count)), words)
+            emit.alu(ROW, "+=", count * self.products.row)
+
+        emit_window(emit, kernel, values.row, _WINDOW, INPUT, piece)
+        emit.alu(_WINDOW, "+=", values.plane - kernel[0] * values.row)
+
+    def _emit_run(self, offsets: tuple[int, ...], words: int) -> int:
+        """Values at ``offsets`` of a window; says how many bytes ``ROW`` was moved, since no offset of a load is that large."""
+        emit, row = self.assembler, self.products.row
+        moved = at = 0
+        for part in self._parts(offsets):
+            if at + len(part) * row - moved > FARTHEST:
+                emit.alu(ROW, "+=", at - moved)
+                moved = at
+            blank = emit.fresh("blank")
             if self.plan.skips_rows:
                 self._emit_skip(part[0], len(part), blank)
             for offset in part:
-                self.values.load(self.assembler, INPUT, _WINDOW, offset)
-                emit_products(self.assembler, words, number * self.products.row)
-                number += 1
-            self.assembler.label(blank)
+                self.values.load(emit, INPUT, _WINDOW, offset)
+                emit_products(emit, words, at - moved)
+                at += row
+            emit.label(blank)
+        return moved
+
+    def _parts(self, offsets: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """What a branch may go round, or else what is near enough for loads of weights."""
+        if self.plan.skips_rows:
+            return _rows(offsets)
+        most = FARTHEST // self.products.row
+        return [offsets[start : start + most] for start in range(0, len(offsets), most)]
 
     def _emit_skip(self, offset: int, columns: int, blank: str) -> None:
         """To ``blank`` where a row's values are all 0: one load sees them, and what is loaded behind them is shifted out."""

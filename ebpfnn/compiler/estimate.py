@@ -18,6 +18,7 @@ from .features import KernelFeatures
 from .nonzero import TABLE_BYTES as NONZERO_BYTES
 from .partial import BYTE, RowShape
 from .plan import LISTED, ConvPlan, ConvTile, DensePlan, Estimate, PoolPlan
+from .positions import VALUES_AT_A_TIME
 from .requantize import RECORD, RequantizePlan
 from .rows import MOST_WORDS as MOST_ROW_WORDS
 from .rows import ROWS, live_groups
@@ -183,7 +184,9 @@ def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, value: int) -> _Wor
     loops = sum(
         end - start for start, end, loop in zip(products.starts, products.ends, tile.channel_loops, strict=True) if loop
     )
-    work += _Work((2 + _LOOP) * loops // prod(layer.window.kernel))
+    channels = loops // prod(layer.window.kernel)
+    work += _Work((2 + _LOOP) * channels)
+    work += _window_loops(layer.window) * channels if tile.row_loops else _Work()
     work += _Work(4.7 * tile.outputs) * (len(products.ends) - (not plan.iterated))
     return work + _requantize(plan.requantize, known=not plan.iterated) * tile.outputs
 
@@ -197,8 +200,15 @@ def _conv_tables(plan: ConvPlan) -> int:
 def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
     """What :mod:`~ebpfnn.compiler.pool` writes."""
     body = _Work(3 + value + (6 + value) * (prod(layer.window.kernel) - 1))
+    body += _window_loops(layer.window) if plan.looped else _Work()
     copied = _copied(given, layer.window) if plan.copied else _Work()
     return copied + _positions(image_shape(layer.output_shape(given)), plan.unwalked, body, features)
+
+
+def _window_loops(window: Window) -> _Work:
+    """What the loops of :func:`~ebpfnn.compiler.positions.emit_window` take besides the values."""
+    rows, columns = window.kernel
+    return _Work(rows * (1 + _LOOP + -(-columns // VALUES_AT_A_TIME) * (2 + _LOOP)))
 
 
 def _positions(turns: tuple[int, ...], unwalked: int, body: _Work, features: KernelFeatures) -> _Work:

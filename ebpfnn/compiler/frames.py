@@ -11,14 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ..abi import INFER
+from ..errors import ModelError
 from ..obj import Function, Line
 from ..obj.asm import R0, R1, R2, R10, Assembler, Register
 from ..obj.insn import Instruction
 from ..obj.spec import Relocation
 from .types import FUNCTION, TypeTable
 
+FARTHEST_JUMP = 32_000
+"""Instructions; a jump's offset has 16 bits and a sign."""
 _SLOT, _ROUNDED = 8, 32
 _INLINED = 24  # bytes that Linux 5.19 and later take of the frame of a function that calls bpf_loop (inline_bpf_loop)
+
+
+class TooFar(ModelError):
+    """A jump cannot go over so much code; what writes less out may do."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,12 @@ class FrameAssembler(Assembler):
         mine = [abs(self._labels[label] - at) for at, label in self._jumps if label in self._labels]
         return max([*mine, self._farthest])
 
+    def check_jumps(self) -> None:
+        """Raises :class:`TooFar` where one so far is longer than a jump can be."""
+        if self.farthest_jump > FARTHEST_JUMP:
+            fact = f"needs a jump over {self.farthest_jump} instructions; at most {FARTHEST_JUMP} go"
+            raise TooFar(f"{fact}; use fewer inputs and outputs, or smaller weights")
+
     def note(self, text: str) -> None:
         self.notes.append(Note(len(self), self.layer, text, self._frame.name))
 
@@ -139,6 +152,7 @@ class FrameAssembler(Assembler):
         self.label(past)
         self.exit()
         self._prepend_prologue(times, index, past)
+        self.check_jumps()
         frame, inside, self._farthest = self._frame, self.notes, self.farthest_jump
         self._callbacks.append(self.function(name, type_id, self._lines(name), exported=False))
         self._elsewhere += len(self) - len(above.code)

@@ -12,8 +12,6 @@ MOST_FORKS = 7_500
 """Of the 8,192 branches that the verifier can put off (BPF_COMPLEXITY_LIMIT_JMP_SEQ)."""
 MOST_TABLES = 56
 """Of the 64 maps that a program may use (MAX_USED_MAPS); shells have some."""
-_FARTHEST_JUMP = 32_000
-"""Instructions; a jump's offset has 16 bits and a sign."""
 
 
 class TooMuchToWalk(ModelError):
@@ -33,10 +31,9 @@ def check(emit: Emitter) -> None:
     if RESULT.itemsize + emit.workspace > emit.features.largest_table:
         fact = f"needs {emit.workspace} bytes behind a result; the kernel takes {emit.features.largest_table}"
         raise ModelError(f"{fact}; use a smaller image, or fewer channels")
-    if emit.farthest_jump > _FARTHEST_JUMP:
-        fact = f"needs a jump over {emit.farthest_jump} instructions; at most {_FARTHEST_JUMP} go"
-        raise ModelError(f"{fact}; use fewer channels, or a smaller window")
-    remedy = "use a smaller layer, or a kernel with bpf_loop (Linux 5.17) or bpf_iter_num (6.4)"
+    emit.check_jumps()
+    newer = "" if emit.features.unwalked else ", or a kernel with bpf_loop (Linux 5.17) or bpf_iter_num (6.4)"
+    remedy = f"use a smaller layer{newer}"
     if emit.walked > MOST_WALKED:
         raise TooMuchToWalk(f"takes the verifier past some {emit.walked} instructions; it walks {MOST_WALKED}; {remedy}")
     if emit.forks > MOST_FORKS:

@@ -16,6 +16,7 @@ from .values import Values
 
 _FROM, _TO, _WORD, _TERM = R1, R2, R3, R0
 _AT_A_TIME = 8
+_MOST_WRITTEN = 2048  # bytes of a row whose copy is written out
 _SIZES = ((8, "u64"), (4, "u32"), (2, "u16"), (1, "u8"))
 
 
@@ -88,9 +89,7 @@ def emit_edged_copy(emit: Emitter, source: Values, target: Values) -> None:
     emit.point(_TO, target.place.at(target.first))
 
     def row() -> None:
-        _emit_row(emit, columns)
-        emit.alu(_FROM, "+=", columns)
-        emit.alu(_TO, "+=", target.row)
+        _emit_row(emit, columns, target.row - columns)
 
     with emit.scratch(16) as counters:
 
@@ -102,13 +101,28 @@ def emit_edged_copy(emit: Emitter, source: Values, target: Values) -> None:
         emit.repeat(channels, counters + 8, _TERM, plane)
 
 
-def _emit_row(emit: Emitter, size: int) -> None:
-    """``size`` bytes and no byte more."""
+def is_copied_in_turns(columns: int) -> bool:
+    """Whether a row of so many bytes is copied by a loop, which counts on the stack."""
+    return columns >= _MOST_WRITTEN
+
+
+def _emit_row(emit: Emitter, size: int, gap: int) -> None:
+    """``size`` bytes and no byte more; the pointers move past them, and the target's ``gap`` bytes further."""
+    whole, rest = divmod(size, _MOST_WRITTEN)
+    if whole:
+        with emit.scratch(8) as counter:
+            emit.repeat(whole, counter, _TERM, lambda: _emit_piece(emit, _MOST_WRITTEN, 0))
+    _emit_piece(emit, rest, gap)
+
+
+def _emit_piece(emit: Emitter, size: int, gap: int) -> None:
     at = 0
     for width, name in _SIZES:
         while size - at >= width:
             _emit_word(emit, name, at)
             at += width
+    emit.alu(_FROM, "+=", size)
+    emit.alu(_TO, "+=", size + gap)
 
 
 def _emit_word(emit: Emitter, name: str, at: int) -> None:

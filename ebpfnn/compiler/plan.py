@@ -113,13 +113,15 @@ class ConvTile:
     """One tile of a group's outputs.
 
     ``asks_blank`` puts a branch before each position, to what a window of zeros gives. ``channel_loops`` says of each segment
-    whether its input channels are a loop. So many loops over positions, from the outermost on, are ``unwalked``.
+    whether its input channels are a loop; with ``row_loops``, the rows of a channel are one in it. So many loops over
+    positions, from the outermost on, are ``unwalked``.
     """
 
     outputs: int
     asks_blank: bool
     channel_loops: tuple[bool, ...]
     unwalked: int
+    row_loops: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +152,13 @@ class ConvPlan(LayerPlan):
 
 @dataclass(frozen=True)
 class PoolPlan(LayerPlan):
-    """A pool; ``unwalked`` and ``copied`` as for :class:`ConvTile` and :class:`ConvPlan`."""
+    """A pool; ``unwalked`` and ``copied`` as for :class:`ConvTile` and :class:`ConvPlan`.
+
+    The values of a ``looped`` window are not written out.
+    """
 
     unwalked: int = 0
+    looped: bool = False
     copied: bool = False
 
     @property

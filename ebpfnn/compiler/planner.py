@@ -21,7 +21,7 @@ from .features import NEWEST, KernelFeatures
 from .lookup import find_lookup
 from .plan import MOST_UNROLLED, STRAIGHT, Candidate, ConvPlan, DensePlan, NetworkPlan, PoolPlan
 from .pool import pool_size
-from .positions import unwalked_loops
+from .positions import MOST_OF_A_WINDOW, unwalked_loops
 from .requantize import RequantizePlan, plan_requantize
 from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
 from .sidebyside import SideBySide, layer_weights, sample_weights
@@ -44,18 +44,27 @@ def plan_network(
     features: KernelFeatures = NEWEST,
     name: str | None = None,
     plain: frozenset[int] = frozenset(),
+    short: frozenset[int] = frozenset(),
 ) -> NetworkPlan:
     """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or of shape ``name`` wherever that can be.
 
-    ``plain`` layers, by number, have neither a list nor branches round blank rows.
+    ``plain`` layers, by number, have neither a list nor branches round blank rows. ``short`` ones besides have as little
+    written out as can be: they are in as few segments as can be, and not in a loop over their groups.
     Raises :class:`ModelError`, naming the layer, where no lane holds its sums.
     """
-    return _Planner(network, features, name, plain).plan()
+    return _Planner(network, features, name, plain | short, short).plan()
 
 
 class _Planner:
-    def __init__(self, network: QuantizedNetwork, features: KernelFeatures, name: str | None, plain: frozenset[int]) -> None:
-        self.network, self.features, self.name, self.plain = network, features, name, plain
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        features: KernelFeatures,
+        name: str | None,
+        plain: frozenset[int],
+        short: frozenset[int],
+    ) -> None:
+        self.network, self.features, self.name, self.plain, self.short = network, features, name, plain, short
         self.last = len(network.layers) - 1
         self.dense: dict[int, tuple[DenseChoice, ...]] = {}
         self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
@@ -67,7 +76,7 @@ class _Planner:
                     self.dense[number] = self._choose_dense(number, layer)
                 elif isinstance(layer, Conv2d):
                     density = self._density(number) if self._skips_rows(number, layer) else None
-                    self.convs[number] = choose_conv(layer, *self.network.ranges[number], density)
+                    self.convs[number] = self._choose_conv(number, layer, density)
         sample = self._sample()
         found = tuple(self._layer(number, layer, sample) for number, layer in enumerate(self.network.layers))
         given = self.network, self.features, sample, found
@@ -88,7 +97,15 @@ class _Planner:
         name = STRAIGHT if number in self.plain else self.name
         spread = level_cost(self.network.input) if number == 0 else 0.0
         grouped = self._side_by_side(number, layer)
-        return choose_dense(layer, low, high, self._density(number), self.features, name=name, grouped=grouped, spread=spread)
+        found = choose_dense(layer, low, high, self._density(number), self.features, name=name, grouped=grouped, spread=spread)
+        if number in self.short:
+            return tuple(sorted(found, key=lambda each: (each.shape != STRAIGHT, len(each.products.ends), each.cost)))
+        return found
+
+    def _choose_conv(
+        self, number: int, layer: Conv2d, density: float | None
+    ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
+        return choose_conv(layer, *self.network.ranges[number], density, short=number in self.short)
 
     def _side_by_side(self, number: int, layer: Dense) -> tuple[SideBySide, ...]:
         """The weights of a dense layer as rows may want them."""
@@ -148,7 +165,7 @@ class _Planner:
         tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=skipping)
         if skipping and branches_in_loops(tiles, self.features):
             skipping = False
-            groups, candidates = choose_conv(layer, *self.network.ranges[number], None)
+            groups, candidates = self._choose_conv(number, layer, None)
             tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=False)
         beyond = skipping and number == 0 and sample is SampleForm.BYTES  # a load of a row may reach past a sample's end
         return ConvPlan(
@@ -158,14 +175,15 @@ class _Planner:
             requantize=self._requantize(number, layer),
             tiles=tiles,
             skips_rows=skipping,
-            iterated=self.features.unwalked and layer.groups > MOST_UNROLLED,
+            iterated=self.features.unwalked and layer.groups > MOST_UNROLLED and number not in self.short,
             copied=beyond or self._edged(number, layer),
         )
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])
         unwalked = unwalked_loops(turns, pool_size(layer), self.features)
-        return PoolPlan(output=form, candidates=(), unwalked=unwalked, copied=self._edged(number, layer))
+        looped, copied = pool_size(layer) > MOST_OF_A_WINDOW, self._edged(number, layer)
+        return PoolPlan(output=form, candidates=(), unwalked=unwalked, looped=looped, copied=copied)
 
     def _edged(self, number: int, layer: Conv2d | MaxPool) -> bool:
         """Whether a layer has to give its inputs the edge that it wants: only samples come without."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 from ..network.layers import MaxPool
 from ..obj.asm import R0, R1, R2, R3, R4, R10
 from .emitter import Emitter
-from .positions import axes, emit_positions
+from .plan import PoolPlan
+from .positions import axes, emit_positions, emit_window
 from .values import Values
 
 _BEST, _NEXT, _SIGN, _WINDOW, _OUTPUT = R0, R1, R2, R3, R4
@@ -18,18 +20,12 @@ def pool_size(layer: MaxPool) -> int:
     return 7 * (prod(layer.window.kernel) - 1) + 16
 
 
-def emit_pool(emit: Emitter, layer: MaxPool, values: Values, output: Values, unwalked: int) -> None:
-    """``values`` has the layer's edge, filled with their lowest; no register survives.
+def emit_pool(emit: Emitter, layer: MaxPool, plan: PoolPlan, values: Values, output: Values) -> None:
+    """``values`` has the layer's edge, filled with their lowest; no register survives."""
+    kernel, offsets = layer.window.kernel, values.offsets(1, layer.window)
 
-    ``unwalked`` as for :func:`emit_positions`.
-    """
-    first, *others = values.offsets(1, layer.window)
-
-    def body(window: int, target: int) -> None:
-        emit.load(_WINDOW, "u64", R10, window)
-        emit.load(_OUTPUT, "u64", R10, target)
-        values.load(emit, _BEST, _WINDOW, first)
-        for offset in others:
+    def largest(given: Iterable[int]) -> None:
+        for offset in given:
             values.load(emit, _NEXT, _WINDOW, offset)
             emit.alu(_NEXT, "-=", _BEST)
             emit.mov(_SIGN, _NEXT)
@@ -37,8 +33,17 @@ def emit_pool(emit: Emitter, layer: MaxPool, values: Values, output: Values, unw
             emit.alu(_SIGN, "s>>=", 63)
             emit.alu(_NEXT, "&=", _SIGN)
             emit.alu(_BEST, "+=", _NEXT)
+
+    def body(window: int, target: int) -> None:
+        emit.load(_WINDOW, "u64", R10, window)
+        emit.load(_OUTPUT, "u64", R10, target)
+        values.load(emit, _BEST, _WINDOW, offsets[0])
+        if plan.looped:
+            emit_window(emit, kernel, values.row, _WINDOW, _NEXT, lambda count: largest(range(count)))
+        else:
+            largest(offsets[1:])
         emit.store("u8", _OUTPUT, 0, _BEST)
 
-    emit.note(f"the largest of each window {layer.window.kernel[0]}x{layer.window.kernel[1]}")
+    emit.note(f"the largest of each window {kernel[0]}x{kernel[1]}")
     loops = axes(layer.window.stride, values, output, planes=True)
-    emit_positions(emit, loops, values.place, output.place.at(output.first), body, unwalked)
+    emit_positions(emit, loops, values.place, output.place.at(output.first), body, plan.unwalked)

@@ -12,13 +12,18 @@ from math import prod
 from typing import NamedTuple
 
 from ..network.layers import image_shape
-from ..obj.asm import R0, R1, R10
+from ..obj.asm import R0, R1, R10, Register
 from .emitter import Emitter, Place
 from .features import KernelFeatures
 from .values import Values
 
 WALKED = 12_000
 """Instructions that a loop over positions may make the verifier walk, at half a microsecond each and often several times."""
+
+MOST_OF_A_WINDOW = 16_000
+"""Instructions that one channel of a window is written out in; a jump goes over twice as many."""
+VALUES_AT_A_TIME = 32
+"""Of a row of a larger window."""
 
 Body = Callable[[int, int], None]
 
@@ -43,6 +48,27 @@ def unwalked_loops(turns: tuple[int, ...], size: int, features: KernelFeatures) 
     if size * prod(turns) <= WALKED or not features.unwalked or not turns or turns[0] == 1:
         return 0
     return 1 + unwalked_loops(turns[1:], size, features)
+
+
+def emit_window(
+    emit: Emitter, kernel: tuple[int, int], row: int, pointer: Register, scratch: Register, body: Callable[[int], None]
+) -> None:
+    """``body(count)`` for the values of a window in loops, so many that lie behind ``pointer`` each time.
+
+    At the end that has moved by all rows, which are ``row`` bytes apart. ``scratch`` is lost between values.
+    """
+    rows, columns = kernel
+
+    def piece(count: int) -> None:
+        body(count)
+        emit.alu(pointer, "+=", count)
+
+    def one_row() -> None:
+        emit.turns(columns, VALUES_AT_A_TIME, scratch, piece)
+        emit.alu(pointer, "+=", row - columns)
+
+    with emit.scratch(8) as counter:
+        emit.repeat(rows, counter, scratch, one_row)
 
 
 def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target: Place, body: Body, unwalked: int) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..network import QuantizedNetwork
-from ..network.layers import Dense, InputFormat
+from ..network.layers import Dense, InputFormat, Shape
 from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded
+from .memory import is_copied_in_turns
 from .plan import LISTED, ConvPlan, ConvTile, DensePlan, PoolPlan
 from .sample import SampleForm
 from .tile import Tiling
@@ -35,15 +36,24 @@ def stack_needed(
     """Bytes, those of callbacks with them; exact."""
     start = -OUTCOME
     depth = _Depth(start + _sample(network.input, sample))
-    for layer, plan in zip(network.layers, layers, strict=True):
+    for layer, plan, given in zip(network.layers, layers, network.shapes, strict=False):
         depth |= _Depth(start + _SLOT * any(plan.output.edge))
         if isinstance(plan, DensePlan) and isinstance(layer, Dense):
             depth |= _Depth(start + _SLOT * (plan.shape == LISTED)) | _dense(plan, layer.outputs, start, features)
         elif isinstance(plan, ConvPlan):
-            depth |= _Depth(start + 2 * _SLOT * plan.copied) | _conv(plan, start, features)
+            depth |= _copied(plan, given, start) | _conv(plan, start, features)
         elif isinstance(plan, PoolPlan):
-            depth |= _Depth(start + 2 * _SLOT * plan.copied) | _positions(start, 3, plan.unwalked, features, _Depth)
+            depth |= _copied(plan, given, start) | _pool(plan, start, features)
     return frame_bytes(depth.own, depth.below)
+
+
+def _pool(plan: PoolPlan, at: int, features: KernelFeatures) -> _Depth:
+    inside = 2 * _SLOT * plan.looped
+    return _positions(at, 3, plan.unwalked, features, lambda at: _Depth(at + inside))
+
+
+def _copied(plan: ConvPlan | PoolPlan, given: Shape, at: int) -> _Depth:
+    return _Depth(at + _SLOT * (2 + is_copied_in_turns(given[-1])) if plan.copied else at)
 
 
 def _sample(form: InputFormat, how: SampleForm) -> int:
@@ -67,7 +77,7 @@ def _dense(plan: DensePlan, outputs: int, at: int, features: KernelFeatures) -> 
 
 def _conv(plan: ConvPlan, at: int, features: KernelFeatures) -> _Depth:
     def tile(at: int, tile: ConvTile) -> _Depth:
-        inside = -(-4 * tile.outputs // _SLOT) * _SLOT + _SLOT * any(tile.channel_loops)
+        inside = -(-4 * tile.outputs // _SLOT) * _SLOT + _SLOT * any(tile.channel_loops) + 2 * _SLOT * tile.row_loops
         return _positions(at, 2, tile.unwalked, features, lambda at: _Depth(at + inside))
 
     def group(at: int) -> _Depth:

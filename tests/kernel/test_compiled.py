@@ -12,7 +12,19 @@ from architectures import SHAPE, architectures
 from ebpfnn_plugins.run import RunTrigger
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import THRESHOLDS, conv2d, dense, input_format, network, random_network, samples
+from networks import (
+    FAR_CODE,
+    FAR_WEIGHTS,
+    THRESHOLDS,
+    conv2d,
+    dense,
+    far_code,
+    far_weights,
+    input_format,
+    network,
+    random_network,
+    samples,
+)
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.choose_conv import MOST_PRODUCTS, choose_conv
@@ -225,6 +237,18 @@ def test_a_lane_that_is_full_within_a_channel(features: KernelFeatures) -> None:
     assert products.ends[0] * products.words > MOST_PRODUCTS
     tail = dense(random.integers(-127, 128, (5, 18 * 4)), np.arange(5))
     equal(network([window, tail], InputFormat((1, 14, 14))), features)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("case", FAR_WEIGHTS)
+def test_weights_that_are_further_than_an_offset_reaches(case: str, features: KernelFeatures) -> None:
+    equal(far_weights(case), features)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("case", FAR_CODE)
+def test_code_that_no_jump_goes_over(case: str, features: KernelFeatures) -> None:
+    equal(far_code(case), features)
 
 
 def test_images_whose_channels_are_far_apart() -> None:

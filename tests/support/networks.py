@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import isqrt, prod
 from typing import Any
 
@@ -129,6 +130,59 @@ def _random_requantization(
     typical = isqrt(int(np.square(weights[0].astype(np.int64)).sum())) * max(map(abs, given)) // 2
     shift = 30 if last else min(62, 30 + max(0, typical.bit_length() - high.bit_length() + 1))
     return Requantization(positive, negative, shift, low, high, zero_point, 1.0)
+
+
+FAR_WEIGHTS = {
+    "one channel": (1, 8, (58, 59), 1.0),
+    "each of two channels": (2, 8, (47, 47), 1.0),
+    "a last tile of one word": (28, 121, (5, 5), 1.0),
+    "blank rows": (1, 8, (270, 8), 0.1),
+}
+"""Channels, outputs, a window and a density: convolutions whose weights are further apart than an offset of a load reaches."""
+
+
+def far_weights(case: str) -> QuantizedNetwork:
+    """That of :data:`FAR_WEIGHTS`, over an image as large as its window."""
+    channels, outputs, window, density = FAR_WEIGHTS[case]
+    random = np.random.default_rng(4)
+    weights = random.integers(-7, 8, (outputs, channels, *window))
+    hidden = conv2d(weights, np.arange(outputs), Window(window), shift=32, low=-127, high=127)
+    tail = dense(random.integers(-127, 128, (5, outputs)), np.arange(5))
+    return replace(network([hidden, tail], input_format((channels, *window), bits=1)), density=(density, 1.0))
+
+
+def _extreme(shape: Shape, **fields: Any) -> Layer:
+    """Weights of 127, so that lanes are soon full."""
+    random, by = np.random.default_rng(5), {"shift": 44, "low": -127, "high": 127, **fields}
+    weights, bias = random.choice([-127, 127], shape), np.arange(shape[0])
+    return dense(weights, bias, **by) if len(shape) == 2 else conv2d(weights, bias, Window(shape[2:]), **by)
+
+
+def far_code(case: str) -> QuantizedNetwork:
+    """That of :data:`FAR_CODE`: layers of which a jump would have to go over more than it can, were they written out."""
+    layers, shape = FAR_CODE[case]
+    found, given = list(layers()), shape
+    for layer in found:
+        given = layer.output_shape(given)
+    tail = dense(np.random.default_rng(6).integers(-9, 10, (5, prod(given))), np.arange(5))
+    return network([*found, tail], InputFormat(shape))
+
+
+FAR_CODE: dict[str, tuple[Callable[[], Sequence[Layer]], Shape]] = {
+    "a dense layer in many segments": (lambda: [_extreme((90, 6000))], (6000,)),
+    "a window in many segments": (lambda: [_extreme((6, 100, 7, 7))], (100, 7, 8)),
+    "a large window": (lambda: [conv2d(np.ones((6, 1, 75, 66)), np.arange(6), Window((75, 66)), **_BYTES)], (1, 76, 68)),
+    "a pool of a large window": (lambda: [_extreme((1, 1, 1, 1), shift=37), MaxPool(Window((75, 76)))], (1, 77, 76)),
+    "groups of many outputs": (
+        lambda: [conv2d(np.ones((4000, 5, 5, 5)), np.arange(4000), Window((5, 5)), 4, **_BYTES)],
+        (20, 5, 5),
+    ),
+    "an edge round long rows": (
+        lambda: [conv2d(np.ones((2, 1, 2, 3)), [1, 2], Window((2, 3), (1, 999), (1, 1, 0, 1)), **_BYTES)],
+        (1, 2, 40_000),
+    ),
+}
+_BYTES = {"shift": 37, "low": -127, "high": 127}
 
 
 def samples(shape: int | Shape, seed: int) -> NDArray[np.uint8]:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import dense, input_format, network, random_network
+from networks import FAR_CODE, FAR_WEIGHTS, dense, far_code, far_weights, input_format, network, random_network
 
 from ebpfnn.compiler import (
     KernelFeatures,
     bounds,
     compile_network,
     evenly,
+    frames,
     levels,
     limits,
     lookup,
@@ -29,6 +30,7 @@ from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.compiler.lanes import FOUR, THREE, TWO, Lanes
 from ebpfnn.compiler.live import live_inputs, pieces
 from ebpfnn.compiler.partial import RowShape, level_weights, partial_sums
+from ebpfnn.compiler.plan import ConvPlan
 from ebpfnn.compiler.tile import Tiling
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
@@ -38,6 +40,7 @@ from ebpfnn.obj import insn
 
 LANES = st.sampled_from([FOUR, THREE, TWO])
 SEEDS = st.integers(0, 1 << 32)
+of_every_kernel = pytest.mark.parametrize("features", [NEWEST, MIDDLE, OLDEST], ids=["iterators", "callbacks", "walked"])
 
 
 def unpack(lanes: Lanes, words: np.ndarray, outputs: int) -> np.ndarray:
@@ -303,6 +306,34 @@ def test_sums_that_no_lane_holds_are_told(monkeypatch: pytest.MonkeyPatch) -> No
             ModelError, match=r"^network 'test': layer 0 has weights and inputs that no lane of 32 bits holds; use"
         ):
             compile_network(net)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("case", FAR_WEIGHTS)
+def test_weights_that_are_further_than_an_offset_reaches(case: str, features: KernelFeatures) -> None:
+    net = far_weights(case)
+    found = compile_network(net, features).plan.layers[0]
+    assert isinstance(found, ConvPlan)
+    (products,) = found.groups
+    assert len(products.weights) * products.row > 1 << 15
+    assert found.skips_rows == (case == "blank rows")
+    assert len({tile.outputs for tile in found.tiles}) == (2 if "tile" in case else 1)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("case", FAR_CODE)
+def test_code_that_no_jump_goes_over_is_planned_shorter(case: str, features: KernelFeatures) -> None:
+    compile_network(far_code(case), features)
+
+
+def test_a_jump_that_is_too_far_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is one in a callback."""
+    monkeypatch.setattr(frames, "FARTHEST_JUMP", 100)
+    for features in (NEWEST, MIDDLE):
+        with pytest.raises(
+            ModelError, match=r"^network 'test': layer 0 needs a jump over [0-9]+ instructions; at most 100 go; use"
+        ):
+            compile_network(random_network((300, 200, 5), 3), features)
 
 
 def test_lists_that_branch_too_often_become_straight(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from architectures import KINDS, SHAPE
-from networks import conv2d, dense, input_format, network, random_network
+from networks import FAR_CODE, FAR_WEIGHTS, conv2d, dense, far_code, far_weights, input_format, network, random_network
 
 from ebpfnn.compiler import KernelFeatures, bounds, compile_network, limits, plan_network
 from ebpfnn.compiler import compile as compiling
@@ -91,6 +91,12 @@ def test_estimates_of_images(image: tuple[str, tuple[int, ...]], density: float 
     for bits, packed in ((8, False), (2, False), (1, True)):
         net = random_network(image[0], 2, image[1], bits=bits, packed=packed)
         check_estimates(replace(net, density=(density,) * len(net.layers)) if density else net, features)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("net", [*map(far_weights, FAR_WEIGHTS), *map(far_code, FAR_CODE)], ids=[*FAR_WEIGHTS, *FAR_CODE])
+def test_estimates_of_what_offsets_and_jumps_do_not_reach(net: QuantizedNetwork, features: KernelFeatures) -> None:
+    check_estimates(net, features)
 
 
 def one_scale(outputs: int, inputs: int, low: int, high: int) -> Dense:
