@@ -58,13 +58,24 @@ def card(described: Described) -> dict[str, str]:
 
 
 def describe_input(form: InputFormat) -> dict[str, Any]:
-    return asdict(form)
+    """Without thresholds for each value where there are none: files of former versions have no word of them."""
+    described = asdict(form)
+    if not form.value_thresholds:
+        del described["value_thresholds"]
+    return described
 
 
 def build_input(described: Described) -> InputFormat:
     shape, thresholds = integers(described, "shape"), integers(described, "thresholds")
     packed, bit_order = get(described, "packed", bool), get(described, "bit_order", str)
-    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order)
+    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, _value_thresholds(described))
+
+
+def _value_thresholds(described: Described) -> tuple[tuple[int, ...], ...]:
+    name = "value_thresholds"
+    if name not in described:
+        return ()
+    return tuple(within(f"value {n}", integers, {name: own}, name) for n, own in enumerate(get(described, name, list)))
 
 
 def describe_window(window: Window) -> dict[str, Any]:
