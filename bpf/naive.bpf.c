@@ -82,7 +82,7 @@ int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 
 	if (error)
 		return error;
-	values = nn_levels(network.input, sample, &workspace);
+	values = nn_levels(&network, sample, &workspace);
 	for (__u32 number = 0; number < network.depth; number++) {
 		const struct nn_layer *layer = &network.layers[number];
 		const struct nn_parameters *parameters = number + 1 == network.depth ? &network.output : &network.hidden;

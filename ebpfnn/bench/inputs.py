@@ -31,6 +31,9 @@ def sparse_inputs(network: QuantizedNetwork, samples: NDArray[np.uint8], labels:
 
 def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> Inputs:
     """Samples of uniform values that are no level 0, 1..255 for 8 bits: nothing to skip."""
-    lowest = (*network.input.thresholds, 1)[0]
+    form = network.input
+    lowest: NDArray[np.int64] | int = (*form.thresholds, 1)[0]
+    if form.value_thresholds:
+        lowest = np.minimum([own[0] for own in form.value_thresholds], 255)  # one of 256 is never reached
     samples = np.random.default_rng(seed).integers(lowest, 256, (count, *network.input_shape), dtype=np.uint8)
     return Inputs("dense", samples)

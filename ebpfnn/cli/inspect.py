@@ -73,6 +73,8 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     packed = "packed, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
     yield f"preparation: {preparation}"
+    if given["value_thresholds"]:
+        yield _own_thresholds(given["value_thresholds"])
     yield ""
     layers = list(enumerate(told["layers"]))
     yield from _table(("layer", "kind", "takes", "gives"), (_kind(number, row) for number, row in layers))
@@ -83,6 +85,13 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     yield from _plan(told)
     yield ""
     yield from _figures(told)
+
+
+def _own_thresholds(own: Sequence[Sequence[int]]) -> str:
+    """How many levels values have by thresholds of their own: equal ones skip a level, and 256 is never reached."""
+    counts = [1 + len(set(each) - {256}) for each in own]
+    levels = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{counts[0]}"
+    return f"thresholds: each value has its own, {levels} levels"
 
 
 def _kind(number: int, row: dict[str, Any]) -> Sequence[str]:

@@ -73,6 +73,8 @@ def _sample(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
     match how:
         case SampleForm.TABLE_LEVELS:
             return _Work(form.sample_bytes * (7 + 6 / 8)), 256 * (BYTE // form.bits if form.packed else 1)
+        case SampleForm.OWN_LEVELS | SampleForm.OWN_SIDE_BY_SIDE:
+            return _Work(5 + form.size * (4 + 7 / 8)), 256 * form.size
         case SampleForm.EVEN_LEVELS | SampleForm.EVEN_SIDE_BY_SIDE:
             return _Work(10 + eights * 21), 0
         case SampleForm.GATHERED_BITS:

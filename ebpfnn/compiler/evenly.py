@@ -34,8 +34,11 @@ class Line(NamedTuple):
 
 @cache
 def find_line(form: InputFormat) -> Line | None:
-    """The line that gives the level of every byte x. None where no line does, and where inputs have 8 bits."""
-    if form.bits == BYTE:
+    """The line that gives the level of every byte x. None where no line does, and where inputs have 8 bits.
+
+    None as well where each value has thresholds of its own.
+    """
+    if form.bits == BYTE or form.value_thresholds:
         return None
     steps = list(enumerate(form.thresholds, 1))
     for slope in range(1, _STEEPEST + 1):

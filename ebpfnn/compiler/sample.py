@@ -9,12 +9,13 @@ from .bits import emit_bits
 from .emitter import SAMPLE, Emitter, Place
 from .evenly import emit_even_levels, find_line
 from .levels import emit_level_rows
+from .ownlevels import emit_own_levels
 from .values import Values
 
-_BY_TABLE, _BY_LINE = 6.0, 2.8
+_BY_TABLE, _BY_LINE, _BY_OWN_TABLE = 6.0, 2.8, 5.0
 """Instructions for a byte of the sample, and for a value."""
-_GATHERING, _LEVELING = 10.0, 30.0
-"""Instructions for eight inputs of one bit, and for eight levels."""
+_GATHERING, _LEVELING, _JOINING = 10.0, 30.0, 40.0
+"""Instructions for eight inputs of one bit, and for eight levels: by a line, and by a table for each value."""
 
 
 class SampleForm(Enum):
@@ -27,12 +28,16 @@ class SampleForm(Enum):
     EVEN_LEVELS = "levels by a line, a byte each"
     EVEN_SIDE_BY_SIDE = "levels by a line, side by side in bytes"
     TABLE_LEVELS = "levels by a table, a byte each"
+    OWN_LEVELS = "levels by a table for each value, a byte each"
+    OWN_SIDE_BY_SIDE = "levels by a table for each value, side by side in bytes"
 
 
 def plan_levels(form: InputFormat) -> SampleForm:
     """For a layer that takes its inputs in a byte each."""
     if form.bits == 8:
         return SampleForm.BYTES
+    if form.value_thresholds and not form.packed:
+        return SampleForm.OWN_LEVELS
     return SampleForm.EVEN_LEVELS if not form.packed and find_line(form) else SampleForm.TABLE_LEVELS
 
 
@@ -44,6 +49,8 @@ def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
     """
     if form.packed:
         return SampleForm.PACKED
+    if form.value_thresholds:
+        return SampleForm.OWN_SIDE_BY_SIDE
     if form.bits > 1:
         return SampleForm.EVEN_SIDE_BY_SIDE
     return SampleForm.COMPARED if tiles == 1 and form.thresholds[0] % 2 == 0 else SampleForm.GATHERED_BITS
@@ -51,13 +58,18 @@ def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
 
 def level_cost(form: InputFormat) -> float:
     """The instructions that a byte for each input costs."""
-    costs = {SampleForm.EVEN_LEVELS: _BY_LINE * form.size, SampleForm.TABLE_LEVELS: _BY_TABLE * form.sample_bytes}
+    costs = {
+        SampleForm.EVEN_LEVELS: _BY_LINE * form.size,
+        SampleForm.TABLE_LEVELS: _BY_TABLE * form.sample_bytes,
+        SampleForm.OWN_LEVELS: _BY_OWN_TABLE * form.size,
+    }
     return costs.get(plan_levels(form), 0.0)
 
 
 def side_by_side_cost(form: InputFormat) -> float:
     """The instructions that unpacked inputs of fewer than 8 bits cost side by side in bytes."""
-    return (_GATHERING if form.bits == 1 else _LEVELING) * form.size / 8
+    each = _JOINING if form.value_thresholds else _GATHERING if form.bits == 1 else _LEVELING
+    return each * form.size / 8
 
 
 def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
@@ -69,6 +81,8 @@ def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
             return emit_even_levels(emit, form, side_by_side=how is SampleForm.EVEN_SIDE_BY_SIDE)
         case SampleForm.TABLE_LEVELS:
             return emit_level_rows(emit, form)
+        case SampleForm.OWN_LEVELS | SampleForm.OWN_SIDE_BY_SIDE:
+            return emit_own_levels(emit, form, side_by_side=how is SampleForm.OWN_SIDE_BY_SIDE)
         case SampleForm.COMPARED:
             return Values(Place(SAMPLE), (form.size,), 0, 255, threshold=form.thresholds[0])
         case SampleForm.PACKED:

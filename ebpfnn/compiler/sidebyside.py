@@ -1,7 +1,8 @@
 """Inputs of few bits, several in a byte, as tables of partial sums take them, and the weights in the same order.
 
 In packed samples inputs lie so already. Of others, one-bit inputs are gathered by :mod:`ebpfnn.compiler.bits`, and levels whose
-thresholds are evenly spread are put side by side by :mod:`ebpfnn.compiler.evenly`. A layer's outputs are written side by side
+thresholds are evenly spread are put side by side by :mod:`ebpfnn.compiler.evenly`, those of values that have thresholds of
+their own by :mod:`ebpfnn.compiler.ownlevels`. A layer's outputs are written side by side
 where they come from a table (:mod:`ebpfnn.compiler.lookup`), which then holds levels.
 """
 
@@ -55,7 +56,7 @@ def sample_weights(form: InputFormat, layer: Dense) -> tuple[SideBySide, ...]:
     """Those of a first layer; none where its inputs cannot be had so."""
     if form.packed:
         return (SideBySide(form.bits, level_weights(layer.weights, form.bits, form.bit_order), together=True),)
-    if form.bits == BYTE or (form.bits > 1 and find_line(form) is None):
+    if form.bits == BYTE or not (form.value_thresholds or form.bits == 1 or find_line(form)):
         return ()
     return (SideBySide(form.bits, level_weights(layer.weights, form.bits), side_by_side_cost(form), together=True),)
 

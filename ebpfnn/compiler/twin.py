@@ -24,7 +24,7 @@ MAX_INPUTS = 1 << 16
 VERIFIER_WALKS = 1_000_000
 """Instructions that a kernel's verifier walks at most: BPF_COMPLEXITY_LIMIT_INSNS (include/linux/bpf.h, Linux 5.2)."""
 _LAYER = struct.Struct("<20I4iI")  # struct nn_layer
-_INPUT = struct.Struct("<4I16s")  # struct nn_input
+_INPUT = struct.Struct("<4I16sI")  # struct nn_input
 _KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2}  # enum nn_kind
 
 
@@ -57,6 +57,7 @@ def lay_out(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
         spec.set_variable(what, struct.pack("<I", count))
     spec.set_variable("nn_input", _input(network.input))
     spec.set_variable("nn_layers", b"".join(_layer_table(network)).ljust(MAX_LAYERS * _LAYER.size, b"\0"))
+    _contents(spec, "nn_own_thresholds", [_own_thresholds(network.input)])
     _fill(spec, "hidden", network.layers[:-1], naive)
     _fill(spec, "output", network.layers[-1:], naive)
     return spec
@@ -118,7 +119,14 @@ def _numbers(layer: Layer) -> tuple[int, ...]:
 
 def _input(given: InputFormat) -> bytes:
     flip = 8 - given.bits if given.bit_order == "big" else 0
-    return _INPUT.pack(given.size, given.bits, given.packed, flip, bytes(given.thresholds))
+    own = bool(given.value_thresholds) and not given.packed
+    return _INPUT.pack(given.size, given.bits, given.packed, flip, bytes(given.thresholds), own)
+
+
+def _own_thresholds(given: InputFormat) -> NDArray[np.uint8]:
+    """Less one, in the order of the values; none where samples arrive as levels."""
+    own = () if given.packed else given.value_thresholds
+    return (np.array(own, np.int64) - 1).astype(np.uint8)
 
 
 def _widest_dense_input(network: QuantizedNetwork) -> int:
@@ -155,7 +163,7 @@ def _ordered(layer: Weighted, naive: bool) -> NDArray[np.int8]:
     return layer.weights.T if isinstance(layer, Dense) and not naive else layer.weights
 
 
-def _contents(spec: ObjectSpec, name: str, arrays: list[NDArray[np.int8]] | list[NDArray[np.int32]]) -> None:
+def _contents(spec: ObjectSpec, name: str, arrays: Sequence[NDArray[np.int8 | np.uint8 | np.int32]]) -> None:
     contents = b"".join(array.tobytes() for array in arrays) or bytes(8)  # a map of no bytes cannot be
     spec.resize_map(name, value_size=len(contents))
     spec.maps[name] = replace(spec.maps[name], contents=contents, frozen=True)

@@ -89,11 +89,16 @@ def build(network: QuantizedNetwork) -> ModelProto:
 
 def _levels(graph: Graph, network: QuantizedNetwork) -> _Values:
     """What the first layer sees: the pixels, or by a table the level of each."""
-    name = INPUT
-    if network.input.bits < 8:
-        every = np.arange(256, dtype=np.uint8)
-        table = encoding.levels(InputFormat((256,), network.input.bits, network.input.thresholds), every)
-        name = graph.node("Gather", graph.constant("levels", table), graph.node("Cast", name, to=graph.INT32))
+    name, form = INPUT, network.input
+    if form.bits < 8:
+        name = graph.node("Cast", name, to=graph.INT32)
+        if form.value_thresholds:
+            table = encoding.value_tables(form.value_thresholds).reshape(-1)
+            name = graph.node("Add", name, graph.constant("rows", np.arange(0, len(table), 256, dtype=np.int32)))
+        else:
+            every = np.arange(256, dtype=np.uint8)
+            table = encoding.levels(InputFormat((256,), form.bits, form.thresholds), every)
+        name = graph.node("Gather", graph.constant("levels", table), name)
     return _dequantized(graph, name, np.float32(1 / network.input.highest), _zero(0, 0))
 
 

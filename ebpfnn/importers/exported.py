@@ -52,7 +52,7 @@ def from_exported(
     std: tuple[float, ...] = (1.0,),
 ) -> Network:
     """What torch.export made of a module in eval mode, as a float network; otherwise as :func:`from_module`."""
-    options = ImportOptions(name, labels, input.shape, input.bits, input.thresholds, input.packed, input.bit_order, mean, std)
+    options = ImportOptions(name, labels, mean=mean, std=std, **vars(input))
     try:
         chain = to_chain(_read(program))
         options, _ = options.given(chain)

@@ -23,9 +23,10 @@ _EMPTY: Mapping[str, str] = MappingProxyType({})
 class ImportOptions:
     """How to read a file as a network.
 
-    ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed`` and ``bit_order`` are those of
-    :class:`~ebpfnn.network.layers.InputFormat`. The network is given ``(pixel / 255 - mean) / std``, one number for all
-    channels or one for each: what ``torchvision.transforms.Normalize(mean, std)`` gave it in training.
+    ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed``, ``bit_order`` and
+    ``value_thresholds`` are those of :class:`~ebpfnn.network.layers.InputFormat`. The network is given
+    ``(pixel / 255 - mean) / std``, one number for all channels or one for each: what ``torchvision.transforms.Normalize(mean,
+    std)`` gave it in training.
 
     ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.network.architecture` writes
     them, and that of the activation behind all layers but the last, 0 for ReLU.
@@ -42,6 +43,7 @@ class ImportOptions:
     std: tuple[float, ...] = (1.0,)
     architecture: str | None = None
     slope: float = 0.0
+    value_thresholds: tuple[tuple[int, ...], ...] = ()
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     def __post_init__(self) -> None:
@@ -58,7 +60,7 @@ class ImportOptions:
         wanted = self.shape or found
         fits = prod(wanted) == prod(shape)
         expect(fits, f"takes samples of {describe(found)}, not {describe(wanted)}; give that shape, or none")
-        return InputFormat(wanted, self.bits, self.thresholds, self.packed, self.bit_order)
+        return InputFormat(wanted, self.bits, self.thresholds, self.packed, self.bit_order, self.value_thresholds)
 
     def given(self, chain: Chain) -> tuple[ImportOptions, list[str]]:
         """These options with what the graph is given where nothing was said of it, and what people should know of that.

@@ -64,7 +64,8 @@ class About:
         """``SIZE`` bytes. Raises :class:`ModelError` where it does not fit."""
         described = {**vars(self), "input": describe_input(self.input), "options": dict(self.options)}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
-        expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use shorter labels")
+        remedy = "fewer bits of input" if self.input.value_thresholds else "shorter labels"
+        expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use {remedy}")
         return data.ljust(SIZE, b"\0")
 
     @classmethod

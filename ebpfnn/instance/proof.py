@@ -57,6 +57,7 @@ def proving(form: InputFormat) -> NDArray[np.uint8]:
     blank = np.zeros(size, np.uint8)
     around = [value for threshold in _some(form.thresholds) for value in (threshold - 1, threshold)]
     flat = [np.full(size, value, np.uint8) for value in dict.fromkeys((255, *around, 1, 127, 128))]
+    flat += _around_own(form.value_thresholds)
     sparse = np.zeros((4, size), np.uint8)
     for row, place in zip(sparse, (0, size // 2, size - 1), strict=False):
         row[place] = 255
@@ -67,6 +68,13 @@ def proving(form: InputFormat) -> NDArray[np.uint8]:
 def _some(thresholds: tuple[int, ...]) -> set[int]:
     """The lowest, one in the middle and the highest of ``thresholds``, where there are any."""
     return {thresholds[0], thresholds[len(thresholds) // 2], thresholds[-1]} if thresholds else set()
+
+
+def _around_own(value_thresholds: tuple[tuple[int, ...], ...]) -> list[NDArray[np.uint8]]:
+    """As around a threshold of all values: each value below its own, and at it; none where there are no such thresholds."""
+    some = [np.array(each) for each in zip(*value_thresholds, strict=True)]
+    chosen = [some[place] for place in sorted({0, len(some) // 2, len(some) - 1})] if some else []
+    return [np.minimum(pixels, 255).astype(np.uint8) for own in chosen for pixels in (own - 1, own)]
 
 
 def _infer(session: Runner, samples: NDArray[np.uint8]) -> list[Result]:

@@ -71,6 +71,8 @@ def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, 
         kinds = [f"'{form.preparation.kind}'" for form in (network.input, about.input)]
         same = "with other options" if kinds[0] == kinds[1] else f"and the instance's by {kinds[1]}"
         reason = f"its samples are prepared by {kinds[0]}, {same}"
+    elif others := _other_thresholds(about.input, network.input):
+        reason = others
     elif len(network.labels) != len(about.labels):
         reason = f"it has {len(network.labels)} labels, and the instance's callers read {len(about.labels)}"
     elif needed > room:
@@ -83,5 +85,16 @@ def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, 
 def _input(form: InputFormat) -> str:
     """What callers write for a sample, as one line; how pixels become levels is theirs to know where samples are packed."""
     shape = "x".join(map(str, form.shape))
-    packed = f" packed, {form.bit_order}-endian, at {list(form.thresholds)}" if form.packed else ""
+    levels = "thresholds of each value" if form.value_thresholds else str(list(form.thresholds))
+    packed = f" packed, {form.bit_order}-endian, at {levels}" if form.packed else ""
     return f"{shape} of {form.bits} bits{packed}"
+
+
+def _other_thresholds(wanted: InputFormat, given: InputFormat) -> str | None:
+    """Of packed samples that are alike but for the thresholds of their values, the first value that has others."""
+    if not given.packed:
+        return None
+    for number, (old, new) in enumerate(zip(wanted.value_thresholds, given.value_thresholds, strict=True)):
+        if old != new:
+            return f"its input has value {number} packed at {list(new)}, and the instance's at {list(old)}"
+    return None

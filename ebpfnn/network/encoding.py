@@ -23,7 +23,17 @@ def levels(form: InputFormat, samples: _Bytes) -> _Bytes:
     Raises :class:`InputError` for another dtype or shape.
     """
     _check(samples, form.shape)
+    if form.value_thresholds:
+        return value_tables(form.value_thresholds)[np.arange(form.size), samples]
     return samples if form.bits == 8 else _table(form.thresholds)[samples]
+
+
+@lru_cache(maxsize=16)
+def value_tables(value_thresholds: tuple[tuple[int, ...], ...]) -> _Bytes:
+    """The level of each byte for each value of a sample, uint8 [values, 256], read-only."""
+    tables = np.stack([_table(own) for own in value_thresholds])
+    tables.setflags(write=False)
+    return tables
 
 
 def encode(form: InputFormat, samples: _Bytes) -> _Bytes:

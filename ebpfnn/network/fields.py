@@ -59,15 +59,26 @@ def card(described: Described) -> dict[str, str]:
 
 
 def describe_input(form: InputFormat) -> dict[str, Any]:
+    """Without thresholds for each value where there are none."""
     described = asdict(form)
     del described["prepared"]
+    if not form.value_thresholds:
+        del described["value_thresholds"]
     return {**described, "preparation": {"kind": form.preparation.kind, "options": dict(form.preparation.options)}}
 
 
 def build_input(described: Described) -> InputFormat:
     shape, thresholds = integers(described, "shape"), integers(described, "thresholds")
     packed, bit_order = get(described, "packed", bool), get(described, "bit_order", str)
-    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, _build_preparation(described))
+    own, preparation = _value_thresholds(described), _build_preparation(described)
+    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, own, preparation)
+
+
+def _value_thresholds(described: Described) -> tuple[tuple[int, ...], ...]:
+    name = "value_thresholds"
+    if name not in described:
+        return ()
+    return tuple(within(f"value {n}", integers, {name: own}, name) for n, own in enumerate(get(described, name, list)))
 
 
 def _build_preparation(described: Described) -> Preparation | None:

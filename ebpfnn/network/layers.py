@@ -23,6 +23,8 @@ MAX_SHIFT = 62
 """The largest right shift whose rounding term still fits a signed 64-bit integer beside the product."""
 LARGEST_SIZE = 1 << 24
 """The most values that a sample, a layer's weights or its outputs may be."""
+MOST_OWN = 1024
+"""The most values of a sample that may have thresholds of their own: the kernel has a table of 256 levels for each."""
 
 Shape = tuple[int, ...]
 
@@ -208,6 +210,9 @@ class InputFormat:
     ``prepared`` tells how samples are made of pictures, arrays or rows of a table; None stands for what is
     :func:`~ebpfnn.network.preparation.usual` for the shape.
 
+    A flat sample of at most :data:`MOST_OWN` values may have ``value_thresholds`` instead of ``thresholds``: for each value
+    2^bits - 1 of its own in 1..256, which do not fall. Equal ones skip a level, and 256 is never reached.
+
     Raises :class:`ModelError` where these do not fit.
     """
 
@@ -216,6 +221,7 @@ class InputFormat:
     thresholds: tuple[int, ...] = ()
     packed: bool = False
     bit_order: str = "big"
+    value_thresholds: tuple[tuple[int, ...], ...] = ()
     prepared: Preparation | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -224,12 +230,33 @@ class InputFormat:
         )
         expect(self.size <= LARGEST_SIZE, f"input shape {describe(self.shape)} holds more than {LARGEST_SIZE} values")
         expect(self.bits in (1, 2, 4, 8), f"{self.bits} bits an input value; 1, 2, 4 and 8 are known")
-        wanted = 0 if self.bits == 8 else 2**self.bits - 1
-        expect(len(self.thresholds) == wanted, f"{self.bits} bits take {wanted} thresholds, not {len(self.thresholds)}")
-        rising = all(low < high for low, high in zip((0, *self.thresholds), (*self.thresholds, 256), strict=True))
-        expect(rising, "thresholds must rise, within 1..255")
+        if self.value_thresholds:
+            self._check_value_thresholds()
+        else:
+            self._check_count(self.thresholds)
+            rising = all(low < high for low, high in zip((0, *self.thresholds), (*self.thresholds, 256), strict=True))
+            expect(rising, "thresholds must rise, within 1..255")
         expect(not (self.packed and self.bits == 8), "8-bit samples cannot be packed")
         expect(self.bit_order in ("big", "little"), f"bit order {self.bit_order!r}; 'big' and 'little' are known")
+
+    def _check_count(self, thresholds: tuple[int, ...]) -> None:
+        wanted = 0 if self.bits == 8 else 2**self.bits - 1
+        expect(len(thresholds) == wanted, f"{self.bits} bits take {wanted} thresholds, not {len(thresholds)}")
+
+    def _check_value_thresholds(self) -> None:
+        given, shape = len(self.value_thresholds), describe(self.shape)
+        expect(not self.thresholds, "thresholds are given for each value and for all; give one of them")
+        expect(self.bits < 8, "8 bits take no thresholds")
+        expect(len(self.shape) == 1, f"thresholds for each value need a flat sample, not {shape}")
+        expect(given == self.size, f"a sample has {self.size} values, and {given} have thresholds")
+        expect(given <= MOST_OWN, f"{given} values have thresholds of their own; at most {MOST_OWN} may")
+        for number, own in enumerate(self.value_thresholds):
+            try:
+                self._check_count(own)
+                inside = all(low <= high for low, high in zip((1, *own), (*own, 256), strict=True))
+                expect(inside, "thresholds must not fall, within 1..256")
+            except ModelError as error:
+                raise ModelError(f"value {number}: {error}") from error
 
     @property
     def preparation(self) -> Preparation:

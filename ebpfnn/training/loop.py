@@ -215,6 +215,9 @@ def as_input(samples: Tensor, form: InputFormat) -> Tensor:
         samples = samples.contiguous(memory_format=torch.channels_last)
     if form.bits == 8:
         return samples.float() / 255
+    if form.value_thresholds:
+        own = torch.tensor(form.value_thresholds, dtype=torch.int16, device=samples.device)
+        return (samples.unsqueeze(-1) >= own).sum(dim=-1).float() / form.highest
     thresholds = torch.tensor(form.thresholds, dtype=torch.uint8, device=samples.device)
     return torch.bucketize(samples, thresholds, right=True).float() / form.highest
 

@@ -66,7 +66,7 @@ def input_format(precision: Precision, shape: tuple[int, ...], preparation: Prep
     bits, highest = precision.input_bits, 2**precision.input_bits - 1
     spread = tuple(round(256 * (level + 0.5) / (highest + 1)) for level in range(highest)) if bits < 8 else ()
     packed = precision.packed
-    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, preparation)
+    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, prepared=preparation)
 
 
 def _check_writable(path: Path) -> None:

@@ -18,6 +18,7 @@ from ebpfnn.errors import SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.proof import proving
 from ebpfnn.network import reference
+from ebpfnn.network.layers import InputFormat
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins
 from ebpfnn.session.target import compile_here
@@ -116,6 +117,28 @@ def test_a_threshold_that_is_off_by_one_is_refused(bits: int, which: str, store:
         with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
             Instance.load(made, RunTrigger(), name="one", body=wrong)
     assert names(store) == set()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_threshold_of_one_value_that_is_off_by_one_is_refused(bits: int, place: int, store: Store) -> None:
+    own = [list(THRESHOLDS[bits]) for _ in range(9)]
+    made = network(NETWORK.layers, InputFormat((9,), bits, value_thresholds=tuple(map(tuple, own))))
+    for step in (-1, 1):
+        bent = [list(each) for each in own]
+        bent[4][place] += step
+        wrong = compile_here(replace(made, input=replace(made.input, value_thresholds=tuple(map(tuple, bent)))))
+        with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+            Instance.load(made, RunTrigger(), name="one", body=wrong)
+    assert names(store) == set()
+
+
+def test_samples_around_thresholds_of_their_own() -> None:
+    form = InputFormat((2,), 2, value_thresholds=((1, 9, 256), (7, 7, 200)))
+    found = proving(form).tolist()
+    for sample in ([0, 6], [1, 7], [8, 6], [9, 7], [255, 199], [255, 200]):
+        assert sample in found
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,20 @@ def test_a_network_that_does_not_fit_is_refused(other: QuantizedNetwork, reason:
         instance.swap(other)
     assert reason in str(caught.value)
     assert instance.statistics().swaps == 0
+
+
+def test_packed_samples_of_other_thresholds_are_refused(store: Store) -> None:
+    """Who packs a sample counts thresholds; who hands over pixels need not know them."""
+    form = InputFormat((9,), 1, packed=True, value_thresholds=((9,),) * 9)
+    other = replace(form, value_thresholds=((9,),) * 7 + ((8,), (9,)))
+    instance = Instance.load(network(SMALL.layers, form), RunTrigger(), name="one")
+    with pytest.raises(NotSupported, match=r"its input has value 7 packed at \[8\], and the instance's at \[9\]"):
+        instance.swap(network(SMALL.layers, other))
+    with pytest.raises(NotSupported, match=r"its input is 9 of 1 bits packed, big-endian, at \[9\], and the instance's"):
+        instance.swap(network(SMALL.layers, InputFormat((9,), 1, (9,), packed=True)))
+    plain = Instance.load(network(SMALL.layers, replace(form, packed=False)), RunTrigger(), name="two")
+    plain.swap(network(SMALL.layers, replace(other, packed=False)))
+    assert plain.statistics().swaps == 1
 
 
 def test_a_network_of_more_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,9 @@ def levels(form: Any, samples: NDArray[np.uint8]) -> Integers:
     reached = np.zeros_like(pixels)
     for threshold in form.thresholds:
         reached += pixels >= threshold
+    for value, own in enumerate(form.value_thresholds):
+        for threshold in own:
+            reached[:, value] += pixels[:, value] >= threshold
     return reached
 
 

@@ -29,6 +29,7 @@ def _corners(form: Any, random: np.random.Generator) -> list[Samples]:
     made += [_few(size, count, random.choice(edges), random) for count in (1, 1, 2, 3)]
     made += [_alone(size, place) for place in {0, size - 1}]
     made += [_stretch(size, random) for _ in range(3)]
+    made += [_around_own(form.value_thresholds, step, random) for step in (-1, 0, 1) if form.value_thresholds]
     made.append((random.integers(1, 256, size) * (random.random(size) < 0.2)).astype(np.uint8))
     return made
 
@@ -37,6 +38,12 @@ def _edges(form: Any) -> list[int]:
     """Where a level begins, the pixel below, and the ends."""
     around = {value for threshold in form.thresholds for value in (threshold - 1, threshold)}
     return sorted(around | {1, 127, 128, 254, 255})
+
+
+def _around_own(value_thresholds: Any, step: int, random: np.random.Generator) -> Samples:
+    """Each value ``step`` from one of its own thresholds."""
+    chosen = random.permuted(np.array(value_thresholds), axis=1)[:, 0]
+    return np.clip(chosen + step, 0, 255).astype(np.uint8)
 
 
 def _some(values: list[int], most: int, random: np.random.Generator) -> list[int]:

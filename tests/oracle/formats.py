@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -20,20 +21,39 @@ def pick(random: Random, given: Sequence[_T]) -> _T:
 def input_format(random: Random) -> InputFormat:
     bits = pick(random, [8, 8, 4, 2, 1])
     packed = bits < 8 and random.random() < 0.6
-    return InputFormat(_shape(random), bits, _thresholds(bits, random), packed, pick(random, ["big", "little"]))
+    own = bits < 8 and random.random() < 0.4
+    shape = _flat(random) if own else _shape(random)
+    found = InputFormat(shape, bits, _thresholds(bits, random), packed, pick(random, ["big", "little"]))
+    return _with_own(found, random) if own else found
+
+
+def _with_own(form: InputFormat, random: Random) -> InputFormat:
+    """The same with thresholds of each value's own: anywhere, or with those of all, at an end, equal ones, or none reached."""
+    count = form.highest
+
+    def some() -> tuple[int, ...]:
+        anywhere = random.integers(1, 257, count).tolist()
+        few = random.choice(random.integers(1, 257, 2), count).tolist()
+        at_ends = random.choice([1, 2, 255, 256], count).tolist()
+        return tuple(sorted(pick(random, [anywhere, anywhere, few, at_ends, [1] * count, [256] * count, form.thresholds])))
+
+    return replace(form, thresholds=(), value_thresholds=tuple(some() for _ in range(form.size)))
 
 
 def _shape(random: Random) -> tuple[int, ...]:
     """Flat, an image of one channel or of several; often one value wide or at most 8, where code is another."""
     kind = random.random()
     if kind < 0.3:
-        return (
-            pick(random, [1, 2, 7, 8, 9, 31, 64, 65, 130, 784, int(random.integers(1, 400)), int(random.integers(200, 600))]),
-        )
+        return _flat(random)
     rows, columns = _side(random), _side(random)
     if kind < 0.6:
         return (rows, columns)
     return (pick(random, [1, 1, 2, 3, 4, 16]), rows, columns)
+
+
+def _flat(random: Random) -> tuple[int, ...]:
+    anywhere = [int(random.integers(1, 400)), int(random.integers(200, 600))]
+    return (pick(random, [1, 2, 7, 8, 9, 31, 64, 65, 130, 784, *anywhere]),)
 
 
 def _side(random: Random) -> int:

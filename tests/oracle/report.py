@@ -69,7 +69,8 @@ def one_line(fault: Error) -> str:
 def describe(network: QuantizedNetwork) -> str:
     form = network.input
     order = f", packed {form.bit_order}" if form.packed else ""
-    given = f"{'x'.join(map(str, form.shape))} of {form.bits} bits{order}, thresholds {list(form.thresholds)}"
+    thresholds = list(form.value_thresholds or form.thresholds)
+    given = f"{'x'.join(map(str, form.shape))} of {form.bits} bits{order}, thresholds {thresholds}"
     layers = "; ".join(_layer(layer) for layer in network.layers)
     return f"{network.architecture}, input {given}, density {[round(share, 2) for share in network.density]}: {layers}"
 

@@ -55,6 +55,12 @@ def test_levels_count_thresholds() -> None:
     assert arithmetic.levels(form, sample).tolist() == [[0, 1, 1, 2, 2, 2, 3]]
 
 
+def test_levels_count_thresholds_of_their_own() -> None:
+    form = InputFormat((4,), 2, value_thresholds=((1, 100, 255), (7, 7, 256), (1, 1, 1), (256, 256, 256)))
+    samples = np.array([[0, 6, 0, 0], [1, 7, 1, 1], [99, 255, 255, 254], [255, 8, 2, 255]], np.uint8)
+    assert arithmetic.levels(form, samples).tolist() == [[0, 0, 0, 0], [1, 2, 3, 0], [1, 2, 3, 0], [3, 2, 3, 0]]
+
+
 @pytest.mark.parametrize(("order", "wanted"), [("big", [0b00010110, 0b10101100]), ("little", [0b10010100, 0b00111010])])
 def test_levels_lie_in_bytes(order: str, wanted: list[int]) -> None:
     form = InputFormat((7,), 2, (1, 100, 255), packed=True, bit_order=order)
@@ -100,6 +106,7 @@ def test_networks_are_of_every_kind() -> None:
 
 WANTED = (
     *(f"{bits} bits{packed}" for bits in (1, 2, 4) for packed in ("", " packed big", " packed little")),
+    *(f"{form}, own thresholds" for form in ("1 bits", "2 bits", "4 bits", "", " packed big", " packed little")),
     *("8 bits", "flat", "one value", "one column", "narrow", "wide", "channels", "density unknown", "low", "high"),
     *(
         "signed pool at an edge",
@@ -136,6 +143,8 @@ def _kinds(network: QuantizedNetwork) -> list[str]:
         "scores in a byte": not isinstance(last, MaxPool) and last.requantization.one_byte,
     }
     kinds = [f"{form.bits} bits{packed}", f"last {type(last).__name__}", *(name for name, holds in facts.items() if holds)]
+    if form.value_thresholds:
+        kinds += [f"{form.bits} bits, own thresholds", f"{packed}, own thresholds"]
     for layer, (low, high) in zip(network.layers, network.ranges, strict=True):
         kinds += [type(layer).__name__, *_kinds_of(layer, max(abs(low), abs(high)))]
         if isinstance(layer, MaxPool) and any(layer.window.padding) and low < 0:

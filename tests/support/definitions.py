@@ -16,7 +16,7 @@ Image = list[list[list[int]]]
 
 def scores(net: QuantizedNetwork, pixels: list[int]) -> list[int]:
     """The scores of one sample, its pixels in a row."""
-    values, shape = [level(net.input, pixel) for pixel in pixels], net.input.shape
+    values, shape = levels(net.input, pixels), net.input.shape
     for layer in net.layers:
         if isinstance(layer, Dense):
             values, shape = dense(layer, values), (layer.outputs,)
@@ -30,13 +30,16 @@ def scores(net: QuantizedNetwork, pixels: list[int]) -> list[int]:
     return values
 
 
-def level(form: InputFormat, pixel: int) -> int:
-    return pixel if form.bits == 8 else sum(pixel >= threshold for threshold in form.thresholds)
+def levels(form: InputFormat, pixels: list[int]) -> list[int]:
+    if form.bits == 8:
+        return pixels
+    thresholds = form.value_thresholds or (form.thresholds,) * len(pixels)
+    return [sum(pixel >= each for each in own) for pixel, own in zip(pixels, thresholds, strict=True)]
 
 
 def packed(form: InputFormat, pixels: list[int]) -> list[int]:
     """The bytes of a packed sample, by way of its bits as text."""
-    digits = [f"{level(form, pixel):0{form.bits}b}" for pixel in pixels]
+    digits = [f"{each:0{form.bits}b}" for each in levels(form, pixels)]
     per_byte = 8 // form.bits
     groups = [digits[first : first + per_byte] for first in range(0, len(digits), per_byte)]
     filled = [group + ["0" * form.bits] * (per_byte - len(group)) for group in groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import isqrt, prod
 from typing import Any
 
@@ -42,6 +43,31 @@ def network(layers: Sequence[Layer], form: InputFormat | None = None) -> Quantiz
 
 def input_format(shape: Shape, bits: int = 8, *, packed: bool = False, bit_order: str = "big") -> InputFormat:
     return InputFormat(shape, bits, THRESHOLDS[bits], packed, bit_order)
+
+
+def own_format(size: int, bits: int, seed: int, **fields: Any) -> InputFormat:
+    """Flat samples whose values have thresholds of their own: random ones, and in turn equal, lowest and highest ones."""
+    random, count = np.random.default_rng(seed), 2**bits - 1
+    own = np.sort(random.integers(1, 257, (size, count)), axis=1)
+    for place, kind in enumerate((own[:, :1], 1, 256)):
+        own[place + 1 :: 5] = kind if isinstance(kind, int) else kind[place + 1 :: 5]
+    own[4::5, 0], own[4::5, -1] = 1, 256
+    return InputFormat((size,), bits, value_thresholds=tuple(map(tuple, own.tolist())), **fields)
+
+
+def around_own(form: InputFormat) -> NDArray[np.uint8]:
+    """Values all one below, at, and one above their own thresholds, one after the other: uint8 [3 * thresholds, values]."""
+    own = np.array(form.value_thresholds).T
+    return np.clip(np.concatenate([own - 1, own, own + 1]), 0, 255).astype(np.uint8)
+
+
+def small_weights(widths: Sequence[int], form: InputFormat, seed: int) -> QuantizedNetwork:
+    """Dense layers of weights so small that hardly an output is clipped: a level that is wrong shows in the scores."""
+    random = np.random.default_rng(seed)
+    layers = [random.choice([-3, -2, -1, 1, 2, 3], (outputs, inputs)) for inputs, outputs in pairwise(widths)]
+    clipped = {"low": -128, "high": 127}
+    hidden = [dense(weights, random.integers(-9, 9, len(weights)), **clipped) for weights in layers[:-1]]
+    return network([*hidden, dense(layers[-1], np.arange(widths[-1]))], form)
 
 
 def dense(weights: ArrayLike, bias: ArrayLike, **fields: Any) -> Dense:

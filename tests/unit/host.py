@@ -29,6 +29,7 @@ class Network(ctypes.Structure):
 
     _fields_ = (
         ("input", ctypes.c_void_p),
+        ("own_thresholds", ctypes.c_void_p),
         ("depth", ctypes.c_uint32),
         ("layers", ctypes.c_void_p),
         ("hidden", Parameters),
@@ -60,7 +61,8 @@ class HostNetwork:
         spec = lay_out(network)
         parts = (self._parameters(spec, part) for part in ("hidden", "output"))
         given, layers = (self._hold(variable(spec, name)) for name in ("nn_input", "nn_layers"))
-        self._network = Network(given, number(spec, "nn_depth"), layers, *parts)
+        own = self._hold(contents(spec, "nn_own_thresholds")) if number(spec, "nn_input", at=32) else None
+        self._network = Network(given, own, number(spec, "nn_depth"), layers, *parts)
         outputs, edged, inputs = (number(spec, f"nn_widest_{name}") for name in ("output", "edged", "input"))
         activations = workspace_size(network) - 4 * (outputs + edged) - 2 * inputs
         sizes = ((outputs, np.int32), (edged, np.int32), (inputs, np.uint16), (activations, np.uint8))
@@ -84,5 +86,6 @@ class HostNetwork:
         return ctypes.c_void_p(ctypes.addressof(self._held[-1]))
 
 
-def number(spec: ObjectSpec, name: str) -> int:
-    return int.from_bytes(variable(spec, name), "little")
+def number(spec: ObjectSpec, name: str, at: int = 0) -> int:
+    """The u32 at byte ``at`` of a variable."""
+    return int.from_bytes(variable(spec, name)[at : at + 4], "little")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from networks import random_network
+from networks import own_format, random_network
 
 from ebpfnn.errors import ModelError, SessionError, VersionError
 from ebpfnn.instance import About, Foreign
@@ -25,6 +25,7 @@ ABOUT = describe(SMALL, Path("/nets/ä.safetensors"), "tracepoint", "a:b", {"key
         ABOUT,
         replace(ABOUT, target=None, options={}, file="", holder=7),
         replace(ABOUT, input=InputFormat((9,), 1, (100,), packed=True, bit_order="little")),
+        replace(ABOUT, input=own_format(200, 4, 1)),
     ],
 )
 def test_what_is_written_is_read(about: About) -> None:
@@ -42,6 +43,12 @@ def test_it_is_what_the_network_is() -> None:
 def test_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ModelError, match=r"network 'test': its description has [0-9]+ bytes; use shorter labels"):
         replace(ABOUT, labels=("x" * 6000,) * 3).encode()
+
+
+def test_thresholds_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"network 'test': its description has [0-9]+ bytes; use fewer bits of input"):
+        replace(ABOUT, input=own_format(1024, 4, 1)).encode()
+    replace(ABOUT, input=own_format(1024, 1, 1)).encode()
 
 
 @pytest.mark.parametrize(

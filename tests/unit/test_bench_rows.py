@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ebpfnn.bench.runner import Runner
 from ebpfnn.cli import main
 from ebpfnn.errors import InputError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import InputFormat
 
 
 class PlayedRunner(Runner):
@@ -189,6 +191,12 @@ def test_dense_inputs_have_nothing_to_skip(bits: int) -> None:
     given = dense_inputs(net, 50).samples
     assert given.min() == (*net.input.thresholds, 1)[0]
     assert given.max() == 255
+
+
+def test_dense_inputs_reach_thresholds_of_their_own() -> None:
+    form = InputFormat((3,), 1, value_thresholds=((9,), (255,), (256,)))
+    given = dense_inputs(replace(random_network([3, 3], 1, bits=1), input=form), 200).samples
+    assert given.min(axis=0).tolist() == [9, 255, 255]
 
 
 def test_samples_that_do_not_fit() -> None:

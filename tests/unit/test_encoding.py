@@ -5,7 +5,7 @@ from __future__ import annotations
 import definitions
 import numpy as np
 import pytest
-from networks import THRESHOLDS, input_format, samples
+from networks import THRESHOLDS, input_format, own_format, samples
 
 from ebpfnn.errors import InputError
 from ebpfnn.network import encoding
@@ -19,17 +19,25 @@ FORMS = [
     for packed in ({False, bits < 8})
     for bit_order in ("big", "little")
 ]
+FORMS += [
+    own_format(size, bits, 1, packed=packed, bit_order=bit_order)
+    for size in (1, 7, 8, 13)
+    for bits in (1, 2, 4)
+    for packed in (False, True)
+    for bit_order in ("big", "little")
+]
 
 
 def name(form: InputFormat) -> str:
-    return f"{form.shape}, {form.bits} bits, {form.bit_order if form.packed else 'not packed'}"
+    own = ", own thresholds" if form.value_thresholds else ""
+    return f"{form.shape}, {form.bits} bits{own}, {form.bit_order if form.packed else 'not packed'}"
 
 
 @pytest.mark.parametrize("form", FORMS, ids=name)
 def test_levels_and_bytes_are_those_of_the_definition(form: InputFormat) -> None:
     pixels = samples(form.shape, seed=1)
     flat = pixels.reshape(len(pixels), -1).tolist()
-    levels = np.array([[definitions.level(form, pixel) for pixel in row] for row in flat], np.uint8)
+    levels = np.array([definitions.levels(form, row) for row in flat], np.uint8)
     encoded = np.array([definitions.packed(form, row) for row in flat], np.uint8) if form.packed else flat
     assert encoding.levels(form, pixels).tolist() == levels.reshape(pixels.shape).tolist()
     assert encoding.encode(form, pixels).tolist() == np.asarray(encoded).tolist()
@@ -61,6 +69,12 @@ def test_a_pixel_at_a_threshold_reaches_it() -> None:
     form = InputFormat((4,), 2, (10, 11, 255))
     pixels = np.array([[9, 10, 11, 12], [254, 255, 0, 1]], np.uint8)
     assert encoding.levels(form, pixels).tolist() == [[0, 1, 2, 2], [2, 3, 0, 0]]
+
+
+def test_a_pixel_counts_the_thresholds_of_its_own_value() -> None:
+    form = InputFormat((4,), 2, value_thresholds=((10, 11, 255), (7, 7, 256), (1, 1, 1), (256, 256, 256)))
+    pixels = np.array([[9, 6, 0, 0], [10, 7, 1, 255], [255, 255, 255, 7]], np.uint8)
+    assert encoding.levels(form, pixels).tolist() == [[0, 0, 0, 0], [1, 2, 3, 0], [3, 2, 3, 0]]
 
 
 def test_what_fills_the_last_byte_is_not_looked_at() -> None:

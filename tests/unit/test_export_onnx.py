@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from mnist import directory, images_labels
-from networks import conv2d, dense, input_format, network, random_network, samples
+from networks import around_own, conv2d, dense, input_format, network, own_format, random_network, samples, small_weights
 
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError, NotSupported
@@ -54,6 +54,14 @@ def expect_equal(made: QuantizedNetwork, path: Path, given: np.ndarray) -> None:
 def test_random_networks(tmp_path: Path, architecture: str, shape: Shape, bits: int, seed: int) -> None:
     made = replace(random_network(architecture, seed, shape, bits=bits, packed=bits < 8), score_scale=0.003)
     expect_equal(made, tmp_path / "a.onnx", samples(shape, seed))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_thresholds_of_each_value(tmp_path: Path, bits: int, packed: bool) -> None:
+    form = own_format(13, bits, 2, packed=packed)
+    made = replace(small_weights((13, 6, 4), form, bits), score_scale=0.003)
+    expect_equal(made, tmp_path / "a.onnx", np.concatenate([around_own(form), samples(13, 1)]))
 
 
 @pytest.mark.parametrize("pad_value", [0, 3, 255])

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mnist import images_labels
-from networks import random_network
+from networks import own_format, random_network
 
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
@@ -90,6 +90,14 @@ def test_what_is_exported_is_imported(tmp_path: Path, architecture: str, shape: 
     raw.export(network, tmp_path / "raw")
     assert names(tmp_path / "raw") == expected | {"model.json"}
     assert same(raw.load(tmp_path / "raw"), network, tmp_path)
+
+
+def test_thresholds_of_each_value_are_imported(tmp_path: Path) -> None:
+    network = replace(random_network((7, 3), 4, bits=4), input=own_format(7, 4, 1))
+    raw.export(network, tmp_path / "raw")
+    assert same(raw.load(tmp_path / "raw"), network, tmp_path)
+    described = (tmp_path / "raw" / "model.json").read_text()
+    assert str([1] * 15) in described  # a value's thresholds are on one line
 
 
 def test_everything_besides_weights_comes_back_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from networks import own_format
 
 from ebpfnn.errors import ModelError
 from ebpfnn.network.layers import InputFormat, MaxPool, Window
@@ -40,6 +41,13 @@ def example() -> Network:
     )
     form = InputFormat((4, 5), 2, (10, 100, 200), packed=True, bit_order="little")
     return Network("fixture", form, ("a", "b", "c"), layers, {"data": "none"})
+
+
+def test_thresholds_of_each_value_are_loaded(tmp_path: Path) -> None:
+    form = own_format(6, 2, 1)
+    dense = FloatDense(np.ones((2, 6), np.float32), np.ones(2, np.float32))
+    floatfile.save(Network("own", form, ("a", "b"), (dense,)), tmp_path / "a")
+    assert floatfile.load(tmp_path / "a").input == form
 
 
 def parts(network: Network) -> tuple[Tensors, Described, Metadata]:

@@ -163,6 +163,13 @@ def test_the_shapes_that_modules_take(shape: tuple[int, ...]) -> None:
     assert network.input.shape == shape
 
 
+def test_the_input_of_a_module_is_kept() -> None:
+    from torch import nn
+
+    form = InputFormat((2,), 1, (), True, "little", ((9,), (256,)))
+    assert importers.from_module(nn.Sequential(nn.Linear(2, 5)), form, "n", NAMES).input == form
+
+
 def test_images_without_an_axis_of_channels() -> None:
     from torch import nn
 

@@ -17,6 +17,7 @@ from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported, PermissionDenied
 from ebpfnn.evaluation import inspection
 from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network.layers import InputFormat
 from ebpfnn.obj.disasm import disassemble
 
 
@@ -55,6 +56,18 @@ def test_what_needs_no_kernel_is_told_and_what_is_left_out(small: QuantizedNetwo
     assert (
         ran.stderr == "ebpfnn: kernel figures not available: program 'probe': BPF_PROG_LOAD refused with EPERM; run as root\n"
     )
+
+
+def test_thresholds_of_each_value_are_told(small: QuantizedNetwork) -> None:
+    form = InputFormat((3,), 2, value_thresholds=((1, 2, 3), (7, 7, 256), (256, 256, 256)))
+    modelfile.save(replace(random_network((3, 2), 1, bits=2), input=form), "own.safetensors")
+    ran = inspect("own.safetensors")
+    assert "thresholds: each value has its own, 1 to 4 levels\n" in ran.stdout
+    assert "plan: the first layer reads levels by a table for each value" in ran.stdout
+    assert json.loads(inspect("own.safetensors", "--json").stdout)["input"]["value_thresholds"] == [
+        list(each) for each in form.value_thresholds
+    ]
+    assert "thresholds:" not in inspect("small.safetensors").stdout
 
 
 def test_json(small: QuantizedNetwork) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from modelfiles import example, refusal
-from networks import random_network, weighted
+from modelfiles import example, parts, refusal
+from networks import own_format, random_network, weighted
 
 from ebpfnn.errors import ModelError
 from ebpfnn.network import QuantizedNetwork, modelfile
@@ -33,6 +33,7 @@ NETWORKS = {
     "of every type of layer": example(),
     "of dense layers": random_network([12, 5, 3], seed=2),
     "ending in a convolution": random_network("conv4x3s2-dw2-gap", 3, (2, 9, 8)),
+    "of thresholds for each value": replace(random_network([7, 3], 4, bits=2), input=own_format(7, 2, 1, packed=True)),
     "of windows of every kind": random_network("conv4x3x2s2p1g2-pool3s2p1-dw2x3-avgpool2-3", 4, (2, 17, 16), bits=4),
 }
 
@@ -45,6 +46,12 @@ def test_what_is_saved_is_loaded(tmp_path: Path, network: QuantizedNetwork) -> N
     assert values(found) == values(network)
     assert os.listdir(tmp_path) == ["a.safetensors"]  # noqa: PTH208
     assert modelfile.encode(found) == path.read_bytes()
+
+
+def test_a_file_without_thresholds_for_each_value_has_no_word_of_them() -> None:
+    """Former versions read it, and theirs are read."""
+    _, described, _ = parts(example())
+    assert set(described["input"]) == {"shape", "bits", "thresholds", "packed", "bit_order"}
 
 
 def test_one_network_makes_one_file() -> None:

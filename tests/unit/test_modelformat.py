@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from modelfiles import Tensors, example, parts, refusal, write
+from networks import own_format, random_network
 
 from ebpfnn.network import modelfile
 
@@ -47,6 +48,7 @@ INPUT = {
     "shape": [*NONE_OF, [None], [True, 12], [3, -4], [12.0], [10**400], [1, 1, 4, 5], [4, 5, 6]],
     "bits": [*NONE_OF, 0, 3, 8],
     "thresholds": [*NONE_OF, [1, 2], [1, 2, 2], [0, 1, 2], [1, 2, 256], [1, 2, 3.0], [1, 2, True]],
+    "value_thresholds": [None, True, "x", {}, [[9]], [1], [None], [[1, 2, 3]] * 2 + [[1, 2]], [[1, 2, 3.0]], [[1, 2, True]]],
     "packed": [None, 1, 0, "x", [], {}],
     "bit_order": [None, True, 1, "middle", [], {}],
 }
@@ -58,6 +60,14 @@ def test_fields_of_the_input_of_another_type_or_range(tmp_path: Path, field: str
     described["input"][field] = value
     write(tmp_path / "a", tensors, described, metadata)
     refusal(tmp_path / "a")
+
+
+def test_thresholds_of_a_value_that_do_not_fit_are_told_with_its_number(tmp_path: Path) -> None:
+    tensors, described, metadata = parts(replace(random_network((3, 2), 1, bits=1), input=own_format(3, 1, 1)))
+    for own, fact in (([[1], [2], [257]], "thresholds must not fall"), ([[1], [2], ["3"]], "'value_thresholds' must be")):
+        described["input"]["value_thresholds"] = own
+        write(tmp_path / "a", tensors, described, metadata)
+        assert f"input: value 2: {fact}" in refusal(tmp_path / "a")
 
 
 WINDOW = ["kernel", "stride", "padding"]

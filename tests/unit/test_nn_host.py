@@ -11,7 +11,7 @@ from host import HostNetwork, build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mnist import images_labels
-from networks import conv2d, dense, network, random_network, samples
+from networks import around_own, conv2d, dense, network, own_format, random_network, samples, small_weights
 
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.encoding import encode
@@ -42,6 +42,14 @@ def test_random_dense_networks(library: ctypes.CDLL, widths: list[int], seed: in
 def test_random_networks(library: ctypes.CDLL, architecture: str, seed: int, bits: int, packed: bool, bit_order: str) -> None:
     net = random_network(architecture, seed, SHAPE, bits=bits, packed=packed and bits < 8, bit_order=bit_order)
     assert_equal(library, net, samples(SHAPE, seed))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("size", [1, 13])
+def test_thresholds_of_each_value(library: ctypes.CDLL, size: int, bits: int, packed: bool) -> None:
+    form = own_format(size, bits, 2, packed=packed)
+    assert_equal(library, small_weights((size, 5, 3), form, 3), np.concatenate([around_own(form), samples(size, 4)]))
 
 
 @pytest.mark.parametrize("architecture", KINDS)

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from architectures import KINDS, SHAPE
-from networks import FAR_CODE, FAR_WEIGHTS, conv2d, dense, far_code, far_weights, input_format, network, random_network
+from networks import (
+    FAR_CODE,
+    FAR_WEIGHTS,
+    conv2d,
+    dense,
+    far_code,
+    far_weights,
+    input_format,
+    network,
+    own_format,
+    random_network,
+)
 
 from ebpfnn.compiler import KernelFeatures, bounds, compile_network, limits, plan_network
 from ebpfnn.compiler import compile as compiling
@@ -82,6 +93,17 @@ def check_estimates(net: QuantizedNetwork, features: KernelFeatures, name: str |
 def test_estimates_of_dense_layers(widths: tuple[int, ...], name: str | None, features: KernelFeatures) -> None:
     for bits, packed in ((8, False), (4, False), (4, True), (1, False), (1, True)):
         check_estimates(random_network(widths, bits, bits=bits, packed=packed), features, name)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("name", [None, "straight", "listed", "rows"])
+@pytest.mark.parametrize("widths", [(1, 3), (41, 33, 5)], ids=str)
+def test_estimates_of_values_with_their_own_thresholds(
+    widths: tuple[int, ...], name: str | None, features: KernelFeatures
+) -> None:
+    for bits, packed in ((4, False), (2, False), (1, False), (1, True)):
+        form = own_format(widths[0], bits, 1, packed=packed)
+        check_estimates(replace(random_network(widths, bits, bits=bits), input=form), features, name)
 
 
 @of_every_kernel

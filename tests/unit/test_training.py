@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from hostile import tensor
+from networks import around_own, own_format
 
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.encoding import levels
 from ebpfnn.network.layers import Conv2d, Dense, InputFormat, Window
 from ebpfnn.quantize import float_reference, floatfile
 from ebpfnn.quantize.floats import Activation, AvgPool, FloatDense, Network
@@ -79,6 +81,18 @@ def five_classes(tmp_path: Path) -> Path:
 def share_right(network: QuantizedNetwork) -> float:
     images, labels = bars(NAMES["t10k"], seed=1)
     return float((reference.labels(network, images) == labels).mean())
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_levels_by_thresholds_of_each_value_are_trained_with(bits: int) -> None:
+    import torch
+
+    from ebpfnn.training.loop import as_input
+
+    form = own_format(13, bits, 1)
+    given = around_own(form)
+    found = as_input(torch.from_numpy(given), form) * form.highest
+    assert found.round().tolist() == levels(form, given).tolist()
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.125])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,15 +92,23 @@ def number(net: QuantizedNetwork, name: str) -> int:
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
-        (InputFormat((12,)), (12, 8, 0, 0, b"")),
-        (InputFormat((3, 4), 1, (9,)), (12, 1, 0, 7, b"\x09")),
-        (InputFormat((12,), 2, (9, 99, 200), True), (12, 2, 1, 6, bytes([9, 99, 200]))),
-        (InputFormat((12,), 4, tuple(range(1, 16)), True, "little"), (12, 4, 1, 0, bytes(range(1, 16)))),
+        (InputFormat((12,)), (12, 8, 0, 0, b"", 0)),
+        (InputFormat((3, 4), 1, (9,)), (12, 1, 0, 7, b"\x09", 0)),
+        (InputFormat((12,), 2, (9, 99, 200), True), (12, 2, 1, 6, bytes([9, 99, 200]), 0)),
+        (InputFormat((12,), 4, tuple(range(1, 16)), True, "little"), (12, 4, 1, 0, bytes(range(1, 16)), 0)),
+        (InputFormat((2,), 1, value_thresholds=((9,), (256,))), (2, 1, 0, 7, b"", 1)),
+        (InputFormat((2,), 1, (), True, "little", ((9,), (256,))), (2, 1, 1, 0, b"", 0)),
     ],
 )
 def test_the_input(form: InputFormat, expected: tuple[object, ...]) -> None:
-    values, bits, packed, flip, thresholds = struct.unpack("<4I16s", variable(lay_out(one_layer(form)), "nn_input"))
-    assert (values, bits, packed, flip if bits < 8 else 0, thresholds.rstrip(b"\0")) == expected
+    values, bits, packed, flip, thresholds, own = struct.unpack("<4I16sI", variable(lay_out(one_layer(form)), "nn_input"))
+    assert (values, bits, packed, flip if bits < 8 else 0, thresholds.rstrip(b"\0"), own) == expected
+
+
+def test_thresholds_of_their_own_lie_less_one() -> None:
+    form = InputFormat((3,), 2, value_thresholds=((1, 2, 255), (1, 256, 256), (128, 128, 129)))
+    assert contents(lay_out(one_layer(form)), "nn_own_thresholds") == bytes([0, 1, 254, 0, 255, 255, 127, 127, 128])
+    assert contents(lay_out(one_layer(replace(form, packed=True))), "nn_own_thresholds") == bytes(8)
 
 
 def one_layer(form: InputFormat) -> QuantizedNetwork:

@@ -37,14 +37,37 @@ static __always_inline __u8 nn_unpack(const struct nn_input *input, const __u8 *
 	return sample[bit >> 3] >> ((bit & 7) ^ input->flip) & ((1u << input->bits) - 1);
 }
 
+/* Equation 1 where each value has thresholds of its own. */
+static __noinline int nn_own_levels(const struct nn_input *input, const __u8 *own, const __u8 *sample, __u8 *levels)
+{
+	__u64 values = input->values, thresholds = (1u << input->bits) - 1;
+
+	for (__u64 i = 0; i < values; i++) {
+		__s64 pixel;
+		__u8 level = 0;
+
+		nn_opaque(i);
+		pixel = sample[i];
+		for (__u64 t = 0; t < thresholds; t++)
+			level += nn_is_negative(own[i * thresholds + t] - pixel);
+		levels[i] = level;
+	}
+	return 0;
+}
+
 /* What the first layer is given: the sample as it is, or the levels of it. */
-static __always_inline const __u8 *nn_levels(const struct nn_input *input, const __u8 *sample,
+static __always_inline const __u8 *nn_levels(const struct nn_network *network, const __u8 *sample,
 					     const struct nn_workspace *workspace)
 {
+	const struct nn_input *input = network->input;
 	__u64 values = input->values;
 
 	if (input->bits == 8)
 		return sample;
+	if (input->own) {
+		nn_own_levels(input, network->own_thresholds, sample, workspace->activations);
+		return workspace->activations;
+	}
 	for (__u64 i = 0; i < values; i++) {
 		nn_opaque(i);
 		workspace->activations[i] = input->packed ? nn_unpack(input, sample, i) : nn_level(input, sample[i]);
@@ -143,7 +166,7 @@ static __always_inline __u32 nn_argmax(const __s32 *scores, __u32 classes)
 /* Runs one sample through every layer. Its scores are left in the first of workspace->accumulators, one a class. */
 static __always_inline void nn_infer(const struct nn_network *network, const __u8 *sample, const struct nn_workspace *workspace)
 {
-	const __u8 *values = nn_levels(network->input, sample, workspace);
+	const __u8 *values = nn_levels(network, sample, workspace);
 
 	for (__u32 number = 0; number < network->depth; number++) {
 		const struct nn_layer *layer = &network->layers[number];

@@ -51,6 +51,7 @@ struct nn_input {
 	__u32 packed;        /* whether samples are levels already, 8 / bits of them a byte */
 	__u32 flip;          /* 8 - bits where the first of them is in the most significant bits, else 0 */
 	__u8 thresholds[16]; /* 2^bits - 1 of them */
+	__u32 own;           /* whether each value has thresholds of its own, in nn_network */
 };
 
 /* What turns one output's accumulator into a value. */
@@ -72,6 +73,7 @@ struct nn_parameters {
 /* The last layer keeps its parameters apart from the hidden ones, under the names that a network of one of each has. */
 struct nn_network {
 	const struct nn_input *input;
+	const __u8 *own_thresholds; /* 2^bits - 1 a value, each less one, so that 256 fits a byte; or 0 */
 	__u32 depth;
 	const struct nn_layer *layers;
 	struct nn_parameters hidden;

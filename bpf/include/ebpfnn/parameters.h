@@ -29,6 +29,7 @@ const volatile struct nn_layer nn_layers[EBPFNN_MAX_LAYERS];
 		__type(value, __u64);                 \
 	} name SEC(".maps")
 
+NN_PARAMETERS(nn_own_thresholds);
 NN_PARAMETERS(nn_hidden_weights);
 NN_PARAMETERS(nn_hidden_bias);
 NN_PARAMETERS(nn_hidden_multipliers);
@@ -60,6 +61,12 @@ static __always_inline int nn_find_network(struct nn_network *network)
 	network->output.weights = bpf_map_lookup_elem(&nn_output_weights, &zero);
 	network->output.bias = bpf_map_lookup_elem(&nn_output_bias, &zero);
 	network->output.multipliers = bpf_map_lookup_elem(&nn_output_multipliers, &zero);
+	network->own_thresholds = 0;
+	if (taken->own) {
+		network->own_thresholds = bpf_map_lookup_elem(&nn_own_thresholds, &zero);
+		if (!network->own_thresholds)
+			return -ENOENT;
+	}
 	return nn_parameters_found(&network->hidden) && nn_parameters_found(&network->output) ? 0 : -ENOENT;
 }
 
