@@ -33,8 +33,12 @@ def command(context: click.Context, as_json: bool) -> None:
 def new(kind: str, name: str) -> None:
     """Create a plugin skeleton in the directory NAME, ready to build and install."""
     plugins = available()
-    taken = {"trigger": plugins.triggers, "input": plugins.inputs, "preparation": plugins.preparations}
-    if name in taken[kind]:
+    offered = {
+        "trigger": plugins.offered_triggers.names,
+        "input": plugins.offered_inputs.names,
+        "preparation": plugins.offered_preparations.names,
+    }
+    if name in offered[kind]:
         raise PluginError(f"{kind} '{name}' is there already; choose another name, for two of one name shut each other out")
     for path in write(kind, name, Path()):
         click.echo(printable(str(path)))
