@@ -73,8 +73,8 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     packed = "packed, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
     yield f"preparation: {preparation}"
-    if given["value_thresholds"]:
-        yield _own_thresholds(given["value_thresholds"])
+    if given.get("value_thresholds"):
+        yield _own_thresholds(given.get("value_thresholds"))
     yield ""
     layers = list(enumerate(told["layers"]))
     yield from _table(("layer", "kind", "takes", "gives"), (_kind(number, row) for number, row in layers))

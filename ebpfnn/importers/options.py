@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import InputFormat, Shape, describe, expect
+from ..network.preparation import Preparation
 from ..quantize.float_reference import output_shape
 from ..quantize.floats import FloatLayer, Network
 from .steps import Chain, Scale
@@ -44,6 +45,7 @@ class ImportOptions:
     architecture: str | None = None
     slope: float = 0.0
     value_thresholds: tuple[tuple[int, ...], ...] = ()
+    prepared: Preparation | None = None
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,9 @@ class ImportOptions:
         wanted = self.shape or found
         fits = prod(wanted) == prod(shape)
         expect(fits, f"takes samples of {describe(found)}, not {describe(wanted)}; give that shape, or none")
-        return InputFormat(wanted, self.bits, self.thresholds, self.packed, self.bit_order, self.value_thresholds)
+        return InputFormat(
+            wanted, self.bits, self.thresholds, self.packed, self.bit_order, self.value_thresholds, self.prepared
+        )
 
     def given(self, chain: Chain) -> tuple[ImportOptions, list[str]]:
         """These options with what the graph is given where nothing was said of it, and what people should know of that.

@@ -59,12 +59,12 @@ def card(described: Described) -> dict[str, str]:
 
 
 def describe_input(form: InputFormat) -> dict[str, Any]:
-    """Without thresholds for each value where there are none."""
+    """Without thresholds for each value, and without a preparation, where none are given."""
     described = asdict(form)
-    del described["prepared"]
+    preparation = described.pop("prepared")
     if not form.value_thresholds:
         del described["value_thresholds"]
-    return {**described, "preparation": {"kind": form.preparation.kind, "options": dict(form.preparation.options)}}
+    return {**described, "preparation": preparation} if preparation else described
 
 
 def build_input(described: Described) -> InputFormat:

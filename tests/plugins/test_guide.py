@@ -11,7 +11,20 @@ from typing import Any
 import pytest
 
 from ebpfnn.errors import Error
-from ebpfnn.plugin import Attachment, InputSource, Plugins, Sample, Trigger, hookimpl, hookspecs, make_manager
+from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.preparation import Preparation
+from ebpfnn.plugin import (
+    Attachment,
+    InputSource,
+    Plugins,
+    PreparationKind,
+    Sample,
+    Trigger,
+    Wanted,
+    hookimpl,
+    hookspecs,
+    make_manager,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 HOOKS = sorted(name for name, value in vars(hookspecs).items() if hasattr(value, "ebpfnn_spec"))
@@ -33,7 +46,7 @@ def members(kind: type[Any]) -> set[str]:
     return {name for name in {*vars(kind), *kind.__annotations__} if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("kind", [Trigger, Attachment, InputSource], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Trigger, Attachment, InputSource, PreparationKind], ids=lambda kind: kind.__name__)
 def test_every_member_is_told_and_no_other(kind: type[Any]) -> None:
     assert told(f"`{kind.__name__}`") == members(kind)
 
@@ -44,7 +57,7 @@ def test_every_field_of_a_sample_is_told() -> None:
 
 
 def test_the_arguments_are_those_of_the_code() -> None:
-    for kind in (Trigger, Attachment, InputSource):
+    for kind in (Trigger, Attachment, InputSource, PreparationKind, Wanted):
         for name, arguments in re.findall(r"`(\w+)\(([\w, ]*)\)`", section(f"`{kind.__name__}`").split("\n\n| ")[-1]):
             code = vars(kind)[name].__code__
             assert [*filter(None, arguments.split(", "))] == [*code.co_varnames[1 : code.co_argcount]], name
@@ -75,8 +88,19 @@ class Blob(InputSource):
     def accepts(self, uri: str, head: bytes) -> bool:
         return head == b"blob"
 
-    def samples(self, uri: str, stream: Any, shape: tuple[int, ...]) -> Iterator[Sample | Error]:
+    def samples(self, uri: str, stream: Any, wanted: Wanted) -> Iterator[Sample | Error]:
         return iter(())
+
+
+class Bits(PreparationKind):
+    name = "bits"
+
+    def bind(self, form: InputFormat, *, split: bool = False) -> Any:
+        return lambda item: ()
+
+
+def try_ebpfnn_preparations(plugins: Plugins, brought: Any) -> None:
+    assert plugins.wanted(InputFormat((4,), prepared=Preparation("bits"))).kind is brought
 
 
 def try_ebpfnn_triggers(plugins: Plugins, brought: Any) -> None:
@@ -87,7 +111,7 @@ def try_ebpfnn_inputs(plugins: Plugins, brought: Any) -> None:
     assert plugins.input_for("x", b"blob") is brought
 
 
-BROUGHT = {"ebpfnn_triggers": Bell(), "ebpfnn_inputs": Blob()}
+BROUGHT = {"ebpfnn_triggers": Bell(), "ebpfnn_inputs": Blob(), "ebpfnn_preparations": Bits()}
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -13,7 +13,8 @@ from networks import own_format, random_network
 from ebpfnn.errors import ModelError, SessionError, VersionError
 from ebpfnn.instance import About, Foreign
 from ebpfnn.instance.about import SIZE, describe, digest, foreign
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.layers import MOST_OWN, InputFormat
+from ebpfnn.network.preparation import MOST_BYTES, Preparation
 
 SMALL = random_network((9, 5, 3), seed=1)
 ABOUT = describe(SMALL, Path("/nets/ä.safetensors"), "tracepoint", "a:b", {"key": "value"})
@@ -42,13 +43,18 @@ def test_it_is_what_the_network_is() -> None:
 
 def test_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ModelError, match=r"network 'test': its description has [0-9]+ bytes; use shorter labels"):
-        replace(ABOUT, labels=("x" * 6000,) * 3).encode()
+        replace(ABOUT, labels=("x" * 60_000,) * 3).encode()
 
 
-def test_thresholds_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"network 'test': its description has [0-9]+ bytes; use fewer bits of input"):
-        replace(ABOUT, input=own_format(1024, 4, 1)).encode()
-    replace(ABOUT, input=own_format(1024, 1, 1)).encode()
+def test_the_most_thresholds_fit() -> None:
+    about = replace(ABOUT, input=own_format(MOST_OWN, 4, 1))
+    assert About.decode(about.encode()).input == about.input
+
+
+def test_the_longest_preparation_fits() -> None:
+    preparation = Preparation("columns", {"x": "y" * (MOST_BYTES - 20)})
+    about = replace(ABOUT, input=replace(ABOUT.input, prepared=preparation))
+    assert About.decode(about.encode()).input.preparation == preparation
 
 
 @pytest.mark.parametrize(

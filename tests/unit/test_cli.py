@@ -17,7 +17,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from ebpfnn_plugins import image_file, image_stream
+from ebpfnn_plugins import glyph, image_file, image_stream
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -95,7 +95,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     triggers = {name: PlayedTrigger(name) for name in ("tracepoint", "run")}
     manager = make_manager()
-    for number, module in enumerate((image_file, image_stream, _plugin_of(list(triggers.values())))):
+    for number, module in enumerate((image_file, image_stream, glyph, _plugin_of(list(triggers.values())))):
         manager.register(module, name=f"plugin{number}")
     session = type("Session", (PlayedSession,), {})
     monkeypatch.setattr("ebpfnn.cli.inference.Session", session)

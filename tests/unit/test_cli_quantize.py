@@ -204,7 +204,7 @@ FAILURES = {
     "NaN": (1, "nan.safetensors: layer 1 of 784-10, 'last.weight', has weights or a bias that hold NaN or infinity; train"),
     "labels outside the classes": (1, "samples.npz: labels reach 29, but there are 10 classes; give data of classes 0..9"),
     "too few labels": (1, "digits.safetensors: has 10 outputs but there are 2 labels; give one label an output"),
-    "samples of another shape": (1, "nine.npz: samples are 9x9, but the network takes 28x28; give others"),
+    "samples of another shape": (1, "nine.npz: a sample of 9x9, but the network takes 28x28; give others"),
     "no samples of this shape": (2, "no --calibration: samples are 4, and the bundled digits are 28x28; give idx files"),
     "a file cut short": (1, "cut.onnx: not an ONNX file, or cut short; copy or export it again"),
     "no file": (1, "none.onnx: cannot be read (No such file or directory); give an ONNX file, a .pt2 archive, or a state dict"),

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from networks import conv2d, dense, input_format, network, random_network, samples
 from PIL import Image
+from prepared import plugins
 
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body
@@ -369,7 +370,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The network of thirds in a file, six samples in another, and a kernel that is played."""
     played = type("Session", (PlayedSession,), {"off_by": {}, "bodies": []})
     monkeypatch.setattr(evaluate, "Session", played)
-    offered = SimpleNamespace(trigger=lambda name: SimpleNamespace(name=name))
+    offered = SimpleNamespace(trigger=lambda name: SimpleNamespace(name=name), wanted=plugins().wanted)
     monkeypatch.setattr(Plugins, "installed", classmethod(lambda _plugins, **_files: offered))
     monkeypatch.chdir(tmp_path)
     modelfile.save(thirds(), "thirds.safetensors")
@@ -476,7 +477,7 @@ def test_the_command_writes_a_report(world: Any) -> None:
     ("write", "fact"),
     [
         (lambda: np.savez("six.npz", samples=SAMPLES, labels=TRUTH + 1), "labels reach 3, but there are 3 classes"),
-        (lambda: np.savez("six.npz", samples=SAMPLES.T, labels=TRUTH[:3]), "samples are 6, but the network takes 1x3"),
+        (lambda: np.savez("six.npz", samples=SAMPLES.T, labels=TRUTH[:3]), "a sample of 6, but the network takes 1x3"),
         (lambda: Path("six.npz").write_bytes(b"PK"), "not an .npz file, or damaged"),
         (lambda: Path("six.npz").unlink(), "no such data"),
     ],

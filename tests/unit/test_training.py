@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 from hostile import tensor
 from networks import around_own, own_format
+from prepared import plugins
 
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
@@ -469,7 +470,7 @@ def test_few_bits_do_not_outlive_a_normalization_before_the_layer(tmp_path: Path
 def test_the_float_file_makes_the_same_integers(tmp_path: Path, data: Path) -> None:
     given = options(tmp_path, data, precision=Precision(aware=True, weight_bits=3), epochs=2)
     network, kept = modelfile.load(train(given)), floatfile.load(floatfile.beside(given.output))
-    again = quantize(kept, load(given).training.samples)
+    again = quantize(kept, load(given, plugins()).training.samples)
     for ours, theirs in zip(network.layers, again.layers, strict=True):
         assert (ours.weights == theirs.weights).all()
 
@@ -522,7 +523,7 @@ def test_data_that_no_network_can_learn(tmp_path: Path, count: int, label: int, 
     labels[0] = label
     np.savez(tmp_path / "own.npz", samples=samples, labels=labels)
     with pytest.raises(InputError, match=fact):
-        load(options(tmp_path, tmp_path / "own.npz"))
+        load(options(tmp_path, tmp_path / "own.npz"), plugins())
 
 
 _STOPPED = """
@@ -570,7 +571,7 @@ def test_data_in_other_forms(tmp_path: Path, data: Path) -> None:
     np.savez(tmp_path / "own.npz", samples=samples.reshape(600, 4, 16), labels=labels)
     network = modelfile.load(train(options(tmp_path, tmp_path / "own.npz")))
     assert network.input_shape == (4, 16)
-    found = load(options(tmp_path, tmp_path / "own.npz"))
+    found = load(options(tmp_path, tmp_path / "own.npz"), plugins())
     assert [len(part.samples) for part in (found.training, found.held_out, found.test)] == [459, 41, 100]
     everything = np.concatenate([part.samples for part in (found.training, found.held_out, found.test)])
     assert sorted(map(bytes, everything)) == sorted(map(bytes, samples.reshape(600, 4, 16)))
@@ -621,7 +622,7 @@ def test_a_rate_that_explodes_leaves_the_former_file(tmp_path: Path, data: Path)
 
 
 def test_data_is_split_the_same_whatever_the_seed(tmp_path: Path, data: Path) -> None:
-    first, other = (load(options(tmp_path, data, seed=seed)) for seed in (1, 2))
+    first, other = (load(options(tmp_path, data, seed=seed), plugins()) for seed in (1, 2))
     assert (first.held_out.samples == other.held_out.samples).all()
     assert (len(first.training.samples), len(first.held_out.samples), len(first.test.samples)) == (550, 50, 100)
 
@@ -644,13 +645,13 @@ def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(datasets, "MNIST", refuse)
     with pytest.raises(InputError, match=r"MNIST: cannot be downloaded to .*; give a directory that has it with --data"):
-        load(Options(tmp_path / "x"))
+        load(Options(tmp_path / "x"), plugins())
 
 
 def test_without_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(NotSupported, match="downloading needs torchvision"):
-        load(Options(tmp_path / "x"))
+        load(Options(tmp_path / "x"), plugins())
 
 
 def test_the_verb(tmp_path: Path, data: Path) -> None:
