@@ -102,10 +102,10 @@ class Attachment(AbstractContextManager["Attachment"]):
 
         raise NotSupported(f"{type(self).__name__}: one event runs one sample; infer them one by one")
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
         """Has one sample computed by the program itself, where samples come with the events.
 
-        Returns its label, its scores, and the nanoseconds in the network, 0 where the program does not tell.
+        Returns its label, its scores, and the nanoseconds in the network, None where they are not measured.
 
         ``sample`` is what :func:`ebpfnn.network.encoding.encode` made. It is asked of triggers whose shell defines
         ``EBPFNN_SAMPLES_FROM_EVENTS``; the default knows no way, and raises :class:`~ebpfnn.errors.NotSupported`.

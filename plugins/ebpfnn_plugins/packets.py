@@ -45,7 +45,7 @@ class PacketAttachment(Attachment):
         self._destination = next(host for host in _HOSTS if host.version == source.version and host != source)
         self._size = 0
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
         """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
         sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
         for size in sizes:  # a small sample leaves open how many scores there are
@@ -58,7 +58,7 @@ class PacketAttachment(Attachment):
             f"program '{self._program.name}' did not answer the request; the CPU may have been busy with another, so try again"
         )
 
-    def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
+    def run(self, packet: bytes) -> tuple[int, Sequence[int], int | None] | None:
         """What the program sends back for a packet, as :meth:`exchange`; None where it passes it on."""
         try:
             answer: Reply = reply(payload(self._program.run(data=packet).data, self._source.version))
@@ -193,7 +193,7 @@ class _Silent(Attachment):
     def __init__(self, attachment: Attachment) -> None:
         self.link = attachment.link
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
         raise NotSupported(
             "with answer=no the program sends no reply, only watchers get its results; leave that option out to infer"
         )
