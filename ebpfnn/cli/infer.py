@@ -22,6 +22,7 @@ from .trigger_option import candidates, pairs, trigger_options
 
 if TYPE_CHECKING:
     from ..instance import Instance
+    from ..session.runner import Served
 
 
 @click.command()
@@ -76,7 +77,7 @@ def command(
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
     width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
-    failures = 0
+    failures, answering = 0, None
     with (
         shared(found, plugins, check=check)
         if found
@@ -87,6 +88,9 @@ def command(
                 failures += complain(str(result))
                 continue
             result.top = top
+            if found and not quiet:
+                _tell_swap(found.name, answering or inference.network, result.network)
+            answering = result.network
             click.echo(layout(result, width))
             if result.check is False:
                 failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
@@ -120,6 +124,11 @@ def _only_instance(quiet: bool) -> Instance | None:
     if not quiet:
         complain(f"using instance '{found[0].name}', which is loaded; --private loads a separate network")
     return found[0]
+
+
+def _tell_swap(instance: str, former: Served, answering: Served) -> None:
+    if answering != former:
+        complain(f"instance '{instance}' was swapped: network '{answering.name}' answers from here on, not '{former.name}'")
 
 
 def _results(uris: tuple[str, ...], inference: Inference, plugins: Plugins, source: str | None) -> Iterator[Report | Error]:

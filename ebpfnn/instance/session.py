@@ -13,7 +13,7 @@ from ..errors import Error, KernelError, ModelError, SessionError
 from ..network import QuantizedNetwork, modelfile
 from ..plugin import Trigger
 from ..session.loading import pid_namespace
-from ..session.runner import Result, Runner
+from ..session.runner import Result, Results, Runner
 from ..session.slots import Slots, has_slots
 from .about import About, digest
 from .claims import SharedClaims
@@ -54,6 +54,13 @@ class InstanceSession(Runner):
             if self._pins.swaps[0] == self._count:
                 return result
             self._count, self.network = self._pins.current()
+
+    def infer_many(self, samples: NDArray[np.uint8]) -> Results:
+        """As :meth:`ebpfnn.session.Session.infer_many`; all over again where the network was swapped: one network answers."""
+        while True:
+            count, found = self._count, super().infer_many(samples)
+            if count == self._count:
+                return found
 
     def _exchange(self, sample: NDArray[np.uint8]) -> Result:
         """As :meth:`Runner._exchange`: BPF_PROG_RUN runs what is attached to nothing, too, so that is asked as well."""
