@@ -10,6 +10,7 @@ import click
 
 from ..errors import Error, InputError, printable
 from ..instance import Store
+from ..instance.place import is_closed
 from ..plugin import Plugins, configured
 from .complete import inputs, instances, networks
 from .inference import Inference, pick, private, shared
@@ -106,7 +107,8 @@ def _instance(name: str) -> Instance:
 def _only_instance(quiet: bool) -> Instance | None:
     """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
     try:
-        if not Store().names():
+        store = Store()
+        if is_closed(store.root) or not store.names():
             return None
         from ..instance import Instance  # late: where none is loaded, as mostly, nothing of them is needed
 

@@ -64,6 +64,11 @@ def load(
         loaded = Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
         _tell(loaded, trigger, network, 1000 * (time.perf_counter() - begun))
         return loaded
+    except PermissionDenied as refusal:
+        without = lack(needed=("CAP_BPF", *trigger.capabilities))
+        if not without:
+            raise
+        raise PermissionDenied(f"{str(refusal).partition('; ')[0]}; {without}", refusal.errno) from None
     except VerifierError as refusal:
         without = lack()
         if without:

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ebpfnn import abi
-from ebpfnn.errors import Error, InputError, KernelError, NotSupported, SessionError, UsageError
-from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index
+from ebpfnn.errors import Error, InputError, KernelError, NotSupported, PermissionDenied, SessionError, UsageError
+from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index, privilege
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
 from ebpfnn.remote.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
@@ -94,10 +94,20 @@ class PacketTrigger(Trigger):
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         program = loaded.programs[self.program()]
-        return self.attached(program, target, None if target is None else self.link(program, target))
+        return self.attached(program, target, None if target is None else self._link(program, target))
 
     def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
         return self.attachment(program, self._port, self._source(target), link)
+
+    def _link(self, program: Program, target: str) -> Link:
+        try:
+            return self.link(program, target)
+        except PermissionDenied as refused:
+            remedy = privilege.lack(needed=("CAP_BPF", *self.capabilities))
+            if not remedy:
+                raise
+            fact = str(refused).partition("; ")[0]
+            raise PermissionDenied(f"{fact}; {remedy}", refused.errno) from None
 
     @abstractmethod
     def link(self, program: Program, target: str) -> Link:
@@ -156,12 +166,15 @@ class PacketTrigger(Trigger):
     def supported(self) -> str | None:
         try:
             object_path(self.name)
-            usable = has_program_type(self.program_type)
+            if has_program_type(self.program_type):
+                return None
+        except PermissionDenied as refused:
+            remedy = privilege.lack(needed=("CAP_BPF", *self.capabilities))
+            return f"this process may not load its programs; {remedy}" if remedy else str(refused)
         except Error as lack:
             return str(lack)
-        return (
-            None if usable else f"this kernel takes no {self.program_type.name} programs; it lacks CONFIG_NET or a part of it"
-        )
+        kind = f"BPF_PROG_TYPE_{self.program_type.name}"
+        return f"this kernel was built without programs of the network ({kind}); use trigger run or tracepoint"
 
 
 class AnsweringTrigger(PacketTrigger):
