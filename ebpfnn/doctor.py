@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import Error, KernelError, NotSupported, PermissionDenied
 from .instance import Store
+from .instance.place import is_read_only
 from .kernel import privilege
 from .kernel.link import tracefiles
 from .network import modelfile
@@ -124,7 +125,7 @@ def bpffs() -> Check:
         return Check("bpffs", State.WARN, fact, remedy)
     except KernelError:
         return Check("bpffs", State.WARN, "unknown: /proc is not mounted", "mount -t proc proc /proc")
-    if os.statvfs(store.root).f_flag & os.ST_RDONLY:
+    if is_read_only(store.root):
         remedy = f"mount -o remount,rw {store.root}"
         return Check("bpffs", State.WARN, f"{store.root} is mounted read-only: nothing can be pinned there", remedy)
     return Check("bpffs", State.OK, str(store.root))

@@ -51,7 +51,7 @@ def is_closed(root: Path) -> bool:
 def check_writable(root: Path, directory: Path) -> None:
     """Raises :class:`PermissionDenied` where this user may not load instances into ``directory``, which lies in ``root``."""
     place = directory if directory.exists() else root
-    if os.access(place, os.W_OK | os.X_OK):
+    if _is_writable(place):
         return
     fact = f"'{place}' is not writable by this user, so no instance can be loaded there"
     raise PermissionDenied(f"{fact}; {_AS_ROOT}{_own_place(root)}", errno.EACCES)
@@ -59,9 +59,18 @@ def check_writable(root: Path, directory: Path) -> None:
 
 def check_owned(directory: Path) -> None:
     """Raises :class:`PermissionDenied` where this user may not take instances out of ``directory``."""
-    if not os.access(directory, os.W_OK | os.X_OK):
+    if not _is_writable(directory):
         fact = f"'{directory}' belongs to user {directory.stat().st_uid}, so this user can unload nothing in it"
         raise PermissionDenied(f"{fact}; {_AS_ROOT}", errno.EACCES)
+
+
+def is_read_only(place: Path) -> bool:
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def _is_writable(place: Path) -> bool:
+    """As far as owner and mode go: what is mounted read-only the kernel tells of when somebody writes."""
+    return is_read_only(place) or os.access(place, os.W_OK | os.X_OK)
 
 
 def _own_place(root: Path) -> str:

@@ -76,8 +76,7 @@ class Store:
         :class:`~ebpfnn.errors.PermissionDenied` where it is closed to this user.
         """
         check_place(self.root)
-        if not os.statvfs(self.root).f_flag & os.ST_RDONLY:  # which whoever writes is told of by the kernel
-            check_writable(self.root, self.directory)
+        check_writable(self.root, self.directory)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

@@ -64,11 +64,13 @@ class Attachment(AbstractContextManager["Attachment"]):
 
     ``provoke`` is the call that provokes one event in the thread that makes it, for triggers that need no class of their own.
     ``patience`` is for events that nothing provokes for certain, such as a timer's: for so many seconds :meth:`fire` is called
-    again until the network has run. 0 is for a call that provokes one event.
+    again until the network has run. 0 is for a call that provokes one event. ``check`` is set while :meth:`exchange` checks a
+    network: the number that then marks its request, so that it is neither counted nor told to watchers; else 0.
     """
 
     link: Link | None = None
     patience: float = 0
+    check: int = 0
     _provoke: Callable[[], object] | None = None
 
     def __init__(self, link: Link | None = None, provoke: Callable[[], object] | None = None) -> None:

@@ -49,7 +49,7 @@ class PacketAttachment(Attachment):
         """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
         sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
         for size in sizes:  # a small sample leaves open how many scores there are
-            packet = frame(self._source, self._destination, self._ports, request(sample, size, sequence=0))
+            packet = frame(self._source, self._destination, self._ports, request(sample, size, sequence=self.check))
             found = self.run(packet)
             if found is not None:
                 self._size = size

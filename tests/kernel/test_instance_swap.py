@@ -16,11 +16,12 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import ROOT, ebpfnn, environment
 from networks import network, random_network, samples
 
-from ebpfnn import Instance
+from ebpfnn import Instance, abi
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.session import InstanceSession
+from ebpfnn.kernel import Map
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.plugin import Plugins, Trigger, why_not
@@ -101,6 +102,42 @@ def test_many_samples_are_answered_by_one_network(store: Store, monkeypatch: pyt
         monkeypatch.setattr(InstanceSession, "infer", swap_in_between)
         assert session.infer_many(SAMPLES).scores.tolist() == reference.scores(OTHER, SAMPLES).tolist()
         assert session.network.architecture == OTHER.architecture
+
+
+def test_a_proof_is_nobodys_inference(trigger: Trigger, store: Store) -> None:
+    with Instance.load(SMALL, trigger, name="one") as instance, instance.watch() as watch:
+        assert instance.statistics().answered == 0
+        instance.swap(OTHER)
+        assert (list(watch.read()), watch.lost) == ([], 0)
+        assert instance.statistics().answered == 0
+        with instance.session() as session:
+            session.infer(SAMPLES[0])
+            labels = [event.index for event in watch.read()]
+            answered = instance.statistics().answered
+        expected = int(reference.scores(OTHER, SAMPLES[:1]).argmax())
+        assert expected in labels
+        assert (labels, answered) == ([expected], 1) or trigger.name == "perf"  # its timer goes on
+        counted = instance.statistics().answered
+        instance.swap(SMALL)
+        assert instance.statistics().answered == counted
+        state = [name for name in instance.path.joinpath("state").iterdir() if name.name == "ebpfnn_packets"]
+        for path in state:
+            with Map.open(path) as packets:
+                assert packets.lookup_percpu(bytes(4), np.uint64)[:, 0].sum() == counted
+    instance.unload()
+
+
+def test_who_was_killed_while_checking_leaves_a_slot_that_counts_again(store: Store) -> None:
+    with Instance.load(SMALL, RunTrigger(), name="one") as instance:
+        with instance.session() as session:
+            session.infer(SAMPLES[0])
+        with Pins(instance.path) as pins, pins.maps[abi.RESULTS].mmap() as memory:
+            memory[7] |= 0xC0  # as a check leaves it
+        assert instance.statistics().answered == 1
+        with instance.session() as session, instance.watch() as watch:
+            session.infer(SAMPLES[0])
+            assert len(list(watch.read())) == 1
+        assert instance.statistics().answered == 2
 
 
 def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:
