@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ebpfnn.errors import KernelError, UsageError, VerifierError
-from ebpfnn.kernel import Link, Object, Program, attach_tracing, kernel_types, vmlinux
-from ebpfnn.kernel.features import is_closed_to_all
+from ebpfnn.kernel import Link, Object, Program, attach_tracing, is_closed_to_all, kernel_types, vmlinux
 from ebpfnn.obj import Kind, ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl, nearest
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from ebpfnn import abi
 from ebpfnn.errors import Error, InputError, KernelError, NotSupported, PermissionDenied, SessionError, UsageError
-from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index, privilege
+from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index, lack
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
 from ebpfnn.remote.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
@@ -103,7 +103,7 @@ class PacketTrigger(Trigger):
         try:
             return self.link(program, target)
         except PermissionDenied as refused:
-            remedy = privilege.lack(needed=("CAP_BPF", *self.capabilities))
+            remedy = lack(needed=("CAP_BPF", *self.capabilities))
             if not remedy:
                 raise
             fact = str(refused).partition("; ")[0]
@@ -169,10 +169,10 @@ class PacketTrigger(Trigger):
             if has_program_type(self.program_type):
                 return None
         except PermissionDenied as refused:
-            remedy = privilege.lack(needed=("CAP_BPF", *self.capabilities))
+            remedy = lack(needed=("CAP_BPF", *self.capabilities))
             return f"this process may not load its programs; {remedy}" if remedy else str(refused)
-        except Error as lack:
-            return str(lack)
+        except Error as error:
+            return str(error)
         kind = f"BPF_PROG_TYPE_{self.program_type.name}"
         return f"this kernel was built without programs of the network ({kind}); use trigger run or tracepoint"
 
