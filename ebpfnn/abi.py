@@ -36,6 +36,12 @@ RESULT = np.dtype(
 )
 """``struct ebpfnn_result``. In the map, a network's workspace lies behind it."""
 
+CHECKING, CHECKED = 1 << 63, 1 << 62
+"""EBPFNN_CHECKING and EBPFNN_CHECKED, bits of a sequence: where the first is set, a run changes the second, uncounted."""
+
+CHECK = "ebpfnn_check"
+"""The map of packet.h that holds the sequence number of requests that are checks, u32; 0 for none."""
+
 INFER = "ebpfnn_infer"
 """The function that a shell calls and a network is: ``int ebpfnn_infer(const void *, struct ebpfnn_result *)``."""
 

@@ -1,22 +1,25 @@
 """What this machine has of what ebpfnn needs, and what mends the rest.
 
 A check that reads files takes the root of the file system they are in, so that tests can build one; file systems of the
-kernel's are where the loader finds them. The check of a trigger is the thing itself: a network is loaded behind it and run.
+kernel's are where the loader finds them. The check of a trigger is the thing itself: a network is loaded behind it and run. Of
+what is not attached then, to leave interfaces and cgroups alone, the capabilities that attaching asks for are looked at.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
-from .errors import Error, KernelError, NotSupported
-from .kernel import pinning, privilege
+from .errors import Error, KernelError, NotSupported, PermissionDenied
+from .instance import Store
+from .instance.place import is_read_only
+from .kernel import privilege
 from .kernel.link import tracefiles
 from .network import modelfile
 from .plugin import Plugins, Trigger, why_not
@@ -24,6 +27,7 @@ from .session import Session
 
 ROOT = Path("/")
 SHIPPED = Path(__file__).parent / "data"
+_ALWAYS = ("CAP_BPF", "CAP_PERFMON")
 
 
 class State(str, Enum):
@@ -75,10 +79,10 @@ def capabilities(root: Path) -> Check:
         return Check("capabilities", State.WARN, "unknown: /proc is not mounted", "mount -t proc proc /proc")
     held = [name for name, bit in privilege.CAPABILITIES.items() if int(effective, 16) >> bit & 1]
     fact = f"holds {', '.join(held) or 'none'}"
-    missing = privilege.lacking(["CAP_BPF", "CAP_PERFMON"], root)
+    missing = privilege.lacking(_ALWAYS, root)
     if not missing:
         return Check("capabilities", State.OK, fact)
-    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", _granting(missing))
+    return Check("capabilities", State.FAIL, f"{fact}; needs CAP_BPF and CAP_PERFMON", _granting(_ALWAYS, missing))
 
 
 def lockdown(root: Path) -> Check:
@@ -112,23 +116,19 @@ def tracefs() -> Check:
 
 
 def bpffs() -> Check:
-    place = pinning.BPFFS
+    """Whether this user can load instances, wherever the environment has them kept."""
+    store = Store()
     try:
-        if pinning.is_bpffs(place):
-            return _writable(place)
+        store.check_usable()
+    except (NotSupported, PermissionDenied) as lack:
+        fact, _, remedy = str(lack).partition("; ")
+        return Check("bpffs", State.WARN, fact, remedy)
     except KernelError:
         return Check("bpffs", State.WARN, "unknown: /proc is not mounted", "mount -t proc proc /proc")
-    return Check("bpffs", State.WARN, f"not mounted at {place}: instances cannot be pinned", f"mount -t bpf bpf {place}")
-
-
-def _writable(place: Path) -> Check:
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
-        remedy = f"mount -o remount,rw {place}"
-        return Check("bpffs", State.WARN, f"{place} is mounted read-only: nothing can be pinned there", remedy)
-    if os.access(place, os.W_OK | os.X_OK):
-        return Check("bpffs", State.OK, str(place))
-    remedy = f"run as root (sudo), or open it to a group: chgrp GROUP {place} && chmod g+rwx {place}"
-    return Check("bpffs", State.WARN, f"{place} is not writable by this user: instances cannot be pinned", remedy)
+    if is_read_only(store.root):
+        remedy = f"mount -o remount,rw {store.root}"
+        return Check("bpffs", State.WARN, f"{store.root} is mounted read-only: nothing can be pinned there", remedy)
+    return Check("bpffs", State.OK, str(store.root))
 
 
 def objects(directory: Path) -> Check:
@@ -154,19 +154,29 @@ def _tried(trigger: Trigger, reason: str | None) -> Check:
     """What became of a trigger that did not run for ``reason``, or did, with the capabilities that it needs."""
     name, needed = f"trigger {trigger.name}", ["CAP_BPF", *trigger.capabilities]
     needs = f"needs {', '.join(needed)}"
+    missing = privilege.lacking(needed)
+    if missing:
+        remedy = _granting(needed, missing) + _opening_tracefs(reason)
+        return Check(name, State.UNAVAILABLE, f"{', '.join(missing)} missing; {needs}", remedy)
     if reason is None:
         return Check(name, State.OK, f"ran a network; {needs}")
-    missing = privilege.lacking([each for each in needed if each in privilege.CAPABILITIES])
-    if missing:
-        return Check(name, State.UNAVAILABLE, f"{', '.join(missing)} missing; {needs}", _granting(missing))
     return Check(name, State.UNAVAILABLE, reason)
 
 
-def _granting(missing: list[str]) -> str:
-    """How a process gets these capabilities."""
+def _granting(needed: Sequence[str], missing: list[str]) -> str:
+    """How a process gets the capabilities that it is without; who follows a command needs those that it has, too."""
     if os.geteuid() != 0:
-        return f"run as root (sudo), or grant {' and '.join(missing)}"
+        change = ",".join(name.lower().replace("cap_", "+") for name in needed)
+        who = f"--reuid={os.geteuid()} --regid={os.getegid()} --init-groups"
+        command = f'sudo setpriv {who} --inh-caps={change} --ambient-caps={change} "$(command -v ebpfnn)" ...'
+        return f"run as root (sudo), or with {', '.join(needed[:-1])} and {needed[-1]}: {command}"
     return f"give them to root: a container takes {' '.join(name.replace('CAP_', '--cap-add ') for name in missing)}"
+
+
+def _opening_tracefs(reason: str | None) -> str:
+    """What a trigger needs besides capabilities whose ``reason`` not to run is that tracefs is closed."""
+    remedy = tracefs().remedy
+    return f"; for tracefs, {remedy}" if remedy and remedy in (reason or "") else ""
 
 
 def run_once(trigger: Trigger) -> None:

@@ -10,6 +10,7 @@ import click
 
 from ..errors import Error, printable
 from ..instance import Store
+from ..instance.place import is_closed
 from ..plugin import Plugins, configured
 from ..plugin.reading import STDIN, read
 from .complete import inputs, instances, networks
@@ -22,6 +23,7 @@ from .trigger_option import candidates, pairs, trigger_options
 
 if TYPE_CHECKING:
     from ..instance import Instance
+    from ..session.runner import Served
 
 
 @click.command()
@@ -76,7 +78,7 @@ def command(
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
     width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
-    failures = 0
+    failures, answering = 0, None
     with (
         shared(found, plugins, check=check)
         if found
@@ -87,6 +89,9 @@ def command(
                 failures += complain(str(result))
                 continue
             result.top = top
+            if found and not quiet:
+                _tell_swap(found.name, answering or inference.network, result.network)
+            answering = result.network
             click.echo(layout(result, width))
             if result.check is False:
                 failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
@@ -102,7 +107,8 @@ def _instance(name: str) -> Instance:
 def _only_instance(quiet: bool) -> Instance | None:
     """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
     try:
-        if not Store().names():
+        store = Store()
+        if is_closed(store.root) or not store.names():
             return None
         from ..instance import Instance  # late: where none is loaded, as mostly, nothing of them is needed
 
@@ -120,6 +126,11 @@ def _only_instance(quiet: bool) -> Instance | None:
     if not quiet:
         complain(f"using instance '{found[0].name}', which is loaded; --private loads a separate network")
     return found[0]
+
+
+def _tell_swap(instance: str, former: Served, answering: Served) -> None:
+    if answering != former:
+        complain(f"instance '{instance}' was swapped: network '{answering.name}' answers from here on, not '{former.name}'")
 
 
 def _results(uris: tuple[str, ...], inference: Inference, plugins: Plugins, source: str | None) -> Iterator[Report | Error]:

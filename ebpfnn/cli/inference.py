@@ -47,8 +47,8 @@ class Inference(ExitStack):
         session = self.open()
         result = session.infer(sample.data)
         scores = tuple(int(score) for score in result.scores)
-        elapsed = int(result.elapsed_ns)
-        report = Report(sample, session.network, session.trigger.name, int(result.label), scores, elapsed, session.target)
+        name, elapsed = session.trigger.name, result.elapsed_ns
+        report = Report(sample, session.network, name, int(result.label), scores, elapsed, session.target)
         if self._check:
             expected = reference.scores(session.source(), sample.data)
             report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))

@@ -148,7 +148,8 @@ def _figures(told: dict[str, Any]) -> Iterable[str]:
     yield f"code: {code['instructions']:,} instructions, compiled in {code['compile_ms']:.0f} ms"
     yield f"memory: {code['stack']} bytes of stack, {code['workspace']:,} of workspace, {code['table_bytes']:,} of tables"
     if kernel:
-        yield f"kernel: the verifier walked {kernel['verified']:,} instructions; loaded in {kernel['load_ms']:.0f} ms"
+        verified = f"verified instructions, with the program of trigger '{kernel['trigger']}': {kernel['verified']:,}"
+        yield f"kernel: loaded in {kernel['load_ms']:.0f} ms; {verified}"
         times = f"{kernel['warm_ns']:,.0f} ns with warm caches, {kernel['cold_ns']:,.0f} with cold ones"
         yield f"time: {times} ({kernel['samples']} samples, at least)"
 

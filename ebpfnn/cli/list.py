@@ -45,7 +45,7 @@ def command(context: click.Context, as_json: bool) -> None:
         click.echo(json.dumps([*(_described(*each) for each in found), *(_told(*each) for each in others)], indent=2))
     elif not found and not others and not failures:
         click.echo("no networks are loaded; load one with `ebpfnn load`")
-    else:
+    elif found or others:
         print_table(_HEADINGS, [*(_row(*each) for each in found), *(_foreign_row(*each) for each in others)])
         if any(statistics.runs is None for _, _, statistics, _ in found):
             complain("runs are not counted; enable with: sysctl kernel.bpf_stats_enabled=1 (adds about 20 ns per run)")

@@ -17,8 +17,8 @@ class Report:
     """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
 
     ``guessed`` says that another network may have answered than ``network``, so that the scale of its scores is not known.
-    ``top`` is how many labels are told. ``round_trip`` is the time there and back, in seconds, where the network is on another
-    machine.
+    ``elapsed_ns`` is None where the trigger does not measure it. ``top`` is how many labels are told. ``round_trip`` is the
+    time there and back, in seconds, where the network is on another machine.
     """
 
     sample: Sample
@@ -26,7 +26,7 @@ class Report:
     trigger: str
     label: int
     scores: tuple[int, ...]
-    elapsed_ns: int
+    elapsed_ns: int | None
     target: str | None = None
     check: bool | None = None
     round_trip: float | None = None
@@ -65,10 +65,16 @@ def as_text(report: Report, width: int) -> str:
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
         *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.best()),
-        f"{_duration(report.elapsed_ns) if report.elapsed_ns else '?':>9} in the kernel{back}",
+        f"{_in_kernel(report)}{back}",
         printable(", ".join([*checked, *report.sample.warnings, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()
+
+
+def _in_kernel(report: Report) -> str:
+    if report.elapsed_ns is None:
+        return f"time not measured by trigger {report.trigger}"
+    return f"{_duration(report.elapsed_ns):>9} in the kernel"
 
 
 def as_label(report: Report, _width: int) -> str:
@@ -76,7 +82,10 @@ def as_label(report: Report, _width: int) -> str:
 
 
 def as_json(report: Report, _width: int) -> str:
-    """One object on one line; ``check`` is there where it was asked for, ``round_trip_ns`` where there was one."""
+    """One object on one line; ``check`` is there where it was asked for, ``round_trip_ns`` where there was one.
+
+    ``elapsed_ns`` is null where the trigger does not measure it.
+    """
     told: dict[str, object] = {
         "source": report.sample.source,
         "label": report.name,

@@ -40,11 +40,13 @@ class Code:
 
 @dataclass(frozen=True)
 class InKernel:
-    """What the kernel says. ``verified`` counts the instructions that its verifier walked, the shell's with them.
+    """What the kernel says.
 
-    Times are nanoseconds an inference of ``samples``, at least, with warm caches and with cold ones.
+    ``verified`` counts the instructions that its verifier walked, those of ``trigger``'s shell too. Times are nanoseconds an
+    inference of ``samples``, at least, with warm caches and with cold ones.
     """
 
+    trigger: str
     verified: int
     load_ms: float
     warm_ns: float
@@ -81,7 +83,8 @@ def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigge
         runner = KernelRunner("compiled", session)
         runner.load(given.samples)
         warm = min(time_warm(runner, count) for _ in range(_ROUNDS))
-        return InKernel(verified, 1000 * elapsed, warm, min(time_cold(runner, count, _ROUNDS)), given.kind)
+        cold = min(time_cold(runner, count, _ROUNDS))
+        return InKernel(trigger.name, verified, 1000 * elapsed, warm, cold, given.kind)
 
 
 def describe(

@@ -13,7 +13,7 @@ from ..abi import MAX_SLOTS
 from ..errors import SessionError
 from ..kernel import Map
 from ..kernel.threads import exists, is_ours
-from ..session.slots import register
+from ..session.slots import Ready, register
 from .locks import locked, open_directory
 
 _WORD = struct.Struct("<I")
@@ -33,7 +33,7 @@ class SharedClaims:
         self._callers, self._map, self._process = callers, callers.info().id, os.getpid()
         self._place, self._lock = open_directory(place), threading.Lock()  # flock(2) keeps out other processes alone
 
-    def claim(self, thread: int) -> int:
+    def claim(self, thread: int, ready: Ready) -> int:
         with self._claiming():
             taken, key, caller = self._taken(), (self._map, thread), threading.current_thread()
             claims, owner = _claimed.get(key, (None, None))
@@ -45,6 +45,7 @@ class SharedClaims:
             self._forget(gone)
             if not free:
                 raise SessionError(f"all {MAX_SLOTS} slots are taken by living threads; end some, or load another instance")
+            ready(min(free))
             register(self._callers, thread, min(free))
             _claimed[key] = self, caller
             return min(free)

@@ -17,7 +17,8 @@ _SWITCH = Path("/proc/sys/kernel/bpf_stats_enabled")
 class Statistics:
     """``runs`` of the attached program, others' events included, and their mean time in ns; None where nobody counted.
 
-    ``answered`` are the inferences that came to an end, ``swaps`` how often another network took its place.
+    ``answered`` are the inferences that came to an end, less those that checked a network as it was loaded or swapped.
+    ``swaps`` is how often another network took its place.
     """
 
     runs: int | None
@@ -43,10 +44,14 @@ def counting() -> bool:
 
 
 def _answered(results: Map) -> int:
-    """The sum of all sequences: of every slot, or of every CPU."""
+    """The sum of all sequences: of every slot, or of every CPU. Checks have left their count as it was."""
+    stride = results.element_stride
     if results.type == MapType.PERCPU_ARRAY:
         data = results.lookup(bytes(4)) or b""
-        return sum(int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), results.element_stride))
+        return sum(_count(data[at : at + 8]) for at in range(0, len(data), stride))
     with results.mmap(writable=False) as memory:
-        stride = results.element_stride
-        return sum(int.from_bytes(memory[slot * stride : slot * stride + 8], "little") for slot in range(results.max_entries))
+        return sum(_count(memory[slot * stride : slot * stride + 8]) for slot in range(results.max_entries))
+
+
+def _count(sequence: bytes) -> int:
+    return int.from_bytes(sequence, "little") & (abi.CHECKED - 1)

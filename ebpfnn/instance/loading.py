@@ -24,7 +24,7 @@ from .about import SIZE, About
 from .attached import LINK
 from .locks import lock, telling
 from .pins import ABOUT, NAMES, STATE, STUB
-from .proof import prove
+from .proof import prove_uncounted
 from .session import InstanceSession
 from .store import CALLERS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store
 from .stub import NETWORKS, load_stub
@@ -81,7 +81,7 @@ def load_instance(
 def _proved(staged: Path, name: str, trigger: Trigger, network: QuantizedNetwork, body: Body) -> str:
     try:
         with InstanceSession(staged, trigger) as session:
-            return prove(session, network, body)
+            return prove_uncounted(session, network, body)
     except DetachedError as gone:
         fact = f"instance '{name}': what it was attached to went while it was being loaded"
         raise SessionError(f"{fact}; look whether it is there, and load it again") from gone

@@ -94,8 +94,9 @@ def telling(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise SessionError(f"'{path}' is gone, its instance was unloaded; `ebpfnn list` shows what is loaded") from None
     except PermissionError as fault:
-        fact = f"'{path}': {fault.strerror}; ask who loaded it, or run as root (sudo)"
-        raise PermissionDenied(fact, fault.errno or 0) from None
+        fact = f"'{path}' is closed to this user ({fault.strerror})"
+        remedy = "run as root (sudo), or have it loaded for a Unix group of yours: ebpfnn load --group GROUP"
+        raise PermissionDenied(f"{fact}; {remedy}", fault.errno or 0) from None
     except OSError as fault:
         operation = "write" if fault.errno == errno.EROFS else "open"
         raise refusal(f"'{path}': {operation}", fault.errno or 0) from None

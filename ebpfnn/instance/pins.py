@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +49,8 @@ def check_pinned(path: Path) -> None:
 
 
 def _described(path: Path) -> bytes:
+    with telling(path), suppress(FileNotFoundError):
+        (path / ABOUT).stat()  # bpf(2) would refuse without a word on whose it is
     with Map.open(path / ABOUT) as about:
         if about.key_size != 4 or about.value_size > _MOST:
             raise SessionError(f"instance '{path.name}': its map 'about' is none that any ebpfnn made; unload it")
@@ -66,6 +68,7 @@ class Pins(AbstractContextManager["Pins"]):
         self.path = path
         with telling(path):
             self._inode = path.stat().st_ino
+            (path / STATE).stat()  # of one that is closed the instance is told, and no directory in it
             own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
             check_pinned(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import secrets
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +13,18 @@ from numpy.typing import NDArray
 
 from .. import abi
 from ..errors import Error, KernelError, ModelError, SessionError
+from ..kernel import Map
 from ..network import QuantizedNetwork, modelfile
 from ..plugin import Trigger
 from ..session.loading import pid_namespace
-from ..session.runner import Result, Runner
+from ..session.runner import Result, Results, Runner
 from ..session.slots import Slots, has_slots
 from .about import About, digest
 from .claims import SharedClaims
 from .pins import Pins
 from .store import CALLERS_LOCK, LOCKS
+
+_ONLY = bytes(4)
 
 
 class InstanceSession(Runner):
@@ -55,12 +61,34 @@ class InstanceSession(Runner):
                 return result
             self._count, self.network = self._pins.current()
 
+    def infer_many(self, samples: NDArray[np.uint8]) -> Results:
+        """As :meth:`ebpfnn.session.Session.infer_many`; all over again where the network was swapped: one network answers."""
+        while True:
+            count, found = self._count, super().infer_many(samples)
+            if count == self._count:
+                return found
+
     def _exchange(self, sample: NDArray[np.uint8]) -> Result:
         """As :meth:`Runner._exchange`: BPF_PROG_RUN runs what is attached to nothing, too, so that is asked as well."""
         with self._pins.in_place():
             result = super()._exchange(sample)
         self._pins.check_attached(self.network)
         return result
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """While this holds, what is inferred from this thread is neither counted nor told to watchers.
+
+        To be asked for before the thread has a slot. What happens in that is not until the session is closed: a timer goes on.
+        """
+        marks = self._pins.maps.get(abi.CHECK)
+        if self._slots is not None:
+            self._slots.checking = True
+            yield
+        elif marks is None:  # its shell is of another kind than packet.h's
+            yield
+        else:
+            yield from self._marked(marks)
 
     def source(self) -> QuantizedNetwork:
         """As :meth:`ebpfnn.session.Session.source`, from its file. Raises :class:`ModelError` where that has changed."""
@@ -77,12 +105,24 @@ class InstanceSession(Runner):
         super().close()
         self._held.close()
 
+    def _marked(self, marks: Map) -> Iterator[None]:
+        self._attachment.check = secrets.randbits(32) | 1
+        marks.update(_ONLY, struct.pack(">I", self._attachment.check))  # as it lies in a packet
+        try:
+            yield
+        finally:
+            self._attachment.check = 0
+            marks.update(_ONLY, bytes(4))
+
     def _claimed_slots(self, held: ExitStack, path: Path) -> Slots:
         pins = self._pins
         claims = SharedClaims(pins.maps[abi.CALLERS], path / LOCKS / CALLERS_LOCK)
+        ended = held.enter_context(ExitStack())
         held.callback(claims.close)
         maps = {name: each for name, each in pins.maps.items() if name != abi.OUTPUTS}
-        return Slots(self.network.input, len(self.network.labels), maps, self._attachment, self._explain, claims)
+        slots = Slots(self.network.input, len(self.network.labels), maps, self._attachment, self._explain, claims)
+        ended.callback(slots.end_checking)  # behind the claims: events are answered until those are given back
+        return slots
 
     def _explain(self, fault: KernelError | int | None) -> Error:
         if fault is None and not self._closed:

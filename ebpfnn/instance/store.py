@@ -16,13 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from ..errors import Error, NotSupported, SessionError
-from ..kernel.pinning import BPFFS, is_bpffs
+from ..errors import Error, SessionError
 from ..plugin import nearest
 from .locks import entries, is_locked, lock, telling
+from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_writable, default_root
 
-ROOT_VARIABLE = "EBPFNN_BPFFS"
-"""The environment variable that names another BPF file system."""
 EXPORTED = ("input", "output", "callers")
 """The maps that get a name of their own, ``<instance>_<map>``, beside the directory of instances."""
 LOCKS = "locks"
@@ -39,13 +37,17 @@ class Store:
     """The instances under ``root``, a BPF file system; for None that of the environment, else /sys/fs/bpf."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or Path(os.environ.get(ROOT_VARIABLE) or BPFFS)
+        self.root = root or default_root()
         self.directory = self.root / "ebpfnn"
 
     def names(self) -> list[str]:
-        """Every instance's, sorted, once what killed processes left was swept away. Raises :class:`SessionError`."""
-        if ROOT_VARIABLE in os.environ and not is_bpffs(self.root):
-            raise NotSupported(f"{ROOT_VARIABLE}={self.root}: not on a BPF file system; name a directory on one")
+        """Every instance's, sorted, once what killed processes left was swept away.
+
+        Raises :class:`SessionError`, and :class:`~ebpfnn.errors.PermissionDenied` where this user may not look.
+        """
+        if ROOT_VARIABLE in os.environ:
+            check_place(self.root)
+        check_open(self.root)
         self.sweep()
         return self._names()
 
@@ -66,6 +68,15 @@ class Store:
         taken = next((link for link in self._exports(name) if os.path.lexists(link)), None)
         if taken:
             raise SessionError(f"'{taken}' is there already, and is not ebpfnn's; give another name with --name")
+
+    def check_usable(self) -> None:
+        """Whether this user can load instances here.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` where there is no BPF file system, or
+        :class:`~ebpfnn.errors.PermissionDenied` where it is closed to this user.
+        """
+        check_place(self.root)
+        check_writable(self.root, self.directory)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -96,6 +107,7 @@ class Store:
     def remove(self, name: str) -> None:
         """Takes the instance ``name`` away: at once for whoever looks, then from the kernel. Raises as :meth:`find`."""
         path = self.find(name)
+        check_owned(self.directory)
         with self._locked():
             gone = self._new_name()
             try:
@@ -127,9 +139,8 @@ class Store:
         return sorted(path.name for path in entries(self.directory) if _NAME.fullmatch(path.name))
 
     def _prepare(self) -> None:
-        """Makes the directory of all instances. Raises :class:`NotSupported` where there is no BPF file system."""
-        if not is_bpffs(self.root):
-            raise NotSupported(f"'{self.root}' is not on a BPF file system; mount -t bpf bpf {BPFFS}, or name another there")
+        """Makes the directory of all instances. Raises as :meth:`check_usable`."""
+        self.check_usable()
         with telling(self.directory):
             if not os.path.lexists(self.directory):
                 self.directory.mkdir()

@@ -18,7 +18,7 @@ from ..session.loading import load
 from .about import About, describe
 from .locks import lock
 from .pins import ABOUT, Pins
-from .proof import prove
+from .proof import prove_uncounted
 from .session import InstanceSession, check_namespace
 from .store import LOCKS, SWAP_LOCK
 from .stub import CHOOSER, put_network, set_swaps
@@ -46,7 +46,9 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
         set_swaps(pins.maps[CHOOSER], count + 1)
         try:
             with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:
-                proof = other.submit(prove, session, network, body).result()  # this thread may have a session, and so a slot
+                proof = other.submit(
+                    prove_uncounted, session, network, body
+                ).result()  # this thread may have a session, and so a slot
             pins.check_attached(about)
             return proof
         except BaseException:

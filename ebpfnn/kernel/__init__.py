@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cpus import online_cpus, possible_cpus
-    from .features import has_program_type
+    from .features import has_program_type, is_closed_to_all
     from .inspect.stats import run_statistics
     from .link import Link, LinkGroup
     from .link.cgroup import attach_cgroup
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .map.elements import ANY, EXIST, NOEXIST
     from .map.lpm import lpm_key
     from .prepared import PreparedRun
+    from .privilege import lack
     from .ring.perfbuf import PerfBuffer
     from .ring.ringbuf import RingBuffer
     from .ring.user_ringbuf import UserRingBuffer
@@ -57,7 +58,8 @@ _FILES = {
         "EXIST",
         "NOEXIST",
     ),
-    "features": ("has_program_type",),
+    "features": ("has_program_type", "is_closed_to_all"),
+    "privilege": ("lack",),
     "link.interface": (
         "XdpMode",
         "attach_netkit",
@@ -177,7 +179,9 @@ __all__ = [
     "attach_xdp",
     "has_program_type",
     "interface_index",
+    "is_closed_to_all",
     "kernel_types",
+    "lack",
     "lacks_probes",
     "lpm_key",
     "module_btf",

@@ -7,7 +7,7 @@ import resource
 from collections.abc import Iterable
 from pathlib import Path
 
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 """Bit numbers of include/uapi/linux/capability.h; CAP_PERFMON and CAP_BPF are of Linux 5.8."""
 _CAP_SYS_ADMIN = 21  # which stands for both, and did so alone before 5.8
 _CAP_SYS_RESOURCE = 24  # which may raise limits
@@ -45,9 +45,12 @@ def lack(root: Path = _ROOT, needed: Iterable[str] = _LOADING) -> str:
 
 
 def lacking(needed: Iterable[str], root: Path = _ROOT) -> list[str]:
-    """The capabilities of ``needed`` that this process is without; none where /proc does not tell."""
-    effective = _effective(root)
-    return [name for name in needed if not effective >> CAPABILITIES[name] & 1 and not _is_stood_for(name, effective)]
+    """The capabilities of ``needed``, of those in :data:`CAPABILITIES`, that this process is without.
+
+    None where /proc does not tell.
+    """
+    effective, known = _effective(root), [name for name in needed if name in CAPABILITIES]
+    return [name for name in known if not effective >> CAPABILITIES[name] & 1 and not _is_stood_for(name, effective)]
 
 
 def _is_stood_for(name: str, effective: int) -> bool:

@@ -44,6 +44,7 @@ _BY_OPERATION = {
     ("mmap", errno.ENODEV): _NOT_MMAPABLE,
     ("mmap", 524): _NOT_MMAPABLE,
 }
+_PINS = ("BPF_OBJ_GET", "BPF_OBJ_PIN")  # which files' owners and modes decide, and EPERM alone is for want of a capability
 _PLAIN = ("flock", "gettid")  # which no kernel is without, and which need no privilege
 _SYSCTLS, _BPF_SYSCTL = Path("/proc/sys/kernel"), "unprivileged_bpf_disabled"
 _ANYWHERE = {
@@ -64,6 +65,8 @@ def remedy(operation: str, code: int) -> str:
     """What to do about ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) that was refused, "" where nothing is known."""
     if operation in _PLAIN and code in (errno.EPERM, errno.ENOSYS):
         return _filtered(operation)
+    if operation in _PINS and code == errno.EACCES:
+        return "the BPF file system is closed to this user there; run as root (sudo), or have its owner open it (chmod)"
     if code in (errno.EPERM, errno.EACCES):
         return _permission(operation)
     if code == errno.ENOSYS:

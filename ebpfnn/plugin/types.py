@@ -21,11 +21,13 @@ class Attachment(AbstractContextManager["Attachment"]):
 
     ``provoke`` is the call that provokes one event in the thread that makes it, for triggers that need no class of their own.
     ``patience`` is for events that nothing provokes for certain, such as a timer's: for so many seconds :meth:`fire` is called
-    again until the network has run. 0 is for a call that provokes one event.
+    again until the network has run. 0 is for a call that provokes one event. ``check`` is set while :meth:`exchange` checks a
+    network: the number that then marks its request, so that it is neither counted nor told to watchers; else 0.
     """
 
     link: Link | None = None
     patience: float = 0
+    check: int = 0
     _provoke: Callable[[], object] | None = None
 
     def __init__(self, link: Link | None = None, provoke: Callable[[], object] | None = None) -> None:
@@ -59,10 +61,10 @@ class Attachment(AbstractContextManager["Attachment"]):
 
         raise NotSupported(f"{type(self).__name__}: one event runs one sample; infer them one by one")
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
         """Has one sample computed by the program itself, where samples come with the events.
 
-        Returns its label, its scores, and the nanoseconds in the network, 0 where the program does not tell.
+        Returns its label, its scores, and the nanoseconds in the network, None where they are not measured.
 
         ``sample`` is what :func:`ebpfnn.network.encoding.encode` made. It is asked of triggers whose shell defines
         ``EBPFNN_SAMPLES_FROM_EVENTS``; the default knows no way, and raises :class:`~ebpfnn.errors.NotSupported`.

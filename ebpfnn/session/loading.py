@@ -62,8 +62,13 @@ def load(
     try:
         begun = time.perf_counter()
         loaded = Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
-        _tell(loaded, 1000 * (time.perf_counter() - begun))
+        _tell(loaded, trigger, network, 1000 * (time.perf_counter() - begun))
         return loaded
+    except PermissionDenied as refusal:
+        without = lack(needed=("CAP_BPF", *trigger.capabilities))
+        if not without:
+            raise
+        raise PermissionDenied(f"{str(refusal).partition('; ')[0]}; {without}", refusal.errno) from None
     except VerifierError as refusal:
         without = lack()
         if without:
@@ -77,11 +82,13 @@ def load(
         raise
 
 
-def _tell(loaded: Object, elapsed_ms: float) -> None:
+def _tell(loaded: Object, trigger: Trigger, network: QuantizedNetwork, elapsed_ms: float) -> None:
+    """The verifier walks the shell with the network, so the same network takes another number behind another trigger."""
     if _LOG.isEnabledFor(logging.INFO):
         for name, program in loaded.programs.items():
-            verified = program.info().verified_insns or "unknown"
-            _LOG.info("program '%s' loaded in %.0f ms; verified instructions: %s", name, elapsed_ms, verified)
+            what = f"program '{name}' (trigger '{trigger.name}' with network '{network.name}')"
+            verified = f"{program.info().verified_insns:,}" if program.info().verified_insns else "unknown"
+            _LOG.info("%s loaded in %.0f ms; verified instructions: %s", what, elapsed_ms, verified)
 
 
 def pid_namespace() -> tuple[int, int]:

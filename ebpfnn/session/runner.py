@@ -42,24 +42,24 @@ class Result:
     """What the kernel made of one sample.
 
     ``label`` is the index of the highest score, ``scores`` int32 [classes], ``elapsed_ns`` the time inside the network by the
-    kernel's clock, 0 where the trigger does not tell it.
+    kernel's clock, None where the trigger does not measure it.
     """
 
     label: int
     scores: NDArray[np.int32]
-    elapsed_ns: int
+    elapsed_ns: int | None
 
 
 @dataclass(eq=False)
 class Results:
     """What the kernel made of many samples: ``labels`` uint32 [n], ``scores`` int32 [n, classes].
 
-    ``elapsed_ns`` is the time inside the network, of all of them.
+    ``elapsed_ns`` is the time inside the network, of all of them, None where the trigger does not measure it.
     """
 
     labels: NDArray[np.uint32]
     scores: NDArray[np.int32]
-    elapsed_ns: int
+    elapsed_ns: int | None
 
 
 class Runner(ABC):
@@ -163,7 +163,7 @@ class Runner(ABC):
         for number, sample in enumerate(samples):
             result = self.infer(sample)
             found.labels[number], found.scores[number] = result.label, result.scores
-            found.elapsed_ns += result.elapsed_ns
+            found.elapsed_ns = _sum(found.elapsed_ns, result.elapsed_ns)
 
     def _infer_batches(self, samples: NDArray[np.uint8], slot: Slot, batch: Batch, found: Results) -> None:
         for first in range(0, len(samples), batch.capacity):
@@ -172,7 +172,7 @@ class Runner(ABC):
             slot.run_batch(len(some))
             found.labels[first : first + len(some)] = batch.labels[: len(some)]
             found.scores[first : first + len(some)] = batch.scores[: len(some)]
-            found.elapsed_ns += slot.elapsed_ns
+            found.elapsed_ns = _sum(found.elapsed_ns, slot.elapsed_ns)
 
     def _explain(self, fault: KernelError | int | None) -> Error:
         """What :data:`ebpfnn.session.slots.Explain` says."""
@@ -188,6 +188,10 @@ class Runner(ABC):
 
     def _is_closed(self) -> SessionError:
         return SessionError(f"the session of '{self.network.name}' is closed; open another")
+
+
+def _sum(so_far: int | None, more: int | None) -> int | None:
+    return None if so_far is None or more is None else so_far + more
 
 
 def _check_sample(sample: object, network: Served, in_front: tuple[str, ...]) -> None:

@@ -27,18 +27,22 @@ _UINT8 = np.dtype(np.uint8)
 # Where the 64-bit words of a result lie; status and label are one, on the little-endian machines that ebpfnn knows.
 _SEQUENCE, _ELAPSED_NS, _OUTCOME = (abi.offset(name) // 8 for name in ("sequence", "elapsed_ns", "status"))
 _STATUS, _LABEL_AT = 0xFFFFFFFF, 32
+_COUNT = abi.CHECKED - 1  # the bits of a sequence that count
 
 Explain = Callable[["KernelError | int | None"], Error]
 """What to raise for the kernel's refusal, for a status that is not 0, and for an event that ran nothing (None)."""
 
 
+Ready = Callable[[int], None]
+
+
 class Claims(Protocol):
     """Who decides which slot a thread gets."""
 
-    def claim(self, thread: int) -> int:
+    def claim(self, thread: int, ready: Ready) -> int:
         """A slot that no living thread has, from now on that of ``thread``, which calls; one call at a time.
 
-        Raises :class:`SessionError` where there is none.
+        ``ready`` is called with its number before events are answered in it. Raises :class:`SessionError` where there is none.
         """
 
 
@@ -49,12 +53,13 @@ class OwnClaims:
         self._count, self._callers = count, callers
         self._taken: dict[int, tuple[int, threading.Thread]] = {}
 
-    def claim(self, thread: int) -> int:
+    def claim(self, thread: int, ready: Ready) -> int:
         self._give_up_dead_threads()
         known = self._taken.get(
             thread
         )  # of a thread that Python did not start, and knows for one call alone; or a number again
         number = known[0] if known else self._free()
+        ready(number)
         if self._callers is not None and not known:
             register(self._callers, thread, number)
         self._taken[thread] = number, threading.current_thread()
@@ -180,7 +185,8 @@ class Slots:
     """Gives a thread its slot at its first call, and takes it back when the thread has ended.
 
     ``claims`` decides which, for None among the threads of this process alone. ``batch`` is None where the shell runs one
-    sample an event.
+    sample an event. Where ``checking`` is set, runs in slots that are given from then on are neither counted as answers nor
+    told to watchers, until :meth:`end_checking`.
     """
 
     def __init__(
@@ -198,6 +204,7 @@ class Slots:
         self.samples = own if form.packed else _shaped(own, form.shape)
         outputs = maps.get(abi.OUTPUTS)
         self.batch = None if outputs is None else Batch(shared, _view(outputs, abi.output(self.classes)))
+        self.checking = False
         self._claims = claims or OwnClaims(len(self.results), maps.get(abi.CALLERS))
         self._process = _process
         self._lock = threading.Lock()
@@ -219,6 +226,12 @@ class Slots:
         slot: Slot | None = getattr(self._own, "slot", None)
         return slot or self._claim(current())
 
+    def end_checking(self) -> None:
+        """Once no event is answered in the slots that were claimed here; in the child of a fork they are the parent's."""
+        if self.checking and self._process == _process:
+            for number in self._made:
+                self._mark(number, checking=False)
+
     def leave(self) -> None:
         """In the child of a fork: slots that were handed out are of no use there."""
         for slot in self._made.values():
@@ -226,9 +239,14 @@ class Slots:
 
     def _claim(self, thread: int) -> Slot:
         with self._lock:
-            number = self._claims.claim(thread)
+            number = self._claims.claim(thread, partial(self._mark, checking=self.checking))
             self._own.slot = self._made[number] = self._made.get(number) or Slot(number, self)
             return self._made[number]
+
+    def _mark(self, number: int, *, checking: bool) -> None:
+        """Whether runs in that slot are checks; whoever had it may have been killed while checking."""
+        words = self.words(number)
+        words[_SEQUENCE] = words[_SEQUENCE] & _COUNT | (abi.CHECKING if checking else 0)
 
 
 _process = os.getpid()  # kept, since to compare it is quicker than to ask for it

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ebpfnn.errors import KernelError, UsageError, VerifierError
-from ebpfnn.kernel import Link, Object, Program, attach_tracing, kernel_types, vmlinux
+from ebpfnn.kernel import Link, Object, Program, attach_tracing, is_closed_to_all, kernel_types, vmlinux
 from ebpfnn.obj import Kind, ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl, nearest
 
@@ -21,7 +21,6 @@ class FentryTrigger(TaskTrigger):
     default_target = system_call("getcpu")
     shell = "fentry"
     type = ProgramType.TRACING
-    remedy = "it needs CONFIG_DEBUG_INFO_BTF and CONFIG_DYNAMIC_FTRACE, and may close them to all; use tracepoint or kprobe"
 
     def __init__(self, name: str, summary: str) -> None:
         self.name, self.summary, self.entry = name, summary, f"ebpfnn_{name}"
@@ -47,6 +46,14 @@ class FentryTrigger(TaskTrigger):
     def lack(self) -> str | None:
         vmlinux()
         return None
+
+    def refused(self) -> str:
+        remedy = f"use trigger tracepoint or raw_tracepoint, which need no {self.name} programs"
+        if is_closed_to_all(self.type):
+            fact = f"this kernel refuses {self.name} programs (BPF_PROG_TYPE_TRACING) with EPERM, whatever the capabilities"
+            return f"{fact}; {remedy}"
+        options = "CONFIG_DEBUG_INFO_BTF, CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and CONFIG_BPF_JIT, and Linux 5.5"
+        return f"this kernel has no {self.name} programs (BPF_PROG_TYPE_TRACING), which need {options}; {remedy}"
 
     def _try(self, shell: ObjectSpec) -> None:
         """Loads a program that does nothing for the same function, so that a refusal is the function's and no network's."""

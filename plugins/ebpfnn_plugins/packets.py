@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ebpfnn import abi
-from ebpfnn.errors import Error, InputError, KernelError, NotSupported, SessionError, UsageError
-from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index
+from ebpfnn.errors import Error, InputError, KernelError, NotSupported, PermissionDenied, SessionError, UsageError
+from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index, lack
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
 from ebpfnn.remote.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, reply, request
@@ -45,11 +45,11 @@ class PacketAttachment(Attachment):
         self._destination = next(host for host in _HOSTS if host.version == source.version and host != source)
         self._size = 0
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
         """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
         sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
         for size in sizes:  # a small sample leaves open how many scores there are
-            packet = frame(self._source, self._destination, self._ports, request(sample, size, sequence=0))
+            packet = frame(self._source, self._destination, self._ports, request(sample, size, sequence=self.check))
             found = self.run(packet)
             if found is not None:
                 self._size = size
@@ -58,7 +58,7 @@ class PacketAttachment(Attachment):
             f"program '{self._program.name}' did not answer the request; the CPU may have been busy with another, so try again"
         )
 
-    def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
+    def run(self, packet: bytes) -> tuple[int, Sequence[int], int | None] | None:
         """What the program sends back for a packet, as :meth:`exchange`; None where it passes it on."""
         try:
             answer: Reply = reply(payload(self._program.run(data=packet).data, self._source.version))
@@ -94,10 +94,20 @@ class PacketTrigger(Trigger):
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         program = loaded.programs[self.program()]
-        return self.attached(program, target, None if target is None else self.link(program, target))
+        return self.attached(program, target, None if target is None else self._link(program, target))
 
     def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
         return self.attachment(program, self._port, self._source(target), link)
+
+    def _link(self, program: Program, target: str) -> Link:
+        try:
+            return self.link(program, target)
+        except PermissionDenied as refused:
+            remedy = lack(needed=("CAP_BPF", *self.capabilities))
+            if not remedy:
+                raise
+            fact = str(refused).partition("; ")[0]
+            raise PermissionDenied(f"{fact}; {remedy}", refused.errno) from None
 
     @abstractmethod
     def link(self, program: Program, target: str) -> Link:
@@ -156,12 +166,15 @@ class PacketTrigger(Trigger):
     def supported(self) -> str | None:
         try:
             object_path(self.name)
-            usable = has_program_type(self.program_type)
-        except Error as lack:
-            return str(lack)
-        return (
-            None if usable else f"this kernel takes no {self.program_type.name} programs; it lacks CONFIG_NET or a part of it"
-        )
+            if has_program_type(self.program_type):
+                return None
+        except PermissionDenied as refused:
+            remedy = lack(needed=("CAP_BPF", *self.capabilities))
+            return f"this process may not load its programs; {remedy}" if remedy else str(refused)
+        except Error as error:
+            return str(error)
+        kind = f"BPF_PROG_TYPE_{self.program_type.name}"
+        return f"this kernel was built without programs of the network ({kind}); use trigger run or tracepoint"
 
 
 class AnsweringTrigger(PacketTrigger):
@@ -193,7 +206,7 @@ class _Silent(Attachment):
     def __init__(self, attachment: Attachment) -> None:
         self.link = attachment.link
 
-    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int]:
+    def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
         raise NotSupported(
             "with answer=no the program sends no reply, only watchers get its results; leave that option out to infer"
         )

@@ -62,6 +62,8 @@ class RunTrigger(Trigger):
 
     def __init__(self, *, by_xdp: bool = False) -> None:
         self._by_xdp = by_xdp
+        if by_xdp:
+            self.capabilities = (*self.capabilities, "CAP_NET_ADMIN")
 
     def object_path(self) -> Path:
         return object_path("run")

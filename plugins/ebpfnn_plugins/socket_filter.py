@@ -45,7 +45,7 @@ class SocketFilterTrigger(WatchingTrigger):
                 link.interface = index
                 return link
         except PermissionError as refused:
-            fact = f"packet socket on '{target}': {refused.strerror}; it needs CAP_NET_RAW"
+            fact = f"packet socket on '{target}': {refused.strerror}; a security module may stand in the way"
             raise PermissionDenied(fact, refused.errno or 0) from None
         except OSError as refused:
             raise KernelError(f"packet socket on '{target}': {refused.strerror}; is it up?", refused.errno or 0) from None

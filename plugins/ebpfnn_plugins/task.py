@@ -117,13 +117,14 @@ class TaskTrigger(Trigger):
     def supported(self) -> str | None:
         try:
             self.object_path()
-            if not has_program_type(self.type):
-                return f"this kernel takes no programs of type {self.type.name}; {self.remedy}"
-            return self.lack()
+            return self.lack() or (None if has_program_type(self.type) else self.refused())
         except Error as lack:
             return str(lack)
 
-    remedy = "it needs CONFIG_BPF_EVENTS"
+    def refused(self) -> str:
+        """Why this kernel takes no programs of the type, and what to do, as one line."""
+        fact = "this kernel was built without CONFIG_BPF_EVENTS, so no BPF program runs at its tracing and perf events"
+        return f"{fact}; use trigger run, or boot a kernel with that option"
 
 
 def do_nothing(program: ProgramSpec) -> ObjectSpec:

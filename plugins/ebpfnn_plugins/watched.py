@@ -15,7 +15,7 @@ _RAN = 1 << 31  # EBPFNN_RAN
 class WatchingAttachment(PacketAttachment):
     """Its program leaves what it found in the context, four scores at a time."""
 
-    def run(self, packet: bytes) -> tuple[int, Sequence[int], int] | None:
+    def run(self, packet: bytes) -> tuple[int, Sequence[int], int | None] | None:
         label, scores, count = 0, list[int](), 1  # how long it took, the context has no room for
         while len(scores) < count:
             context = _CONTEXT.pack(len(scores), 0, 0, 0, 0)
@@ -24,7 +24,7 @@ class WatchingAttachment(PacketAttachment):
                 return None
             label, count = mark & 0xFFFF, mark >> 16 & 0x7FFF
             scores += four
-        return label, scores[:count], 0
+        return label, scores[:count], None
 
 
 class WatchingTrigger(PacketTrigger):

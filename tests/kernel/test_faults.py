@@ -138,7 +138,8 @@ def test_a_bpffs_that_is_read_only(store: Store) -> None:
         instance.unload()
 
 
-def test_doctor_tells_of_a_bpffs_that_is_read_only() -> None:
+def test_doctor_tells_of_a_bpffs_that_is_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EBPFNN_BPFFS", raising=False)
     ran = run("doctor", mounts="mount -t bpf bpf /sys/fs/bpf; mount -o remount,ro /sys/fs/bpf")
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"^warn +bpffs", ran.stdout, re.MULTILINE)

@@ -23,7 +23,7 @@ from ebpfnn.plugin import Plugins, why_not
 from ebpfnn.session import Session
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
-POISON = 0xAA
+POISON = 0x2A  # of a sequence that is no check's
 BLANK, DENSE = np.zeros(60, np.uint8), np.full(60, 255, np.uint8)
 SECOND = 1_000_000_000
 BUSY = slice(32, 40)  # of struct ebpfnn_packets: whether this CPU is at a request

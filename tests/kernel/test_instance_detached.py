@@ -216,7 +216,7 @@ def test_an_interface_that_goes_while_a_network_is_loaded(store: Store, monkeypa
         _remove_interface()
         return prove(session, network, body)
 
-    monkeypatch.setattr("ebpfnn.instance.loading.prove", late)
+    monkeypatch.setattr("ebpfnn.instance.loading.prove_uncounted", late)
     with (
         namespace(),
         pytest.raises(SessionError, match="instance 'one': what it was attached to went while it was being loaded"),
@@ -229,7 +229,7 @@ def test_a_swap_whose_instance_is_unloaded_meanwhile(store: Store, monkeypatch: 
     """Wherever the swap is by then, it says so, and names no pin."""
     from ebpfnn.instance import swap
 
-    for step in ("check_namespace", "_check_fits", "_load", "put_network", "set_swaps", "InstanceSession", "prove"):
+    for step in ("check_namespace", "_check_fits", "_load", "put_network", "set_swaps", "InstanceSession", "prove_uncounted"):
         instance = Instance.load(NETWORK, TracepointTrigger(), name="one")
         real = getattr(swap, step)
 

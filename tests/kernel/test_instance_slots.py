@@ -283,7 +283,7 @@ def test_claims_that_are_closed(instance: Instance) -> None:
         closed.close()
         closed.close()
         with pytest.raises(SessionError, match=r"^this session is closed; open another$"):
-            closed.claim(threading.get_native_id())
+            closed.claim(threading.get_native_id(), lambda slot: None)
 
 
 def test_a_child_closes_a_session_in_which_a_thread_claims(instance: Instance) -> None:

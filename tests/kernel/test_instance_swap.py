@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from instances import ROOT, ebpfnn, environment
 from networks import network, random_network, samples
 
-from ebpfnn import Instance
+from ebpfnn import Instance, abi
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
+from ebpfnn.instance.session import InstanceSession
+from ebpfnn.kernel import Map
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.plugin import Plugins, Trigger, why_not
@@ -59,6 +62,82 @@ def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, s
             assert session.network.architecture == served.architecture
             assert instance.about().architecture == served.architecture
     assert instance.statistics().swaps == 3
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--quiet",)], ids=["text", "json", "quiet"])
+def test_an_infer_that_runs_has_labels_of_the_network_that_answers(store: Store, arguments: tuple[str, ...]) -> None:
+    former = random_network("784-4-3", 1, (28, 28))
+    renamed = replace(random_network("784-4-3", 2, (28, 28)), name="renamed", labels=("cat", "dog", "eel"))
+    image = (ROOT / "tests/data/digits/7.png").read_bytes()
+    command = [sys.executable, "-m", "ebpfnn", "infer", "--instance", "one", *arguments]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Instance.load(former, RunTrigger(), name="one") as instance:
+        with subprocess.Popen(command, env=environment(store), **pipes) as running:
+            assert running.stdin
+            assert running.stdout
+            running.stdin.write(image)
+            running.stdin.flush()
+            first = running.stdout.readline().decode()
+            instance.swap(renamed)
+            rest, told = (stream.decode() for stream in running.communicate(image, timeout=60))
+        with instance.session() as session:
+            samples = np.zeros((1, 28, 28), np.uint8)
+            assert session.infer_many(samples).scores.tolist() == reference.scores(renamed, samples).tolist()
+    assert not any(label in first for label in renamed.labels)
+    assert [label for label in renamed.labels if label in rest]
+    swapped = "ebpfnn: instance 'one' was swapped: network 'renamed' answers from here on, not 'test'\n"
+    assert told == ("" if "--quiet" in arguments else swapped)
+
+
+def test_many_samples_are_answered_by_one_network(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    infer, left = InstanceSession.infer, [5]
+
+    def swap_in_between(self: InstanceSession, sample: np.ndarray[Any, np.dtype[np.uint8]]) -> Result:
+        left[0] -= 1
+        if not left[0]:
+            instance.swap(OTHER)
+        return infer(self, sample)
+
+    with Instance.load(SMALL, RunTrigger(), name="one") as instance, instance.session() as session:
+        monkeypatch.setattr(InstanceSession, "infer", swap_in_between)
+        assert session.infer_many(SAMPLES).scores.tolist() == reference.scores(OTHER, SAMPLES).tolist()
+        assert session.network.architecture == OTHER.architecture
+
+
+def test_a_proof_is_nobodys_inference(trigger: Trigger, store: Store) -> None:
+    with Instance.load(SMALL, trigger, name="one") as instance, instance.watch() as watch:
+        assert instance.statistics().answered == 0
+        instance.swap(OTHER)
+        assert (list(watch.read()), watch.lost) == ([], 0)
+        assert instance.statistics().answered == 0
+        with instance.session() as session:
+            session.infer(SAMPLES[0])
+            labels = [event.index for event in watch.read()]
+            answered = instance.statistics().answered
+        expected = int(reference.scores(OTHER, SAMPLES[:1]).argmax())
+        assert expected in labels
+        assert (labels, answered) == ([expected], 1) or trigger.name == "perf"  # its timer goes on
+        counted = instance.statistics().answered
+        instance.swap(SMALL)
+        assert instance.statistics().answered == counted
+        state = [name for name in instance.path.joinpath("state").iterdir() if name.name == "ebpfnn_packets"]
+        for path in state:
+            with Map.open(path) as packets:
+                assert packets.lookup_percpu(bytes(4), np.uint64)[:, 0].sum() == counted
+    instance.unload()
+
+
+def test_who_was_killed_while_checking_leaves_a_slot_that_counts_again(store: Store) -> None:
+    with Instance.load(SMALL, RunTrigger(), name="one") as instance:
+        with instance.session() as session:
+            session.infer(SAMPLES[0])
+        with Pins(instance.path) as pins, pins.maps[abi.RESULTS].mmap() as memory:
+            memory[7] |= 0xC0  # as a check leaves it
+        assert instance.statistics().answered == 1
+        with instance.session() as session, instance.watch() as watch:
+            session.infer(SAMPLES[0])
+            assert len(list(watch.read())) == 1
+        assert instance.statistics().answered == 2
 
 
 def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:

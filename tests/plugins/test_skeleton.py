@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,23 @@ def test_a_new_trigger_and_a_new_input_build_install_and_run(tmp_path: Path, els
     ]
     assert one.split('"elapsed_ns"')[0] == two.split('"elapsed_ns"')[0]
     assert json.loads(one)["check"] is True
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [((), "clang"), (("clang-9", "clang-22", "clang-14", "clang-cl-22"), "{bin}/clang-22")],
+)
+def test_the_newest_versioned_clang_builds_a_new_trigger(tmp_path: Path, installed: tuple[str, ...], expected: str) -> None:
+    write("trigger", "mine", tmp_path)
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    for name in installed:
+        (bin_ / name).touch()
+    makefile = tmp_path / "mine" / "Makefile"
+    makefile.write_text(makefile.read_text().replace("/usr/bin/", f"{bin_}/"))
+    environment = {name: value for name, value in os.environ.items() if name != "CLANG"}
+    ran = subprocess.run(["make", "-n", "-C", makefile.parent], capture_output=True, text=True, check=True, env=environment)
+    assert f"\n{expected.format(bin=bin_)} -target bpf" in f"\n{ran.stdout}"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -59,6 +59,7 @@ class PlayedSession:
     """Computes in numpy what the kernel would; counts how often it was opened and closed."""
 
     opened, closed, off_by = 0, 0, 0
+    elapsed_ns: int | None = 820
     refusal: KernelError | None = None
     body: Body | None
 
@@ -80,7 +81,7 @@ class PlayedSession:
 
     def infer(self, sample: NDArray[np.uint8]) -> Any:
         scores = reference.scores(self.network, sample) + self.off_by
-        return SimpleNamespace(label=int(scores.argmax()), scores=scores, elapsed_ns=820)
+        return SimpleNamespace(label=int(scores.argmax()), scores=scores, elapsed_ns=self.elapsed_ns)
 
 
 @pytest.fixture
@@ -168,6 +169,13 @@ def test_json_has_one_object_a_line(world: Any) -> None:
         "check": True,
     }
     assert "check" not in json.loads(infer("--json", "left.png").stdout)
+
+
+def test_a_time_that_the_trigger_does_not_measure_is_no_time(world: Any) -> None:
+    world.session.elapsed_ns = None
+    told = infer("left.png", "right.png").stdout.splitlines()
+    assert told[0] == "left.png:   left    98.2%  time not measured by trigger tracepoint"
+    assert json.loads(infer("--json", "left.png").stdout)["elapsed_ns"] is None
 
 
 def test_check_ends_with_1_where_scores_are_not_the_references(world: Any) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
+from ebpfnn_plugins.tracepoint import TracepointTrigger
 
 from ebpfnn import doctor
 from ebpfnn.doctor import Check, State
 from ebpfnn.errors import KernelError, NotSupported
-from ebpfnn.kernel import pinning, privilege
+from ebpfnn.instance import place
+from ebpfnn.kernel import privilege
 from ebpfnn.kernel.link import tracefiles
 from ebpfnn.plugin import Plugins, Trigger, make_manager
 
@@ -21,6 +24,13 @@ HEALTHY = {
     "sys/kernel/btf/vmlinux": "",
     "proc/sys/net/core/bpf_jit_enable": "1\n",
 }
+
+
+CHANGE = "+bpf,+perfmon"
+AS_BOTH = (
+    "run as root (sudo), or with CAP_BPF and CAP_PERFMON: sudo setpriv --reuid=1000 --regid=100 --init-groups "
+    f'--inh-caps={CHANGE} --ambient-caps={CHANGE} "$(command -v ebpfnn)" ...'
+)
 
 
 def machine(root: Path, **changed: str | None) -> dict[str, Check]:
@@ -46,8 +56,8 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     ("file", "text", "name", "state", "remedy"),
     [
         ("unprivileged_bpf_disabled", None, "bpf(2)", State.FAIL, "boot a kernel with CONFIG_BPF_SYSCALL=y"),
-        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"),
-        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, "run as root (sudo), or grant CAP_PERFMON"),
+        ("status", "CapEff:\t0\n", "capabilities", State.FAIL, AS_BOTH),
+        ("status", "CapEff:\t0000008000000000\n", "capabilities", State.FAIL, AS_BOTH),
         ("status", None, "capabilities", State.WARN, "mount -t proc proc /proc"),
         ("lockdown", "none integrity [confidentiality]\n", "lockdown", State.WARN, "boot with lockdown=integrity"),
         ("vmlinux", None, "BTF", State.WARN, ""),
@@ -59,6 +69,7 @@ def test_what_is_missing_is_told_with_what_mends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str | None, name: str, state: State, remedy: str
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.getegid", lambda: 100)
     check = machine(tmp_path, **{file: text})[name]
     assert (check.state, check.remedy) == (state, remedy)
 
@@ -73,43 +84,79 @@ def test_tracefs_is_where_the_loader_finds_it(tmp_path: Path, monkeypatch: pytes
 
 
 def test_bpffs_is_where_the_loader_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pinning, "BPFFS", tmp_path)
+    monkeypatch.delenv("EBPFNN_BPFFS", raising=False)
+    monkeypatch.setattr(place, "BPFFS", tmp_path)
     assert doctor.bpffs().remedy == f"mount -t bpf bpf {tmp_path}"
-    monkeypatch.setattr(pinning, "is_bpffs", lambda place: place == tmp_path)
+    monkeypatch.setattr(place, "is_bpffs", lambda path: path == tmp_path)
     assert doctor.bpffs() == Check("bpffs", State.OK, str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "mounted", "fact", "remedy"),
+    [
+        ("file", False, "is no directory", "unset EBPFNN_BPFFS, or name a directory on a BPF file system"),
+        ("", False, "is not on a BPF file system", "unset EBPFNN_BPFFS, or mount -t bpf bpf {path}"),
+        ("absent", False, "is not there", "unset EBPFNN_BPFFS, or mkdir {path} && mount -t bpf bpf {path}"),
+        ("absent", True, "is not there", "unset EBPFNN_BPFFS, or mkdir {path}"),
+        ("", True, None, ""),
+    ],
+)
+def test_bpffs_is_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, mounted: bool, fact: str | None, remedy: str
+) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / name
+    monkeypatch.setenv("EBPFNN_BPFFS", str(path))
+    monkeypatch.setattr(place, "is_bpffs", lambda _path: mounted)
+    told = str(path) if fact is None else f"EBPFNN_BPFFS={path} {fact}"
+    assert (doctor.bpffs().fact, doctor.bpffs().remedy) == (told, remedy.format(path=path))
+
+
 def test_a_bpffs_that_is_closed_to_this_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pinning, "BPFFS", tmp_path)
-    monkeypatch.setattr(pinning, "is_bpffs", lambda place: True)
-    monkeypatch.setattr("os.access", lambda place, mode: False)
+    monkeypatch.setenv("EBPFNN_BPFFS", str(tmp_path))
+    monkeypatch.setattr(place, "is_bpffs", lambda _path: True)
+    monkeypatch.setattr("os.access", lambda _path, mode: mode == os.X_OK)
     check = doctor.bpffs()
-    assert (check.state, check.fact) == (State.WARN, f"{tmp_path} is not writable by this user: instances cannot be pinned")
+    fact = f"'{tmp_path}' is not writable by this user, so no instance can be loaded there"
+    assert (check.state, check.fact) == (State.WARN, fact)
     assert check.remedy.endswith(f"chgrp GROUP {tmp_path} && chmod g+rwx {tmp_path}")
+    monkeypatch.setattr("os.access", lambda _path, mode: False)
+    assert doctor.bpffs().fact == f"'{tmp_path}' is closed to this user"
 
 
+@pytest.mark.parametrize("supported", ["BPF_PROG_LOAD refused", None])  # None: what was not attached ran without them
 @pytest.mark.parametrize(
     ("uid", "missing", "remedy"),
     [
-        (1000, ["CAP_PERFMON"], "run as root (sudo), or grant CAP_PERFMON"),
+        (1000, ["CAP_PERFMON"], AS_BOTH),
         (0, ["CAP_BPF", "CAP_PERFMON"], "give them to root: a container takes --cap-add BPF --cap-add PERFMON"),
     ],
 )
 def test_a_trigger_that_lacks_capabilities_is_told_which(
-    monkeypatch: pytest.MonkeyPatch, uid: int, missing: list[str], remedy: str
+    monkeypatch: pytest.MonkeyPatch, uid: int, missing: list[str], remedy: str, supported: str | None
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: uid)
+    monkeypatch.setattr("os.getegid", lambda: 100)
     monkeypatch.setattr(privilege, "lacking", lambda needed: missing)
-    monkeypatch.setattr(RunTrigger, "supported", lambda self: "BPF_PROG_LOAD refused")
-    (check,) = doctor.triggers([RunTrigger()])
+    monkeypatch.setattr(RunTrigger, "supported", lambda self: supported)
+    (check,) = doctor.triggers([RunTrigger()], lambda trigger: None)
     assert check == Check("trigger run", State.UNAVAILABLE, f"{', '.join(missing)} missing; needs CAP_BPF, CAP_PERFMON", remedy)
 
 
-def test_bpffs_without_proc_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(place: Path) -> bool:
-        raise KernelError(f"{place} cannot be read")
+def test_a_trigger_that_needs_tracefs_too_is_told_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(privilege, "lacking", lambda needed: ["CAP_PERFMON"])
+    monkeypatch.setattr(tracefiles, "TRACEFS", (tmp_path / "tracing",))
+    (check,) = doctor.triggers([TracepointTrigger()])
+    assert "--ambient-caps=+bpf,+perfmon" in check.remedy
+    assert check.remedy.endswith(f"; for tracefs, mount -t tracefs tracefs {tmp_path / 'tracing'}")
 
-    monkeypatch.setattr(pinning, "is_bpffs", absent)
+
+def test_bpffs_without_proc_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(path: Path) -> bool:
+        raise KernelError(f"{path} cannot be read")
+
+    monkeypatch.setattr(place, "is_bpffs", absent)
     assert (doctor.bpffs().state, doctor.bpffs().remedy) == (State.WARN, "mount -t proc proc /proc")
 
 
@@ -141,6 +188,7 @@ def test_a_trigger_that_claims_to_work_is_tried(monkeypatch: pytest.MonkeyPatch)
         raise NotSupported("no, it does not; use another")
 
     monkeypatch.setattr(RunTrigger, "supported", lambda self: None)
+    monkeypatch.setattr(privilege, "lacking", lambda needed: [])
     (check,) = doctor.triggers([RunTrigger()], run)
     assert (check.state, check.fact) == (State.UNAVAILABLE, "no, it does not; use another")
     (check,) = doctor.triggers([RunTrigger()], lambda trigger: None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ebpfnn_plugins import cgroup_skb, task, uprobe
+from ebpfnn_plugins import cgroup_skb, fentry, packets, task, uprobe
 
-from ebpfnn.errors import KernelError, NotSupported, PluginError
+from ebpfnn.errors import KernelError, NotSupported, PermissionDenied, PluginError
+from ebpfnn.kernel import privilege
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger
 
@@ -142,3 +143,34 @@ def test_libraries_and_cgroups_are_not_found_without_proc(monkeypatch: pytest.Mo
         uprobe.find_binary("libc")
     with pytest.raises(NotSupported, match="so cgroups are not found; mount -t proc proc /proc"):
         cgroup_skb._directory("")
+
+
+@pytest.mark.parametrize(
+    ("closed", "words"),
+    [
+        (True, "this kernel refuses fentry programs (BPF_PROG_TYPE_TRACING) with EPERM, whatever the capabilities; "),
+        (False, "this kernel has no fentry programs (BPF_PROG_TYPE_TRACING), which need CONFIG_DEBUG_INFO_BTF, "),
+    ],
+)
+def test_what_is_told_where_a_type_of_program_does_not_load(monkeypatch: pytest.MonkeyPatch, closed: bool, words: str) -> None:
+    monkeypatch.setattr(task, "has_program_type", lambda _type: False)
+    monkeypatch.setattr(fentry, "is_closed_to_all", lambda _type: closed)
+    monkeypatch.setattr(fentry, "vmlinux", lambda: None)
+    told = installed("fentry").supported() or ""
+    assert told.startswith(words)
+    assert told.endswith("; use trigger tracepoint or raw_tracepoint, which need no fentry programs")
+    assert "CONFIG_BPF_EVENTS" in (installed("perf").supported() or "")
+
+
+def test_a_trigger_of_the_network_tells_what_its_programs_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_type: object) -> bool:
+        raise PermissionDenied("program 'probe': BPF_PROG_LOAD refused with EPERM; a seccomp filter may stand in the way")
+
+    monkeypatch.setattr(packets, "has_program_type", refuse)
+    monkeypatch.setattr(privilege, "lacking", lambda needed, _root: [name for name in needed if name == "CAP_NET_ADMIN"])
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    told = Plugins.installed().trigger("xdp").supported()
+    remedy = "run as root (sudo), or grant CAP_NET_ADMIN (it has CAP_BPF and CAP_PERFMON)"
+    assert told == f"this process may not load its programs; {remedy}"
+    monkeypatch.setattr(privilege, "lacking", lambda needed, _root: [])
+    assert "a seccomp filter may stand in the way" in (Plugins.installed().trigger("xdp").supported() or "")

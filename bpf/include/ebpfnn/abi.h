@@ -22,12 +22,19 @@
  * Nobody writes the scores behind these, and what lies behind the struct is the network's scratch memory.
  */
 struct ebpfnn_result {
-	__u64 sequence;   /* the shell adds 1 after everything else is written */
+	__u64 sequence;   /* the shell adds 1 after everything else is written; of a check, below, another change */
 	__u64 elapsed_ns; /* time inside ebpfnn_infer, by the shell */
 	__s32 status;     /* 0, or a negative errno: nothing else but sequence is meaningful then */
 	__u32 label;      /* index of the highest score; of equal scores, the first */
 	__s32 scores[EBPFNN_MAX_SCORES];
 };
+
+/*
+ * A slot whose caller sets the first of these bits in its sequence makes checks, which are neither counted nor told to watchers: a run
+ * changes the second, and nothing else of the sequence.
+ */
+#define EBPFNN_CHECKING (1ULL << 63)
+#define EBPFNN_CHECKED (1ULL << 62)
 
 /* One inference as a watcher is told of it, in the ring buffer "ebpfnn_events". */
 struct ebpfnn_event {

@@ -87,27 +87,48 @@ static __noinline int ebpfnn_receive(EBPFNN_CONTEXT *packet, __u32 found, struct
 	return 0;
 }
 
-/* Global, so that the verifier walks the network once, and not for each way a packet can look. 0 where it ran. */
-__noinline int ebpfnn_run_packet(__u64 source)
+/* Whether the request at hand is a check. */
+static __always_inline int ebpfnn_is_check(const struct ebpfnn_packets *own)
+{
+	__u32 only = 0;
+	const __u32 *check = bpf_map_lookup_elem(&ebpfnn_check, &only);
+
+	return check && *check && own->request.header.sequence == *check;
+}
+
+/*
+ * Global, so that the verifier walks the network once, and not for each way a packet can look. 0 where it ran. Of a check the sequence
+ * does not move: the reply is all that becomes of it.
+ */
+__noinline int ebpfnn_run_packet(__u64 source, __u64 check)
 {
 	__u32 only = 0;
 	const void *sample = bpf_map_lookup_elem(&ebpfnn_samples, &only);
 	struct ebpfnn_result *result = bpf_map_lookup_elem(&ebpfnn_results, &only);
+	__u64 start;
 
 	if (!sample || !result)
 		return -ENOENT;
-	ebpfnn_compute(sample, result, source);
+	start = bpf_ktime_get_ns();
+	result->status = ebpfnn_infer(sample, result);
+	if (check)
+		result->elapsed_ns = bpf_ktime_get_ns() - start;
+	else
+		ebpfnn_finish(result, source, start);
 	return result->status;
 }
 
 static __always_inline int ebpfnn_serve_alone(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own)
 {
-	__u32 only = 0;
+	__u32 only = 0, check;
 	__u32 *sample = bpf_map_lookup_elem(&ebpfnn_samples, &only);
 
-	if (!sample || ebpfnn_receive(packet, found, own, sample) || ebpfnn_run_packet(own->source))
+	if (!sample || ebpfnn_receive(packet, found, own, sample))
 		return -1;
-	own->answered++;
+	check = ebpfnn_is_check(own);
+	if (ebpfnn_run_packet(own->source, check))
+		return -1;
+	own->answered += !check;
 	return 0;
 }
 

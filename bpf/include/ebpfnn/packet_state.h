@@ -55,6 +55,17 @@ struct {
 	__type(value, struct ebpfnn_packets);
 } ebpfnn_packets SEC(".maps");
 
+/*
+ * The sequence number of requests that are checks, 0 for none: those are neither counted nor told to watchers. It is random and there for
+ * as long as a network is being checked, so that nobody else sends it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} ebpfnn_check SEC(".maps");
+
 /* The loader's: scores of the network, bytes of its sample, CRC-32 of its name. */
 const volatile __u32 ebpfnn_classes;
 const volatile __u32 ebpfnn_sample_bytes;

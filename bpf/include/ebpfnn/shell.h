@@ -96,6 +96,10 @@ static __always_inline void ebpfnn_finish(struct ebpfnn_result *result, __u64 so
 
 	result->elapsed_ns = bpf_ktime_get_ns() - start;
 	asm volatile("" ::: "memory"); /* a slot has one writer: order is all that is needed, no atomic */
+	if (result->sequence & EBPFNN_CHECKING) {
+		result->sequence ^= EBPFNN_CHECKED;
+		return;
+	}
 	result->sequence++;
 	watched = bpf_map_lookup_elem(&ebpfnn_watch, &only);
 	if (watched && start < watched->until_ns)
