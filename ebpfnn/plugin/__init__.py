@@ -3,6 +3,7 @@
 from ..built import object_path
 from ..errors import nearest
 from ..network.layers import InputFormat
+from ..preparation import Picture, Prepared, Row, Values
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
@@ -14,10 +15,14 @@ __all__ = [
     "BrokenPlugin",
     "InputFormat",
     "InputSource",
+    "Picture",
     "Plugins",
     "PreparationKind",
+    "Prepared",
+    "Row",
     "Sample",
     "Trigger",
+    "Values",
     "Wanted",
     "configured",
     "hookimpl",

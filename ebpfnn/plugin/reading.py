@@ -49,6 +49,8 @@ def read(
                 yield from reader.samples(uri, stream, wanted)
         except InputError as error:
             yield error
+        except MemoryError:
+            yield InputError(f"{uri}: takes more memory than there is; give a smaller file")
 
 
 def samples(network: Served, *uris: str | os.PathLike[str], plugins: Plugins | None = None) -> Iterator[Sample]:

@@ -55,6 +55,7 @@ class Row:
 
 
 Item = Picture | Values | Row
+"""Whatever a source gives."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,8 @@ def image(path):
 def network(path):
     return importers.load(path, ImportOptions(shape=(12, 12), architecture="144-16-5"))
 def data(path):
-    return datasets.read(path, "test", Plugins.installed().wanted(load("mnist").input).one)
+    prepare = Plugins.installed().wanted(load("mnist").input).one if datasets.class_names(path, "test") else None
+    return datasets.read(path, "test", prepare)
 try:
     {"image": image, "network": network, "data": data}[sys.argv[1]](Path(sys.argv[2]))
     print("read")
