@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .tables import print_table
+from .unknown import Verbs
 
 if TYPE_CHECKING:
     from ..kernel.inspect.listing import LinkEntry, MapEntry, ProgramEntry
@@ -19,7 +20,7 @@ _Rows = list[tuple[object, ...]]
 _Table = tuple[tuple[str, ...], _Rows]
 
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Inspect the BPF objects in this kernel."""
 

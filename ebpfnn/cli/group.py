@@ -20,6 +20,7 @@ from ..errors import Error, PermissionDenied, PluginError, UsageError, VerifierE
 from .examples import EXAMPLES
 from .messages import complain
 from .plugin_option import blame
+from .unknown import Verbs, no_option
 from .verbose import is_verbose, verbose_option
 
 USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
@@ -35,7 +36,7 @@ _SHORT = {
 """What mends that the process or the machine is short of something, wherever it shows."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Verbs):
     """Imports ``ebpfnn.cli.VERB``, whose attribute ``command`` is the verb, once it is called for."""
 
     def __init__(self, verbs: Mapping[str, str], **options: Any) -> None:
@@ -130,8 +131,8 @@ def _has_privilege() -> bool:
 
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    hint = f"; see '{context.command_path} --help'" if context else ""
-    return error.format_message().rstrip(".") + hint
+    message = no_option(error) if isinstance(error, click.NoSuchOption) else error.format_message().rstrip(".")
+    return message if context is None or message.endswith("?") else f"{message}; see '{context.command_path} --help'"
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from ..plugin.skeleton import KINDS, write
 from .messages import complain
 from .plugin_option import available, plugin_option
 from .tables import print_table
+from .unknown import Verbs
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @plugin_option
 @click.pass_context

@@ -53,7 +53,7 @@ class Store:
         """The directory of the instance ``name``. Raises :class:`SessionError` where there is none, with what is near to it."""
         names = self.names()
         if name not in names:
-            known = nearest(name, names) or ("; loaded: " + ", ".join(names) if names else "; nothing is loaded")
+            known = nearest(name, names, alike=0.65) or ("; loaded: " + ", ".join(names) if names else "; nothing is loaded")
             raise SessionError(f"instance '{name}' is not loaded{known}")
         return self.directory / name
 

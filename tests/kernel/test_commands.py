@@ -47,7 +47,10 @@ def test_without_a_name_there_must_be_one_instance(command: list[str], store: St
         Instance.load(SMALL, RunTrigger(), name=name)
     ran = ebpfnn(store, *command)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == f"ebpfnn: instances 'one', 'two' are loaded; name one; see 'ebpfnn {command[0]} --help'\n"
+    assert (
+        ran.stderr
+        == f"ebpfnn: several instances are loaded: 'one', 'two'; give the name of one; see 'ebpfnn {command[0]} --help'\n"
+    )
     assert store.names() == ["one", "two"]
 
 

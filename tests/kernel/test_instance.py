@@ -131,7 +131,7 @@ def test_list_and_unload(store: Store, file: Path) -> None:
     ]
     assert "first     test     run" in ebpfnn(store, "list").stdout
     ran = ebpfnn(store, "unload", "frist")
-    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'frist' is not loaded; did you mean first?\n")
+    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'frist' is not loaded; did you mean 'first'?\n")
     assert ebpfnn(store, "unload", "first").stdout == "first: unloaded\n"
     assert names(store) == all_names("second")
     assert ebpfnn(store, "unload", "--all").returncode == 0

@@ -163,5 +163,16 @@ def test_the_verb(store: Store, tmp_path: Path) -> None:
     Instance.load(SMALL, TracepointTrigger(), name="one")
     ran = ebpfnn(store, "swap", "one", str(tmp_path / "other.safetensors"))
     assert ran.stdout == "one: test (9-4-6-3) is now in place; checked by the event itself (tracepoint)\n"
-    ran = ebpfnn(store, "swap", "on", str(tmp_path / "other.safetensors"))
-    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'on' is not loaded; did you mean one?\n")
+    ran = ebpfnn(store, "swap", "oen", str(tmp_path / "other.safetensors"))
+    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'oen' is not loaded; did you mean 'one'?\n")
+
+
+@pytest.mark.parametrize("others", [(), ("two",)])
+def test_a_swap_without_a_network_says_what_is_missing(others: tuple[str, ...], store: Store) -> None:
+    for name in ("one", *others):
+        Instance.load(SMALL, RunTrigger(), name=name)
+    ran = ebpfnn(store, "swap", "one")
+    told = "no network given for instance 'one'; use: ebpfnn swap one NAME|FILE; see 'ebpfnn swap --help'"
+    assert (ran.returncode, ran.stderr) == (2, f"ebpfnn: {told}\n")
+    ran = ebpfnn(store, "swap", "oen")
+    assert (ran.returncode, ran.stderr.startswith("ebpfnn: network 'oen' not found")) == (1, True)

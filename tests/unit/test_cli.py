@@ -268,12 +268,12 @@ def test_a_trigger_that_was_named_is_used_or_nothing(world: Any) -> None:
     [
         (
             ("--trigger", "tracepiont"),
-            "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean tracepoint?",
+            "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean 'tracepoint'?",
             2,
         ),
         (
             ("--input", "imag-file"),
-            "input 'imag-file' not found; installed: image-file, image-stream; did you mean image-file?",
+            "input 'imag-file' not found; installed: image-file, image-stream; did you mean 'image-file'?",
             2,
         ),
         (("--option", "x"), "--option 'x' is not KEY=VALUE, or names its key again", 2),
@@ -303,7 +303,7 @@ def test_a_forgotten_sudo_is_one_short_line(world: Any, monkeypatch: pytest.Monk
     ("arguments", "told"),
     [
         (["bpf"], "Missing command"),
-        (["bpf", "nope"], "No such command 'nope'"),
+        (["bpf", "nope"], "no verb 'nope'"),
         (["load", "mnist", "--trigger", "nope"], "trigger 'nope' not found"),
         (["load", "mnist", "--trigger", "xdp"], "trigger 'xdp' requires a target"),
         (["query", "192.0.2.1:0", "left.png"], "address '192.0.2.1:0': not HOST, HOST:PORT or [IPV6]:PORT"),
@@ -369,17 +369,12 @@ def test_sigterm_leaves_nothing_open(world: Any) -> None:
 
 def test_a_verb_that_is_not_there_is_a_usage_error() -> None:
     ran = CliRunner().invoke(main, ["infre"], prog_name="ebpfnn")
-    assert ran.exit_code == 2
-    assert ran.stderr.startswith("ebpfnn: No such command 'infre'")
-    assert ran.stderr.count("\n") == 1
+    assert (ran.exit_code, ran.stderr) == (2, "ebpfnn: no verb 'infre'; did you mean 'infer'?\n")
 
 
 def test_an_option_that_is_not_there_is_a_usage_error() -> None:
-    ran = CliRunner().invoke(main, ["infer", "--modle", "x"], prog_name="ebpfnn")
-    assert ran.exit_code == 2
-    assert ran.stderr.startswith("ebpfnn: No such option")
-    assert ran.stderr.endswith("; see 'ebpfnn infer --help'\n")
-    assert ran.stderr.count("\n") == 1
+    ran = CliRunner().invoke(main, ["infer", "--xyz", "x"], prog_name="ebpfnn")
+    assert (ran.exit_code, ran.stderr) == (2, "ebpfnn: no option '--xyz'; see 'ebpfnn infer --help'\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

@@ -71,7 +71,7 @@ def test_recorded_times_are_those_of_the_page() -> None:
 
 @pytest.mark.parametrize(("name", "near"), [("mnits", "mnist"), ("mnist-cn", "mnist-cnn"), ("fashoin", "fashion")])
 def test_a_network_that_is_nearly_named_is_told(name: str, near: str) -> None:
-    with pytest.raises(ModelError, match=rf"network '{name}' not found; did you mean {near}\b.*\?$"):
+    with pytest.raises(ModelError, match=rf"network '{name}' not found; did you mean '{near}'.*\?$"):
         modelfile.resolve(name)
 
 

@@ -161,7 +161,7 @@ def test_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert modelfile.resolve("absent.safetensors") == Path("absent.safetensors")
     (tmp_path / "mine").touch()
     assert modelfile.resolve("mine") == Path("mine")
-    with pytest.raises(ModelError, match=r"network 'mnits' not found; did you mean mnist\?$"):
+    with pytest.raises(ModelError, match=r"network 'mnits' not found; did you mean 'mnist'\?$"):
         modelfile.resolve("mnits")
 
 

@@ -145,7 +145,7 @@ def test_what_all_plugins_bring_is_collected_by_name() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() -> None:
     found = plugins(one=plugin([FakeTrigger("run"), FakeTrigger("tracepoint")]))
-    told = "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean tracepoint?"
+    told = "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean 'tracepoint'?"
     with pytest.raises(PluginError) as caught:
         found.trigger("tracepiont")
     assert str(caught.value) == told
@@ -185,7 +185,9 @@ def test_a_misspelt_hook_is_an_error_that_names_the_plugin_and_the_hook() -> Non
     def ebpfnn_trigers() -> list[Trigger]:
         return []
 
-    with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_trigers'; did you mean ebpfnn_triggers\?"):
+    with pytest.raises(
+        PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_trigers'; did you mean 'ebpfnn_triggers'\?"
+    ):
         plugins(bad=module(ebpfnn_trigers=ebpfnn_trigers))
 
 
@@ -206,7 +208,7 @@ def test_a_stream_that_none_or_two_claim_is_an_error_that_says_what_settles_it()
         InputError, match=r"^standard input: not what an installed input reads \(png: .*\); give one of these, or see"
     ):
         none.input_for("-", b"text")
-    with pytest.raises(PluginError, match=r"^input 'pgn' not found; installed: png; did you mean png\?"):
+    with pytest.raises(PluginError, match=r"^input 'pgn' not found; installed: png; did you mean 'png'\?"):
         none.input_for("-", b"text", "pgn")
 
 
@@ -314,5 +316,5 @@ def test_the_second_plugin_of_one_name_is_broken(installed: Any) -> None:
 
 def test_an_installed_plugin_with_a_misspelt_hook_is_an_error(installed: Any) -> None:
     installed(bad=HOOK + "\ndef ebpfnn_input():\n    return []")
-    with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_input'; did you mean ebpfnn_inputs\?"):
+    with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_input'; did you mean 'ebpfnn_inputs'\?"):
         Plugins.installed({})
