@@ -42,7 +42,7 @@ def list_(kinds: tuple[str, ...], as_json: bool) -> None:
         return
     for kind, entries in found.items():
         click.echo(f"{kind}: {len(entries)}")
-        print_table(*_TABLES[kind](entries), whole_rows=True)
+        print_table(*_TABLES[kind](entries))
 
 
 def _programs(entries: Iterable[ProgramEntry]) -> _Table:

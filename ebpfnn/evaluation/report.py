@@ -95,7 +95,6 @@ def _mistakes(of: Evaluation) -> list[dict[str, Any]]:
     return [
         {
             **told,
-            "confidence": float(-of.margins[told["index"]]),
             "picture": pictures.address(pictures.sample_image(of.samples[told["index"]])) if seen else None,
         }
         for told in summary(of)["mistakes"][:WORST]

@@ -120,8 +120,8 @@ def test_summary() -> None:
         ],
         "confusion": [[2, 1, 0], [0, 1, 1], [0, 1, 0]],
         "mistakes": [
-            {"index": 2, "label": "left", "predicted": "middle", "margin": 2},
-            {"index": 4, "label": "middle", "predicted": "right", "margin": 2},
+            {"index": 2, "label": "left", "predicted": "middle", "margin": -2},
+            {"index": 4, "label": "middle", "predicted": "right", "margin": -2},
             {"index": 5, "label": "right", "predicted": "middle", "margin": 0},
         ],
     }
@@ -402,7 +402,7 @@ def test_the_command_prints_columns_side_by_side(world: Any) -> None:
         "middle 2 33.33% 50.00% 40.00% right (1)",
         "right 1 0.00% 0.00% 0.00% middle (1)",
         "",
-        "3 mistakes; the surest: #2 left as middle, #4 middle as right, #5 right as middle",
+        "3 mistakes; the worst: #2 left as middle, #4 middle as right, #5 right as middle",
     ]
 
 
