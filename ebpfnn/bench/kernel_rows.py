@@ -20,7 +20,7 @@ from ..network.encoding import encode
 from ..obj.asm import R0
 from ..plugin import Trigger
 from ..session import Session
-from ..session.target import compile_here
+from ..session.compiling import compile_here
 from .runner import Runner
 
 EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"

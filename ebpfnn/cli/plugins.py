@@ -40,7 +40,9 @@ def new(kind: str, name: str) -> None:
         "preparation": plugins.offered_preparations.names,
     }
     if name in offered[kind]:
-        raise PluginError(f"{kind} '{name}' is there already; choose another name, for two of one name shut each other out")
+        raise PluginError(
+            f"{kind} '{name}' exists already; choose another name: of two plugins with one name, neither can be used"
+        )
     for path in write(kind, name, Path()):
         click.echo(printable(str(path)))
 

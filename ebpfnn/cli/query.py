@@ -15,7 +15,7 @@ from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
 from .complete import inputs, networks
 from .messages import complain
 from .plugin_option import available, plugin_option
-from .report import Report, as_json, as_label, as_text
+from .report import Report, as_json, as_label, as_text, warn
 from .seconds import Seconds
 
 
@@ -38,7 +38,7 @@ from .seconds import Seconds
 @click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
 @click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
-@click.option("--quiet", is_flag=True, help="Print only the labels.")
+@click.option("--quiet", is_flag=True, help="Print only the labels, and warnings, such as of blank images.")
 @plugin_option
 @click.pass_context
 def command(
@@ -73,6 +73,8 @@ def command(
                 continue
             report = _ask(client, sample, check=check)
             click.echo(layout(report, width))
+            if layout is as_label:
+                warn(report)
             if report.check is False:
                 failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
     context.exit(1 if failures else 0)

@@ -272,7 +272,7 @@ def test_infer_takes_the_only_instance(store: Store) -> None:
     assert instance.statistics().answered == len(proving(network.input)) + 1
     ran = ebpfnn(store, "infer", "--instance", "one", "--model", "mnist", stdin=picture)
     assert ran.returncode == 2
-    assert "--instance has its own network" in ran.stderr
+    assert "--instance and --model exclude each other: an instance has" in ran.stderr
 
 
 def test_who_may_not_look_infers_alone(store: Store) -> None:

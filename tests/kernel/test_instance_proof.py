@@ -21,7 +21,7 @@ from ebpfnn.network import reference
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins
-from ebpfnn.session.target import compile_here
+from ebpfnn.session.compiling import compile_here
 
 WEIGHTS = np.arange(1, 19).reshape(2, 9) * [[1], [-1]]
 NETWORK = network([dense(WEIGHTS, [7, 9])])

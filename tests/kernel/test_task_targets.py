@@ -25,8 +25,8 @@ from ebpfnn.kernel.link.symbols import function_offset
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
+from ebpfnn.session.compiling import compile_here
 from ebpfnn.session.loading import load
-from ebpfnn.session.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)

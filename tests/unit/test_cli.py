@@ -208,7 +208,7 @@ def test_the_first_preferred_trigger_that_works_is_used_and_the_fall_back_is_tol
     world.tracepoint.reason = "tracefs is not mounted"
     ran = infer("--json", "left.png")
     assert json.loads(ran.stdout)["trigger"] == "run"
-    assert ran.stderr == "ebpfnn: trigger 'tracepoint' cannot run here: tracefs is not mounted; using run\n"
+    assert ran.stderr == "ebpfnn: using trigger 'run': trigger 'tracepoint' cannot run here: tracefs is not mounted\n"
     assert infer("--quiet", "left.png").stderr == ""
 
 
@@ -243,7 +243,7 @@ def test_names_cannot_move_the_cursor(world: Any) -> None:
 
 def test_what_plugins_say_cannot_move_the_cursor(world: Any) -> None:
     world.tracepoint.reason = "no\x1b[2J"
-    assert infer("left.png").stderr == "ebpfnn: trigger 'tracepoint' cannot run here: no\\x1b[2J; using run\n"
+    assert infer("left.png").stderr == "ebpfnn: using trigger 'run': trigger 'tracepoint' cannot run here: no\\x1b[2J\n"
     sample = Sample(np.zeros((4, 4), np.uint8), "a", ("\x1b[2J",))
     report = Report(sample, modelfile.load("halves.safetensors"), "run", 0, (1, 0), 1)
     assert as_text(report, 1).endswith("in the kernel  \\x1b[2J")
@@ -276,7 +276,10 @@ def test_a_trigger_that_was_named_is_used_or_nothing(world: Any) -> None:
             "input 'imag-file' not found; installed: image-file, image-stream; did you mean 'image-file'?",
             2,
         ),
-        (("--option", "x"), "--option 'x' is not KEY=VALUE, or names its key again", 2),
+        (("--option", "x"), "--option 'x': not of the form KEY=VALUE; give one such as --option x=VALUE\n", 2),
+        (("--option", "=1"), "--option '=1': not of the form KEY=VALUE; give one such as --option KEY=VALUE\n", 2),
+        (("--option", "x=1", "--option", "x=2"), "--option 'x=2': 'x' was given as '1' already; give each key once\n", 2),
+        (("--instance", "one"), "--instance and --model exclude each other: an instance has a network, trigger and target ", 2),
         (("--option", "x=1"), "trigger 'tracepoint' has no option 'x'; its options: none at all", 2),
         (("--model", "absent"), "network 'absent' not found", 1),
     ],
@@ -286,6 +289,45 @@ def test_unknown_names_end_with_one_line(world: Any, arguments: tuple[str, ...],
     assert ran.stderr.startswith(f"ebpfnn: {told}")
     assert ran.stderr.count("\n") == 1
     assert ran.exit_code == status
+
+
+def test_a_blank_image_is_warned_of_where_only_labels_are_printed(world: Any) -> None:
+    blank = b"P5 4 4 255\n" + bytes(16)
+    ran = infer("--quiet", stdin=blank + picture("right"))
+    assert ran.stdout.split() == ["left", "right"]
+    assert (ran.stderr, ran.exit_code) == ("ebpfnn: stdin:1: warning: blank\n", 0)
+    ran = infer(stdin=blank)
+    assert (ran.stdout.endswith("  blank\n"), ran.stderr) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), ""),
+        (("--target", "no:such"), "; the target 'no:such' was not checked"),
+        (("--option", "port=1"), "; also, none of them has an option 'port'"),
+    ],
+)
+def test_what_else_is_wrong_is_told_where_two_plugins_offer_a_trigger(
+    arguments: tuple[str, ...], told: str, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make_manager()
+    for number in range(2):
+        manager.register(_plugin_of([PlayedTrigger("tracepoint")]), name=f"plugin{number}")
+    monkeypatch.setattr(Plugins, "installed", classmethod(lambda cls, **_files: cls(manager)))
+    ran = infer(*arguments, "left.png")
+    assert ran.stderr.startswith("ebpfnn: trigger 'tracepoint' is offered by plugin 'plugin0' ")
+    assert ran.stderr.endswith(f"; leave one out with EBPFNN_DISABLE=plugin1{told}\n")
+
+
+def test_two_triggers_of_one_name_that_need_a_target_say_so(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlayedTrigger, "needs_target", True)
+    manager = make_manager()
+    for number in range(2):
+        manager.register(_plugin_of([PlayedTrigger("run")]), name=f"plugin{number}")
+    monkeypatch.setattr(Plugins, "installed", classmethod(lambda cls, **_files: cls(manager)))
+    ran = CliRunner().invoke(main, ["load", "halves.safetensors", "--trigger", "run"])
+    assert ran.stderr.endswith("; also, trigger 'run' requires a target: give --target\n")
 
 
 def test_a_forgotten_sudo_is_one_short_line(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from ebpfnn.errors import Error, InputError, PluginError
+from ebpfnn.errors import Error, InputError, PluginError, UsageError
 from ebpfnn.plugin import Attachment, InputSource, Plugins, Sample, Trigger, hookimpl, hookspecs, make_manager, why_not
 
 
@@ -151,6 +151,14 @@ def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() -> No
     assert str(caught.value) == told
     with pytest.raises(PluginError, match=r"^trigger 'xyz' not found; installed: none$"):
         plugins().trigger("xyz")
+
+
+def test_an_unknown_name_is_answered_with_the_plugins_that_were_left_out() -> None:
+    found = plugins(bad=plugin(["door"]), good=plugin([FakeTrigger("run")]))
+    with pytest.raises(UsageError, match=r"^trigger 'door' not found; installed: run; plugin 'bad' \(.*\) left out: TypeError"):
+        found.trigger("door")
+    with pytest.raises(UsageError, match=r"did you mean 'run'\?$"):
+        found.trigger("rnu")
 
 
 def test_a_name_offered_twice_is_an_error_at_look_up_that_names_both() -> None:
