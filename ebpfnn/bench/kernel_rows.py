@@ -36,7 +36,7 @@ class KernelRunner(Runner):
         super().__init__(name, len(session.network.labels))
         self.session, self._slot = session, session.slot()
         if session.batch is None:
-            raise NotSupported(f"trigger '{session.trigger.name}' runs one sample an event; rows need the trigger 'run'")
+            raise NotSupported(f"trigger '{session.trigger.name}' runs one sample per event; the benchmark needs trigger 'run'")
         self._batch = session.batch
         self.exact = None if name == EMPTY else True
 

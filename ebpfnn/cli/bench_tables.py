@@ -26,7 +26,7 @@ def print_tables(rows: list[Row]) -> None:
 
 
 def _table(some: list[Row], rows: list[Row]) -> Table:
-    table = Table("row", "at least", "median", *(f"x {name}" for name in BASELINES), "exact", "right", box=None, pad_edge=False)
+    table = Table("row", "minimum", "median", *(f"x {name}" for name in BASELINES), "exact", "right", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in some:

@@ -50,7 +50,7 @@ def _programs(entries: Iterable[ProgramEntry]) -> _Table:
     for each in entries:
         runs = (each.runs or "", f"{each.run_time_ns / each.runs:.0f} ns" if each.runs else "")
         rows.append((each.id, each.type, each.name, _size(each.memory), *runs, _numbers(each.map_ids), _numbers(each.pids)))
-    return ("id", "type", "name", "memory", "runs", "each", "maps", "pids"), rows
+    return ("id", "type", "name", "memory", "runs", "time/run", "maps", "pids"), rows
 
 
 def _maps(entries: Iterable[MapEntry]) -> _Table:

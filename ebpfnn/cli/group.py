@@ -29,7 +29,7 @@ _MODULES = {"import": "importing", "include-dir": "include_dir"}
 """Where the module is not called after its verb, which Python would not take for a name."""
 
 _SHORT = {
-    errno.EMFILE: "raise ulimit -n, or close some",
+    errno.EMFILE: "raise ulimit -n, or close files",
     errno.ENFILE: "raise sysctl fs.file-max",
     errno.ENOMEM: "raise ulimit -v, or free some memory",
 }
@@ -113,7 +113,7 @@ def _status(error: Exception) -> int:
         _drop_output()
         return complain("standard output: no space left on the device; free some, or write elsewhere")
     if isinstance(error, MemoryError):
-        return complain("more memory is needed than there is; free some, raise its limit (ulimit -v), or give less at once")
+        return complain("out of memory; free some, raise the limit (ulimit -v), or give less input at once")
     return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
 
 

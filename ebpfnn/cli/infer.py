@@ -99,7 +99,7 @@ def command(
             if layout is as_label:
                 warn(result)
             if result.check is False:
-                failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
+                failures += complain(f"{result.sample.source}: the scores differ from the reference; report this")
     context.exit(1 if failures else 0)
 
 
@@ -124,7 +124,7 @@ def _only_instance(quiet: bool) -> Instance | None:
         return None
     if len(found) > 1 and not quiet:
         alone = "loading a network for this command only; --instance NAME uses one"
-        complain(f"instances {listed(found)} are loaded and not used; {alone}")
+        complain(f"several instances are loaded: {listed(found)}; {alone}")
     if len(found) != 1:
         return None
     if not quiet:

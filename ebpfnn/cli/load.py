@@ -81,7 +81,7 @@ def _group(name: str) -> int:
             return int(name)
         raise KeyError(name)
     except KeyError:
-        raise click.BadParameter(f"group '{name}' is not known; see getent group", param_hint="--group") from None
+        raise click.BadParameter(f"group '{name}' does not exist; `getent group` lists groups", param_hint="--group") from None
 
 
 def _stay(instance: Instance) -> None:

@@ -59,8 +59,9 @@ def command(
     Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. Without
     IMAGE, or when IMAGE is -, read images from standard input.
     """
-    if not images and (sys.stdin is None or sys.stdin.isatty()):
-        raise click.UsageError("no IMAGE, and standard input has none", context)
+    useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
+    if not images and useless:
+        raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
     network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
@@ -76,7 +77,9 @@ def command(
             if layout is as_label:
                 warn(report)
             if report.check is False:
-                failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
+                failures += complain(
+                    f"{sample.source}: scores differ from those of '{network.name}' here; compare the model files"
+                )
     context.exit(1 if failures else 0)
 
 

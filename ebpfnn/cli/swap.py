@@ -25,7 +25,7 @@ def command(words: tuple[str, ...], quiet: bool) -> None:
     the reference; if that fails, the previous network is restored.
     """
     if len(words) > 2:
-        raise click.UsageError("give INSTANCE and NAME|FILE, no more", click.get_current_context())
+        raise click.UsageError("too many arguments; give at most INSTANCE and NAME|FILE", click.get_current_context())
     *name, model = words
     path = _file(model, alone=not name)
     network = modelfile.load(path)

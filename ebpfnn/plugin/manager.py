@@ -118,8 +118,10 @@ class Plugins:
         claims = sorted({offer.item.name for offer in self.offered_inputs.offers if _accepts(offer, uri, head)})
         shown = "standard input" if uri == "-" else uri
         if not claims:
-            read = "; ".join(f"{name}: {item.summary or 'says not what'}" for name, item in self.inputs.items()) or "none"
-            raise InputError(f"{shown}: not what an installed input reads ({read}); give one of these, or see `ebpfnn plugins`")
+            read = "; ".join(f"{name}: {item.summary or 'no description'}" for name, item in self.inputs.items()) or "none"
+            raise InputError(
+                f"{shown}: not in a format that an installed input reads ({read}); give one of these, or see `ebpfnn plugins`"
+            )
         if len(claims) > 1:
             raise PluginError(f"{shown}: claimed by the inputs {' and '.join(claims)}; choose one with --input NAME")
         return self.offered_inputs.get(claims[0])

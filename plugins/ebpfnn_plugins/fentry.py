@@ -21,7 +21,7 @@ class FentryTrigger(TaskTrigger):
     default_target = system_call("getcpu")
     shell = "fentry"
     type = ProgramType.TRACING
-    remedy = "it needs CONFIG_DEBUG_INFO_BTF and CONFIG_DYNAMIC_FTRACE, and may close them to all; use tracepoint or kprobe"
+    remedy = "it needs CONFIG_DEBUG_INFO_BTF and CONFIG_DYNAMIC_FTRACE, and may refuse them even then; use tracepoint or kprobe"
 
     def __init__(self, name: str, summary: str) -> None:
         self.name, self.summary, self.entry = name, summary, f"ebpfnn_{name}"

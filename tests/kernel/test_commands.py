@@ -65,7 +65,7 @@ def test_infer_says_which_instances_it_did_not_take(store: Store) -> None:
     ran = ebpfnn(store, "infer", "--json", stdin=BLANK)
     assert json.loads(ran.stdout)["model"] == "mnist"
     assert ran.stderr == (
-        "ebpfnn: instances 'one', 'two' are loaded and not used; loading a network for this command only; "
+        "ebpfnn: several instances are loaded: 'one', 'two'; loading a network for this command only; "
         "--instance NAME uses one\n"
     )
     assert ebpfnn(store, "infer", "--quiet", stdin=BLANK).stderr == ""

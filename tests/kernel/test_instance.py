@@ -116,7 +116,7 @@ def test_about(store: Store, file: Path) -> None:
 def test_a_source_that_changed_is_not_compared_with(store: Store, file: Path) -> None:
     instance = Instance.load(SMALL, RunTrigger(), name="one", file=file)
     modelfile.save(random_network((9, 5, 3), seed=2), file)
-    with instance.session() as session, pytest.raises(ModelError, match="so nothing can be compared with"):
+    with instance.session() as session, pytest.raises(ModelError, match="so its scores cannot be compared with"):
         session.source()
 
 
@@ -154,7 +154,7 @@ def test_the_kernel_counts_runs(store: Store) -> None:
 @pytest.mark.parametrize("name", ["a.b", "", "a/b", "..", "a" * 65, "~1-0", "ä", "a b"])
 def test_names_that_none_can_have(name: str, store: Store) -> None:
     network = random_network((9, 5, 3), seed=1) if name else QuantizedNetwork("ü", SMALL.input, SMALL.labels, SMALL.layers)
-    with pytest.raises(SessionError, match="is not 1 to 64 of A-Z a-z 0-9 _ -; give another with --name"):
+    with pytest.raises(SessionError, match="is not valid: use 1 to 64 characters of A-Z a-z 0-9 _ -; give another with --name"):
         Instance.load(network, RunTrigger(), name=name)
     assert names(store) == set()
 
@@ -186,7 +186,7 @@ def test_a_failed_proof_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyP
         return Result(result.label, result.scores + 1, result.elapsed_ns)
 
     monkeypatch.setattr(Runner, "infer", wrong)
-    with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+    with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
         Instance.load(SMALL, TracepointTrigger(), name="one")
     assert names(store) == set()
 
@@ -337,7 +337,7 @@ def test_what_goes_during_a_sweep_is_not_missed(store: Store, monkeypatch: pytes
 def test_a_name_beside_that_leads_nowhere_is_taken_too(store: Store) -> None:
     taken = store.root / "one_output"
     taken.symlink_to("elsewhere")
-    with pytest.raises(SessionError, match="one_output' is there already, and is not ebpfnn's; give another name"):
+    with pytest.raises(SessionError, match="one_output' exists already and is not ebpfnn's; give another name"):
         Instance.load(SMALL, RunTrigger(), name="one")
     assert os.readlink(taken) == "elsewhere"  # noqa: PTH115
     taken.unlink()

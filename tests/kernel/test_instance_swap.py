@@ -137,7 +137,9 @@ def test_packed_samples_of_other_thresholds_are_refused(store: Store) -> None:
 def test_a_network_of_more_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ebpfnn.instance.loading.ROOM", 0)
     instance = Instance.load(SMALL, RunTrigger(), name="one")
-    with pytest.raises(NotSupported, match=r"it needs [0-9]+ bytes a result, and the instance has [0-9]+; load it as another"):
+    with pytest.raises(
+        NotSupported, match=r"it needs [0-9]+ bytes per result, and the instance has [0-9]+; load it as another"
+    ):
         instance.swap(random_network((9, 300, 3), seed=1))
 
 
@@ -150,7 +152,7 @@ def test_a_failed_proof_leaves_the_former_network(store: Store, monkeypatch: pyt
         return Result(result.label, result.scores + 1, result.elapsed_ns)
 
     monkeypatch.setattr(Runner, "infer", wrong)
-    with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+    with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
         instance.swap(OTHER)
     monkeypatch.setattr(Runner, "infer", infer)
     assert instance.about().architecture == SMALL.architecture

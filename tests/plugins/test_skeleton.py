@@ -56,7 +56,7 @@ def test_what_is_written_is_clean(kind: str, tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(PluginError, match=r"mine: is there already; choose another name, or remove it$"):
+    with pytest.raises(PluginError, match=r"mine: exists already; choose another name, or remove it$"):
         write("input", "mine", tmp_path)
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(PluginError, match=r"dangling: is there already"):

@@ -175,7 +175,7 @@ def test_check_ends_with_1_where_scores_are_not_the_references(world: Any) -> No
     world.session.off_by = 1
     ran = infer("--json", "--check", "left.png", "right.png")
     assert [json.loads(line)["check"] for line in ran.stdout.splitlines()] == [False, False]
-    assert ran.stderr.splitlines()[0] == "ebpfnn: left.png: the kernel's scores are not the reference's; report this"
+    assert ran.stderr.splitlines()[0] == "ebpfnn: left.png: the scores differ from the reference; report this"
     assert ran.exit_code == 1
 
 
@@ -351,7 +351,7 @@ def test_a_forgotten_sudo_is_one_short_line(world: Any, monkeypatch: pytest.Monk
         (["query", "192.0.2.1:0", "left.png"], "address '192.0.2.1:0': not HOST, HOST:PORT or [IPV6]:PORT"),
         (["train", "--data", "x.npz", "--hidden-bits", "4"], "fewer than 8 must be trained for"),
         (["unload", "--all", "one"], "give names of instances or --all, not both"),
-        (["swap", "one", "mnist", "two"], "give INSTANCE and NAME|FILE, no more"),
+        (["swap", "one", "mnist", "two"], "too many arguments; give at most INSTANCE and NAME|FILE"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_one_line(arguments: list[str], told: str) -> None:
@@ -370,8 +370,8 @@ def test_what_the_kernel_refuses_ends_it_all_with_one_line(world: Any) -> None:
 
 def test_a_refusal_that_privilege_does_not_explain_points_at_doctor(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ebpfnn.kernel.privilege.lack", lambda: "")
-    world.session.refusal = PermissionDenied("program 'run': refused; a security module may stand in the way", errno.EPERM)
-    told = "program 'run': refused; a security module may stand in the way (`ebpfnn doctor` checks this machine)"
+    world.session.refusal = PermissionDenied("program 'run': refused; a security module may forbid it", errno.EPERM)
+    told = "program 'run': refused; a security module may forbid it (`ebpfnn doctor` checks this machine)"
     assert infer("left.png").stderr == f"ebpfnn: {told}\n"
     world.session.refusal = PermissionDenied("'/sys/fs/bpf/x': closed; ask who loaded it", errno.EACCES)
     assert infer("left.png").stderr == "ebpfnn: '/sys/fs/bpf/x': closed; ask who loaded it\n"

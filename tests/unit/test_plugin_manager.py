@@ -269,7 +269,7 @@ def test_a_plugin_that_fails_to_import_takes_no_other_with_it(installed: Any, so
     assert (broken.name, broken.distribution) == ("bad", "fake0 1.2")
     assert broken.reason.startswith(reason)
     assert found.warnings == [
-        f"plugin 'bad' (fake0 1.2) left out: {broken.reason}; mend it, or leave it out with EBPFNN_DISABLE=bad"
+        f"plugin 'bad' (fake0 1.2) left out: {broken.reason}; fix it, or leave it out with EBPFNN_DISABLE=bad"
     ]
 
 

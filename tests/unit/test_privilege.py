@@ -75,7 +75,7 @@ def test_lockdown(machine: Callable[..., Path], mode: str) -> None:
 
 def test_no_lockdown(machine: Callable[..., Path]) -> None:
     found = remedy(machine(0, EVERYTHING, "[none] integrity confidentiality\n"))
-    assert found.startswith("root is not enough here: a seccomp filter or a security module may stand in the way")
+    assert found.startswith("root is not enough here: a seccomp filter or a security module may forbid it")
     assert "RLIMIT_MEMLOCK" not in found
 
 
