@@ -204,7 +204,7 @@ def test_memory_that_runs_out() -> None:
     told = [run(*RUN, limits={"AS": megabytes << 20}) for megabytes in range(180, 421, 80)]
     for ran in told:
         if ran.returncode:
-            assert "raise its limit (ulimit -v)" in one_line(ran) or "no memory for it" in ran.stderr
+            assert "raise the limit (ulimit -v)" in one_line(ran) or "no memory for it" in ran.stderr
     assert [ran.returncode for ran in told] == sorted((ran.returncode for ran in told), reverse=True)
     assert (told[0].returncode, told[-1].returncode) == (1, 0)
 

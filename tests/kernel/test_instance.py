@@ -164,7 +164,7 @@ def test_a_name_is_given_once(store: Store) -> None:
     with pytest.raises(SessionError, match="instance 'one' is loaded already; unload or swap it"):
         Instance.load(SMALL, RunTrigger(), name="one")
     (store.root / "two_input").mkdir()
-    with pytest.raises(SessionError, match="two_input' is there already, and is not ebpfnn's"):
+    with pytest.raises(SessionError, match="two_input' exists already and is not ebpfnn's"):
         Instance.load(SMALL, RunTrigger(), name="two")
     assert names(store) == all_names("one")
 
@@ -281,7 +281,7 @@ def test_who_may_not_look_infers_alone(store: Store) -> None:
     store.directory.chmod(0o777)
     ran = ebpfnn(store, "infer", "--quiet", stdin=b"P5 28 28 255\n" + bytes(28 * 28))
     assert ran.returncode == 0
-    assert "see who made it, remove it; loading a network for this command only" in ran.stderr
+    assert "find out who made it, and remove it; loading a network for this command only" in ran.stderr
     store.directory.chmod(0o755)
 
 
@@ -297,7 +297,7 @@ def test_a_file_system_that_is_closed_has_no_instances(store: Store) -> None:
 def test_a_directory_of_somebody_elses_is_not_trusted(store: Store, mode: int) -> None:
     store.directory.mkdir()
     store.directory.chmod(mode)
-    with pytest.raises(SessionError, match="others may write to it; see who made it"):
+    with pytest.raises(SessionError, match="others may write to it; find out who made it"):
         Instance.load(SMALL, RunTrigger())
 
 
@@ -348,7 +348,7 @@ def test_a_link_to_somebody_elses_directory_is_not_followed(store: Store, tmp_pa
     precious.mkdir(parents=True)
     store.directory.symlink_to(tmp_path / "elsewhere")
     for work in (store.names, lambda: Instance.load(SMALL, RunTrigger(), name="one")):
-        with pytest.raises(SessionError, match="is a link, user 0's, or others may write to it"):
+        with pytest.raises(SessionError, match="is a link, belongs to user 0, or others may write to it"):
             work()
     assert precious.is_dir()
     store.directory.unlink()
