@@ -191,7 +191,9 @@ def test_any_network_may_answer_who_is_asked_so() -> None:
 
 
 def test_no_answer() -> None:
-    with pytest.raises(QueryError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); run `ebpfnn list` there"):
+    with pytest.raises(
+        QueryError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); run `ebpfnn list` there"
+    ):
         infer(lambda *_: [], timeout=0.01, attempts=2)
     with server(lambda *_: []) as address:
         pass
