@@ -478,6 +478,7 @@ def test_plugins_shows_where_everything_comes_from_and_why_it_does_not_run(world
         "tracepoint": "tracefs is not mounted",
         "image-file": None,
         "image-stream": None,
+        "glyph": None,
     }
     assert told["warnings"] == []
 
