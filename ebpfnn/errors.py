@@ -12,14 +12,15 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str], *, alike: float = 0.7) -> str:
-    """For the end of a message about a name: ``; did you mean a, b?``, or nothing where none of ``known`` is near.
+    """For the end of a message about a name: ``; did you mean 'a', 'b'?``, or nothing where none of ``known`` is near.
 
     ``alike``, from 0 to 1, is how much of a name must agree: less where there are few to choose from.
     """
     import difflib  # late: few commands end in a misspelled name
 
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=alike)
-    return f"; did you mean {', '.join(near)}?" if near else ""
+    quoted = ", ".join(f"'{each}'" for each in near)
+    return f"; did you mean {quoted}?" if near else ""
 
 
 _HALF = 2_000

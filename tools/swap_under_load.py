@@ -26,7 +26,7 @@ from ebpfnn.errors import SessionError
 from ebpfnn.instance import InstanceSession
 from ebpfnn.network import modelfile, reference
 from ebpfnn.network.encoding import encode
-from ebpfnn.session.target import compile_here
+from ebpfnn.session.compiling import compile_here
 
 _SAMPLES = 64
 _TIMERS = ("perf",)  # what they left in a slot the next tick may change

@@ -31,8 +31,8 @@ from ebpfnn.instance.stub import load_stub  # noqa: E402
 from ebpfnn.kernel import Object, run_statistics  # noqa: E402
 from ebpfnn.obj import ObjectSpec  # noqa: E402
 from ebpfnn.plugin import Plugins, Trigger, why_not  # noqa: E402
+from ebpfnn.session.compiling import compile_here  # noqa: E402
 from ebpfnn.session.loading import load  # noqa: E402
-from ebpfnn.session.target import compile_here  # noqa: E402
 
 AIM = 70  # ns that the filter adds to an empty program at a system call
 GETPPID, GETPGID, GETUID = {"x86_64": (110, 121, 102), "aarch64": (173, 155, 174)}[platform.machine()]

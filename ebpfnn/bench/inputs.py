@@ -25,7 +25,7 @@ def sparse_inputs(network: QuantizedNetwork, samples: NDArray[np.uint8], labels:
     """``samples`` of a data set as ``network`` takes them. Raises :class:`InputError` where they have another size."""
     if samples[0].size != network.input.size:
         takes = f"'{network.name}' takes {describe(network.input_shape)}"
-        raise InputError(f"samples of {describe(samples.shape[1:])} values; {takes}, give --data DIR")
+        raise InputError(f"the samples have shape {describe(samples.shape[1:])}, but {takes}; give others with --data DIR")
     return Inputs("sparse", samples.reshape(-1, *network.input_shape), labels)
 
 

@@ -20,7 +20,7 @@ from ..network.encoding import encode
 from ..obj.asm import R0
 from ..plugin import Trigger
 from ..session import Session
-from ..session.target import compile_here
+from ..session.compiling import compile_here
 from .runner import Runner
 
 EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"
@@ -36,7 +36,7 @@ class KernelRunner(Runner):
         super().__init__(name, len(session.network.labels))
         self.session, self._slot = session, session.slot()
         if session.batch is None:
-            raise NotSupported(f"trigger '{session.trigger.name}' runs one sample an event; rows need the trigger 'run'")
+            raise NotSupported(f"trigger '{session.trigger.name}' runs one sample per event; the benchmark needs trigger 'run'")
         self._batch = session.batch
         self.exact = None if name == EMPTY else True
 

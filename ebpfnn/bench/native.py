@@ -80,7 +80,7 @@ class NativeRunner(Runner):
     def __init__(self, kind: Kind, network: QuantizedNetwork) -> None:
         super().__init__(kind.name, len(network.labels))
         if not _fits(network):
-            raise NotSupported(f"{kind.name}: '{network.name}' is not of dense layers over 8-bit samples")
+            raise NotSupported(f"{kind.name}: '{network.name}' has other layers than dense ones over 8-bit samples")
         self._library = library(kind)
         self._held: list[NDArray[Any]] = []
         layers = [layer for layer in network.layers if isinstance(layer, Dense)]
@@ -175,7 +175,7 @@ def library(kind: Kind) -> ctypes.CDLL:
         built = subprocess.run([*command, "-o", str(path)], capture_output=True, text=True)
         if built.returncode:
             reason = built.stderr.strip().partition("\n")[0]
-            raise NotSupported(f"{kind.name}: the C compiler gave up ({reason}); install gcc 9 or clang 9, or newer")
+            raise NotSupported(f"{kind.name}: the C compiler failed ({reason}); install gcc 9 or clang 9, or newer")
         loaded = ctypes.CDLL(str(path))
     loaded.run.restype = ctypes.c_uint64
     return loaded

@@ -77,7 +77,7 @@ def _draw(axes: Any, rows: Sequence[Row], accuracy: Mapping[str, float]) -> None
             axes.plot(*_places(beside, accuracy), "x", label=name)
     axes.set_xscale("log")
     axes.margins(0.15)
-    axes.set(xlabel="ns an inference (sparse samples, warm caches, at least)", ylabel="accuracy, %")
+    axes.set(xlabel="ns per inference (sparse samples, warm caches, minimum)", ylabel="accuracy, %")
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize=8)
 

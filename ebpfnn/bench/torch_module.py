@@ -57,5 +57,5 @@ def _fill(module: Any, weights: NDArray[np.float32], bias: NDArray[np.float32]) 
 
 def _edge(padding: tuple[int, int, int, int]) -> tuple[int, int]:
     if padding[:2] != padding[2:]:
-        raise NotSupported("torch: a window that is padded on one side only; PyTorch's layers pad both")
+        raise NotSupported("torch: padding that differs between the sides of a window; PyTorch's layers cannot do that")
     return padding[:2]

@@ -56,6 +56,8 @@ def main(context: click.Context, debug: bool) -> None:
     """Neural networks that run inside the Linux kernel.
 
     `ebpfnn infer digit.png` classifies an image; `ebpfnn doctor` checks this machine.
+
+    The exit status is 0 on success, 1 on failure, 2 for wrong usage, 130 when interrupted, and 143 when terminated.
     """
     del debug  # read by LazyGroup.invoke
     if context.invoked_subcommand is None:

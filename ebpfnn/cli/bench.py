@@ -96,7 +96,7 @@ def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
     names = [network.name for network in networks]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise click.UsageError(f"two networks are called '{twice}', which the rows could not tell apart")
+        raise click.UsageError(f"two networks have the name '{twice}'; give networks with different names")
     return networks
 
 
@@ -130,7 +130,7 @@ def _event(plugins: Plugins) -> tuple[Trigger, str] | None:
 def _known(bench: Bench, only: tuple[str, ...]) -> None:
     unknown = sorted(set(only) - set(bench.names))
     if unknown:
-        raise click.UsageError(f"no row '{unknown[0]}' here; there are {', '.join(bench.names)}")
+        raise click.UsageError(f"row '{unknown[0]}' does not exist; there are {', '.join(bench.names)}")
 
 
 def _watched(rounds: int, label: str) -> Iterable[int]:
@@ -160,5 +160,5 @@ def _print_process(model: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(cost)))
     else:
-        click.echo(f"ebpfnn infer, whole process: {cost.seconds_min:.2f} s at least, {cost.seconds_median:.2f} s in the median")
+        click.echo(f"ebpfnn infer, whole process: minimum {cost.seconds_min:.2f} s, median {cost.seconds_median:.2f} s")
         click.echo(f"peak memory: {cost.peak_mib:.1f} MiB")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from ..bench.rows import Row, baseline, times_faster
 from ..errors import printable
+from .tables import open_console
 
 BASELINES = ("naive", "ort-iobinding", "avx2-intrinsics")
 """The rows that the others are told as multiples of."""
@@ -15,7 +15,7 @@ BASELINES = ("naive", "ort-iobinding", "avx2-intrinsics")
 
 def print_tables(rows: list[Row]) -> None:
     """A table a network, input and state of the caches. Ratios are of the least times in this run."""
-    console = Console(highlight=False, markup=False, emoji=False, width=120)
+    console = open_console()
     tables: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         tables.setdefault((row.network, row.input, row.cache), []).append(row)
@@ -26,7 +26,7 @@ def print_tables(rows: list[Row]) -> None:
 
 
 def _table(some: list[Row], rows: list[Row]) -> Table:
-    table = Table("row", "at least", "median", *(f"x {name}" for name in BASELINES), "exact", "right", box=None, pad_edge=False)
+    table = Table("row", "minimum", "median", *(f"x {name}" for name in BASELINES), "exact", "right", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in some:

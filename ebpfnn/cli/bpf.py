@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .tables import print_table
+from .unknown import Verbs
 
 if TYPE_CHECKING:
     from ..kernel.inspect.listing import LinkEntry, MapEntry, ProgramEntry
@@ -19,7 +20,7 @@ _Rows = list[tuple[object, ...]]
 _Table = tuple[tuple[str, ...], _Rows]
 
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Inspect the BPF objects in this kernel."""
 
@@ -41,7 +42,7 @@ def list_(kinds: tuple[str, ...], as_json: bool) -> None:
         return
     for kind, entries in found.items():
         click.echo(f"{kind}: {len(entries)}")
-        print_table(*_TABLES[kind](entries), whole_rows=True)
+        print_table(*_TABLES[kind](entries))
 
 
 def _programs(entries: Iterable[ProgramEntry]) -> _Table:
@@ -49,7 +50,7 @@ def _programs(entries: Iterable[ProgramEntry]) -> _Table:
     for each in entries:
         runs = (each.runs or "", f"{each.run_time_ns / each.runs:.0f} ns" if each.runs else "")
         rows.append((each.id, each.type, each.name, _size(each.memory), *runs, _numbers(each.map_ids), _numbers(each.pids)))
-    return ("id", "type", "name", "memory", "runs", "each", "maps", "pids"), rows
+    return ("id", "type", "name", "memory", "runs", "time/run", "maps", "pids"), rows
 
 
 def _maps(entries: Iterable[MapEntry]) -> _Table:

@@ -1,4 +1,4 @@
-"""What the shell completes: networks, instances, triggers, inputs and network interfaces."""
+"""What the shell completes: verbs, networks, instances, triggers, inputs and network interfaces."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import click
 from click.shell_completion import CompletionItem
 
 _OF_INTERFACES = ("xdp", "tc", "socket_filter")
+
+
+def verbs(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The verbs, and behind a verb those below it."""
+    above = context.find_root()
+    for word in context.params.get("words") or ():
+        group = above.command
+        found = group.get_command(above, word) if isinstance(group, click.Group) else None
+        if found is None:
+            return []
+        above = click.Context(found, info_name=word, parent=above)
+    return _those(above.command.list_commands(above), begun) if isinstance(above.command, click.Group) else []
 
 
 def networks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -27,8 +39,10 @@ def instances(_context: click.Context, _parameter: click.Parameter, begun: str) 
 
 
 def instance_or_network(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """What ``swap`` takes, in either place."""
-    return [*instances(context, parameter, begun), *networks(context, parameter, begun)]
+    """What ``swap`` takes: an instance or a network first, then a network. What is both is offered once."""
+    known = [] if context.params.get("words") else instances(context, parameter, begun)
+    found = networks(context, parameter, begun)
+    return [*known, *(each for each in found if each.type != "plain" or each.value not in {one.value for one in known})]
 
 
 def triggers(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:

@@ -6,27 +6,27 @@ from collections.abc import Iterator
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import printable
 from ..evaluation.evaluate import Evaluation
+from .tables import open_console
 
-_SUREST = 5
+_WORST = 5
 
 
 def print_tables(done: Evaluation) -> None:
-    """Accuracy of each form, agreement, figures of each class, and the mistakes of which the network was the surest."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    """Accuracy of each form, agreement, figures of each class, and the worst mistakes."""
+    console = open_console()
     click.echo(f"{printable(done.network.name)} ({done.network.architecture}) on {printable(done.source)}\n")
     console.print(_accuracy(done))
     click.echo("\n" + "\n".join(_agreement(done)) + "\n")
     console.print(_classes(done))
     if len(done.mistakes):
-        labels, surest = done.network.labels, done.mistakes[:_SUREST]
-        told = (f"#{index} {labels[done.truth[index]]} as {labels[done.predicted[index]]}" for index in surest)
+        labels, worst = done.network.labels, done.mistakes[:_WORST]
+        told = (f"#{index} {labels[done.truth[index]]} as {labels[done.predicted[index]]}" for index in worst)
         counted = "1 mistake" if len(done.mistakes) == 1 else f"{len(done.mistakes):,} mistakes"
-        click.echo(f"\n{counted}; the surest: {printable(', '.join(told))}")
+        click.echo(f"\n{counted}; the worst: {printable(', '.join(told))}")
 
 
 def _accuracy(done: Evaluation) -> Table:

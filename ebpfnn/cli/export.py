@@ -34,7 +34,7 @@ def command(context: click.Context, model: str, raw: Path | None, onnx: Path | N
     if raw is None and onnx is None:
         raise click.UsageError("give --raw DIR or --onnx FILE", context)
     if check is not None and onnx is None:
-        raise click.UsageError("--check compares what --onnx writes; give both", context)
+        raise click.UsageError("--check needs --onnx; give both", context)
     network = modelfile.load(modelfile.resolve(model))
     if raw is not None:
         from ..exporters import raw as plain

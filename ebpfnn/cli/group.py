@@ -20,6 +20,7 @@ from ..errors import Error, PermissionDenied, PluginError, UsageError, VerifierE
 from .examples import EXAMPLES
 from .messages import complain
 from .plugin_option import blame
+from .unknown import Verbs, no_option
 from .verbose import is_verbose, verbose_option
 
 USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
@@ -28,14 +29,14 @@ _MODULES = {"import": "importing", "include-dir": "include_dir"}
 """Where the module is not called after its verb, which Python would not take for a name."""
 
 _SHORT = {
-    errno.EMFILE: "raise ulimit -n, or close some",
+    errno.EMFILE: "raise ulimit -n, or close files",
     errno.ENFILE: "raise sysctl fs.file-max",
     errno.ENOMEM: "raise ulimit -v, or free some memory",
 }
 """What mends that the process or the machine is short of something, wherever it shows."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Verbs):
     """Imports ``ebpfnn.cli.VERB``, whose attribute ``command`` is the verb, once it is called for."""
 
     def __init__(self, verbs: Mapping[str, str], **options: Any) -> None:
@@ -112,7 +113,7 @@ def _status(error: Exception) -> int:
         _drop_output()
         return complain("standard output: no space left on the device; free some, or write elsewhere")
     if isinstance(error, MemoryError):
-        return complain("more memory is needed than there is; free some, raise its limit (ulimit -v), or give less at once")
+        return complain("out of memory; free some, raise the limit (ulimit -v), or give less input at once")
     return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
 
 
@@ -130,8 +131,8 @@ def _has_privilege() -> bool:
 
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    hint = f"; see '{context.command_path} --help'" if context else ""
-    return error.format_message().rstrip(".") + hint
+    message = no_option(error) if isinstance(error, click.NoSuchOption) else error.format_message().rstrip(".")
+    return message if context is None or message.endswith("?") else f"{message}; see '{context.command_path} --help'"
 
 
 @contextmanager

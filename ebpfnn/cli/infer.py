@@ -18,7 +18,7 @@ from .inference import Inference, pick, private, shared
 from .messages import complain
 from .only import listed
 from .plugin_option import available, plugin_option
-from .report import Report, as_json, as_label, as_text
+from .report import Report, as_json, as_label, as_text, warn
 from .trigger_option import candidates, pairs, trigger_options
 
 if TYPE_CHECKING:
@@ -38,11 +38,17 @@ if TYPE_CHECKING:
 )
 @click.option("--private", "alone", is_flag=True, help="Ignore loaded networks; load one for this command only.")
 @click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
-@click.option("--top", type=click.IntRange(1), metavar="K", default=1, help="Show the K best labels. [default: 1]")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    metavar="K",
+    default=1,
+    help="Show the K best labels, of as many as there are. [default: 1]",
+)
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
 @click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
 @click.option("--twin", is_flag=True, help="Run the C implementation instead of compiled code (slower).")
-@click.option("--quiet", is_flag=True, help="Print only the labels.")
+@click.option("--quiet", is_flag=True, help="Print only the labels, and warnings, such as of blank images.")
 @plugin_option
 @click.pass_context
 def command(
@@ -69,11 +75,13 @@ def command(
     if not images and useless:
         raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
     plugins = available()
-    chosen = twin or alone or bool(options) or any(given is not None for given in (trigger, target, model))
+    own = {"--model": model, "--trigger": trigger, "--target": target, "--option": options or None}
+    chosen = [name for name, given in {**own, "--twin": twin or None, "--private": alone or None}.items() if given is not None]
     if instance is not None and chosen:
-        raise click.UsageError("--instance has its own network, trigger and target; leave out the other", context)
+        fact = f"--instance and {chosen[0]} exclude each other: an instance has a network, trigger and target already"
+        raise click.UsageError(f"{fact}; leave one out", context)
     found = _instance(instance) if instance is not None else None if chosen else _only_instance(quiet)
-    known = candidates(plugins, trigger, bound=target is not None or bool(options))
+    known = candidates(plugins, trigger, target, options)
     triggers = [configured(each, pairs(options)) for each in known]
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
@@ -93,8 +101,10 @@ def command(
                 _tell_swap(found.name, answering or inference.network, result.network)
             answering = result.network
             click.echo(layout(result, width))
+            if layout is as_label:
+                warn(result)
             if result.check is False:
-                failures += complain(f"{result.sample.source}: the kernel's scores are not the reference's; report this")
+                failures += complain(f"{result.sample.source}: the scores differ from the reference; report this")
     context.exit(1 if failures else 0)
 
 
@@ -120,7 +130,7 @@ def _only_instance(quiet: bool) -> Instance | None:
         return None
     if len(found) > 1 and not quiet:
         alone = "loading a network for this command only; --instance NAME uses one"
-        complain(f"instances {listed(found)} are loaded and not used; {alone}")
+        complain(f"several instances are loaded: {listed(found)}; {alone}")
     if len(found) != 1:
         return None
     if not quiet:

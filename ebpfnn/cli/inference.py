@@ -81,7 +81,7 @@ def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:
         reason = why_not(trigger)
         if reason is None:
             if reasons and not quiet:
-                complain(f"{'; '.join(reasons)}; using {trigger.name}")
+                complain(f"using trigger '{trigger.name}': {'; '.join(reasons)}")
             return trigger
         reasons.append(f"trigger '{trigger.name}' cannot run here: {reason}")
     remedy = lack()

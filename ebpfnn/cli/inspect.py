@@ -34,6 +34,16 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
 
     Also the plan of each layer and the plans that were rejected. Only the kernel figures need root. MODEL is a bundled network
     or a file.
+
+    Layers: density is the share of a layer's inputs that are not 0, over the calibration samples. The largest sum is the
+    largest accumulator that any sample can cause. The range is that of a layer's outputs.
+
+    Plans: "straight" reads all inputs, "listed" those that are not 0, "rows" adds partial sums from a table, and "windows" is
+    a convolution, which may skip blank rows. Sums lie in lanes of 64-bit words: 3x21 means three lanes of 21 bits. A tile is
+    as many outputs as the registers hold at a time, in so many words. A segment is a run of inputs after which the lanes are
+    flushed. The verifier goes through every turn of a loop, unless the loop is one of those not walked; "walked" and "branches"
+    estimate how many instructions it goes through, and how many branches it has to come back to. The cost estimates how many
+    instructions one inference runs (for windows: one position).
     """
     from ..evaluation import inspection
 
@@ -77,9 +87,9 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
         yield _own_thresholds(given.get("value_thresholds"))
     yield ""
     layers = list(enumerate(told["layers"]))
-    yield from _table(("layer", "kind", "takes", "gives"), (_kind(number, row) for number, row in layers))
+    yield from _table(("layer", "kind", "input", "output"), (_kind(number, row) for number, row in layers))
     yield ""
-    heads = ("layer", "parameters", "multiplications", "not 0", "largest sum", "outputs")
+    heads = ("layer", "parameters", "multiplications", "density", "largest sum", "range")
     yield from _table(heads, (_layer(number, row) for number, row in layers))
     yield ""
     yield from _plan(told)
@@ -109,19 +119,19 @@ def _plan(told: dict[str, Any]) -> Iterable[str]:
     plan = told["plan"]
     both = list(zip(plan["layers"], told["plans"], strict=True))
     yield f"plan: the first layer reads {plan['sample']}"
-    heads = ["layer", "code", "lanes", "words", "tiles", "flushes", "loops not walked"]
+    heads = ["layer", "plan", "lanes", "words", "tiles", "segments", "loops not walked"]
     yield from _table(heads, (_decision(layer, code) for layer, code in both))
     yield ""
-    heads = ["layer", "outputs as", "instructions", "walked, about", "branches", "table bytes"]
+    heads = ["layer", "outputs as", "instructions", "walked", "branches", "table bytes"]
     yield from _table(heads, (_size(layer, code) for layer, code in both))
     yield ""
-    yield "why: the least cost, in instructions that run, about (windows: at a position)"
-    heads = ["layer", "code", "inputs", "lanes", "words", "tiles", "flushes", "cost", ""]
+    yield "candidates, the best first; cost: instructions per inference, estimated"
+    heads = ["layer", "plan", "inputs", "lanes", "words", "tiles", "segments", "cost", ""]
     yield from _table(heads, (row for layer in plan["layers"] for row in _candidates(layer)))
     for layer in plan["layers"]:
         costs = [candidate["cost"] for candidate in layer["candidates"]]
         if costs and costs[0] > min(costs):
-            yield f"layer {layer['layer']}: the plan was named, or a list has more branches than the verifier takes"
+            yield f"layer {layer['layer']}: not the cheapest: --plan named another, or the verifier takes no list this long"
 
 
 def _decision(layer: dict[str, Any], code: dict[str, Any]) -> Sequence[str]:
@@ -139,7 +149,7 @@ def _candidates(layer: dict[str, Any]) -> Iterable[Sequence[str]]:
     for place, found in enumerate(layer["candidates"][:_CANDIDATES]):
         shape = f"{found['bits']}-bit rows" if found["bits"] else found["shape"]
         sizes = (found["inputs"], found["lanes"], found["words"], found["tiles"], found["flushes"])
-        taken = ("", "taken")[place == 0]
+        taken = ("", "used")[place == 0]
         yield (str(layer["layer"]) if place == 0 else "", shape, *map(str, sizes), f"{found['cost']:,.0f}", taken)
 
 
@@ -152,6 +162,7 @@ def _figures(told: dict[str, Any]) -> Iterable[str]:
         yield f"kernel: loaded in {kernel['load_ms']:.0f} ms; {verified}"
         times = f"{kernel['warm_ns']:,.0f} ns with warm caches, {kernel['cold_ns']:,.0f} with cold ones"
         yield f"time: {times} ({kernel['samples']} samples, at least)"
+    yield "`ebpfnn inspect --help` explains the columns"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:

@@ -35,15 +35,19 @@ def command(
     group: str | None,
     quiet: bool,
 ) -> None:
-    """Load a network into the kernel. It stays attached to its trigger after this command exits.
+    """Load a network into the kernel as an instance, which stays attached to its trigger after this command exits.
 
-    Some samples are inferred and compared with the reference before the command exits. If the kernel cannot keep the
-    attachment, the command runs in the foreground until Ctrl-C or SIGTERM, then unloads the network.
+    NAME is a bundled network, FILE a model file. A trigger attaches a program to an event of the kernel, its target; the
+    program runs the network. Before the command exits, it runs the network on some samples and compares the scores with the
+    reference, the same arithmetic in numpy.
+
+    Some attachments end with the process that made them. Then the command stays in the foreground, and unloads the network
+    on Ctrl-C or SIGTERM.
     """
     path = modelfile.resolve(model)
     network = modelfile.load(path)
     plugins = available()
-    known = candidates(plugins, trigger, bound=target is not None or bool(options))
+    known = candidates(plugins, trigger, target, options)
     needing = next((each for each in known if each.needs_target and target is None), None)
     if needing:
         raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.summary}")
@@ -77,7 +81,7 @@ def _group(name: str) -> int:
             return int(name)
         raise KeyError(name)
     except KeyError:
-        raise click.BadParameter(f"group '{name}' is not known; see getent group", param_hint="--group") from None
+        raise click.BadParameter(f"group '{name}' does not exist; `getent group` lists groups", param_hint="--group") from None
 
 
 def _stay(instance: Instance) -> None:

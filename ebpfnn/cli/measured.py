@@ -38,8 +38,8 @@ def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins)
     """
     if data is None:
         if network.input.size != 28 * 28 or network.labels != _DIGITS:
-            takes = f"'{network.name}' takes {describe(network.input_shape)} and knows {network.labels[0]!r}"
-            raise click.UsageError(f"no data: {takes}, and the bundled samples are 28x28 digits; give --data")
+            takes = f"it takes {describe(network.input_shape)}, and its first label is '{network.labels[0]}'"
+            raise click.UsageError(f"the bundled digits do not fit network '{network.name}': {takes}; give samples with --data")
         complain("no --data given; using the bundled digits")
     bundled = data in (None, BUNDLED)
     path = mnist.BUNDLED if data is None or bundled else Path(data)
@@ -54,5 +54,5 @@ def _counted(path: Path, count: int, learned: str | None) -> str:
     """Which samples count. Where `ebpfnn train` split the same data, which has no part for tests, all of them do."""
     if learned != path.stem or datasets.is_divided(path):
         return f"{count:,} test samples of {path}"
-    complain(f"{path} has no test part: all {count:,} samples count, also the 5 of every 6 that the network learned from")
+    complain(f"{path} has no test part; measuring all {count:,} samples, including the 5 of every 6 used for training")
     return f"all {count:,} samples of {path}"

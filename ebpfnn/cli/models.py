@@ -13,7 +13,7 @@ from ..errors import ModelError
 from ..network import modelfile
 from ..network.layers import Shape
 from .messages import complain
-from .tables import print_table
+from .tables import on_terminal, print_table
 
 RECORDED_NS: Mapping[str, int] = {
     "mnist": 812,
@@ -58,14 +58,17 @@ class Model:
 def command(as_json: bool) -> None:
     """List the bundled networks and the .safetensors files in the current directory.
 
-    The accuracy is that of the quantized network on its test samples, as recorded in the file. Times are not measured.
+    The input is the shape of a sample, and bits is the number of bits of each of its values. The accuracy is that of the
+    quantized network on its test samples, as recorded in the file. The time of an inference, ns, is not measured, but was
+    recorded on another machine; `ebpfnn bench` measures it.
     """
     found = list(_models())
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
-    print_table(("name", "architecture", "input", "accuracy", "ns", "size"), map(_row, found))
-    click.echo(f"\nns: recorded on {_MACHINE};\n`ebpfnn bench --model NAME` measures on this machine")
+    print_table(("name", "architecture", "input", "bits", "accuracy", "ns", "size"), map(_row, found))
+    if on_terminal():
+        click.echo(f"\nns: time of one inference on {_MACHINE};\n`ebpfnn bench --model NAME` measures on this machine")
 
 
 def _models() -> Iterator[Model]:
@@ -100,7 +103,8 @@ def _read(path: Path, *, bundled: bool) -> Model:
 
 
 def _row(model: Model) -> tuple[str, ...]:
-    given = f"{'x'.join(map(str, model.input.shape))}x{model.input.bits}b"
+    shape = "x".join(map(str, model.input.shape))
     time = "-" if model.ns is None else f"{model.ns:,}"
     size = f"{model.bytes / 1024:.0f} KiB"
-    return model.name if model.bundled else model.file, model.architecture, given, model.accuracy or "-", time, size
+    name = model.name if model.bundled else model.file
+    return name, model.architecture, shape, str(model.input.bits), model.accuracy or "-", time, size

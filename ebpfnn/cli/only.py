@@ -26,7 +26,9 @@ def named_or_only(name: str | None) -> Instance:
     if not found:
         raise SessionError("no instance is loaded; load one with `ebpfnn load`")
     if len(found) > 1:
-        raise click.UsageError(f"instances {listed(found)} are loaded; name one", click.get_current_context())
+        raise click.UsageError(
+            f"several instances are loaded: {listed(found)}; give the name of one", click.get_current_context()
+        )
     return found[0]
 
 

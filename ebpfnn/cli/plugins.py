@@ -15,9 +15,10 @@ from ..plugin.skeleton import KINDS, write
 from .messages import complain
 from .plugin_option import available, plugin_option
 from .tables import print_table
+from .unknown import Verbs
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @plugin_option
 @click.pass_context
@@ -39,7 +40,9 @@ def new(kind: str, name: str) -> None:
         "preparation": plugins.offered_preparations.names,
     }
     if name in offered[kind]:
-        raise PluginError(f"{kind} '{name}' is there already; choose another name, for two of one name shut each other out")
+        raise PluginError(
+            f"{kind} '{name}' exists already; choose another name: of two plugins with one name, neither can be used"
+        )
     for path in write(kind, name, Path()):
         click.echo(printable(str(path)))
 

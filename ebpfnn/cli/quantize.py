@@ -85,7 +85,7 @@ def command(
     wanted = plugins.wanted(network.input)
     output = output or Path(network.name + modelfile.SUFFIX)
     if output.exists() and output.samefile(file):
-        raise click.UsageError(f"{output} is the file to read; give another --output")
+        raise click.UsageError(f"output file '{output}' is also the input file; give another --output")
     samples = _calibration(calibration, network, wanted)
     if isinstance(network, QuantizedNetwork):
         _refuse_bits(hidden_bits, weight_bits)
@@ -124,7 +124,9 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
     try:
         return tuple(map(float, text.split(",")))
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no number, nor numbers with commas", param_hint=f"--{name}") from error
+        raise click.BadParameter(
+            f"{text!r} is neither a number nor a list such as 0.1,0.2,0.3", param_hint=f"--{name}"
+        ) from error
 
 
 def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted: Wanted) -> Calibration:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import printable
@@ -17,6 +16,7 @@ from ..network import QuantizedNetwork, encoding, reference
 from ..network.layers import INT32_MAX, INT32_MIN, MaxPool, Weighted
 from ..quantize import float_reference
 from ..quantize.floats import Network
+from .tables import open_console
 
 _CHUNK = 256
 
@@ -37,7 +37,7 @@ def print_report(integers: QuantizedNetwork, floats: Network | None, on: Calibra
     )
     for key, value in integers.card.items():
         click.echo(f"  {printable(key)}: {printable(value)}")
-    Console(highlight=False, markup=False, emoji=False, width=120).print(_table(integers, on))
+    open_console().print(_table(integers, on))
     click.echo(f"On {printable(on.name)}:")
     for line in _agreement(integers, floats, on):
         click.echo(f"  {line}")
@@ -47,7 +47,7 @@ def _table(network: QuantizedNetwork, on: Calibration) -> Table:
     from ..evaluation.layer_table import layer_rows
 
     table = Table(box=None, pad_edge=False, header_style="")
-    for name in ("layer", "gives", "bytes", "values", "largest |sum|", "of int32", "clipped", "zeros given"):
+    for name in ("layer", "output", "bytes", "range", "largest |sum|", "of int32", "clipped", "zero inputs"):
         table.add_column(name, justify="left" if name == "layer" else "right")
     for row, clipped in zip(layer_rows(network), clipped_shares(network, on.samples), strict=True):
         sums = ("", "") if row.bound is None else (f"{row.bound:,}", f"{row.bound / INT32_MAX:.2%}")

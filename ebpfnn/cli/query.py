@@ -15,7 +15,7 @@ from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
 from .complete import inputs, networks
 from .messages import complain
 from .plugin_option import available, plugin_option
-from .report import Report, as_json, as_label, as_text
+from .report import Report, as_json, as_label, as_text, warn
 from .seconds import Seconds
 
 
@@ -38,7 +38,7 @@ from .seconds import Seconds
 @click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
 @click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
-@click.option("--quiet", is_flag=True, help="Print only the labels.")
+@click.option("--quiet", is_flag=True, help="Print only the labels, and warnings, such as of blank images.")
 @plugin_option
 @click.pass_context
 def command(
@@ -59,8 +59,9 @@ def command(
     Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. Without
     IMAGE, or when IMAGE is -, read images from standard input.
     """
-    if not images and (sys.stdin is None or sys.stdin.isatty()):
-        raise click.UsageError("no IMAGE, and standard input has none", context)
+    useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
+    if not images and useless:
+        raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
     network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
     uris = images or (STDIN,)
@@ -73,8 +74,12 @@ def command(
                 continue
             report = _ask(client, sample, check=check)
             click.echo(layout(report, width))
+            if layout is as_label:
+                warn(report)
             if report.check is False:
-                failures += complain(f"{sample.source}: the scores are not those of '{network.name}' here; compare the files")
+                failures += complain(
+                    f"{sample.source}: scores differ from those of '{network.name}' here; compare the model files"
+                )
     context.exit(1 if failures else 0)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import printable
 from ..plugin import Sample
 from ..session.runner import Served
+from .messages import complain
 
 
 @dataclass
@@ -79,6 +80,12 @@ def _in_kernel(report: Report) -> str:
 
 def as_label(report: Report, _width: int) -> str:
     return "\t".join(name for name, _ in report.best())
+
+
+def warn(report: Report) -> None:
+    """Prints the sample's warnings on standard error, for a layout that has no place for them."""
+    for warning in report.sample.warnings:
+        complain(f"{report.sample.source}: warning: {warning}")
 
 
 def as_json(report: Report, _width: int) -> str:

@@ -31,7 +31,7 @@ def command(name: str | None, seconds: float, as_json: bool) -> None:
         return
     runs = "-" if rates.runs is None else f"{rates.runs:.1f}"
     each = "-" if rates.mean_ns is None else f"{rates.mean_ns:.0f} ns"
-    headings = ("instance", "seconds", "runs/s", "each", "answered/s")
+    headings = ("instance", "seconds", "runs/s", "time/run", "answered/s")
     print_table(headings, [(instance.name, f"{rates.seconds:.1f}", runs, each, f"{rates.answered:.1f}")])
     if rates.uncounted:
         complain(f"runs are not counted: {rates.uncounted}")

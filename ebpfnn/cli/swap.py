@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ..errors import ModelError
+from ..instance import Store
 from ..network import modelfile
 from .complete import instance_or_network
 from .only import named_or_only
@@ -21,11 +25,22 @@ def command(words: tuple[str, ...], quiet: bool) -> None:
     the reference; if that fails, the previous network is restored.
     """
     if len(words) > 2:
-        raise click.UsageError("give INSTANCE and NAME|FILE, no more", click.get_current_context())
+        raise click.UsageError("too many arguments; give at most INSTANCE and NAME|FILE", click.get_current_context())
     *name, model = words
-    path = modelfile.resolve(model)
+    path = _file(model, alone=not name)
     network = modelfile.load(path)
     instance = named_or_only(name[0] if name else None)
     proof = instance.swap(network, file=path, plugins=available())
     if not quiet:
         click.echo(f"{instance.name}: {network.name} ({network.architecture}) is now in place; checked {proof}")
+
+
+def _file(model: str, *, alone: bool) -> Path:
+    """The file of ``model``; where the only argument is an instance and no network, raises that the network is missing."""
+    try:
+        return modelfile.resolve(model)
+    except ModelError:
+        if not alone or model not in Store().names():
+            raise
+        fact = f"no network given for instance '{model}'"
+        raise click.UsageError(f"{fact}; use: ebpfnn swap {model} NAME|FILE", click.get_current_context()) from None

@@ -1,38 +1,66 @@
-"""Tables without lines, as wide as the terminal; 80 columns where there is none."""
+"""Tables without lines: as wide as the terminal; in a pipe one row a line, for awk(1) and grep(1)."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import printable
 
-_WIDE = 1000
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE = 10_000
+"""Columns of what has no width: neither folded nor truncated."""
 _SHORT = 16
 """Characters of what is never folded: columns of names and numbers."""
+_Rows = list[list[str]]
 
 
-def print_table(headings: Iterable[str], rows: Iterable[Iterable[object]], *, whole_rows: bool = False) -> None:
-    """Prints ``rows`` in columns under ``headings``; what is too long goes on below, in its column.
+def on_terminal() -> bool:
+    """Whether standard output is a terminal, whose width counts."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
-    With ``whole_rows`` a pipe is given one row a line, however long.
+
+def open_console() -> Console:
+    """What prints tables of rich's on standard output as they are."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, width=None if on_terminal() else _WIDE)
+
+
+def print_table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Prints ``rows`` in columns under ``headings``, and ``-`` in place of what is empty.
+
+    On a terminal, what is too long is continued below, in its column.
     """
+    cells = [[printable(str(cell)) or "-" for cell in row] for row in rows]
+    heads = list(headings)
+    click.echo("\n".join(_folded(heads, cells) if on_terminal() else _whole([heads, *cells])))
+
+
+def _whole(cells: _Rows) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _folded(heads: list[str], cells: _Rows) -> Iterator[str]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    heads, *cells = [list(headings), *([printable(str(cell)) for cell in row] for row in rows)]
     for number, heading in enumerate(heads):
         short = all(len(row[number]) <= _SHORT for row in cells)
         table.add_column(heading, overflow="fold", no_wrap=short or number == 0)
     for row in cells:
         table.add_row(*map(Text, row))
-    width = _WIDE if whole_rows and not sys.stdout.isatty() else shutil.get_terminal_size().columns
-    console = Console(width=width)
+    console = Console(width=shutil.get_terminal_size().columns)
     with console.capture() as captured:
         console.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    yield from (line.rstrip() for line in captured.get().splitlines())

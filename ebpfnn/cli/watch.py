@@ -29,10 +29,14 @@ Show = Callable[[Event | None], None]
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N inferences.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def command(name: str | None, seconds: float | None, count: int | None, as_json: bool) -> None:
-    """Show every inference of INSTANCE, from any process: label, score, time and source.
+    """Show every inference of INSTANCE, made by any process.
 
-    On a terminal, show the latest inferences, the rate per second and a count per label. The command ends on Ctrl-C or when
-    the instance is unloaded. Only one process can watch an instance at a time.
+    Each line has the time of day, the label, its logit (the score times the score scale), the time in the network, the source
+    of the sample, and the network. The source is the slot of the calling thread, or what the trigger documents. On a terminal,
+    show the latest inferences, the rate per second and a count per label.
+
+    The exit status is 0 after Ctrl-C, --seconds or --count. It is 1 if the instance is unloaded or detached meanwhile, or if
+    another process watches it: only one process can watch an instance at a time.
     """
     instance = named_or_only(name)
     with instance.watch() as watch:

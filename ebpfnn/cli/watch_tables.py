@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LAST, _BAR, _FAILED = 10, 40, "(failed)"
 _RATE_SECONDS = 2.0
+COLUMNS = ("time", "label", "logit", "in the network", "source", "network")
 
 
 class Tally:
@@ -51,16 +52,16 @@ class Tally:
 
 
 def as_line(event: Event) -> str:
-    """When, what, how sure, how long, and whose."""
+    """One inference, in the order of :data:`COLUMNS`."""
     return "  ".join(_cells(event))
 
 
 def _cells(event: Event) -> tuple[str, ...]:
     seconds = (time.time_ns() - time.monotonic_ns() + event.time_ns) / 1e9
     clock = time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03}"
-    source = f"source {event.source}"
+    source = f"source {event.source}"  # said again: a pipe has no headings
     if event.status:
-        return clock, f"failed with {KernelError.describe(-event.status)}", source, event.network
+        return clock, f"failed: {KernelError.describe(-event.status)}", "-", "-", source, event.network
     score = f"{event.score * event.score_scale:.2f}"
     return clock, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
 
@@ -89,7 +90,7 @@ def _page(name: str, tally: Tally) -> RenderableType:
     from rich.text import Text
 
     lost = f", {tally.lost} lost" if tally.lost else ""
-    head = f"{name}: {tally.total} inferences, {tally.rate():.1f} a second{lost}; Ctrl-C ends this"
+    head = f"{name}: {tally.total} inferences, {tally.rate():.1f} per second{lost}; press Ctrl-C to stop"
     return Group(Text(printable(head)), _histogram(tally), _last(tally))
 
 
@@ -98,7 +99,7 @@ def _histogram(tally: Tally) -> RenderableType:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("label", "times", ""):
+    for heading in ("label", "count", ""):
         table.add_column(heading)
     most = max(tally.counts.values(), default=1)
     names = [*tally.labels, *(label for label in tally.counts if label not in tally.labels)]
@@ -112,7 +113,7 @@ def _last(tally: Tally) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
     for event in reversed(tally.last):
         table.add_row(*(Text(printable(cell)) for cell in _cells(event)))
     return table

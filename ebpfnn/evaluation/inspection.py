@@ -20,8 +20,8 @@ from ..obj.disasm import disassemble
 from ..obj.listing import waits
 from ..plugin import Trigger
 from ..session import Session
+from ..session.compiling import compile_here
 from ..session.loading import default_batch
-from ..session.target import compile_here
 from .layer_table import layer_rows
 
 _ROUNDS = 5

@@ -20,7 +20,7 @@ _GROUND, _INK, _WRONG = (255, 255, 255), (30, 34, 42), (190, 60, 20)
 
 
 def is_picture(shape: Shape) -> bool:
-    """Whether a sample or filter of ``shape`` can be looked at: [rows, columns], or with 1 or 3 channels in front."""
+    """Whether a sample or window weights of ``shape`` can be looked at: [rows, columns], or with 1 or 3 channels in front."""
     return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
 
 
@@ -34,8 +34,8 @@ def sample_image(sample: NDArray[np.uint8]) -> Image.Image:
 def weight_images(network: QuantizedNetwork) -> Iterator[Image.Image]:
     """What each output of the first layer looks for: blue where weights are positive, orange where negative, clear at 0.
 
-    One picture a neuron of a dense layer on images, one a filter of a convolution; input channels lie side by side. None
-    where the layer is on no image.
+    One picture for each output of a dense layer on images, or for the window weights of each channel that a convolution
+    gives; input channels lie side by side. None where the input is no image.
     """
     layer = network.layers[0]
     if isinstance(layer, MaxPool) or (isinstance(layer, Dense) and len(network.input_shape) < 2):

@@ -47,7 +47,7 @@ def check(directory: Path) -> None:
         raise NotSupported("a report: jinja2 is not installed; pip install 'ebpfnn[report]'")
     with _writing(directory):
         for stranger in files.strangers(directory, _KNOWN):
-            raise Error(f"{directory}: holds {stranger!r}, which is no report's; give another directory")
+            raise Error(f"{directory}: contains {stranger!r}, which is not part of a report; give another directory")
 
 
 @contextmanager
@@ -95,7 +95,6 @@ def _mistakes(of: Evaluation) -> list[dict[str, Any]]:
     return [
         {
             **told,
-            "confidence": float(-of.margins[told["index"]]),
             "picture": pictures.address(pictures.sample_image(of.samples[told["index"]])) if seen else None,
         }
         for told in summary(of)["mistakes"][:WORST]

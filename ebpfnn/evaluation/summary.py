@@ -33,7 +33,7 @@ def summary(of: Evaluation) -> dict[str, Any]:
                 "index": int(index),
                 "label": of.network.labels[of.truth[index]],
                 "predicted": of.network.labels[of.predicted[index]],
-                "margin": round(float(-of.margins[index]), 4),
+                "margin": round(float(of.margins[index]), 4),
             }
             for index in of.mistakes
         ],

@@ -132,13 +132,13 @@ def _weighted(graph: Graph, layer: Weighted, number: int, values: _Values, scale
     """What the layer adds up, in real numbers; ``scale`` is that of its outputs."""
     by = layer.requantization
     silent = by.positive == 0
-    expect(not by.negative[silent].any(), "has an output with no multiplier but for negative sums, which ONNX cannot say")
+    expect(not by.negative[silent].any(), "has an output with a multiplier for negative sums alone, which ONNX cannot express")
     ratios = np.where(silent, 1.0, np.ldexp(by.positive.astype(np.float64), -by.shift))
     scales = (ratios * float(scale) / float(values.scale)).astype(np.float32)
     integers = np.where(silent.reshape(-1, *(1,) * (layer.weights.ndim - 1)), np.int8(0), layer.weights)
     weights = _parameter(graph, f"layer{number}.weights", integers, scales)
     bias = np.where(silent, 0, layer.bias + values.zero_point * layer.weights.reshape(layer.outputs, -1).sum(1, np.int64))
-    expect(int(np.abs(bias).max()) <= INT32_MAX, "has a bias past int32 once its input's zero point is taken out")
+    expect(int(np.abs(bias).max()) <= INT32_MAX, "has a bias that exceeds int32 once the zero point of its input is subtracted")
     biases = _parameter(graph, f"layer{number}.bias", bias.astype(np.int32), scales * values.scale)
     if isinstance(layer, Dense):
         return graph.node("Gemm", graph.node("Flatten", values.name, axis=1), weights, biases, transB=1)

@@ -81,7 +81,7 @@ def load(directory: str | os.PathLike[str]) -> QuantizedNetwork:
     directory = Path(directory)
     path = directory / DESCRIPTION
     if os.path.isdir(directory) and not files.is_file(path):  # noqa: PTH112  # pathlib raises for names that cannot be
-        raise ModelError(f"{directory}: has no {DESCRIPTION}, which tells shapes and multipliers; {_REMEDY}")
+        raise ModelError(f"{directory}: has no {DESCRIPTION}, which has the shapes and multipliers; {_REMEDY}")
     described = _description(path)
     with _naming(path):
         layers = fields.get(described, "layers", list)
@@ -95,7 +95,7 @@ def load(directory: str | os.PathLike[str]) -> QuantizedNetwork:
 def _check_free(directory: Path) -> None:
     """Nothing but a former export may go."""
     for stranger in files.strangers(directory, _KNOWN):
-        raise ModelError(f"{directory}: holds {stranger!r}, which is no export's; give another directory")
+        raise ModelError(f"{directory}: contains {stranger!r}, which is not part of an export; give another directory")
     if directory.is_dir() and any(directory.iterdir()):
         _description(directory / DESCRIPTION)
 

@@ -39,7 +39,7 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
     except MemoryError as error:
         raise ModelError(f"{path}: takes more memory than there is; {remedy}") from error
     except ValueError as error:  # a zero byte in the name
-        raise ModelError(f"{str(path)!r}: is no file name; {remedy}") from error
+        raise ModelError(f"{str(path)!r}: not a valid file name; {remedy}") from error
     if len(data) > limit:
         raise ModelError(f"{path}: larger than {f'{limit >> 20} MiB' if limit >> 20 else f'{limit} bytes'}; {remedy}")
     return data

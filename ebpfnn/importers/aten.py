@@ -65,7 +65,9 @@ class _Walk:
         if call.op in _WITHOUT_EFFECT or call.op.startswith("_operator."):
             return
         if call.inputs & self.passed:
-            raise ModelError(f"{where} takes what another took too: the graph branches; one chain of layers can be imported")
+            raise ModelError(
+                f"{where} takes a value that another takes too: the graph branches; only a chain of layers can be imported"
+            )
         operands = Operands(call, where, self.chain.shape, self.tip, self.program.shape[0], self.constants)
         if self.tip in call.inputs:
             self._follow(operands)

@@ -56,7 +56,7 @@ class Operands:
             value = default
         both = [value, value] if isinstance(value, int) else [*value] * (2 // max(1, len(value)))
         if len(both) != 2:
-            raise ModelError(f"{self.where} moves over {len(both)} axes; rows and columns can be imported")
+            raise ModelError(f"{self.where} moves over {len(both)} axes; only rows and columns can be imported")
         return both[0], both[1]
 
     def is_tip(self, name: str) -> bool:
@@ -73,7 +73,7 @@ def _product(on: Operands) -> list[Step]:
     name = next((name for name in ("mat2", "other") if name in on.call.arguments), "mat2")
     weights, adds = on.array(name).astype(np.float64), on.call.op == "aten.addmm"
     if on.get("alpha", 1) != 1 or on.get("beta", 1) != 1 or weights.ndim != 2:
-        raise ModelError(f"{on.where} is no plain product with a matrix of weights; use a Linear")
+        raise ModelError(f"{on.where} is not a plain product with a matrix of weights; use a Linear")
     bias = np.broadcast_to(on.array("self"), weights.shape[1]).astype(np.float64) if adds else np.zeros(weights.shape[1])
     return [Linear(on.where, weights.T, bias)]
 
@@ -81,7 +81,7 @@ def _product(on: Operands) -> list[Step]:
 def _conv(on: Operands) -> list[Step]:
     weights, stride, dilation = on.array("weight").astype(np.float64), on.pair("stride", 1), on.pair("dilation", 1)
     if weights.ndim != 4 or on.get("transposed", False):
-        raise ModelError(f"{on.where} is no plain convolution over rows and columns; use a Conv2d")
+        raise ModelError(f"{on.where} is not a plain convolution over rows and columns; use a Conv2d")
     kernel, padding = weights.shape[2:], on.get("padding", 0)
     edges: tuple[int, ...] = (0, 0)
     if padding == "same":  # PyTorch pads the end by one more where the sum is odd
@@ -159,7 +159,7 @@ def _arithmetic(operation: str) -> Callable[[Operands], list[Step]]:
 def _prelu(on: Operands) -> list[Step]:
     slopes = on.array("weight")
     if slopes.size != 1:
-        raise ModelError(f"{on.where} has {slopes.size} slopes; one for all channels can be imported")
+        raise ModelError(f"{on.where} has {slopes.size} slopes; only one for all channels can be imported")
     return [building.leaky(on.where, float(slopes.reshape(())))]
 
 

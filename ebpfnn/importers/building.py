@@ -16,7 +16,7 @@ from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
 def leaky(where: str, slope: float) -> Activate:
     """ReLU for a slope of 0. Raises :class:`ModelError` for a slope that no layer can have."""
     if not 0 <= slope <= 1:
-        raise ModelError(f"{where} has a slope of {slope:g}; slopes from 0 to 1 can be imported")
+        raise ModelError(f"{where} has a slope of {slope:g}; only slopes from 0 to 1 can be imported")
     return Activate(where, Activation(slope))
 
 
@@ -24,7 +24,7 @@ def clamp(where: str, low: float | None, high: float | None) -> Activate:
     """None: no limit on that side. Raises :class:`ModelError` for limits that leave nothing."""
     limits = (-np.inf if low is None else float(low)), (np.inf if high is None else float(high))
     if not (limits[0] < limits[1] and limits[1] > 0):
-        raise ModelError(f"{where} clamps to {limits[0]:g}..{limits[1]:g}; a low below a high above 0 can be imported")
+        raise ModelError(f"{where} clamps to {limits[0]:g}..{limits[1]:g}; only a low below a high above 0 can be imported")
     if limits[0] < 0:
         return Activate(where, Activation(low=limits[0], high=limits[1]))
     return Activate(where, Activation(0.0, limits[0] or -np.inf, limits[1]))  # nothing below 0 is left: a ReLU
@@ -44,7 +44,7 @@ def compose(first: Activation, then: Activation) -> Activation:
 def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Window:
     """``padding`` is (rows, columns), or (top, left, bottom, right). Raises :class:`ModelError` for a dilation but 1."""
     if len(kernel) != 2 or len(stride) != 2 or len(padding) not in (2, 4):
-        raise ModelError(f"{where} moves over {len(kernel)} axes; rows and columns can be imported")
+        raise ModelError(f"{where} moves over {len(kernel)} axes; only rows and columns can be imported")
     if any(step != 1 for step in dilation):
         raise ModelError(f"{where} has a dilation of {describe(tuple(dilation))}; only 1 can be imported")
     edges = tuple(padding) * (4 // len(padding))
@@ -92,7 +92,7 @@ def mean(where: str, shape: Shape, axes: Sequence[int], *, keep: bool) -> list[P
     """The mean over ``axes``, counted with the batch. Raises :class:`ModelError` unless they are rows and columns."""
     rank = len(shape) + 1
     if rank != 4 or {axis % rank for axis in axes} != {2, 3}:
-        raise ModelError(f"{where} averages over axes {list(axes)}; rows and columns of images can be imported")
+        raise ModelError(f"{where} averages over axes {list(axes)}; only rows and columns of images can be imported")
     average = average_all(where, shape)
     return [average] if keep else [average, Reshape(where, shape[:1])]
 

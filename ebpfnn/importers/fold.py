@@ -74,9 +74,11 @@ class _Folder:
         elif isinstance(step, Reshape):
             self._reshape(step)
         elif isinstance(step, Quantize):
-            step.refuse("quantizes what no DequantizeLinear follows; give a graph in floats, or quantized throughout")
+            step.refuse(
+                "quantizes values without a DequantizeLinear after it; give a graph in floats, or one quantized throughout"
+            )
         elif isinstance(step, Pad):
-            step.refuse("pads what no convolution takes next; give the padding to a Conv2d")
+            step.refuse("pads values that no convolution takes next; give the padding to a Conv2d")
         self.shape = step.output_shape(self.shape)
         if isinstance(step, Linear) or len(self.shape) == 3:
             self.image = self.shape

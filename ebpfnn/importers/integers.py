@@ -193,7 +193,7 @@ class _Lowering:
         weights = np.full((count, 1, 1, 1), 127, np.int64) if images else np.diag(np.full(count, 127, np.int64))
         unit, window = np.full(count, given.scale / 127), Window((1, 1)) if images else None
         self.sum = _Sum(step.where, weights, unit, np.zeros(count), given, window, count if images else 1)
-        self.notes.append(f"{step.where.rstrip(',')} rounds what is rounded before, so it is a layer of its own")
+        self.notes.append(f"{step.where.rstrip(',')} rounds values that were rounded before, so it becomes a separate layer")
         return self.sum
 
     def _settled(self, step: Step) -> Range:

@@ -34,7 +34,7 @@ def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
     Raises :class:`ModelError`, naming the file and in it the node or key, for what cannot be read or imported.
     """
     path, options = Path(path), options or ImportOptions()
-    expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is no kind of network that is known; {_REMEDY}")
+    expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is not a known format of networks; {_REMEDY}")
     data = files.read(path, MAX_BYTES, _REMEDY)
     try:
         return _READERS[path.suffix](data, path.stem, options)
@@ -71,7 +71,7 @@ def _from_onnx(data: bytes, name: str, options: ImportOptions) -> Network | Quan
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     if not any(isinstance(step, Quantize) for step in chain.steps):
         return _floats(chain, name, options, card)
-    expect(options.bits == 8, "is quantized for pixels of 8 bits; fewer can be had of a network in floats")
+    expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
     form = options.input(found.shape)
@@ -94,7 +94,7 @@ def _from_safetensors(data: bytes, name: str, options: ImportOptions) -> Network
 
 def _from_tensors(tensors: torch_file.Tensors, name: str, options: ImportOptions, source: str) -> Network:
     if options.architecture is None or options.shape is None:
-        raise ModelError("holds tensors and no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28")
+        raise ModelError("has tensors but no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28")
     chain = state_dict.to_chain(tensors, options.architecture, options.shape, options.slope)
     return _floats(chain, name, options, {"source": source})
 

@@ -82,7 +82,9 @@ class _Walk:
         if node.op_type == "Shape" and self.tip in inputs:
             self.constants[node.output[0]] = Constant(np.array([self.batch, *self.chain.shape], np.int64))
         elif inputs & self.passed:
-            raise ModelError(f"{here} takes what another took too: the graph branches; one chain of layers can be imported")
+            raise ModelError(
+                f"{here} takes a value that another takes too: the graph branches; only a chain of layers can be imported"
+            )
         elif self.tip in inputs:
             self._follow(on)
         elif node.op_type in COMPUTE and inputs <= set(self.constants):
@@ -94,7 +96,7 @@ class _Walk:
         found = COMPUTE[on.node.op_type](on)
         self.computed += found.array.size
         fits = self.computed <= 4 * LARGEST
-        expect(fits, f"{on.where} is one constant too many to compute; fold constants first, as onnxsim does")
+        expect(fits, f"{on.where} exceeds the number of constants that are computed; fold constants first, as onnxsim does")
         self.constants[on.node.output[0]] = found
 
     def _follow(self, on: Operands) -> None:
@@ -123,7 +125,9 @@ class _Walk:
         self.tip = on.node.output[0]
 
     def _quantize(self, on: Operands) -> None:
-        expect(self.quantized is None, f"{on.where} quantizes what is quantized; put a DequantizeLinear before it")
+        expect(
+            self.quantized is None, f"{on.where} quantizes values that are quantized already; put a DequantizeLinear before it"
+        )
         self.quantized = _quantization(on)
         self.chain.append(self.quantized)
 
@@ -132,7 +136,7 @@ class _Walk:
         found = _quantization(on)
         if self.quantized is None:
             begins = self.chain.input_bytes and len(self.chain.steps) == 1
-            expect(begins, f"{on.where} takes what is not quantized; put a QuantizeLinear before it")
+            expect(begins, f"{on.where} takes values that are not quantized; put a QuantizeLinear before it")
             self.chain.append(Scale(on.where, np.full(1, found.scale), np.full(1, -found.scale * found.zero_point)))
             self.chain.append(found)
         else:
@@ -160,7 +164,9 @@ def _quantization(on: Operands) -> Quantize:
     point = on.array(2) if on.has(2) else np.zeros((), np.uint8)
     expect(scale is not None and np.isfinite(scale) and scale > 0, f"{on.where} has a scale that is not a positive number")
     byte = point.size == 1 and point.dtype in (np.uint8, np.int8)
-    expect(byte, f"{on.where} quantizes to {point.size} zero points of {point.dtype}; one of int8 or uint8 can be imported")
+    expect(
+        byte, f"{on.where} quantizes to {point.size} zero points of {point.dtype}; only one of int8 or uint8 can be imported"
+    )
     limits = np.iinfo(point.dtype)
     return Quantize(on.where, float(scale or 0), int(point.reshape(())), int(limits.min), int(limits.max))
 

@@ -46,7 +46,7 @@ def from_tensor(tensor: onnx.TensorProto) -> Constant:
         array = to_array(tensor)
     except (ValueError, TypeError, LookupError) as error:  # LookupError: of a type that onnx does not know
         raise ModelError(f"tensor {tensor.name!r} does not hold the {size:.0f} values it declares; export it again") from error
-    kind = f"tensor {tensor.name!r} is of {array.dtype}, which no network computes with; export it as float32"
+    kind = f"tensor {tensor.name!r} is of {array.dtype}, which cannot be used; export it as float32"
     expect(array.dtype.kind in "fiub" or array.dtype.kind == "V", kind)  # V: bfloat16 and its relatives, of ml_dtypes
     return Constant(array)
 
@@ -93,7 +93,7 @@ class Operands:
         if not self.has(number):
             return None
         if self.array(number).size != 1:
-            raise ModelError(f"{self.where} has {self.array(number).size} limits; one for all values can be imported")
+            raise ModelError(f"{self.where} has {self.array(number).size} limits; only one for all values can be imported")
         return float(self.array(number).reshape(()))
 
     def axes(self, number: int) -> list[int]:

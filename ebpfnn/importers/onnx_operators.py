@@ -19,7 +19,9 @@ def _conv(on: Operands) -> list[Step]:
     held = on.constant(1)
     weights = held.floats
     if weights.ndim != 4:
-        raise ModelError(f"{on.where} has weights {list(weights.shape)}; convolutions over rows and columns can be imported")
+        raise ModelError(
+            f"{on.where} has weights {list(weights.shape)}; only convolutions over rows and columns can be imported"
+        )
     over = _window(on, weights.shape[2:])
     return [Conv(on.where, weights, on.optional(2, 0, len(weights)), over, on.attribute("group", 1), held.integers)]
 
@@ -39,7 +41,7 @@ def _matmul(on: Operands) -> list[Step]:
     on.first()
     held = on.constant(1)
     if held.array.ndim != 2:
-        raise ModelError(f"{on.where} multiplies by {list(held.array.shape)}; a matrix of weights can be imported")
+        raise ModelError(f"{on.where} multiplies by {list(held.array.shape)}; only a matrix of weights can be imported")
     held = held.changed(np.transpose)
     return [Linear(on.where, held.floats, np.zeros(len(held.array)), held.integers)]
 
@@ -105,7 +107,7 @@ def _limit(upper: bool) -> Callable[[Operands], list[Step]]:
 
     def make(on: Operands) -> list[Step]:
         if len(on.node.input) != 2:
-            raise ModelError(f"{on.where} takes {len(on.node.input)} inputs; values and one constant can be imported")
+            raise ModelError(f"{on.where} takes {len(on.node.input)} inputs; only values and one constant can be imported")
         limit = on.scalar(0 if on.node.input[1] == on.tip else 1)
         return [building.clamp(on.where, None, limit) if upper else building.clamp(on.where, limit, None)]
 

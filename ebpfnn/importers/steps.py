@@ -110,7 +110,7 @@ class Pad(Step):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3 or min(self.edges) < 0:
-            self.refuse(f"pads {describe(shape)} by {list(self.edges)}; an edge of 0 around images can be imported")
+            self.refuse(f"pads {describe(shape)} by {list(self.edges)}; only an edge of 0 around images can be imported")
         top, left, bottom, right = self.edges
         return shape[0], shape[1] + top + bottom, shape[2] + left + right
 
@@ -172,7 +172,7 @@ class Chain:
         before = self.steps[-1] if self.steps else None
         if isinstance(before, Pad):
             if not isinstance(step, Conv):
-                before.refuse("pads what no convolution takes next; give the padding to a Conv2d")
+                before.refuse("pads values that no convolution takes next; give the padding to a Conv2d")
             step, self.shape = _padded(step, before), self.unpadded
             self.steps.pop()
         self.weights += step.weights.size if isinstance(step, (Linear, Conv)) else 0

@@ -71,9 +71,7 @@ def read_safetensors(data: bytes) -> Tensors:
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError("not a safetensors file of float tensors, or cut short; copy or save it again") from error
     for key, array in tensors.items():
-        expect(
-            array.dtype.kind != "c", f"key {key!r} is of {array.dtype}, whose imaginary parts no network has; save real ones"
-        )
+        expect(array.dtype.kind != "c", f"key {key!r} is of {array.dtype}, which is complex; save real numbers")
     header = data[8 : 8 + int.from_bytes(data[:8], "little")]
     expect(b'"ebpfnn' not in header, "a network of ebpfnn's own; give it to `ebpfnn infer` or `ebpfnn eval`")
     for key, size in zip(tensors, accumulate(array.size for array in tensors.values()), strict=True):

@@ -119,7 +119,7 @@ class Foreign:
         """What to tell who wants more of ``what`` than to list and unload it."""
         by = f" by ebpfnn {self.version}" if self.version else ""
         fact = f"{what} was loaded{by} with ABI version {self.abi}, and this ebpfnn has {abi.VERSION}"
-        remedy = "use that ebpfnn, or unload it (`ebpfnn unload` works across versions) and load it anew"
+        remedy = "use that ebpfnn, or unload it (`ebpfnn unload` works across versions) and load it again"
         return VersionError(f"{fact}; {remedy}")
 
 
@@ -151,7 +151,7 @@ def _version_of(described: Described) -> int:
 
 
 def _no_description(fault: Exception) -> SessionError:
-    return SessionError(f"what lies in the map 'about' is not a valid description ({fault}); unload it and load it anew")
+    return SessionError(f"the map 'about' has no valid description ({fault}); unload the instance and load it again")
 
 
 def digest(network: QuantizedNetwork) -> str:

@@ -21,7 +21,7 @@ def check_attached(path: Path, about: About) -> None:
     """Raises :class:`DetachedError` where the instance at ``path`` is attached no more."""
     if not is_attached(path, about):
         where = f"{about.trigger} '{about.target}'"
-        fact = f"instance '{path.name}' is detached: {where} is gone, or the program was taken off by force"
+        fact = f"instance '{path.name}' is detached: {where} no longer exists, or the program was detached by force"
         raise DetachedError(f"{fact}; unload it (`ebpfnn unload {path.name}`) and load it again")
 
 

@@ -44,7 +44,7 @@ class SharedClaims:
             free = set(range(MAX_SLOTS)) - {slot for each, slot in taken.items() if each not in gone}
             self._forget(gone)
             if not free:
-                raise SessionError(f"all {MAX_SLOTS} slots are taken by living threads; end some, or load another instance")
+                raise SessionError(f"all {MAX_SLOTS} slots are used by running threads; end some, or load another instance")
             ready(min(free))
             register(self._callers, thread, min(free))
             _claimed[key] = self, caller

@@ -12,7 +12,7 @@ from ..compiler import Body
 from ..errors import NotSupported, SessionError
 from ..network import QuantizedNetwork
 from ..plugin import Plugins, Trigger, configured, why_not
-from ..session.target import compile_here
+from ..session.compiling import compile_here
 from . import figures
 from .about import About, Foreign, describe
 from .attached import is_attached

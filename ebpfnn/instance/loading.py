@@ -83,8 +83,8 @@ def _proved(staged: Path, name: str, trigger: Trigger, network: QuantizedNetwork
         with InstanceSession(staged, trigger) as session:
             return prove_uncounted(session, network, body)
     except DetachedError as gone:
-        fact = f"instance '{name}': what it was attached to went while it was being loaded"
-        raise SessionError(f"{fact}; look whether it is there, and load it again") from gone
+        fact = f"instance '{name}': its target disappeared while it was being loaded"
+        raise SessionError(f"{fact}; check that the target exists, and load it again") from gone
 
 
 def share(directory: Path, group: int) -> None:

@@ -53,7 +53,7 @@ def _described(path: Path) -> bytes:
         (path / ABOUT).stat()  # bpf(2) would refuse without a word on whose it is
     with Map.open(path / ABOUT) as about:
         if about.key_size != 4 or about.value_size > _MOST:
-            raise SessionError(f"instance '{path.name}': its map 'about' is none that any ebpfnn made; unload it")
+            raise SessionError(f"instance '{path.name}': its map 'about' was not made by ebpfnn; unload it")
         return about.lookup(bytes(4)) or b""
 
 

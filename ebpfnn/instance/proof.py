@@ -101,5 +101,5 @@ def _compare(network: QuantizedNetwork, samples: NDArray[np.uint8], results: lis
     expected = reference.scores(network, samples[: len(results)])
     for number, (result, scores) in enumerate(zip(results, expected, strict=True)):
         if not np.array_equal(result.scores, scores) or result.label != int(np.argmax(scores)):
-            fact = f"network '{network.name}': the kernel's scores are not the reference's"
+            fact = f"network '{network.name}': the scores in the kernel differ from the reference"
             raise SessionError(f"{fact} (sample {number} of the proof, {how}); report this")

@@ -97,7 +97,7 @@ class InstanceSession(Runner):
             network = modelfile.load(about.file) if about.file else None
             if network is None or digest(network) != about.digest:
                 fact = f"network '{about.network}' is not what lies in '{about.file}' now"
-                raise ModelError(f"{fact}, so nothing can be compared with the reference; leave that out")
+                raise ModelError(f"{fact}, so its scores cannot be compared with the reference; leave the comparison out")
             self._source = about.digest, network
         return self._source[1]
 
@@ -138,5 +138,5 @@ def check_namespace(about: About) -> None:
     if about.namespace != pid_namespace():
         remedy = "infer from the namespace that loaded it, or load another instance here"
         raise SessionError(
-            f"network '{about.network}' was loaded in another PID namespace, which numbers threads otherwise; {remedy}"
+            f"network '{about.network}' was loaded in another PID namespace, where threads have other ids; {remedy}"
         )

@@ -55,19 +55,21 @@ class Store:
         """The directory of the instance ``name``. Raises :class:`SessionError` where there is none, with what is near to it."""
         names = self.names()
         if name not in names:
-            known = nearest(name, names) or ("; loaded: " + ", ".join(names) if names else "; nothing is loaded")
+            known = nearest(name, names, alike=0.65) or ("; loaded: " + ", ".join(names) if names else "; nothing is loaded")
             raise SessionError(f"instance '{name}' is not loaded{known}")
         return self.directory / name
 
     def check_free(self, name: str) -> None:
         """Raises :class:`SessionError` for a name that is taken, or that no instance can have."""
         if not _NAME.fullmatch(name):
-            raise SessionError(f"instance name '{name}' is not 1 to 64 of A-Z a-z 0-9 _ -; give another with --name")
+            raise SessionError(
+                f"instance name '{name}' is not valid: use 1 to 64 characters of A-Z a-z 0-9 _ -; give another with --name"
+            )
         if name in self._names():
             raise SessionError(f"instance '{name}' is loaded already; unload or swap it, or give another name with --name")
         taken = next((link for link in self._exports(name) if os.path.lexists(link)), None)
         if taken:
-            raise SessionError(f"'{taken}' is there already, and is not ebpfnn's; give another name with --name")
+            raise SessionError(f"'{taken}' exists already and is not ebpfnn's; give another name with --name")
 
     def check_usable(self) -> None:
         """Whether this user can load instances here.
@@ -167,9 +169,8 @@ class Store:
         """That nobody else made the directory to have a look at what is pinned in it: anybody may write to /sys/fs/bpf."""
         found = self.directory.lstat()  # not where a link leads, which whoever made it can turn elsewhere
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
-            raise SessionError(
-                f"'{self.directory}' is a link, user {found.st_uid}'s, or others may write to it; see who made it, remove it"
-            )
+            fact = f"'{self.directory}' is a link, belongs to user {found.st_uid}, or others may write to it"
+            raise SessionError(f"{fact}; find out who made it, and remove it")
 
     def _new_name(self) -> Path:
         while os.path.lexists(path := self.directory / f"{_UNFINISHED}{os.getpid()}-{next(_counter)}"):

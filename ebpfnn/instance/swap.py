@@ -78,7 +78,7 @@ def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, 
     elif len(network.labels) != len(about.labels):
         reason = f"it has {len(network.labels)} labels, and the instance's callers read {len(about.labels)}"
     elif needed > room:
-        reason = f"it needs {needed} bytes a result, and the instance has {room}"
+        reason = f"it needs {needed} bytes per result, and the instance has {room}"
     if reason:
         what = f"network '{network.name}' cannot take the place of '{about.network}' in instance '{name}'"
         raise NotSupported(f"{what}: {reason}; load it as another instance")

@@ -56,7 +56,7 @@ class Watch(AbstractContextManager["Watch"]):
         with ExitStack() as held:
             if not held.enter_context(try_lock(path / LOCKS / WATCH_LOCK)):
                 raise SessionError(
-                    f"instance '{path.name}' is watched by another process; end that first: one can watch at a time"
+                    f"instance '{path.name}' is watched by another process, and only one can watch at a time; end that first"
                 )
             self._pins = held.enter_context(Pins(path))
             self.about = self._pins.current()[1]

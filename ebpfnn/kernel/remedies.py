@@ -49,7 +49,7 @@ _PLAIN = ("flock", "gettid")  # which no kernel is without, and which need no pr
 _SYSCTLS, _BPF_SYSCTL = Path("/proc/sys/kernel"), "unprivileged_bpf_disabled"
 _ANYWHERE = {
     errno.ENOMEM: "the kernel has no memory for it; make it smaller, or free some",
-    errno.EMFILE: "this process has too many files open; raise ulimit -n, or close some",
+    errno.EMFILE: "this process has too many files open; raise ulimit -n, or close files",
     errno.ENFILE: "the machine has too many files open; raise sysctl fs.file-max",
     errno.EBUSY: "something else uses it; end that, or try again",
     errno.ENOLCK: "the machine has no room for more locks; free memory, or have its file server grant locks",
@@ -85,7 +85,7 @@ def _missing(operation: str) -> str:
 
 def _filtered(call: str) -> str:
     """Of a system call that every kernel has, or that this one is known to."""
-    return f"a seccomp filter or a security module stands in the way: allow {call}(2), as a container's seccomp=unconfined does"
+    return f"a seccomp filter or a security module forbids it: allow {call}(2), as a container's seccomp=unconfined does"
 
 
 def _permission(operation: str) -> str:

@@ -75,7 +75,7 @@ def _step(word: str) -> Step:
     kind = found["kind"] if found else "?"
     fits = found and len(sizes) in _SIZES.get(kind, ()) and set(options) <= set(_OPTIONS.get(kind, ()))
     if not fits or not all(1 <= size <= _WIDEST for size in sizes):
-        raise ModelError(f"{word!r} is no layer; 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap are known")
+        raise ModelError(f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap")
     if kind in ("", "gap"):
         return Step("gap") if kind else Step("dense", sizes[0])
     channels = sizes.pop(0) if kind == "conv" else 0

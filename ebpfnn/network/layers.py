@@ -226,7 +226,8 @@ class InputFormat:
 
     def __post_init__(self) -> None:
         expect(
-            1 <= len(self.shape) <= 3 and min(self.shape) > 0, f"input shape {describe(self.shape)} is no flat sample or image"
+            1 <= len(self.shape) <= 3 and min(self.shape) > 0,
+            f"input shape {describe(self.shape)} is neither flat nor an image",
         )
         expect(self.size <= LARGEST_SIZE, f"input shape {describe(self.shape)} holds more than {LARGEST_SIZE} values")
         expect(self.bits in (1, 2, 4, 8), f"{self.bits} bits an input value; 1, 2, 4 and 8 are known")

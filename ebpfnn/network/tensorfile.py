@@ -67,8 +67,8 @@ class Container:
         version = metadata.get("version")
         known = tuple(dict.fromkeys((*self.readable, self.version)))
         if version not in known:
-            fact = f"version {version!r} of the format, and this ebpfnn reads {', '.join(known)}"
-            raise OtherVersion(f"{fact}; install the ebpfnn that wrote it, or write it anew with this one")
+            fact = f"version {version!r} of the format, but this ebpfnn reads {', '.join(known)}"
+            raise OtherVersion(f"{fact}; install the ebpfnn that wrote it, or write it again with this one")
         return parse(metadata.get("network", ""))
 
 

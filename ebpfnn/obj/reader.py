@@ -32,7 +32,7 @@ def read_file(path: Path) -> Contents:
             data = file.read(MAX_FILE + 1)
     except OSError as fault:
         full = fault.errno in (errno.EMFILE, errno.ENFILE)
-        remedy = "raise ulimit -n, or close some" if full else "give an object built by clang -target bpf"
+        remedy = "raise ulimit -n, or close files" if full else "give an object built by clang -target bpf"
         raise ObjectError(f"{path}: {fault.strerror}; {remedy}") from fault
     if len(data) > MAX_FILE:
         raise ObjectError(f"{path}: larger than {MAX_FILE} bytes; no BPF object is")

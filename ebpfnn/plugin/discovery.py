@@ -27,7 +27,7 @@ class BrokenPlugin:
     reason: str
 
     def __str__(self) -> str:
-        remedy = f"mend it, or leave it out with {DISABLE}={self.name}"
+        remedy = f"fix it, or leave it out with {DISABLE}={self.name}"
         return f"plugin '{self.name}' ({self.distribution}) left out: {self.reason}; {remedy}"
 
 

@@ -45,7 +45,7 @@ def _file_of(path: Path) -> tuple[Path, str]:
     whole = path.absolute()
     file = whole / "__init__.py" if whole.is_dir() else whole
     if file.suffix != ".py" or not file.is_file():
-        raise PluginError(f"{path}: no plugin; give a Python file, or a directory with an __init__.py in it")
+        raise PluginError(f"{path}: not a plugin; give a Python file, or a directory with an __init__.py in it")
     return file, file.parent.name if file.stem == "__init__" else file.stem
 
 

@@ -12,7 +12,7 @@ import pluggy
 from ..errors import InputError, PluginError, UsageError
 from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
 from .from_file import register_files
-from .registry import Offer, Registry
+from .registry import Kind, Offer, Registry
 from .samples import InputSource, PreparationKind, Wanted
 from .types import Trigger
 
@@ -93,7 +93,7 @@ class Plugins:
 
     def trigger(self, name: str) -> Trigger:
         """Raises :class:`PluginError` where no plugin, or more than one, offers a trigger called ``name``."""
-        return self.offered_triggers.get(name)
+        return self._named(self.offered_triggers, name)
 
     def wanted(self, form: InputFormat, *, split: bool = False) -> Wanted:
         """What makes samples of ``form``, by the kind that its preparation names.
@@ -101,7 +101,7 @@ class Plugins:
         Raises :class:`UsageError` where no plugin offers that, :class:`PluginError` where two do, and :class:`ModelError`
         where the kind does not take the form or the options.
         """
-        return Wanted(form, self.offered_preparations.get(form.preparation.kind), split=split)
+        return Wanted(form, self._named(self.offered_preparations, form.preparation.kind), split=split)
 
     def describe(self, preparation: Preparation) -> str:
         """One line of how samples are made; of a kind that is not installed, its name."""
@@ -114,15 +114,26 @@ class Plugins:
         Raises :class:`InputError` where none claims it, :class:`PluginError` where two do or none has the name.
         """
         if name is not None:
-            return self.offered_inputs.get(name)
+            return self._named(self.offered_inputs, name)
         claims = sorted({offer.item.name for offer in self.offered_inputs.offers if _accepts(offer, uri, head)})
         shown = "standard input" if uri == "-" else uri
         if not claims:
-            read = "; ".join(f"{name}: {item.summary or 'says not what'}" for name, item in self.inputs.items()) or "none"
-            raise InputError(f"{shown}: not what an installed input reads ({read}); give one of these, or see `ebpfnn plugins`")
+            read = "; ".join(f"{name}: {item.summary or 'no description'}" for name, item in self.inputs.items()) or "none"
+            raise InputError(
+                f"{shown}: not in a format that an installed input reads ({read}); give one of these, or see `ebpfnn plugins`"
+            )
         if len(claims) > 1:
             raise PluginError(f"{shown}: claimed by the inputs {' and '.join(claims)}; choose one with --input NAME")
         return self.offered_inputs.get(claims[0])
+
+    def _named(self, registry: Registry[Kind], name: str) -> Kind:
+        """As :meth:`Registry.get`; where no plugin offers ``name``, those that were left out are told: it may be theirs."""
+        try:
+            return registry.get(name)
+        except UsageError as unknown:
+            if str(unknown).endswith("?"):
+                raise
+            raise UsageError("; ".join(map(str, [unknown, *self.broken]))) from None
 
 
 def configured(trigger: Trigger, options: Mapping[str, str]) -> Trigger:

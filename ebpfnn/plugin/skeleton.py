@@ -32,7 +32,7 @@ def write(kind: str, name: str, parent: Path) -> list[Path]:
     files = {file.replace("@NAME@", name): _fill(kind, file, name) for file in _FILES[kind]}
     place = parent / name
     if os.path.lexists(place):
-        raise PluginError(f"{place}: is there already; choose another name, or remove it")
+        raise PluginError(f"{place}: exists already; choose another name, or remove it")
     try:
         _write(place, files)
     except OSError as fault:
@@ -42,7 +42,7 @@ def write(kind: str, name: str, parent: Path) -> list[Path]:
 
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        rule = "begin with a letter a to z, and go on with these, digits and _, 40 at most; no word of Python's"
+        rule = "use 1 to 40 of a-z, 0-9 and _, a letter first, and no keyword of Python"
         raise PluginError(f"'{name}' cannot be a plugin's name; {rule}")
     found = importlib.util.find_spec(name)
     if found is not None and found.origin is not None:

@@ -73,7 +73,7 @@ def _bounded(network: Network, calibration: NDArray[np.uint8]) -> NDArray[np.uin
         given = f"{calibration.dtype} {list(calibration.shape)}"
         raise InputError(f"calibration samples: {given}; give uint8 [n, *{list(shape)}]")
     if not len(calibration):
-        raise InputError("calibration samples: there are none; give at least one, better some hundreds")
+        raise InputError("calibration samples: none given; give at least one, preferably some hundreds")
     count = min(len(calibration), max(1, _MOST_VALUES // _widest(network)))
     return calibration[np.arange(count) * len(calibration) // count]
 
@@ -93,7 +93,7 @@ def _forward(layer: FloatLayer, values: _Floats) -> _Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         outputs = forward(layer, values)
     within = bool((np.abs(outputs) <= np.finfo(np.float32).max).all())  # NaN compares false
-    expect(within, "has outputs past any float32; scale its weights down")
+    expect(within, "has outputs that exceed float32; scale its weights down")
     return outputs
 
 

@@ -26,7 +26,7 @@ def trim_idle(network: Network, samples: NDArray[np.uint8], share: float) -> Net
     """
     first = network.layers[0]
     if not isinstance(first, FloatDense):
-        raise ModelError(f"network '{network.name}' begins with no dense layer, so no input is idle; trim none")
+        raise ModelError(f"network '{network.name}' does not begin with a dense layer; trim no inputs")
     seen = (levels(network.input, samples) > 0).reshape(len(samples), -1).mean(axis=0)
     weights = np.where(seen <= share, np.float32(0), first.weights)
     return replace(network, layers=(replace(first, weights=weights), *network.layers[1:]))

@@ -53,12 +53,12 @@ def request(sample: bytes, size: int, sequence: int, network: int = _ANY) -> byt
 def reply(payload: bytes) -> Reply:
     """Raises :class:`~ebpfnn.errors.InputError` for what is no reply."""
     if len(payload) < _HEADER.size + _RESULT.size:
-        raise InputError(f"a payload of {len(payload)} bytes is no reply; ask a network of ebpfnn's")
+        raise InputError(f"a payload of {len(payload)} bytes is not a reply; query a network loaded by ebpfnn")
     magic, version, kind, count, network, sequence = _HEADER.unpack_from(payload)
     first = _HEADER.size + _RESULT.size
     if (magic, version, kind) != (_MAGIC, _VERSION, _REPLY) or len(payload) < first + 4 * count:
-        raise InputError("a payload that is no reply of version 1; ask a network of ebpfnn's, of this version")
+        raise InputError("a payload that is not a reply of version 1; query a network loaded by this version of ebpfnn")
     label, elapsed_ns = _RESULT.unpack_from(payload, _HEADER.size)
     if label >= count:
-        raise InputError(f"a reply with label {label} of {count}; ask a network of ebpfnn's")
+        raise InputError(f"a reply with label {label} of {count}; query a network loaded by ebpfnn")
     return Reply(network, sequence, label, elapsed_ns, struct.unpack_from(f"!{count}i", payload, first))

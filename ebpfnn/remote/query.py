@@ -140,9 +140,7 @@ class Client(AbstractContextManager["Client"]):
     def _unanswered(self, reason: str) -> QueryError:
         asked = "" if not self._wanted else f" for network '{self.network.name}'"
         fact = f"no answer to {self._attempts} requests{asked}, {self._timeout:g} s apart ({reason})"
-        return QueryError(
-            f"{self.address}: {fact}; see there with `ebpfnn list` which network is loaded, with which options, or give --any"
-        )
+        return QueryError(f"{self.address}: {fact}; run `ebpfnn list` there to see the network and its options, or give --any")
 
 
 def _connect(address: Address) -> socket.socket:

@@ -106,7 +106,7 @@ def pid_namespace() -> tuple[int, int]:
 
 def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError:
     kept = _keep(refusal.log)
-    fact = f"network '{network.name}': the kernel refused what ebpfnn compiled, which is a bug of ebpfnn's ({refusal})"
+    fact = f"network '{network.name}': the kernel refused the compiled code, which is a bug in ebpfnn ({refusal})"
     remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is fixed"
     return VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log)
 

@@ -10,10 +10,10 @@ from ..errors import NotSupported
 from ..kernel import Object
 from ..network import QuantizedNetwork
 from ..plugin import Attachment, Trigger, why_not
+from .compiling import compile_here
 from .loading import default_batch, load
 from .runner import Result, Results, Runner
 from .slots import Slots, has_slots
-from .target import compile_here
 
 __all__ = ["Result", "Results", "Session"]
 

@@ -22,7 +22,7 @@ class CgroupSkbTrigger(WatchingTrigger):
     """The target is a directory of the cgroup2 file system, or its path below where that is mounted."""
 
     name = "cgroup_skb"
-    summary = "UDP requests that the sockets of a cgroup receive or send; they go on their way"
+    summary = "UDP requests that the sockets of a cgroup receive or send; they are passed on"
     program_type = ProgramType.CGROUP_SKB
     choices = MappingProxyType({"direction": ("ingress", "egress")})
     options = MappingProxyType(

@@ -61,7 +61,7 @@ def split(stream: BinaryIO, name: str, limit: int = LIMIT) -> Iterator[tuple[str
 def _size(window: Window) -> int:
     while not (start := _START.match(window.buffer)):
         if len(window.buffer) >= _ENOUGH or not window.more():
-            raise Broken(f"{bytes(window.buffer[:_ENOUGH])!r} is the start of no {NAMES} image")
+            raise Broken(f"not a {NAMES} image (first bytes: {window.buffer[:8].hex(' ')})")
     kind = str(start.lastgroup)
     try:
         return FORMATS[kind].size(window)

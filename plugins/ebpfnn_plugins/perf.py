@@ -64,7 +64,7 @@ class PerfTrigger(TaskTrigger):
     """``EVENT:NUMBER``: a clock fires so many times a second, a counter every so many events, on each CPU."""
 
     name = "perf"
-    summary = "a timer or counter of every CPU, EVENT:NUMBER (hertz of a clock, else events a run)"
+    summary = "a timer or counter of every CPU, EVENT:NUMBER (NUMBER: hertz of a clock, else events per run)"
     default_target = "cpu-clock:1000"
     shell = "perf"
     entry = "ebpfnn_perf"

@@ -58,7 +58,7 @@ class RunTrigger(Trigger):
     """A SYSCALL program (Linux 5.14), or an XDP one in a test run where the kernel has none."""
 
     name = "run"
-    summary = "BPF_PROG_RUN, no event at all"
+    summary = "BPF_PROG_RUN, without an event"
 
     def __init__(self, *, by_xdp: bool = False) -> None:
         self._by_xdp = by_xdp

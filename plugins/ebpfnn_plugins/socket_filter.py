@@ -30,7 +30,7 @@ class SocketFilterTrigger(WatchingTrigger):
     """The target is an interface, on which a socket of its own is shown what comes in; it keeps nothing of that."""
 
     name = "socket_filter"
-    summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they go on their way"
+    summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they are passed on"
     program_type = ProgramType.SOCKET_FILTER
     capabilities = ("CAP_PERFMON", "CAP_NET_RAW")
 

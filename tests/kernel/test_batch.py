@@ -28,7 +28,7 @@ from ebpfnn.obj import ProgramType
 from ebpfnn.obj.asm import R0, R1, Assembler
 from ebpfnn.plugin import Trigger
 from ebpfnn.session import Session, target
-from ebpfnn.session.target import compile_here
+from ebpfnn.session.compiling import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)

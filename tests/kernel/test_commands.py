@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
@@ -47,7 +50,10 @@ def test_without_a_name_there_must_be_one_instance(command: list[str], store: St
         Instance.load(SMALL, RunTrigger(), name=name)
     ran = ebpfnn(store, *command)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == f"ebpfnn: instances 'one', 'two' are loaded; name one; see 'ebpfnn {command[0]} --help'\n"
+    assert (
+        ran.stderr
+        == f"ebpfnn: several instances are loaded: 'one', 'two'; give the name of one; see 'ebpfnn {command[0]} --help'\n"
+    )
     assert store.names() == ["one", "two"]
 
 
@@ -59,10 +65,10 @@ def test_infer_says_which_instances_it_did_not_take(store: Store) -> None:
     ran = ebpfnn(store, "infer", "--json", stdin=BLANK)
     assert json.loads(ran.stdout)["model"] == "mnist"
     assert ran.stderr == (
-        "ebpfnn: instances 'one', 'two' are loaded and not used; loading a network for this command only; "
+        "ebpfnn: several instances are loaded: 'one', 'two'; loading a network for this command only; "
         "--instance NAME uses one\n"
     )
-    assert ebpfnn(store, "infer", "--quiet", stdin=BLANK).stderr == ""
+    assert "are loaded" not in ebpfnn(store, "infer", "--quiet", stdin=BLANK).stderr
     assert [each.statistics().answered for each in loaded] == checked
 
 
@@ -72,10 +78,32 @@ def test_what_lists_fits_80_columns(columns: str, store: Store, monkeypatch: pyt
     network = modelfile.load(modelfile.resolve("mnist-cnn"))
     Instance.load(network, TracepointTrigger(), name="a-longer-name")
     for command in (["list"], ["plugins"], ["stats", "--seconds", "0.05"], ["models"]):
-        lines = ebpfnn(store, *command).stdout.splitlines()
+        lines = on_terminal(store, *command).splitlines()
         assert len(lines) > 1
         assert max(map(len, lines)) <= 80, command
-    assert "a-longer-name  mnist-cnn  tracepoint" in ebpfnn(store, "list").stdout
+    assert "a-longer-name  mnist-cnn  tracepoint" in on_terminal(store, "list")
+
+
+def on_terminal(store: Store, *arguments: str) -> str:
+    """What `ebpfnn ARGUMENTS` prints on a terminal, without its colors."""
+    ours, theirs = os.openpty()
+    text, command = b"", [sys.executable, "-m", "ebpfnn", *arguments]
+    with open(ours, "rb", buffering=0) as screen, subprocess.Popen(command, env=environment(store), stdout=theirs) as process:
+        os.close(theirs)
+        with suppress(OSError):  # EIO: nobody has the terminal any more
+            while more := screen.read(4096):
+                text += more
+        assert process.wait(60) == 0
+    return re.sub(r"\x1b\[[\d;]*m", "", text.decode()).replace("\r\n", "\n")
+
+
+def test_a_pipe_is_given_one_row_a_line(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    Instance.load(modelfile.load(modelfile.resolve("mnist-cnn")), TracepointTrigger(), name="name" * 16)
+    head, row = (re.split("  +", line) for line in ebpfnn(store, "list").stdout.splitlines())
+    assert head == ["instance", "network", "trigger", "loaded", "answered", "runs", "ns/run"]
+    assert row[:3] == ["name" * 16, "mnist-cnn", "tracepoint syscalls:sys_enter_getcpu"]
+    assert len(row) == len(head)
 
 
 def test_the_example_that_watches(store: Store) -> None:

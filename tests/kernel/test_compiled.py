@@ -32,7 +32,7 @@ from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.layers import Dense, InputFormat, Window
 from ebpfnn.session import Session
-from ebpfnn.session.target import compile_here
+from ebpfnn.session.compiling import compile_here
 
 pytestmark = pytest.mark.root
 WIDTHS = [(1, 1), (8, 1, 2), (33, 17, 9, 5), (101, 40, 7), (5, 64, 64), (64, 130, 70, 10)]

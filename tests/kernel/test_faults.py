@@ -39,7 +39,7 @@ RUN = ("infer", "--trigger", "run", "--quiet", DIGIT)
 TRACED = ("infer", "--trigger", "tracepoint", "--quiet", DIGIT)
 LOAD = ("load", "mnist", "--trigger", "tracepoint", "--name", "one", "--quiet")
 SMALL = random_network((9, 5, 3), seed=1)
-FILTER = "a seccomp filter or a security module stands in the way: allow {}(2)"
+FILTER = "a seccomp filter or a security module forbids it: allow {}(2)"
 NO_PROC, NO_SYS = "umount -l /proc", "umount -l /sys"
 
 
@@ -205,7 +205,7 @@ def test_memory_that_runs_out() -> None:
     told = [run(*RUN, limits={"AS": megabytes << 20}) for megabytes in range(180, 421, 80)]
     for ran in told:
         if ran.returncode:
-            assert "raise its limit (ulimit -v)" in one_line(ran) or "no memory for it" in ran.stderr
+            assert "raise the limit (ulimit -v)" in one_line(ran) or "no memory for it" in ran.stderr
     assert [ran.returncode for ran in told] == sorted((ran.returncode for ran in told), reverse=True)
     assert (told[0].returncode, told[-1].returncode) == (1, 0)
 
@@ -223,4 +223,4 @@ def test_memory_that_runs_out_as_a_map_is_mapped() -> None:
 
 
 def test_commands_that_run_out_of_descriptors_at_once() -> None:
-    assert "Too many open files; raise ulimit -n, or close some" in one_line(run(*RUN, limits={"NOFILE": 3}))
+    assert "Too many open files; raise ulimit -n, or close files" in one_line(run(*RUN, limits={"NOFILE": 3}))

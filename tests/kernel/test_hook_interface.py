@@ -174,5 +174,5 @@ def test_netkit_on_what_is_none(tc: Loaded) -> None:
 def test_an_interface_that_is_not_there(xdp: Loaded) -> None:
     attachers: list[Callable[..., Link]] = [attach_xdp, attach_tcx, attach_clsact]
     for attach in attachers:
-        with pytest.raises(KernelError, match="interface 'heer' not found in this network namespace; did you mean here"):
+        with pytest.raises(KernelError, match="interface 'heer' not found in this network namespace; did you mean 'here"):
             attach(xdp.programs[0], "heer")

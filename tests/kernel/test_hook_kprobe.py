@@ -73,7 +73,7 @@ def test_a_pattern_that_matches_nothing(build_spec: Callable[[str], ObjectSpec])
 
 def test_a_misspelt_function_names_its_neighbors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kprobe, "traceable_functions", lambda: ["vfs_read", "vfs_write", "do_exit"])
-    assert str(kprobe._not_found("kprobe 'vfs_raed'", ["vfs_raed"], 2)).endswith("did you mean vfs_read, vfs_write?")
+    assert str(kprobe._not_found("kprobe 'vfs_raed'", ["vfs_raed"], 2)).endswith("did you mean 'vfs_read', 'vfs_write'?")
 
 
 def test_functions_are_listed_without_their_modules() -> None:

@@ -128,8 +128,8 @@ def test_a_kernel_without_links_for_perf_events(
 @pytest.mark.parametrize(
     ("category", "event", "words"),
     [
-        ("syscalls", "sys_enter_getpid_", r"'syscalls:sys_enter_getpid_' not found; did you mean .*sys_enter_getpid"),
-        ("syscall", "sys_enter_getpid", "did you mean .*syscalls"),
+        ("syscalls", "sys_enter_getpid_", r"'syscalls:sys_enter_getpid_' not found; did you mean '.*sys_enter_getpid"),
+        ("syscall", "sys_enter_getpid", "did you mean '.*syscalls"),
         ("syscalls", "qqqqqqqq", "`ls .*/events/syscalls` shows what there is"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_raw_tracepoint_fires(build_spec: Callable[[str], ObjectSpec]) -> None
 def test_a_misspelt_raw_tracepoint(build_spec: Callable[[str], ObjectSpec]) -> None:
     with (
         loaded(build_spec, RAW) as held,
-        pytest.raises(Error, match=r"raw tracepoint 'sched_swich' not found; did you mean .*sched_switch"),
+        pytest.raises(Error, match=r"raw tracepoint 'sched_swich' not found; did you mean '.*sched_switch"),
     ):
         attach_raw_tracepoint(held.programs[0], "sched_swich")
 

@@ -113,7 +113,7 @@ def test_many_at_once(build_spec: Callable[[str], ObjectSpec], library: Path) ->
 
 def test_what_is_not_there(build_spec: Callable[[str], ObjectSpec], library: Path) -> None:
     with loaded(build_spec, PROGRAM) as held:
-        with pytest.raises(KernelError, match="has no function 'ebpfnn_dubble'; did you mean ebpfnn_double"):
+        with pytest.raises(KernelError, match="has no function 'ebpfnn_dubble'; did you mean 'ebpfnn_double"):
             attach_uprobe(held.program, library, "ebpfnn_dubble")
         with pytest.raises(KernelError, match=r"cannot be read \(No such file"):
             attach_uprobe(held.program, library.parent / "none.so", "main")

@@ -115,7 +115,7 @@ def test_about(store: Store, file: Path) -> None:
 def test_a_source_that_changed_is_not_compared_with(store: Store, file: Path) -> None:
     instance = Instance.load(SMALL, RunTrigger(), name="one", file=file)
     modelfile.save(random_network((9, 5, 3), seed=2), file)
-    with instance.session() as session, pytest.raises(ModelError, match="so nothing can be compared with"):
+    with instance.session() as session, pytest.raises(ModelError, match="so its scores cannot be compared with"):
         session.source()
 
 
@@ -130,7 +130,7 @@ def test_list_and_unload(store: Store, file: Path) -> None:
     ]
     assert "first     test     run" in ebpfnn(store, "list").stdout
     ran = ebpfnn(store, "unload", "frist")
-    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'frist' is not loaded; did you mean first?\n")
+    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'frist' is not loaded; did you mean 'first'?\n")
     assert ebpfnn(store, "unload", "first").stdout == "first: unloaded\n"
     assert names(store) == all_names("second")
     assert ebpfnn(store, "unload", "--all").returncode == 0
@@ -153,7 +153,7 @@ def test_the_kernel_counts_runs(store: Store) -> None:
 @pytest.mark.parametrize("name", ["a.b", "", "a/b", "..", "a" * 65, "~1-0", "ä", "a b"])
 def test_names_that_none_can_have(name: str, store: Store) -> None:
     network = random_network((9, 5, 3), seed=1) if name else QuantizedNetwork("ü", SMALL.input, SMALL.labels, SMALL.layers)
-    with pytest.raises(SessionError, match="is not 1 to 64 of A-Z a-z 0-9 _ -; give another with --name"):
+    with pytest.raises(SessionError, match="is not valid: use 1 to 64 characters of A-Z a-z 0-9 _ -; give another with --name"):
         Instance.load(network, RunTrigger(), name=name)
     assert names(store) == set()
 
@@ -163,7 +163,7 @@ def test_a_name_is_given_once(store: Store) -> None:
     with pytest.raises(SessionError, match="instance 'one' is loaded already; unload or swap it"):
         Instance.load(SMALL, RunTrigger(), name="one")
     (store.root / "two_input").mkdir()
-    with pytest.raises(SessionError, match="two_input' is there already, and is not ebpfnn's"):
+    with pytest.raises(SessionError, match="two_input' exists already and is not ebpfnn's"):
         Instance.load(SMALL, RunTrigger(), name="two")
     assert names(store) == all_names("one")
 
@@ -185,7 +185,7 @@ def test_a_failed_proof_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyP
         return Result(result.label, result.scores + 1, result.elapsed_ns)
 
     monkeypatch.setattr(Runner, "infer", wrong)
-    with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+    with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
         Instance.load(SMALL, TracepointTrigger(), name="one")
     assert names(store) == set()
 
@@ -271,7 +271,7 @@ def test_infer_takes_the_only_instance(store: Store) -> None:
     assert instance.statistics().answered == 1
     ran = ebpfnn(store, "infer", "--instance", "one", "--model", "mnist", stdin=picture)
     assert ran.returncode == 2
-    assert "--instance has its own network" in ran.stderr
+    assert "--instance and --model exclude each other: an instance has" in ran.stderr
 
 
 def test_who_may_not_look_infers_alone(store: Store) -> None:
@@ -280,7 +280,7 @@ def test_who_may_not_look_infers_alone(store: Store) -> None:
     store.directory.chmod(0o777)
     ran = ebpfnn(store, "infer", "--quiet", stdin=b"P5 28 28 255\n" + bytes(28 * 28))
     assert ran.returncode == 0
-    assert "see who made it, remove it; loading a network for this command only" in ran.stderr
+    assert "find out who made it, and remove it; loading a network for this command only" in ran.stderr
     store.directory.chmod(0o755)
 
 
@@ -298,7 +298,7 @@ def test_a_file_system_that_is_closed_does_not_pass_for_an_empty_one(store: Stor
 def test_a_directory_of_somebody_elses_is_not_trusted(store: Store, mode: int) -> None:
     store.directory.mkdir()
     store.directory.chmod(mode)
-    with pytest.raises(SessionError, match="others may write to it; see who made it"):
+    with pytest.raises(SessionError, match="others may write to it; find out who made it"):
         Instance.load(SMALL, RunTrigger())
 
 
@@ -338,7 +338,7 @@ def test_what_goes_during_a_sweep_is_not_missed(store: Store, monkeypatch: pytes
 def test_a_name_beside_that_leads_nowhere_is_taken_too(store: Store) -> None:
     taken = store.root / "one_output"
     taken.symlink_to("elsewhere")
-    with pytest.raises(SessionError, match="one_output' is there already, and is not ebpfnn's; give another name"):
+    with pytest.raises(SessionError, match="one_output' exists already and is not ebpfnn's; give another name"):
         Instance.load(SMALL, RunTrigger(), name="one")
     assert os.readlink(taken) == "elsewhere"  # noqa: PTH115
     taken.unlink()
@@ -349,7 +349,7 @@ def test_a_link_to_somebody_elses_directory_is_not_followed(store: Store, tmp_pa
     precious.mkdir(parents=True)
     store.directory.symlink_to(tmp_path / "elsewhere")
     for work in (store.names, lambda: Instance.load(SMALL, RunTrigger(), name="one")):
-        with pytest.raises(SessionError, match="is a link, user 0's, or others may write to it"):
+        with pytest.raises(SessionError, match="is a link, belongs to user 0, or others may write to it"):
             work()
     assert precious.is_dir()
     store.directory.unlink()

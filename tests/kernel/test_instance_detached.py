@@ -37,7 +37,8 @@ NETWORK, OTHER = random_network((60, 7, 5), seed=3), random_network((60, 9, 5), 
 SAMPLE = samples(60, seed=3)[7]
 PROOF = "by BPF_PROG_RUN of the program that is attached"
 GONE = (
-    r"^instance 'one' is detached: {0} '{1}' is gone, or the program was taken off by force; unload it \(`ebpfnn unload one`\)"
+    r"^instance 'one' is detached: {0} '{1}' no longer exists, or the program was detached by force; "
+    r"unload it \(`ebpfnn unload one`\)"
 )
 
 
@@ -185,7 +186,7 @@ def test_the_verbs(store: Store) -> None:
             *_, complaint = ran.stderr.splitlines()
             assert (ran.returncode, ran.stdout) == (1, "")
             assert complaint == (
-                "ebpfnn: instance 'one' is detached: xdp 'here' is gone, or the program was taken off by force; "
+                "ebpfnn: instance 'one' is detached: xdp 'here' no longer exists, or the program was detached by force; "
                 "unload it (`ebpfnn unload one`) and load it again"
             )
         assert " xdp here (detached) " in ebpfnn(store, "list").stdout
@@ -219,7 +220,7 @@ def test_an_interface_that_goes_while_a_network_is_loaded(store: Store, monkeypa
     monkeypatch.setattr("ebpfnn.instance.loading.prove_uncounted", late)
     with (
         namespace(),
-        pytest.raises(SessionError, match="instance 'one': what it was attached to went while it was being loaded"),
+        pytest.raises(SessionError, match="instance 'one': its target disappeared while it was being loaded"),
     ):
         Instance.load(NETWORK, Plugins.installed().trigger("xdp"), "here", name="one")
     assert names(store) == set()

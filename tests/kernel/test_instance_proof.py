@@ -21,7 +21,7 @@ from ebpfnn.network import reference
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins
-from ebpfnn.session.target import compile_here
+from ebpfnn.session.compiling import compile_here
 
 WEIGHTS = np.arange(1, 19).reshape(2, 9) * [[1], [-1]]
 NETWORK = network([dense(WEIGHTS, [7, 9])])
@@ -80,7 +80,7 @@ def test_a_body_that_is_right_is_taken(body: Callable[[str], Body], trigger: str
 def test_a_body_that_is_wrong_at_times_is_refused(
     body: Callable[[str], Body], wrong: str, trigger: str, store: Store, tracing: None
 ) -> None:
-    with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+    with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
         Instance.load(NETWORK, Plugins.installed().trigger(trigger), name="one", body=body(wrong))
     assert names(store) == set()
 
@@ -89,7 +89,7 @@ def test_a_body_that_is_wrong_at_times_is_refused(
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_nor_is_it_swapped_in(body: Callable[[str], Body], wrong: str, store: Store) -> None:
     with Instance.load(NETWORK, RunTrigger(), name="one", body=body("0")) as instance:
-        with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+        with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
             instance.swap(NETWORK, body=body(wrong))
         with instance.session() as session:
             blank = np.zeros(9, np.uint8)
@@ -114,7 +114,7 @@ def test_a_threshold_that_is_off_by_one_is_refused(bits: int, which: str, store:
     for step in (-1, 1):
         thresholds = tuple(each + step * (number == place) for number, each in enumerate(THRESHOLDS[bits]))
         wrong = compile_here(replace(made, input=replace(made.input, thresholds=thresholds)))
-        with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+        with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
             Instance.load(made, RunTrigger(), name="one", body=wrong)
     assert names(store) == set()
 

@@ -118,7 +118,7 @@ def test_a_full_table(instance: Instance) -> None:
             session.infer(SAMPLE)
             assert callers(instance)[threading.get_native_id()] == abi.MAX_SLOTS - 1
         register(instance, {living[0]: abi.MAX_SLOTS - 1})
-        with instance.session() as session, pytest.raises(SessionError, match="all 64 slots are taken by living threads"):
+        with instance.session() as session, pytest.raises(SessionError, match="all 64 slots are used by running threads"):
             session.infer(SAMPLE)
     finally:
         done.set()
@@ -133,7 +133,7 @@ def test_another_pid_namespace(instance: Instance, store: Store) -> None:
     ran = subprocess.run(command, env=environment(store), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if "unshare" in ran.stderr:
         pytest.skip(ran.stderr.strip())
-    assert "SessionError: network 'test' was loaded in another PID namespace, which numbers threads otherwise" in ran.stderr
+    assert "SessionError: network 'test' was loaded in another PID namespace, where threads have other ids" in ran.stderr
 
 
 def infer_until_it_is_gone(session: Runner) -> None:

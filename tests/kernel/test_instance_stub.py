@@ -13,8 +13,8 @@ from packetnets import ANSWERING, NETWORK, SAMPLE, ask
 from ebpfnn.instance.stub import NETWORKS, load_stub
 from ebpfnn.network import reference
 from ebpfnn.plugin import Trigger
+from ebpfnn.session.compiling import compile_here
 from ebpfnn.session.loading import load
-from ebpfnn.session.target import compile_here
 
 pytestmark = pytest.mark.root
 KEEPS_ALL = 0x7FFFFFFF  # what a socket filter lets through, in bytes

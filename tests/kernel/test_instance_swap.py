@@ -216,7 +216,9 @@ def test_packed_samples_of_other_thresholds_are_refused(store: Store) -> None:
 def test_a_network_of_more_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ebpfnn.instance.loading.ROOM", 0)
     instance = Instance.load(SMALL, RunTrigger(), name="one")
-    with pytest.raises(NotSupported, match=r"it needs [0-9]+ bytes a result, and the instance has [0-9]+; load it as another"):
+    with pytest.raises(
+        NotSupported, match=r"it needs [0-9]+ bytes per result, and the instance has [0-9]+; load it as another"
+    ):
         instance.swap(random_network((9, 300, 3), seed=1))
 
 
@@ -229,7 +231,7 @@ def test_a_failed_proof_leaves_the_former_network(store: Store, monkeypatch: pyt
         return Result(result.label, result.scores + 1, result.elapsed_ns)
 
     monkeypatch.setattr(Runner, "infer", wrong)
-    with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+    with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
         instance.swap(OTHER)
     monkeypatch.setattr(Runner, "infer", infer)
     assert instance.about().architecture == SMALL.architecture
@@ -242,5 +244,16 @@ def test_the_verb(store: Store, tmp_path: Path) -> None:
     Instance.load(SMALL, TracepointTrigger(), name="one")
     ran = ebpfnn(store, "swap", "one", str(tmp_path / "other.safetensors"))
     assert ran.stdout == "one: test (9-4-6-3) is now in place; checked by the event itself (tracepoint)\n"
-    ran = ebpfnn(store, "swap", "on", str(tmp_path / "other.safetensors"))
-    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'on' is not loaded; did you mean one?\n")
+    ran = ebpfnn(store, "swap", "oen", str(tmp_path / "other.safetensors"))
+    assert (ran.returncode, ran.stderr) == (1, "ebpfnn: instance 'oen' is not loaded; did you mean 'one'?\n")
+
+
+@pytest.mark.parametrize("others", [(), ("two",)])
+def test_a_swap_without_a_network_says_what_is_missing(others: tuple[str, ...], store: Store) -> None:
+    for name in ("one", *others):
+        Instance.load(SMALL, RunTrigger(), name=name)
+    ran = ebpfnn(store, "swap", "one")
+    told = "no network given for instance 'one'; use: ebpfnn swap one NAME|FILE; see 'ebpfnn swap --help'"
+    assert (ran.returncode, ran.stderr) == (2, f"ebpfnn: {told}\n")
+    ran = ebpfnn(store, "swap", "oen")
+    assert (ran.returncode, ran.stderr.startswith("ebpfnn: network 'oen' not found")) == (1, True)

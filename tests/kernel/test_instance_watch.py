@@ -245,8 +245,10 @@ def test_the_verb_says_who_is_in_its_way(store: Store, loaded: Instance) -> None
     with loaded.watch():
         ran = ebpfnn(store, "watch", "one", "--seconds", "1")
     assert ran.returncode == 1
-    assert ran.stderr == "ebpfnn: instance 'one' is watched by another process; end that first: one can watch at a time\n"
-    assert ebpfnn(store, "watch", "onne").stderr == "ebpfnn: instance 'onne' is not loaded; did you mean one?\n"
+    assert (
+        ran.stderr == "ebpfnn: instance 'one' is watched by another process, and only one can watch at a time; end that first\n"
+    )
+    assert ebpfnn(store, "watch", "onne").stderr == "ebpfnn: instance 'onne' is not loaded; did you mean 'one'?\n"
 
 
 def test_the_verb_stats_prints_a_row_or_an_object(store: Store, loaded: Instance) -> None:

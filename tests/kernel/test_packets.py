@@ -298,7 +298,7 @@ def test_options_of_the_wrong_form(options: dict[str, str], message: str) -> Non
 @pytest.mark.parametrize("trigger", [XdpTrigger(), TcTrigger(), SocketFilterTrigger()], ids=lambda trigger: trigger.name)
 def test_an_interface_that_is_not_there(trigger: Trigger) -> None:
     with pytest.raises(
-        KernelError, match=r"interface 'lo0' not found in this network namespace(; did you mean lo|; there are: )"
+        KernelError, match=r"interface 'lo0' not found in this network namespace(; did you mean 'lo'|; there are: )"
     ):
         Session(NETWORK, trigger, "lo0")
 

@@ -37,7 +37,7 @@ from ebpfnn.plugin import Plugins, Trigger
 from ebpfnn.remote import protocol
 from ebpfnn.remote.query import Address, Client
 from ebpfnn.session import Session
-from ebpfnn.session.target import compile_here
+from ebpfnn.session.compiling import compile_here
 
 pytestmark = pytest.mark.root
 ROOT = Path(__file__).parents[2]

@@ -25,8 +25,8 @@ from ebpfnn.kernel.link.symbols import function_offset
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
+from ebpfnn.session.compiling import compile_here
 from ebpfnn.session.loading import load
-from ebpfnn.session.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 SMALL = random_network((9, 5, 3), seed=1)
@@ -159,16 +159,16 @@ def test_an_event_that_never_comes() -> None:
 @pytest.mark.parametrize(
     ("name", "target", "words"),
     [
-        ("tracepoint", "syscalls:sys_enter_getcpuu", "not found; did you mean sys_enter_getcpu"),
-        ("tracepoint", "raw_syscall:sys_enter", "not found; did you mean raw_syscalls"),
-        ("raw_tracepoint", "sched_swich", "raw tracepoint 'sched_swich' not found; did you mean sched_switch"),
+        ("tracepoint", "syscalls:sys_enter_getcpuu", "not found; did you mean 'sys_enter_getcpu"),
+        ("tracepoint", "raw_syscall:sys_enter", "not found; did you mean 'raw_syscalls"),
+        ("raw_tracepoint", "sched_swich", "raw tracepoint 'sched_swich' not found; did you mean 'sched_switch"),
         ("kprobe", "vfs_raed", "kprobe 'vfs_raed': the kernel has no function 'vfs_raed' to probe; did you mean "),
         ("kretprobe", "vfs_raed", "kretprobe 'vfs_raed': the kernel has no function 'vfs_raed' to probe; did you mean "),
         ("fentry", "vfs_raed", "fentry 'vfs_raed': no function of that name in the kernel's types; did you mean "),
         ("fexit", "vfs_raed", "fexit 'vfs_raed': no function of that name in the kernel's types; did you mean "),
         ("fentry", "qqqqqqqqqqqq", "in the kernel's types; try its default target, __"),
-        ("uprobe", "libc:a64ll", "has no function 'a64ll'; did you mean a64l"),
-        ("uprobe", "libcc:a64l", "'libcc' is no library of this process and no program in $PATH; did you mean libc"),
+        ("uprobe", "libc:a64ll", "has no function 'a64ll'; did you mean 'a64l"),
+        ("uprobe", "libcc:a64l", "'libcc' is no library of this process and no program in $PATH; did you mean 'libc"),
         ("uprobe", "/dev/null:0x10", "refused with EINVAL (Invalid argument); give an instruction of a program or library"),
         ("uprobe", "/no/such/file:main", "'/no/such/file' cannot be read (No such file or directory)"),
     ],

@@ -26,8 +26,8 @@ from ebpfnn.kernel import Object
 from ebpfnn.network import reference
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session import Session
+from ebpfnn.session.compiling import compile_here
 from ebpfnn.session.loading import load
-from ebpfnn.session.target import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit")

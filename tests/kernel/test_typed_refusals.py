@@ -133,7 +133,9 @@ def test_a_kernel_that_takes_some_tracing_programs_says_which_it_refuses(
     for module in (features, program):
         monkeypatch.setattr(module, "bpf", without_fentry)
     spec = build_spec('SEC("fentry/bpf_fentry_test1") int run(void *context) { return 0; }')
-    with pytest.raises(PermissionDenied, match=r"takes TRACING \(trace_fentry\) programs from nobody, while it loads others"):
+    with pytest.raises(
+        PermissionDenied, match=r"takes TRACING \(trace_fentry\) programs from no user, although it loads others"
+    ):
         Object.load(spec)
     assert features.has_program_type(ProgramType.TRACING, AttachType.TRACE_RAW_TP)
     assert features.has_program_type(ProgramType.TRACING, AttachType.TRACE_ITER)

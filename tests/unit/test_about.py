@@ -63,7 +63,7 @@ def test_the_longest_preparation_fits() -> None:
     ids=["empty", "zeros", "list", "nested", "cut", "no text", "NaN", "text", "object"],
 )
 def test_what_is_no_description_is_refused(data: bytes) -> None:
-    with pytest.raises(SessionError, match="what lies in the map 'about' is not a valid description"):
+    with pytest.raises(SessionError, match="the map 'about' has no valid description"):
         About.decode(data)
 
 
@@ -97,7 +97,7 @@ def test_what_is_no_description_is_refused(data: bytes) -> None:
 )
 def test_what_is_wrong_in_a_description_is_refused(key: str, value: Any) -> None:
     described = {**json.loads(ABOUT.encode().rstrip(b"\0")), key: value}
-    with pytest.raises(SessionError, match="is not a valid description"):
+    with pytest.raises(SessionError, match="has no valid description"):
         About.decode(json.dumps(described).encode())
 
 

@@ -43,7 +43,7 @@ def test_words_that_are_no_layer(word: str, place: str) -> None:
     with pytest.raises(ModelError) as caught:
         parse(text, (28, 28))
     assert str(caught.value).startswith(f"architecture {text!r}: ")
-    assert f"{word!r} is no layer; 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap are known" in str(caught.value)
+    assert f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_more_words_that_are_no_layer(word: str) -> None:
         ("conv8x3", "end with the number of classes, or gap"),
         ("conv8x3-pool2", "end with the number of classes, or gap"),
         ("conv8x3p3-10", "padding must be (top, left, bottom, right), below the kernel"),
-        ("", "is no layer"),
+        ("", "is not a layer"),
     ],
 )
 def test_architectures_that_do_not_fit(text: str, fact: str) -> None:

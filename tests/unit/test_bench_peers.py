@@ -69,7 +69,7 @@ def test_sums_that_16_bits_do_not_hold() -> None:
 def test_networks_that_no_row_in_c_takes() -> None:
     for net in (random_network("conv2x3-3", 1), random_network((9, 3), 1, bits=1), random_network((5000, 3), 1)):
         assert held(net) == []
-    with pytest.raises(NotSupported, match="avx2-autovec: 'test' is not of dense layers over 8-bit samples"):
+    with pytest.raises(NotSupported, match="avx2-autovec: 'test' has other layers than dense ones over 8-bit samples"):
         NativeRunner(KINDS[0], random_network("conv2x3-3", 1))
 
 
@@ -77,7 +77,7 @@ def test_networks_that_no_row_in_c_takes() -> None:
 def test_a_compiler_that_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "SOURCES", tmp_path)
     native.library.cache_clear()
-    with pytest.raises(NotSupported, match=r"avx2-autovec: the C compiler gave up \(.*\); install gcc 9 or clang 9, or newer"):
+    with pytest.raises(NotSupported, match=r"avx2-autovec: the C compiler failed \(.*\); install gcc 9 or clang 9, or newer"):
         NativeRunner(KINDS[0], random_network((9, 3), 1))
 
 

@@ -43,5 +43,5 @@ def test_a_process_that_fails_is_told(interpreter: Path, monkeypatch: pytest.Mon
 def test_the_verb_prints_times_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "measure_process", lambda model: ProcessCost(0.25, 0.5, 40.0))
     ran = CliRunner().invoke(main, ["bench", "--process"])
-    assert ran.stdout == "ebpfnn infer, whole process: 0.25 s at least, 0.50 s in the median\npeak memory: 40.0 MiB\n"
+    assert ran.stdout == "ebpfnn infer, whole process: minimum 0.25 s, median 0.50 s\npeak memory: 40.0 MiB\n"
     assert '"peak_mib": 40.0' in CliRunner().invoke(main, ["bench", "--process", "--json"]).stdout

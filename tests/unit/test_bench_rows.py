@@ -200,7 +200,7 @@ def test_dense_inputs_reach_thresholds_of_their_own() -> None:
 
 
 def test_samples_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match=r"samples of 4x5 values; 'test' takes 16, give --data DIR"):
+    with pytest.raises(InputError, match=r"the samples have shape 4x5, but 'test' takes 16; give others with --data DIR"):
         sparse_inputs(SMALL, np.zeros((2, 4, 5), np.uint8), np.zeros(2, np.uint8))
     assert sparse_inputs(SMALL, np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.uint8)).samples.shape == (2, 16)
 
@@ -243,11 +243,11 @@ def test_the_table_tells_ratios_and_what_is_wrong(runners: dict[str, PlayedRunne
 
 def test_mistakes_in_what_is_asked(runners: dict[str, PlayedRunner], digits: Path) -> None:
     assert (
-        "no row 'nonesuch' here; there are naive, compiled,"
+        "row 'nonesuch' does not exist; there are naive, compiled,"
         in bench("--model", "digits.safetensors", "--row", "nonesuch").stderr
     )
     twice = bench("--model", "digits.safetensors", "--model", "digits.safetensors")
-    assert "two networks are called 'test'" in twice.stderr
+    assert "two networks have the name 'test'" in twice.stderr
     assert (twice.exit_code, bench("--model", "digits.safetensors", "--images", "5000").exit_code) == (2, 2)
     named = bench("--model", "digits.safetensors", "--plot", "front.pdf")
     assert "front.pdf: a plot is written as .svg or .png; give such a name" in named.stderr

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from ebpfnn.cli import VERBS, main
+from ebpfnn.cli import VERBS, complete, main
 from ebpfnn.cli.examples import EXAMPLES
 from ebpfnn.cli.report import Report, as_json, as_label, as_text
 from ebpfnn.network import modelfile
@@ -67,7 +67,7 @@ def test_help_of_a_verb_is_what_its_option_shows(verb: str) -> None:
 def test_help_of_no_verb_lists_them_and_of_an_unknown_one_is_wrong_usage() -> None:
     assert all(f"  {verb} " in CliRunner().invoke(main, ["help"]).stdout for verb in VERBS)
     ran = CliRunner().invoke(main, ["help", "nope"], prog_name="ebpfnn")
-    assert (ran.exit_code, ran.stderr) == (2, "ebpfnn: no verb 'nope'; see 'ebpfnn help --help'\n")
+    assert (ran.exit_code, ran.stderr) == (2, "ebpfnn: no verb 'nope'; see 'ebpfnn --help'\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -88,6 +88,9 @@ def test_completion_prints_a_script(shell: str) -> None:
         ("ebpfnn load --trigger tracepoint --target l", []),
         ("ebpfnn infer --input image-s", ["plain,image-stream"]),
         ("ebpfnn watch x", []),
+        ("ebpfnn help inf", ["plain,infer"]),
+        ("ebpfnn help plugins n", ["plain,new"]),
+        ("ebpfnn help infer n", []),
     ],
 )
 def test_what_is_completed(typed: str, offered: list[str]) -> None:
@@ -97,6 +100,55 @@ def test_what_is_completed(typed: str, offered: list[str]) -> None:
     ran = subprocess.run([sys.executable, "-m", "ebpfnn"], env=environ, capture_output=True, text=True, check=False)
     assert ran.stderr == ""
     assert ran.stdout.split() == offered
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ((), [("mnist", "plain"), ("mnist-x", "plain"), ("mnist-128", "plain"), ("mn", "file")]),
+        (("mnist",), [("mnist", "plain"), ("mnist-128", "plain"), ("mn", "file")]),
+    ],
+)
+def test_swap_completes_an_instance_called_like_a_network_once(
+    words: tuple[str, ...], offered: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ebpfnn.instance.Store.names", lambda _store: ["mnist", "mnist-x", "other"])
+    monkeypatch.setattr("ebpfnn.network.modelfile.bundled", lambda: ["fashion", "mnist", "mnist-128"])
+    context = click.Context(main)
+    context.params["words"] = words
+    found = complete.instance_or_network(context, click.Argument(["words"]), "mn")
+    assert [(each.value, each.type) for each in found] == offered
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("laod", "no verb 'laod'; did you mean 'load'?"),
+        ("nosuch", "no verb 'nosuch'; see 'ebpfnn --help'"),
+        ("help laod", "no verb 'laod'; did you mean 'load'?"),
+        ("help plugins nwe", "no verb 'nwe'; did you mean 'new'?"),
+        ("bpf lst", "no verb 'lst'; did you mean 'list'?"),
+        ("plugins nwe", "no verb 'nwe'; did you mean 'new'?"),
+        ("infer --modle x", "no option '--modle'; did you mean '--model'?"),
+        ("infer --network x", "no option '--network'; did you mean '--model'?"),
+        ("infer --xyz", "no option '--xyz'; see 'ebpfnn infer --help'"),
+        (
+            "load --network x",
+            "no option '--network'; give it as an argument: ebpfnn load [NAME|FILE]; see 'ebpfnn load --help'",
+        ),
+        (
+            "inspect --model x",
+            "no option '--model'; give it as an argument: ebpfnn inspect [MODEL]; see 'ebpfnn inspect --help'",
+        ),
+        (
+            "watch --instance x",
+            "no option '--instance'; give it as an argument: ebpfnn watch [INSTANCE]; see 'ebpfnn watch --help'",
+        ),
+    ],
+)
+def test_an_unknown_verb_or_option_is_answered_with_what_is_near(line: str, told: str) -> None:
+    ran = CliRunner().invoke(main, line.split(), prog_name="ebpfnn")
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (2, "", f"ebpfnn: {told}\n")
 
 
 @pytest.mark.parametrize("arguments", [["-v", "export"], ["export", "--verbose"], ["-v", "export", "-v"]])

@@ -54,12 +54,24 @@ def test_what_lies_here_is_listed_with_nothing_made_up(place: Path) -> None:
     assert (ran.stderr.count("\n"), ran.exit_code) == (1, 0)
 
 
-def test_the_table_fits_80_columns_and_says_where_times_are_from(place: Path) -> None:
+def test_a_pipe_is_given_one_row_a_line_and_nothing_else(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    modelfile.save(random_network((9, 5, 3), seed=1), place / f"{'long' * 30}.safetensors")
+    head, *rows = [line.split() for line in CliRunner().invoke(main, ["models"]).stdout.splitlines()]
+    assert head == ["name", "architecture", "input", "bits", "accuracy", "ns", "size"]
+    assert [row[0] for row in rows] == [*modelfile.bundled(), f"{'long' * 30}.safetensors"]
+    assert rows[1][:6] == ["mnist", "784-32-10", "28x28", "8", "98.20%", "812"]
+    assert {len(row) for row in rows} == {8}
+
+
+def test_the_table_fits_a_terminal_and_says_where_times_are_from(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    for module in ("tables", "models"):
+        monkeypatch.setattr(f"ebpfnn.cli.{module}.on_terminal", lambda: True)
     modelfile.save(random_network((9, 5, 3), seed=1), place / "small.safetensors")
     ran = CliRunner().invoke(main, ["models"])
     assert max(map(len, ran.stdout.splitlines())) <= 80
     assert all(f"\n{name} " in ran.stdout for name in [*modelfile.bundled(), "small.safetensors"])
-    assert "ns: recorded on " in ran.stdout
+    assert "ns: time of one inference on " in ran.stdout
 
 
 def test_recorded_times_are_those_of_the_page() -> None:
@@ -71,7 +83,7 @@ def test_recorded_times_are_those_of_the_page() -> None:
 
 @pytest.mark.parametrize(("name", "near"), [("mnits", "mnist"), ("mnist-cn", "mnist-cnn"), ("fashoin", "fashion")])
 def test_a_network_that_is_nearly_named_is_told(name: str, near: str) -> None:
-    with pytest.raises(ModelError, match=rf"network '{name}' not found; did you mean {near}\b.*\?$"):
+    with pytest.raises(ModelError, match=rf"network '{name}' not found; did you mean '{near}'.*\?$"):
         modelfile.resolve(name)
 
 

@@ -75,7 +75,7 @@ def test_the_output_is_named_as_the_network() -> None:
     assert modelfile.load("mine.safetensors").name == "mine"
     refused = quantize("digits.safetensors", *ARCHITECTURE)
     assert refused.exit_code == 2
-    assert "digits.safetensors is the file to read; give another --output" in refused.output
+    assert "digits.safetensors' is also the input file; give another --output" in refused.output
     assert len(safetensors.numpy.load(Path("digits.safetensors").read_bytes())) == 2
 
 
@@ -208,9 +208,9 @@ FAILURES = {
     "no samples of this shape": (2, "no --calibration: samples are 4, and the bundled digits are 28x28; give idx files"),
     "a file cut short": (1, "cut.onnx: not an ONNX file, or cut short; copy or export it again"),
     "no file": (1, "none.onnx: cannot be read (No such file or directory); give an ONNX file, a .pt2 archive, or a state dict"),
-    "no architecture": (1, "holds tensors and no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28"),
+    "no architecture": (1, "has tensors but no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28"),
     "no shape at all": (2, "'28by28' is no shape; give one such as 28x28, 3x32x32 or 784"),
-    "a mean that is no number": (2, "'zero' is no number, nor numbers with commas"),
+    "a mean that is no number": (2, "'zero' is neither a number nor a list"),
     "a std of 0": (1, "mean and std must be finite numbers, std not 0"),
 }
 

@@ -120,8 +120,8 @@ def test_summary() -> None:
         ],
         "confusion": [[2, 1, 0], [0, 1, 1], [0, 1, 0]],
         "mistakes": [
-            {"index": 2, "label": "left", "predicted": "middle", "margin": 2},
-            {"index": 4, "label": "middle", "predicted": "right", "margin": 2},
+            {"index": 2, "label": "left", "predicted": "middle", "margin": -2},
+            {"index": 4, "label": "middle", "predicted": "right", "margin": -2},
             {"index": 5, "label": "right", "predicted": "middle", "margin": 0},
         ],
     }
@@ -318,7 +318,7 @@ def test_a_report_replaces_nothing_but_a_report(tmp_path: Path, monkeypatch: pyt
             report.write(evaluation(), directory)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
     (directory / "thesis.txt").write_text("precious")
-    with pytest.raises(Error, match=r"holds 'thesis.txt', which is no report's; give another directory"):
+    with pytest.raises(Error, match=r"contains 'thesis.txt', which is not part of a report; give another directory"):
         report.write(evaluation(), directory)
     assert (directory / "thesis.txt").read_text() == "precious"
     assert list(tmp_path.iterdir()) == [directory]
@@ -402,7 +402,7 @@ def test_the_command_prints_columns_side_by_side(world: Any) -> None:
         "middle 2 33.33% 50.00% 40.00% right (1)",
         "right 1 0.00% 0.00% 0.00% middle (1)",
         "",
-        "3 mistakes; the surest: #2 left as middle, #4 middle as right, #5 right as middle",
+        "3 mistakes; the worst: #2 left as middle, #4 middle as right, #5 right as middle",
     ]
 
 
@@ -467,7 +467,7 @@ def test_the_command_writes_a_report(world: Any) -> None:
     assert done.stdout.splitlines()[-1] == "report: page/index.html"
     Path("page", "thesis.txt").touch()
     refused = run("--report", "page", "--data", "absent")
-    assert "holds 'thesis.txt'" in refused.stderr  # before anything else is looked at
+    assert "contains 'thesis.txt'" in refused.stderr  # before anything else is looked at
     Path("page", "thesis.txt").unlink()
     assert "six.npz" in Path("page/index.html").read_text()
     assert json.loads(run("--json", "--report", "page").stdout)["images"] == 6
@@ -503,15 +503,16 @@ def test_the_bundled_digits_are_not_for_networks_that_know_no_digits(world: Any)
     done = CliRunner().invoke(main, ["eval", "thirds.safetensors"])
     assert done.exit_code == 2
     assert done.stderr.startswith(
-        "ebpfnn: no data: 'thirds' takes 1x3 and knows 'left', and the bundled samples are 28x28 digits; give --data"
+        "ebpfnn: the bundled digits do not fit network 'thirds': it takes 1x3, and its first label is 'left'; "
+        "give samples with --data"
     )
 
 
 def test_data_that_training_split_is_told_with_the_rows_that_count(world: Any) -> None:
     modelfile.save(replace(thirds(), card={"data": "six"}), "thirds.safetensors")
     done = run()
-    fact = "six.npz has no test part: all 6 samples count"
-    assert done.stderr == f"ebpfnn: {fact}, also the 5 of every 6 that the network learned from\n"
+    fact = "six.npz has no test part; measuring all 6 samples"
+    assert done.stderr == f"ebpfnn: {fact}, including the 5 of every 6 used for training\n"
     assert " on all 6 samples of six.npz\n" in done.stdout
     Path("six").mkdir()
     Path("six/test.npz").write_bytes(Path("six.npz").read_bytes())

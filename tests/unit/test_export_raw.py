@@ -138,7 +138,7 @@ def test_what_is_no_export_is_left_alone(tmp_path: Path) -> None:
     directory = tmp_path / "raw"
     raw.export(example(), directory)
     (directory / "notes.txt").write_text("precious")
-    with pytest.raises(ModelError, match=r"raw: holds 'notes.txt', which is no export's; give another directory"):
+    with pytest.raises(ModelError, match=r"raw: contains 'notes.txt', which is not part of an export; give another directory"):
         raw.export(example(), directory)
     (directory / "notes.txt").unlink()
     for text in ('{"format": "another"}', "precious", "[]"):
@@ -229,7 +229,7 @@ def test_an_export_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
 def test_without_a_description(tmp_path: Path) -> None:
     raw.export(example(), tmp_path / "raw")
     (tmp_path / "raw" / "model.json").unlink()
-    assert "has no model.json, which tells shapes and multipliers; give a directory" in refusal(tmp_path / "raw")
+    assert "has no model.json, which has the shapes and multipliers; give a directory" in refusal(tmp_path / "raw")
     assert "No such file" in refusal(tmp_path / "absent")
 
 

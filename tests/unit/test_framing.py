@@ -153,7 +153,7 @@ def test_a_thumbnail_inside_a_jpeg_is_no_image_of_its_own() -> None:
 def test_faults_name_the_image_the_format_and_the_fact() -> None:
     png = encoded("png", 1)
     assert faults(png + png[:40]) == ["s:2: PNG, cut short after 40 bytes; give whole images, one after another"]
-    assert faults(b"some text, no image")[0].startswith("s:1: b'some text, no imag' is the start of no PNG, JPEG")
+    assert faults(b"some text, no image")[0].startswith("s:1: not a PNG, JPEG")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_pnm_of_too_many_pixels_is_refused_before_they_are_read() -> None:
 def test_what_is_read_is_told_in_one_way_everywhere() -> None:
     assert NAMES == "PNG, JPEG, GIF, BMP, WebP, PNM or TIFF"
     assert ImageFile.summary.endswith(NAMES)
-    assert f"no {NAMES} image" in faults(b"hello, this is no image")[0]
+    assert f"not a {NAMES} image" in faults(b"hello, this is no image")[0]
     for data in (b"", b"hello", encoded("png", 1)[:40]):
         with pytest.raises(InputError, match=rf"{NAMES} file$"):
             sample(data, (4, 4), "a")

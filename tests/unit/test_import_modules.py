@@ -227,7 +227,7 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
         lambda: [_nn().Flatten(), _nn().Sigmoid(), *_end(144)],
         r"\(aten\.sigmoid\), cannot be imported; Linear, Conv2d",
     ),
-    "a branch": (lambda: [_function(residual), *_end(144)], r"takes what another took too: the graph branches"),
+    "a branch": (lambda: [_function(residual), *_end(144)], r"takes a value that another takes too: the graph branches"),
     "an overlapping average": (lambda: [_nn().AdaptiveAvgPool2d(5), *_end(25)], r"makes 5x5 of 1x12x12; only divisors"),
     "padding left out": (
         lambda: [_nn().AvgPool2d(3, 2, 1, count_include_pad=False), *_end(36)],
@@ -236,7 +236,7 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     "a ceil mode": (lambda: [_nn().MaxPool2d(3, 2, ceil_mode=True), *_end(36)], r"\(aten\.max_pool2d\), has a ceil mode"),
     "rows alone": (
         lambda: [_function(lambda x: x.mean(2)), *_end(12)],
-        r"\(aten\.mean\), averages over axes \[2\]; rows and columns",
+        r"\(aten\.mean\), averages over axes \[2\]; only rows and columns",
     ),
     "the last of several axes": (
         lambda: [_nn().Linear(12, 2), *_end(24)],
@@ -244,11 +244,11 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     ),
     "slopes of channels": (
         lambda: [_nn().Conv2d(1, 2, 3), _nn().PReLU(2), *_end(200)],
-        r"\(aten\.prelu\), has 2 slopes; one for",
+        r"\(aten\.prelu\), has 2 slopes; only one for",
     ),
     "a steep slope": (
         lambda: [_nn().Conv2d(1, 2, 3), _nn().LeakyReLU(2.0), *_end(200)],
-        "has a slope of 2; slopes from 0 to 1",
+        "has a slope of 2; only slopes from 0 to 1",
     ),
     "turned axes": (lambda: [_function(lambda x: x.transpose(2, 3)), *_end(144)], r"\(aten\.transpose\), cannot be imported"),
     "normalized flat values": (

@@ -54,7 +54,11 @@ REFUSED = {
         {**DENSE, "times": np.array(3)},
         r"node 3 of 3, 'the Loop [0-9]+' \(Loop\), is control flow; export a network",
     ),
-    "a branch": (BRANCH, DENSE, r"node 4 of 4, 'the Add [0-9]+' \(Add\), takes what another took too: the graph branches"),
+    "a branch": (
+        BRANCH,
+        DENSE,
+        r"node 4 of 4, 'the Add [0-9]+' \(Add\), takes a value that another takes too: the graph branches",
+    ),
     "an operator": (
         chain(FLAT, GEMM, ("Sin", [], {})),
         DENSE,
@@ -73,12 +77,12 @@ REFUSED = {
     "one axis": (
         chain(("Conv", ["line"], {}), FLAT),
         {"line": floats(2, 1, 3)},
-        r"\(Conv\), has weights \[2, 1, 3\]; convolutions over rows and columns",
+        r"\(Conv\), has weights \[2, 1, 3\]; only convolutions over rows and columns",
     ),
     "a slope": (
         chain(FLAT, GEMM, ("LeakyRelu", [], {"alpha": 2.0})),
         DENSE,
-        r"\(LeakyRelu\), has a slope of 2; slopes from 0 to 1",
+        r"\(LeakyRelu\), has a slope of 2; only slopes from 0 to 1",
     ),
     "no edge counted": (
         chain(("AveragePool", [], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}), FLAT),
@@ -98,7 +102,7 @@ REFUSED = {
     "means of rows": (
         chain(("ReduceMean", [], {"axes": [2]}), FLAT),
         {},
-        r"\(ReduceMean\), averages over axes \[2\]; rows and col",
+        r"\(ReduceMean\), averages over axes \[2\]; only rows and col",
     ),
     "a wrong size": (
         chain(FLAT, GEMM),
@@ -133,7 +137,7 @@ REFUSED = {
     "padding alone": (
         chain(("Pad", ["edges"], {}), FLAT),
         {"edges": np.array([0, 0, 1, 2, 0, 0, 0, 1], np.int64)},
-        r"\(Pad\), pads what no convolution takes next; give the padding to a Conv2d",
+        r"\(Pad\), pads values that no convolution takes next; give the padding to a Conv2d",
     ),
     "nothing": (chain(FLAT), {}, "has no layers; give a network with a Linear or Conv2d"),
 }
@@ -211,7 +215,7 @@ def test_files_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"net\.onnx: not an ONNX file"):
         imported(tmp_path, b"\x89PNG\r\n" + bytes(1000))
     with pytest.raises(
-        ModelError, match=r"net\.tflite: \.tflite is no kind of network that is known; give an ONNX file, a \.pt2"
+        ModelError, match=r"net\.tflite: \.tflite is not a known format of networks; give an ONNX file, a \.pt2"
     ):
         imported(tmp_path, b"TFL3", name="net.tflite")
     with pytest.raises(ModelError, match=r"none\.onnx: cannot be read \(No such file"):
@@ -252,7 +256,9 @@ def test_constants_that_would_not_fit_in_memory(kind: str, tmp_path: Path) -> No
         "bytes": np.zeros((5000, 1), np.int8),
         "scales": np.zeros(50_000, np.float32),
     }
-    with pytest.raises(ModelError, match=r"(makes a constant of [0-9]+ values, over|is one constant too many to compute)"):
+    with pytest.raises(
+        ModelError, match=r"(makes a constant of [0-9]+ values, over|exceeds the number of constants that are computed)"
+    ):
         imported(tmp_path, model([*BOMBS[kind], *chain(FLAT, GEMM)], {**DENSE, **held}))
 
 

@@ -103,7 +103,7 @@ def test_a_leaky_relu_that_is_rounded_for_itself_is_a_layer_for_itself(kind: str
     assert agreement(network, data) >= 0.999
     expect_the_same_steps(network, data)
     assert network.architecture == "conv8x3p1-dw1-pool2-10"
-    assert "(LeakyRelu) rounds what is rounded before, so it is a layer of its own" in network.card["import"]
+    assert "(LeakyRelu) rounds values that were rounded before, so it becomes a separate layer" in network.card["import"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -98,11 +98,11 @@ REFUSED: dict[Callable[[Parts], None], str] = {
     nothing_between: r"\(Gemm\), takes what node 4 of 9, 'the Conv [0-9]+' \(Conv\) gives, which nothing quantizes; quantize",
     two_scales: r"\(DequantizeLinear\), has another scale or zero point than the QuantizeLinear before it; make th",
     another_axis: r"\(Conv\), has weights quantized along another axis than its outputs; quantize per tensor or per output",
-    sixteen_bits: r"\(QuantizeLinear\), quantizes to 1 zero points of uint16; one of int8 or uint8 can be imported",
+    sixteen_bits: r"\(QuantizeLinear\), quantizes to 1 zero points of uint16; only one of int8 or uint8 can be imported",
     a_huge_bias: r"\(Conv\), has a bias of [0-9.e+]+ steps, past int32; quantize it again",
     a_negative_scale: r"\(QuantizeLinear\), has a scale that is not a positive number",
     integers_computed: r"\(Relu\), computes with quantized integers; put a DequantizeLinear before it",
-    quantized_twice: r"\(QuantizeLinear\), quantizes what is quantized; put a DequantizeLinear before it",
+    quantized_twice: r"\(QuantizeLinear\), quantizes values that are quantized already; put a DequantizeLinear before it",
 }
 
 
@@ -117,7 +117,7 @@ def test_graphs_that_cannot_be_imported(change: Callable[[Parts], None], tmp_pat
 
 
 def test_fewer_bits_of_the_input(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"is quantized for pixels of 8 bits; fewer can be had of a network in floats"):
+    with pytest.raises(ModelError, match=r"is quantized for pixels of 8 bits; only a network in floats can be given fewer"):
         imported(tmp_path, hand_made(), ImportOptions(bits=1, thresholds=(128,)))
 
 

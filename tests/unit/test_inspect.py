@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,16 +93,16 @@ def test_the_decision_is_told_and_why(small: QuantizedNetwork) -> None:
     decided = [line.split() for line in lines[begin + 2 : begin + 6]]
     layers = inspection.describe_plan(compile_network(small).plan)["layers"]
     assert [row[:2] for row in decided] == [[str(number), layer["shape"]] for number, layer in enumerate(layers)]
-    why = next(number for number, line in enumerate(lines) if line.startswith("why: the least cost"))
-    taken = [line.split() for line in lines[why:] if line.endswith("taken")]
+    why = next(number for number, line in enumerate(lines) if line.startswith("candidates, the best first"))
+    taken = [line.split() for line in lines[why:] if line.endswith("used")]
     assert [row[0] for row in taken] == ["0", "2", "3"]
     assert [row[-2] for row in taken] == [f"{layers[number]['candidates'][0]['cost']:,.0f}" for number in (0, 2, 3)]
-    assert not any("the plan was named" in line for line in lines)
+    assert not any("not the cheapest" in line for line in lines)
 
 
 def test_a_plan_that_is_not_the_cheapest_is_told(small: QuantizedNetwork) -> None:
     modelfile.save(replace(random_network((300, 20, 5), 1), density=(0.1, 0.9)), "sparse.safetensors")
-    note = "layer 0: the plan was named, or a list has more branches than the verifier takes\n"
+    note = "layer 0: not the cheapest: --plan named another, or the verifier takes no list this long\n"
     assert note not in inspect("sparse.safetensors").stdout
     assert note in inspect("sparse.safetensors", "--plan", "straight").stdout
 
@@ -132,3 +133,15 @@ def test_a_kernel_that_runs_no_programs(small: QuantizedNetwork, monkeypatch: py
     monkeypatch.setattr(inspection, "run_in_kernel", lacking)
     ran = inspect("small.safetensors")
     assert "not available: trigger 'run': this kernel takes neither" in ran.stderr
+
+
+def test_the_columns_are_those_of_the_glossary_and_explained(small: QuantizedNetwork) -> None:
+    text, told = inspect("small.safetensors").stdout, " ".join(inspect("--help").stdout.split())
+    assert text.endswith("`ebpfnn inspect --help` explains the columns\n")
+    heads = [line for line in text.splitlines() if line.startswith("layer  ")]
+    assert len(heads) == 5
+    named = {name for line in heads for name in re.split("  +", line)}
+    obvious = {"layer", "kind", "input", "output", "inputs", "outputs as", "parameters", "multiplications", "instructions"}
+    explained = named - obvious - {"table bytes", "loops not walked"}
+    assert explained >= {"density", "lanes", "segments", "walked", "cost"}
+    assert [name for name in sorted(explained) if name.rstrip("s") not in told] == []

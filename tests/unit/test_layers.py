@@ -172,10 +172,10 @@ def test_shapes_that_a_layer_does_not_take(layer: Any, shape: tuple[int, ...], f
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        (((),), "input shape  is no flat sample or image"),
-        (((1, 2, 3, 4),), "input shape 1x2x3x4 is no flat sample or image"),
-        (((0,),), "input shape 0 is no flat sample or image"),
-        (((4, -1),), "input shape 4x-1 is no flat sample or image"),
+        (((),), "input shape  is neither flat nor an image"),
+        (((1, 2, 3, 4),), "input shape 1x2x3x4 is neither flat nor an image"),
+        (((0,),), "input shape 0 is neither flat nor an image"),
+        (((4, -1),), "input shape 4x-1 is neither flat nor an image"),
         (((4097, 4096),), f"input shape 4097x4096 holds more than {LARGEST_SIZE} values"),
         (((4,), 3), "3 bits an input value; 1, 2, 4 and 8 are known"),
         (((4,), 8, (1,)), "8 bits take 0 thresholds, not 1"),

@@ -161,7 +161,7 @@ def test_another_safetensors_and_another_version(tmp_path: Path) -> None:
     assert "not of a quantized network" in refusal(tmp_path / "other")
     for version in ("1", "3"):
         write(tmp_path / "new", tensors, described, {**metadata, "version": version})
-        told = f"new: version '{version}' of the format, and this ebpfnn reads 2; install the ebpfnn that wrote it"
+        told = f"new: version '{version}' of the format, but this ebpfnn reads 2; install the ebpfnn that wrote it"
         assert told in refusal(tmp_path / "new")
 
 

@@ -125,7 +125,9 @@ def test_what_is_no_plugin_is_refused(tmp_path: Path) -> None:
     for name in ("absent.py", "text.txt", "directory"):
         file(tmp_path / "text.txt", "")
         (tmp_path / "directory").mkdir(exist_ok=True)
-        with pytest.raises(PluginError, match=rf"{name}: no plugin; give a Python file, or a directory with an __init__\.py"):
+        with pytest.raises(
+            PluginError, match=rf"{name}: not a plugin; give a Python file, or a directory with an __init__\.py"
+        ):
             from_files(tmp_path / name)
 
 

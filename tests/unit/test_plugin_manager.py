@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from ebpfnn.errors import Error, InputError, PluginError
+from ebpfnn.errors import Error, InputError, PluginError, UsageError
 from ebpfnn.plugin import Attachment, InputSource, Plugins, Sample, Trigger, hookimpl, hookspecs, make_manager, why_not
 
 
@@ -145,12 +145,20 @@ def test_what_all_plugins_bring_is_collected_by_name() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() -> None:
     found = plugins(one=plugin([FakeTrigger("run"), FakeTrigger("tracepoint")]))
-    told = "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean tracepoint?"
+    told = "trigger 'tracepiont' not found; installed: run, tracepoint; did you mean 'tracepoint'?"
     with pytest.raises(PluginError) as caught:
         found.trigger("tracepiont")
     assert str(caught.value) == told
     with pytest.raises(PluginError, match=r"^trigger 'xyz' not found; installed: none$"):
         plugins().trigger("xyz")
+
+
+def test_an_unknown_name_is_answered_with_the_plugins_that_were_left_out() -> None:
+    found = plugins(bad=plugin(["door"]), good=plugin([FakeTrigger("run")]))
+    with pytest.raises(UsageError, match=r"^trigger 'door' not found; installed: run; plugin 'bad' \(.*\) left out: TypeError"):
+        found.trigger("door")
+    with pytest.raises(UsageError, match=r"did you mean 'run'\?$"):
+        found.trigger("rnu")
 
 
 def test_a_name_offered_twice_is_an_error_at_look_up_that_names_both() -> None:
@@ -185,7 +193,9 @@ def test_a_misspelt_hook_is_an_error_that_names_the_plugin_and_the_hook() -> Non
     def ebpfnn_trigers() -> list[Trigger]:
         return []
 
-    with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_trigers'; did you mean ebpfnn_triggers\?"):
+    with pytest.raises(
+        PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_trigers'; did you mean 'ebpfnn_triggers'\?"
+    ):
         plugins(bad=module(ebpfnn_trigers=ebpfnn_trigers))
 
 
@@ -203,10 +213,11 @@ def test_a_stream_that_none_or_two_claim_is_an_error_that_says_what_settles_it()
         found.input_for("a.png", b"\x89")
     none = plugins(one=plugin(inputs=[FakeInput("png", b"\x89")]))
     with pytest.raises(
-        InputError, match=r"^standard input: not what an installed input reads \(png: .*\); give one of these, or see"
+        InputError,
+        match=r"^standard input: not in a format that an installed input reads \(png: .*\); give one of these, or see",
     ):
         none.input_for("-", b"text")
-    with pytest.raises(PluginError, match=r"^input 'pgn' not found; installed: png; did you mean png\?"):
+    with pytest.raises(PluginError, match=r"^input 'pgn' not found; installed: png; did you mean 'png'\?"):
         none.input_for("-", b"text", "pgn")
 
 
@@ -259,7 +270,7 @@ def test_a_plugin_that_fails_to_import_takes_no_other_with_it(installed: Any, so
     assert (broken.name, broken.distribution) == ("bad", "fake0 1.2")
     assert broken.reason.startswith(reason)
     assert found.warnings == [
-        f"plugin 'bad' (fake0 1.2) left out: {broken.reason}; mend it, or leave it out with EBPFNN_DISABLE=bad"
+        f"plugin 'bad' (fake0 1.2) left out: {broken.reason}; fix it, or leave it out with EBPFNN_DISABLE=bad"
     ]
 
 
@@ -314,5 +325,5 @@ def test_the_second_plugin_of_one_name_is_broken(installed: Any) -> None:
 
 def test_an_installed_plugin_with_a_misspelt_hook_is_an_error(installed: Any) -> None:
     installed(bad=HOOK + "\ndef ebpfnn_input():\n    return []")
-    with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_input'; did you mean ebpfnn_inputs\?"):
+    with pytest.raises(PluginError, match=r"^plugin 'bad': there is no hook 'ebpfnn_input'; did you mean 'ebpfnn_inputs'\?"):
         Plugins.installed({})

@@ -64,7 +64,7 @@ def test_cap_sys_admin_stands_for_those_that_were_cut_out_of_it(machine: Callabl
 
 @pytest.mark.parametrize(("held", "lacking"), [(0, "CAP_BPF and CAP_PERFMON"), (BPF, "CAP_PERFMON"), (PERFMON, "CAP_BPF")])
 def test_root_in_a_container(machine: Callable[..., Path], held: int, lacking: str) -> None:
-    assert remedy(machine(0, held)).startswith(f"root is without {lacking}, as containers are started; grant them")
+    assert remedy(machine(0, held)).startswith(f"root is without {lacking}, as usual in containers; grant them")
 
 
 @pytest.mark.parametrize("mode", ["integrity", "confidentiality"])
@@ -75,7 +75,7 @@ def test_lockdown(machine: Callable[..., Path], mode: str) -> None:
 
 def test_no_lockdown(machine: Callable[..., Path]) -> None:
     found = remedy(machine(0, EVERYTHING, "[none] integrity confidentiality\n"))
-    assert found.startswith("root is not enough here: a seccomp filter or a security module may stand in the way")
+    assert found.startswith("root is not enough here: a seccomp filter or a security module may forbid it")
     assert "RLIMIT_MEMLOCK" not in found
 
 

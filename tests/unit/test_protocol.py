@@ -61,7 +61,7 @@ def test_a_reply_says_what_was_put_into_it(
     ids=["empty", "no scores", "short", "magic", "version", "a request", "a label too high"],
 )
 def test_what_is_no_reply(payload: bytes) -> None:
-    with pytest.raises(InputError, match="ask a network of ebpfnn's"):
+    with pytest.raises(InputError, match="query a network loaded by"):
         protocol.reply(payload)
 
 

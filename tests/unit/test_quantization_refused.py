@@ -27,7 +27,7 @@ def test_weights_that_are_not_finite(bad: float, where: str) -> None:
 
 def test_outputs_that_overflow() -> None:
     network = float_network(layer(np.full((1, 4), 1e38), [0]), layer([[1e38]], [0]), layer([[1]], [0]))
-    with pytest.raises(ModelError, match="network 'test', layer 1 has outputs past any float32; scale its weights down"):
+    with pytest.raises(ModelError, match="network 'test', layer 1 has outputs that exceed float32; scale its weights down"):
         quantize(network, samples())
 
 

@@ -191,7 +191,9 @@ def test_any_network_may_answer_who_is_asked_so() -> None:
 
 
 def test_no_answer() -> None:
-    with pytest.raises(QueryError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); see there"):
+    with pytest.raises(
+        QueryError, match=r"no answer to 2 requests for network '.*', 0\.01 s apart \(silence\); run `ebpfnn list` there"
+    ):
         infer(lambda *_: [], timeout=0.01, attempts=2)
     with server(lambda *_: []) as address:
         pass
@@ -273,7 +275,7 @@ def test_the_command_tells_scores_that_are_not_the_networks(digit: Path) -> None
         status, told, complaint = query(str(address), str(digit), "--check")
     assert status == 1
     assert "DIFFERS FROM THE REFERENCE" in told
-    assert "the scores are not those of 'mnist' here; compare the files" in complaint
+    assert "scores differ from those of 'mnist' here; compare the model files" in complaint
 
 
 def test_the_command_without_a_network_there(digit: Path) -> None:

@@ -48,7 +48,7 @@ def test_forms(name: str, target: str, words: str | None) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("cpu-clok:10", "target 'cpu-clok:10': no timer or counter 'cpu-clok'; did you mean cpu-clock"),
+        ("cpu-clok:10", "target 'cpu-clok:10': no timer or counter 'cpu-clok'; did you mean 'cpu-clock"),
         ("qqq", "target 'qqq': no timer or counter 'qqq'; there are: cpu-clock, task-clock, page-faults"),
         (":5", "no timer or counter ''; there are: cpu-clock"),
         ("cpu-clock:0", "target 'cpu-clock:0' is not EVENT:NUMBER; give 1 to 100000 hertz, as in cpu-clock:1000"),
@@ -132,7 +132,7 @@ def test_libraries_are_found_by_their_short_names(monkeypatch: pytest.MonkeyPatc
     assert uprobe.find_binary("sh").name == "sh"
     with pytest.raises(KernelError, match="'libcap' is no library of this process and no program"):
         uprobe.find_binary("libcap")
-    with pytest.raises(KernelError, match=r"'libcrypt' is no library of this process .*; did you mean libcrypto"):
+    with pytest.raises(KernelError, match=r"'libcrypt' is no library of this process .*; did you mean 'libcrypto"):
         uprobe.find_binary("libcrypt")
 
 

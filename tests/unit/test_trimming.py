@@ -65,7 +65,7 @@ def test_a_convolution_has_no_idle_inputs() -> None:
     network = two_layers(InputFormat((4, 5)))
     weights = np.ones((1, 1, 1, 1), np.float32)
     convolution = FloatConv2d(weights, np.zeros(1, np.float32), Window((1, 1)))
-    with pytest.raises(ModelError, match="network 'two' begins with no dense layer, so no input is idle; trim none"):
+    with pytest.raises(ModelError, match="network 'two' does not begin with a dense layer; trim no inputs"):
         trim_idle(replace(network, layers=(convolution, *network.layers)), samples(), 0.0)
 
 

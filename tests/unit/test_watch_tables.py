@@ -25,7 +25,7 @@ def tally() -> Tally:
 
 def test_a_line_tells_what_how_sure_how_long_and_whose() -> None:
     assert as_line(event(1)).split("  ", 1)[1] == "b  2.50  1.50 µs  source 7  small"
-    assert as_line(event(0, -2)).split("  ", 1)[1] == f"failed with {KernelError.describe(2)}  source 7  small"
+    assert as_line(event(0, -2)).split("  ", 1)[1] == f"failed: {KernelError.describe(2)}  -  -  source 7  small"
 
 
 def test_the_page_has_a_rate_a_histogram_and_the_last_events(tally: Tally) -> None:
@@ -36,11 +36,13 @@ def test_the_page_has_a_rate_a_histogram_and_the_last_events(tally: Tally) -> No
     Console(file=page, width=100).print(watch_tables._page("one", tally))
     head, _headings, *rows = page.getvalue().splitlines()
     assert head.startswith("one: 5 inferences, ")
-    assert head.endswith("a second, 4 lost; Ctrl-C ends this")
+    assert head.endswith("per second, 4 lost; press Ctrl-C to stop")
     assert [row.split()[:2] for row in rows[:3]] == [["a", "3"], ["b", "1"], ["(failed)", "1"]]
     assert [row.count("█") for row in rows[:3]] == [40, 13, 13]
-    assert len(rows) == 3 + 5
-    assert "failed with ENOENT" in rows[3]  # the newest comes first
+    assert rows[3].split("  ")[0] == "time"
+    assert rows[3].split()[-2:] == ["source", "network"]
+    assert len(rows) == 4 + 5
+    assert "failed: ENOENT" in rows[4]  # the newest comes first
 
 
 def test_the_rate_is_that_of_the_last_seconds(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:

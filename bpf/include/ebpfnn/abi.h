@@ -19,7 +19,7 @@
 
 /*
  * A shell writes sequence, elapsed_ns and status for every sample, a network label and as many scores as it has, or it returns an error.
- * Nobody writes the scores behind these, and what lies behind the struct is the network's scratch memory.
+ * Nobody writes the scores behind these, and what lies behind the struct is the network's workspace.
  */
 struct ebpfnn_result {
 	__u64 sequence;   /* the shell adds 1 after everything else is written; of a check, below, another change */

@@ -71,7 +71,9 @@ class _Fitting:
     def fit(self) -> StructOps:
         type_id, wrapper = (self.kernel.find(f"{prefix}{self.type_name}", Kind.STRUCT) for prefix in ("", _WRAPPER))
         if type_id is None or wrapper is None:
-            raise NotSupported(f"{self.what}: this kernel lets nobody implement struct {self.type_name}; a newer one may")
+            raise NotSupported(
+                f"{self.what}: this kernel does not let programs implement struct {self.type_name}; a newer one may"
+            )
         data = next(member.offset // 8 for member in self.kernel.members(wrapper) if member.name == "data")
         theirs = {member.name: (index, member) for index, member in enumerate(self.kernel.members(type_id))}
         value = bytearray(self.kernel.size_of(wrapper))
