@@ -27,7 +27,7 @@ from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.obj import ProgramType
 from ebpfnn.obj.asm import R0, R1, Assembler
 from ebpfnn.plugin import Trigger
-from ebpfnn.session import Session, target
+from ebpfnn.session import Session
 from ebpfnn.session.compiling import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
