@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..network import reference
 from ..network.layers import Requantization, Weighted
 from ..obj.asm import Register
 from .emitter import Emitter
@@ -47,7 +48,7 @@ def plan_requantize(layer: Weighted, low: int, high: int, *, masked: bool = Fals
     least = np.minimum(wide * low, wide * high).sum(axis=1) + layer.bias
     most = np.maximum(wide * low, wide * high).sum(axis=1) + layer.bias
     by = layer.requantization
-    values = np.stack([_value(by, np.minimum(least, 0)), _value(by, np.maximum(most, 0))])
+    values = np.stack([reference.rescale(by, np.minimum(least, 0)), reference.rescale(by, np.maximum(most, 0))])
     return RequantizePlan(by, bool(values.min() < by.low), bool(values.max() > by.high), masked)
 
 
@@ -157,18 +158,9 @@ def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Registe
 def requantized(by: Requantization, accumulators: NDArray[np.int64], channel: int) -> NDArray[np.int64]:
     """The outputs of one channel, int64 [n], for accumulators int64 [n]."""
     only = replace(by, positive=by.positive[[channel]], negative=by.negative[[channel]])
-    clipped: NDArray[np.int64] = np.clip(_value(only, accumulators), by.low, by.high)
-    return clipped
-
-
-def _value(by: Requantization, accumulators: NDArray[np.int64]) -> NDArray[np.int64]:
-    multipliers = np.where(accumulators < 0, by.negative, by.positive).astype(np.int64)
-    value: NDArray[np.int64] = ((accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
-    return value
+    return reference.requantize(only, accumulators[:, np.newaxis])[:, 0]
 
 
 def blank_outputs(layer: Weighted) -> NDArray[np.int64]:
-    """The outputs, int64 [outputs], where every input is 0."""
-    by = layer.requantization
-    outputs: NDArray[np.int64] = np.clip(_value(by, layer.bias.astype(np.int64)), by.low, by.high)
-    return outputs
+    """The outputs, int64 [outputs], of a layer whose inputs are all 0."""
+    return reference.requantize(layer.requantization, layer.bias.astype(np.int64))
