@@ -1,4 +1,4 @@
-"""How the first layer gets its inputs: the sample as it is, or what is made of it first."""
+"""How the first layer gets its inputs: the sample unchanged, or converted first."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .levels import emit_level_rows
 from .values import Values
 
 _BY_TABLE, _BY_LINE = 6.0, 2.8
-"""Instructions for a byte of the sample, and for a value."""
+"""Instructions per byte of the sample, and per value."""
 _GATHERING, _LEVELING = 10.0, 30.0
 """Instructions for eight inputs of one bit, and for eight levels."""
 
 
 class SampleForm(Enum):
-    """What the first layer reads, in words for a reader."""
+    """What the first layer reads, as text for people."""
 
     BYTES = "the sample as it is, a byte each"
     PACKED = "the sample as it is, packed"
@@ -30,17 +30,17 @@ class SampleForm(Enum):
 
 
 def plan_levels(form: InputFormat) -> SampleForm:
-    """For a layer that takes its inputs in a byte each."""
+    """The form for a layer that needs its inputs in one byte each."""
     if form.bits == 8:
         return SampleForm.BYTES
     return SampleForm.EVEN_LEVELS if not form.packed and find_line(form) else SampleForm.TABLE_LEVELS
 
 
 def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
-    """For a dense layer of ``tiles`` tiles that takes rows, which choose by a byte with several inputs.
+    """The form for a dense layer of ``tiles`` tiles with rows, which are selected by a byte with several inputs.
 
-    A single tile reads each input once, so it compares them itself. With an even threshold that takes no more registers than it
-    has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`).
+    A single tile reads each input once, so it does the comparison itself. With an even threshold this needs no more registers
+    than a tile has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`).
     """
     if form.packed:
         return SampleForm.PACKED
@@ -50,18 +50,18 @@ def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
 
 
 def level_cost(form: InputFormat) -> float:
-    """The instructions that a byte for each input costs."""
+    """The instructions that one byte per input costs."""
     costs = {SampleForm.EVEN_LEVELS: _BY_LINE * form.size, SampleForm.TABLE_LEVELS: _BY_TABLE * form.sample_bytes}
     return costs.get(plan_levels(form), 0.0)
 
 
 def side_by_side_cost(form: InputFormat) -> float:
-    """The instructions that unpacked inputs of fewer than 8 bits cost side by side in bytes."""
+    """The instructions that it costs to pack unpacked inputs of fewer than 8 bits side by side in bytes."""
     return (_GATHERING if form.bits == 1 else _LEVELING) * form.size / 8
 
 
 def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
-    """The values of the first layer. No register survives."""
+    """Writes the values of the first layer. No register survives."""
     match how:
         case SampleForm.GATHERED_BITS:
             return emit_bits(emit, form)
