@@ -127,7 +127,7 @@ def _writable(place: Path) -> Check:
         return Check("bpffs", State.WARN, f"{place} is mounted read-only: nothing can be pinned there", remedy)
     if os.access(place, os.W_OK | os.X_OK):
         return Check("bpffs", State.OK, str(place))
-    remedy = f"run as root (sudo), or open it to a group: chgrp GROUP {place} && chmod g+rwx {place}"
+    remedy = f"run as root (sudo), or let a group write it: chgrp GROUP {place} && chmod g+rwx {place}"
     return Check("bpffs", State.WARN, f"{place} is not writable by this user: instances cannot be pinned", remedy)
 
 
@@ -166,7 +166,7 @@ def _granting(missing: list[str]) -> str:
     """How a process gets these capabilities."""
     if os.geteuid() != 0:
         return f"run as root (sudo), or grant {' and '.join(missing)}"
-    return f"give them to root: a container takes {' '.join(name.replace('CAP_', '--cap-add ') for name in missing)}"
+    return f"grant them to root: in a container, use {' '.join(name.replace('CAP_', '--cap-add ') for name in missing)}"
 
 
 def run_once(trigger: Trigger) -> None:

@@ -143,7 +143,7 @@ class _Tile:
             self.assembler.label(blank)
 
     def _emit_skip(self, offset: int, columns: int, blank: str) -> None:
-        """Jumps to ``blank`` if the values of a row are all 0: one load reads them, and a shift removes the bytes after them."""
+        """Jumps to ``blank`` if the values of a row are all 0: one load reads them; a shift removes the bytes after them."""
         emit = self.assembler
         emit.load_far(INPUT, "u64" if columns > _HALF else "u32", _WINDOW, offset)
         if columns not in (_HALF, 2 * _HALF):

@@ -15,12 +15,12 @@ PER_CPU = frozenset((MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERC
 @cache
 def possible_cpus() -> int:
     """How many values a per-CPU map has for a key: CPUs that could be plugged in count, whether or not they are online."""
-    return len(parse_cpus(read(_POSSIBLE, "the values of a per-CPU map cannot be counted")))
+    return len(parse_cpus(read(_POSSIBLE, "the number of values of a per-CPU map is unknown")))
 
 
 def online_cpus() -> list[int]:
     """The CPUs that run now: those on which a perf event can be opened. Raises :class:`KernelError` without /sys."""
-    return parse_cpus(read(_ONLINE, "the CPUs are not known"))
+    return parse_cpus(read(_ONLINE, "the CPUs are unknown"))
 
 
 def parse_cpus(text: str) -> list[int]:

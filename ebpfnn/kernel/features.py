@@ -183,7 +183,9 @@ def _probe_bound(type: ProgramType, attach_type: int | None) -> tuple[KernelErro
         raise
     except KernelError as refusal:
         return refusal, log.value.decode("utf-8", "replace")
-    raise KernelError(f"{_PROGRAM}: a {type.name} program loaded for no function, which tells nothing; report the kernel")
+    raise KernelError(
+        f"{_PROGRAM}: a {type.name} program loaded without a function, so the probe is unclear; report the kernel"
+    )
 
 
 def _loads(type: ProgramType, code: bytes, **attributes: int) -> bool:  # noqa: A002

@@ -46,6 +46,6 @@ def open_id(kind: Kind, id: int) -> int:  # noqa: A002
     except KernelError as refusal:
         if refusal.errno == errno.ENOENT:
             raise KernelError(
-                f"{kind.noun} {id} does not exist; ebpfnn.kernel.inspect.listing tells what does", errno.ENOENT
+                f"{kind.noun} {id} does not exist; ebpfnn.kernel.inspect.listing lists those that do", errno.ENOENT
             ) from None
         raise

@@ -64,7 +64,7 @@ def _target(fd: int) -> str:
     try:
         return str(Path(f"/proc/self/fd/{fd}").readlink())
     except OSError as fault:
-        raise unreadable(Path("/proc/self/fd"), fault, "what is pinned cannot be told") from None
+        raise unreadable(Path("/proc/self/fd"), fault, "the type of a pin is unknown") from None
 
 
 def _attributes(path: Path, fd: int) -> ObjectPath:

@@ -27,8 +27,8 @@ def remedy(root: Path = _ROOT, *, charged: bool = True, needed: Iterable[str] = 
         return known
     mode = _read(root / "sys/kernel/security/lockdown").partition("[")[2].partition("]")[0]
     if mode in ("integrity", "confidentiality"):
-        return f"kernel lockdown is in {mode} mode, which closes parts of BPF even to root; boot without it (lockdown=none)"
-    told = f"{_not_enough(root)}: a seccomp filter or a security module may stand in the way"
+        return f"kernel lockdown is in {mode} mode, which disables parts of BPF even for root; boot without it (lockdown=none)"
+    told = f"{_not_enough(root)}: a seccomp filter or a security module may be the reason"
     return told + _limit(root) if charged else told
 
 
@@ -41,7 +41,7 @@ def lack(root: Path = _ROOT, needed: Iterable[str] = _LOADING) -> str:
         held = [name for name in needed if name not in without]
         has = f" (it has {' and '.join(held)})" if held else ""
         return f"run as root (sudo), or grant {' and '.join(without)}{has}"
-    return f"root is without {' and '.join(without)}, as containers are started; grant them (--cap-add) or CAP_SYS_ADMIN"
+    return f"root lacks {' and '.join(without)}, as is usual in containers; grant them (--cap-add) or CAP_SYS_ADMIN"
 
 
 def lacking(needed: Iterable[str], root: Path = _ROOT) -> list[str]:
@@ -59,7 +59,7 @@ def _not_enough(root: Path) -> str:
     """What this process is or has, and that it did not do."""
     if os.geteuid() == 0:
         return "root is not enough here"
-    of_network = ", and programs of the network need CAP_NET_ADMIN" if lacking(["CAP_NET_ADMIN"], root) else ""
+    of_network = ", and network programs need CAP_NET_ADMIN" if lacking(["CAP_NET_ADMIN"], root) else ""
     return f"CAP_BPF and CAP_PERFMON are not enough here{of_network}"
 
 

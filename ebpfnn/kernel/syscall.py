@@ -307,5 +307,5 @@ def refusal(what: str, code: int) -> KernelError:
 def _numbers() -> tuple[int, int, int]:
     machine = platform.machine()
     if machine not in _NUMBERS:
-        raise NotSupported(f"machine '{machine}': bpf(2)'s number is known for {' and '.join(_NUMBERS)} alone")
+        raise NotSupported(f"machine '{machine}': bpf(2) is supported only on {' and '.join(_NUMBERS)}")
     return _NUMBERS[machine]

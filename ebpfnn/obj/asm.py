@@ -154,10 +154,10 @@ class Assembler:
         code = list(self._code)
         for index, label in self._jumps:
             if label not in self._labels:
-                raise ObjectError(f"function '{name}' jumps to '{label}', which is no label of it")
+                raise ObjectError(f"function '{name}' jumps to '{label}', but it has no such label")
             offset = self._labels[label] - index - 1
             if not -_FARTHEST <= offset < _FARTHEST:
-                raise ObjectError(f"function '{name}' jumps {offset} instructions, to '{label}'; at most {_FARTHEST - 1} go")
+                raise ObjectError(f"function '{name}' jumps {offset} instructions, to '{label}'; the limit is {_FARTHEST - 1}")
             code[index] = code[index]._replace(offset=offset)
         encoded = b"".join(each.encode() for each in code)
         return Function(name, encoded, tuple(self._relocations), type_id, lines, exported)

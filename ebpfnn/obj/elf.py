@@ -133,7 +133,7 @@ def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
     (offset,) = struct.unpack_from("<Q", data, 40)
     entry_size, count, names = struct.unpack_from("<HHH", data, 58)
     if entry_size != _SECTION.size or not count or offset + count * entry_size > len(data):
-        raise ObjectError(f"{name}: its section table lies outside the file; the object is cut short, rebuild it")
+        raise ObjectError(f"{name}: its section table is outside the file; the object is cut short, rebuild it")
     headers = [_Header._make(_SECTION.unpack_from(data, offset + index * entry_size)) for index in range(count)]
     _check_sections(headers, len(data), name)
     if names >= count or headers[names].type != _SHT_STRTAB:
@@ -147,7 +147,7 @@ def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
     for index, (_, kind, flags, _, offset, size, link, info, *_) in enumerate(headers):
         if kind not in _KNOWN_TYPES or flags & _COMPRESSED:
             what = "compressed" if flags & _COMPRESSED else f"of type {kind:#x}"
-            raise ObjectError(f"{name}: section {index} is {what}, which is not read; build it with clang -c -target bpf")
+            raise ObjectError(f"{name}: section {index} is {what}, which is not supported; build it with clang -c -target bpf")
         if kind != _SHT_NOBITS and offset + size > file_size:
             raise ObjectError(f"{name}: section {index} ends past the end of the file; it is cut short, rebuild it")
         if kind == _SHT_SYMTAB and (link >= len(headers) or headers[link].type != _SHT_STRTAB):
@@ -155,10 +155,10 @@ def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
         if kind == _SHT_REL and not 0 < info < len(headers):
             raise ObjectError(f"{name}: section {index} relocates section {info} of {len(headers)}; rebuild the object")
         if kind == _SHT_NOBITS and size > _MAX_NO_BITS:
-            raise ObjectError(f"{name}: section {index} is to have {size} bytes; no map holds over {_MAX_NO_BITS}")
+            raise ObjectError(f"{name}: section {index} has {size} bytes; a map holds at most {_MAX_NO_BITS}")
         total += 0 if kind == _SHT_NOBITS else size
         if total > MAX_FILE:
-            raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; at most {MAX_FILE} are read")
+            raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; the limit is {MAX_FILE}")
 
 
 class _Strings:
@@ -174,12 +174,12 @@ class _Strings:
             end = self._table.find(b"\0", offset, offset + _LONGEST_NAME + 1)
             if end < 0:
                 longer = len(self._table) - offset > _LONGEST_NAME
-                fact = f"is longer than {_LONGEST_NAME} bytes" if longer else "lies outside the string table"
+                fact = f"is longer than {_LONGEST_NAME} bytes" if longer else "is outside the string table"
                 raise ObjectError(f"{self._name}: a {self._what}'s name {fact}; rebuild the object")
             self._left -= end - offset
             if self._left < 0:
                 raise ObjectError(
-                    f"{self._name}: its {self._what}s' names take over {MAX_FILE} bytes; at most so many are read"
+                    f"{self._name}: its {self._what}s' names take over {MAX_FILE} bytes, which is the limit; shorten them"
                 )
             self._known[offset] = self._table[offset:end].decode("utf-8", "replace")
         return self._known[offset]
@@ -221,7 +221,7 @@ def _symbol(entry: tuple[Any, ...], names: _Strings, sections: tuple[Section, ..
     name_offset, info, visibility, index, value, size = entry
     section = index if 0 < index < _SHN_LORESERVE else None
     if section is not None and section >= len(sections):
-        raise ObjectError(f"{name}: a symbol lies in section {section} of {len(sections)}; rebuild the object")
+        raise ObjectError(f"{name}: a symbol is in section {section} of {len(sections)}; rebuild the object")
     kind = _KINDS.get(info & 15, "other")
     text = names.at(name_offset)
     if kind == "section" and section is not None:

@@ -35,7 +35,7 @@ def read_externs(elf: Elf, btf: Btf | None, name: str) -> dict[str, KernelSymbol
         )
         offset += -(-_value_size(btf, extern.reference, extern.name, name) // _ALIGNMENT) * _ALIGNMENT
         if offset > _LARGEST:
-            raise ObjectError(f"{name}: its __kconfig externs take {offset} bytes; at most {_LARGEST} are given")
+            raise ObjectError(f"{name}: its __kconfig externs take {offset} bytes; the limit is {_LARGEST}")
     for entry in _members(btf, _KSYMS):
         extern = btf[entry]
         kind = SymbolKind.FUNCTION if extern.kind is Kind.FUNC else SymbolKind.VARIABLE

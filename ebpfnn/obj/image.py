@@ -88,7 +88,7 @@ def _function(spec: ObjectSpec, name: str, caller: str) -> Function:
 def _refuse_addresses(spec: ObjectSpec, function: Function, relocation: Relocation) -> None:
     if relocation.kind is RelocationKind.DATA and relocation.symbol in spec.addresses:
         raise ObjectError(
-            f"{spec.name}: '{function.name}' uses section '{relocation.symbol}', which holds addresses; they are known in "
+            f"{spec.name}: '{function.name}' uses section '{relocation.symbol}', which contains addresses; they are known in "
             "code alone, fill them in at run time"
         )
 

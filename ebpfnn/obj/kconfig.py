@@ -46,7 +46,7 @@ def _number(value: str | int, what: str) -> int:
     try:
         return value if isinstance(value, int) else int(value, 0)
     except ValueError:
-        raise ObjectError(f"{what}, which is no number, string, y, n or m; correct the configuration") from None
+        raise ObjectError(f"{what}, which is not a number, a string, y, n or m; correct the configuration") from None
 
 
 def _tristate(btf: Btf, type_id: int, value: str, size: int, what: str) -> bytes:

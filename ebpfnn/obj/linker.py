@@ -35,7 +35,7 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
     if first.license != second.license:
         raise LinkerError(
             f"{first.name} and {second.name}: licenses '{first.license}' and '{second.license}' differ; "
-            "the kernel takes one a program, give both the same"
+            "a program has one license; give both objects the same"
         )
     for caller, definer in ((first, second), (second, first)):
         for extern in sorted(caller.externs & set(definer.functions)):
@@ -182,7 +182,9 @@ def _check_extern(caller: ObjectSpec, definer: ObjectSpec, name: str) -> None:
 def _check_kernel_symbol(first: ObjectSpec, second: ObjectSpec, name: str) -> None:
     ours, theirs = (_declaration(spec, spec.kernel_symbols[name]) for spec in (first, second))
     if ours != theirs:
-        raise LinkerError(f"extern '{name}' is {ours} in {first.name} but {theirs} in {second.name}; declare it alike in both")
+        raise LinkerError(
+            f"extern '{name}' is {ours} in {first.name} but {theirs} in {second.name}; declare it the same in both"
+        )
 
 
 def _declaration(spec: ObjectSpec, symbol: KernelSymbol) -> str:

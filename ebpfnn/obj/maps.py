@@ -24,7 +24,7 @@ def read_maps(elf: Elf, btf: Btf | None, name: str) -> dict[str, MapSpec]:
         for found in _section_maps(elf, section, btf, name):
             if found.name in maps:
                 what = "section" if is_data(found.name) else "map"
-                raise ObjectError(f"{name}: {what} '{found.name}' is there twice; rename one, and rebuild the object")
+                raise ObjectError(f"{name}: {what} '{found.name}' is defined twice; rename one, and rebuild the object")
             maps[found.name] = found
     return maps
 
@@ -82,7 +82,7 @@ def place_sections(btf: Btf, elf: Elf) -> None:
 def _section_variables(btf: Btf, section: str, name: str) -> list[int]:
     type_id = btf.find(section, Kind.DATASEC)
     if type_id is None:
-        raise ObjectError(f"{name}: BTF says nothing of section {section}; build it with clang -g")
+        raise ObjectError(f"{name}: BTF does not describe section {section}; build it with clang -g")
     return [variable for variable, _, _ in btf.section_variables(type_id)]
 
 

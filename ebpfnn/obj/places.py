@@ -40,12 +40,14 @@ class Places:
         symbols = self.functions.get(section, [])
         place = bisect_right(symbols, offset, key=lambda symbol: symbol.value) - 1
         if place < 0 or symbols[place].value != offset:
-            raise ObjectError(f"{self._name}: a call to byte {offset} of section {section} meets no function; rebuild it")
+            raise ObjectError(f"{self._name}: a call to byte {offset} of section {section} is not in a function; rebuild it")
         return symbols[place].name
 
     def map_at(self, section: Section, offset: int) -> str:
         if (section.index, offset) not in self._maps:
-            raise ObjectError(f"{self._name}: a reference to byte {offset} of {section.name} meets no map; rebuild the object")
+            raise ObjectError(
+                f"{self._name}: a reference to byte {offset} of {section.name} is not in a map; rebuild the object"
+            )
         return self._maps[section.index, offset]
 
     def _function_symbols(self, section: Section) -> list[Symbol]:
@@ -54,9 +56,11 @@ class Places:
         symbols.sort(key=lambda symbol: symbol.value)
         starts = [symbol.value for symbol in symbols]
         if len(section.data) != section.size or section.size % insn.SIZE or any(start % insn.SIZE for start in starts):
-            raise ObjectError(f"{self._name}: section '{section.name}' is not whole instructions; rebuild the object")
+            raise ObjectError(
+                f"{self._name}: section '{section.name}' is not a whole number of instructions; rebuild the object"
+            )
         if starts[:1] != [0] or len(set(starts)) != len(starts) or starts[-1] >= section.size:
-            raise ObjectError(f"{self._name}: section '{section.name}' is not cut into functions by symbols; rebuild it")
+            raise ObjectError(f"{self._name}: section '{section.name}' has instructions outside its functions; rebuild it")
         return symbols
 
 

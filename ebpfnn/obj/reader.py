@@ -129,7 +129,7 @@ class _Code:
             return self._address(index, symbol, found.imm)
         raise ObjectError(
             f"{self.spec.name}: relocation of type {reloc.type} against '{symbol.name}' at instruction {index} "
-            f"(opcode {found.opcode:#x}) is not known; build the object with clang -O2 -target bpf"
+            f"(opcode {found.opcode:#x}) is unknown; build the object with clang -O2 -target bpf"
         )
 
     def _address(self, index: int, symbol: Symbol, addend: int) -> Relocation:
@@ -142,17 +142,15 @@ class _Code:
         if symbol.section is not None:
             section = self.elf.sections[symbol.section]
             if section.name == _ARENA:
-                fact = (
-                    f"'{symbol.name}' is a global variable in an arena (__arena, section '{_ARENA}'), which nothing here fills"
-                )
-                remedy = "take its memory by bpf_arena_alloc_pages() at run time, or declare it without __arena"
+                fact = f"'{symbol.name}' is a global variable in an arena (__arena, section '{_ARENA}'), which is not supported"
+                remedy = "allocate memory with bpf_arena_alloc_pages() at run time, or declare it without __arena"
                 raise ObjectError(f"{self.spec.name}: {fact}; {remedy}")
             if is_data(section.name):
                 return self._data(index, section, symbol.value + addend)
             found = self.places.name_of(symbol, addend)
             if found is not None:
                 return Relocation(index, RelocationKind.FUNCTION if section.executable else RelocationKind.MAP, found)
-        raise ObjectError(f"{self.spec.name}: '{symbol.name}' is not defined in the object, nor is it a function; define it")
+        raise ObjectError(f"{self.spec.name}: '{symbol.name}' is neither defined in the object nor a function; define it")
 
     def _data(self, index: int, section: Section, offset: int) -> Relocation:
         if not 0 <= offset <= section.size:

@@ -67,14 +67,14 @@ class Link(Descriptor):
         except KernelError as refused:
             if refused.errno == errno.EPERM and old is not None:
                 raise KernelError(
-                    f"{self.name}: '{old.name}' is not what is attached; look at info().program_id", errno.EPERM
+                    f"{self.name}: '{old.name}' is not the attached program; see info().program_id", errno.EPERM
                 ) from None
             if refused.errno not in _UNSUPPORTED:
                 raise
             if self.info().type in _FIXED:
-                raise NotSupported(f"{self.name}: this kind of link cannot be updated; close it and attach anew") from None
+                raise NotSupported(f"{self.name}: this kind of link cannot be updated; close it and attach again") from None
             fact = f"cannot change to '{program.name}' in place ({refused.code})"
-            raise NotSupported(f"{self.name}: {fact}; give a program of the same type, or close it and attach anew") from None
+            raise NotSupported(f"{self.name}: {fact}; give a program of the same type, or close it and attach again") from None
 
     def detach(self) -> None:
         """Takes the program off the event now, pinned or not (Linux 5.9); the link stays as an empty shell.

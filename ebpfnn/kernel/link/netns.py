@@ -33,6 +33,6 @@ def _attach(program: Program, namespace: Path, attach_type: AttachType, noun: st
     try:
         fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as fault:
-        raise KernelError(f"{what}: {fault.strerror}; `ip netns list` names those that there are", fault.errno or 0) from None
+        raise KernelError(f"{what}: {fault.strerror}; see `ip netns list`", fault.errno or 0) from None
     with Descriptor(fd, what) as held:
         return Link.create(LinkCreate(program.fileno(), held.fileno(), attach_type), what)

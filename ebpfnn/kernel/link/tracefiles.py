@@ -24,8 +24,8 @@ def tracefs() -> Path:
 
 def closed(place: Path) -> NotSupported:
     """What to raise where this user may not read in ``place``, where tracefs is mounted."""
-    remedy = f"run as root, or open it to a group: mount -o remount,gid=GROUP,mode=750 {place}"
-    return NotSupported(f"tracefs: '{place}' is closed to this user; {remedy}")
+    remedy = f"run as root, or let a group read it: mount -o remount,gid=GROUP,mode=750 {place}"
+    return NotSupported(f"tracefs: '{place}' is not readable for this user; {remedy}")
 
 
 def traceable_functions() -> list[str]:

@@ -52,11 +52,13 @@ def find_target(program: ProgramSpec, name: str, targets: Mapping[str, Program],
     what = f"{name}: program '{program.name}'"
     if not program.attach_to:
         section = program.section.removeprefix("?")
-        raise ObjectError(f'{what}: SEC("{section}") does not say what it is for; write SEC("{section}/NAME")')
+        raise ObjectError(f'{what}: SEC("{section}") does not name a target; write SEC("{section}/NAME")')
     if program.name in targets:
         return _program_target(program, targets[program.name], what)
     if program.type == ProgramType.EXT:
-        raise ObjectError(f"{what} replaces a function of another program; say of which with targets={{'{program.name}': ...}}")
+        raise ObjectError(
+            f"{what} replaces a function of another program; name that program with targets={{'{program.name}': ...}}"
+        )
     return _kernel_target(program, what, held)
 
 
@@ -75,7 +77,7 @@ def _kernel_target(program: ProgramSpec, what: str, held: ExitStack) -> AttachTa
     if found is None:
         where = f"module '{module}'" if module not in ("", _KERNEL) else "the kernel"
         fact = f"{where} has no {naming.noun} '{wanted}' in its types"
-        raise ObjectError(f"{what}: {fact}; it may be inlined, static, or of a module that is not loaded")
+        raise ObjectError(f"{what}: {fact}; it may be inlined, static, or in a module that is not loaded")
     type_id, module = found
     return AttachTarget(type_id, held.enter_context(module_descriptor(module)).fileno() if module else 0)
 
@@ -84,7 +86,7 @@ def _naming(number: int, what: str) -> _Naming:
     try:
         return _NAMINGS.get(AttachType(number), _FUNCTION)
     except ValueError:
-        fact = f"attach type {number} is not known here"
+        fact = f"attach type {number} is unknown to ebpfnn"
         raise ObjectError(f"{what}: {fact}; give one of AttachType as expected_attach_type") from None
 
 

@@ -104,8 +104,8 @@ def _read(path: Path, base: Btf | None) -> Btf:
             data = file.read(_LARGEST_BTF + 1)
     except OSError as fault:
         raise NotSupported(
-            f"{path}: {fault.strerror}; the kernel shows its types if built with CONFIG_DEBUG_INFO_BTF=y, "
-            "else give a BTF file made for it"
+            f"{path}: {fault.strerror}; the kernel has its types there if built with CONFIG_DEBUG_INFO_BTF=y, "
+            "otherwise give a BTF file for this kernel"
         ) from None
     if len(data) > _LARGEST_BTF:
         raise NotSupported(f"{path}: larger than {_LARGEST_BTF} bytes; give a BTF file")

@@ -73,8 +73,8 @@ def running_configuration(root: Path = Path("/")) -> dict[str, str]:
         except FileNotFoundError:
             continue
         except (OSError, EOFError, zlib.error) as fault:
-            raise NotSupported(f"{path}: {fault}; give the configuration's text yourself") from None
-    raise NotSupported(f"neither {plain} nor {packed} exists; give the configuration's text yourself (kconfig=...)")
+            raise NotSupported(f"{path}: {fault}; give the text of the configuration (kconfig=...)") from None
+    raise NotSupported(f"neither {plain} nor {packed} exists; give the text of the configuration (kconfig=...)")
 
 
 def _value(symbol: KernelSymbol, given: dict[str, str] | None, name: str) -> str | int | None:
@@ -84,7 +84,7 @@ def _value(symbol: KernelSymbol, given: dict[str, str] | None, name: str) -> str
         if symbol.weak:
             return None
         known = ", ".join(_DERIVED)
-        raise ObjectError(f"{name}: extern '{symbol.name}' is no option; name CONFIG_..., {known}, or make it __weak")
+        raise ObjectError(f"{name}: extern '{symbol.name}' is not an option; name CONFIG_..., {known}, or make it __weak")
     values = running_configuration() if given is None else given
     if symbol.name not in values and not symbol.weak:
         raise ObjectError(f"{name}: extern '{symbol.name}' is not set in the kernel's configuration; make it __weak to get 0")

@@ -96,7 +96,7 @@ def _find(symbol: KernelSymbol, spec: ObjectSpec) -> Found:
     if symbol.weak:
         return Found()
     if typed:
-        fact = f"extern '{symbol.name}' is declared as another type than the kernel's"
+        fact = f"extern '{symbol.name}' is declared with a different type than the kernel's"
         raise ObjectError(f"{spec.name}: {fact}; declare it as vmlinux.h of this kernel does")
     remedy = "make it __weak, and check it with bpf_ksym_exists(), if it may be missing"
     raise ObjectError(f"{spec.name}: {_absence(symbol)}; {remedy}")

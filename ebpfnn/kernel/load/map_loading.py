@@ -49,7 +49,7 @@ class MapLoader:
         _check_pinning(spec, self._spec.name)
         spec = sized(spec, self._spec.name)
         if name in self._given:
-            check_same(spec, self._given[name], f"{self._spec.name}: map '{name}' is to be", "the map given for it")
+            check_same(spec, self._given[name], f"{self._spec.name}: map '{name}' has", "the given map")
             return self._given[name]
         if not spec.pinned:
             return self._held.enter_context(self._create(spec))
@@ -76,7 +76,9 @@ def sized(spec: MapSpec, name: str) -> MapSpec:
     Ring buffers take a power of two of pages, perf event arrays a place for every possible CPU. Raises :class:`ObjectError`.
     """
     if spec.type in _OF_MAPS and spec.inner is None:
-        raise ObjectError(f"{name}: map '{spec.name}' holds maps, but nothing says which; define its values with __array()")
+        raise ObjectError(
+            f"{name}: map '{spec.name}' is a map of maps without a definition of its maps; define its values with __array()"
+        )
     if spec.type == MapType.PERF_EVENT_ARRAY and not spec.max_entries:
         return replace(spec, max_entries=possible_cpus())
     if spec.type in _RINGS and spec.max_entries:
@@ -108,7 +110,7 @@ def open_or_pin(path: Path, spec: MapSpec, create: Callable[[], Map]) -> tuple[M
             raise
         else:
             return created, True
-    raise KernelError(f"pin '{path}' comes and goes; end the other process that makes and removes it", errno.EEXIST)
+    raise KernelError(f"pin '{path}' appears and disappears; end the other process that creates and removes it", errno.EEXIST)
 
 
 def check_same(spec: MapSpec, found: Map, here: str, there: str) -> None:
@@ -127,7 +129,7 @@ def check_same(spec: MapSpec, found: Map, here: str, there: str) -> None:
     ours = ", ".join(f"{field} {value}" for field, value, other in fields if value != other)
     theirs = ", ".join(f"{field} {other}" for field, value, other in fields if value != other)
     if ours:
-        raise ObjectError(f"{here} of {ours}, but {there} has {theirs}; change one of them, or take it away")
+        raise ObjectError(f"{here} {ours}, but {there} has {theirs}; change one of them, or remove it")
 
 
 def _open_checked(path: Path, spec: MapSpec) -> Map | None:
@@ -138,7 +140,7 @@ def _open_checked(path: Path, spec: MapSpec) -> Map | None:
             return None
         raise
     try:
-        check_same(spec, found, f"map '{spec.name}' is to be", f"what is pinned at '{path}'")
+        check_same(spec, found, f"map '{spec.name}' has", f"the map pinned at '{path}'")
     except BaseException:
         found.close()
         raise
@@ -165,4 +167,6 @@ def _check_pinning(spec: MapSpec, where: str) -> None:
 def _check_component(name: str, where: str) -> None:
     """A map's name comes from the object: it must not lead out of the directory of the pins."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ObjectError(f"{where}: map {name!r} is to be pinned, but that is no file's name; rename it, or pin it by hand")
+        raise ObjectError(
+            f"{where}: map {name!r} must be pinned, but this is not a valid file name; rename it, or pin it yourself"
+        )

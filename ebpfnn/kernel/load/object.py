@@ -123,7 +123,7 @@ class _Loading:
         except VerifierError as refusal:
             if any(found.type == MapType.STRUCT_OPS for found in self.spec.maps.values()):
                 raise
-            warnings.warn(f"{refusal}; loaded without its types", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{refusal}; loaded without BTF", RuntimeWarning, stacklevel=3)
             loaded = None
         if loaded:
             self._btf_fd, self._describes_functions = held.enter_context(loaded).fileno(), loaded.describes_functions
@@ -175,7 +175,7 @@ def _check_section(program: ProgramSpec, bindings: Collection[str], name: str) -
         near = " or ".join(f'SEC("{each}")' for each in known) or "one that libbpf documents"
         kind = section_kind(known[0]) if known else None
         typed = f"replace(spec.programs['{program.name}'], type=ProgramType.{kind.type.name if kind else '...'})"
-        fact = f"section '{program.section}' stands for no type of program; is it meant to be {near}?"
+        fact = f"section '{program.section}' has no known program type; is it meant to be {near}?"
         raise ObjectError(f"{what}: {fact} If not, give it a type: spec.programs['{program.name}'] = {typed}")
     if program.type == ProgramType.STRUCT_OPS and program.name not in bindings:
         raise ObjectError(f'{what} is a member of no struct; name it in a variable of SEC(".struct_ops")')

@@ -81,7 +81,7 @@ class Program(Descriptor):
             return cls(charging(request.send_known), spec.name)
         except KernelError as refusal:
             if refusal.errno == errno.EPERM and features.is_closed_to_all(ProgramType(spec.type), spec.expected_attach_type):
-                fact = f"this kernel takes {_kind(spec)} programs from nobody, while it loads others"
+                fact = f"this kernel refuses all {_kind(spec)} programs, but loads others"
                 raise PermissionDenied(
                     f"{request.what}: {fact} (EPERM); use a kprobe, a tracepoint or another hook", errno.EPERM
                 ) from None

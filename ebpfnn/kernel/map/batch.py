@@ -83,12 +83,12 @@ def _each(chunk: list[_Item], work: Callable[[_Item], None], done: int) -> None:
 
 def _after(refusal: KernelError, done: int) -> KernelError:
     fact, semicolon, remedy = str(refusal).partition("; ")
-    return type(refusal)(f"{fact}, after {done} elements were done{semicolon}{remedy}", refusal.errno)
+    return type(refusal)(f"{fact}, after {done} elements{semicolon}{remedy}", refusal.errno)
 
 
 def _check_size(held: Elements, size: int) -> None:
     if size < 1:
-        raise KernelError(f"map '{held.name}': batches of {size} elements do not exist; give 1 or more", errno.EINVAL)
+        raise KernelError(f"map '{held.name}': a batch cannot have {size} elements; give 1 or more", errno.EINVAL)
 
 
 def _chunks(items: Iterable[_Item], size: int, check: Callable[[_Item], None]) -> Iterator[list[_Item]]:

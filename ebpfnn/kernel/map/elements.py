@@ -59,12 +59,12 @@ class Elements(Descriptor):
     def check_key(self, key: bytes) -> None:
         """Raises :class:`~ebpfnn.errors.KernelError` for a key of another size than the map's."""
         if len(key) != self.key_size:
-            raise KernelError(f"map '{self.name}' takes keys of {self.key_size} bytes, not {len(key)}", errno.EINVAL)
+            raise KernelError(f"map '{self.name}' has keys of {self.key_size} bytes, not {len(key)}", errno.EINVAL)
 
     def check_value(self, value: bytes) -> None:
         """Raises :class:`~ebpfnn.errors.KernelError` for a value of another size than :attr:`exchanged_size`."""
         if len(value) != self.exchanged_size:
-            raise KernelError(f"map '{self.name}' takes values of {self.exchanged_size} bytes, not {len(value)}", errno.EINVAL)
+            raise KernelError(f"map '{self.name}' has values of {self.exchanged_size} bytes, not {len(value)}", errno.EINVAL)
 
     def _read(self, command: Command, key: bytes) -> bytes | None:
         value = ctypes.create_string_buffer(self.exchanged_size)

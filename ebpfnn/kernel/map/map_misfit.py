@@ -35,7 +35,7 @@ def _misfit(spec: MapSpec) -> str:
         fact = f"value_size is {spec.value_size}, but a {kind} holds descriptors of 4 bytes"
         return f"{fact}; {_resized(spec, 'value_size', '4')}"
     if not spec.max_entries and spec.type not in _OF_OWNERS:
-        return f"max_entries is 0, so that it would hold nothing; {_resized(spec, 'max_entries', 'N')}"
+        return f"max_entries is 0, so the map could hold nothing; {_resized(spec, 'max_entries', 'N')}"
     return ""
 
 

@@ -50,9 +50,9 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
         Raises :class:`~ebpfnn.errors.KernelError`.
         """
         if held.type != MapType.PERF_EVENT_ARRAY:
-            raise KernelError(f"map '{held.name}' is no perf event array; its type must be BPF_MAP_TYPE_PERF_EVENT_ARRAY")
+            raise KernelError(f"map '{held.name}' is not a perf event array; its type must be BPF_MAP_TYPE_PERF_EVENT_ARRAY")
         if pages < 1 or pages & (pages - 1):
-            raise KernelError(f"perf buffer '{held.name}': rings of {pages} pages do not exist; give a power of two")
+            raise KernelError(f"perf buffer '{held.name}': a ring cannot have {pages} pages; give a power of two")
         self.name, self.lost = held.name, 0
         with ExitStack() as resources:
             self._epoll = resources.enter_context(select.epoll())
@@ -73,7 +73,7 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
     def consume(self) -> Iterator[Sample]:
         """What is there now, CPU by CPU, oldest first on each, without waiting."""
         if self._epoll.closed:
-            raise KernelError(f"the consumer of perf buffer '{self.name}' is closed; make another one")
+            raise KernelError(f"the consumer of perf buffer '{self.name}' is closed; create another one")
         for ring in self._rings:
             for record in ring.records():
                 if isinstance(record, int):

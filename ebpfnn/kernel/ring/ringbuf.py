@@ -58,7 +58,7 @@ class RingBuffer(AbstractContextManager["RingBuffer"]):
     def views(self) -> Iterator[memoryview]:
         """As :meth:`consume`, without a copy: each view may be read until the next one is asked for, and not later."""
         if self._epoll.closed:
-            raise KernelError(f"the consumer of ring buffer '{self.name}' is closed; make another one")
+            raise KernelError(f"the consumer of ring buffer '{self.name}' is closed; create another one")
         yield from read_records(self._consumer, self._producer, self._size)
 
     def poll(self, timeout: float | None = None) -> Iterator[bytes]:
