@@ -1,4 +1,4 @@
-"""What mends a refusal, by the operation that was refused and the kernel's number for it."""
+"""Remedies for refusals, by operation and errno."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _ANYWHERE = {
 
 
 def remedy(operation: str, code: int) -> str:
-    """What to do about ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) that was refused, "" where nothing is known."""
+    """The remedy if ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) was refused, "" if none is known."""
     if operation in _PLAIN and code in (errno.EPERM, errno.ENOSYS):
         return _filtered(operation)
     if code in (errno.EPERM, errno.EACCES):
@@ -72,7 +72,7 @@ def remedy(operation: str, code: int) -> str:
 
 
 def _missing(operation: str) -> str:
-    """Of a system call that the kernel may have been built without: each has a sysctl where it was not."""
+    """For a system call that the kernel may lack; if it has the call, it has the matching sysctl."""
     of_events = operation == "perf_event_open"
     option, sysctl = ("CONFIG_PERF_EVENTS", "perf_event_paranoid") if of_events else ("CONFIG_BPF_SYSCALL", _BPF_SYSCTL)
     if (_SYSCTLS / sysctl).exists():
@@ -81,12 +81,12 @@ def _missing(operation: str) -> str:
 
 
 def _filtered(call: str) -> str:
-    """Of a system call that every kernel has, or that this one is known to."""
+    """For a system call that every kernel has, or that this one is known to have."""
     return f"a seccomp filter or a security module refuses {call}(2); allow it, in a container with seccomp=unconfined"
 
 
 def _permission(operation: str) -> str:
-    """Elements are refused for what the map is, or to those without privilege; root has that as a rule."""
+    """Access to elements is refused because of the map's flags, or without privileges, which root usually has."""
     if operation.endswith("_ID") or operation == "BPF_ENABLE_STATS":  # what is everybody's (bpf_obj_get_next_id, Linux 6.18)
         return privilege.remedy(charged=False, needed=["CAP_SYS_ADMIN"])
     if operation == "perf_event_open" and privilege.closes_perf_events():

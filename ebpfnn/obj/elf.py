@@ -1,8 +1,8 @@
-"""The ELF side of a BPF object: sections, symbols and relocations, checked against the file before anyone trusts them.
+"""Reads the ELF part of a BPF object: sections, symbols and relocations, all checked against the size of the file.
 
-An object may come from anywhere, so the section table is bounded before a section is read (ELF gABI; RFC 9669; the relocation
-types of Documentation/bpf/llvm_reloc.rst). The little of ELF that a BPF object has is unpacked here: pyelftools, which
-:mod:`ebpfnn.kernel.link.symbols` reads programs and libraries with, brings DWARF along and takes longer to import.
+An object may come from anywhere, so the section table is checked before a section is read (ELF gABI; RFC 9669; the relocation
+types of Documentation/bpf/llvm_reloc.rst). Only the parts of ELF that BPF objects have are read here. pyelftools, which
+:mod:`ebpfnn.kernel.link.symbols` uses to read programs and libraries, includes DWARF and takes longer to import.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class _Header(NamedTuple):
     entry_size: int
 
     def bytes_of(self, data: bytes) -> bytes:
-        """What the section has in the file ``data``."""
+        """The bytes of the section in the file ``data``."""
         return b"" if self.type in (_SHT_NULL, _SHT_NOBITS) else data[self.offset : self.offset + self.size]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section and its bytes; ``data`` is empty for one that takes no room in the file, whatever its ``size``."""
+    """A section and its bytes; ``data`` is empty for one that takes no space in the file, whatever its ``size``."""
 
     index: int
     name: str
@@ -68,9 +68,9 @@ class Section:
 
 
 class Symbol(NamedTuple):
-    """A symbol; ``section`` is None where it is undefined, absolute or common.
+    """A symbol; ``section`` is None if it is undefined, absolute or common.
 
-    A ``hidden`` one (``__hidden``) is for the objects it is linked with, not for whoever loads them.
+    A ``hidden`` one (``__hidden``) is visible to the objects that it is linked with, but not to the loader.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Reloc(NamedTuple):
 
 @dataclass(frozen=True)
 class Elf:
-    """``relocations`` maps a section's index to what is to be patched in it, in the order of offsets."""
+    """An object; ``relocations`` maps a section's index to its relocations, in the order of offsets."""
 
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
@@ -106,7 +106,7 @@ class Elf:
 
 
 def read_elf(data: bytes, name: str) -> Elf:
-    """Reads a relocatable, little-endian, 64-bit BPF object; ``name`` is what errors call it.
+    """Reads a relocatable, little-endian, 64-bit BPF object; ``name`` is its name in errors.
 
     Raises :class:`ObjectError`.
     """
@@ -117,7 +117,7 @@ def read_elf(data: bytes, name: str) -> Elf:
 
 
 def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
-    """The section table, and which section has the names. Refuses what is not ours, and a table that the file cannot hold."""
+    """The section table, and the index of the section with the names. Raises for unsupported files and bad tables."""
     if data[:4] != b"\x7fELF":
         raise ObjectError(f"{name}: not an ELF file; give an object built by clang -target bpf")
     if len(data) < _HEADER_SIZE:
@@ -142,7 +142,7 @@ def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
 
 
 def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
-    """Bounds what will be read: every section, and all of them together, since they might overlap."""
+    """Checks the size of every section, and of all together, because they may overlap."""
     total = 0
     for index, (_, kind, flags, _, offset, size, link, info, *_) in enumerate(headers):
         if kind not in _KNOWN_TYPES or flags & _COMPRESSED:
@@ -162,7 +162,7 @@ def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
 
 
 class _Strings:
-    """A string table, whose names are bounded one by one and, since they might overlap, together."""
+    """A string table. The size of each name is limited, and so is that of all together, because they may overlap."""
 
     def __init__(self, table: bytes, what: str, name: str) -> None:
         self._table, self._what, self._name = table, what, name

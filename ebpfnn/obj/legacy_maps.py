@@ -1,4 +1,4 @@
-"""The ``maps`` section of objects written before libbpf 1.0: an array of ``struct bpf_map_def``, one a symbol."""
+"""Reads the ``maps`` section of objects written before libbpf 1.0: an array of ``struct bpf_map_def``, one per symbol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEFINITION = struct.Struct("<5I")  # type, key_size, value_size, max_entries, m
 
 
 def read_legacy_maps(elf: Elf, section: Section, name: str) -> dict[str, MapSpec]:
-    """The maps of ``section``. Raises :class:`ObjectError` for definitions that say more than ``struct bpf_map_def`` can."""
+    """The maps of ``section``. Raises :class:`ObjectError` for definitions with more fields than ``struct bpf_map_def``."""
     symbols = sorted((s for s in elf.symbols if s.section == section.index and s.kind == "object"), key=lambda s: s.value)
     if not symbols or section.size % len(symbols) or len(section.data) != section.size:
         raise ObjectError(

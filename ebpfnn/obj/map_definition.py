@@ -1,4 +1,4 @@
-"""A map defined in ``.maps``: a struct whose bytes say nothing, and whose member types say it all."""
+"""Reads a map definition in ``.maps``: a struct whose bytes are unused, and whose member types contain all values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_DESCRIPTORS = (*_OF_MAPS, MapType.PROG_ARRAY)
 
 @dataclass
 class _Attributes:
-    """What the members of one definition say. ``inner`` is the type that ``values`` is an array of, 0 without values."""
+    """The members of one definition. ``inner`` is the element type of ``values``, 0 without values."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def read_definition(btf: Btf, type_id: int, map_name: str, name: str, *, is_inne
 
 
 def values_offset(btf: Btf, type_id: int) -> int | None:
-    """Bytes from the start of a definition to its ``values``, None where it has none."""
+    """The offset of ``values`` in a definition, None if it has none."""
     members = btf.members(btf.resolve(type_id))
     return next((member.offset // 8 for member in members if member.name == "values"), None)
 
@@ -120,7 +120,7 @@ def _pointed(btf: Btf, type_id: int, what: str) -> int:
 
 
 def _referred(btf: Btf, type_id: int, what: str) -> int:
-    """The type behind a pointer as it is written, a typedef as such: bpftool and others print values by its name."""
+    """The type that a pointer refers to. A typedef is kept, because bpftool and others print values by its name."""
     found = btf[btf.resolve(type_id)]
     if found.kind is not Kind.PTR:
         raise ObjectError(f"{what} is not a pointer; define it with __uint() or __type()")

@@ -1,4 +1,4 @@
-"""What the relocations of map sections say: the ``values`` of maps of maps and program arrays, the functions of struct_ops."""
+"""Reads the relocations of map sections: the ``values`` of maps of maps and program arrays, and the functions of struct_ops."""
 
 from __future__ import annotations
 

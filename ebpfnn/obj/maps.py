@@ -50,12 +50,12 @@ def is_data(section: str) -> bool:
 
 
 def holds_values(map_name: str) -> bool:
-    """Whether the map is one that an object has for itself: its data sections, and the kernel's configuration."""
+    """Whether the map is internal to an object: its data sections, and the kernel's configuration."""
     return is_data(map_name) or map_name == KCONFIG
 
 
 def read_variables(elf: Elf, name: str) -> dict[str, Variable]:
-    """The global variables of the data sections. Raises :class:`ObjectError` for one that does not lie in its section."""
+    """The global variables of the data sections. Raises :class:`ObjectError` for one that exceeds its section."""
     for symbol in (each for each in elf.symbols if each.kind == "object"):
         if symbol.section is not None and symbol.value + symbol.size > elf.sections[symbol.section].size:
             raise ObjectError(f"{name}: variable '{symbol.name}' ends past the end of its section; rebuild the object")
@@ -68,7 +68,7 @@ def read_variables(elf: Elf, name: str) -> dict[str, Variable]:
 
 
 def place_sections(btf: Btf, elf: Elf) -> None:
-    """Fills in the sizes and offsets that clang leaves at 0 and that the kernel demands of a DATASEC."""
+    """Sets the sizes and offsets of a DATASEC, which clang leaves 0 and the kernel requires."""
     offsets: dict[int, dict[str, int]] = {}
     for symbol in elf.symbols:
         if symbol.section is not None and symbol.kind == "object":

@@ -1,4 +1,4 @@
-"""What lies where in an object: the functions of its code and the maps of its map sections, by section and offset."""
+"""Finds the functions of an object's code and the maps of its map sections, by section and offset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .elf import Elf, Section, Symbol
 
 
 class Places:
-    """Names for addresses. A static function or map is referred to by its section's symbol, with its place as addend."""
+    """Names for addresses. A static function or map is referred to by the symbol of its section, with its offset as addend."""
 
     def __init__(self, elf: Elf, name: str) -> None:
         self._elf, self._name = elf, name
@@ -22,7 +22,7 @@ class Places:
         }
 
     def name_of(self, symbol: Symbol, addend: int) -> str | None:
-        """The function or map that ``symbol`` and ``addend`` mean, None where it is neither."""
+        """The function or map that ``symbol`` and ``addend`` refer to, None if it is neither."""
         if symbol.section is None:
             return None
         section = self._elf.sections[symbol.section]
@@ -51,7 +51,7 @@ class Places:
         return self._maps[section.index, offset]
 
     def _function_symbols(self, section: Section) -> list[Symbol]:
-        """The functions of a section, which between them hold every instruction of it."""
+        """The functions of a section; together they contain every instruction of it."""
         symbols = [s for s in self._elf.symbols if s.section == section.index and s.kind == "function"]
         symbols.sort(key=lambda symbol: symbol.value)
         starts = [symbol.value for symbol in symbols]

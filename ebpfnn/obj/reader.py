@@ -1,4 +1,4 @@
-"""From a clang-built ELF object to an object's :class:`~ebpfnn.obj.spec.Contents`."""
+"""Reads an ELF object that clang built into an object's :class:`~ebpfnn.obj.spec.Contents`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_file(path: Path) -> Contents:
 
 
 def read_object(data: bytes, name: str) -> Contents:
-    """Reads an object from memory; ``name`` is what errors call it. Raises :class:`ObjectError`."""
+    """Reads an object from memory; ``name`` is its name in errors. Raises :class:`ObjectError`."""
     elf = read_elf(data, name)
     section = elf.section(".BTF")
     btf = Btf.from_bytes(section.data) if section else None
@@ -73,7 +73,7 @@ def _license(elf: Elf, name: str) -> str:
 
 @dataclass
 class _Code:
-    """Cuts the executable sections into functions at their symbols, and finds what each refers to."""
+    """Cuts the executable sections into functions at their symbols, and reads the relocations of each."""
 
     elf: Elf
     btf: Btf | None
@@ -133,7 +133,7 @@ class _Code:
         )
 
     def _address(self, index: int, symbol: Symbol, addend: int) -> Relocation:
-        """What a 64-bit load of an address means depends on the section that the address lies in."""
+        """The meaning of a 64-bit address load depends on the section of the address."""
         if symbol.name in self.spec.kernel_symbols and symbol.is_undefined:
             extern = self.spec.kernel_symbols[symbol.name]
             if extern.kind is SymbolKind.KCONFIG:

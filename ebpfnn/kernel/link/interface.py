@@ -51,9 +51,9 @@ def attach_xdp(program: Program, interface: str | int, mode: XdpMode | int = 0) 
 
 
 def attach_tcx(program: Program, interface: str | int, *, egress: bool = False, first: bool = False) -> Link:
-    """Attaches to what the interface receives, or sends; behind the programs already there, or ``first`` (Linux 6.6).
+    """Attaches to received or sent packets, after the programs already there, or ``first`` (Linux 6.6).
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without tcx (clsact serves there), else KernelError.
+    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without tcx (use clsact there), else KernelError.
     """
     what = f"tcx {'egress' if egress else 'ingress'} on interface '{interface}'"
     return _ordered(program, interface, AttachType.TCX_EGRESS if egress else AttachType.TCX_INGRESS, what, first)

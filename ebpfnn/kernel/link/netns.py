@@ -24,7 +24,7 @@ def attach_sk_lookup(program: Program, namespace: Path = _CURRENT) -> Link:
 
 
 def attach_flow_dissector(program: Program, namespace: Path = _CURRENT) -> Link:
-    """Lets ``program`` take packets apart for the whole namespace (a link since Linux 5.8). As :func:`attach_sk_lookup`."""
+    """Lets ``program`` dissect packets for the whole namespace (a link since Linux 5.8). See :func:`attach_sk_lookup`."""
     return _attach(program, namespace, AttachType.FLOW_DISSECTOR, "flow dissector")
 
 

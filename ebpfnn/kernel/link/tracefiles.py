@@ -1,4 +1,4 @@
-"""tracefs: the files through which the kernel names its tracepoints and traceable functions."""
+"""tracefs: the files that list tracepoints and traceable functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tracefs() -> Path:
 
 
 def closed(place: Path) -> NotSupported:
-    """What to raise where this user may not read in ``place``, where tracefs is mounted."""
+    """The error if this user may not read ``place``, the mount of tracefs."""
     remedy = f"run as root, or let a group read it: mount -o remount,gid=GROUP,mode=750 {place}"
     return NotSupported(f"tracefs: '{place}' is not readable for this user; {remedy}")
 

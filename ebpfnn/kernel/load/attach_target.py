@@ -1,4 +1,4 @@
-"""What a program is bound to as it is loaded: a function or tracepoint of the kernel, or a function of another program."""
+"""Finds the load-time target of a program: a function or tracepoint of the kernel, or a function of another program."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _FUNCTION = _Naming("", Kind.FUNC, "function")
 
 
 def find_target(program: ProgramSpec, name: str, targets: Mapping[str, Program], held: ExitStack) -> AttachTarget:
-    """What ``program`` of the object ``name`` is for; ``targets`` says which programs it is meant for another program of.
+    """The target of ``program`` in the object ``name``; ``targets`` has, by name, the programs whose functions are targets.
 
-    Raises :class:`ObjectError` where the section's name does not say it, or names what is not there.
+    Raises :class:`ObjectError` if the section name does not say it, or names something that does not exist.
     """
     if program.type not in _BOUND:
         return AttachTarget()
@@ -91,7 +91,7 @@ def _naming(number: int, what: str) -> _Naming:
 
 
 def _find_in(module: str, name: str, kind: Kind) -> tuple[int, str] | None:
-    """As :func:`find_type`, among the types of one module, but not the kernel's that those build upon."""
+    """Like :func:`find_type`, only in the types of one module, without the kernel's types that it builds on."""
     if module == _KERNEL:
         found = vmlinux().find(name, kind)
         return None if found is None else (found, "")

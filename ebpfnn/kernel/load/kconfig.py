@@ -1,4 +1,4 @@
-"""The running kernel's configuration: what ``__kconfig`` externs are."""
+"""The running kernel's configuration: the values of ``__kconfig`` externs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _DERIVED: dict[str, Callable[[], int]] = {
 
 
 def fill_kconfig(spec: ObjectSpec, text: str | None = None) -> ObjectSpec:
-    """``spec`` with the values of its ``__kconfig`` externs in place, from ``text`` or else from the running kernel.
+    """``spec`` with the values of its ``__kconfig`` externs, from ``text`` or else from the running kernel.
 
-    Raises :class:`NotSupported` where there is no configuration to read, :class:`ObjectError` for an option that is not set
-    and whose extern is not weak, or that its type cannot hold.
+    Raises :class:`NotSupported` if there is no configuration to read, and :class:`ObjectError` for an option that is not set
+    and not weak, or whose value does not fit its type.
     """
     symbols = [symbol for symbol in spec.kernel_symbols.values() if symbol.kind is SymbolKind.KCONFIG]
     if not symbols or spec.btf is None:
@@ -63,7 +63,7 @@ def kernel_version(signature: Path = Path("/proc/version_signature")) -> int:
 
 @cache
 def running_configuration(root: Path = Path("/")) -> dict[str, str]:
-    """The options that the running kernel was built with. Raises :class:`NotSupported` where it does not tell."""
+    """The options of the running kernel. Raises :class:`NotSupported` if they cannot be read."""
     packed = root / "proc/config.gz"
     plain = root / "boot" / f"config-{os.uname().release}"
     for path, opener in ((plain, open), (packed, gzip.open)):

@@ -1,4 +1,4 @@
-"""The maps of an object, made or found: given by the caller, pinned by somebody before, or new."""
+"""Creates or finds the maps of an object: given by the caller, pinned before, or new."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _ATTEMPTS = 3  # at a pin that others make and remove at the same time
 
 
 class MapLoader:
-    """Makes the maps of one object, which ``held`` closes; it removes their new pins too, unless :meth:`keep` was called.
+    """Creates the maps of one object, which ``held`` closes; also removes their new pins, unless :meth:`keep` was called.
 
-    ``reused`` names those that were there before.
+    ``reused`` are the names of maps that existed before.
     """
 
     def __init__(self, spec: ObjectSpec, btf_fd: int, given: Mapping[str, Map], pin_root: Path, held: ExitStack) -> None:
@@ -38,11 +38,11 @@ class MapLoader:
             raise ObjectError(f"{spec.name}: no map '{unknown[0]}'; there are: {', '.join(sorted(spec.maps)) or 'none'}")
 
     def load(self) -> dict[str, Map]:
-        """The maps by name. Raises :class:`ObjectError` for one that cannot be made or reused, else KernelError."""
+        """The maps by name. Raises :class:`ObjectError` for one that cannot be created or reused, else KernelError."""
         return {name: self._load(name, spec) for name, spec in self._spec.maps.items() if spec.autocreate}
 
     def keep(self) -> None:
-        """Leaves new pins in place from now on."""
+        """Keeps the new pins."""
         self._pins.pop_all()
 
     def _load(self, name: str, spec: MapSpec) -> Map:
@@ -71,9 +71,10 @@ class MapLoader:
 
 
 def sized(spec: MapSpec, name: str) -> MapSpec:
-    """``spec`` with the sizes that depend on this machine; ``name`` is the object's.
+    """``spec`` with the sizes that depend on this machine; ``name`` is that of the object.
 
-    Ring buffers take a power of two of pages, perf event arrays a place for every possible CPU. Raises :class:`ObjectError`.
+    The size of a ring buffer is rounded up to a power of two of pages; a perf event array gets an element for every possible
+    CPU. Raises :class:`ObjectError`.
     """
     if spec.type in _OF_MAPS and spec.inner is None:
         raise ObjectError(
@@ -88,10 +89,10 @@ def sized(spec: MapSpec, name: str) -> MapSpec:
 
 
 def open_or_pin(path: Path, spec: MapSpec, create: Callable[[], Map]) -> tuple[Map, bool]:
-    """The map that is pinned at ``path``, or else a new one that is pinned there, and whether it is new.
+    """The map pinned at ``path``, or a new one that is pinned there, and whether it is new.
 
-    Another process may pin its own at the same moment: then that one is taken. Raises :class:`ObjectError` where the pinned map
-    is not what ``spec`` says, :class:`~ebpfnn.errors.NotSupported` where ``path`` is on no BPF file system, else KernelError.
+    If another process pins its map there at the same time, that one is used. Raises :class:`ObjectError` if the pinned map
+    differs from ``spec``, :class:`~ebpfnn.errors.NotSupported` if ``path`` is not on a BPF file system, else KernelError.
     """
     for _ in range(_ATTEMPTS):
         found = _open_checked(path, spec)
@@ -148,7 +149,7 @@ def _open_checked(path: Path, spec: MapSpec) -> Map | None:
 
 
 def _make_directory(path: Path) -> None:
-    """A path that cannot be made out, or lies elsewhere, is left for the pinning to refuse."""
+    """A path that cannot be created, or is elsewhere, is left for the pinning to refuse."""
     try:
         if not path.exists() and pinning.is_bpffs(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -165,7 +166,7 @@ def _check_pinning(spec: MapSpec, where: str) -> None:
 
 
 def _check_component(name: str, where: str) -> None:
-    """A map's name comes from the object: it must not lead out of the directory of the pins."""
+    """A map's name comes from the object: it must not lead outside the directory of the pins."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise ObjectError(
             f"{where}: map {name!r} must be pinned, but this is not a valid file name; rename it, or pin it yourself"

@@ -1,4 +1,4 @@
-"""Filling what only the running kernel can give into a program's instructions."""
+"""Writes the values that only the running kernel knows into a program's instructions."""
 
 from __future__ import annotations
 
