@@ -170,7 +170,7 @@ def _granting(needed: Sequence[str], missing: list[str]) -> str:
         who = f"--reuid={os.geteuid()} --regid={os.getegid()} --init-groups"
         command = f'sudo setpriv {who} --inh-caps={change} --ambient-caps={change} "$(command -v ebpfnn)" ...'
         return f"run as root (sudo), or with {', '.join(needed[:-1])} and {needed[-1]}: {command}"
-    return f"give them to root: a container takes {' '.join(name.replace('CAP_', '--cap-add ') for name in missing)}"
+    return f"grant them to root: in a container, use {' '.join(name.replace('CAP_', '--cap-add ') for name in missing)}"
 
 
 def _opening_tracefs(reason: str | None) -> str:

@@ -22,11 +22,11 @@ class CgroupSkbTrigger(WatchingTrigger):
     """The target is a directory of the cgroup2 file system, or its path below where that is mounted."""
 
     name = "cgroup_skb"
-    summary = "UDP requests that the sockets of a cgroup receive or send; they go on their way"
+    summary = "classify UDP requests that sockets of a cgroup receive or send; send no reply"
     program_type = ProgramType.CGROUP_SKB
     choices = MappingProxyType({"direction": ("ingress", "egress")})
     options = MappingProxyType(
-        {**OPTIONS, "direction": "ingress (the default): what its sockets receive; egress: what they send"}
+        {**OPTIONS, "direction": "ingress (the default): packets that its sockets receive; egress: packets that they send"}
     )
 
     def program(self) -> str:

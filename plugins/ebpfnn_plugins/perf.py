@@ -64,7 +64,7 @@ class PerfTrigger(TaskTrigger):
     """``EVENT:NUMBER``: a clock fires so many times a second, a counter every so many events, on each CPU."""
 
     name = "perf"
-    summary = "a timer or counter of every CPU, EVENT:NUMBER (hertz of a clock, else events a run)"
+    summary = "timer or counter of every CPU, EVENT:NUMBER (hertz of a clock, or events per run)"
     default_target = "cpu-clock:1000"
     shell = "perf"
     entry = "ebpfnn_perf"
@@ -92,7 +92,7 @@ class PerfTrigger(TaskTrigger):
                 ]
                 held.pop_all()
         except NotSupported:
-            raise NotSupported(f"{what}: this machine does not count it; use {self.default_target}") from None
+            raise NotSupported(f"{what}: this machine does not support it; use {self.default_target}") from None
         return LinkGroup(links, what)
 
     def _hertz(self, target: str | None) -> float:

@@ -58,7 +58,7 @@ class RunTrigger(Trigger):
     """A SYSCALL program (Linux 5.14), or an XDP one in a test run where the kernel has none."""
 
     name = "run"
-    summary = "BPF_PROG_RUN, no event at all"
+    summary = "BPF_PROG_RUN, without an event"
 
     def __init__(self, *, by_xdp: bool = False) -> None:
         self._by_xdp = by_xdp
@@ -90,7 +90,7 @@ class RunTrigger(Trigger):
             usable = has_program_type(ProgramType.SYSCALL) or has_program_type(ProgramType.XDP)
         except Error as lack:
             return str(lack)
-        return None if usable else "this kernel takes neither SYSCALL nor XDP programs; it needs CONFIG_NET and Linux 4.8"
+        return None if usable else "this kernel supports neither SYSCALL nor XDP programs; it needs CONFIG_NET and Linux 4.8"
 
 
 @hookimpl

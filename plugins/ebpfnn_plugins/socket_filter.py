@@ -23,14 +23,14 @@ class SocketLink(Link):
     """The socket, which the filter goes with: there is no link of the kernel's to it."""
 
     def pin(self, path: Path) -> None:
-        raise NotSupported(f"pin '{path}': {self.name} is a socket of this process and ends with it; keep that running")
+        raise NotSupported(f"pin '{path}': {self.name} is a socket of this process and ends with it; keep the process running")
 
 
 class SocketFilterTrigger(WatchingTrigger):
     """The target is an interface, on which a socket of its own is shown what comes in; it keeps nothing of that."""
 
     name = "socket_filter"
-    summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they go on their way"
+    summary = "classify UDP requests at an interface, by a socket filter; send no reply"
     program_type = ProgramType.SOCKET_FILTER
     capabilities = ("CAP_PERFMON", "CAP_NET_RAW")
 

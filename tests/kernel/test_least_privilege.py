@@ -71,7 +71,9 @@ def test_nobody_attaches_to_a_tracepoint_where_tracefs_is_open(place: Path) -> N
 def test_a_closed_tracefs_is_told_with_what_opens_it(place: Path) -> None:
     ran = run(place, BOTH, "infer", "--trigger", "tracepoint", DIGIT)
     assert ran.returncode == 1
-    assert "is closed to this user; run as root, or open it to a group: mount -o remount,gid=GROUP,mode=750" in ran.stderr
+    assert (
+        "is not readable for this user; run as root, or let a group read it: mount -o remount,gid=GROUP,mode=750" in ran.stderr
+    )
     assert ran.stderr.count("\n") == 1
 
 

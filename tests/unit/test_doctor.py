@@ -129,7 +129,7 @@ def test_a_bpffs_that_is_closed_to_this_user_is_told(tmp_path: Path, monkeypatch
     ("uid", "missing", "remedy"),
     [
         (1000, ["CAP_PERFMON"], AS_BOTH),
-        (0, ["CAP_BPF", "CAP_PERFMON"], "give them to root: a container takes --cap-add BPF --cap-add PERFMON"),
+        (0, ["CAP_BPF", "CAP_PERFMON"], "grant them to root: in a container, use --cap-add BPF --cap-add PERFMON"),
     ],
 )
 def test_a_trigger_that_lacks_capabilities_is_told_which(

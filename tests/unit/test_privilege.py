@@ -42,9 +42,7 @@ def test_a_user_with_half_of_it(machine: Callable[..., Path]) -> None:
 
 def test_a_user_with_all_that_loading_asks_for_is_not_told_to_be_root(machine: Callable[..., Path]) -> None:
     told = remedy(machine(1000, BPF | PERFMON), charged=False)
-    assert told.startswith(
-        "CAP_BPF and CAP_PERFMON are not enough here, and programs of the network need CAP_NET_ADMIN: a seccomp"
-    )
+    assert told.startswith("CAP_BPF and CAP_PERFMON are not enough here, and network programs need CAP_NET_ADMIN: a seccomp")
     assert "root" not in told
 
 
@@ -64,7 +62,7 @@ def test_cap_sys_admin_stands_for_those_that_were_cut_out_of_it(machine: Callabl
 
 @pytest.mark.parametrize(("held", "lacking"), [(0, "CAP_BPF and CAP_PERFMON"), (BPF, "CAP_PERFMON"), (PERFMON, "CAP_BPF")])
 def test_root_in_a_container(machine: Callable[..., Path], held: int, lacking: str) -> None:
-    assert remedy(machine(0, held)).startswith(f"root is without {lacking}, as containers are started; grant them")
+    assert remedy(machine(0, held)).startswith(f"root lacks {lacking}, as is usual in containers; grant them")
 
 
 @pytest.mark.parametrize("mode", ["integrity", "confidentiality"])
@@ -75,7 +73,7 @@ def test_lockdown(machine: Callable[..., Path], mode: str) -> None:
 
 def test_no_lockdown(machine: Callable[..., Path]) -> None:
     found = remedy(machine(0, EVERYTHING, "[none] integrity confidentiality\n"))
-    assert found.startswith("root is not enough here: a seccomp filter or a security module may stand in the way")
+    assert found.startswith("root is not enough here: a seccomp filter or a security module may be the reason")
     assert "RLIMIT_MEMLOCK" not in found
 
 

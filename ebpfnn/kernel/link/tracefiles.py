@@ -1,4 +1,4 @@
-"""tracefs: the files through which the kernel names its tracepoints and traceable functions."""
+"""tracefs: the files that list tracepoints and traceable functions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def tracefs() -> Path:
 
 
 def closed(place: Path) -> NotSupported:
-    """What to raise where this user may not read in ``place``, where tracefs is mounted."""
-    remedy = f"run as root, or open it to a group: mount -o remount,gid=GROUP,mode=750 {place}"
-    return NotSupported(f"tracefs: '{place}' is closed to this user; {remedy}")
+    """The error if this user may not read ``place``, the mount of tracefs."""
+    remedy = f"run as root, or let a group read it: mount -o remount,gid=GROUP,mode=750 {place}"
+    return NotSupported(f"tracefs: '{place}' is not readable for this user; {remedy}")
 
 
 def traceable_functions() -> list[str]:

@@ -71,7 +71,9 @@ class _Fitting:
     def fit(self) -> StructOps:
         type_id, wrapper = (self.kernel.find(f"{prefix}{self.type_name}", Kind.STRUCT) for prefix in ("", _WRAPPER))
         if type_id is None or wrapper is None:
-            raise NotSupported(f"{self.what}: this kernel lets nobody implement struct {self.type_name}; a newer one may")
+            raise NotSupported(
+                f"{self.what}: this kernel does not support struct_ops of struct {self.type_name}; a newer one may"
+            )
         data = next(member.offset // 8 for member in self.kernel.members(wrapper) if member.name == "data")
         theirs = {member.name: (index, member) for index, member in enumerate(self.kernel.members(type_id))}
         value = bytearray(self.kernel.size_of(wrapper))
@@ -104,6 +106,6 @@ class _Fitting:
         if not any(data):
             return
         if ours.bits or theirs.bits or len(data) != self.kernel.size_of(theirs.type_id):
-            fact = f"'{ours.name}' of {len(data)} bytes is another in the kernel's struct {self.type_name}"
+            fact = f"'{ours.name}' of {len(data)} bytes differs from that of the kernel's struct {self.type_name}"
             raise ObjectError(f"{self.what}: member {fact}; declare it as the kernel does")
         value[at : at + len(data)] = data
