@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A cgroup's sockets: the network runs on requests that they receive or send, which all go on their way. */
+/* Runs the network on requests that the sockets of a cgroup receive or send, and passes all of them on. */
 #include <ebpfnn/vmlinux.h>
 
 #define EBPFNN_READ_ONLY

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The baseline of every benchmark: the loops as one first writes them, neuron by neuron, weights laid out [output][input].
- * Equal to the twin bit for bit; only the order of the work differs.
+ * The baseline of every benchmark: plain loops, neuron by neuron, with weights [output][input].
+ * Its scores equal the twin's bit for bit; only the order of the work differs.
  */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/parameters.h>
@@ -39,7 +39,7 @@ static __noinline int dense(const struct nn_parameters *parameters, const struct
 	return 0;
 }
 
-/* One window over the input channels of a group, whose first place is the corner of the first of them. */
+/* One window over the input channels of a group; its first position is the corner of the first channel. */
 static __always_inline __s32 dot_window(const struct nn_layer *layer, const __s8 *weights, const __s32 *corner, __s32 sum)
 {
 	__u64 wide = nn_edged_columns(layer), size = nn_edged_rows(layer) * wide;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A timer or counter of a CPU runs the network if the thread that it interrupts registered, and returns at once if not. */
+/* Runs the network at a timer or counter of a CPU if the interrupted thread registered; otherwise returns at once. */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/task.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A raw tracepoint runs the network for the threads that registered, and returns at once for all others. */
+/* Runs the network at a raw tracepoint, for threads that registered; returns at once for all others. */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/task.h>
 
-/* Of sys_enter, the number of the one system call that is meant; -1 for all of them, and for every other event. */
+/* For sys_enter, the number of the system call to run at; -1 for all system calls, and for every other event. */
 const volatile __s64 only_call = -1;
 
 SEC("raw_tracepoint")

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * BPF_PROG_RUN runs the network on a caller's slot, or on many samples in one call: through a SYSCALL program, or an XDP one
- * where the kernel has no SYSCALL programs.
+ * BPF_PROG_RUN runs the network on a caller's slot, or on many samples in one call: with a SYSCALL program, or with an XDP
+ * program if the kernel has no SYSCALL programs.
  *
- * The samples of a batch lie in the map "ebpfnn_samples" behind those of the slots. All of them are computed in the memory of the
- * caller's slot, which stays in the cache, and what becomes of each goes into "ebpfnn_outputs". The loader sizes both maps.
+ * The samples of a batch are in the map "ebpfnn_samples", behind those of the slots. All of them use the workspace of the
+ * caller's slot, which stays in the cache. Their results go to the map "ebpfnn_outputs". The loader sizes both maps.
  */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/shell.h>
 
 struct run_context {
 	__u32 slot;
-	__u32 runs; /* 0: the sample of the slot; else so many of the batch, from its first, over and over */
+	__u32 runs; /* 0: the sample of the slot; else the number of runs over the batch, repeated from its first sample */
 };
 
 struct output {
@@ -27,7 +27,7 @@ struct {
 	__type(value, __u64);
 } ebpfnn_outputs SEC(".maps");
 
-/* Samples in a batch, runs that one call may ask for, and scores of a sample. */
+/* Samples in a batch, the most runs per call, and scores of a sample. */
 const volatile __u32 ebpfnn_batch = 1;
 const volatile __u32 ebpfnn_most_runs = 1;
 const volatile __u32 ebpfnn_classes;
@@ -47,7 +47,7 @@ static __always_inline void deliver(__u32 index, const struct ebpfnn_result *res
 	}
 }
 
-/* Global, so that the verifier walks the network once, and not in every turn of the loop below. */
+/* Global, so that the verifier walks the network once, not in every iteration of the loop below. */
 __noinline int ebpfnn_run_sample(__u32 slot, __u32 index)
 {
 	const void *sample = bpf_map_lookup_elem(&ebpfnn_samples, &index);
@@ -69,16 +69,16 @@ static __always_inline int run_batch(__u32 slot, __u32 runs)
 
 	if (runs > ebpfnn_most_runs)
 		return -ENOENT;
-	/* Bounded by the constant too: the verifiers of Linux 5.10 and 6.1 forget what is known of runs where clang spills it. */
+	/* Bounded by the constant too: the verifiers of Linux 5.10 and 6.1 forget the bounds of runs if clang spills it. */
 	for (__u32 i = 0; i < ebpfnn_most_runs && i < runs; i++) {
-		status |= ebpfnn_run_sample(slot, index); /* to leave the loop here is one branch a turn more than the verifier keeps */
+		status |= ebpfnn_run_sample(slot, index); /* leaving the loop here would exceed the verifier's pending branches */
 		if (++index == EBPFNN_MAX_SLOTS + ebpfnn_batch)
 			index = EBPFNN_MAX_SLOTS;
 	}
 	return status;
 }
 
-/* As ebpfnn_answer() of shell.h; the time is that of all the runs, and a watcher is told of the last. */
+/* Like ebpfnn_answer() of shell.h; the time is that of all runs, and a watcher gets the last one. */
 static __always_inline void answer(const struct run_context *asked)
 {
 	__u32 slot = asked->slot, runs = asked->runs;

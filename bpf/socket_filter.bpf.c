@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A socket's filter: the network runs on requests that the socket is shown, of which it keeps none. */
+/* A socket filter: runs the network on requests that the socket receives, and keeps none of them. */
 #include <ebpfnn/vmlinux.h>
 
 #define EBPFNN_READ_ONLY
 #include <ebpfnn/skb.h>
 
-#define DROP 0 /* the socket's copy: the packet itself goes on */
+#define DROP 0 /* the socket's copy: the packet itself is passed on */
 #define PACKET_OUTGOING 4
 
 SEC("socket")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A tracepoint runs the network for the threads that registered, and returns at once for all others. */
+/* Runs the network at a tracepoint, for threads that registered; returns at once for all others. */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/task.h>
 

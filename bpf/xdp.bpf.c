@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A network interface runs the network on requests that come in, and sends each back with its answer. */
+/* Runs the network on requests that arrive at an interface, and sends each back as its reply. */
 #include <ebpfnn/vmlinux.h>
 
 #define EBPFNN_CONTEXT struct xdp_md
 
-#define EBPFNN_FARTHEST 0x3fff /* where a header can begin, and far more */
+#define EBPFNN_FARTHEST 0x3fff /* above every possible offset of a header */
 
 /*
- * An address in the packet. Older verifiers (5.10, 6.1) take a check against the end only of an offset that they know to be below 64 KiB,
- * and only for the register that was checked. So the compiler may know neither.
+ * An address in the packet. Older verifiers (5.10, 6.1) accept a bounds check only for an offset that they know to be below 64 KiB,
+ * and only in the register that was checked. So both must be hidden from the compiler.
  */
 static __always_inline void *ebpfnn_at(struct xdp_md *packet, __u32 offset)
 {
@@ -51,7 +51,7 @@ int ebpfnn_xdp(struct xdp_md *packet)
 	__u32 found;
 
 	if ((void *)link + EBPFNN_LINK_HEADER > (void *)(long)packet->data_end || ebpfnn_is_of_group(link))
-		return XDP_PASS; /* too short, or a group's */
+		return XDP_PASS; /* too short, or to or from a group */
 	found = ebpfnn_find(packet, EBPFNN_LINK_HEADER, link[6]);
 	return found && !ebpfnn_serve(packet, found) && ebpfnn_answering ? XDP_TX : XDP_PASS;
 }

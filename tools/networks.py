@@ -30,12 +30,12 @@ from ebpfnn.quantize.floatfile import beside
 CACHE = Path(".cache/networks")
 NOTED, CARDS = Path("tools/seeds.json"), Path("docs/networks.md")
 SEEDS = (1, 2, 3, 4, 5)
-_INTRODUCTION = """# The networks that ship
+_INTRODUCTION = """# The bundled networks
 
-`ebpfnn infer --model NAME` runs one. Each was trained five times, from five seeds; the one that ships did best on the 5,000
-training images that were held out, which also chose its epoch. The test images chose nothing, so a mean over the seeds is
-what the recipe is worth, and the shipped seed need not be the one that does best on them. `tools/networks.py` holds the
-recipes, and wrote this page.
+`ebpfnn infer --model NAME` runs one of these networks. Each was trained from five seeds. The bundled one did best on the 5,000
+held-out training images, which also selected its epoch. The test images selected nothing, so the mean over the seeds shows
+what the recipe achieves, and the bundled seed need not be the best one on the test images. `tools/networks.py` contains the
+recipes, and generated this page.
 """
 _ACCURACY = re.compile(r"([\d.]+)% of the test samples, ([\d.]+)% of those held out")
 

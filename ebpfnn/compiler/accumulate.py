@@ -1,4 +1,4 @@
-"""What sums of products have in common: accumulators in registers, seeds at the start of a segment, a flush at its end."""
+"""Code that all sums of products share: accumulators in registers, seeds at the start of a segment, a flush at its end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ INPUT, TERM, ROW = R6, R7, R8
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Weights int8 [inputs, outputs] as words: in ``lanes``, cut into segments that end at ``ends``, and into tiles.
+    """Weights int8 [inputs, outputs] packed into words: in ``lanes``, cut into segments that end at ``ends``, and into tiles.
 
-    Rows of a tile are ``row`` bytes apart: a tile's own, or where they lie ``across``, those of all tiles for an input side by
-    side. Inputs lie in ``low..high``.
+    The rows of a tile are ``row`` bytes apart. A row belongs to one tile, or, with ``across``, the rows of all tiles for one
+    input are stored side by side. Inputs are in ``low..high``.
     """
 
     weights: NDArray[np.int8]
@@ -53,7 +53,7 @@ class Products:
         return padded
 
     def seeds(self) -> NDArray[np.int64]:
-        """What each lane begins a segment with, int64 [segments, outputs]: minus the lowest sum that it can reach."""
+        """The initial value of each lane in a segment, int64 [segments, outputs]: minus the lowest sum that it can reach."""
         cuts = zip(self.starts, self.ends, strict=True)
         return np.stack([-lowest_sums(self.weights[start:end], self.low, self.high) for start, end in cuts])
 
@@ -93,7 +93,7 @@ def emit_flush(
     accumulators: tuple[Register, ...] = ACCUMULATORS,
     free: tuple[Register, Register] = (TERM, INPUT),
 ) -> None:
-    """Adds every lane to its sum, u32, at ``left`` bytes from r10; the ``first`` time, stores it there. ``free`` are lost."""
+    """Adds every lane to its sum, u32, at ``left`` from r10; the ``first`` time, stores it. Overwrites ``free``."""
     value, before = free
     for output in range(outputs):
         emit_lane(emit, lanes, accumulators, output, value)

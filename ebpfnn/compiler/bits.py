@@ -1,8 +1,8 @@
-"""One-bit inputs of unpacked samples: eight bytes are compared with the threshold at a time, and become the bits of one byte.
+"""Converts unpacked samples to one-bit inputs, eight at a time: compares the bytes with the threshold and packs the bits.
 
-For a threshold t of at most 128, a byte x is at least t where ``(x & 0x7f) + 128 - t`` carries into bit 7, or where bit 7 of x
-is set. For a larger t, ``256 - t`` is added, and both must hold. No sum passes 255, so nothing is carried from one byte of a
-word to the next. A multiplication then gathers the eight bits in the top byte, as in :mod:`ebpfnn.compiler.nonzero`.
+For a threshold t of at most 128, a byte x is at least t if ``(x & 0x7f) + 128 - t`` carries into bit 7, or if bit 7 of x is
+set. For a larger t, ``256 - t`` is added, and both conditions must hold. No sum exceeds 255, so nothing is carried from one
+byte of a word to the next. A multiplication then gathers the eight bits in the top byte, as in :mod:`ebpfnn.compiler.nonzero`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .values import Values
 
 _ONES = 0x0101010101010101
 _GATHER = 0x0002040810204081
-"""Times a word of bits 8 i + 7, its bits 49 - 7 i put them side by side from bit 56 on."""
+"""Multiplied by a word with the bits 8 i + 7, its bits 49 - 7 i put them side by side, beginning at bit 56."""
 _FROM, _TO, _WORD, _TERM, _SEVENS, _ADDED, _TOPS, _GATHER_IN = R0, R1, R2, R3, R4, R5, R6, R7
 _AT_A_TIME = 7
 _INPUTS = 8
 
 
 def emit_bits(emit: Emitter, form: InputFormat) -> Values:
-    """Gathers the inputs of an unpacked sample, eight in a byte, u8 [ceil(size / 8)]. No register survives."""
+    """Packs the inputs of an unpacked sample, eight per byte, u8 [ceil(size / 8)]. No register survives."""
     groups = -(-form.size // _INPUTS)
     (threshold,) = form.thresholds
     place = emit.region(groups)
@@ -42,9 +42,9 @@ def emit_bits(emit: Emitter, form: InputFormat) -> Values:
 
 
 def emit_group(emit: Emitter, values: Values, number: int, word: Register, base: Register) -> None:
-    """``word`` = the byte that holds eight inputs, or where there is a threshold, the eight bytes that are compared with it.
+    """Loads into ``word`` the byte that holds eight inputs, or, with a threshold, the eight bytes to compare with it.
 
-    ``base`` points to the values. It is lost where fewer than eight bytes are left of them.
+    ``base`` points to the values. It is overwritten if fewer than eight bytes are left.
     """
     if values.threshold is None:
         emit.load_far(word, "u8", base, values.place.offset + number)
@@ -57,9 +57,9 @@ def emit_group(emit: Emitter, values: Values, number: int, word: Register, base:
 
 
 def emit_halved_gather(emit: Emitter, word: Register, free: Register, threshold: int) -> None:
-    """``word``, eight bytes, becomes the eight bits that they are to ``threshold``; needs only one register besides, ``free``.
+    """Replaces the eight bytes in ``word`` by eight bits, by ``threshold``; needs only one other register, ``free``.
 
-    For an even threshold t, x >= t is where ``(x >> 1) + 128 - t / 2`` carries into bit 7, and x is not needed again.
+    For an even threshold t, x >= t if ``(x >> 1) + 128 - t / 2`` carries into bit 7; then x is not needed again.
     """
     steps = (("&=", 0x7F * _ONES), ("+=", (128 - threshold // 2) * _ONES), ("&=", 0x80 * _ONES), ("*=", _GATHER))
     emit.alu(word, ">>=", 1)

@@ -1,4 +1,4 @@
-"""What stands behind ``ebpfnn_infer``, whichever compiler made it."""
+"""The body of ``ebpfnn_infer``, whichever compiler made it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..obj import ObjectSpec
 
 @dataclass(frozen=True)
 class Body:
-    """An object that defines ``ebpfnn_infer``, and how many bytes behind each ``struct ebpfnn_result`` it computes in."""
+    """An object that defines ``ebpfnn_infer``, and the bytes of workspace that it needs after ``struct ebpfnn_result``."""
 
     spec: ObjectSpec
     workspace: int

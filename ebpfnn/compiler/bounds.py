@@ -1,11 +1,11 @@
-"""How far a lane can go: the proof that lets sums share a register, from these very weights and nothing else.
+"""Bounds of a lane: the proof that several sums can share a register, from the weights alone.
 
-The inputs of a layer lie in ``low..high``. Over a run of inputs, the sum for one output lies between
+The inputs of a layer are in ``low..high``. Over a run of inputs, the sum for one output is between
 
     sum_i min(w[i] low, w[i] high)   and   sum_i max(w[i] low, w[i] high)
 
-and the difference, its range, is ``(high - low) sum_i |w[i]|``. A lane of b bits holds it while it is below 2^b. Where the
-whole layer's range is larger, the inputs are cut into *segments*; at the end of each the lanes are flushed into 32-bit
+and the difference, its range, is ``(high - low) sum_i |w[i]|``. A lane of b bits can hold it if it is below 2^b. If the range
+of the whole layer is larger, the inputs are cut into *segments*. At the end of each segment, the lanes are flushed into 32-bit
 sums. One or two segments are usual for trained weights and 21 bits, thirteen for 784 inputs whose weights are all 127.
 """
 
@@ -35,9 +35,9 @@ def reach(weights: _Weights, low: int, high: int) -> NDArray[np.int64]:
 
 
 def segments(ranges: NDArray[np.int64], bits: int, step: int = 1) -> tuple[int, ...]:
-    """Where each segment ends, in inputs, for what :func:`reach` gives: the longest first that lanes of ``bits`` allow.
+    """Where each segment ends, in inputs, for the result of :func:`reach`: segments as long as lanes of ``bits`` allow.
 
-    Every end but the last is a multiple of ``step``. Raises :class:`ModelError` where one step of inputs is too many.
+    Every end except the last is a multiple of ``step``. Raises :class:`ModelError` if one step of inputs is too many.
     """
     inputs, limit = len(ranges), 1 << bits
     if int(ranges[-1].max()) < limit:
@@ -56,7 +56,7 @@ def segments(ranges: NDArray[np.int64], bits: int, step: int = 1) -> tuple[int, 
 
 
 def find_segments(ranges: NDArray[np.int64], bits: int, step: int) -> tuple[int, ...]:
-    """As :func:`segments`; none where so narrow a lane cannot hold even one step of inputs."""
+    """Like :func:`segments`; empty if lanes this narrow cannot hold even one step of inputs."""
     try:
         return segments(ranges, bits, step)
     except ModelError:
@@ -64,5 +64,5 @@ def find_segments(ranges: NDArray[np.int64], bits: int, step: int) -> tuple[int,
 
 
 def _first_past(ranges: NDArray[np.int64], start: int, bounds: NDArray[np.int64]) -> int:
-    """The first input from ``start`` on whose range reaches a bound; how many inputs there are where none does."""
+    """The first input from ``start`` on whose range reaches a bound; the number of inputs if none does."""
     return bisect_left(range(len(ranges)), True, start, key=lambda number: bool((ranges[number] >= bounds).any()))

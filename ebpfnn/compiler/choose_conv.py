@@ -1,4 +1,4 @@
-"""How a convolution is computed: its lanes, which of its loops are written out, and which windows are skipped."""
+"""Chooses how a convolution is computed: its lanes, which of its loops are unrolled, and which windows are skipped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPARSE = 0.45
 """The share of inputs that are not 0 below which blank windows, or blank rows of them, are skipped."""
 _WIDEST_BLANK = 8  # columns of a window that one load covers
 MOST_PRODUCTS = 700
-"""Multiplications of one position that are written out; more go through the input channels in a loop."""
+"""The maximum of unrolled multiplications per position; above it, a loop goes through the input channels."""
 
 
 def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
@@ -36,17 +36,17 @@ def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
 
 
 def skips_rows(layer: Conv2d, density: float | None, name: str | None) -> bool:
-    """Whether so many inputs are 0 that a branch goes round blank rows of a window; not by the plan "straight"."""
+    """Whether enough inputs are 0 that branches skip blank rows of a window; never by the plan "straight"."""
     return density is not None and density < _SPARSE and layer.window.kernel[1] <= _WIDEST_BLANK and name != "straight"
 
 
 def choose_conv(
     layer: Conv2d, low: int, high: int, density: float | None, *, short: bool = False
 ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
-    """Each group, all by the lanes that cost least, and the lanes that there were to choose from, the cheapest first.
+    """Each group, all with the lanes of the lowest cost, and the possible lanes, the cheapest first.
 
-    ``density`` is the share of inputs that are not 0 where blank rows are skipped, else None. What is to be ``short`` is in as
-    few segments as can be, whatever they cost. Raises :class:`ModelError` where no lane holds the layer.
+    ``density`` is the share of inputs that are not 0 if blank rows are skipped, else None. A ``short`` layer gets as few
+    segments as possible, whatever they cost. Raises :class:`ModelError` if no lane can hold the layer.
     """
     share = 1.0 if density is None else cost.filled(density, layer.window.kernel[1])
     groups = [np.ascontiguousarray(group_weights(layer, group)) for group in range(layer.groups)]
@@ -80,8 +80,8 @@ def plan_tiles(
 ) -> tuple[ConvTile, ...]:
     """The tiles of one group, for outputs at rows and columns of ``positions``, which are ``apart`` bytes from each other.
 
-    Blank windows are asked for where ``asks_blank`` says so and every output is near enough for a store. Where blank rows are
-    to be skipped (``skips``) at positions that an iterator goes through, channels are written out as far as offsets reach.
+    Blank windows are tested if ``asks_blank`` says so and every output is near enough for a store. If blank rows are to be
+    skipped (``skips``) at positions in the loop of an iterator, channels are unrolled as far as offsets reach.
     """
     outputs, taps = layer.outputs // layer.groups, prod(layer.window.kernel)
     tiling = Tiling(outputs, products.lanes.count, products.words, products.tiles)
@@ -104,14 +104,14 @@ def plan_tiles(
 
 
 def branches_in_loops(tiles: tuple[ConvTile, ...], features: KernelFeatures) -> bool:
-    """Whether branches round blank rows would stand in a loop over channels, and that in one over rows or an iterator's.
+    """Whether branches that skip blank rows would be in a loop over channels which is in a loop over rows or of an iterator.
 
-    The verifier compares states in an iterator's loop exactly (RANGE_WITHIN, Linux 6.8), so that each way through the branches
-    of each turn of the inner loop is walked: 16 channels of 3x3 took 987,881 instructions on Linux 6.18, 24 over a million.
+    In an iterator's loop the verifier compares states exactly (RANGE_WITHIN, Linux 6.8), so it walks each path through the
+    branches of each iteration of the inner loop: 16 channels of 3x3 took 987,881 instructions on Linux 6.18, 24 over a million.
     """
     return any(tile.row_loops or (features.iterators and tile.unwalked and any(tile.channel_loops)) for tile in tiles)
 
 
 def position_size(products: Products, outputs: int) -> int:
-    """About how many instructions one position of a tile of ``outputs`` takes, its input channels written out."""
+    """The approximate number of instructions for one position of a tile of ``outputs``, with unrolled input channels."""
     return len(products.weights) * (3 * products.words + 1) + 22 * outputs

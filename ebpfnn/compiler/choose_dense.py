@@ -1,4 +1,4 @@
-"""How a dense layer is computed: the ways that there are, what each costs, and the cheapest of them."""
+"""Chooses how a dense layer is computed: the candidates, their costs, and the cheapest of them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ from .tile import MOST_WORDS, Tiling
 _UNKNOWN_DENSITY = 0.5
 _LARGEST_ROWS = 1 << 24  # bytes of tables of partial sums: more are slower than multiplications, from memory that far away
 _FEW = 64
-"""Inputs that are not worth a list: its end is a mispredicted branch, and bytes just written cannot be read as words."""
+"""Up to this number of inputs, a list does not pay.
+
+Its end costs a mispredicted branch, and bytes that were just written cannot be read as words.
+"""
 _SELDOM_BLANK = 0.7
-"""The share of bytes of inputs that are not all zero from which on no branch goes round their rows."""
+"""From this share of bytes with a non-zero input on, no branch skips their rows."""
 TOO_LARGE = "has weights and inputs that no lane of 32 bits holds; use smaller weights"
 
 
@@ -61,10 +64,10 @@ def choose_dense(
     grouped: tuple[SideBySide, ...] = (),
     spread: float = 0.0,
 ) -> tuple[DenseChoice, ...]:
-    """The ways for inputs in ``low..high``, the cheapest first, or where there are such of shape ``name``, those first.
+    """The candidates for inputs in ``low..high``, the cheapest first, or, if any has the shape ``name``, those first.
 
-    ``grouped`` are the weights as rows may want them; ``spread`` is what it costs to have the inputs in a byte each. Raises
-    :class:`ModelError` where no lane holds the layer.
+    ``grouped`` are the weights in the order that rows need; ``spread`` is the cost of having the inputs in one byte each.
+    Raises :class:`ModelError` if no lane can hold the layer.
     """
     share = _UNKNOWN_DENSITY if density is None else density
     found = [replace(each, cost=each.cost + spread) for each in _multiplying(layer, low, high, share, listed=name == LISTED)]
@@ -76,7 +79,7 @@ def choose_dense(
 
 
 def _multiplying(layer: Dense, low: int, high: int, density: float, *, listed: bool) -> list[DenseChoice]:
-    """Those by multiplication: of all inputs, and where some have no weight, of the others alone."""
+    """The candidates that multiply: with all inputs, and, if some inputs have no weight, with only the others."""
     weights = np.ascontiguousarray(layer.weights.T)
     found = list(_product_choices(weights, low, high, density, listed=listed))
     live = live_inputs(weights)
@@ -106,9 +109,9 @@ def _product_choices(weights: NDArray[np.int8], low: int, high: int, density: fl
 
 
 def _rows(tiling: Tiling) -> tuple[int, bool]:
-    """How many bytes apart a list's rows of weights are, and whether those of all tiles lie side by side.
+    """How many bytes apart the rows of weights are for a list, and whether the rows of all tiles are side by side.
 
-    What a sample uses is then fewer lines of the cache. Without entries a power of 2 saves a multiplication.
+    Rows side by side touch fewer cache lines per sample. Without entries, a power of 2 saves a multiplication.
     """
     if not is_gathered(tiling.tiles):
         return 8 << (tiling.words - 1).bit_length(), False

@@ -1,4 +1,4 @@
-"""A network as instructions: planned first (:mod:`ebpfnn.compiler.planner`), then written layer by layer as the plan says."""
+"""Compiles a network to instructions: plans first (:mod:`ebpfnn.compiler.planner`), then writes each layer by the plan."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from .values import SLACK, Values
 
 @dataclass(frozen=True)
 class LayerCode:
-    """What a layer became: the ``shape`` of its code, its lanes and tiles, and what was written.
+    """The code of one layer: its ``shape``, its lanes and tiles, and its size.
 
-    ``segments`` are where lanes are flushed, in inputs of a tile that have weights. ``walked`` and ``forks`` are about how many
-    instructions the verifier walks, and how many branches it puts off.
+    ``segments`` are where lanes are flushed, in inputs of a tile that have weights. ``walked`` and ``forks`` are estimates of
+    how many instructions the verifier walks, and how many branches are pending.
     """
 
     layer: int
@@ -48,9 +48,9 @@ class LayerCode:
 
 @dataclass(frozen=True)
 class Compiled(Body):
-    """A body, the plan that it follows, and what was written: for each layer, and what the instructions are for, in order.
+    """A body, the plan that it follows, the code of each layer, and notes that explain the instructions, in order.
 
-    ``stack`` are the bytes of it that the body takes.
+    ``stack`` is the number of stack bytes that the body needs.
     """
 
     stack: int
@@ -60,14 +60,14 @@ class Compiled(Body):
 
 
 def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None) -> Compiled:
-    """``ebpfnn_infer`` for ``network`` and a kernel that has ``features``.
+    """Compiles ``ebpfnn_infer`` for ``network`` and a kernel that has ``features``.
 
-    The plan of each layer is the cheapest by :mod:`ebpfnn.compiler.cost`; ``plan`` names a shape, "straight", "listed" or
-    "rows", to be taken wherever it can be. What comes out past a limit of the verifier or of the stack is planned anew, without
-    what the largest layer that has it skips zeros by, or without callbacks; a layer that no jump goes over, with less of it
-    written out.
+    The plan of each layer is the cheapest by :mod:`ebpfnn.compiler.cost`. ``plan`` names a shape, "straight", "listed" or
+    "rows", which is used wherever possible. If the code exceeds a limit of the verifier or of the stack, the network is planned
+    again: without the lists or branches of the largest layer that has them, or without callbacks. A layer that is too long for
+    a jump over it is planned with less of it unrolled.
 
-    Raises :class:`ModelError` for a name that is none, and, naming the layer, for a network past a limit.
+    Raises :class:`ModelError` for an unknown ``plan``, and, naming the layer, for a network that exceeds a limit.
     """
     if plan not in (None, *PLANS):
         raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
@@ -93,7 +93,7 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
 
 
 class _Emission:
-    """The code of one plan. It decides nothing: what lies where follows from the order in which it is written."""
+    """Writes the code of one plan. It decides nothing: offsets and registers follow from the order in which it writes."""
 
     def __init__(self, network: QuantizedNetwork, plan: NetworkPlan) -> None:
         self.network, self.plan = network, plan
@@ -133,7 +133,7 @@ class _Emission:
         return output
 
     def _written(self) -> tuple[int, int, int, int]:
-        """How far instructions, bytes of tables, instructions walked and branches put off have come."""
+        """The totals so far: instructions, bytes of tables, walked instructions, and pending branches."""
         emit = self.emit
         return emit.written, sum(map(len, emit.tables.values())), emit.walked, emit.forks
 
@@ -154,7 +154,7 @@ class _Emission:
         return output
 
     def _edged(self, values: Values, layer: Conv2d | MaxPool, fill: int) -> Values:
-        """A copy of the values with the edge that the layer's window wants."""
+        """Copies the values, with the edge that the layer's window needs."""
         edged = replace(values, edge=layer.window.padding)
         edged = replace(edged, place=self.emit.region(edged.bytes + SLACK))
         if any(layer.window.padding):
@@ -163,7 +163,7 @@ class _Emission:
         return edged
 
     def _output(self, number: int, shape: Shape, size: int = 0) -> Values:
-        """Where a layer's outputs go, at least ``size`` bytes; their edge is filled."""
+        """Allocates at least ``size`` bytes for a layer's outputs, and fills their edge."""
         form = self.plan.layers[number].output
         if number + 1 == len(self.network.layers):
             return Values(SCORES, shape, 0, 0)

@@ -1,9 +1,9 @@
 """A convolution, position by position: the channels of an output are lanes, as a dense layer's outputs are.
 
-One multiply by a value of the window serves as many channels as a word has lanes. The window's values lie at constant offsets
-from its first, and padding is a real edge around the image, so the code of a position has no branch. Where the sample is mostly
-zero, two branches are worth their cost: past a row of the window that is blank, and, where the whole window is, to outputs that
-are known when the network is compiled.
+One multiplication by a value of the window serves as many channels as a word has lanes. The values of the window are at
+constant offsets from its first value, and padding is stored in memory around the image, so the code of a position needs no
+branch. If the sample is mostly zero, two kinds of branches pay: one skips a row of the window that is blank, and one skips a
+blank window, whose outputs are known at compile time.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _HALF = 4  # bytes of half a word
 
 
 def emit_conv(emit: Emitter, layer: Conv2d, plan: ConvPlan, values: Values, output: Values) -> None:
-    """Writes the layer's outputs where ``output`` says, in the plan's form. No register survives.
+    """Writes the layer's outputs to ``output``, in the plan's form. No register survives.
 
-    ``values`` has the layer's edge, filled with its padding.
+    ``values`` has the edge that the layer needs, filled with its padding.
     """
     weights = np.stack([each.table() for each in plan.groups])
     tables = build_tables(emit, layer, plan.groups, weights, plan.requantize)
@@ -170,7 +170,7 @@ class _Tile:
         return [offsets[start : start + most] for start in range(0, len(offsets), most)]
 
     def _emit_skip(self, offset: int, columns: int, blank: str) -> None:
-        """To ``blank`` where a row's values are all 0: one load sees them, and what is loaded behind them is shifted out."""
+        """Jumps to ``blank`` if the values of a row are all 0: one load reads them; a shift removes the bytes after them."""
         emit = self.assembler
         emit.load_far(INPUT, "u64" if columns > _HALF else "u32", _WINDOW, offset)
         if columns not in (_HALF, 2 * _HALF):
@@ -178,7 +178,7 @@ class _Tile:
         emit.jump_if(INPUT, "==", 0, blank)
 
     def _emit_blank(self, window: int, target: int, outputs: int, how: Writing, done: str) -> None:
-        """Where every byte of the window is 0, writes the outputs that a sum of nothing has."""
+        """If every byte of the window is 0, writes the outputs of a blank window."""
         emit, kernel = self.assembler, self.layer.window.kernel
         emit.load(_WINDOW, "u64", R10, window)
         emit.mov(R0, 0)
@@ -198,7 +198,7 @@ class _Tile:
 
 
 def _rows(offsets: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """``offsets`` cut where the next is not the next byte, and after eight: what one load can see."""
+    """Cuts ``offsets`` into runs of consecutive bytes, at most eight each: the bytes that one load can read."""
     rows = [[offsets[0]]]
     for offset in offsets[1:]:
         if offset == rows[-1][-1] + 1 and len(rows[-1]) < 2 * _HALF:

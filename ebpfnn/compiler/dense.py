@@ -1,8 +1,8 @@
-"""A dense layer by multiplication, tile by tile: six words of lanes stay in registers while the inputs pass by.
+"""A dense layer by multiplication, tile by tile: six words of lanes stay in registers while the code goes over the inputs.
 
-Two shapes. *listed* goes over the list of the inputs that are not zero; *straight* goes over all of them, for layers whose
-inputs are few or seldom zero. Either way an input costs one load and, for each word, a load, a multiply and an add; by the list
-seven more. So a layer of many inputs has both: where its list is nearly full, it goes straight.
+There are two shapes. *listed* goes over a list of the non-zero inputs; *straight* goes over all inputs, for layers with few
+inputs or few zeros. In both, an input costs one load and, for each word, a load, a multiply and an add; with a list, seven
+instructions more. So a layer with many inputs has both codes: if its list is nearly full, it goes over all inputs.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .values import Values
 
 _ENTRY = R9
 AT_A_TIME = 8
-"""How many inputs a turn of a loop takes: loop control is paid once a turn, code for each."""
+"""How many inputs one iteration of a loop handles: loop control is paid once per iteration, code once per input."""
 _FULL = 0.75
-"""The share of inputs from which on a list does not pay: an input costs 26 instructions by it and 19 without."""
+"""The share of listed inputs from which a list does not pay: an input costs 26 instructions with it and 19 without."""
 
 
 @dataclass(frozen=True)
 class DenseInput:
-    """The inputs of a dense layer, and for a listed one each segment's list; its length and its entries where asked for."""
+    """The inputs of a dense layer; for a listed one, the list of each segment, and, if used, its length and its entries."""
 
     values: Values
     lists: tuple[Place, ...] = ()
@@ -38,7 +38,7 @@ class DenseInput:
 def emit_inputs(
     emit: Emitter, products: Products, values: Values, *, listed: bool, counted: bool, gathered: bool
 ) -> DenseInput:
-    """What all tiles share. Lists that are ``counted`` are not used where they are nearly full."""
+    """What all tiles share. A list that is ``counted`` is not used if it is nearly full."""
     if not listed:
         return DenseInput(values)
     lists = tuple(emit.region(list_size(end - start)) for start, end in zip(products.starts, products.ends, strict=True))
@@ -51,9 +51,9 @@ def emit_inputs(
 def emit_sums(
     emit: Emitter, products: Products, given: DenseInput, outputs: int, parts: tuple[Part, Part], left: int, *, kept: bool
 ) -> Source:
-    """The sums of one tile's ``outputs``, by its weights and seeds: u32 each at ``left`` from r10.
+    """Computes the sums of one tile's ``outputs`` with its weights and seeds: u32 each at ``left`` from r10.
 
-    Those of the last segment stay in registers where they are to be ``kept``.
+    With ``kept``, the sums of the last segment stay in registers.
     """
     lanes, words = products.lanes, products.lanes.words(outputs)
     weights, seeds = parts
@@ -74,7 +74,7 @@ def emit_sums(
 
 
 def _emit_either(emit: Emitter, products: Products, given: DenseInput, segment: int, words: int, weights: Part) -> None:
-    """By the list, or where nearly all inputs are in it, without."""
+    """Uses the list, or goes over all inputs if nearly all are listed."""
     full, done = emit.fresh("full"), emit.fresh("either")
     inputs = products.ends[segment] - products.starts[segment]
     emit.point(TERM, given.lengths[segment])

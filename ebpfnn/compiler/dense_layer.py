@@ -1,4 +1,4 @@
-"""A dense layer, from its values to the next one's."""
+"""Writes a whole dense layer, from its input values to those of the next layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Sums = Callable[[int, tuple[Part, Part], int], Source]
 def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, place: Place) -> None:
     """Writes the layer's outputs to ``place``, in the plan's form. No register survives.
 
-    ``values`` lie as the plan's rows want them, if it has any (:mod:`ebpfnn.compiler.sidebyside`).
+    ``values`` are in the form that the plan's rows need, if it has rows (:mod:`ebpfnn.compiler.sidebyside`).
     """
     products, width, bits = plan.products, plan.output.width, plan.output.bits if plan.output.levels else 8
     tiling = Tiling(layer.outputs, products.lanes.count, products.words, products.tiles)
@@ -51,7 +51,7 @@ def emit_dense(emit: Emitter, layer: Dense, plan: DensePlan, values: Values, pla
 
 
 def _tile_bytes(plan: DensePlan) -> int:
-    """From the weights of a tile to those of the next, for the same input or row."""
+    """The distance in bytes from the weights of a tile to those of the next, for the same input or row."""
     products = plan.products
     if plan.rows:
         return products.row
@@ -59,7 +59,7 @@ def _tile_bytes(plan: DensePlan) -> int:
 
 
 def _sums(emit: Emitter, plan: DensePlan, values: Values) -> Sums:
-    """Prepares what the tiles share, and gives what makes the sums of one of them."""
+    """Prepares what the tiles share, and returns a function that writes the sums of one tile."""
     products, rows, kept = plan.products, plan.rows, plan.kept
     if rows:
         return lambda outputs, parts, left: emit_row_sums(emit, products, rows, values, outputs, parts, left, kept=kept)

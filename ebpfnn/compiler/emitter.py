@@ -1,4 +1,4 @@
-"""What every part of the compiler writes into: instructions, their tables, their memory, and notes of what they are for."""
+"""The emitter: every part of the compiler writes instructions, tables, memory and notes into it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .frames import FrameAssembler
 from .types import ITERATOR_DESTROY, ITERATOR_NEW, ITERATOR_NEXT
 
 SAMPLE, OUTCOME = -8, -16
-"""Stack slots, in bytes from r10: the two arguments of ``ebpfnn_infer``, which calls and tiles leave no register for."""
+"""Stack slots, in bytes from r10, of the two arguments of ``ebpfnn_infer``; calls and tiles leave no register for them."""
 FARTHEST = 1 << 15
-"""The first offset that a load or a store cannot have."""
+"""The first offset that does not fit a load or a store."""
 _LOOP = 181  # BPF_FUNC_loop
-WALKS_OF_AN_ITERATOR = 4  # until two turns look alike
+WALKS_OF_AN_ITERATOR = 4  # until two iterations have equal states
 STACK = 448
-"""The shell's own frame and this one share 512 bytes; Linux 5.10 rounds each up."""
+"""The frame of the shell and this one share 512 bytes; Linux 5.10 rounds each up."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where data lies at run time: ``offset`` bytes behind the address that the stack slot ``slot`` holds."""
+    """The place of data at run time: ``offset`` bytes behind the address in the stack slot ``slot``."""
 
     slot: int
     offset: int = 0
@@ -40,7 +40,7 @@ class Place:
 
 
 class Emitter(FrameAssembler):
-    """An assembler that also hands out workspace behind the result, and read-only tables."""
+    """An assembler that also allocates workspace behind the result, and read-only tables."""
 
     def __init__(self, features: KernelFeatures) -> None:
         super().__init__(-OUTCOME)
@@ -54,12 +54,12 @@ class Emitter(FrameAssembler):
 
     @property
     def walked(self) -> int:
-        """About how many instructions the verifier walks of what was written so far."""
+        """The approximate number of instructions that the verifier walks in the code so far."""
         return self.written + self._walked_again
 
     @property
     def forks(self) -> int:
-        """About how many branches the verifier puts off before it first comes to the end of what was written so far."""
+        """The approximate number of pending branches when the verifier first reaches the end of the code so far."""
         return self._forks
 
     def jump_if(self, left: Register, condition: str, right: Register | int, label: str) -> None:
@@ -67,13 +67,13 @@ class Emitter(FrameAssembler):
         super().jump_if(left, condition, right, label)
 
     def region(self, size: int) -> Place:
-        """``size`` bytes of workspace, 8-aligned; what another run left in them is still there."""
+        """Allocates ``size`` bytes of workspace, 8-aligned. They are not cleared: they hold what an earlier run left."""
         offset = RESULT.itemsize + self._workspace
         self._workspace += (size + 7) // 8 * 8
         return Place(OUTCOME, offset)
 
     def table(self, name: str, contents: NDArray[Any]) -> str:
-        """Constants, in a map of their own that nobody can write to once it is loaded."""
+        """Adds constants, in a separate map that is read-only once it is loaded."""
         if contents.nbytes > self.features.largest_table:
             fact = f"needs a table of {contents.nbytes} bytes; the kernel takes {self.features.largest_table}"
             raise ModelError(f"{fact}; use fewer inputs or outputs")
@@ -88,7 +88,7 @@ class Emitter(FrameAssembler):
             self.alu(dst, "+=", place.offset)
 
     def load_far(self, dst: Register, size: str, base: Register, offset: int) -> None:
-        """As :meth:`load`, for an offset that may not fit an instruction; ``dst`` may be ``base``."""
+        """Like :meth:`load`, for an offset that may not fit an instruction; ``dst`` may be ``base``."""
         if offset >= FARTHEST:
             self.mov(dst, base)
             self.alu(dst, "+=", offset)
@@ -98,7 +98,7 @@ class Emitter(FrameAssembler):
     # Control
 
     def repeat(self, times: int, counter: int, scratch: Register, body: Callable[[], None]) -> None:
-        """Runs ``body`` ``times`` times, counted on the stack; the verifier walks every time. ``scratch`` is lost after it."""
+        """Runs ``body`` ``times`` times, counted on the stack. The verifier walks every iteration. Overwrites ``scratch``."""
         if times == 1:
             body()
             return
@@ -115,7 +115,7 @@ class Emitter(FrameAssembler):
         self._forks += (times - 1) * (self._forks - forks)
 
     def turns(self, count: int, at_a_time: int, scratch: Register, body: Callable[[int], None]) -> None:
-        """``body(at_a_time)`` as often as that goes into ``count``, and ``body`` of what is left over."""
+        """Calls ``body(at_a_time)`` as often as that fits ``count``, and ``body`` with the rest."""
         whole, rest = divmod(count, at_a_time)
         with self.scratch(8) as counter:
             if whole:
@@ -124,11 +124,11 @@ class Emitter(FrameAssembler):
             body(rest)
 
     def iterate(self, times: int, index: int, body: Callable[[], None]) -> None:
-        """Runs ``body`` ``times`` times with the number of the turn in the stack slot ``index``; no register survives.
+        """Runs ``body`` ``times`` times with the iteration number in the stack slot ``index``; no register survives.
 
-        The verifier does not walk the turns: it looks for a state that stands for all of them (Linux 6.4, open-coded
-        iterators, commit 6018e1f407cc), or walks a callback once or a few times (Linux 5.17, bpf_loop, commit e6f2dd0f8067).
-        A turn costs some 7 ns.
+        The verifier does not walk every iteration: it looks for a state that covers all of them (Linux 6.4, open-coded
+        iterators, commit 6018e1f407cc), or walks a callback once or a few times (Linux 5.17, bpf_loop, commit e6f2dd0f8067). An
+        iteration costs some 7 ns.
         """
         before, forks = self.walked, self._forks
         if self.features.iterators:
@@ -172,10 +172,10 @@ class Emitter(FrameAssembler):
         self.call_kernel(function)
 
     def forget(self, registers: tuple[Register, ...], slots: tuple[int, ...]) -> None:
-        """Clears what a loop left behind, so that all the ways out of it look the same to the verifier.
+        """Clears what a loop left behind, so that the verifier sees the same state on every exit.
 
-        Within an iterator's loop it compares states as they are, also what nobody reads any more (``states_equal`` with
-        RANGE_WITHIN, Linux 6.8): without this each way out is walked to the end.
+        Within an iterator's loop it compares states exactly, also values that nothing reads any more (``states_equal`` with
+        RANGE_WITHIN, Linux 6.8). Without this, it walks the code after each exit separately.
         """
         for register in registers:
             self.mov(register, 0)

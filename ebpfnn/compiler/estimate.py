@@ -1,7 +1,7 @@
-"""What code comes to, told from its plan alone: tables to the byte, and about what the verifier walks and puts off.
+"""Estimates the size of code from its plan: tables exactly; walked instructions and pending branches approximately.
 
-The figures follow the code that the modules named beside them write. A loop that the verifier does not walk counts as
-:data:`~ebpfnn.compiler.emitter.WALKS_OF_AN_ITERATOR` turns.
+The figures follow the code of the modules named in each function. A loop that the verifier does not walk counts as
+:data:`~ebpfnn.compiler.emitter.WALKS_OF_AN_ITERATOR` iterations.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .sample import SampleForm
 from .tile import Tiling
 from .values import Edge, plane_size
 
-_LOOP = 4  # instructions of a turn of a loop that counts on the stack
-_DENSE_PARTS, _CONV_PARTS = 4, 5  # addresses that a turn over tiles or groups computes
+_LOOP = 4  # instructions per iteration of a loop with its counter on the stack
+_DENSE_PARTS, _CONV_PARTS = 4, 5  # addresses that an iteration over tiles or groups computes
 _ADDRESS = 2  # instructions that load an address
 
 
 @dataclass(frozen=True)
 class _Work:
-    """Instructions that are walked, and branches that are put off."""
+    """Walked instructions, and pending branches."""
 
     instructions: float = 0
     forks: int = 0
@@ -48,7 +48,10 @@ class _Work:
 def estimate(
     network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
 ) -> tuple[Estimate, ...]:
-    """Of each layer; the first one's has what is made of the sample as well, and the first list's the table of all lists."""
+    """The estimate of each layer.
+
+    The first layer includes the conversion of the sample, and the first listed layer the table that all lists share.
+    """
     found, lists = [], 0
     for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
         given, (low, _) = network.shapes[number], network.ranges[number]
@@ -68,7 +71,7 @@ def estimate(
 
 
 def _sample(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
-    """What :mod:`~ebpfnn.compiler.sample` makes of it, and its table."""
+    """The code of :mod:`~ebpfnn.compiler.sample`, and its table."""
     eights = -(-form.size // BYTE)
     match how:
         case SampleForm.TABLE_LEVELS:
@@ -87,7 +90,7 @@ def _sample(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
 
 
 def _dense(plan: DensePlan, value: int, sample: SampleForm | None, features: KernelFeatures) -> _Work:
-    """What :mod:`~ebpfnn.compiler.dense_layer` writes; ``value`` instructions load an input."""
+    """The code of :mod:`~ebpfnn.compiler.dense_layer`; ``value`` instructions load an input."""
     products = plan.products
     tiling = Tiling(len(products.weights.T), products.lanes.count, products.words, products.tiles)
     shared = _Work(_ADDRESS * 2 + 2 * plan.live.size / 7) if plan.live is not None else _Work()
@@ -165,7 +168,7 @@ def _dense_tables(plan: DensePlan) -> int:
 
 
 def _conv(layer: Conv2d, plan: ConvPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
-    """What :mod:`~ebpfnn.compiler.conv` writes."""
+    """The code of :mod:`~ebpfnn.compiler.conv`."""
     _, rows, columns = image_shape(layer.output_shape(given))
     work = _Work()
     for tile in plan.tiles:
@@ -200,7 +203,7 @@ def _conv_tables(plan: ConvPlan) -> int:
 
 
 def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
-    """What :mod:`~ebpfnn.compiler.pool` writes."""
+    """The code of :mod:`~ebpfnn.compiler.pool`."""
     body = _Work(3 + value + (6 + value) * (prod(layer.window.kernel) - 1))
     body += _window_loops(layer.window) if plan.looped else _Work()
     copied = _copied(given, layer.window) if plan.copied else _Work()
@@ -224,7 +227,7 @@ def _positions(turns: tuple[int, ...], unwalked: int, body: _Work, features: Ker
 
 
 def _unwalked(turn: _Work, parts: int, features: KernelFeatures) -> _Work:
-    """A loop of :meth:`~ebpfnn.compiler.emitter.Emitter.iterate`, whose turns compute the addresses of ``parts``."""
+    """A loop of :meth:`~ebpfnn.compiler.emitter.Emitter.iterate` whose iterations compute the addresses of ``parts``."""
     return (turn + _Work(12 + 6 * parts, 2 if features.iterators else 1)) * WALKS_OF_AN_ITERATOR
 
 

@@ -1,9 +1,9 @@
-"""Levels whose thresholds are evenly spread: computed by a straight line instead of a table, for eight values at a time.
+"""Computes levels with evenly spaced thresholds by a line instead of a table, eight values at a time.
 
-Where ``(x * slope + start) >> 8`` is the level of every byte x, four products fit a word, one in each 16 bits. So eight bytes
-take two multiplications, one for the bytes at even places and one for those at odd places. The line may reach one level more
-than there are (where the widest interval is that of the highest level); such a level is then lowered by one. The levels are
-stored one a byte, or side by side: levels of two or four bits share a byte, the first in the least significant bits.
+If ``(x * slope + start) >> 8`` is the level of every byte x, four products fit one word, one in each 16 bits. So eight bytes
+take two multiplications, one for the bytes at even places and one for those at odd places. The line may exceed the highest
+level by one (if the interval of the highest level is the widest); such a level is then lowered by one. The levels are stored
+one per byte, or side by side: then levels of two or four bits share a byte, the first in the least significant bits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STEEPEST = 255
 
 
 class Line(NamedTuple):
-    """``(x * slope + start) >> 8``, below 65,536 before the shift. ``clipped``: it passes the highest level by one."""
+    """``(x * slope + start) >> 8``, below 65,536 before the shift. ``clipped``: it exceeds the highest level by one."""
 
     slope: int
     start: int
@@ -34,9 +34,9 @@ class Line(NamedTuple):
 
 @cache
 def find_line(form: InputFormat) -> Line | None:
-    """The line that gives the level of every byte x. None where no line does, and where inputs have 8 bits.
+    """The line that gives the level of every byte x.
 
-    None as well where each value has thresholds of its own.
+    None if no line does, for inputs of 8 bits, and if each value has its own thresholds.
     """
     if form.bits == BYTE or form.value_thresholds:
         return None
@@ -51,7 +51,7 @@ def find_line(form: InputFormat) -> Line | None:
 
 
 def emit_even_levels(emit: Emitter, form: InputFormat, *, side_by_side: bool) -> Values:
-    """The levels of a sample that has a line: a byte each, or ``side_by_side``. No register survives."""
+    """Writes the levels of a sample that has a line: one per byte, or ``side_by_side``. No register survives."""
     line = find_line(form)
     if line is None:
         raise ValueError(f"thresholds {form.thresholds} are not evenly spread")
@@ -75,7 +75,7 @@ def emit_even_levels(emit: Emitter, form: InputFormat, *, side_by_side: bool) ->
 
 
 def _emit_word(emit: Emitter, form: InputFormat, line: Line, bits: int, target: int) -> None:
-    """Stores the levels of the word's eight bytes, ``bits`` of each, ``target`` bytes behind where they go."""
+    """Stores the levels of the eight bytes of the word, ``bits`` each, ``target`` bytes behind the start of the output."""
     emit.mov(_EVEN, _WORD)
     emit.alu(_WORD, ">>=", 8)
     for register in (_EVEN, _WORD):

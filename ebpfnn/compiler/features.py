@@ -1,4 +1,4 @@
-"""What the compiler may use of a kernel. It is told, and never asks: the same network and features give the same object."""
+"""The kernel features that the compiler may use. They are arguments: equal network and features give an equal object."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KernelFeatures:
-    """The defaults are those of Linux 6.6 and later; with all of them off, code loads on Linux 5.10.
+    """The defaults are those of Linux 6.6 and later; with all features off, code loads on Linux 5.10.
 
-    Two kinds of loops are not walked by the verifier: ``iterators`` are open-coded ones over bpf_iter_num (Linux 6.4), which
-    are taken where they are there; ``callbacks`` are functions that the helper bpf_loop calls (Linux 5.17).
-    ``sign_extension`` is the part of ISA v4 that loads signed bytes (Linux 6.6). ``large_values`` are maps whose value is
-    larger than what the kernel's allocator gives in one piece, 4 MiB (KMALLOC_MAX_SIZE; Linux 5.18).
+    The verifier does not walk two kinds of loops: ``iterators`` are open-coded ones over bpf_iter_num (Linux 6.4), which are
+    preferred; ``callbacks`` are functions that the helper bpf_loop calls (Linux 5.17). ``sign_extension`` is the part of ISA v4
+    that loads signed bytes (Linux 6.6). ``large_values`` allows map values that are larger than the kernel's allocator gives in
+    one piece, 4 MiB (KMALLOC_MAX_SIZE; Linux 5.18).
     """
 
     iterators: bool = True
@@ -27,7 +27,7 @@ class KernelFeatures:
 
     @property
     def largest_table(self) -> int:
-        """Bytes that one table may have."""
+        """The maximum size of a table, in bytes."""
         return 1 << (26 if self.large_values else 22)
 
 
@@ -35,4 +35,4 @@ NEWEST = KernelFeatures()
 MIDDLE = KernelFeatures(iterators=False, sign_extension=False)
 """Linux 6.1: bpf_loop, but no iterators."""
 OLDEST = KernelFeatures(iterators=False, callbacks=False, sign_extension=False, large_values=False)
-"""Linux 5.10: ISA v3 and bounded loops alone."""
+"""Linux 5.10: only ISA v3 and bounded loops."""

@@ -1,7 +1,7 @@
-"""Several functions at a time, and the stack of each: the network's own, and the callbacks of the loops in it.
+"""Writes several functions at a time, with a stack for each: the network's own, and the callbacks of its loops.
 
-A callback is code that could as well stand where it is called: it finds what its caller keeps on the stack at the same
-offsets from r10. So its first instructions copy what it reads of its caller's frame into its own.
+A callback is the same code as it would be inline: it finds the values that its caller keeps on the stack at the same offsets
+from r10. To make this work, its first instructions copy the slots that it reads from the frame of its caller into its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .types import FUNCTION, TypeTable
 FARTHEST_JUMP = 32_000
 """Instructions; a jump's offset has 16 bits and a sign."""
 _SLOT, _ROUNDED = 8, 32
-_INLINED = 24  # bytes that Linux 5.19 and later take of the frame of a function that calls bpf_loop (inline_bpf_loop)
+_INLINED = 24  # bytes that Linux 5.19 and later use in the frame of a function that calls bpf_loop (inline_bpf_loop)
 
 
 class TooFar(ModelError):
@@ -30,7 +30,7 @@ class TooFar(ModelError):
 
 @dataclass(frozen=True)
 class Note:
-    """What the instructions from ``index`` of ``function`` on are for; ``layer`` is -1 for those of no layer."""
+    """Explains the instructions of ``function`` from ``index`` on; ``layer`` is -1 for those that belong to no layer."""
 
     index: int
     layer: int
@@ -44,15 +44,15 @@ def rounded(size: int) -> int:
 
 
 def frame_bytes(deepest: int, below: int) -> int:
-    """Bytes of stack that a function takes with the functions that it calls, which take ``below``."""
+    """Bytes of stack that a function takes, including the functions that it calls, which take ``below``."""
     return rounded(deepest + _INLINED) + below if below else deepest
 
 
 @dataclass
 class _Frame:
-    """A function that is being written. The first ``inherited`` bytes of its stack are laid out as its caller's.
+    """A function that is being written. The first ``inherited`` bytes of its stack have the layout of its caller's.
 
-    ``wanted`` are the slots among them that it reads, ``below`` is what the functions that it calls take of the stack.
+    ``wanted`` are the slots among them that it reads. ``below`` is the stack of the functions that it calls, in bytes.
     """
 
     name: str
@@ -69,7 +69,7 @@ class _Frame:
 
 @dataclass
 class _Code:
-    """What an :class:`Assembler` has of one function."""
+    """What an :class:`Assembler` holds for one function."""
 
     code: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class _Code:
 
 
 class FrameAssembler(Assembler):
-    """An assembler of the network's function and of the callbacks in it, which hands out the stack of each."""
+    """An assembler of the network's function and of its callbacks, which allocates the stack of each."""
 
     def __init__(self, taken: int) -> None:
         """``taken`` bytes of the stack are in use from the start."""
@@ -98,12 +98,12 @@ class FrameAssembler(Assembler):
 
     @property
     def stack_used(self) -> int:
-        """The most bytes of stack that were held at a time, those of callbacks with them."""
+        """The maximum of allocated stack bytes, including callbacks."""
         return self._frame.bytes
 
     @property
     def farthest_jump(self) -> int:
-        """Instructions that the longest jump so far goes over."""
+        """The number of instructions that the longest jump so far skips."""
         mine = [abs(self._labels[label] - at) for at, label in self._jumps if label in self._labels]
         return max([*mine, self._farthest])
 
@@ -118,7 +118,7 @@ class FrameAssembler(Assembler):
 
     @contextmanager
     def scratch(self, size: int) -> Iterator[int]:
-        """``size`` bytes of stack, 8-aligned, for as long as the context lasts: their offset from r10."""
+        """Allocates ``size`` bytes of stack, 8-aligned, until the context ends; gives their offset from r10."""
         before = self._stack
         self._stack = (before + size + 7) // 8 * 8
         self._frame.deepest = max(self._frame.deepest, self._stack)
@@ -137,9 +137,9 @@ class FrameAssembler(Assembler):
 
     @contextmanager
     def callback(self, times: int, index: int) -> Iterator[str]:
-        """What is written in the context is a function of the name given, for ``bpf_loop`` to call ``times`` times.
+        """The code written in the context becomes a function with this name, which ``bpf_loop`` calls ``times`` times.
 
-        It has the number of the turn in the stack slot ``index``, and gets a pointer to its caller's frame.
+        It has the iteration number in the stack slot ``index``, and gets a pointer to its caller's frame.
         """
         caller, above, notes = self._frame, self._swap(_Code()), self.notes
         name = f"{INFER}_turn{self.types.callbacks}"
@@ -163,7 +163,7 @@ class FrameAssembler(Assembler):
             self._want(slot)
 
     def functions(self) -> dict[str, Function]:
-        """Everything that was written, by name; the network's own first."""
+        """All functions that were written, by name; the network's own first."""
         found = (self.function(INFER, FUNCTION, self._lines(INFER)), *self._callbacks)
         return {function.name: function for function in found}
 
@@ -172,7 +172,7 @@ class FrameAssembler(Assembler):
             self._frame.wanted.add(slot)
 
     def _prepend_prologue(self, times: int, index: int, past: str) -> None:
-        """A turn past the last ends the loop: the verifier knows no bound of the number."""
+        """An iteration past the last one ends the loop: the verifier knows no bound of the number."""
         body, notes = self._swap(_Code()), self.notes
         self.notes = []
         self.note("a turn of a loop, with what its caller keeps on the stack")
@@ -196,6 +196,6 @@ class FrameAssembler(Assembler):
         return old
 
     def _lines(self, function: str) -> tuple[Line, ...]:
-        """One note an instruction, since the kernel wants line numbers to rise."""
+        """One note per instruction, because the kernel requires rising line numbers."""
         first = {note.index: note for note in self.notes if note.function == function}.values()
         return tuple(self.types.line(note.index, number, note.text) for number, note in enumerate(first, 1))

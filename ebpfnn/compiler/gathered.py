@@ -1,7 +1,7 @@
-"""A list with what its entries stand for: where many tiles go over it, each finds value and weights looked up already.
+"""Looks up the values and weights of a list once, if many tiles use it.
 
-An entry is two words: how far the weights of an input lie behind those of the first, and its value. The list's end becomes an
-entry too, one that is too far: the check that the verifier demands is still what ends the loop.
+Each list entry becomes two words: the offset of the weights of the input, and the value of the input. The end of the list
+becomes an entry too, with an offset that is too large: the check that the verifier requires also ends the loop.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _POINTER = R9
 
 
 def emit_gathering(emit: Emitter, products: Products, values: Values, lists: tuple[Place, ...]) -> tuple[Place, ...]:
-    """The entries of each of ``lists``; no register survives."""
+    """Writes the entries of each of ``lists``, and returns where they are; no register survives."""
     found = []
     for start, end, given in zip(products.starts, products.ends, lists, strict=True):
         turns = _turns(end - start)
         place = emit.region(turns * _AT_A_TIME * _ENTRY_BYTES)
-        emit.note(f"the values of listed inputs among {start}..{end - 1}, and where their weights are")
+        emit.note(f"look up the values and weights of the listed inputs among {start}..{end - 1}")
         emit.point(_LIST, given)
         emit.point(_ENTRY, place)
         _emit_entries(emit, products, values, turns)
@@ -56,7 +56,7 @@ def _emit_entries(emit: Emitter, products: Products, values: Values, turns: int)
 
 
 def emit_gathered(emit: Emitter, products: Products, entries: Place, segment: int, words: int, weights: Part) -> None:
-    """Adds up one segment's products by its ``entries``."""
+    """Adds the products of one segment, using its ``entries``."""
     done, largest = emit.fresh("listed"), (len(products.weights) - 1) * products.row
     with emit.scratch(16) as base:
         weights.point(emit, ROW)

@@ -1,15 +1,14 @@
 """Lanes: several small sums in one 64-bit register (SWAR, "SIMD within a register"; Lamport, CACM 18(8), 1975).
 
-BPF has no vectors, but its multiply is 64 bits wide, and a product of a byte and a weight is 15. So the weights of three
-outputs go into one word, 21 bits apart, and one multiply by the input does three products:
+BPF has no vectors, but its multiplication has 64 bits, and a product of a byte and a weight has 15. So the weights of three
+outputs fit one word, 21 bits apart, and one multiplication by the input computes three products:
 
     word = w0 + (w1 << 21) + (w2 << 42)  mod 2^64
     word * x = w0 x + (w1 x << 21) + (w2 x << 42)  mod 2^64
 
-A negative sum would borrow from the lane above. It cannot: each lane starts at a *seed*, minus the lowest sum that these
-weights and any inputs can reach, so that at the end it holds a number from 0 to the sum's whole range. Where that range is
-below 2^21, the lanes of a word are read off by shift and mask, exactly. What happens in between does not matter: all of it
-is arithmetic modulo 2^64.
+A negative sum would borrow from the lane above. To prevent this, each lane starts at a *seed*: minus the lowest sum that these
+weights and any inputs can reach. So at the end it holds a number from 0 to the range of the sum. If that range is below 2^21, a
+shift and a mask extract the lanes of a word exactly. Intermediate values do not matter: all of it is arithmetic modulo 2^64.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Lanes:
-    """``count`` lanes of ``bits`` in a word; what is left over is at the top."""
+    """A word of ``count`` lanes of ``bits``; unused bits are at the top."""
 
     bits: int
     count: int
@@ -51,4 +50,4 @@ class Lanes:
 
 
 FOUR, THREE, TWO = Lanes(16, 4), Lanes(21, 3), Lanes(32, 2)
-"""Narrow lanes multiply more at a time, and overflow sooner."""
+"""Narrow lanes compute more products at a time, and overflow sooner."""

@@ -1,7 +1,7 @@
-"""From a sample to the levels that the first layer takes, one a byte, by a table with a row for each value of a byte.
+"""Converts a sample to levels, one per byte, with a table that has a row for each value of a byte.
 
-The row of a packed byte holds its 2, 4 or 8 levels; that of a byte with one input, the number of thresholds that it reaches.
-:mod:`ebpfnn.compiler.sample` says where other code is used instead.
+The row of a packed byte holds its 2, 4 or 8 levels; the row of a byte with one input holds the number of thresholds that it
+reaches. :mod:`ebpfnn.compiler.sample` says when other code is used instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def level_rows(form: InputFormat) -> NDArray[np.uint8]:
 
 
 def emit_level_rows(emit: Emitter, form: InputFormat) -> Values:
-    """The first layer's values, a byte each, for inputs of fewer than 8 bits. No register survives."""
+    """Writes the first layer's values, one per byte, for inputs of fewer than 8 bits. No register survives."""
     rows = level_rows(form)
     place, width = emit.region(form.sample_bytes * rows.shape[1] + SLACK), rows.shape[1]
     emit.note(f"{form.bits}-bit levels, {width} a byte of the sample, by table")

@@ -1,4 +1,4 @@
-"""What the kernel would refuse of a network, found before it is loaded and told with its layer and a remedy."""
+"""Checks the limits of the kernel before a network is loaded; errors name the layer and a remedy."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from ..errors import ModelError
 from .emitter import STACK, Emitter
 
 MOST_WALKED = 900_000
-"""Of the million instructions that Linux walks (BPF_COMPLEXITY_LIMIT_INSNS): this is an estimate, and shells take some."""
+"""The limit of walked instructions. Linux walks a million (BPF_COMPLEXITY_LIMIT_INSNS); this is an estimate without shells."""
 MOST_FORKS = 7_500
-"""Of the 8,192 branches that the verifier can put off (BPF_COMPLEXITY_LIMIT_JMP_SEQ)."""
+"""The limit of pending branches, of the 8,192 that the verifier allows (BPF_COMPLEXITY_LIMIT_JMP_SEQ)."""
 MOST_TABLES = 56
-"""Of the 64 maps that a program may use (MAX_USED_MAPS); shells have some."""
+"""The limit of tables, of the 64 maps that a program may use (MAX_USED_MAPS); shells need some."""
 
 
 class TooMuchToWalk(ModelError):
-    """The verifier would not come to the end; without lists it may."""
+    """The verifier would exceed a limit; without lists it may not."""
 
 
 class TooDeep(ModelError):
-    """The stack is too small; without callbacks, which have frames of their own, it may be enough."""
+    """The stack is too small; without callbacks, which have frames of their own, it may suffice."""
 
 
 def check(emit: Emitter) -> None:
-    """Raises :class:`ModelError` where what was written so far passes a limit."""
+    """Raises :class:`ModelError` if the code so far exceeds a limit."""
     if emit.stack_used > STACK:
         raise TooDeep(f"needs {emit.stack_used} bytes of stack; there are {STACK}; use narrower lanes or layers")
     if len(emit.tables) > MOST_TABLES:

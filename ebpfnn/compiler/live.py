@@ -1,7 +1,7 @@
-"""Inputs that weigh nothing: the live ones are copied side by side, and no code and no table knows of the others.
+"""Copies the inputs that have weights (the live inputs) side by side, so that other code and tables can ignore the rest.
 
-Training leaves inputs idle where they are nearly always zero, as the edge of a digit is. Live inputs lie in runs, and a run
-is copied in the largest pieces that it holds; the last one overlaps the one before, so that no other byte is touched.
+Training removes the weights of inputs that are nearly always zero, such as the edge of a digit. Live inputs form runs, and a
+run is copied in pieces that are as large as possible. The last piece overlaps the one before, so that no other byte is copied.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _TERM, _FROM, _TO = R0, R1, R2
 _SIZES = {8: "u64", 4: "u32", 2: "u16", 1: "u8"}
 
 Live = NDArray[np.intp]
-"""The numbers of the live inputs, in order."""
+"""The indices of the live inputs, in order."""
 
 
 class Piece(NamedTuple):
-    """``size`` bytes to copy, 1, 2, 4 or 8."""
+    """A copy of ``size`` bytes, 1, 2, 4 or 8."""
 
     source: int
     target: int
@@ -31,13 +31,13 @@ class Piece(NamedTuple):
 
 
 def live_inputs(weights: NDArray[np.int8]) -> Live:
-    """Those with a weight that is not 0, of weights int8 [inputs, outputs]; where there is none, the first."""
+    """The inputs with a weight that is not 0, for weights int8 [inputs, outputs]; the first input if there is none."""
     live = np.flatnonzero(weights.any(axis=1))
     return live if live.size else np.zeros(1, np.intp)
 
 
 def pieces(live: Live) -> tuple[Piece, ...]:
-    """What is copied to have the ``live`` bytes side by side, and no byte that is not."""
+    """The pieces that copy exactly the ``live`` bytes, side by side."""
     found, target = [], 0
     for run in np.split(live, np.flatnonzero(np.diff(live) != 1) + 1):
         length = len(run)
@@ -49,7 +49,7 @@ def pieces(live: Live) -> tuple[Piece, ...]:
 
 
 def emit_live(emit: Emitter, values: Values, live: Live) -> Values:
-    """Copies the ``live`` ones of ``values``, which has no edge; no register survives."""
+    """Copies the ``live`` values of ``values``, which has no edge; no register survives."""
     found = Values(emit.region(live.size + SLACK), (live.size,), values.low, values.high)
     emit.note(f"the {live.size} of {values.size} inputs that have weights, side by side")
     emit.point(_FROM, values.place)

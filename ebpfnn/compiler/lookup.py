@@ -1,9 +1,9 @@
-"""One table from a lane to an output: bias, activation, scale and clip in a single load.
+"""One table from a lane to an output: it combines bias, activation, scale and clip in a single load.
 
-A lane of 16 bits is a number below 65,536, and so is every sum that the weights allow, with its bias and an offset that
-leaves none below zero. Where all outputs have the same multipliers, as they do when the layer's weights have one scale, what
-becomes of a sum depends on nothing else: 65,536 bytes hold it for any activation. Only the part that sums reach is ever read,
-some 6,000 bytes for trained weights, so it stays in the first-level cache.
+A lane of 16 bits is below 65,536, and so is every sum that the weights allow, with its bias and an offset that makes it
+non-negative. If all outputs have the same multipliers, because the weights of the layer have one scale, the output depends only
+on this sum: a table of 65,536 bytes holds it for any activation. Only the part that sums reach is ever read, some 6,000 bytes
+for trained weights, so it stays in the first-level cache.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from .requantize import requantized
 
 _SUMS = 1 << FOUR.bits
 _FEWEST = 8
-"""Outputs that are worth a table: in cold caches it costs them more than it saves."""
+"""The minimum of outputs for a table: with cold caches, a table costs fewer outputs more than it saves."""
 _VALUE, _TABLE, _TARGET, _BESIDE = R7, R8, R9, R0
 
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """What lanes begin with, ``seeds``, int64 [outputs], and what they then stand for, ``outputs``, int8 or uint8 [65536]."""
+    """The initial lane values ``seeds``, int64 [outputs], and ``outputs``, int8 or uint8 [65536], by final lane value."""
 
     seeds: NDArray[np.int64]
     outputs: NDArray[np.int8] | NDArray[np.uint8]
 
 
 def find_lookup(layer: Weighted, products: Products, *, levels: bool = False) -> Lookup | None:
-    """None where multipliers differ, or where lanes are wider, are flushed on the way, or cannot hold the biases as well.
+    """The table, or None if multipliers differ, or if lanes are wider, are flushed on the way, or cannot hold the biases too.
 
-    The table has outputs, or ``levels``, which are outputs less the lowest.
+    The table contains outputs, or ``levels``, which are outputs minus the lowest.
     """
     by = layer.requantization
     alike = (by.positive == by.positive[0]).all() and (by.negative == by.negative[0]).all()
@@ -61,7 +61,7 @@ def _outputs(by: Requantization, offset: int, zero: int) -> NDArray[np.int8] | N
 def emit_looked_up(emit: Emitter, lanes: Lanes, outputs: int, accumulators: tuple[Register, ...], bits: int) -> None:
     """Writes ``outputs`` of ``bits`` each to where r9 points, for the lanes in ``accumulators``; r8 points to the table.
 
-    The words go through the stack, for a lane of 16 bits is a number that can be loaded.
+    The words go through the stack, because a lane of 16 bits can be loaded from there as a number.
     """
     words, beside = lanes.words(outputs), BYTE // bits
     with emit.scratch(8 * words) as sums:

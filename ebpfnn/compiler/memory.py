@@ -1,7 +1,7 @@
-"""Filling and copying bytes, and loading the last few of them: BPF has no memset and no memcpy.
+"""Fills and copies bytes, and loads the last few of them: BPF has no memset and no memcpy.
 
-Fills and whole rows go eight bytes at a time. The verifier refuses a load that reaches past the end of a sample, so the bytes
-that are left of one are loaded one by one.
+Fills and whole rows use words of eight bytes. The verifier refuses a load past the end of a sample, so the remaining bytes of a
+sample are loaded one by one.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def emit_fill(emit: Emitter, place: Place, size: int, value: int) -> None:
 def emit_last_bytes(
     emit: Emitter, word: Register, byte: Register, base: Register, size: int, *, offset: int = 0, slot: int = 0
 ) -> None:
-    """``word`` = the ``size`` bytes at ``base + offset``, the first in its lowest bits, and 0 above them; ``byte`` is lost.
+    """``word`` = the ``size`` bytes at ``base + offset``, the first in its lowest bits, and 0 above them. Overwrites ``byte``.
 
-    Where ``base`` is ``byte``, it is loaded from the stack slot ``slot`` before each of them.
+    If ``base`` is ``byte``, it is loaded from the stack slot ``slot`` before each of them.
     """
     emit.mov(word, 0)
     for number in range(size):
@@ -52,7 +52,7 @@ def emit_last_bytes(
 
 
 class Eights(NamedTuple):
-    """The registers of :func:`emit_eights`: pointers to what is read and written, the word, and one that is lost at the end."""
+    """The registers of :func:`emit_eights`: pointers to source and target, the word, and one that is overwritten at the end."""
 
     source: Register
     target: Register
@@ -61,9 +61,9 @@ class Eights(NamedTuple):
 
 
 def emit_eights(emit: Emitter, use: Eights, size: int, step: int, at_a_time: int, body: Callable[[int], None]) -> None:
-    """``body(offset)`` with each eight of ``size`` bytes in the word, the last ones with zeros behind them.
+    """Calls ``body(offset)`` with each eight of ``size`` bytes in the word, the last ones padded with zeros.
 
-    It writes ``step`` bytes at ``offset`` behind the target. A turn of the loop takes ``at_a_time`` words.
+    It writes ``step`` bytes at ``offset`` behind the target. One iteration of the loop takes ``at_a_time`` words.
     """
 
     def turn(count: int) -> None:
@@ -82,7 +82,7 @@ def emit_eights(emit: Emitter, use: Eights, size: int, step: int, at_a_time: int
 
 
 def emit_edged_copy(emit: Emitter, source: Values, target: Values) -> None:
-    """Copies an image into the middle of one with an edge; no register survives."""
+    """Copies an image into the middle of an image with an edge; no register survives."""
     channels, rows, columns = image_shape(source.shape)
     emit.note(f"copy {channels * rows} rows of {columns} to where they have an edge")
     emit.point(_FROM, source.place)
@@ -102,12 +102,12 @@ def emit_edged_copy(emit: Emitter, source: Values, target: Values) -> None:
 
 
 def is_copied_in_turns(columns: int) -> bool:
-    """Whether a row of so many bytes is copied by a loop, which counts on the stack."""
+    """Whether a row of ``columns`` bytes is copied in a loop, whose counter is on the stack."""
     return columns >= _MOST_WRITTEN
 
 
 def _emit_row(emit: Emitter, size: int, gap: int) -> None:
-    """``size`` bytes and no byte more; the pointers move past them, and the target's ``gap`` bytes further."""
+    """Copies exactly ``size`` bytes. Moves the pointers past them, and that of the target ``gap`` bytes further."""
     whole, rest = divmod(size, _MOST_WRITTEN)
     if whole:
         with emit.scratch(8) as counter:

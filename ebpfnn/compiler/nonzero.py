@@ -1,15 +1,16 @@
-"""Listing the inputs that are not zero, without a branch on data.
+"""Lists the non-zero inputs, without a branch on data.
 
-Four in five pixels of a digit are zero, and so are half of the outputs of a ReLU; their products need not be made. Asking
-each of them costs more than it saves: whether the next one is zero is a coin toss to the branch predictor, and a wrong
-guess costs as much as the multiplications. So eight bytes are looked at together:
+Four in five pixels of a digit are zero, and so are half of the outputs of a ReLU; their products can be skipped. A branch on
+each input costs more than it saves: the branch predictor cannot predict whether the next input is zero, and a misprediction
+costs as much as the multiplications. So the code handles eight bytes at a time:
 
-1. ``((word & 0x7f..) + 0x7f.. | word) & 0x80..`` has the top bit of each byte that is not zero.
-2. Times 0x0002040810204081, the eight bits stand side by side in the top byte: a number from 0 to 255.
-3. A table of 256 rows tells for each such number the indices of its ones, 16 bits each, and how many they are.
+1. ``((word & 0x7f..) + 0x7f.. | word) & 0x80..`` sets the top bit of each byte that is not zero.
+2. A multiplication by 0x0002040810204081 gathers these eight bits in the top byte: a number from 0 to 255.
+3. A table of 256 rows has, for each such number, the indices of its 1 bits, 16 bits each, and their count.
 
-The row is stored behind the list whole, and the list grows by as many as count; the next row overwrites the rest. The list
-ends in 0xffff, larger than any index: the check of each index that the verifier demands is also what ends the loop over it.
+The whole row is stored at the end of the list, and the list grows by the count; the next row overwrites the rest. The list ends
+with 0xffff, which is larger than any index. The verifier requires a check of each index; the same check ends the loop over the
+list.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from .values import Values
 GROUP = 8
 LARGEST_INDEX = 0xFFFE
 TABLE_BYTES = 256 * 32
-"""Those of :func:`rows`."""
+"""The size of the table of :func:`rows`."""
 END = 0xFFFF
-_AT_A_TIME = 7  # groups: 784 inputs are 14 times as many
+_AT_A_TIME = 7  # groups per iteration: 784 inputs are 14 iterations
 _ROW_SHIFT = 5  # rows of 32 bytes: eight indices and the length in bytes
-_LONGEST = 30  # bytes that the verifier thinks a row adds: all values of the bits that 16 = 8 indices takes
+_LONGEST = 30  # bytes that the verifier assumes a row adds: this mask keeps all even counts up to 16
 _SEVENS, _TOPS, _GATHER = 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 0x0002040810204081
 _LANES = 0x0001000100010001
 _WORD, _ROW, _TABLE, _SEVENS_IN, _TOPS_IN, _GATHER_IN = R0, R1, R2, R3, R4, R5
@@ -39,13 +40,13 @@ _INPUT, _LIST, _BASE, _STEP = R6, R7, R8, R9
 
 
 def list_size(inputs: int) -> int:
-    """Bytes that the list of a run of ``inputs`` needs, as far as the verifier can see."""
+    """The bytes that the list of ``inputs`` inputs needs, as far as the verifier can tell."""
     return _LONGEST * -(-inputs // GROUP) + 2 * GROUP
 
 
 @cache
 def rows() -> NDArray[np.uint16]:
-    """The table of step 3, uint16 [256, 16]: indices in order, then from the ninth place twice their number."""
+    """The table of step 3, uint16 [256, 16]: the indices in order, and in the ninth place twice their count."""
     table = np.zeros((256, 16), np.uint16)
     for number in range(256):
         ones = [bit for bit in range(GROUP) if number >> bit & 1]
@@ -56,10 +57,10 @@ def rows() -> NDArray[np.uint16]:
 def emit_lists(
     emit: Emitter, values: Values, ends: tuple[int, ...], lists: tuple[Place, ...], lengths: tuple[Place, ...] = ()
 ) -> None:
-    """Lists the non-zero values of each segment, which ends where ``ends`` says, in one of ``lists``; no register survives.
+    """Writes a list of the non-zero values of each segment to ``lists``; segments end at ``ends``. No register survives.
 
-    Every end but the last is a multiple of :data:`GROUP`. Where there are ``lengths``, how many bytes each list has becomes
-    a u64 there.
+    Every end except the last is a multiple of :data:`GROUP`. With ``lengths``, the size of each list in bytes is stored there
+    as a u64.
     """
     name = "nonzero"
     emit.tables[name] = rows().tobytes()
@@ -94,7 +95,7 @@ def _emit_groups(emit: Emitter, groups: int) -> None:
 
 
 def _emit_group(emit: Emitter) -> None:
-    """Lists what is not zero in the eight bytes of the word."""
+    """Lists the non-zero bytes of the word."""
     emit.mov(_ROW, _WORD)
     emit.alu(_ROW, "&=", _SEVENS_IN)
     emit.alu(_ROW, "+=", _SEVENS_IN)
@@ -115,6 +116,6 @@ def _emit_group(emit: Emitter) -> None:
 
 
 def emit_index(emit: Emitter, dst: Register, entry: Register, number: int, largest: int, done: str) -> None:
-    """``dst`` = index ``number`` behind ``entry``; to ``done`` where the list ended."""
+    """``dst`` = index ``number`` behind ``entry``; jumps to ``done`` if the list has ended."""
     emit.load(dst, "u16", entry, 2 * number)
     emit.jump_if(dst, ">", largest, done)

@@ -1,4 +1,4 @@
-"""The tables of a layer with weights, and how its sums become outputs."""
+"""Builds the tables of a layer with weights, and writes the code that turns its sums into outputs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SIZES = {1: "u8", 4: "u32"}
 
 @dataclass(frozen=True)
 class Tables:
-    """Weights, seeds and constants, a part each for the groups of a layer: one, or those of a convolution.
+    """Weights, seeds and constants, one part per group of the layer; a dense layer has one group.
 
-    In each, tiles follow each other, so many bytes apart. With a ``lookup`` the constants are its table, one for all.
+    In each part, tiles follow each other at a fixed distance. With a ``lookup``, the constants are its table, one for all.
     """
 
     weights: Part
@@ -41,7 +41,7 @@ class Tables:
 def build_tables(
     emit: Emitter, layer: Weighted, groups: tuple[Products, ...], weights: NDArray[np.uint64], requantize: RequantizePlan
 ) -> Tables:
-    """For ``groups`` that are alike in all but their ``weights``, those of each behind those of the one before."""
+    """Tables for ``groups`` that differ only in their ``weights``; the groups follow each other."""
     constants = np.concatenate([_constants(layer, groups, number) for number in range(len(groups))])
     arrays = {
         "weights": weights,
@@ -55,7 +55,7 @@ def build_tables(
 def build_lookup_tables(
     emit: Emitter, products: Products, weights: NDArray[np.uint64], found: Lookup, requantize: RequantizePlan
 ) -> Tables:
-    """As :func:`build_tables`, for one group whose sums become outputs by ``found``."""
+    """Like :func:`build_tables`, for one group whose sums become outputs by the table ``found``."""
     seeds = products.tiled(found.seeds[None])
     return Tables(
         Part(emit.table("weights", weights), weights.nbytes),
@@ -79,7 +79,7 @@ def _constants(layer: Weighted, groups: tuple[Products, ...], number: int) -> ND
 
 @dataclass(frozen=True)
 class Writing:
-    """How a layer's outputs are written: ``width`` bytes each, ``apart`` bytes apart; by a lookup, only ``bits`` of each."""
+    """The form of a layer's outputs: ``width`` bytes each, ``apart`` bytes apart; with a lookup, only ``bits`` of each."""
 
     tables: Tables
     width: int
@@ -94,7 +94,7 @@ class Writing:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the sums of a tile are: in the lanes of ``registers``, or u32 each at ``left`` from r10, or in parts in both."""
+    """The place of a tile's sums: in the lanes of ``registers``, u32 each at ``left`` from r10, or partly in both."""
 
     lanes: Lanes
     registers: tuple[Register, ...] = ()
@@ -102,7 +102,7 @@ class Source:
 
     @classmethod
     def of(cls, lanes: Lanes, left: int, segments: int, *, kept: bool) -> Source:
-        """After so many segments, of which the last was ``kept`` in the accumulators or flushed as the others."""
+        """The place after ``segments`` segments; the last one is ``kept`` in the accumulators or flushed like the others."""
         if not kept:
             return cls(lanes, (), left)
         return cls(lanes, ACCUMULATORS, left if segments > 1 else 0)
@@ -119,10 +119,11 @@ class Source:
 
 
 def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, constants: Part, first: int | None) -> None:
-    """Requantizes ``outputs`` sums to :data:`TARGET`; their constants begin where ``constants`` does.
+    """Requantizes ``outputs`` sums to :data:`TARGET`; ``constants`` says where their constants begin.
 
-    Where it is known at compile time which outputs these are, from ``first`` on in the layer's records, their multipliers
-    become part of the instructions, and the sums may still be in the accumulators; else they must not. For a lookup they must.
+    If it is known at compile time which outputs these are (``first`` is the index of the first one in the layer's records),
+    their multipliers become immediates, and the sums may still be in the accumulators; otherwise they must not be. For a lookup
+    they must be.
     """
     emit.note(f"{outputs} sums become outputs")
     constants.point(emit, _RECORDS)

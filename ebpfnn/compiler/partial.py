@@ -1,7 +1,8 @@
 """Tables of partial sums: what the inputs of one byte add to every output, for all its 256 values.
 
-With them eight one-bit inputs, four of two bits or two of four cost one row of additions and no multiplication ("distributed
-arithmetic"; Croisier et al., US 3777130, 1973; Peled and Liu, IEEE TASSP 22(6), 1974). A row holds the words of a tile.
+With them, eight inputs of one bit, four of two bits or two of four bits cost one row of additions and no multiplication
+("distributed arithmetic"; Croisier et al., US 3777130, 1973; Peled and Liu, IEEE TASSP 22(6), 1974). A row holds the words of a
+tile.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ BYTE = 8
 
 @dataclass(frozen=True)
 class RowShape:
-    """How bytes choose rows: levels, inputs less their lowest value, have ``bits`` of a byte each, so there are ``rows``.
+    """How bytes select one of ``rows`` rows: a level, which is an input minus the lowest value, takes ``bits`` of a byte.
 
-    Where ``skipping``, a branch goes round the row of a byte that is 0.
+    With ``skipping``, a branch skips the row of a byte that is 0.
     """
 
     bits: int
@@ -29,20 +30,20 @@ class RowShape:
 
     @property
     def levels(self) -> int:
-        """Inputs in a byte."""
+        """Inputs per byte."""
         return BYTE // self.bits
 
 
 def level_bits(low: int, high: int) -> int:
-    """The bits of a byte that a level takes: 1 to 4 or 8, as few as hold ``high`` less ``low``."""
+    """The bits that a level takes in a byte: 1 to 4 or 8, the smallest that holds ``high`` minus ``low``."""
     return next((bits for bits in (1, 2, 3, 4) if high - low < 1 << bits), BYTE)
 
 
 def level_weights(weights: NDArray[np.int8], bits: int, order: str = "little") -> NDArray[np.int8]:
     """Weights [outputs, inputs] as int8 [levels, outputs], from the least significant level of the first byte on.
 
-    Inputs have ``bits`` each, and in ``order`` "big" the first of a byte is the most significant. A level that stands for no
-    input weighs nothing, so what fills the last byte does not matter.
+    Inputs have ``bits`` each. With ``order`` "big", the first input of a byte is the most significant. Unused levels have
+    weight 0, so the padding of the last byte does not matter.
     """
     outputs, inputs = weights.shape
     levels = BYTE // bits
@@ -57,8 +58,8 @@ def level_weights(weights: NDArray[np.int8], bits: int, order: str = "little") -
 def partial_sums(products: Products, shape: RowShape) -> NDArray[np.uint64]:
     """uint64 [tiles, bytes, rows, words in a row], for weights as :func:`level_weights` orders them.
 
-    The row of zeros is worth its inputs' ``low``. Each other is made of one that lacks its highest bit, and one weight times
-    what that bit is worth, so a table costs one addition a word.
+    The row of the byte 0 is the sum for inputs of ``low``. Each other row is computed from the row without its highest bit,
+    plus one weight times the value of that bit, so a table costs one addition per word.
     """
     tiled = products.tiled(products.weights).reshape(products.tiles, -1, shape.levels, products.words)
     table = np.zeros((products.tiles, tiled.shape[1], shape.rows, products.row // 8), np.uint64)

@@ -1,7 +1,7 @@
 """The plan of a network: everything that is decided before the first instruction is written.
 
-:mod:`ebpfnn.compiler.planner` makes it, :mod:`ebpfnn.compiler.compile` writes instructions that follow it, and ``ebpfnn
-inspect`` prints it. Offsets, stack slots and registers are not in it: they follow from the order in which code is written.
+:mod:`ebpfnn.compiler.planner` creates it, :mod:`ebpfnn.compiler.compile` writes instructions that follow it, and ``ebpfnn
+inspect`` prints it. It contains no offsets, stack slots and registers: they follow from the order in which code is written.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
 PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
 BLANK_ROWS = "windows but blank rows"
 MOST_UNROLLED = 3
-"""Tiles that are written out one behind the other where a loop is possible."""
+"""The maximum of unrolled tiles, if a loop is possible."""
 _MANY = 256
-"""Inputs from which on code for a list that is nearly full is worth its size."""
+"""From this number of inputs on, code for a nearly full list is worth its size."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to compute a layer, and what the model of :mod:`ebpfnn.compiler.cost` says of it: ``cost``, in instructions run.
+    """One candidate for a layer, and its estimate by :mod:`ebpfnn.compiler.cost`: ``cost``, in executed instructions.
 
-    ``inputs`` are those that it reads, ``lanes`` how many of how many bits a word holds ("3x21"), ``flushes`` how often they
-    are read off. ``bits`` are those of an input in tables of rows; 0 where inputs are multiplied.
+    ``inputs`` is the number of inputs that it reads. ``lanes`` is the number and width of the lanes in a word ("3x21"), and
+    ``flushes`` how often they are flushed. ``bits`` is the width of an input in tables of rows; 0 if inputs are multiplied.
     """
 
     shape: str
@@ -52,9 +52,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the code of a layer comes to, as far as its plan tells.
+    """The estimated size of a layer's code, from its plan.
 
-    ``walked`` instructions and ``forks``, branches that are put off, are the verifier's, about; ``table_bytes`` are exact.
+    ``walked`` instructions and ``forks`` (pending branches) of the verifier are approximate; ``table_bytes`` is exact.
     """
 
     walked: int
@@ -64,7 +64,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What is decided for every kind of layer: the form of its outputs, and what it was chosen from, the one taken first."""
+    """The decisions for every kind of layer: the form of its outputs, and the candidates, the chosen one first."""
 
     output: OutputForm
     candidates: tuple[Candidate, ...]
@@ -72,10 +72,10 @@ class LayerPlan:
 
 @dataclass(frozen=True, eq=False)
 class DensePlan(LayerPlan):
-    """``shape`` is "straight", "listed" or "rows".
+    """A dense layer; ``shape`` is "straight", "listed" or "rows".
 
-    Where there are ``live`` inputs, the products are of these alone. Tiles that are ``iterated`` are in a loop that is not
-    walked. Sums become outputs by the ``lookup`` where there is one.
+    If there are ``live`` inputs, only these are multiplied. Tiles that are ``iterated`` are in a loop that is not walked. With
+    a ``lookup``, sums become outputs by that table.
     """
 
     shape: str
@@ -88,17 +88,17 @@ class DensePlan(LayerPlan):
 
     @property
     def unwalked_loops(self) -> tuple[str, ...]:
-        """What the loops that the verifier does not walk go over."""
+        """What the loops go over that the verifier does not walk."""
         return ("tiles",) if self.iterated else ()
 
     @property
     def counted(self) -> bool:
-        """Whether a list that is nearly full is left unused: the code is there twice, too much where it is unrolled."""
+        """Whether a nearly full list is not used: this needs a second copy of the code, which is too large if unrolled."""
         return (self.iterated or self.products.tiles <= MOST_UNROLLED) and len(self.products.weights) >= _MANY
 
     @property
     def gathered(self) -> bool:
-        """Whether what the entries of a list stand for is looked up once for all tiles."""
+        """Whether values and weights of list entries are looked up once for all tiles."""
         return is_gathered(self.products.tiles)
 
     @property
@@ -112,9 +112,9 @@ class DensePlan(LayerPlan):
 class ConvTile:
     """One tile of a group's outputs.
 
-    ``asks_blank`` puts a branch before each position, to what a window of zeros gives. ``channel_loops`` says of each segment
-    whether its input channels are a loop; with ``row_loops``, the rows of a channel are one in it. So many loops over
-    positions, from the outermost on, are ``unwalked``.
+    ``asks_blank`` adds a branch before each position, which goes to the outputs of a blank window. ``channel_loops`` says for
+    each segment whether a loop goes over its input channels; with ``row_loops``, it contains a loop over the rows of a channel.
+    ``unwalked`` is the number of loops over positions, from the outermost, that the verifier does not walk.
     """
 
     outputs: int
@@ -126,10 +126,10 @@ class ConvTile:
 
 @dataclass(frozen=True, eq=False)
 class ConvPlan(LayerPlan):
-    """A convolution, whose ``groups`` are alike in all but their weights.
+    """A convolution, whose ``groups`` differ only in their weights.
 
-    ``skips_rows`` puts a branch before each row of a window, round it where it is blank. Groups that are ``iterated`` are in a
-    loop that is not walked. ``copied`` says that the values are first copied to where they have an edge.
+    ``skips_rows`` adds a branch before each row of a window, which skips a blank row. Groups that are ``iterated`` are in a
+    loop that is not walked. ``copied`` says that the values are first copied to a place with an edge.
     """
 
     groups: tuple[Products, ...]
@@ -152,9 +152,9 @@ class ConvPlan(LayerPlan):
 
 @dataclass(frozen=True)
 class PoolPlan(LayerPlan):
-    """A pool; ``unwalked`` and ``copied`` as for :class:`ConvTile` and :class:`ConvPlan`.
+    """A pool; ``unwalked`` and ``copied`` are those of :class:`ConvTile` and :class:`ConvPlan`.
 
-    The values of a ``looped`` window are not written out.
+    A loop goes over the values of a ``looped`` window.
     """
 
     unwalked: int = 0
@@ -173,9 +173,9 @@ class PoolPlan(LayerPlan):
 
 @dataclass(frozen=True, eq=False)
 class NetworkPlan:
-    """``sample`` is how the first layer gets its inputs, ``features`` are those that the code may use.
+    """The plan of a network. ``sample`` is how the first layer gets its inputs; ``features`` are those that the code may use.
 
-    ``estimates`` are of each layer, ``stack`` are the bytes of it that the code needs.
+    ``estimates`` has one element per layer; ``stack`` is the stack that the code needs, in bytes.
     """
 
     features: KernelFeatures

@@ -1,8 +1,8 @@
-"""Planning: one pass over a network that decides how each layer is computed, and in what form its outputs lie.
+"""Plans a network: one pass decides how each layer is computed, and in what form its outputs are stored.
 
-First the code of each layer is chosen, front to back: whether a layer can take levels side by side depends on how the one
-before computes its outputs. Then each layer gets the form of its outputs, which the next layer's choice says. No instruction is
-written, and the kernel is not asked: the same arguments give the same plan.
+First it chooses the code of each layer, front to back: whether a layer can take levels side by side depends on how the previous
+one computes its outputs. Then each layer gets the form of outputs that the next layer needs. It writes no instructions and asks
+no kernel: equal arguments give an equal plan.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .values import NO_EDGE, OutputForm, plane_size
 
 @contextmanager
 def naming(network: QuantizedNetwork, number: int) -> Iterator[None]:
-    """What a layer is refused for is told with the names of the network and of the layer, as :class:`ModelError`."""
+    """Refusals of a layer become a :class:`ModelError` that names the network and the layer."""
     try:
         yield
     except (ModelError, ObjectError) as error:
@@ -46,11 +46,11 @@ def plan_network(
     plain: frozenset[int] = frozenset(),
     short: frozenset[int] = frozenset(),
 ) -> NetworkPlan:
-    """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or of shape ``name`` wherever that can be.
+    """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or one of shape ``name`` wherever possible.
 
-    ``plain`` layers, by number, have neither a list nor branches round blank rows. ``short`` ones besides have as little
-    written out as can be: they are in as few segments as can be, and not in a loop over their groups.
-    Raises :class:`ModelError`, naming the layer, where no lane holds its sums.
+    ``plain`` layers, by index, use neither a list nor branches that skip blank rows. ``short`` layers also have as little
+    unrolled code as possible: as few segments as possible, and not in a loop over their groups. Raises :class:`ModelError`,
+    naming the layer, if no lane can hold its sums.
     """
     return _Planner(network, features, name, plain | short, short).plan()
 
@@ -108,7 +108,7 @@ class _Planner:
         return choose_conv(layer, *self.network.ranges[number], density, short=number in self.short)
 
     def _side_by_side(self, number: int, layer: Dense) -> tuple[SideBySide, ...]:
-        """The weights of a dense layer as rows may want them."""
+        """The weights of a dense layer in the order that rows need."""
         if number == 0:
             return sample_weights(self.network.input, layer)
         before, given = self.network.layers[number - 1], layer_weights(layer, *self.network.ranges[number])
@@ -128,7 +128,7 @@ class _Planner:
         return plan_levels(self.network.input)
 
     def _output(self, number: int) -> OutputForm:
-        """In the form that the next layer takes."""
+        """Sets the form of outputs that the next layer needs."""
         if number == self.last:
             return OutputForm(bits=32)
         following, (low, _) = self.network.layers[number + 1], self.network.ranges[number + 1]
@@ -186,7 +186,7 @@ class _Planner:
         return PoolPlan(output=form, candidates=(), unwalked=unwalked, looped=looped, copied=copied)
 
     def _edged(self, number: int, layer: Conv2d | MaxPool) -> bool:
-        """Whether a layer has to give its inputs the edge that it wants: only samples come without."""
+        """Whether the previous layer must store the edge that this layer needs; only samples have none."""
         return number == 0 and layer.window.padding != NO_EDGE
 
     def _requantize(self, number: int, layer: Dense | Conv2d) -> RequantizePlan:

@@ -1,4 +1,4 @@
-"""The largest value of each window (equation 15), without a branch: no processor predicts which of two values is larger."""
+"""Max pool: the largest value of each window (equation 15), without a branch, because the larger value is unpredictable."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BEST, _NEXT, _SIGN, _WINDOW, _OUTPUT = R0, R1, R2, R3, R4
 
 
 def pool_size(layer: MaxPool) -> int:
-    """About how many instructions a position takes."""
+    """The approximate number of instructions per position."""
     return 7 * (prod(layer.window.kernel) - 1) + 16
 
 
 def emit_pool(emit: Emitter, layer: MaxPool, plan: PoolPlan, values: Values, output: Values) -> None:
-    """``values`` has the layer's edge, filled with their lowest; no register survives."""
+    """Writes the outputs. ``values`` has the edge of the layer, filled with their lowest value. No register survives."""
     kernel, offsets = layer.window.kernel, values.offsets(1, layer.window)
 
     def largest(given: Iterable[int]) -> None:

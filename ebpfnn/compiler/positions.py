@@ -1,7 +1,7 @@
-"""Moving a window over an image: the loops around one position of a convolution or a pool.
+"""Moves a window over an image: the loops around one position of a convolution or a pool.
 
-Two pointers on the stack, to the window and to its output, are moved along. The values of a window are at constant offsets
-from its first, so their addresses are not computed. Where the verifier would walk too many turns, the outermost loops are of
+Two pointers on the stack, to the window and to its output, are advanced. The values of a window are at constant offsets from
+its first value, so their addresses are not computed. If the verifier would walk too many iterations, the outermost loops are of
 the kind that it does not walk (:meth:`~ebpfnn.compiler.emitter.Emitter.iterate`).
 """
 
@@ -18,7 +18,7 @@ from .features import KernelFeatures
 from .values import Values
 
 WALKED = 12_000
-"""Instructions that a loop over positions may make the verifier walk, at half a microsecond each and often several times."""
+"""The most instructions of loops over positions that the verifier may walk, at half a microsecond each, often repeatedly."""
 
 MOST_OF_A_WINDOW = 16_000
 """Instructions that one channel of a window is written out in; a jump goes over twice as many."""
@@ -29,7 +29,7 @@ Body = Callable[[int, int], None]
 
 
 class Axis(NamedTuple):
-    """How often a loop turns, and how far a turn moves the window and its output, in bytes."""
+    """The iterations of a loop, and how far one iteration moves the window and its output, in bytes."""
 
     turns: int
     window: int
@@ -37,14 +37,14 @@ class Axis(NamedTuple):
 
 
 def axes(stride: tuple[int, int], values: Values, output: Values, *, planes: bool) -> tuple[Axis, ...]:
-    """The loops over ``output``, outermost first: rows and columns, and with ``planes`` channels around them."""
+    """The loops over ``output``, outermost first: rows and columns; with ``planes``, channels around them."""
     channels, rows, columns = image_shape(output.shape)
     outermost = (Axis(channels, values.plane, output.plane),) if planes else ()
     return (*outermost, Axis(rows, stride[0] * values.row, output.row), Axis(columns, stride[1], 1))
 
 
 def unwalked_loops(turns: tuple[int, ...], size: int, features: KernelFeatures) -> int:
-    """How many loops around ``size`` instructions, of so many ``turns`` each, outermost first, the verifier is not to walk."""
+    """How many loops, outermost first, the verifier must not walk: for ``size`` instructions and so many ``turns`` each."""
     if size * prod(turns) <= WALKED or not features.unwalked or not turns or turns[0] == 1:
         return 0
     return 1 + unwalked_loops(turns[1:], size, features)
@@ -72,9 +72,9 @@ def emit_window(
 
 
 def emit_positions(emit: Emitter, loops: tuple[Axis, ...], window: Place, target: Place, body: Body, unwalked: int) -> None:
-    """``body(window, target)`` at each position; its arguments are stack slots. No register survives.
+    """Calls ``body(window, target)`` at each position; the arguments are stack slots. No register survives.
 
-    The outermost loops, as many as ``unwalked`` says, are of the kind that the verifier does not walk.
+    The outermost ``unwalked`` loops are of the kind that the verifier does not walk.
     """
     with emit.scratch(16) as slots:
         if unwalked:
@@ -104,7 +104,7 @@ def _begin(emit: Emitter, slots: int, window: Place, target: Place) -> None:
 
 
 def _emit_bounded(emit: Emitter, loops: tuple[Axis, ...], slots: int, body: Body) -> None:
-    """Loops that the verifier walks, each counted on the stack; the addresses in ``slots`` move along."""
+    """Loops that the verifier walks, each counted on the stack; the addresses in ``slots`` are advanced."""
     if not loops:
         body(slots, slots + 8)
         return

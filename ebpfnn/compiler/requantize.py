@@ -1,8 +1,8 @@
-"""From sums to outputs: the bias, the activation, the scale and the clip of equations 5 and 6, without a branch on a sign.
+"""Turns sums into outputs: bias, activation, scale and clip (equations 5 and 6), without a branch on a sign.
 
-A sum has 32 bits and is never negative: it is too large by the seeds of its lanes. One constant an output takes the seeds out
-and adds the bias. No processor predicts the sign of a sum, so ReLU and LeakyReLU are masks made of it. Few values are clipped,
-so a clip is a branch; it is left out where no sum reaches the limit.
+A sum has 32 bits and is never negative, because the seeds of its lanes were added. One constant per output subtracts the seeds
+and adds the bias. The sign of a sum is unpredictable, so ReLU and LeakyReLU use masks. Few values are clipped, so a clip is a
+branch; it is omitted if no sum reaches the limit.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..network import reference
 from ..network.layers import Requantization, Weighted
 from ..obj.asm import Register
 from .emitter import Emitter
 
 RECORD = 24
-"""Bytes of one output's constants: what is added to its sum, its positive multiplier, and negative minus positive."""
+"""Bytes of one output's constants: bias minus seeds, positive multiplier, and negative minus positive multiplier."""
 
 
 @dataclass(frozen=True)
 class RequantizePlan:
-    """What the sums of one layer take to become outputs: which clips the range of its sums can reach, and of which kind.
+    """How the sums of one layer become outputs: which clips the range of its sums can reach, and of which kind they are.
 
-    Clips are branches, or ``masked``: where loops are walked, the verifier would walk both sides of a branch in every turn.
+    Clips are branches, or ``masked``: in loops that are walked, the verifier would walk both sides of a branch in every
+    iteration.
     """
 
     by: Requantization
@@ -42,26 +44,26 @@ class RequantizePlan:
 
 
 def plan_requantize(layer: Weighted, low: int, high: int, *, masked: bool = False) -> RequantizePlan:
-    """For inputs in ``low..high``."""
+    """The plan of ``layer`` for inputs in ``low..high``."""
     wide = layer.weights.reshape(layer.outputs, -1).astype(np.int64)
     least = np.minimum(wide * low, wide * high).sum(axis=1) + layer.bias
     most = np.maximum(wide * low, wide * high).sum(axis=1) + layer.bias
     by = layer.requantization
-    values = np.stack([_value(by, np.minimum(least, 0)), _value(by, np.maximum(most, 0))])
+    values = np.stack([reference.rescale(by, np.minimum(least, 0)), reference.rescale(by, np.maximum(most, 0))])
     return RequantizePlan(by, bool(values.min() < by.low), bool(values.max() > by.high), masked)
 
 
 def records(layer: Weighted, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The constants of each output, int64 [outputs, 3], where its sum is too large by ``seeds``, int64 [outputs]."""
+    """The constants of each output, int64 [outputs, 3], if its sum is too large by ``seeds``, int64 [outputs]."""
     positive, negative = layer.requantization.positive.astype(np.int64), layer.requantization.negative.astype(np.int64)
     return np.stack([layer.bias.astype(np.int64) - seeds, positive, negative - positive], axis=1)
 
 
 @dataclass(frozen=True)
 class Constants:
-    """Those of one output: ``offset`` bytes behind where ``base`` points.
+    """The constants of one output: ``offset`` bytes behind ``base``.
 
-    Where the multipliers are ``known``, positive and negative minus positive, they become part of the instructions.
+    If the multipliers (positive, and negative minus positive) are ``known``, they become immediates.
     """
 
     base: Register
@@ -72,7 +74,7 @@ class Constants:
 def emit_requantize(
     emit: Emitter, plan: RequantizePlan, value: Register, constants: Constants, free: tuple[Register, ...]
 ) -> None:
-    """``value``, a sum, becomes an output; ``free`` are lost: one where the multipliers are known, else two."""
+    """Turns ``value``, a sum, into an output. Overwrites ``free``: one register if the multipliers are known, else two."""
     by = plan.by
     emit.load(free[0], "u64", constants.base, constants.offset)
     emit.alu(value, "+=", free[0])
@@ -96,8 +98,8 @@ def _multiply_known(emit: Emitter, plan: RequantizePlan, value: Register, known:
     if plan.is_relu or plan.is_identity:
         emit.alu(value, "*=", positive)
         return
-    # Times a sign bit, not a mask of it: of a number in -1..0 and an immediate, & makes Linux 6.18's verifier follow both
-    # (maybe_fork_scalars), and it does not find that they meet again.
+    # A product with the sign bit, not an AND with a mask: for an AND of -1..0 with an immediate, Linux 6.18's verifier walks
+    # both values (maybe_fork_scalars), and does not find that the paths meet again.
     emit.mov(multiplier, value)
     emit.alu(multiplier, ">>=", 63)
     emit.alu(multiplier, "*=", difference)
@@ -120,7 +122,7 @@ def _multiply(emit: Emitter, plan: RequantizePlan, value: Register, constants: C
 
 
 def _keep_positive(emit: Emitter, value: Register, mask: Register) -> None:
-    """0 in place of what is negative: the mask is all ones where minus the value is."""
+    """Replaces negative values by 0: the mask is all ones if minus the value is negative."""
     emit.mov(mask, value)
     emit.negate(mask)
     emit.alu(mask, "s>>=", 63)
@@ -138,7 +140,7 @@ def _round(emit: Emitter, value: Register, free: Register, shift: int) -> None:
 
 
 def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Register, *, masked: bool) -> None:
-    """``value`` becomes ``limit`` where it is not ``inside`` it."""
+    """Sets ``value`` to ``limit`` if it is not ``inside`` it."""
     if not masked:
         kept = emit.fresh("inside")
         emit.jump_if(value, inside, limit, kept)
@@ -157,18 +159,9 @@ def _clip(emit: Emitter, value: Register, inside: str, limit: int, free: Registe
 def requantized(by: Requantization, accumulators: NDArray[np.int64], channel: int) -> NDArray[np.int64]:
     """The outputs of one channel, int64 [n], for accumulators int64 [n]."""
     only = replace(by, positive=by.positive[[channel]], negative=by.negative[[channel]])
-    clipped: NDArray[np.int64] = np.clip(_value(only, accumulators), by.low, by.high)
-    return clipped
-
-
-def _value(by: Requantization, accumulators: NDArray[np.int64]) -> NDArray[np.int64]:
-    multipliers = np.where(accumulators < 0, by.negative, by.positive).astype(np.int64)
-    value: NDArray[np.int64] = ((accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
-    return value
+    return reference.requantize(only, accumulators[:, np.newaxis])[:, 0]
 
 
 def blank_outputs(layer: Weighted) -> NDArray[np.int64]:
-    """The outputs, int64 [outputs], where every input is 0."""
-    by = layer.requantization
-    outputs: NDArray[np.int64] = np.clip(_value(by, layer.bias.astype(np.int64)), by.low, by.high)
-    return outputs
+    """The outputs, int64 [outputs], of a layer whose inputs are all 0."""
+    return reference.requantize(layer.requantization, layer.bias.astype(np.int64))

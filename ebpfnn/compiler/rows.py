@@ -1,12 +1,12 @@
-"""A dense layer over inputs of few bits, by tables of partial sums: one row of additions for a byte of inputs.
+"""A dense layer over inputs of few bits, by tables of partial sums: one row of additions per byte of inputs.
 
-Where all inputs of a byte are zero, a branch goes round their row, unless such bytes are rare. Unlike those of pixels these
-branches are worth it: there are an eighth as many, a list of what is not zero costs ten instructions for each of its entries,
-and additions that were begun in vain are cheap. Bytes that no weight reads have no row and no branch.
+If all inputs of a byte are zero, a branch skips their row, unless such bytes are rare. Unlike branches on pixels, these
+branches pay: there are an eighth as many, a list costs ten instructions per entry, and a misprediction only starts a few cheap
+additions. Bytes without weights have no row and no branch.
 
-In memory the rows of one number lie side by side for all bytes, since samples have few numbers in many bytes: these then share
-pages, and spread over the sets of the caches, which rows 16 KiB apart do not. Next to a row is that of the next tile, which is
-wanted soon.
+The table stores the rows of one byte value side by side for all bytes, because samples have few different values in many bytes.
+Such rows share pages, and use different cache sets; rows that are 16 KiB apart do not. Next to a row is the row of the next
+tile, which is needed soon.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ ROWS = 1 << BYTE
 _ACCUMULATORS = (R0, R1, R2, R3, R4, R5, R6, R7)
 _TERM, _ROW = R8, R9
 _KEPT = 6
-"""Words that the outputs are made of where they are: what makes them needs the other registers."""
+"""The most words whose outputs can be computed in place: computing outputs needs the other registers."""
 
 
 def live_groups(weights: NDArray[np.int8], levels: int) -> tuple[int, ...]:
-    """Which bytes of so many levels any weight reads, for int8 [levels, outputs]."""
+    """The indices of the bytes of ``levels`` levels that have a weight, for weights int8 [levels, outputs]."""
     read = weights.any(axis=1).reshape(-1, levels).any(axis=1)
     return tuple(np.flatnonzero(read).tolist())
 
 
 def row_table(products: Products, shape: RowShape) -> NDArray[np.uint64]:
-    """uint64 [rows, live bytes, tiles, words in a row] where branches skip, else [live bytes, rows, tiles, words in a row].
+    """uint64 [rows, live bytes, tiles, words in a row] if branches skip rows, else [live bytes, rows, tiles, words in a row].
 
-    The verifier sees no more of a byte than that it is one: behind the last rows there is room for those of 255.
+    The verifier knows only that the index is a byte: so the table is padded to the rows of index 255.
     """
     sums = partial_sums(products, shape)[:, live_groups(products.weights, shape.levels)]
     if shape.skipping:
@@ -52,7 +52,7 @@ def row_table(products: Products, shape: RowShape) -> NDArray[np.uint64]:
 
 
 def stays(products: Products, *, lookup: bool, iterated: bool) -> bool:
-    """Whether a tile's sums stay in registers until they become outputs, by a ``lookup`` or without."""
+    """Whether a tile's sums stay in registers until they become outputs, with or without a ``lookup``."""
     return len(products.ends) == 1 and (lookup or (products.words <= _KEPT and not iterated))
 
 
@@ -67,9 +67,9 @@ def emit_row_sums(
     *,
     kept: bool,
 ) -> Source:
-    """The sums of one tile's ``outputs`` by its table and seeds: u32 each at ``left`` from r10.
+    """Computes the sums of one tile's ``outputs`` with its table and seeds: u32 each at ``left`` from r10.
 
-    Those of an only segment stay in registers where they are to be ``kept``, else no register survives. ``values`` are bytes of
+    With ``kept``, the sums of a single segment stay in registers; otherwise no register survives. ``values`` are bytes of
     levels in ``shape``, or eight bytes each with a threshold.
     """
     table, seeds = parts
@@ -90,7 +90,7 @@ def emit_row_sums(
 
 @dataclass(frozen=True)
 class _Rows:
-    """What a tile adds: ``words`` of rows for so many live ``groups``, each a byte, from its part of the table."""
+    """The rows that a tile adds, from its part of the table: ``words`` words for each of ``groups`` live bytes."""
 
     products: Products
     shape: RowShape
@@ -100,7 +100,7 @@ class _Rows:
 
     @property
     def across(self) -> int:
-        """Bytes of a row, all tiles."""
+        """Bytes of a row, for all tiles."""
         return self.products.row * self.products.tiles
 
     def emit_sum(self, emit: Emitter, row: Register, offset: int, term: Register) -> None:
@@ -110,7 +110,7 @@ class _Rows:
 
 
 _Run = list[tuple[int, int]]
-"""Bytes by their numbers among the live ones and among all."""
+"""Bytes of inputs: the index among the live ones, and the index among all."""
 
 
 def _emit_skipping(emit: Emitter, rows: _Rows, values: Values, run: _Run) -> None:
@@ -132,7 +132,7 @@ def _emit_skipping(emit: Emitter, rows: _Rows, values: Values, run: _Run) -> Non
 
 
 def _emit_all(emit: Emitter, rows: _Rows, values: Values, run: _Run) -> None:
-    """Without a branch. Where registers are left, the table is pointed to anew only where an offset no longer reaches."""
+    """Adds rows without a branch. If registers are free, the table address is loaded again only when an offset is too far."""
     shift = rows.across & rows.across - 1 == 0
     roomy = rows.words + 2 <= MOST_WORDS
     given, term = _ACCUMULATORS[rows.words : rows.words + 2] if roomy else (_ROW, _ROW)

@@ -1,4 +1,4 @@
-"""How the first layer gets its inputs: the sample as it is, or what is made of it first."""
+"""How the first layer gets its inputs: the sample unchanged, or converted first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .ownlevels import emit_own_levels
 from .values import Values
 
 _BY_TABLE, _BY_LINE, _BY_OWN_TABLE = 6.0, 2.8, 5.0
-"""Instructions for a byte of the sample, and for a value."""
+"""Instructions per byte of the sample, per value, and per value with its own thresholds."""
 _GATHERING, _LEVELING, _JOINING = 10.0, 30.0, 40.0
-"""Instructions for eight inputs of one bit, and for eight levels: by a line, and by a table for each value."""
+"""Instructions for eight inputs of one bit, and for eight levels: by a line, and by a table per value."""
 
 
 class SampleForm(Enum):
-    """What the first layer reads, in words for a reader."""
+    """What the first layer reads, as text for people."""
 
     BYTES = "the sample as it is, a byte each"
     PACKED = "the sample as it is, packed"
@@ -33,7 +33,7 @@ class SampleForm(Enum):
 
 
 def plan_levels(form: InputFormat) -> SampleForm:
-    """For a layer that takes its inputs in a byte each."""
+    """The form for a layer that needs its inputs in one byte each."""
     if form.bits == 8:
         return SampleForm.BYTES
     if form.value_thresholds and not form.packed:
@@ -42,10 +42,10 @@ def plan_levels(form: InputFormat) -> SampleForm:
 
 
 def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
-    """For a dense layer of ``tiles`` tiles that takes rows, which choose by a byte with several inputs.
+    """The form for a dense layer of ``tiles`` tiles with rows, which are selected by a byte with several inputs.
 
-    A single tile reads each input once, so it compares them itself. With an even threshold that takes no more registers than it
-    has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`).
+    A single tile reads each input once, so it does the comparison itself. With an even threshold this needs no more registers
+    than a tile has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`).
     """
     if form.packed:
         return SampleForm.PACKED
@@ -57,7 +57,7 @@ def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
 
 
 def level_cost(form: InputFormat) -> float:
-    """The instructions that a byte for each input costs."""
+    """The instructions that one byte per input costs."""
     costs = {
         SampleForm.EVEN_LEVELS: _BY_LINE * form.size,
         SampleForm.TABLE_LEVELS: _BY_TABLE * form.sample_bytes,
@@ -67,13 +67,13 @@ def level_cost(form: InputFormat) -> float:
 
 
 def side_by_side_cost(form: InputFormat) -> float:
-    """The instructions that unpacked inputs of fewer than 8 bits cost side by side in bytes."""
+    """The instructions that it costs to pack unpacked inputs of fewer than 8 bits side by side in bytes."""
     each = _JOINING if form.value_thresholds else _GATHERING if form.bits == 1 else _LEVELING
     return each * form.size / 8
 
 
 def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
-    """The values of the first layer. No register survives."""
+    """Writes the values of the first layer. No register survives."""
     match how:
         case SampleForm.GATHERED_BITS:
             return emit_bits(emit, form)

@@ -8,7 +8,7 @@ from .emitter import OUTCOME, Emitter, Place
 
 
 def _offset_of(field: str) -> int:
-    """Where a field of ``struct ebpfnn_result`` lies, in bytes."""
+    """The offset of a field of ``struct ebpfnn_result``, in bytes."""
     fields = RESULT.fields
     return int(fields[field][1]) if fields else 0
 
@@ -19,10 +19,10 @@ _CLASS_BITS = 6  # 64 classes
 
 
 def emit_label(emit: Emitter, classes: int) -> None:
-    """Writes the label for the scores that are in the result.
+    """Writes the label of the scores in the result.
 
-    Score and class become one number, the class counted down: the largest is the highest score and, of equals, the first.
-    Branch-free, because which class wins cannot be predicted.
+    Score and class are combined in one number, with the class counted down: the largest number belongs to the highest score
+    and, of equal scores, to the first class. There is no branch, because the winning class is unpredictable.
     """
     emit.note("the label: the highest score, of equals the first")
     base, best, key, less = R1, R2, R3, R4

@@ -1,9 +1,9 @@
-"""Inputs of few bits, several in a byte, as tables of partial sums take them, and the weights in the same order.
+"""Stores inputs of few bits side by side in bytes, for tables of partial sums, and orders the weights accordingly.
 
-In packed samples inputs lie so already. Of others, one-bit inputs are gathered by :mod:`ebpfnn.compiler.bits`, and levels whose
-thresholds are evenly spread are put side by side by :mod:`ebpfnn.compiler.evenly`, those of values that have thresholds of
-their own by :mod:`ebpfnn.compiler.ownlevels`. A layer's outputs are written side by side
-where they come from a table (:mod:`ebpfnn.compiler.lookup`), which then holds levels.
+Inputs of packed samples are already side by side. For other samples, :mod:`ebpfnn.compiler.bits` packs one-bit inputs,
+:mod:`ebpfnn.compiler.evenly` levels with evenly spaced thresholds, and :mod:`ebpfnn.compiler.ownlevels` levels of values that
+have their own thresholds. The outputs of a layer are written side by side if they come from a table
+(:mod:`ebpfnn.compiler.lookup`), which then contains levels.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .values import Values
 class SideBySide:
     """Levels of ``bits`` in bytes, and their weights, int8 [levels, outputs], as :func:`level_weights` orders them.
 
-    ``cost`` is what it takes to put them there, in instructions. With 8 bits, each level has a byte of its own. ``together``
-    says that zeros lie next to each other, as those of a sample do and those of a layer's outputs do not: then a branch round
-    the row of a byte that is 0 is mostly predicted.
+    ``cost`` is the cost of packing them, in instructions. With 8 bits, each level has its own byte. ``together`` says that
+    zeros are neighbors, as in a sample but not in the outputs of a layer: then a branch that skips the row of a byte 0 is
+    mostly predicted.
     """
 
     bits: int
@@ -36,16 +36,16 @@ class SideBySide:
 
     @property
     def levels(self) -> int:
-        """Inputs in a byte."""
+        """Inputs per byte."""
         return BYTE // self.bits
 
     def rows(self, low: int, high: int) -> int:
-        """A power of two, how many rows a byte of inputs in ``low..high`` chooses from."""
+        """The number of rows, a power of two, that a byte of inputs in ``low..high`` selects from."""
         return 1 << (self.levels * self.bits if self.levels > 1 else (high - low).bit_length())
 
 
 def layer_weights(layer: Dense, low: int, high: int) -> tuple[SideBySide, ...]:
-    """Those of a layer behind another; none where its inputs have too many bits."""
+    """The levels of a layer that is not the first; None if its inputs have too many bits."""
     bits = level_bits(low, high)
     if bits == BYTE:
         return ()
@@ -53,7 +53,7 @@ def layer_weights(layer: Dense, low: int, high: int) -> tuple[SideBySide, ...]:
 
 
 def sample_weights(form: InputFormat, layer: Dense) -> tuple[SideBySide, ...]:
-    """Those of a first layer; none where its inputs cannot be had so."""
+    """The levels of a first layer; None if its inputs cannot be packed."""
     if form.packed:
         return (SideBySide(form.bits, level_weights(layer.weights, form.bits, form.bit_order), together=True),)
     if form.bits == BYTE or not (form.value_thresholds or form.bits == 1 or find_line(form)):
@@ -62,5 +62,5 @@ def sample_weights(form: InputFormat, layer: Dense) -> tuple[SideBySide, ...]:
 
 
 def from_layer(values: Values, bits: int) -> Values:
-    """The bytes of levels of ``bits`` that a layer wrote side by side."""
+    """The bytes of ``bits``-bit levels that the previous layer wrote side by side."""
     return Values(values.place, (-(-values.size // (BYTE // bits)),), 0, 255)

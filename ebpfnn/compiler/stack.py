@@ -1,4 +1,4 @@
-"""The bytes of stack that code needs, told from its plan: what nested loops and tiles keep, in each function's frame."""
+"""Computes from a plan how many bytes of stack the code needs: nested loops and tiles, in each function's frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DENSE_PARTS, _CONV_PARTS = 4, 5  # addresses that a loop over tiles or groups k
 
 @dataclass(frozen=True)
 class _Depth:
-    """How deep a function's own frame gets, and how many bytes the functions that it calls take."""
+    """The size of a function's own frame, and the bytes that the functions that it calls take."""
 
     own: int
     below: int = 0
@@ -33,7 +33,7 @@ class _Depth:
 def stack_needed(
     network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
 ) -> int:
-    """Bytes, those of callbacks with them; exact."""
+    """The size in bytes, including callbacks; exact."""
     start = -OUTCOME
     depth = _Depth(start + _sample(network.input, sample))
     for layer, plan, given in zip(network.layers, layers, network.shapes, strict=False):
@@ -57,7 +57,7 @@ def _copied(plan: ConvPlan | PoolPlan, given: Shape, at: int) -> _Depth:
 
 
 def _sample(form: InputFormat, how: SampleForm) -> int:
-    """The counter of the loop over it, where there is one."""
+    """The counter of the loop over it, if there is one."""
     as_it_is = how in (SampleForm.BYTES, SampleForm.PACKED, SampleForm.COMPARED)
     by_table = how in (SampleForm.TABLE_LEVELS, SampleForm.OWN_LEVELS, SampleForm.OWN_SIDE_BY_SIDE)
     return 0 if as_it_is or (not by_table and form.size < 8) else _SLOT
@@ -91,7 +91,7 @@ def _conv(plan: ConvPlan, at: int, features: KernelFeatures) -> _Depth:
 
 
 def _positions(at: int, axes: int, unwalked: int, features: KernelFeatures, body: Callable[[int], _Depth]) -> _Depth:
-    """Two addresses, and the number of the turn or a counter for each loop."""
+    """Two addresses, and the iteration number or a counter for each loop."""
     at += 2 * _SLOT
     if not unwalked:
         return body(at + _SLOT * axes)
@@ -99,7 +99,7 @@ def _positions(at: int, axes: int, unwalked: int, features: KernelFeatures, body
 
 
 def _loop(at: int, features: KernelFeatures, body: Callable[[int], _Depth]) -> _Depth:
-    """One that is not walked: an iterator lies on the stack, a callback has a frame that begins with its caller's."""
+    """A loop that is not walked: an iterator is on the stack; a callback has a frame that begins with its caller's."""
     if features.iterators:
         return body(at + _SLOT)
     turn = body(at)

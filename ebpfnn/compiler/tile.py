@@ -1,8 +1,8 @@
-"""Tiles: as many words of outputs at a time as fit in registers, six, and the two ways to go from tile to tile.
+"""Tiles: as many words of outputs at a time as fit the registers, six; and the two ways to go from tile to tile.
 
-A layer's tables lie tile by tile. Few tiles are written out one behind the other, each with its own addresses. Many are one
-piece of code in a loop that the verifier does not walk, where the addresses are computed once a turn and kept on the stack.
-The groups of a convolution are gone through in the same way.
+The tables of a layer are stored tile by tile. Few tiles are unrolled, each with its own addresses. Many tiles are one piece of
+code in a loop that the verifier does not walk. The addresses are then computed once per iteration and kept on the stack. The
+groups of a convolution are handled in the same way.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ..obj.asm import R1, R2, R10, Register
 from .emitter import Emitter, Place
 
 MOST_WORDS = 6
-"""Accumulators that ten registers leave room for beside an input, a product and two pointers."""
+"""The number of accumulators: ten registers also hold an input, a product and two pointers."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """``outputs`` in ``tiles`` tiles of ``words`` words of ``lanes`` lanes; the last tile may be less full."""
+    """``outputs`` in ``tiles`` tiles of ``words`` words of ``lanes`` lanes; the last tile may have fewer outputs."""
 
     outputs: int
     lanes: int
@@ -28,7 +28,7 @@ class Tiling:
 
     @classmethod
     def of(cls, outputs: int, lanes: int, most_words: int = MOST_WORDS) -> Tiling:
-        """As few tiles as hold them, alike in size."""
+        """The smallest number of tiles, of nearly equal size."""
         words = -(-outputs // lanes)
         tiles = -(-words // most_words)
         words = -(-words // tiles)
@@ -40,13 +40,13 @@ class Tiling:
         return self.words * self.lanes
 
     def size(self, tile: int) -> int:
-        """Outputs of this very tile."""
+        """Outputs of tile ``number``."""
         return min(self.width, self.outputs - tile * self.width)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A tile's part of a table or of memory, ``stride`` bytes: that of ``tile``, or at the address in the stack slot."""
+    """A part of a table or of memory, ``stride`` bytes: that of ``tile``, or the one at the address in the stack slot."""
 
     base: str | Place
     stride: int
@@ -78,7 +78,7 @@ Parts = tuple[Part, ...]
 
 
 def emit_parts(emit: Emitter, count: int, parts: Parts, body: Callable[[int, Parts], None], *, iterated: bool) -> None:
-    """``body(number, parts)`` for each of ``count``; where ``iterated`` it is written once, with the number 0."""
+    """Calls ``body(number, parts)`` for each of ``count``; if ``iterated``, once, with the number 0."""
     if not iterated:
         for number in range(count):
             body(number, tuple(replace(part, tile=number) for part in parts))

@@ -1,4 +1,4 @@
-"""A network as the clang-built C twin: the object is the same for every network, its maps are not."""
+"""A network as the C twin that clang built: the object is the same for every network, and its maps are filled."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .body import Body
 MAX_LAYERS = 16
 """EBPFNN_MAX_LAYERS of bpf/include/ebpfnn/parameters.h."""
 MAX_INPUTS = 1 << 16
-"""What the twin's list of non-zero inputs, 16 bits an index, can name."""
+"""The most inputs that the twin's list of non-zero inputs can hold, with 16 bits per index."""
 VERIFIER_WALKS = 1_000_000
-"""Instructions that a kernel's verifier walks at most: BPF_COMPLEXITY_LIMIT_INSNS (include/linux/bpf.h, Linux 5.2)."""
+"""The most instructions that a kernel's verifier walks: BPF_COMPLEXITY_LIMIT_INSNS (include/linux/bpf.h, Linux 5.2)."""
 _LAYER = struct.Struct("<20I4iI")  # struct nn_layer
 _INPUT = struct.Struct("<4I16sI")  # struct nn_input
 _KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2}  # enum nn_kind
 
 
 def build_twin(network: QuantizedNetwork, *, naive: bool = False) -> Body:
-    """``ebpfnn_infer`` for ``network``, in readable C; ``naive`` takes the plain triple loop, the benchmarks' baseline.
+    """Builds ``ebpfnn_infer`` for ``network`` in readable C; ``naive`` uses the plain triple loop, the benchmark baseline.
 
-    Raises :class:`ModelError` for a network of more layers, or a dense layer of more inputs, than the twin has room for, and
-    for one that is far more than a kernel's verifier walks; one that is little more is refused by the kernel.
+    Raises :class:`ModelError` for a network with more layers, or a dense layer with more inputs, than the twin supports, and
+    for one that far exceeds what a kernel's verifier walks. A network that exceeds it by little is refused by the kernel.
     """
     steps = verifier_steps(network)
     fact = f"network '{network.name}' ({network.architecture}) takes a verifier some {steps:,} steps in C"
@@ -41,9 +41,9 @@ def build_twin(network: QuantizedNetwork, *, naive: bool = False) -> Body:
 
 
 def lay_out(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
-    """The object of :func:`build_twin`, its variables set and its maps filled and frozen, whatever a verifier would say of it.
+    """The object of :func:`build_twin`, with variables set and maps filled and frozen, without a check of the verifier's limit.
 
-    Raises :class:`ModelError` for a network of more layers, or a dense layer of more inputs, than the twin has room for.
+    Raises :class:`ModelError` for a network with more layers, or a dense layer with more inputs, than the twin supports.
     """
     name, depth, inputs = network.name, len(network.layers), _widest_dense_input(network)
     expect(depth <= MAX_LAYERS, f"network '{name}' has {depth} layers; the C twin takes at most {MAX_LAYERS}")
@@ -64,7 +64,7 @@ def lay_out(network: QuantizedNetwork, *, naive: bool = False) -> ObjectSpec:
 
 
 def workspace_size(network: QuantizedNetwork) -> int:
-    """Bytes behind a result that the twin computes in: ``struct nn_workspace`` of bpf/include/ebpfnn/nn.h."""
+    """The size of the workspace behind a result: ``struct nn_workspace`` of bpf/include/ebpfnn/nn.h."""
     integer, index, byte = 4, 2, 1
     levels = network.input.size if network.input.bits < 8 else 0
     integers, bytes_ = _widest_output(network) + _widest_edged(network), max(_widest_output(network), levels)
@@ -72,7 +72,7 @@ def workspace_size(network: QuantizedNetwork) -> int:
 
 
 def _layer_table(network: QuantizedNetwork) -> list[bytes]:
-    """``struct nn_layer`` for each layer. First indices start anew in the output's maps, which hold one layer."""
+    """``struct nn_layer`` for each layer. The maps of the last layer hold only that layer, so indices restart at 0."""
     table = []
     weights = channels = 0
     for number, (layer, shape, (low, _)) in enumerate(zip(network.layers, network.shapes, network.ranges, strict=False), 1):
@@ -86,9 +86,9 @@ def _layer_table(network: QuantizedNetwork) -> list[bytes]:
 
 
 def verifier_steps(network: QuantizedNetwork) -> int:
-    """How many instructions a verifier walks, give or take a quarter: it takes every turn of every loop.
+    """The approximate number of instructions (± 25 %) that a verifier walks: it walks every iteration of every loop.
 
-    Fitted to what Linux 6.18 counted (``verified_insns``) for networks of every kind of layer.
+    Fitted to the counts of Linux 6.18 (``verified_insns``) for networks of every kind of layer.
     """
     steps = 0
     for layer, shape in zip(network.layers, network.shapes, strict=False):
@@ -138,7 +138,7 @@ def _widest_output(network: QuantizedNetwork) -> int:
 
 
 def _widest_edged(network: QuantizedNetwork) -> int:
-    """The most values that an image has, its edges included."""
+    """The maximum number of values of an image, including edges."""
     return max((_edged(layer, shape) for layer, shape in zip(network.layers, network.shapes, strict=False)), default=0)
 
 
@@ -151,7 +151,7 @@ def _edged(layer: Layer, shape: Shape) -> int:
 
 
 def _fill(spec: ObjectSpec, part: str, layers: Sequence[Layer], naive: bool) -> None:
-    """Gives a part's three maps their contents, and freezes them: a loaded network is immutable."""
+    """Fills and freezes the three maps of a part: a loaded network is immutable."""
     weighted = [layer for layer in layers if not isinstance(layer, MaxPool)]
     _contents(spec, f"nn_{part}_weights", [_ordered(layer, naive) for layer in weighted])
     _contents(spec, f"nn_{part}_bias", [layer.bias for layer in weighted])
@@ -164,6 +164,6 @@ def _ordered(layer: Weighted, naive: bool) -> NDArray[np.int8]:
 
 
 def _contents(spec: ObjectSpec, name: str, arrays: Sequence[NDArray[np.int8 | np.uint8 | np.int32]]) -> None:
-    contents = b"".join(array.tobytes() for array in arrays) or bytes(8)  # a map of no bytes cannot be
+    contents = b"".join(array.tobytes() for array in arrays) or bytes(8)  # a map cannot have 0 bytes
     spec.resize_map(name, value_size=len(contents))
     spec.maps[name] = replace(spec.maps[name], contents=contents, frozen=True)

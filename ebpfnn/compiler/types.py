@@ -1,6 +1,6 @@
-"""The types of a compiled body: without BTF the kernel takes neither its line texts nor calls of its own functions.
+"""The types of a compiled body: without BTF the kernel accepts neither source lines nor calls of its own functions.
 
-A table of types is written as Documentation/bpf/btf.rst (Linux 6.18) says; ids count from 1 in the order of the records.
+A table of types is written as Documentation/bpf/btf.rst (Linux 6.18) describes; ids count from 1 in the order of the records.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INT, _CONST_VOID, _SAMPLE, _RESULT, _RESULT_POINTER, _LONG = 1, 2, 3, 4, 5, 6
 
 
 class TypeTable:
-    """The body's types, and the texts that its lines show in listings and in the verifier's log."""
+    """The body's types, and the source lines shown in listings and in the verifier's log."""
 
     def __init__(self) -> None:
         self._types, self._strings = bytearray(), bytearray(b"\0")
@@ -34,7 +34,7 @@ class TypeTable:
         self._add(Kind.FUNC, INFER, prototype, vlen=Linkage.GLOBAL)
 
     def line(self, index: int, number: int, text: str) -> Line:
-        """Instruction ``index`` comes from line ``number`` of a made-up file, which reads ``text``."""
+        """Says that instruction ``index`` comes from line ``number`` of an invented file, with the content ``text``."""
         return Line(index, self._file, self.string(text), number, 0)
 
     def iterator(self) -> dict[str, KernelSymbol]:

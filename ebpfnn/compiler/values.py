@@ -1,4 +1,4 @@
-"""The values that one layer gives to the next: in what form they lie in memory, where, and what they can be."""
+"""The values that one layer gives to the next: their form in memory, their place, and their range."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .emitter import Emitter, Place
 
 NO_EDGE = (0, 0, 0, 0)
 SLACK = 8
-"""Bytes behind values that loads of eight bytes may reach."""
+"""Bytes behind values that loads of eight bytes may read."""
 
 
 Edge = tuple[int, int, int, int]
@@ -27,10 +27,10 @@ def plane_size(shape: Shape, edge: Edge) -> int:
 
 @dataclass(frozen=True)
 class OutputForm:
-    """How a layer writes its outputs: in ``bits`` each, 8, or 32 for scores.
+    """How a layer writes its outputs: ``bits`` each, 8, or 32 for scores.
 
-    As ``levels``, outputs less the lowest, of 1 to 8 bits, they lie side by side in bytes. An image has an ``edge`` around each
-    channel, which holds ``fill``: the padding of the layer that reads it.
+    As ``levels`` (outputs minus the lowest) of 1 to 8 bits, they are stored side by side in bytes. An image has an ``edge``
+    around each channel, filled with ``fill``, the padding of the next layer.
     """
 
     bits: int = 8
@@ -53,10 +53,10 @@ class OutputForm:
 
 @dataclass(frozen=True)
 class Values:
-    """Bytes at ``place``, each in ``low..high``: u8, or s8 where ``low`` is below 0.
+    """Bytes at ``place``, each in ``low..high``: u8, or s8 if ``low`` is negative.
 
-    An image may have an ``edge`` around each channel, which already holds the padding of the layer that reads it: so windows
-    need no check of where they lie. Where there is a ``threshold``, a byte stands for one bit: whether it is at least that.
+    An image may have an ``edge`` around each channel, which already contains the padding of the layer that reads it, so windows
+    need no bounds checks. With a ``threshold``, a byte represents one bit: whether it is at least the threshold.
     """
 
     place: Place
@@ -86,16 +86,16 @@ class Values:
 
     @property
     def first(self) -> int:
-        """Where the first value lies behind ``place``, an edge before it."""
+        """The offset of the first value behind ``place``; an edge may be before it."""
         return self.edge[0] * self.row + self.edge[1]
 
     @property
     def bytes(self) -> int:
-        """All of it, edges included."""
+        """The size in bytes, including edges."""
         return self.size if self.edge == NO_EDGE else image_shape(self.shape)[0] * self.plane
 
     def offsets(self, channels: int, window: Window) -> tuple[int, ...]:
-        """Where the values of one window lie behind its first, in the order of a convolution's weights."""
+        """The offsets of the values of one window from its first value, in the order of a convolution's weights."""
         rows, columns = window.kernel
         return tuple(c * self.plane + y * self.row + x for c in range(channels) for y in range(rows) for x in range(columns))
 

@@ -1,7 +1,7 @@
-"""A BPF library in pure Python: from an :class:`~ebpfnn.obj.ObjectSpec` to maps, programs and links in the running kernel.
+"""A BPF library in pure Python: loads an :class:`~ebpfnn.obj.ObjectSpec` as maps, programs and links into the running kernel.
 
-It knows nothing of neural networks. It enters the kernel by bpf(2) and perf_event_open(2), and reads /proc, /sys and tracefs
-where those know more; only :func:`attach_clsact` speaks netlink, and needs pyroute2 for it. docs/loader.md is the guide.
+It is independent of neural networks. It calls bpf(2) and perf_event_open(2), and reads /proc, /sys and tracefs. Only
+:func:`attach_clsact` uses netlink, for which it needs pyroute2. docs/loader.md is the guide.
 """
 
 from importlib import import_module

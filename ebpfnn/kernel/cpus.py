@@ -1,4 +1,4 @@
-"""The machine's CPUs: those that could ever be plugged in, for which per-CPU maps have values, and those that run."""
+"""The CPUs of the machine: the possible ones, for which per-CPU maps have values, and the online ones."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PER_CPU = frozenset((MapType.PERCPU_HASH, MapType.PERCPU_ARRAY, MapType.LRU_PERC
 
 @cache
 def possible_cpus() -> int:
-    """How many values a per-CPU map has for a key: CPUs that could be plugged in count, whether or not they are online."""
-    return len(parse_cpus(read(_POSSIBLE, "the values of a per-CPU map cannot be counted")))
+    """The number of values per key in a per-CPU map: one for each possible CPU, online or not."""
+    return len(parse_cpus(read(_POSSIBLE, "the number of values of a per-CPU map is unknown")))
 
 
 def online_cpus() -> list[int]:
-    """The CPUs that run now: those on which a perf event can be opened. Raises :class:`KernelError` without /sys."""
-    return parse_cpus(read(_ONLINE, "the CPUs are not known"))
+    """The online CPUs, on which a perf event can be opened. Raises :class:`KernelError` without /sys."""
+    return parse_cpus(read(_ONLINE, "the CPUs are unknown"))
 
 
 def parse_cpus(text: str) -> list[int]:
-    """``0-2,5`` as numbers (the kernel's Documentation/admin-guide/cputopology.rst)."""
+    """Parses a CPU list such as ``0-2,5`` (the kernel's Documentation/admin-guide/cputopology.rst)."""
     ranges = [part.partition("-") for part in text.strip().split(",")]
     return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]
 

@@ -13,9 +13,9 @@ _Self = TypeVar("_Self", bound="Descriptor")
 
 
 class Descriptor:
-    """Something in the kernel that lives as long as a descriptor of it: a map, a program, a link.
+    """A kernel object that lives as long as its descriptor: a map, a program, a link.
 
-    Close it, or use it in a ``with`` statement; one that is merely forgotten is closed with a :class:`ResourceWarning`.
+    Close it, or use it in a ``with`` statement; otherwise it is closed with a :class:`ResourceWarning`.
     """
 
     def __init__(self, fd: int, name: str) -> None:
@@ -27,18 +27,18 @@ class Descriptor:
         return self._fd < 0
 
     def fileno(self) -> int:
-        """The descriptor. Raises :class:`KernelError` once it is closed."""
+        """The descriptor. Raises :class:`KernelError` if it is closed."""
         if self._fd < 0:
             raise KernelError(f"{type(self).__name__.lower()} '{self.name}' is closed; open it again")
         return self._fd
 
     def release(self) -> int:
-        """Hands the descriptor over to the caller, who closes it from now on."""
+        """Gives the descriptor to the caller, who must close it."""
         fd, self._fd = self.fileno(), -1
         return fd
 
     def close(self) -> None:
-        """Gives the descriptor up. May be called twice."""
+        """Closes the descriptor. May be called more than once."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

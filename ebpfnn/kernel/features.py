@@ -1,6 +1,6 @@
-"""What this kernel can do, found out by trying: version numbers say little of a kernel that a distribution has patched.
+"""Probes what this kernel can do. Versions are not compared, because distributions backport features.
 
-Every probe is one or two system calls, made when somebody asks for the first time.
+Every probe is one or two system calls, made on first use.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ _REFUSED = (errno.EINVAL, errno.E2BIG)
 
 @cache
 def has_program_type(type: ProgramType, attach_type: int | None = None) -> bool:  # noqa: A002
-    """Whether programs of the type load; of a bound type those of one attach type: an fentry program, unless told, of TRACING.
+    """Whether programs of this type load. For a type that is bound to a function: of one attach type; for TRACING, fentry.
 
-    A type that is bound to a function or a struct of the kernel is asked for with one that cannot be, as libbpf does
-    (``probe_prog_load``, libbpf 1.5): the kernel that knows the type says what is wrong.
+    A type that is bound to a function or struct of the kernel is probed with a wrong target, as libbpf does
+    (``probe_prog_load``, libbpf 1.5): a kernel that supports the type answers that the target is wrong.
 
-    Raises :class:`~ebpfnn.errors.PermissionDenied` where nothing may be tried, else KernelError for an answer that tells
-    nothing.
+    Raises :class:`~ebpfnn.errors.PermissionDenied` without privileges, and KernelError if the answer is unclear.
     """
     if type in _BOUND_ANSWERS:
         return _knows_bound(type, attach_type)
@@ -72,9 +71,9 @@ def has_program_type(type: ProgramType, attach_type: int | None = None) -> bool:
 
 @cache
 def is_closed_to_all(type: ProgramType, attach_type: int | None = None) -> bool:  # noqa: A002
-    """Whether the kernel refuses a bound type with EPERM to a process from which it takes a kprobe, which asks for as much.
+    """Whether the kernel refuses a bound type with EPERM to a process that may load a kprobe, which needs the same privileges.
 
-    A kernel may refuse some attach types of a type and take others: fentry, but not iterators.
+    A kernel may refuse some attach types of a type and accept others: fentry, but not iterators.
     """
     if type not in _BOUND_ANSWERS:
         return False
@@ -94,7 +93,7 @@ def has_object_names() -> bool:
 
 @cache
 def has_expected_attach_type() -> bool:
-    """Whether a program says what it will be attached to (Linux 4.17)."""
+    """Whether a program has an expected attach type (Linux 4.17)."""
     attach_type = AttachType.CGROUP_INET_SOCK_CREATE
     return _loads(ProgramType.CGROUP_SOCK, insn.trivial_program(), expected_attach_type=attach_type)
 
@@ -114,19 +113,19 @@ def has_cookies() -> bool:
 
 @cache
 def has_multi_kprobes(attach_type: AttachType = AttachType.TRACE_KPROBE_MULTI) -> bool:
-    """Whether one link probes many functions of the kernel (Linux 5.18), or of them a session (Linux 6.10)."""
+    """Whether one link can probe many kernel functions (Linux 5.18), or as a session (Linux 6.10)."""
     return _links(KprobeMultiLinkCreate(attach_type=attach_type, count=1, symbols=_UNREADABLE))
 
 
 @cache
 def has_multi_uprobes(attach_type: AttachType = AttachType.TRACE_UPROBE_MULTI) -> bool:
-    """Whether one link probes many functions of a file (Linux 6.6), or of them a session (Linux 6.13)."""
+    """Whether one link can probe many functions of a file (Linux 6.6), or as a session (Linux 6.13)."""
     return _links(UprobeMultiLinkCreate(attach_type=attach_type, count=1, path=_UNREADABLE, offsets=_UNREADABLE))
 
 
 @cache
 def has_large_values() -> bool:
-    """Whether one value of an array may be larger than what the kernel's allocator gives in one piece (Linux 5.18)."""
+    """Whether an array value may be larger than what the kernel's allocator gives in one piece (Linux 5.18)."""
     return _creates(value_size=KMALLOC_LARGEST + 8)
 
 
@@ -140,9 +139,9 @@ def has_sign_extension() -> bool:
 
 @cache
 def has_callback_loops() -> bool:
-    """Whether there is the helper ``bpf_loop`` (Linux 5.17).
+    """Whether the kernel has the helper ``bpf_loop`` (Linux 5.17).
 
-    It is called without the callback that it wants, which would need types: who knows it says what is wrong with that.
+    The probe calls it without a callback, because a callback needs BTF. A kernel that knows the helper reports this error.
     """
     code = insn.Instruction(insn.CALL, imm=_LOOP).encode() + insn.Instruction(insn.EXIT).encode()
     try:
@@ -155,7 +154,7 @@ def has_callback_loops() -> bool:
 
 @cache
 def missing_btf() -> frozenset[BtfFeature]:
-    """What this kernel does not take in an object's types."""
+    """The BTF features that this kernel does not support."""
     return frozenset(feature for feature in BtfFeature if not _takes_types(probe_types(feature)))
 
 
@@ -172,7 +171,7 @@ def _knows_bound(type: ProgramType, attach_type: int | None) -> bool:  # noqa: A
 
 
 def _probe_bound(type: ProgramType, attach_type: int | None) -> tuple[KernelError, str]:  # noqa: A002
-    """The refusal, and the verifier's words, of a program that is bound to type 1 of the kernel, which is no function."""
+    """The error and the verifier's log for a program that is bound to type 1 of the kernel, which is not a function."""
     log = ctypes.create_string_buffer(_LOG_SIZE)
     expected = _ATTACH_TYPES.get(type, 0) if attach_type is None else attach_type
     request = _request(type, insn.trivial_program(), expected_attach_type=expected, attach_btf_id=1)
@@ -183,7 +182,9 @@ def _probe_bound(type: ProgramType, attach_type: int | None) -> tuple[KernelErro
         raise
     except KernelError as refusal:
         return refusal, log.value.decode("utf-8", "replace")
-    raise KernelError(f"{_PROGRAM}: a {type.name} program loaded for no function, which tells nothing; report the kernel")
+    raise KernelError(
+        f"{_PROGRAM}: a {type.name} program loaded without a function, so the probe is unclear; report the kernel"
+    )
 
 
 def _loads(type: ProgramType, code: bytes, **attributes: int) -> bool:  # noqa: A002
@@ -228,7 +229,7 @@ def _takes_types(data: bytes) -> bool:
 
 
 def _succeeds(command: Command, request: ctypes.Structure, what: str) -> bool:
-    """Whether the kernel takes it. Raises :class:`~ebpfnn.errors.KernelError` where its refusal says nothing of a feature."""
+    """Whether the kernel accepts it. Raises :class:`~ebpfnn.errors.KernelError` if the error says nothing about a feature."""
     try:
         Descriptor(charging(lambda: bpf(command, request, what)), what).close()
     except KernelError as refusal:

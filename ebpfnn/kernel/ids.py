@@ -1,4 +1,4 @@
-"""Ids: the numbers under which the kernel lists every program, map, link and set of types that it holds (Linux 4.13)."""
+"""Ids: the numbers of all programs, maps, links and BTF objects in the kernel (Linux 4.13)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .syscall import Command, ObjectId, bpf
 
 
 class Kind(Enum):
-    """What has ids, with the commands that walk over them and that turn one into a descriptor."""
+    """The kinds of objects with ids, and the commands to list them and to open one."""
 
     PROGRAM = ("program", Command.PROG_GET_NEXT_ID, Command.PROG_GET_FD_BY_ID)
     MAP = ("map", Command.MAP_GET_NEXT_ID, Command.MAP_GET_FD_BY_ID)
@@ -23,7 +23,7 @@ class Kind(Enum):
 
 
 def ids(kind: Kind) -> Iterator[int]:
-    """Every id of that kind, in rising order; what comes or goes meanwhile may or may not be among them.
+    """Every id of that kind, in ascending order. Objects that are created or removed meanwhile may be missing.
 
     Raises :class:`~ebpfnn.errors.PermissionDenied` without CAP_SYS_ADMIN.
     """
@@ -40,12 +40,12 @@ def ids(kind: Kind) -> Iterator[int]:
 
 
 def open_id(kind: Kind, id: int) -> int:  # noqa: A002
-    """A new descriptor of what has that id. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT where it has gone."""
+    """A new descriptor of the object with that id. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT if it is gone."""
     try:
         return bpf(kind.reach, ObjectId(id=id), f"{kind.noun} {id}")
     except KernelError as refusal:
         if refusal.errno == errno.ENOENT:
             raise KernelError(
-                f"{kind.noun} {id} does not exist; ebpfnn.kernel.inspect.listing tells what does", errno.ENOENT
+                f"{kind.noun} {id} does not exist; ebpfnn.kernel.inspect.listing lists those that do", errno.ENOENT
             ) from None
         raise

@@ -1,4 +1,4 @@
-"""What the kernel says of an object that it holds (BPF_OBJ_GET_INFO_BY_FD, Linux 4.13)."""
+"""Information about a kernel object (BPF_OBJ_GET_INFO_BY_FD, Linux 4.13)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .syscall import Command, ObjectInfo, bpf, u32, u64
 
 
 class ProgramInfo(ctypes.Structure):
-    """``struct bpf_prog_info``, as of Linux 6.18; an older kernel leaves what it does not know 0."""
+    """``struct bpf_prog_info``, as of Linux 6.18; an older kernel leaves unknown fields 0."""
 
     _fields_ = (
         ("type", u32),
@@ -83,6 +83,6 @@ class BtfInfo(ctypes.Structure):
 
 
 def read_info(held: Descriptor, info: ctypes.Structure) -> None:
-    """Fills ``info`` with what the kernel knows of ``held``. Raises :class:`~ebpfnn.errors.KernelError`."""
+    """Fills ``info`` with the kernel's information about ``held``. Raises :class:`~ebpfnn.errors.KernelError`."""
     attributes = ObjectInfo(held.fileno(), ctypes.sizeof(info), ctypes.addressof(info))
     bpf(Command.OBJ_GET_INFO_BY_FD, attributes, f"info of '{held.name}'")

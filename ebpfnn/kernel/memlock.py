@@ -1,4 +1,4 @@
-"""RLIMIT_MEMLOCK, against which kernels before 5.11 count maps and programs, and later ones do not."""
+"""RLIMIT_MEMLOCK: kernels before 5.11 charge maps and programs to it, later ones do not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 def charging(create: Callable[[], _Result]) -> _Result:
-    """Runs ``create``, and once more with the limit raised where the kernel refused with EPERM, which might be for its sake.
+    """Runs ``create``; after EPERM, which may be due to the limit, raises the limit and runs it again.
 
-    Where that does not help the limit is put back: the refusal was for want of privilege.
+    If that does not help, the limit is restored: the reason was missing privileges.
     """
     try:
         return create()

@@ -18,7 +18,7 @@ _KINDS = {"anon_inode:bpf-map": "a map", "anon_inode:bpf-prog": "a program", "an
 
 
 def pin(held: Descriptor, path: Path) -> None:
-    """Gives ``held`` a name. Raises :class:`NotSupported` where ``path`` is on no BPF file system, else KernelError."""
+    """Pins ``held`` at ``path``. Raises :class:`NotSupported` if ``path`` is not on a BPF file system, else KernelError."""
     what = f"pin '{path}'"
     try:
         bpf(Command.OBJ_PIN, _attributes(path, held.fileno()), what)
@@ -32,9 +32,9 @@ def pin(held: Descriptor, path: Path) -> None:
 
 
 def open_pin(path: Path, kind: str) -> int:
-    """A new descriptor of what is pinned at ``path``, which is ``kind``: a map, a program or a link.
+    """A new descriptor of the object pinned at ``path``, which must be of ``kind``: a map, a program or a link.
 
-    Raises :class:`KernelError`, for another kind too.
+    Raises :class:`KernelError`, also for another kind.
     """
     try:
         fd = bpf(Command.OBJ_GET, _attributes(path, 0), f"pin '{path}'")
@@ -50,7 +50,7 @@ def open_pin(path: Path, kind: str) -> int:
 
 
 def is_bpffs(path: Path) -> bool:
-    """Whether ``path`` lies on a BPF file system (statfs(2)'s f_type is not to be had in Python, but in /proc/mounts)."""
+    """Whether ``path`` is on a BPF file system. Python has no f_type of statfs(2), so this reads /proc/mounts."""
     text = read(Path("/proc/self/mounts"), "BPF file systems are not found")
     mounts = [line.split() for line in text.splitlines()]
     places = {entry[1]: entry[2] for entry in mounts if len(entry) > 2}
@@ -60,11 +60,11 @@ def is_bpffs(path: Path) -> bool:
 
 
 def _target(fd: int) -> str:
-    """What the kernel calls the file behind ``fd``."""
+    """The kernel's name of the file behind ``fd``."""
     try:
         return str(Path(f"/proc/self/fd/{fd}").readlink())
     except OSError as fault:
-        raise unreadable(Path("/proc/self/fd"), fault, "what is pinned cannot be told") from None
+        raise unreadable(Path("/proc/self/fd"), fault, "the type of a pin is unknown") from None
 
 
 def _attributes(path: Path, fd: int) -> ObjectPath:

@@ -1,4 +1,4 @@
-"""BPF_PROG_RUN with everything laid out beforehand, for who runs one program millions of times."""
+"""BPF_PROG_RUN with attributes prepared once, for callers that run one program millions of times."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NO_DESCRIPTOR = 0xFFFFFFFF
 
 
 class PreparedRun:
-    """``given`` is the memory of the context, or of the packet: what is written there the next run sees.
+    """A prepared run. ``given`` is the memory of the context or packet; the next run uses what is written there.
 
-    One thread at a time may run it. In the child of a fork it is stopped.
+    Only one thread at a time may run it. In the child of a fork it is stopped.
     """
 
     def __init__(self, program: Descriptor, *, context: bytes = b"", data: bytes = b"") -> None:
@@ -29,14 +29,14 @@ class PreparedRun:
         self._what = f"program '{program.name}'"
         _all.add(self)
         self.run_quickly = system_call(Command.PROG_RUN, self._attributes)
-        """Runs the program once: one system call, and nothing is allocated. It does not tell of a refusal; :meth:`run` does."""
+        """Runs the program once, by one system call, without allocations. It does not report errors; :meth:`run` does."""
 
     def run(self) -> None:
-        """Runs the program once. Raises :class:`~ebpfnn.errors.KernelError`, EBADF once it was stopped."""
+        """Runs the program once. Raises :class:`~ebpfnn.errors.KernelError`, EBADF after it was stopped."""
         bpf(Command.PROG_RUN, self._attributes, self._what)
 
     def stop(self) -> None:
-        """Keeps it from running: when the program is closed, its descriptor's number may come to mean another one."""
+        """Stops it: after the program is closed, its descriptor number may refer to another program."""
         self._attributes.prog_fd = _NO_DESCRIPTOR
 
 

@@ -1,4 +1,4 @@
-"""Why the kernel may have answered EPERM: capabilities, lockdown and RLIMIT_MEMLOCK are told apart by looking at each."""
+"""Explains EPERM: checks capabilities, lockdown and RLIMIT_MEMLOCK, each by itself."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PARANOIA = 2  # the highest that Documentation/admin-guide/sysctl/kernel.rst kn
 
 
 def remedy(root: Path = _ROOT, *, charged: bool = True, needed: Iterable[str] = _LOADING) -> str:
-    """What to do about a refusal, for the first of the reasons that holds; ``root`` is the file system to look at.
+    """The remedy for a refusal, for the first reason that applies; ``root`` is the file system to read.
 
-    ``charged`` is whether the operation counted against RLIMIT_MEMLOCK in kernels before 5.11, ``needed`` the capabilities that
-    it asks for.
+    ``charged`` says whether kernels before 5.11 charge the operation to RLIMIT_MEMLOCK; ``needed`` are the capabilities that it
+    needs.
     """
     known = lack(root, needed)
     if known:
@@ -33,7 +33,7 @@ def remedy(root: Path = _ROOT, *, charged: bool = True, needed: Iterable[str] = 
 
 
 def lack(root: Path = _ROOT, needed: Iterable[str] = _LOADING) -> str:
-    """How to get the capabilities of ``needed`` that this process is without, "" where it has them all."""
+    """How to get the capabilities of ``needed`` that this process lacks, "" if it has all."""
     without = lacking(needed, root)
     if not without:
         return ""
@@ -45,35 +45,35 @@ def lack(root: Path = _ROOT, needed: Iterable[str] = _LOADING) -> str:
 
 
 def lacking(needed: Iterable[str], root: Path = _ROOT) -> list[str]:
-    """The capabilities of ``needed``, of those in :data:`CAPABILITIES`, that this process is without.
+    """The capabilities of ``needed``, among those in :data:`CAPABILITIES`, that this process lacks.
 
-    None where /proc does not tell.
+    None if /proc cannot be read.
     """
     effective, known = _effective(root), [name for name in needed if name in CAPABILITIES]
     return [name for name in known if not effective >> CAPABILITIES[name] & 1 and not _is_stood_for(name, effective)]
 
 
 def _is_stood_for(name: str, effective: int) -> bool:
-    """CAP_SYS_ADMIN stands for the two of Linux 5.8, which were cut out of it (bpf_capable, perfmon_capable)."""
+    """CAP_SYS_ADMIN includes the two capabilities of Linux 5.8, which were split from it (bpf_capable, perfmon_capable)."""
     return name in _LOADING and bool(effective >> _CAP_SYS_ADMIN & 1)
 
 
 def _not_enough(root: Path) -> str:
-    """What this process is or has, and that it did not do."""
+    """The privileges of this process, which were not enough."""
     if os.geteuid() == 0:
         return "root is not enough here"
-    of_network = ", and programs of the network need CAP_NET_ADMIN" if lacking(["CAP_NET_ADMIN"], root) else ""
+    of_network = ", and network programs need CAP_NET_ADMIN" if lacking(["CAP_NET_ADMIN"], root) else ""
     return f"CAP_BPF and CAP_PERFMON are not enough here{of_network}"
 
 
 def closes_perf_events(root: Path = _ROOT) -> bool:
-    """Whether perf events are refused to CAP_PERFMON alone: Debian's kernels do above a sysctl's 2, and boot with 3."""
+    """Whether CAP_PERFMON is not enough for perf events: so in Debian's kernels if the sysctl is above 2; they boot with 3."""
     level = _read(root / "proc/sys/kernel/perf_event_paranoid").strip()
     return level.isdigit() and int(level) > _PARANOIA and lacking([*_LOADING, "CAP_SYS_ADMIN"], root) == ["CAP_SYS_ADMIN"]
 
 
 def _limit(root: Path) -> str:
-    """RLIMIT_MEMLOCK is a reason only where :mod:`.memlock` may not raise it, and then only in kernels before 5.11."""
+    """RLIMIT_MEMLOCK is a possible reason only if :mod:`.memlock` may not raise it, and only in kernels before 5.11."""
     limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if limit == resource.RLIM_INFINITY or _effective(root) >> _CAP_SYS_RESOURCE & 1:
         return ""
@@ -81,7 +81,7 @@ def _limit(root: Path) -> str:
 
 
 def _effective(root: Path) -> int:
-    """The capabilities of this process; all of them where /proc does not tell."""
+    """The capabilities of this process; all of them if /proc cannot be read."""
     line = next((line for line in _read(root / "proc/self/status").splitlines() if line.startswith("CapEff:")), "")
     try:
         return int(line.partition(":")[2], 16)

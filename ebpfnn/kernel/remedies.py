@@ -1,4 +1,4 @@
-"""What mends a refusal, by the operation that was refused and the kernel's number for it."""
+"""Remedies for refusals, by operation and errno."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ _ELEMENTS = (
     *("BPF_MAP_LOOKUP_AND_DELETE_ELEM", "BPF_MAP_LOOKUP_BATCH", "BPF_MAP_LOOKUP_AND_DELETE_BATCH"),
     *("BPF_MAP_UPDATE_BATCH", "BPF_MAP_DELETE_BATCH"),
 )
-_FULL = "the map holds its max_entries already; delete something, or make it larger"
+_FULL = "the map is full (max_entries); delete elements, or make it larger"
 _NO_KEY = "the key is not in the map; update() adds it"
-_HOOK = "check that the program's section is made for this hook and that it is there, or this kernel has no such link"
+_HOOK = "check that the program type fits this hook and that the target exists, or this kernel has no such link"
 _NOT_MMAPABLE = "only an array created with BPF_F_MMAPABLE can be mapped"
 _BY_OPERATION = {
-    ("BPF_MAP_CREATE", errno.EINVAL): "check type, key and value sizes and flags, or this kernel does not know them",
-    ("BPF_MAP_CREATE", errno.E2BIG): "make max_entries or the value smaller, or this kernel does not know what is asked for",
+    ("BPF_MAP_CREATE", errno.EINVAL): "check type, key and value sizes and flags, or this kernel does not support them",
+    ("BPF_MAP_CREATE", errno.E2BIG): "make max_entries or the value smaller, or this kernel does not support the request",
     ("BPF_MAP_UPDATE_ELEM", errno.E2BIG): _FULL,
     ("BPF_MAP_UPDATE_BATCH", errno.E2BIG): _FULL,
-    ("BPF_MAP_UPDATE_ELEM", errno.EEXIST): "the key is in the map already; update with ANY or EXIST",
+    ("BPF_MAP_UPDATE_ELEM", errno.EEXIST): "the key exists already; update with ANY or EXIST",
     ("BPF_MAP_UPDATE_ELEM", errno.ENOENT): "the key is not in the map; update with ANY or NOEXIST",
     ("BPF_MAP_LOOKUP_ELEM", errno.ENOENT): _NO_KEY,
     ("BPF_MAP_DELETE_ELEM", errno.ENOENT): _NO_KEY,
     ("BPF_MAP_DELETE_BATCH", errno.ENOENT): _NO_KEY,
     ("BPF_MAP_DELETE_ELEM", errno.EINVAL): "elements of this type of map cannot be deleted; set them to zero",
-    ("BPF_MAP_FREEZE", errno.EBUSY): "somebody has it mapped writable, or it is frozen already; close the mapping",
-    ("BPF_PROG_LOAD", errno.EINVAL): "check its type, attach type and flags, or this kernel does not know them",
+    ("BPF_MAP_FREEZE", errno.EBUSY): "a writable mapping exists, or it is frozen already; close the mapping",
+    ("BPF_PROG_LOAD", errno.EINVAL): "check its type, attach type and flags, or this kernel does not support them",
     ("BPF_PROG_LOAD", errno.E2BIG): "make the program smaller; the verifier walks a million instructions at most",
-    ("BPF_PROG_RUN", errno.EBADF): "what was prepared was stopped, as it is in the child of a fork; prepare another",
+    ("BPF_PROG_RUN", errno.EBADF): "the prepared run was stopped, as in the child of a fork; prepare another",
     ("BPF_OBJ_PIN", errno.ENOENT): "the directory is missing; mkdir it",
     ("BPF_LINK_CREATE", errno.EINVAL): _HOOK,
     ("BPF_LINK_CREATE", errno.EEXIST): "this program is attached there already; close that link first",
     (
         "BPF_LINK_CREATE",
         errno.EBUSY,
-    ): "another program is attached there; detach it (ebpfnn.kernel.inspect.listing tells of links)",
+    ): "another program is attached there; detach it (ebpfnn.kernel.inspect.listing lists links)",
     ("BPF_PROG_ATTACH", errno.EINVAL): _HOOK,
     ("mmap", errno.EINVAL): _NOT_MMAPABLE,
     ("mmap", errno.ENODEV): _NOT_MMAPABLE,
@@ -52,17 +52,17 @@ _ANYWHERE = {
     errno.EMFILE: "this process has too many files open; raise ulimit -n, or close files",
     errno.ENFILE: "the machine has too many files open; raise sysctl fs.file-max",
     errno.EBUSY: "something else uses it; end that, or try again",
-    errno.ENOLCK: "the machine has no room for more locks; free memory, or have its file server grant locks",
-    errno.ENOSPC: "there is no room left; make it smaller, or free some",
+    errno.ENOLCK: "no more locks are available; free memory, or enable locks on the file server",
+    errno.ENOSPC: "no space is left; make it smaller, or free space",
     errno.EROFS: "it is mounted read-only; mount -o remount,rw its mount point",
-    errno.EINTR: "a signal came in between; try again",
-    errno.EAGAIN: "the kernel was interrupted or is short of something; try again",
-    524: "this kernel does not do that with an object of this type",
+    errno.EINTR: "a signal interrupted it; try again",
+    errno.EAGAIN: "the kernel was interrupted or lacks a resource; try again",
+    524: "this kernel does not support that for an object of this type",
 }
 
 
 def remedy(operation: str, code: int) -> str:
-    """What to do about ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) that was refused, "" where nothing is known."""
+    """The remedy if ``operation`` (``BPF_*``, ``mmap``, ``perf_event_open``) was refused, "" if none is known."""
     if operation in _PLAIN and code in (errno.EPERM, errno.ENOSYS):
         return _filtered(operation)
     if operation in _PINS and code == errno.EACCES:
@@ -75,7 +75,7 @@ def remedy(operation: str, code: int) -> str:
 
 
 def _missing(operation: str) -> str:
-    """Of a system call that the kernel may have been built without: each has a sysctl where it was not."""
+    """For a system call that the kernel may lack; if it has the call, it has the matching sysctl."""
     of_events = operation == "perf_event_open"
     option, sysctl = ("CONFIG_PERF_EVENTS", "perf_event_paranoid") if of_events else ("CONFIG_BPF_SYSCALL", _BPF_SYSCTL)
     if (_SYSCTLS / sysctl).exists():
@@ -89,11 +89,11 @@ def _filtered(call: str) -> str:
 
 
 def _permission(operation: str) -> str:
-    """Elements are refused for what the map is, or to those without privilege; root has that as a rule."""
+    """Access to elements is refused because of the map's flags, or without privileges, which root usually has."""
     if operation.endswith("_ID") or operation == "BPF_ENABLE_STATS":  # what is everybody's (bpf_obj_get_next_id, Linux 6.18)
         return privilege.remedy(charged=False, needed=["CAP_SYS_ADMIN"])
     if operation == "perf_event_open" and privilege.closes_perf_events():
-        return "sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN, which this kernel asks for above that"
+        return "sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN, which this kernel requires above 2"
     if operation not in _ELEMENTS:
         return privilege.remedy(charged=operation in _LOADS)
     lack = privilege.lack()

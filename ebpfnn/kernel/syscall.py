@@ -1,7 +1,7 @@
-"""bpf(2), perf_event_open(2) and tgkill(2) through ctypes: the one place where ebpfnn enters the kernel.
+"""bpf(2), perf_event_open(2) and tgkill(2) through ctypes: all system calls of ebpfnn's own are here.
 
-The attribute structures are the parts of ``union bpf_attr`` (include/uapi/linux/bpf.h, Linux 6.18) that ebpfnn fills in. The
-kernel takes a structure of any length as long as what it does not know of is zero.
+The attribute structures are the parts of ``union bpf_attr`` (include/uapi/linux/bpf.h, Linux 6.18) that ebpfnn uses. The kernel
+accepts a structure of any length if the parts that it does not know are zero.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class MapElement(ctypes.Structure):
 
 
 class MapBatch(ctypes.Structure):
-    """``count`` is read and written: how many elements there is room for, then how many were done."""
+    """``count`` is read and written: the number of elements that fit, then the number that were done."""
 
     _fields_ = (
         ("in_batch", u64),
@@ -246,7 +246,7 @@ class PerfEventAttr(ctypes.Structure):
 
 
 def bpf(command: Command, attributes: ctypes.Structure, what: str) -> int:
-    """Makes one system call. What the kernel writes back lies in ``attributes``. ``what`` is the object, for the error.
+    """Makes one system call; results are in ``attributes``. ``what`` names the object in errors.
 
     Raises :class:`PermissionDenied` for EPERM and EACCES, else :class:`KernelError`.
     """
@@ -262,23 +262,23 @@ def bpf(command: Command, attributes: ctypes.Structure, what: str) -> int:
 
 
 def _is_interrupted(command: Command, code: int) -> bool:
-    """Whether to try again: a signal came in between, and nothing was done. A program that was run may have run by then."""
+    """Whether to try again: a signal interrupted the call and nothing was done. PROG_RUN may have run by then."""
     return code == (errno.EAGAIN if command is Command.PROG_LOAD else errno.EINTR) and command is not Command.PROG_RUN
 
 
 def system_call(command: Command, attributes: ctypes.Structure) -> Callable[[], None]:
-    """The system call with everything laid out beforehand, to be made as often as it is called.
+    """A prepared system call, which is made each time that the result is called.
 
-    It does not tell whether the kernel refused: :func:`bpf` with the same attributes does. (Of the ways to pass arguments this
-    is the quickest: declared types, or objects of ctypes in place of int, cost 70 to 350 ns a call.)
+    It does not report errors: :func:`bpf` with the same attributes does. (This is the fastest way to pass arguments: declared
+    types, or ctypes objects instead of int, cost 70 to 350 ns per call.)
     """
     return partial(_quick, _numbers()[0], int(command), ctypes.byref(attributes), ctypes.sizeof(attributes))
 
 
 def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: int = 0) -> int:
-    """Opens a perf event, closed on exec, and returns its descriptor. Raises as :func:`bpf` does.
+    """Opens a perf event with close-on-exec, and returns its descriptor. Raises as :func:`bpf` does.
 
-    ``pid`` -1 is every process, ``cpu`` -1 every CPU; a tracepoint's event on one CPU fires a BPF program on all of them.
+    ``pid`` -1 is every process, ``cpu`` -1 every CPU; a tracepoint's event on one CPU runs a BPF program on all of them.
     """
     attributes.size = ctypes.sizeof(attributes)
     no_group, close_on_exec = -1, 8
@@ -293,12 +293,12 @@ def perf_event_open(attributes: PerfEventAttr, what: str, pid: int = -1, cpu: in
 
 
 def tgkill(process: int, thread: int) -> int:
-    """Sends signal 0 to ``thread`` of ``process``: 0 where there is one, else the kernel's number for why not (ESRCH)."""
+    """Sends signal 0 to ``thread`` of ``process``; returns 0 if the thread exists, else the errno (ESRCH)."""
     return 0 if _libc.syscall(_numbers()[2], process, thread, 0) == 0 else ctypes.get_errno()
 
 
 def refusal(what: str, code: int) -> KernelError:
-    """The typed error for ``code``, with what mends it where that is known. ``what`` is ``object: operation``."""
+    """The typed error for ``code``, with a remedy if one is known. ``what`` is ``object: operation``."""
     known = remedy(what.rpartition(": ")[2], code)
     message = f"{what} refused with {KernelError.describe(code)}{known and '; '}{known}"
     return (PermissionDenied if code in (errno.EPERM, errno.EACCES) else KernelError)(message, code)
@@ -307,5 +307,5 @@ def refusal(what: str, code: int) -> KernelError:
 def _numbers() -> tuple[int, int, int]:
     machine = platform.machine()
     if machine not in _NUMBERS:
-        raise NotSupported(f"machine '{machine}': bpf(2)'s number is known for {' and '.join(_NUMBERS)} alone")
+        raise NotSupported(f"machine '{machine}': bpf(2) is supported only on {' and '.join(_NUMBERS)}")
     return _NUMBERS[machine]

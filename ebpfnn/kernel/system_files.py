@@ -1,4 +1,4 @@
-"""Files in which the kernel tells of itself, in /proc and /sys: what is raised where one is not there to be read."""
+"""Reads files in /proc and /sys, with errors for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOUNTS = {"proc": "mount -t proc proc /proc", "sys": "mount -t sysfs sysfs /sys
 
 
 def read(path: Path, lost: str) -> str:
-    """The text of ``path``. Raises :class:`KernelError` as :func:`unreadable` tells."""
+    """The text of ``path``. Raises :class:`KernelError` with the text of :func:`unreadable`."""
     try:
         return path.read_text()
     except OSError as fault:
@@ -20,7 +20,7 @@ def read(path: Path, lost: str) -> str:
 
 
 def unreadable(path: Path, fault: OSError, lost: str) -> KernelError:
-    """What to raise: ``lost`` is what is not known without that file."""
+    """The error to raise; ``lost`` says what is unknown without that file."""
     code = fault.errno or 0
     mount = _MOUNTS.get(path.parts[1], "") if code in (errno.ENOENT, errno.ENOTDIR) else ""
     mends = mount or remedy("open", code)

@@ -1,4 +1,4 @@
-"""Threads by the kernel's number for them, which it gives to another once one has ended."""
+"""Threads, by the kernel's thread id, which is reused after a thread has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NONE = 1 << 31  # numbers lie below (PID_MAX_LIMIT)
 
 
 def current() -> int:
-    """The calling thread's number. Raises :class:`~ebpfnn.errors.KernelError` where a filter keeps gettid(2) from telling."""
+    """The id of the calling thread. Raises :class:`~ebpfnn.errors.KernelError` if a filter refuses gettid(2)."""
     number = threading.get_native_id()
     if number < _NONE:
         return number
@@ -20,7 +20,7 @@ def current() -> int:
 
 
 def exists(thread: int) -> bool:
-    """Whether a thread of any process has that number: signal 0 finds those of other users too, whom /proc may hide."""
+    """Whether a thread of any process has that id: signal 0 also finds threads of other users, which /proc may hide."""
     try:
         os.kill(thread, 0)
     except ProcessLookupError:

@@ -95,15 +95,20 @@ def max_pool(layer: MaxPool, values: _Integers) -> _Integers:
 
 
 def requantize(by: Requantization, accumulators: _Integers) -> _Integers:
-    """Equations 5 and 6: the outputs, int64 within ``by.low``..``by.high``, of accumulators int64 [n, channels, ...].
+    """Equations 5 and 6: the outputs, int64 in ``by.low..by.high``, of accumulators int64 [n, channels, ...] or [channels]."""
+    clipped: _Integers = np.clip(rescale(by, accumulators), by.low, by.high)
+    return clipped
+
+
+def rescale(by: Requantization, accumulators: _Integers) -> _Integers:
+    """Equation 5: the outputs before they are clipped, int64, of accumulators int64 [n, channels, ...] or [channels].
 
     The product and its rounding term fit int64 (equation 8), and numpy's ``>>`` of a signed integer is arithmetic.
     """
     positive, negative = (_by_channel(each, accumulators) for each in (by.positive, by.negative))
     multipliers = np.where(accumulators < 0, negative, positive).astype(np.int64)
-    rounded = (accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift
-    clipped: _Integers = np.clip(rounded + by.zero_point, by.low, by.high)
-    return clipped
+    value: _Integers = ((accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
+    return value
 
 
 def _scores(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -167,5 +172,5 @@ def _windows(window: Window, values: NDArray[_Value], pad_value: int) -> NDArray
 
 
 def _by_channel(array: NDArray[np.int32], values: NDArray[Any]) -> NDArray[np.int32]:
-    """``array``, int32 [channels], shaped to go with values [n, channels, ...]."""
+    """``array``, int32 [channels], shaped to broadcast against values [n, channels, ...] or [channels]."""
     return array.reshape(-1, *(1,) * (values.ndim - 2))

@@ -1,4 +1,4 @@
-"""What a BPF object is: bytes in, data out. Nothing here asks the kernel, so a file gives the same spec on any machine."""
+"""Reads BPF objects: bytes in, data out. It makes no system calls, so a file gives the same spec on any machine."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -15,7 +15,7 @@ from .spec import Function, Line, Relocation, RelocationKind
 
 
 class Register(IntEnum):
-    """r0 to r9 are 64 bits each; r10, read-only, points behind the 512 bytes of the function's stack."""
+    """r0 to r9 have 64 bits each; r10 is read-only and points to the end of the function's 512-byte stack."""
 
     R0 = 0
     R1 = 1
@@ -65,14 +65,14 @@ class Assembler:
         self._operate(_ALU32, _ALU[operator], dst, operand)
 
     def mov(self, dst: Register, operand: Register | int) -> None:
-        """``dst = operand``; an immediate that needs them takes 16 bytes."""
+        """``dst = operand``; an immediate of more than 32 bits takes 16 bytes."""
         if isinstance(operand, Register) or -(1 << 31) <= operand < 1 << 31:
             self.alu(dst, "=", operand)
         else:
             self.wide(dst, operand)
 
     def wide(self, dst: Register, value: int) -> None:
-        """``dst = value``, any 64 bits, in an instruction of two places."""
+        """``dst = value``, any 64 bits, as an instruction of 16 bytes."""
         self._code += [
             Instruction(insn.LD_IMM64, dst, imm=insn.signed(value)),
             Instruction(0, imm=insn.signed(value >> 32)),
@@ -97,13 +97,13 @@ class Assembler:
             self._add(_MEM | _SIZES[size] | _ST, base, 0, offset, value)
 
     def label(self, name: str) -> None:
-        """The next instruction is what jumps to ``name`` reach. Raises :class:`ObjectError` for a name that is taken."""
+        """Sets the label ``name`` to the next instruction. Raises :class:`ObjectError` if the label exists already."""
         if name in self._labels:
             raise ObjectError(f"label '{name}' is placed twice; take another name")
         self._labels[name] = len(self._code)
 
     def fresh(self, stem: str) -> str:
-        """A label that is not taken yet."""
+        """A label that does not exist yet."""
         self._fresh += 1
         return f"{stem}.{self._fresh}"
 
@@ -115,7 +115,7 @@ class Assembler:
         self._jump(_MAY_GOTO, label)
 
     def jump_if(self, left: Register, condition: str, right: Register | int, label: str) -> None:
-        """To ``label`` where the 64-bit ``left condition right`` holds; ``&`` asks whether they have a bit in common."""
+        """Jumps to ``label`` if the 64-bit ``left condition right`` holds; ``&`` tests whether they have a bit in common."""
         opcode = _JMP | _CONDITIONS[condition]
         if isinstance(right, Register):
             self._jump(opcode | 0x08, label, left, right)
@@ -133,7 +133,7 @@ class Assembler:
         self.wide(dst, 0)
 
     def call(self, helper: int) -> None:
-        """Calls a helper of the kernel by number: arguments r1 to r5, result r0; r1 to r5 are lost."""
+        """Calls a kernel helper by number: arguments in r1 to r5, result in r0. Overwrites r1 to r5."""
         self._add(insn.CALL, imm=helper)
 
     def call_kernel(self, function: str) -> None:
@@ -150,14 +150,14 @@ class Assembler:
         self._add(insn.EXIT)
 
     def function(self, name: str, type_id: int = 0, lines: tuple[Line, ...] = (), *, exported: bool = True) -> Function:
-        """What was assembled. Raises :class:`ObjectError` for a jump to no label, or one that is too far."""
+        """The assembled function. Raises :class:`ObjectError` for a jump to an unknown label, or one that is too far."""
         code = list(self._code)
         for index, label in self._jumps:
             if label not in self._labels:
-                raise ObjectError(f"function '{name}' jumps to '{label}', which is no label of it")
+                raise ObjectError(f"function '{name}' jumps to '{label}', but it has no such label")
             offset = self._labels[label] - index - 1
             if not -_FARTHEST <= offset < _FARTHEST:
-                raise ObjectError(f"function '{name}' jumps {offset} instructions, to '{label}'; at most {_FARTHEST - 1} go")
+                raise ObjectError(f"function '{name}' jumps {offset} instructions, to '{label}'; the limit is {_FARTHEST - 1}")
             code[index] = code[index]._replace(offset=offset)
         encoded = b"".join(each.encode() for each in code)
         return Function(name, encoded, tuple(self._relocations), type_id, lines, exported)

@@ -1,6 +1,6 @@
-"""BPF instructions in words, as the verifier's log has them (kernel/bpf/disasm.c, Linux 6.18; RFC 9669, ISA v1 to v4).
+"""Disassembles BPF instructions, in the syntax of the verifier's log (kernel/bpf/disasm.c, Linux 6.18; RFC 9669, ISA v1 to v4).
 
-:mod:`ebpfnn.obj.asm` is the way back.
+:mod:`ebpfnn.obj.asm` does the reverse.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ADDRESSES = {1: "map[fd:{low}]", 2: "map[fd:{low}]+{high}", 3: "btf[{low}]", 4:
 
 
 def disassemble(code: bytes) -> Iterator[tuple[int, str]]:
-    """Each instruction's index and text; that of 16 bytes comes once. What is none reads ``BUG_xx``, as in the log."""
+    """The index and text of each instruction; one of 16 bytes appears once. An invalid one is ``BUG_xx``, as in the log."""
     second_half = False
     for index, found in enumerate(insn.decode_all(code)):
         if not second_half:

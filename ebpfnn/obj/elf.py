@@ -1,8 +1,8 @@
-"""The ELF side of a BPF object: sections, symbols and relocations, checked against the file before anyone trusts them.
+"""Reads the ELF part of a BPF object: sections, symbols and relocations, all checked against the size of the file.
 
-An object may come from anywhere, so the section table is bounded before a section is read (ELF gABI; RFC 9669; the relocation
-types of Documentation/bpf/llvm_reloc.rst). The little of ELF that a BPF object has is unpacked here: pyelftools, which
-:mod:`ebpfnn.kernel.link.symbols` reads programs and libraries with, brings DWARF along and takes longer to import.
+An object may come from anywhere, so the section table is checked before a section is read (ELF gABI; RFC 9669; the relocation
+types of Documentation/bpf/llvm_reloc.rst). Only the parts of ELF that BPF objects have are read here. pyelftools, which
+:mod:`ebpfnn.kernel.link.symbols` uses to read programs and libraries, includes DWARF and takes longer to import.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class _Header(NamedTuple):
     entry_size: int
 
     def bytes_of(self, data: bytes) -> bytes:
-        """What the section has in the file ``data``."""
+        """The bytes of the section in the file ``data``."""
         return b"" if self.type in (_SHT_NULL, _SHT_NOBITS) else data[self.offset : self.offset + self.size]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section and its bytes; ``data`` is empty for one that takes no room in the file, whatever its ``size``."""
+    """A section and its bytes; ``data`` is empty for one that takes no space in the file, whatever its ``size``."""
 
     index: int
     name: str
@@ -68,9 +68,9 @@ class Section:
 
 
 class Symbol(NamedTuple):
-    """A symbol; ``section`` is None where it is undefined, absolute or common.
+    """A symbol; ``section`` is None if it is undefined, absolute or common.
 
-    A ``hidden`` one (``__hidden``) is for the objects it is linked with, not for whoever loads them.
+    A ``hidden`` one (``__hidden``) is visible to the objects that it is linked with, but not to the loader.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Reloc(NamedTuple):
 
 @dataclass(frozen=True)
 class Elf:
-    """``relocations`` maps a section's index to what is to be patched in it, in the order of offsets."""
+    """An object; ``relocations`` maps a section's index to its relocations, in the order of offsets."""
 
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
@@ -106,7 +106,7 @@ class Elf:
 
 
 def read_elf(data: bytes, name: str) -> Elf:
-    """Reads a relocatable, little-endian, 64-bit BPF object; ``name`` is what errors call it.
+    """Reads a relocatable, little-endian, 64-bit BPF object; ``name`` is its name in errors.
 
     Raises :class:`ObjectError`.
     """
@@ -117,7 +117,7 @@ def read_elf(data: bytes, name: str) -> Elf:
 
 
 def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
-    """The section table, and which section has the names. Refuses what is not ours, and a table that the file cannot hold."""
+    """The section table, and the index of the section with the names. Raises for unsupported files and bad tables."""
     if data[:4] != b"\x7fELF":
         raise ObjectError(f"{name}: not an ELF file; give an object built by clang -target bpf")
     if len(data) < _HEADER_SIZE:
@@ -133,7 +133,7 @@ def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
     (offset,) = struct.unpack_from("<Q", data, 40)
     entry_size, count, names = struct.unpack_from("<HHH", data, 58)
     if entry_size != _SECTION.size or not count or offset + count * entry_size > len(data):
-        raise ObjectError(f"{name}: its section table lies outside the file; the object is cut short, rebuild it")
+        raise ObjectError(f"{name}: its section table is outside the file; the object is cut short, rebuild it")
     headers = [_Header._make(_SECTION.unpack_from(data, offset + index * entry_size)) for index in range(count)]
     _check_sections(headers, len(data), name)
     if names >= count or headers[names].type != _SHT_STRTAB:
@@ -142,12 +142,12 @@ def _headers(data: bytes, name: str) -> tuple[list[_Header], int]:
 
 
 def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
-    """Bounds what will be read: every section, and all of them together, since they might overlap."""
+    """Checks the size of every section, and of all together, because they may overlap."""
     total = 0
     for index, (_, kind, flags, _, offset, size, link, info, *_) in enumerate(headers):
         if kind not in _KNOWN_TYPES or flags & _COMPRESSED:
             what = "compressed" if flags & _COMPRESSED else f"of type {kind:#x}"
-            raise ObjectError(f"{name}: section {index} is {what}, which is not read; build it with clang -c -target bpf")
+            raise ObjectError(f"{name}: section {index} is {what}, which is not supported; build it with clang -c -target bpf")
         if kind != _SHT_NOBITS and offset + size > file_size:
             raise ObjectError(f"{name}: section {index} ends past the end of the file; it is cut short, rebuild it")
         if kind == _SHT_SYMTAB and (link >= len(headers) or headers[link].type != _SHT_STRTAB):
@@ -155,14 +155,14 @@ def _check_sections(headers: list[_Header], file_size: int, name: str) -> None:
         if kind == _SHT_REL and not 0 < info < len(headers):
             raise ObjectError(f"{name}: section {index} relocates section {info} of {len(headers)}; rebuild the object")
         if kind == _SHT_NOBITS and size > _MAX_NO_BITS:
-            raise ObjectError(f"{name}: section {index} is to have {size} bytes; no map holds over {_MAX_NO_BITS}")
+            raise ObjectError(f"{name}: section {index} has {size} bytes; a map holds at most {_MAX_NO_BITS}")
         total += 0 if kind == _SHT_NOBITS else size
         if total > MAX_FILE:
-            raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; at most {MAX_FILE} are read")
+            raise ObjectError(f"{name}: sections 0 to {index} claim {total} bytes; the limit is {MAX_FILE}")
 
 
 class _Strings:
-    """A string table, whose names are bounded one by one and, since they might overlap, together."""
+    """A string table. The size of each name is limited, and so is that of all together, because they may overlap."""
 
     def __init__(self, table: bytes, what: str, name: str) -> None:
         self._table, self._what, self._name = table, what, name
@@ -174,12 +174,12 @@ class _Strings:
             end = self._table.find(b"\0", offset, offset + _LONGEST_NAME + 1)
             if end < 0:
                 longer = len(self._table) - offset > _LONGEST_NAME
-                fact = f"is longer than {_LONGEST_NAME} bytes" if longer else "lies outside the string table"
+                fact = f"is longer than {_LONGEST_NAME} bytes" if longer else "is outside the string table"
                 raise ObjectError(f"{self._name}: a {self._what}'s name {fact}; rebuild the object")
             self._left -= end - offset
             if self._left < 0:
                 raise ObjectError(
-                    f"{self._name}: its {self._what}s' names take over {MAX_FILE} bytes; at most so many are read"
+                    f"{self._name}: its {self._what}s' names take over {MAX_FILE} bytes, which is the limit; shorten them"
                 )
             self._known[offset] = self._table[offset:end].decode("utf-8", "replace")
         return self._known[offset]
@@ -221,7 +221,7 @@ def _symbol(entry: tuple[Any, ...], names: _Strings, sections: tuple[Section, ..
     name_offset, info, visibility, index, value, size = entry
     section = index if 0 < index < _SHN_LORESERVE else None
     if section is not None and section >= len(sections):
-        raise ObjectError(f"{name}: a symbol lies in section {section} of {len(sections)}; rebuild the object")
+        raise ObjectError(f"{name}: a symbol is in section {section} of {len(sections)}; rebuild the object")
     kind = _KINDS.get(info & 15, "other")
     text = names.at(name_offset)
     if kind == "section" and section is not None:

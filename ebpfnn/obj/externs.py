@@ -35,7 +35,7 @@ def read_externs(elf: Elf, btf: Btf | None, name: str) -> dict[str, KernelSymbol
         )
         offset += -(-_value_size(btf, extern.reference, extern.name, name) // _ALIGNMENT) * _ALIGNMENT
         if offset > _LARGEST:
-            raise ObjectError(f"{name}: its __kconfig externs take {offset} bytes; at most {_LARGEST} are given")
+            raise ObjectError(f"{name}: its __kconfig externs take {offset} bytes; the limit is {_LARGEST}")
     for entry in _members(btf, _KSYMS):
         extern = btf[entry]
         kind = SymbolKind.FUNCTION if extern.kind is Kind.FUNC else SymbolKind.VARIABLE
@@ -45,7 +45,7 @@ def read_externs(elf: Elf, btf: Btf | None, name: str) -> dict[str, KernelSymbol
 
 
 def kconfig_map(symbols: dict[str, KernelSymbol], btf: Btf | None) -> MapSpec | None:
-    """The read-only array that the configuration's values will lie in, None where no value is used."""
+    """The read-only array for the values of the configuration, None if none is used."""
     ends = [s.offset + btf.size_of(s.type_id) for s in symbols.values() if btf and s.kind is SymbolKind.KCONFIG]
     if not ends:
         return None
@@ -54,7 +54,7 @@ def kconfig_map(symbols: dict[str, KernelSymbol], btf: Btf | None) -> MapSpec | 
 
 
 def extern_types(btf: Btf) -> tuple[set[int], set[int]]:
-    """The DATASECs that no kernel takes, and the extern VARs and FUNCs."""
+    """The DATASECs that no kernel accepts, and the extern VARs and FUNCs."""
     sections = {found for section in (KCONFIG, _KSYMS) for found in btf.find_all(section, Kind.DATASEC)}
     externs = {entry for section in sections for entry, _, _ in btf.section_variables(section)}
     functions = (each for each in range(1, len(btf)) if btf[each].kind is Kind.FUNC and btf[each].vlen == Linkage.EXTERN)

@@ -1,6 +1,6 @@
-"""A program's image: its function and every function it reaches, laid out one behind the other as the kernel takes them.
+"""A program's image: its function and every function that it calls, laid out one after the other as the kernel needs them.
 
-Calls are resolved here; what only the kernel can give, the addresses of maps, is left as :attr:`Image.pending`.
+Calls are resolved here. Values that only the kernel can give, such as addresses of maps, stay in :attr:`Image.pending`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Image:
 
 
 def build_image(spec: ObjectSpec, program: str) -> Image:
-    """Lays out ``program``. Raises :class:`ObjectError` where a function it reaches is not defined."""
+    """Lays out ``program``. Raises :class:`ObjectError` if a function that it calls is not defined."""
     functions = _reachable(spec, program)
     starts: dict[str, int] = {}
     size = 0
@@ -56,7 +56,7 @@ def build_image(spec: ObjectSpec, program: str) -> Image:
 
 
 def reached(spec: ObjectSpec, programs: Iterable[str]) -> set[str]:
-    """The functions of ``spec`` that the programs consist of: their own, and all that those call."""
+    """The functions of ``spec`` that the programs consist of: their own, and all that these call."""
     names = list(programs)
     seen = set(names)
     for name in names:
@@ -68,7 +68,7 @@ def reached(spec: ObjectSpec, programs: Iterable[str]) -> set[str]:
 
 
 def _reachable(spec: ObjectSpec, program: str) -> list[Function]:
-    """The program first, then what it calls in the order it is met: the kernel wants the entry point at instruction 0."""
+    """The program first, then the functions that it calls, in call order: the kernel wants the entry point first."""
     order = [_function(spec, program, program)]
     seen = {program}
     for function in order:
@@ -88,20 +88,20 @@ def _function(spec: ObjectSpec, name: str, caller: str) -> Function:
 def _refuse_addresses(spec: ObjectSpec, function: Function, relocation: Relocation) -> None:
     if relocation.kind is RelocationKind.DATA and relocation.symbol in spec.addresses:
         raise ObjectError(
-            f"{spec.name}: '{function.name}' uses section '{relocation.symbol}', which holds addresses; they are known in "
+            f"{spec.name}: '{function.name}' uses section '{relocation.symbol}', which contains addresses; they are known in "
             "code alone, fill them in at run time"
         )
 
 
 def _point_at(code: bytearray, relocation: Relocation, target: int) -> None:
-    """Calls and callbacks count from the instruction behind their own."""
+    """Calls and callbacks count from the next instruction."""
     found = insn.decode(code, relocation.index)
     pseudo = insn.PSEUDO_CALL if relocation.kind is RelocationKind.CALL else insn.PSEUDO_FUNC
     insn.patch(code, relocation.index, found._replace(src=pseudo, imm=target - relocation.index - 1))
 
 
 def _debug_info(functions: list[Function], starts: dict[str, int]) -> tuple[tuple[tuple[int, int], ...], tuple[Line, ...]]:
-    """func_info and line_info: the kernel takes them for every function of a program, or not at all."""
+    """func_info and line_info: the kernel requires them for every function of a program, or for none."""
     types = tuple((starts[function.name], function.type_id) for function in functions)
     lines = tuple(replace(line, index=line.index + starts[function.name]) for function in functions for line in function.lines)
     if not all(type_id for _, type_id in types):

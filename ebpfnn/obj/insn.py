@@ -1,6 +1,6 @@
 """BPF instructions as bytes: 8 each, little-endian (RFC 9669, section 3).
 
-Code stays ``bytes`` throughout ebpfnn.obj; what has to look inside decodes the instruction it needs.
+Code stays ``bytes`` throughout ebpfnn.obj. Functions that need an instruction decode it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The kernel's configuration as text, ``CONFIG_HZ=250`` a line, and what its values look like in a program's memory.
+"""The kernel's configuration as text, one ``CONFIG_HZ=250`` per line, and the encoding of its values in a program's memory.
 
-The rules are libbpf's (``set_kcfg_value_tri``, ``_str`` and ``_num`` in libbpf 1.5): y, n and m go into bool, char and
-``enum libbpf_tristate``, strings into char arrays, numbers into integers that can hold them.
+The rules are libbpf's (``set_kcfg_value_tri``, ``_str`` and ``_num`` in libbpf 1.5): y, n and m go to bool, char and ``enum
+libbpf_tristate``, strings to char arrays, numbers to integers that can hold them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def parse_kconfig(text: str) -> dict[str, str]:
 
 
 def encode_value(btf: Btf, type_id: int, name: str, value: str | int) -> bytes:
-    """``value`` as a variable of ``type_id``. Raises :class:`ObjectError` where the type cannot hold it."""
+    """``value`` encoded as a variable of ``type_id``. Raises :class:`ObjectError` if the type cannot hold it."""
     resolved = btf.resolve(type_id)
     size = btf.size_of(resolved)
     kind = btf[resolved].kind
@@ -46,7 +46,7 @@ def _number(value: str | int, what: str) -> int:
     try:
         return value if isinstance(value, int) else int(value, 0)
     except ValueError:
-        raise ObjectError(f"{what}, which is no number, string, y, n or m; correct the configuration") from None
+        raise ObjectError(f"{what}, which is not a number, a string, y, n or m; correct the configuration") from None
 
 
 def _tristate(btf: Btf, type_id: int, value: str, size: int, what: str) -> bytes:

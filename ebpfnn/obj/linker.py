@@ -1,8 +1,8 @@
-"""Joins two objects: the extern functions that one calls are defined by the other.
+"""Links two objects: each defines extern functions that the other calls.
 
-The kernel refuses an extern function in a program's BTF, and verifies an exported one on its own, where a ``const void *``
+The kernel refuses an extern function in a program's BTF. It verifies a global function on its own, and there a ``const void *``
 has no size (``btf_prepare_func_args``, Linux 5.6 and later). So the extern becomes a typedef of its prototype, and the
-definition becomes static: verified where it is called, with what the caller passes.
+definition becomes static: it is verified at each call, with the arguments of the caller.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _MAX_POINTERS = 32  # to pointers: a type that points to itself has no end
 
 
 def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
-    """A new object of both; neither is changed.
+    """Links both objects into a new one; neither is changed.
 
-    Functions that are not exported, data sections and their variables never clash: those of ``second`` are renamed with its
-    name in front where they would. ``first``'s license and name are kept.
+    Functions that are not exported, data sections and their variables never clash: those of ``second`` get its name as a prefix
+    if necessary. License and name are those of ``first``.
 
-    An extern of the kernel that both declare is one, weak where it is weak in both.
+    An extern of the kernel that both declare is merged; it is weak if it is weak in both.
 
-    Raises :class:`LinkerError` where both define one function, program or map, where one calls what is not exported by the
-    other, where prototypes or types of externs disagree, or where the licenses differ.
+    Raises :class:`LinkerError` if both define one function, program or map, if one calls a function that the other does not
+    export, if prototypes or types of externs differ, or if the licenses differ.
     """
     if first.license != second.license:
         raise LinkerError(
             f"{first.name} and {second.name}: licenses '{first.license}' and '{second.license}' differ; "
-            "the kernel takes one a program, give both the same"
+            "a program has one license; give both objects the same"
         )
     for caller, definer in ((first, second), (second, first)):
         for extern in sorted(caller.externs & set(definer.functions)):
@@ -60,7 +60,7 @@ def link(first: ObjectSpec, second: ObjectSpec) -> ObjectSpec:
 
 
 class _Renamed:
-    """``second`` with nothing left in it that clashes with ``first``, and its BTF ids moved behind ``first``'s."""
+    """``second``, with names that do not clash with ``first``, and with BTF ids that follow those of ``first``."""
 
     def __init__(self, first: ObjectSpec, second: ObjectSpec) -> None:
         self.types = len(first.btf) - 1 if first.btf and second.btf else 0
@@ -138,7 +138,7 @@ class _Renamed:
 
 
 def _free(second: ObjectSpec, name: str, taken: Mapping[str, object]) -> str:
-    """``name`` with that of its object in front, as often as it takes: several objects may go by one name."""
+    """``name`` with that of its object as a prefix, repeated if several objects have that name."""
     while name in taken:
         name = f"{second.name}:{name}"
     return name
@@ -152,7 +152,7 @@ def _disjoint(first: ObjectSpec, second: ObjectSpec, what: str, ours: dict[str, 
 
 
 def _join_btf(first: ObjectSpec, second: ObjectSpec, functions: dict[str, Function]) -> Btf | None:
-    """Both type tables in one. Without types on one side there are none: func_info is for every function or for none."""
+    """Both type tables in one. If one object has no types, the result has none: func_info is for every function or for none."""
     if first.btf is None or second.btf is None:
         return None
     btf = Btf.from_bytes(first.btf.to_bytes())
@@ -182,11 +182,13 @@ def _check_extern(caller: ObjectSpec, definer: ObjectSpec, name: str) -> None:
 def _check_kernel_symbol(first: ObjectSpec, second: ObjectSpec, name: str) -> None:
     ours, theirs = (_declaration(spec, spec.kernel_symbols[name]) for spec in (first, second))
     if ours != theirs:
-        raise LinkerError(f"extern '{name}' is {ours} in {first.name} but {theirs} in {second.name}; declare it alike in both")
+        raise LinkerError(
+            f"extern '{name}' is {ours} in {first.name} but {theirs} in {second.name}; declare it the same in both"
+        )
 
 
 def _declaration(spec: ObjectSpec, symbol: KernelSymbol) -> str:
-    """What kind of extern it is, and its type in words."""
+    """The kind of an extern, and its type, as text."""
     what = "__kconfig" if symbol.kind is SymbolKind.KCONFIG else "__ksym"
     if spec.btf is None:
         return what
@@ -205,7 +207,7 @@ def _join_symbols(first: ObjectSpec, joined: ObjectSpec) -> dict[str, KernelSymb
 
 
 def _prototype(btf: Btf, name: str) -> str | None:
-    """The prototype in words, without the parameters' names: an extern's BTF has none."""
+    """The prototype as text, without parameter names: an extern's BTF has none."""
     type_id = btf.find(name, Kind.FUNC)
     if type_id is None:
         return None

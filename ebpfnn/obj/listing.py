@@ -1,4 +1,4 @@
-"""An object told in plain data: programs, maps, and what each instruction waits for, spelled out; for people and for JSON."""
+"""Lists an object as plain data: programs, maps, and the relocations of each instruction; for people and for JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .uapi import MapType, ProgramType, enum_name
 
 
 def contents(spec: ObjectSpec) -> dict[str, Any]:
-    """Everything in ``spec``, by what it is. Raises :class:`ObjectError` for CO-RE relocations that contradict its types."""
+    """The content of ``spec``, by kind. Raises :class:`ObjectError` for CO-RE relocations that contradict its types."""
     return {
         "name": spec.name,
         "license": spec.license,
@@ -33,7 +33,7 @@ def contents(spec: ObjectSpec) -> dict[str, Any]:
 
 
 def assembly(spec: ObjectSpec, function: Function) -> Iterator[str]:
-    """The function in the verifier's words, its lines of source and what its instructions wait for as comments."""
+    """The disassembly of a function, with its source lines and relocations as comments."""
     waiting = dict(waits(spec, function))
     sources = {line.index: line for line in function.lines}
     shown = ""
@@ -49,7 +49,7 @@ def assembly(spec: ObjectSpec, function: Function) -> Iterator[str]:
 
 
 def waits(spec: ObjectSpec, function: Function) -> list[tuple[int, str]]:
-    """Which instructions wait for what: ``map counts``, ``CO-RE task_struct::pid byte_off``. Raises :class:`ObjectError`."""
+    """The relocation of each instruction: ``map counts``, ``CO-RE task_struct::pid byte_off``. Raises :class:`ObjectError`."""
     found = [(each.index, _relocation(each)) for each in function.relocations]
     if function.core and spec.btf is None:
         raise ObjectError(f"{spec.name}: CO-RE relocations without BTF; build it with clang -g")
@@ -72,7 +72,7 @@ def _relocation(relocation: Relocation) -> str:
 
 
 def _program(spec: ObjectSpec, program: ProgramSpec) -> dict[str, Any]:
-    """``total`` counts the instructions of what it calls as well, None where that cannot be told before linking."""
+    """A program; ``total`` also counts the instructions of the functions it calls, None if that is unknown before linking."""
     try:
         total = len(build_image(spec, program.name).code) // insn.SIZE
     except ObjectError:

@@ -1,4 +1,4 @@
-"""A map defined in ``.maps``: a struct whose bytes say nothing, and whose member types say it all."""
+"""Reads a map definition in ``.maps``: a struct whose bytes are unused, and whose member types contain all values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_DESCRIPTORS = (*_OF_MAPS, MapType.PROG_ARRAY)
 
 @dataclass
 class _Attributes:
-    """What the members of one definition say. ``inner`` is the type that ``values`` is an array of, 0 without values."""
+    """The members of one definition. ``inner`` is the element type of ``values``, 0 without values."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
@@ -41,7 +41,7 @@ def read_definition(btf: Btf, type_id: int, map_name: str, name: str, *, is_inne
     if numbers["type"] in _OF_DESCRIPTORS:
         sizes = {each: size or 4 for each, size in sizes.items()}
     if max(sizes.values()) > _LARGEST:
-        raise ObjectError(f"{what}: a key or value of {max(sizes.values())} bytes; at most {_LARGEST} fit")
+        raise ObjectError(f"{what}: a key or value of {max(sizes.values())} bytes; the limit is {_LARGEST}")
     return MapSpec(
         name=map_name,
         type=numbers["type"],
@@ -59,7 +59,7 @@ def read_definition(btf: Btf, type_id: int, map_name: str, name: str, *, is_inne
 
 
 def values_offset(btf: Btf, type_id: int) -> int | None:
-    """Bytes from the start of a definition to its ``values``, None where it has none."""
+    """The offset of ``values`` in a definition, None if it has none."""
     members = btf.members(btf.resolve(type_id))
     return next((member.offset // 8 for member in members if member.name == "values"), None)
 
@@ -79,7 +79,7 @@ def _read_member(btf: Btf, member: Member, found: _Attributes, what: str) -> Non
         found.types[member.name] = _referred(btf, member_type, attribute)
     elif member.name not in _NUMBERS:
         known = "type, key, value, values, key_size, value_size, max_entries, map_flags, numa_node, map_extra and pinning"
-        raise ObjectError(f"{what}: attribute '{member.name}' is not known; this loader reads {known}")
+        raise ObjectError(f"{what}: attribute '{member.name}' is unknown; this loader supports {known}")
     else:
         found.numbers[member.name] = _number(btf, member_type, attribute)
 
@@ -98,15 +98,15 @@ def _number(btf: Btf, type_id: int, attribute: str) -> int:
 def _check(found: _Attributes, what: str, is_inner: bool) -> None:
     numbers = found.numbers
     if "type" not in numbers:
-        raise ObjectError(f"{what}: it has no type; give it __uint(type, BPF_MAP_TYPE_...)")
+        raise ObjectError(f"{what} has no type; add __uint(type, BPF_MAP_TYPE_...)")
     for attribute, value in numbers.items():
         if attribute != "map_extra" and not 0 <= value <= _LARGEST:
-            raise ObjectError(f"{what}: attribute '{attribute}' is {value}; at most {_LARGEST} fits")
+            raise ObjectError(f"{what}: attribute '{attribute}' is {value}; the limit is {_LARGEST}")
     if found.inner and numbers["type"] not in _OF_DESCRIPTORS:
-        raise ObjectError(f"{what}: only maps of maps and program arrays have values; fill it in after loading")
+        raise ObjectError(f"{what}: only maps of maps and program arrays have values; set them after loading")
     if is_inner and (numbers.get("pinning") or numbers["type"] in _OF_MAPS):
-        fact = "is pinned" if numbers.get("pinning") else "holds maps itself"
-        raise ObjectError(f"{what} is inside another and {fact}, which no kernel allows; define it plainly")
+        fact = "is pinned" if numbers.get("pinning") else "is a map of maps"
+        raise ObjectError(f"{what} is inside another and {fact}, which no kernel allows; remove that")
 
 
 def _inner(btf: Btf, found: _Attributes, map_name: str, name: str) -> MapSpec | None:
@@ -120,7 +120,7 @@ def _pointed(btf: Btf, type_id: int, what: str) -> int:
 
 
 def _referred(btf: Btf, type_id: int, what: str) -> int:
-    """The type behind a pointer as it is written, a typedef as such: bpftool and others print values by its name."""
+    """The type that a pointer refers to. A typedef is kept, because bpftool and others print values by its name."""
     found = btf[btf.resolve(type_id)]
     if found.kind is not Kind.PTR:
         raise ObjectError(f"{what} is not a pointer; define it with __uint() or __type()")

@@ -1,4 +1,4 @@
-"""What the relocations of map sections say: the ``values`` of maps of maps and program arrays, the functions of struct_ops."""
+"""Reads the relocations of map sections: the ``values`` of maps of maps and program arrays, and the functions of struct_ops."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _fill_section(maps: dict[str, MapSpec], elf: Elf, section: Section, btf: Btf
         if section.name == ".maps":
             first = values_offset(btf, types[owner.name])
             if first is None or place < first:
-                raise ObjectError(f"{what} holds an address, but is no value; define values with __array(values)")
+                raise ObjectError(f"{what} contains an address outside the values; define values with __array(values)")
             place = (place - first) // _POINTER.size
         values[owner.name].append((place, _target(section, reloc, places, what)))
     for map_name, entries in values.items():
@@ -60,4 +60,4 @@ def _owner(symbols: list[Symbol], reloc: Reloc, section: Section, name: str) -> 
     for symbol in symbols:
         if symbol.value <= reloc.offset < symbol.value + symbol.size:
             return symbol
-    raise ObjectError(f"{name}: byte {reloc.offset} of {section.name} holds an address but is in no map; rebuild the object")
+    raise ObjectError(f"{name}: byte {reloc.offset} of {section.name} contains an address but is in no map; rebuild the object")

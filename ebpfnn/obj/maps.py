@@ -24,7 +24,7 @@ def read_maps(elf: Elf, btf: Btf | None, name: str) -> dict[str, MapSpec]:
         for found in _section_maps(elf, section, btf, name):
             if found.name in maps:
                 what = "section" if is_data(found.name) else "map"
-                raise ObjectError(f"{name}: {what} '{found.name}' is there twice; rename one, and rebuild the object")
+                raise ObjectError(f"{name}: {what} '{found.name}' is defined twice; rename one, and rebuild the object")
             maps[found.name] = found
     return maps
 
@@ -50,12 +50,12 @@ def is_data(section: str) -> bool:
 
 
 def holds_values(map_name: str) -> bool:
-    """Whether the map is one that an object has for itself: its data sections, and the kernel's configuration."""
+    """Whether the map is internal to an object: its data sections, and the kernel's configuration."""
     return is_data(map_name) or map_name == KCONFIG
 
 
 def read_variables(elf: Elf, name: str) -> dict[str, Variable]:
-    """The global variables of the data sections. Raises :class:`ObjectError` for one that does not lie in its section."""
+    """The global variables of the data sections. Raises :class:`ObjectError` for one that exceeds its section."""
     for symbol in (each for each in elf.symbols if each.kind == "object"):
         if symbol.section is not None and symbol.value + symbol.size > elf.sections[symbol.section].size:
             raise ObjectError(f"{name}: variable '{symbol.name}' ends past the end of its section; rebuild the object")
@@ -68,7 +68,7 @@ def read_variables(elf: Elf, name: str) -> dict[str, Variable]:
 
 
 def place_sections(btf: Btf, elf: Elf) -> None:
-    """Fills in the sizes and offsets that clang leaves at 0 and that the kernel demands of a DATASEC."""
+    """Sets the sizes and offsets of a DATASEC, which clang leaves 0 and the kernel requires."""
     offsets: dict[int, dict[str, int]] = {}
     for symbol in elf.symbols:
         if symbol.section is not None and symbol.kind == "object":
@@ -82,7 +82,7 @@ def place_sections(btf: Btf, elf: Elf) -> None:
 def _section_variables(btf: Btf, section: str, name: str) -> list[int]:
     type_id = btf.find(section, Kind.DATASEC)
     if type_id is None:
-        raise ObjectError(f"{name}: BTF says nothing of section {section}; build it with clang -g")
+        raise ObjectError(f"{name}: BTF does not describe section {section}; build it with clang -g")
     return [variable for variable, _, _ in btf.section_variables(type_id)]
 
 

@@ -1,4 +1,4 @@
-"""A whole object as its user has it: read from a file, changed, and handed to the linker or the kernel."""
+"""A whole object: read it from a file, change it, and link or load it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .spec import Contents, MapSpec, ProgramSpec, Variable
 
 @dataclass
 class ObjectSpec(Contents):
-    """A whole object: its :class:`~ebpfnn.obj.spec.Contents`, and what may be done to them before they are loaded."""
+    """A whole object: its :class:`~ebpfnn.obj.spec.Contents`, and methods to change them before they are loaded."""
 
     @classmethod
     def from_file(cls, path: Path | str) -> ObjectSpec:
-        """Reads a clang-built object. Raises :class:`ObjectError` for a file that is not one."""
+        """Reads an object that clang built. Raises :class:`ObjectError` if the file is not one."""
         return cls(**vars(read_file(Path(path))))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> ObjectSpec:
-        """Reads a clang-built object from memory; ``name`` is what errors call it."""
+        """Reads an object that clang built from memory; ``name`` is its name in errors."""
         return cls(**vars(read_object(data, name)))
 
     def resize_map(self, name: str, *, value_size: int | None = None, max_entries: int | None = None) -> None:
-        """Changes a map's sizes before it is created. Raises :class:`ObjectError` for a map that is not there."""
+        """Changes a map's sizes before it is created. Raises :class:`ObjectError` if there is no such map."""
         self.maps[name] = self._map(name).resized(value_size=value_size, max_entries=max_entries)
 
     def set_variable(self, name: str, value: bytes) -> None:
-        """Gives a global variable its initial value, ``const volatile`` ones included.
+        """Sets the initial value of a global variable, also of a ``const volatile`` one.
 
-        Raises :class:`ObjectError` where there is no such variable or ``value`` is not exactly its size.
+        Raises :class:`ObjectError` if there is no such variable or ``value`` does not have exactly its size.
         """
         variable = self.variables.get(name)
         if variable is None:
@@ -44,9 +44,9 @@ class ObjectSpec(Contents):
         self.maps[variable.map] = replace(spec, contents=bytes(contents))
 
     def keep_programs(self, *names: str) -> None:
-        """Drops every other program, and has these loaded even if they are optional (``SEC("?...")``).
+        """Drops every other program, and sets ``autoload`` of these, also if they are optional (``SEC("?...")``).
 
-        Raises :class:`ObjectError` for one that is not there.
+        Raises :class:`ObjectError` if there is no such program.
         """
         for name in names:
             if name not in self.programs:

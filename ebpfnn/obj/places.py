@@ -1,4 +1,4 @@
-"""What lies where in an object: the functions of its code and the maps of its map sections, by section and offset."""
+"""Finds the functions of an object's code and the maps of its map sections, by section and offset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .elf import Elf, Section, Symbol
 
 
 class Places:
-    """Names for addresses. A static function or map is referred to by its section's symbol, with its place as addend."""
+    """Names for addresses. A static function or map is referred to by the symbol of its section, with its offset as addend."""
 
     def __init__(self, elf: Elf, name: str) -> None:
         self._elf, self._name = elf, name
@@ -22,7 +22,7 @@ class Places:
         }
 
     def name_of(self, symbol: Symbol, addend: int) -> str | None:
-        """The function or map that ``symbol`` and ``addend`` mean, None where it is neither."""
+        """The function or map that ``symbol`` and ``addend`` refer to, None if it is neither."""
         if symbol.section is None:
             return None
         section = self._elf.sections[symbol.section]
@@ -40,23 +40,27 @@ class Places:
         symbols = self.functions.get(section, [])
         place = bisect_right(symbols, offset, key=lambda symbol: symbol.value) - 1
         if place < 0 or symbols[place].value != offset:
-            raise ObjectError(f"{self._name}: a call to byte {offset} of section {section} meets no function; rebuild it")
+            raise ObjectError(f"{self._name}: a call to byte {offset} of section {section} is not in a function; rebuild it")
         return symbols[place].name
 
     def map_at(self, section: Section, offset: int) -> str:
         if (section.index, offset) not in self._maps:
-            raise ObjectError(f"{self._name}: a reference to byte {offset} of {section.name} meets no map; rebuild the object")
+            raise ObjectError(
+                f"{self._name}: a reference to byte {offset} of {section.name} is not in a map; rebuild the object"
+            )
         return self._maps[section.index, offset]
 
     def _function_symbols(self, section: Section) -> list[Symbol]:
-        """The functions of a section, which between them hold every instruction of it."""
+        """The functions of a section; together they contain every instruction of it."""
         symbols = [s for s in self._elf.symbols if s.section == section.index and s.kind == "function"]
         symbols.sort(key=lambda symbol: symbol.value)
         starts = [symbol.value for symbol in symbols]
         if len(section.data) != section.size or section.size % insn.SIZE or any(start % insn.SIZE for start in starts):
-            raise ObjectError(f"{self._name}: section '{section.name}' is not whole instructions; rebuild the object")
+            raise ObjectError(
+                f"{self._name}: section '{section.name}' is not a whole number of instructions; rebuild the object"
+            )
         if starts[:1] != [0] or len(set(starts)) != len(starts) or starts[-1] >= section.size:
-            raise ObjectError(f"{self._name}: section '{section.name}' is not cut into functions by symbols; rebuild it")
+            raise ObjectError(f"{self._name}: section '{section.name}' has instructions outside its functions; rebuild it")
         return symbols
 
 

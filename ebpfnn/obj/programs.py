@@ -1,4 +1,4 @@
-"""The programs of an object: its global functions in sections whose names say what they are for."""
+"""Finds the programs of an object: its global functions in sections with a known name."""
 
 from __future__ import annotations
 

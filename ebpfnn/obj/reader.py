@@ -1,4 +1,4 @@
-"""From a clang-built ELF object to an object's :class:`~ebpfnn.obj.spec.Contents`."""
+"""Reads an ELF object that clang built into an object's :class:`~ebpfnn.obj.spec.Contents`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_file(path: Path) -> Contents:
 
 
 def read_object(data: bytes, name: str) -> Contents:
-    """Reads an object from memory; ``name`` is what errors call it. Raises :class:`ObjectError`."""
+    """Reads an object from memory; ``name`` is its name in errors. Raises :class:`ObjectError`."""
     elf = read_elf(data, name)
     section = elf.section(".BTF")
     btf = Btf.from_bytes(section.data) if section else None
@@ -73,7 +73,7 @@ def _license(elf: Elf, name: str) -> str:
 
 @dataclass
 class _Code:
-    """Cuts the executable sections into functions at their symbols, and finds what each refers to."""
+    """Cuts the executable sections into functions at their symbols, and reads the relocations of each."""
 
     elf: Elf
     btf: Btf | None
@@ -129,11 +129,11 @@ class _Code:
             return self._address(index, symbol, found.imm)
         raise ObjectError(
             f"{self.spec.name}: relocation of type {reloc.type} against '{symbol.name}' at instruction {index} "
-            f"(opcode {found.opcode:#x}) is not known; build the object with clang -O2 -target bpf"
+            f"(opcode {found.opcode:#x}) is unknown; build the object with clang -O2 -target bpf"
         )
 
     def _address(self, index: int, symbol: Symbol, addend: int) -> Relocation:
-        """What a 64-bit load of an address means depends on the section that the address lies in."""
+        """The meaning of a 64-bit address load depends on the section of the address."""
         if symbol.name in self.spec.kernel_symbols and symbol.is_undefined:
             extern = self.spec.kernel_symbols[symbol.name]
             if extern.kind is SymbolKind.KCONFIG:
@@ -142,17 +142,15 @@ class _Code:
         if symbol.section is not None:
             section = self.elf.sections[symbol.section]
             if section.name == _ARENA:
-                fact = (
-                    f"'{symbol.name}' is a global variable in an arena (__arena, section '{_ARENA}'), which nothing here fills"
-                )
-                remedy = "take its memory by bpf_arena_alloc_pages() at run time, or declare it without __arena"
+                fact = f"'{symbol.name}' is a global variable in an arena (__arena, section '{_ARENA}'), which is not supported"
+                remedy = "allocate memory with bpf_arena_alloc_pages() at run time, or declare it without __arena"
                 raise ObjectError(f"{self.spec.name}: {fact}; {remedy}")
             if is_data(section.name):
                 return self._data(index, section, symbol.value + addend)
             found = self.places.name_of(symbol, addend)
             if found is not None:
                 return Relocation(index, RelocationKind.FUNCTION if section.executable else RelocationKind.MAP, found)
-        raise ObjectError(f"{self.spec.name}: '{symbol.name}' is not defined in the object, nor is it a function; define it")
+        raise ObjectError(f"{self.spec.name}: '{symbol.name}' is neither defined in the object nor a function; define it")
 
     def _data(self, index: int, section: Section, offset: int) -> Relocation:
         if not 0 <= offset <= section.size:

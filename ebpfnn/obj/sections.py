@@ -1,4 +1,4 @@
-"""Section names, and the program types they stand for (libbpf's docs, "Program Types and ELF Sections", libbpf 1.5)."""
+"""Section names, and their program types (libbpf's docs, "Program Types and ELF Sections", libbpf 1.5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Section", "SectionKind", "known_sections", "read_section", "section_
 
 
 class SectionKind(NamedTuple):
-    """What a section name says of the programs in it. ``extras`` tells whether ``/...``, what to attach to, may follow it."""
+    """The properties of programs in a section. ``extras`` says whether ``/...``, the attach target, may follow the name."""
 
     type: ProgramType
     expected_attach_type: int = 0
@@ -19,7 +19,7 @@ class SectionKind(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section name taken apart. ``kind`` is None where nothing is known of it."""
+    """A parsed section name. ``kind`` is None if it is unknown."""
 
     kind: SectionKind | None
     attach_to: str
@@ -160,7 +160,7 @@ def read_section(name: str) -> Section:
 
 
 def section_kind(name: str) -> SectionKind | None:
-    """What ``SEC(name)`` stands for, None where nothing is known of it."""
+    """The program type and other properties of ``SEC(name)``, None if it is unknown."""
     return read_section(name).kind
 
 

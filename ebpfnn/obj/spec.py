@@ -1,6 +1,6 @@
-"""What a BPF object is, before any kernel has seen it: programs, functions, maps and BTF, as data.
+"""The data of a BPF object before it is loaded: programs, functions, maps and BTF.
 
-Everything here can be read, changed and joined without privilege; :mod:`ebpfnn.kernel` turns it into file descriptors.
+All of it can be read, changed and linked without privileges; :mod:`ebpfnn.kernel` turns it into file descriptors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PIN_BY_NAME = 1
 
 
 class RelocationKind(Enum):
-    """What an instruction is waiting for."""
+    """The kind of a relocation."""
 
     MAP = auto()  # the file descriptor of a map
     DATA = auto()  # an address inside a data map (.rodata, .data, .bss, .kconfig)
@@ -28,7 +28,7 @@ class RelocationKind(Enum):
 
 @dataclass(frozen=True)
 class Relocation:
-    """The instruction at ``index`` of its function refers to ``symbol``, ``addend`` bytes in."""
+    """A relocation: the instruction at ``index`` of its function refers to ``symbol``, plus ``addend`` bytes."""
 
     index: int
     kind: RelocationKind
@@ -49,10 +49,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Function:
-    """A function's instructions, with what they refer to.
+    """A function's instructions, with their relocations.
 
-    ``type_id`` is its BTF FUNC, 0 where the object has none. A function that is not ``exported`` is invisible to the linker.
-    ``core`` waits for :func:`~ebpfnn.obj.apply_core`, which leaves in ``unresolved`` what the kernel lacks.
+    ``type_id`` is its BTF FUNC, 0 if the object has no BTF. The linker does not see a function that is not ``exported``.
+    ``core`` are relocations for :func:`~ebpfnn.obj.apply_core`, which notes in ``unresolved`` what the kernel lacks.
     """
 
     name: str
@@ -67,10 +67,11 @@ class Function:
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """An entry point: the function of the same name, and how the kernel is told to load it.
+    """A program: the entry point, which is the function of the same name, and how it is loaded.
 
-    ``attach_to`` is the rest of the section's name: the event or kernel function meant. A program whose section begins with
-    ``?`` has no ``autoload``: it is loaded where :meth:`ObjectSpec.keep_programs` names it. ``type`` 0 is a section unknown.
+    ``attach_to`` is the rest of the section name: the event or kernel function to attach to. A program whose section begins
+    with ``?`` has no ``autoload``: it is loaded only if :meth:`ObjectSpec.keep_programs` names it. ``type`` 0 means an unknown
+    section.
     """
 
     name: str
@@ -86,13 +87,13 @@ class ProgramSpec:
 class MapSpec:
     """A map to be created.
 
-    ``type`` and ``flags`` are the kernel's numbers; sizes are bytes. ``contents`` fills the single element of a data map, and
-    ``frozen`` then closes it to every writer in user space. ``pinning`` is libbpf's number: a map of
-    ``PIN_BY_NAME`` outlives the process under its own name, and one of a number that is not known is not created.
+    ``type`` and ``flags`` are the kernel's numbers; sizes are in bytes. ``contents`` is the initial value of a data map, and
+    ``frozen`` makes it read-only for user space. ``pinning`` is libbpf's number: a map of ``PIN_BY_NAME`` is pinned by its name
+    and outlives the process; a map with an unknown number is not created.
 
-    ``inner`` is the pattern of the maps in a map of maps. ``values`` tells by name what lies at which key of a map of maps or
-    programs, and which function at which byte of a struct_ops map; one without ``autocreate`` is passed over.
-    ``kernel_type_id`` is the value's type in the kernel's own BTF, where a struct_ops map has it.
+    ``inner`` is the template of the maps in a map of maps. ``values`` are pairs of a key and a name: the map or program at that
+    key of a map of maps or programs, or the function at that byte of a struct_ops map. A map without ``autocreate`` is not
+    created. ``kernel_type_id`` is the type of the value in the kernel's BTF, for a struct_ops map.
     """
 
     name: str
@@ -119,7 +120,7 @@ class MapSpec:
         return self.pinning == PIN_BY_NAME
 
     def resized(self, *, value_size: int | None = None, max_entries: int | None = None) -> MapSpec:
-        """The same map with other sizes; it gives up its BTF value type where the type no longer describes the value."""
+        """The same map with other sizes. The BTF value type is dropped if it no longer describes the value."""
         new_size = self.value_size if value_size is None else value_size
         same = new_size == self.value_size
         return replace(
@@ -142,7 +143,7 @@ class Variable:
 
 
 class SymbolKind(Enum):
-    """Where the value of a :class:`KernelSymbol` comes from."""
+    """The origin of a :class:`KernelSymbol`."""
 
     KCONFIG = auto()  # the kernel's configuration
     VARIABLE = auto()  # the kernel's variables and other addresses
@@ -167,9 +168,9 @@ class KernelSymbol:
 
 @dataclass
 class Contents:
-    """What a file holds, or several that were linked. ``externs`` names the functions that another object must define.
+    """The content of a file, or of several that were linked. ``externs`` are the functions that another object must define.
 
-    ``addresses`` names the data sections that hold addresses, which no kernel fills in.
+    ``addresses`` are the data sections that contain addresses, which the kernel cannot resolve.
     """
 
     name: str

@@ -23,7 +23,7 @@ def read_struct_ops(elf: Elf, section: Section, btf: Btf, name: str) -> dict[str
     """The maps of ``section``. Raises :class:`ObjectError`."""
     datasec = btf.find(section.name, Kind.DATASEC)
     if datasec is None:
-        raise ObjectError(f"{name}: BTF says nothing of section {section.name}; build it with clang -g")
+        raise ObjectError(f"{name}: BTF does not describe section {section.name}; build it with clang -g")
     symbols = {s.name: s for s in elf.symbols if s.section == section.index and s.kind == "object"}
     maps = {}
     for variable, _, _ in btf.section_variables(datasec):

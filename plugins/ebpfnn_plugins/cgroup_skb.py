@@ -26,7 +26,7 @@ class CgroupSkbTrigger(WatchingTrigger):
     program_type = ProgramType.CGROUP_SKB
     choices = MappingProxyType({"direction": ("ingress", "egress")})
     options = MappingProxyType(
-        {**OPTIONS, "direction": "ingress (the default): what its sockets receive; egress: what they send"}
+        {**OPTIONS, "direction": "ingress (the default): packets that its sockets receive; egress: packets that they send"}
     )
 
     def program(self) -> str:

@@ -35,7 +35,9 @@ class FentryTrigger(TaskTrigger):
         function = self.event(target)
         if not any(types.find(function, Kind.FUNC) for types in kernel_types()):
             hint = nearest(function, _functions()) or f"; try its default target, {self.default_target}"
-            raise KernelError(f"{self.name} '{function}': no function of that name in the kernel's types{hint}", errno.ENOENT)
+            raise KernelError(
+                f"{self.name} '{function}': the kernel's types have no function with this name{hint}", errno.ENOENT
+            )
         shell.programs[self.entry] = replace(shell.programs[self.entry], attach_to=function)
         self._try(shell)
 
@@ -63,7 +65,7 @@ class FentryTrigger(TaskTrigger):
         except VerifierError as refused:
             what = f"{self.name} '{program.attach_to}'"
             raise KernelError(
-                f"{what}: the kernel does not let it be traced; give another function", refused.errno
+                f"{what}: the kernel does not allow tracing it; give another function", refused.errno
             ) from refused
 
 
@@ -75,6 +77,6 @@ def _functions() -> set[str]:
 @hookimpl
 def ebpfnn_triggers() -> Iterable[Trigger]:
     return [
-        FentryTrigger("fentry", "the entry of a kernel function, FUNCTION: cheaper than a kprobe"),
-        FentryTrigger("fexit", "the exit of a kernel function, FUNCTION: cheaper than a kretprobe"),
+        FentryTrigger("fentry", "entry of a kernel function, FUNCTION; cheaper than a kprobe"),
+        FentryTrigger("fexit", "exit of a kernel function, FUNCTION; cheaper than a kretprobe"),
     ]

@@ -15,7 +15,7 @@ from .framing import begins_image
 
 class ImageFile(InputSource):
     name = "image-file"
-    summary = f"a file with one image: {NAMES}"
+    summary = f"file with one image: {NAMES}"
 
     def accepts(self, uri: str, head: bytes) -> bool:
         """By its first bytes, or by its name: a file that only claims to be an image is to be told so."""

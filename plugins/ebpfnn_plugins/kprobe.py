@@ -40,6 +40,6 @@ class KprobeTrigger(TaskTrigger):
 @hookimpl
 def ebpfnn_triggers() -> Iterable[Trigger]:
     return [
-        KprobeTrigger("kprobe", "the entry of a kernel function, FUNCTION", attach_kprobe),
-        KprobeTrigger("kretprobe", "the return from a kernel function, FUNCTION", attach_kretprobe),
+        KprobeTrigger("kprobe", "entry of a kernel function, FUNCTION", attach_kprobe),
+        KprobeTrigger("kretprobe", "return of a kernel function, FUNCTION", attach_kretprobe),
     ]

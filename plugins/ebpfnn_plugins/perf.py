@@ -92,7 +92,7 @@ class PerfTrigger(TaskTrigger):
                 ]
                 held.pop_all()
         except NotSupported:
-            raise NotSupported(f"{what}: this machine does not count it; use {self.default_target}") from None
+            raise NotSupported(f"{what}: this machine does not support it; use {self.default_target}") from None
         return LinkGroup(links, what)
 
     def _hertz(self, target: str | None) -> float:

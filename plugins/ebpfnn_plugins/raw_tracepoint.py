@@ -27,16 +27,16 @@ class RawTracepointTrigger(TaskTrigger):
     """Any event by its own name. ``sys_enter`` is entered at every system call: ``nr`` says at which the network runs."""
 
     name = "raw_tracepoint"
-    summary = "a raw tracepoint, EVENT: cheaper than a tracepoint, and needs no tracefs"
+    summary = "raw tracepoint, EVENT; cheaper than a tracepoint, needs no tracefs"
     default_target = _FILTERED
-    options = MappingProxyType({"nr": "of sys_enter, the number of the system call that is meant, or all; getcpu's otherwise"})
+    options = MappingProxyType({"nr": "for sys_enter: the number of the system call, or all [default: that of getcpu]"})
     shell = "raw_tracepoint"
     entry = "ebpfnn_raw_tracepoint"
     type = ProgramType.RAW_TRACEPOINT
 
     def __init__(self, number: str | None = None) -> None:
         if number is not None and number != "all" and not _is_number(number):
-            raise UsageError(f"option nr={number}: not the number of a system call; give one such as {getcpu_number()}, or all")
+            raise UsageError(f"option nr={number}: not a system call number; give one such as {getcpu_number()}, or all")
         self._number = number
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:

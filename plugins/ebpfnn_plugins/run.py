@@ -90,7 +90,7 @@ class RunTrigger(Trigger):
             usable = has_program_type(ProgramType.SYSCALL) or has_program_type(ProgramType.XDP)
         except Error as lack:
             return str(lack)
-        return None if usable else "this kernel takes neither SYSCALL nor XDP programs; it needs CONFIG_NET and Linux 4.8"
+        return None if usable else "this kernel supports neither SYSCALL nor XDP programs; it needs CONFIG_NET and Linux 4.8"
 
 
 @hookimpl

@@ -23,7 +23,7 @@ class SocketLink(Link):
     """The socket, which the filter goes with: there is no link of the kernel's to it."""
 
     def pin(self, path: Path) -> None:
-        raise NotSupported(f"pin '{path}': {self.name} is a socket of this process and ends with it; keep that running")
+        raise NotSupported(f"pin '{path}': {self.name} is a socket of this process and ends with it; keep the process running")
 
 
 class SocketFilterTrigger(WatchingTrigger):

@@ -20,11 +20,11 @@ class TcTrigger(AnsweringTrigger):
     """A tcx link (Linux 6.6), or before that a filter of the clsact qdisc, which lasts as long as the process."""
 
     name = "tc"
-    summary = "UDP requests that an interface receives or sends, answered by traffic control"
+    summary = "answer UDP requests that an interface receives or sends, by traffic control"
     program_type = ProgramType.SCHED_CLS
     choices = MappingProxyType({**AnsweringTrigger.choices, "direction": ("ingress", "egress")})
     options = MappingProxyType(
-        {**AnsweringTrigger.options, "direction": "ingress (the default): what comes in; egress: what is to leave"}
+        {**AnsweringTrigger.options, "direction": "ingress (the default): received packets; egress: sent packets"}
     )
 
     def link(self, program: Program, target: str) -> Link:

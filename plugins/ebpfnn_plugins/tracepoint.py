@@ -16,7 +16,7 @@ class TracepointTrigger(TaskTrigger):
     """Any ``category:event`` of tracefs. getcpu(2) is the default: it is rare, since most C libraries answer it in the vDSO."""
 
     name = "tracepoint"
-    summary = "a tracepoint, CATEGORY:EVENT"
+    summary = "tracepoint, CATEGORY:EVENT"
     default_target = "syscalls:sys_enter_getcpu"
     shell = "tracepoint"
     entry = "ebpfnn_tracepoint"

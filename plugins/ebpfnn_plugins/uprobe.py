@@ -23,7 +23,7 @@ class UprobeTrigger(TaskTrigger):
     """``BINARY:SYMBOL``. A binary without a slash is a library that this process has loaded, else a program in $PATH."""
 
     name = "uprobe"
-    summary = "a function of a program or library, BINARY:SYMBOL"
+    summary = "function of a program or library, BINARY:SYMBOL"
     default_target = "libc:a64l"  # pure, and called by hardly anybody: each call costs whoever makes it
     shell = "kprobe"
     entry = "ebpfnn_kprobe"
@@ -68,7 +68,7 @@ def find_binary(name: str) -> Path:
     program = shutil.which(name)
     if program is None:
         hint = nearest(name, {file.partition(".")[0] for file in loaded}) or "; give its path"
-        raise KernelError(f"'{name}' is no library of this process and no program in $PATH{hint}", errno.ENOENT)
+        raise KernelError(f"'{name}' is neither a library of this process nor a program in $PATH{hint}", errno.ENOENT)
     return Path(program)
 
 

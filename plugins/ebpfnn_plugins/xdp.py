@@ -26,13 +26,13 @@ class XdpTrigger(AnsweringTrigger):
     """XDP in the driver, or in the generic code, which every interface has."""
 
     name = "xdp"
-    summary = "UDP requests that come in at an interface, answered by XDP"
+    summary = "answer UDP requests at an interface, by XDP"
     program_type = ProgramType.XDP
     choices = MappingProxyType({**AnsweringTrigger.choices, "mode": ("auto", *_MODES)})
     options = MappingProxyType(
         {
             **AnsweringTrigger.options,
-            "mode": "native: in the driver; generic: slower, anywhere [default: native, generic on veth]",
+            "mode": "native: in the driver; generic: slower, works with every driver [default: native, generic on veth]",
         }
     )
 

@@ -55,11 +55,16 @@ def one_line(ran: subprocess.CompletedProcess[str]) -> str:
     [
         (RUN, "bpf", errno.ENOSYS, "refused with ENOSYS (Function not implemented); " + FILTER.format("bpf")),
         (RUN, "bpf", errno.EPERM, "refused with EPERM (Operation not permitted); "),
-        (RUN, "bpf", errno.ENOSPC, "refused with ENOSPC (No space left on device); there is no room left"),
-        (RUN, "bpf", errno.EINTR, "refused with EINTR (Interrupted system call); a signal came in between; try again"),
-        (RUN, "bpf", errno.ENOMEM, "the kernel has no memory for it; make it smaller, or free some"),
+        (RUN, "bpf", errno.ENOSPC, "refused with ENOSPC (No space left on device); no space is left"),
+        (RUN, "bpf", errno.EINTR, "refused with EINTR (Interrupted system call); a signal interrupted it; try again"),
+        (RUN, "bpf", errno.ENOMEM, "not enough kernel memory; make it smaller, or free memory"),
         (TRACED, "perf_event_open", errno.ENOSYS, FILTER.format("perf_event_open")),
-        (TRACED, "perf_event_open", errno.EINTR, "perf_event_open refused with EINTR (Interrupted system call); a signal came"),
+        (
+            TRACED,
+            "perf_event_open",
+            errno.EINTR,
+            "perf_event_open refused with EINTR (Interrupted system call); a signal interrupted it",
+        ),
         (TRACED, "gettid", errno.ENOSYS, "this thread: gettid refused with ENOSYS (Function not implemented); "),
         (TRACED, "gettid", errno.ENOSYS, FILTER.format("gettid")),
         (LOAD, "flock", errno.EPERM, "/~lock': flock refused with EPERM (Operation not permitted); " + FILTER.format("flock")),
@@ -73,7 +78,7 @@ def one_line(ran: subprocess.CompletedProcess[str]) -> str:
             LOAD,
             "flock",
             errno.ENOLCK,
-            "flock refused with ENOLCK (No locks available); the machine has no room",
+            "flock refused with ENOLCK (No locks available); no more locks are available",
         ),
     ],
 )
@@ -216,7 +221,7 @@ def test_memory_that_runs_out_as_a_map_is_mapped() -> None:
         before = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 20), before[1]))
         try:
-            with pytest.raises(KernelError, match=r"map 'large': mmap refused with ENOMEM .*; the kernel has no memory for it"):
+            with pytest.raises(KernelError, match=r"map 'large': mmap refused with ENOMEM .*; not enough kernel memory"):
                 held.mmap()
         finally:
             resource.setrlimit(resource.RLIMIT_AS, before)

@@ -88,7 +88,10 @@ def test_a_kernel_without_cgroup_links(
 
 
 def test_what_is_no_cgroup(build_spec: Callable[[str], ObjectSpec], tmp_path: Path) -> None:
-    with loaded(build_spec, DENY) as held, pytest.raises(KernelError, match="this is no cgroup of version 2; give a directory"):
+    with (
+        loaded(build_spec, DENY) as held,
+        pytest.raises(KernelError, match="this is not a cgroup of version 2; give a directory"),
+    ):
         attach_cgroup(held.held.programs["deny"], tmp_path, AttachType.CGROUP_INET_SOCK_CREATE)
 
 

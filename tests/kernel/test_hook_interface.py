@@ -101,7 +101,7 @@ def test_xdp_changes_its_program_in_place(xdp: Loaded) -> None:
         link.update(second, old=first)
         assert arrives(xdp, 3, 1003)
         assert link.info().program_id == second.info().id
-        with pytest.raises(KernelError, match="'first' is not what is attached") as refused:
+        with pytest.raises(KernelError, match="'first' is not the attached program") as refused:
             link.update(second, old=first)
         assert refused.value.errno == errno.EPERM
         link.update(first)

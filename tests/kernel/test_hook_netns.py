@@ -65,7 +65,7 @@ def test_netfilter_drops_what_goes_out(build_spec: Callable[[str], ObjectSpec]) 
                 assert held.hits == 1
                 assert link.info().type is LinkType.NETFILTER
                 assert link.info().target == {"pf": socket.AF_INET, "hooknum": Hook.LOCAL_OUT, "priority": -7, "flags": 0}
-                with pytest.raises(KernelError, match="priority -7: another program has it"):
+                with pytest.raises(KernelError, match="priority -7: another program has this priority"):
                     attach_netfilter(held.program, Hook.LOCAL_OUT, priority=-7)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"x", ("127.0.0.1", 9))
@@ -75,6 +75,6 @@ def test_netfilter_drops_what_goes_out(build_spec: Callable[[str], ObjectSpec]) 
 def test_a_namespace_that_is_not_there(build_spec: Callable[[str], ObjectSpec]) -> None:
     with (
         loaded(build_spec, DROPS.format(section="sk_lookup")) as held,
-        pytest.raises(KernelError, match="No such file or directory; `ip netns list`"),
+        pytest.raises(KernelError, match="No such file or directory; see `ip netns list`"),
     ):
         attach_sk_lookup(held.program, Path("/run/netns/none"))

@@ -39,7 +39,7 @@ def test_a_clock_ticks_on_this_thread(build_spec: Callable[[str], ObjectSpec], c
 
 def test_what_cannot_be_counted(build_spec: Callable[[str], ObjectSpec]) -> None:
     with loaded(build_spec, PROGRAM) as held:
-        with pytest.raises(NotSupported, match="this machine does not count it"):
+        with pytest.raises(NotSupported, match="this machine does not support it"):
             attach_perf_event(held.program, PerfType.SOFTWARE, 9999, period=1)
         with pytest.raises(KernelError, match="give either a period or a frequency"):
             attach_perf_event(held.program)

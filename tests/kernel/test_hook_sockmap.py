@@ -46,6 +46,6 @@ def test_another_map_is_refused(build_spec: Callable[[str], ObjectSpec]) -> None
     with (
         loaded(build_spec, VERDICT) as held,
         make(MapType.HASH) as other,
-        pytest.raises(KernelError, match="the map is no SOCKMAP or SOCKHASH"),
+        pytest.raises(KernelError, match="the map is not a SOCKMAP or SOCKHASH"),
     ):
         attach_sockmap(held.program, other, AttachType.SK_SKB_STREAM_VERDICT)

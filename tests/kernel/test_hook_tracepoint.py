@@ -98,7 +98,7 @@ def test_a_kind_that_cannot_be_updated_or_detached_says_so(build_spec: Callable[
         loaded(build_spec, COUNTER) as held,
         attach_tracepoint(held.program, "syscalls", "sys_enter_getppid") as link,
     ):
-        with pytest.raises(NotSupported, match="this kind of link cannot be updated; close it and attach anew"):
+        with pytest.raises(NotSupported, match="this kind of link cannot be updated; close it and attach again"):
             link.update(held.program)
         with pytest.raises(NotSupported, match="this kind of link detaches by being closed"):
             link.detach()

@@ -72,7 +72,7 @@ def read_nothing() -> None:
 def test_what_was_loaded_for_no_function(build_spec: Callable[[str], ObjectSpec]) -> None:
     with loaded(build_spec, 'SEC("socket") int watch(void *context) { return 0; }') as held:
         for attach in (attach_tracing, attach_freplace):
-            with pytest.raises(KernelError, match="it was not loaded for a function of the kernel; give one of section tp_btf"):
+            with pytest.raises(KernelError, match="it was not loaded for a kernel function; give one of section tp_btf"):
                 attach(held.program)
         with pytest.raises(KernelError, match="a cookie needs the attach type"):
             attach_tracing(held.program, cookie=1)

@@ -106,7 +106,7 @@ def test_the_running_kernels_own_configuration(build: Build) -> None:
         ("extern bool CONFIG_X __kconfig;", "CONFIG_X=m", "says m, which a bool cannot hold; declare it enum libbpf_tristate"),
         ("extern int CONFIG_X __kconfig;", 'CONFIG_X="a"', 'says "a"; declare it char'),
         ("extern int CONFIG_X __kconfig;", "CONFIG_X=y", "says y; declare it bool, char or enum libbpf_tristate"),
-        ("extern int CONFIG_X __kconfig;", "CONFIG_X=1z", "says 1z, which is no number"),
+        ("extern int CONFIG_X __kconfig;", "CONFIG_X=1z", "says 1z, which is not a number"),
     ],
 )
 def test_configuration_that_does_not_fit(build: Build, declaration: str, text: str, words: str) -> None:
@@ -118,7 +118,7 @@ def test_configuration_that_does_not_fit(build: Build, declaration: str, text: s
 
 def test_an_extern_that_is_no_option(build: Build) -> None:
     spec = build('extern int LINUX_UNHEARD __kconfig; SEC("syscall") int run(void *context) { return LINUX_UNHEARD; }')
-    with pytest.raises(ObjectError, match=r"extern 'LINUX_UNHEARD' is no option; name CONFIG_\.\.\., LINUX_KERNEL_VERSION"):
+    with pytest.raises(ObjectError, match=r"extern 'LINUX_UNHEARD' is not an option; name CONFIG_\.\.\., LINUX_KERNEL_VERSION"):
         Object.load(spec)
 
 
@@ -165,7 +165,7 @@ def skip_unless_known(kind: Kind, name: str) -> None:
 
 def test_a_variable_of_another_type(build: Build) -> None:
     skip_unless_known(Kind.VAR, "runqueues")
-    with pytest.raises(ObjectError, match="extern 'runqueues' is declared as another type than the kernel's"):
+    with pytest.raises(ObjectError, match="extern 'runqueues' is declared with a different type than the kernel's"):
         Object.load(build(PER_CPU))
 
 
@@ -215,7 +215,7 @@ def test_a_function_that_is_not_there(build: Build) -> None:
 
 def test_a_weak_function_that_is_called_unchecked(build: Build) -> None:
     spec = build('extern int bpf_unheard(int value) __ksym __weak; SEC("syscall") int run(int *x) { return bpf_unheard(*x); }')
-    with pytest.raises(VerifierError, match=r"kernel function 'bpf_unheard' is not in this kernel; call it only where"):
+    with pytest.raises(VerifierError, match=r"kernel function 'bpf_unheard' is not in this kernel; call it only if"):
         Object.load(spec)
 
 
@@ -224,5 +224,5 @@ def test_a_function_of_another_prototype(build: Build) -> None:
     spec = build("""
         extern int bpf_task_from_pid(void *first, int second) __ksym;
         SEC("syscall") int run(int *x) { return bpf_task_from_pid(x, 1); }""")
-    with pytest.raises(ObjectError, match="extern 'bpf_task_from_pid' is declared as another type than the kernel's"):
+    with pytest.raises(ObjectError, match="extern 'bpf_task_from_pid' is declared with a different type than the kernel's"):
         Object.load(spec)

@@ -83,7 +83,9 @@ def test_maps_in_maps_begin_with_their_values(build: Build) -> None:
 
 def test_a_map_of_maps_that_says_nothing_of_them(build: Build) -> None:
     spec = build('struct { __uint(type, 12); __uint(max_entries, 4); __type(key, __u32); } outer SEC(".maps");')
-    with pytest.raises(ObjectError, match=r"map 'outer' holds maps, but nothing says which; define its values with __array"):
+    with pytest.raises(
+        ObjectError, match=r"map 'outer' is a map of maps without a definition of its maps; define its values with __array"
+    ):
         Object.load(spec)
 
 
@@ -110,7 +112,7 @@ def test_a_value_of_the_wrong_kind(build: Build) -> None:
         struct { __uint(type, 2); __uint(max_entries, 1); __type(key, __u32); __type(value, __u32); } plain SEC(".maps");
         struct { __uint(type, 3); __uint(max_entries, 3); __uint(key_size, 4); __array(values, int (void *)); }
             programs SEC(".maps") = { .values = { (void *)&plain } };""")
-    with pytest.raises(ObjectError, match=r"map 'programs' holds programs, but its value 0, 'plain', is none"):
+    with pytest.raises(ObjectError, match=r"map 'programs' holds programs, but its value 0, 'plain', does not exist"):
         Object.load(spec)
 
 
@@ -154,7 +156,7 @@ def test_data_that_holds_addresses_is_refused_where_it_is_used(build: Build) -> 
         SEC("?syscall") int broken(void *context) { return *pointer; }""")
     Object.load(spec).close()
     spec.keep_programs("broken")
-    with pytest.raises(ObjectError, match=r"'broken' uses section '.data', which holds addresses"):
+    with pytest.raises(ObjectError, match=r"'broken' uses section '.data', which contains addresses"):
         Object.load(spec)
 
 
@@ -233,7 +235,7 @@ def test_a_map_pinned_by_name_is_reused(build: Build, bpffs: Path) -> None:
 def test_a_pinned_map_that_differs_is_told_field_by_field(build: Build, bpffs: Path) -> None:
     Object.load(build(PINNED % (1, "__u32")), pin_root=bpffs).close()
     words = (
-        rf"map 'shared' is to be of value_size 8, max_entries 2, but what is pinned at '{bpffs}/shared' has value_size 4, "
+        rf"map 'shared' has value_size 8, max_entries 2, but the map pinned at '{bpffs}/shared' has value_size 4, "
         "max_entries 1"
     )
     with pytest.raises(ObjectError, match=words):
@@ -280,7 +282,7 @@ def test_maps_that_are_given(build: Build) -> None:
 def test_a_given_map_that_differs_or_is_of_no_use(build: Build) -> None:
     spec = build(PINNED % (1, "__u32"))
     with Map.create(MapSpec("other", MapType.HASH, 4, 4, 1)) as other:
-        with pytest.raises(ObjectError, match="map 'shared' is to be of type array, but the map given for it has type hash"):
+        with pytest.raises(ObjectError, match="map 'shared' has type array, but the given map has type hash"):
             Object.load(spec, maps={"shared": other})
         with pytest.raises(ObjectError, match=r"no map 'unheard'; there are: shared"):
             Object.load(spec, maps={"unheard": other})
@@ -291,7 +293,7 @@ def test_a_given_map_that_differs_or_is_of_no_use(build: Build) -> None:
     [
         (
             "__uint(type, 1); __type(key, __u32); __type(value, __u64);",
-            "max_entries is 0, so that it would hold nothing; spec.resize_map('odd', max_entries=N)",
+            "max_entries is 0, so the map could hold nothing; spec.resize_map('odd', max_entries=N)",
             {"max_entries": 4},
         ),
         (

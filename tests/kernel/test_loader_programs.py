@@ -62,9 +62,7 @@ def test_sections_whose_programs_must_return_one(build: Build, section: str) -> 
 def test_an_unknown_section_is_named_when_it_is_loaded(build: Build) -> None:
     spec = build('SEC("xpd") int run(void *context) { return 0; } SEC("socket") int fine(void *context) { return 0; }')
     assert spec.programs["run"].type == ProgramType.UNSPEC
-    with pytest.raises(
-        ObjectError, match=r'program \'run\': section \'xpd\' stands for no type of program; is it meant .*"xdp"'
-    ):
+    with pytest.raises(ObjectError, match=r'program \'run\': section \'xpd\' has no known program type; is it meant .*"xdp"'):
         Object.load(spec)
     spec.keep_programs("fine")
     Object.load(spec).close()
@@ -129,8 +127,8 @@ def test_a_tracepoint_with_types(build: Build) -> None:
         ("fexit.s/module:unheard", "module 'module' has no function 'unheard' in its types"),
         ("lsm/unheard", "the kernel has no LSM hook 'unheard' in its types"),
         ("iter/unheard", "the kernel has no iterator 'unheard' in its types"),
-        ("fentry", 'SEC("fentry") does not say what it is for; write SEC("fentry/NAME")'),
-        ("freplace/part", "replaces a function of another program; say of which with targets={'run': ...}"),
+        ("fentry", 'SEC("fentry") does not name a target; write SEC("fentry/NAME")'),
+        ("freplace/part", "replaces a function of another program; name that program with targets={'run': ...}"),
         ("struct_ops/part", 'is a member of no struct; name it in a variable of SEC(".struct_ops")'),
     ],
 )
@@ -229,7 +227,7 @@ def test_a_struct_that_nobody_may_implement(build: Build) -> None:
         struct task_struct { int (*hook)(void); };
         SEC("struct_ops/hook") int hook(void *context) { return 0; }
         SEC(".struct_ops") struct task_struct mine = { .hook = (void *)hook };""")
-    with pytest.raises(NotSupported, match="this kernel lets nobody implement struct task_struct"):
+    with pytest.raises(NotSupported, match="this kernel does not support struct_ops of struct task_struct"):
         Object.load(spec)
 
 

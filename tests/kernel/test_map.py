@@ -61,9 +61,9 @@ def test_a_full_table_says_so(table: Map) -> None:
 
 def test_sizes_are_checked_before_the_kernel_reads_past_them(table: Map) -> None:
     for key in (b"", b"abc", b"abcde"):
-        with pytest.raises(KernelError, match="map 'table' takes keys of 4 bytes, not"):
+        with pytest.raises(KernelError, match="map 'table' has keys of 4 bytes, not"):
             table.lookup(key)
-    with pytest.raises(KernelError, match="map 'table' takes values of 8 bytes, not 7"):
+    with pytest.raises(KernelError, match="map 'table' has values of 8 bytes, not 7"):
         table.update(ONE, bytes(7))
 
 

@@ -54,11 +54,11 @@ def test_a_key_that_is_not_there() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     with make(MapType.PERCPU_HASH) as held, make(MapType.HASH) as plain:
-        with pytest.raises(KernelError, match=r"values of 8 bytes do not hold whole \|S3 items"):
+        with pytest.raises(KernelError, match=r"values of 8 bytes are not a whole number of \|S3 items"):
             held.lookup_percpu(u32(1), "S3")
         with pytest.raises(KernelError, match=r"one per possible CPU\) of 8 bytes, not an array of shape \(1,\)"):
             held.update_percpu(u32(1), np.zeros(1, np.uint32))
-        with pytest.raises(KernelError, match=r"map 'hash' is not per CPU; use lookup\(\)"):
+        with pytest.raises(KernelError, match=r"map 'hash' is not a per\-CPU map; use lookup\(\)"):
             plain.lookup_percpu(u32(1), np.uint64)
         with pytest.raises(KernelError, match=r"takes a plain update\(\)"):
             plain.update_percpu(u32(1), np.zeros(possible_cpus(), np.uint64))

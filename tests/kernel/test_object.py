@@ -153,7 +153,7 @@ def test_types_the_kernel_refuses(build_spec: Build) -> None:
     spec = build_spec(SOURCE)
     assert spec.btf is not None
     spec.btf.place_section(spec.btf.find(".data") or 0, 1, {})
-    told = r"BTF of test.o: BPF_BTF_LOAD refused with EINVAL .*; loaded without its types"
+    told = r"BTF of test.o: BPF_BTF_LOAD refused with EINVAL .*; loaded without BTF"
     with pytest.warns(RuntimeWarning, match=told), pytest.raises(VerifierError, match="missing btf func_info"):
         Object.load(spec)
     spec.keep_programs("reading")

@@ -116,10 +116,10 @@ def test_other_threads_samples_are_not_here(writer: Loaded) -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with make(MapType.HASH) as held, pytest.raises(KernelError, match="map 'hash' is no perf event array"):
+    with make(MapType.HASH) as held, pytest.raises(KernelError, match="map 'hash' is not a perf event array"):
         PerfBuffer(held)
     with make(MapType.PERF_EVENT_ARRAY, value_size=4) as held:
-        with pytest.raises(KernelError, match="rings of 3 pages do not exist; give a power of two"):
+        with pytest.raises(KernelError, match="a ring cannot have 3 pages; give a power of two"):
             PerfBuffer(held, pages=3)
         buffer = PerfBuffer(held)
         buffer.close()

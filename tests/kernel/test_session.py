@@ -154,7 +154,7 @@ def test_a_prepared_run_is_stopped_in_a_child() -> None:
         (program,) = session.loaded.programs.values()
         prepared, before = program.prepare_run(context=bytes(8)), sequences(session)
         assert in_a_child(prepared.run_quickly) == ""
-        assert "; what was prepared was stopped, as it is in the child of a fork; prepare another" in in_a_child(prepared.run)
+        assert "; the prepared run was stopped, as in the child of a fork; prepare another" in in_a_child(prepared.run)
         assert (sequences(session) == before).all()
         prepared.run()
         assert sequences(session).sum() == before.sum() + 1

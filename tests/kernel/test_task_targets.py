@@ -119,10 +119,10 @@ def test_timers_and_counters(target: str) -> None:
 
 def test_a_counter_that_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise NotSupported("perf event 0:1: this machine does not count it (ENOENT)")
+        raise NotSupported("perf event 0:1: this machine does not support it (ENOENT)")
 
     monkeypatch.setattr(perf, "attach_perf_event", refuse)
-    with pytest.raises(NotSupported, match=r"^perf event 'cycles:5': this machine does not count it; use cpu-clock:1000$"):
+    with pytest.raises(NotSupported, match=r"^perf event 'cycles:5': this machine does not support it; use cpu-clock:1000$"):
         Session(SMALL, usable("perf"), "cycles:5")
 
 
@@ -164,8 +164,8 @@ def test_an_event_that_never_comes() -> None:
         ("raw_tracepoint", "sched_swich", "raw tracepoint 'sched_swich' not found; did you mean 'sched_switch"),
         ("kprobe", "vfs_raed", "kprobe 'vfs_raed': the kernel has no function 'vfs_raed' to probe; did you mean "),
         ("kretprobe", "vfs_raed", "kretprobe 'vfs_raed': the kernel has no function 'vfs_raed' to probe; did you mean "),
-        ("fentry", "vfs_raed", "fentry 'vfs_raed': no function of that name in the kernel's types; did you mean "),
-        ("fexit", "vfs_raed", "fexit 'vfs_raed': no function of that name in the kernel's types; did you mean "),
+        ("fentry", "vfs_raed", "fentry 'vfs_raed': the kernel's types have no function with this name; did you mean "),
+        ("fexit", "vfs_raed", "fexit 'vfs_raed': the kernel's types have no function with this name; did you mean "),
         ("fentry", "qqqqqqqqqqqq", "in the kernel's types; try its default target, __"),
         ("uprobe", "libc:a64ll", "has no function 'a64ll'; did you mean 'a64l"),
         ("uprobe", "libcc:a64l", "'libcc' is no library of this process and no program in $PATH; did you mean 'libc"),
@@ -198,5 +198,5 @@ def test_a_function_that_cannot_be_traced_is_not_the_networks_fault(name: str, m
     with pytest.raises(KernelError) as caught:
         Session(SMALL, trigger)
     assert (
-        str(caught.value) == f"{name} '{trigger.default_target}': the kernel does not let it be traced; give another function"
+        str(caught.value) == f"{name} '{trigger.default_target}': the kernel does not allow tracing it; give another function"
     )

@@ -33,7 +33,7 @@ IMAGE = Image(insn.trivial_program(), (), (), (), ())
 def test_a_full_map_says_so() -> None:
     with make(MapType.HASH, entries=1) as table:
         table.update(bytes(4), bytes(8))
-        with pytest.raises(KernelError, match=r"E2BIG .*; the map holds its max_entries already"):
+        with pytest.raises(KernelError, match=r"E2BIG .*; the map is full"):
             table.update(b"else", bytes(8))
 
 
@@ -94,7 +94,7 @@ def test_a_cgroup_that_is_not_there(build_spec: Callable[[str], ObjectSpec], tmp
 @pytest.mark.parametrize("name", ["../x", "/sys/x", "..", ""])
 def test_a_pin_stays_in_its_directory(build_spec: Callable[[str], ObjectSpec], bpffs: Path, name: str) -> None:
     spec = replace(build_spec(PROGRAM), maps={name: MapSpec(name, MapType.ARRAY, 4, 8, 1, pinning=PIN_BY_NAME)})
-    with pytest.raises(ObjectError, match="that is no file's name"), ExitStack() as held:
+    with pytest.raises(ObjectError, match="this is not a valid file name"), ExitStack() as held:
         MapLoader(spec, 0, {}, bpffs / "deep", held).load()
     assert os.listdir(bpffs) == []  # noqa: PTH208
 
@@ -111,7 +111,7 @@ def test_no_function_to_probe(build_spec: Callable[[str], ObjectSpec]) -> None:
     ("name", "attach_type", "words"),
     [
         ("unheard:vfs_read", AttachType.TRACE_FENTRY, "module 'unheard' has no function 'vfs_read'"),
-        ("vfs_read", 9999, "attach type 9999 is not known here"),
+        ("vfs_read", 9999, "attach type 9999 is unknown to ebpfnn"),
     ],
 )
 def test_a_target_that_cannot_be_told(name: str, attach_type: int, words: str) -> None:

@@ -59,7 +59,7 @@ def test_a_full_ring_and_a_record_too_large(drain: Loaded) -> None:
             ring.submit(bytes(4096))
         for number in range(256):
             ring.submit(u64(number))
-        with pytest.raises(KernelError, match="more than is free until the program drains it") as full:
+        with pytest.raises(KernelError, match="larger than the free space until the program drains it") as full:
             ring.submit(u64(1))
         assert full.value.errno == errno.ENOSPC
         assert drain.program.run().return_value == 256

@@ -24,9 +24,9 @@ FEATURES = (
     ("no BPF file system|tracefs is not mounted|no cgroup2 file system", "0"),
     ("no kprobes|CONFIG_UPROBE_EVENTS", "0"),
     ("this kernel has kprobes", NEVER),  # for tests of what is said where there are none
-    ("lets nobody load programs|programs from nobody", "0"),
+    ("lets nobody load programs|this kernel refuses all .* programs", "0"),
     ("CONFIG_DEBUG_INFO_BTF", "0"),
-    ("this machine does not count it", NEVER),  # an emulated processor has no counters
+    ("this machine does not support it", NEVER),  # an emulated processor has no counters
     ("no links for perf events|is no link on this kernel", "5.15"),
     ("no programs of section syscall|no programs of type SYSCALL", "5.14"),
     ("has no helper bpf_get_ns_current_pid_tgid for this type", "6.10"),
@@ -39,7 +39,7 @@ FEATURES = (
     ("older than helper 174", "5.15"),  # bpf_get_attach_cookie
     ("CONFIG_FPROBE", NEVER),
     ("does not know every kind of BTF", "6.0"),
-    ("one alone needs Linux 6.1", "6.1"),
+    ("a single task needs Linux 6.1", "6.1"),
     ("struct_ops links need Linux 6.4", "6.4"),
     ("no programs of type NETFILTER", "6.4"),
     ("tcx .* it needs Linux 6.6", "6.6"),

@@ -103,7 +103,7 @@ def far(distance: int) -> Assembler:
 
 def test_the_farthest_jump() -> None:
     assert text(far(32767))[0] == "goto pc+32767"
-    with pytest.raises(ObjectError, match="function 'f' jumps 32768 instructions, to 'end'; at most 32767 go"):
+    with pytest.raises(ObjectError, match="function 'f' jumps 32768 instructions, to 'end'; the limit is 32767"):
         far(32768).function("f")
 
 
@@ -113,7 +113,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(ObjectError, match="label 'here' is placed twice"):
         asm.label("here")
     asm.goto("nowhere")
-    with pytest.raises(ObjectError, match="jumps to 'nowhere', which is no label"):
+    with pytest.raises(ObjectError, match="jumps to 'nowhere', but it has no such label"):
         asm.function("f")
     with pytest.raises(ObjectError, match="offset 32768 does not fit the 16 bits"):
         asm.load(R0, "u8", R1, 1 << 15)

@@ -101,7 +101,7 @@ def test_names_that_are_written_twice() -> None:
 
 
 def test_names_that_are_written_without_end() -> None:
-    with pytest.raises(ObjectError, match="'x' stands in the string table over 4096 times"):
+    with pytest.raises(ObjectError, match="'x' is in the string table over 4096 times"):
         Btf(b"", b"\0" + b"x\0" * 5000).find("x")
 
 

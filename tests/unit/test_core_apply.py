@@ -93,8 +93,8 @@ def test_a_poisoned_wide_immediate_is_poisoned_whole() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (MOVE._replace(imm=5), "the instruction holds 5 where the types say 4"),
-        (Instruction(LOADS[4], 1, 2, 12), "the instruction holds 12 where the types say 4"),
+        (MOVE._replace(imm=5), "the instruction holds 5 but the types say 4"),
+        (Instruction(LOADS[4], 1, 2, 12), "the instruction holds 12 but the types say 4"),
         (Instruction(0x0F, 1, 2), "opcode 0xf"),
         (Instruction(insn.CALL, imm=4), "opcode 0x85"),
         (Instruction(insn.LD_IMM64, 1, 1, imm=4), "opcode 0x18"),
@@ -106,7 +106,7 @@ def test_instructions_that_contradict_the_types(code: Instruction, words: str) -
 
 
 def test_an_offset_that_no_load_reaches() -> None:
-    with pytest.raises(ObjectError, match="has the field at byte 40000, past what one load reaches"):
+    with pytest.raises(ObjectError, match="has the field at byte 40000, which is too far for one load"):
         apply_core(one_relocation(LOCAL, Instruction(LOADS[4], 1, 2, 4)), struct_btf("thing", ("x", 40000), size=50000))
 
 
@@ -114,7 +114,7 @@ def test_a_negative_offset() -> None:
     writer = BtfWriter()
     writer.add(Kind.ENUM, "color", 4, writer.string("RED"), 0xFFFF0000, vlen=1, flag=True)
     load = Instruction(LOADS[4], 1, 2, 0)
-    with pytest.raises(ObjectError, match="past what one load reaches"):
+    with pytest.raises(ObjectError, match="too far for one load"):
         apply_core(one_relocation(writer.btf(), load, access="0", kind=CoreKind.ENUMVAL_VALUE, type_id=1), writer.btf())
 
 
@@ -127,7 +127,7 @@ def test_a_relocation_past_the_function() -> None:
 
 @pytest.mark.parametrize("access", ["", ":", "a", "0:9", "0:0:0", "-1:0", "0:-1", ":".join("0" * 65), "0:0:"])
 def test_accesses_that_lead_nowhere(access: str) -> None:
-    with pytest.raises(ObjectError, match="leads nowhere in thing"):
+    with pytest.raises(ObjectError, match="does not exist in thing"):
         apply_core(one_relocation(LOCAL, MOVE, access=access), LOCAL)
 
 

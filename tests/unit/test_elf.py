@@ -37,9 +37,9 @@ def refusal(data: bytes) -> str:
         (with_words(OBJECT, 5, "B", 2), "a big-endian ELF file; build it with clang -target bpfel"),
         (with_words(OBJECT, 18, "<H", 62), "machine 62, not BPF (247)"),
         (with_words(OBJECT, 16, "<H", 2), "not a relocatable object (ELF type 2)"),
-        (with_words(OBJECT, 60, "<H", 0), "section table lies outside the file"),
-        (with_words(OBJECT, 58, "<H", 63), "section table lies outside the file"),
-        (with_words(OBJECT, 40, "<Q", 1 << 63), "section table lies outside the file"),
+        (with_words(OBJECT, 60, "<H", 0), "section table is outside the file"),
+        (with_words(OBJECT, 58, "<H", 63), "section table is outside the file"),
+        (with_words(OBJECT, 40, "<Q", 1 << 63), "section table is outside the file"),
     ],
 )
 def test_a_header_that_is_not_ours(data: bytes, words: str) -> None:
@@ -58,7 +58,7 @@ def test_a_section_that_begins_behind_everything() -> None:
 
 def test_a_section_that_takes_no_room_but_claims_much() -> None:
     data = with_field(OBJECT, ".rodata", "type", 8)
-    assert f"is to have {1 << 32} bytes; no map holds over" in refusal(with_field(data, ".rodata", "size", 1 << 32))
+    assert f"has {1 << 32} bytes; a map holds at most" in refusal(with_field(data, ".rodata", "size", 1 << 32))
 
 
 @pytest.mark.parametrize("size", [MAX_FILE + 1, (1 << 32) - 1])
@@ -81,8 +81,8 @@ def test_a_section_that_takes_no_room_may_be_larger_than_any_file(size: int) -> 
         (".reltracepoint", "size", 17, "cut short"),
         (".reltracepoint", "info", 70000, "relocates section 70000 of"),
         (".reltracepoint", "info", 0, "relocates section 0 of"),
-        (".maps", "name", 1 << 31, "a section's name lies outside the string table"),
-        ("tracepoint", "type", 8, "not whole instructions"),
+        (".maps", "name", 1 << 31, "a section's name is outside the string table"),
+        ("tracepoint", "type", 8, "not a whole number of instructions"),
     ],
 )
 def test_a_section_that_makes_no_sense(section: str, field: str, value: int, words: str) -> None:
@@ -99,8 +99,8 @@ def test_two_symbol_tables() -> None:
 
 def test_symbols_out_of_range() -> None:
     symbol = section_start(OBJECT, ".symtab") + 24
-    assert "name lies outside the string table" in refusal(with_words(OBJECT, symbol, "<I", 1 << 31))
-    assert "a symbol lies in section 65000" in refusal(with_words(OBJECT, symbol + 6, "<H", 65000))
+    assert "name is outside the string table" in refusal(with_words(OBJECT, symbol, "<I", 1 << 31))
+    assert "a symbol is in section 65000" in refusal(with_words(OBJECT, symbol + 6, "<H", 65000))
 
 
 def test_strings_without_an_end() -> None:
@@ -116,7 +116,7 @@ def test_a_relocation_of_a_symbol_that_is_not_there() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "moved", "words"),
-    [(99, 0, "is not known"), (1, 4, "is not known"), (10, 0, "is not known"), (1, 1 << 62, "past its end")],
+    [(99, 0, "is unknown"), (1, 4, "is unknown"), (10, 0, "is unknown"), (1, 1 << 62, "past its end")],
 )
 def test_a_relocation_that_makes_no_sense(kind: int, moved: int, words: str) -> None:
     at = section_start(OBJECT, ".reltracepoint")
@@ -150,7 +150,7 @@ def test_sections_that_overlap_are_bounded_together() -> None:
     body += b"".join(struct.pack("<IIQQQQIIQQ", *header) for header in table)
     struct.pack_into("<Q", body, 40, room)
     struct.pack_into("<HH", body, 60, count, 1)
-    assert "at most" in refusal(bytes(body))
+    assert "the limit is" in refusal(bytes(body))
 
 
 @given(name=st.sampled_from(SHIPPED), data=st.data())

@@ -99,7 +99,7 @@ def test_externs_declared_in_two_ways(build: Build, first: str, second: str, wor
     source = 'extern %s; SEC("xdp") int run%d(void *context) { return (long)&thing; }'
     with pytest.raises(LinkerError) as caught:
         link(build(source % (first, 1), "one.o"), build(source % (second, 2), "two.o"))
-    assert str(caught.value) == f"extern 'thing' is {words}; declare it alike in both"
+    assert str(caught.value) == f"extern 'thing' is {words}; declare it the same in both"
 
 
 def test_functions_of_the_kernel_declared_in_two_ways(build: Build) -> None:
@@ -121,7 +121,7 @@ def test_a_configuration_is_read() -> None:
 
 
 def test_a_configuration_is_found_packed_or_in_boot(tmp_path: Path) -> None:
-    with pytest.raises(NotSupported, match="give the configuration's text yourself"):
+    with pytest.raises(NotSupported, match="give the text of the configuration"):
         running_configuration(tmp_path / "nothing")
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "config.gz").write_bytes(gzip.compress(b"CONFIG_A=y\n"))

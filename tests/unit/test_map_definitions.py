@@ -55,11 +55,11 @@ def test_values_and_the_maps_inside(build: Build) -> None:
 @pytest.mark.parametrize(
     ("definition", "words"),
     [
-        ("__uint(type, 2); __uint(colour, 1);", "attribute 'colour' is not known; this loader reads type, key, value, values"),
-        ("__uint(max_entries, 2);", "it has no type; give it __uint(type, BPF_MAP_TYPE_...)"),
+        ("__uint(type, 2); __uint(colour, 1);", "attribute 'colour' is unknown; this loader supports type, key, value, values"),
+        ("__uint(max_entries, 2);", "has no type; add __uint(type, BPF_MAP_TYPE_...)"),
         ("__uint(type, 2); __array(values, struct inner);", "only maps of maps and program arrays have values"),
         ("__uint(type, 12); __type(values, int);", "attribute 'values' is not an array; define it with __array()"),
-        ("__uint(type, 12); __array(values, struct of_maps);", "map 'bad.inner' is inside another and holds maps itself"),
+        ("__uint(type, 12); __array(values, struct of_maps);", "map 'bad.inner' is inside another and is a map of maps"),
         ("__uint(type, 12); __array(values, struct pinned);", "map 'bad.inner' is inside another and is pinned"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_number_that_bpf_cannot_say(build: Build) -> None:
     wide = build("enum wide { WIDE = 0x100000000 } wide;").btf
     if wide is None or wide.find("wide", Kind.ENUM64) is None:
         pytest.skip("this clang cuts enumerators to 32 bits")
-    with pytest.raises(ObjectError, match="attribute 'max_entries' is 4294967296; at most 4294967295 fits"):
+    with pytest.raises(ObjectError, match="attribute 'max_entries' is 4294967296; the limit is 4294967295"):
         build('struct { __uint(type, 2); __ulong(max_entries, 0x100000000); } bad SEC(".maps");')
 
 
@@ -91,19 +91,19 @@ def test_a_legacy_definition(build: Build) -> None:
 def test_a_longer_legacy_definition_may_not_use_its_length(build: Build) -> None:
     longer = LEGACY % "unsigned int id, pinning;"
     assert build(longer + 'struct bpf_map_def old SEC("maps") = { 1, 4, 8, 16, 1 };').maps["old"].max_entries == 16
-    with pytest.raises(ObjectError, match=r"map 'old' says more than struct bpf_map_def can \(iproute2's does\)"):
+    with pytest.raises(ObjectError, match=r"map 'old' has more fields than struct bpf_map_def \(such as iproute2's\)"):
         build(longer + 'struct bpf_map_def old SEC("maps") = { 1, 4, 8, 16, 1, 0, 2 };')
 
 
 def test_a_legacy_section_that_is_none(build: Build) -> None:
-    with pytest.raises(ObjectError, match=r"map 'old' is no struct bpf_map_def of 20 bytes"):
+    with pytest.raises(ObjectError, match=r"map 'old' is not a struct bpf_map_def of 20 bytes"):
         build('int old SEC("maps") = 1;')
-    with pytest.raises(ObjectError, match="is not one definition a map"):
+    with pytest.raises(ObjectError, match="does not hold one definition per map"):
         build('int old SEC("maps") = 1; char odd[9] SEC("maps") = "a";')
 
 
 def test_an_address_where_no_value_is(build: Build) -> None:
-    with pytest.raises(ObjectError, match="holds an address, but is no value"):
+    with pytest.raises(ObjectError, match="contains an address outside the values"):
         build('int target; struct { int (*type)[2]; void *key; } odd SEC(".maps") = { .key = &target };')
 
 

@@ -40,8 +40,8 @@ def test_sizes_may_be_given_as_numbers(build_spec: Build) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("__uint(type, 1); __uint(pinming, 1);", "attribute 'pinming' is not known; this loader reads type, key, value"),
-        ("__uint(max_entries, 1);", "it has no type"),
+        ("__uint(type, 1); __uint(pinming, 1);", "attribute 'pinming' is unknown; this loader supports type, key, value"),
+        ("__uint(max_entries, 1);", "has no type"),
         ("__uint(type, 1); int max_entries;", "attribute 'max_entries' is not a pointer"),
         ("__uint(type, 1); __type(max_entries, int);", "attribute 'max_entries' is not a number; define it with __uint()"),
         ("__uint(type, 1); __type(key, struct nowhere);", "has no size"),
@@ -78,7 +78,7 @@ def test_data_sections_become_maps() -> None:
 
 
 def test_a_data_section_that_is_there_twice() -> None:
-    with pytest.raises(ObjectError, match=r"section '\.data' is there twice"):
+    with pytest.raises(ObjectError, match=r"section '\.data' is defined twice"):
         read_maps(Elf((section(".data", b"a"), section(".data", b"b")), (), {}), Btf(), "test.o")
 
 
@@ -93,7 +93,7 @@ def map_btf(writer: BtfWriter, value: int) -> Btf:
 def test_a_value_larger_than_bpf_can_say() -> None:
     writer = BtfWriter()
     rows = writer.array(writer.integer("long", 8), 1 << 20)
-    with pytest.raises(ObjectError, match="at most 4294967295 fit"):
+    with pytest.raises(ObjectError, match="the limit is 4294967295"):
         read_maps(Elf((section(".maps", b"0" * 16),), (), {}), map_btf(writer, writer.array(rows, 1 << 20)), "test.o")
 
 

@@ -42,9 +42,7 @@ def test_a_user_with_half_of_it(machine: Callable[..., Path]) -> None:
 
 def test_a_user_with_all_that_loading_asks_for_is_not_told_to_be_root(machine: Callable[..., Path]) -> None:
     told = remedy(machine(1000, BPF | PERFMON), charged=False)
-    assert told.startswith(
-        "CAP_BPF and CAP_PERFMON are not enough here, and programs of the network need CAP_NET_ADMIN: a seccomp"
-    )
+    assert told.startswith("CAP_BPF and CAP_PERFMON are not enough here, and network programs need CAP_NET_ADMIN: a seccomp")
     assert "root" not in told
 
 

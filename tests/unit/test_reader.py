@@ -142,7 +142,7 @@ def test_an_object_without_debugging_information(build_object: Callable[..., byt
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ('extern int away; SEC("syscall") int f(void *c) { return away; }', "'away' is not defined in the object"),
+        ('extern int away; SEC("syscall") int f(void *c) { return away; }', "'away' is neither defined in the object"),
     ],
 )
 def test_what_is_not_known(build_spec: Build, source: str, words: str) -> None:

@@ -17,16 +17,16 @@ from ebpfnn.kernel.syscall import refusal
 @pytest.mark.parametrize(
     ("operation", "code", "words"),
     [
-        ("BPF_MAP_UPDATE_ELEM", errno.E2BIG, "the map holds its max_entries already"),
+        ("BPF_MAP_UPDATE_ELEM", errno.E2BIG, "the map is full"),
         ("BPF_MAP_CREATE", errno.EINVAL, "check type, key and value sizes and flags"),
         ("BPF_MAP_DELETE_ELEM", errno.ENOENT, "the key is not in the map"),
         ("BPF_OBJ_PIN", errno.ENOENT, "the directory is missing"),
         ("BPF_PROG_LOAD", errno.EMFILE, "ulimit -n"),
         ("mmap", errno.EINVAL, "BPF_F_MMAPABLE"),
         ("mmap", 524, "BPF_F_MMAPABLE"),
-        ("flock", errno.ENOSYS, "allow flock(2)"),
-        ("flock", errno.EPERM, "allow flock(2)"),
-        ("flock", errno.ENOLCK, "no room for more locks"),
+        ("flock", errno.ENOSYS, "refuses flock(2); allow it"),
+        ("flock", errno.EPERM, "refuses flock(2); allow it"),
+        ("flock", errno.ENOLCK, "no more locks are available"),
         ("write", errno.EROFS, "mount -o remount,rw"),
         ("BPF_MAP_GET_NEXT_ID", errno.ESRCH, ""),
     ],
@@ -76,4 +76,4 @@ def test_a_call_that_the_kernel_has_is_hidden_by_a_filter(
     monkeypatch.setattr(remedies, "_SYSCTLS", tmp_path)
     assert remedy(operation, errno.ENOSYS) == f"this kernel was built without {option}"
     (tmp_path / sysctl).touch()
-    assert f"allow {call}" in remedy(operation, errno.ENOSYS)
+    assert f"refuses {call}; allow it" in remedy(operation, errno.ENOSYS)

@@ -97,7 +97,7 @@ def test_want_of_privilege(fake: Fake, monkeypatch: pytest.MonkeyPatch, code: in
         (errno.ENOSYS, "ENOSYS (Function not implemented); "),
         (errno.EINVAL, "map 'm': BPF_MAP_FREEZE refused with EINVAL (Invalid argument)"),
         (errno.E2BIG, "E2BIG (Argument list too long)"),
-        (524, "ENOTSUPP (Operation is not supported); this kernel does not do that with an object of this type"),
+        (524, "ENOTSUPP (Operation is not supported); this kernel does not support that for an object of this type"),
     ],
 )
 def test_other_refusals(fake: Fake, code: int, words: str) -> None:
@@ -131,7 +131,7 @@ def test_nothing_else_is_tried_again(fake: Fake) -> None:
 
 def test_a_machine_whose_numbers_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "pdp11")
-    with pytest.raises(NotSupported, match=r"machine 'pdp11': bpf\(2\)'s number is known for x86_64 and aarch64 alone"):
+    with pytest.raises(NotSupported, match=r"machine 'pdp11': bpf\(2\) is supported only on x86_64 and aarch64"):
         freeze()
     with pytest.raises(NotSupported):
         perf_event_open(PerfEventAttr(), "event")
@@ -201,7 +201,7 @@ def test_what_a_signal_interrupted_is_tried_again(fake: Fake) -> None:
     freeze()
     assert kernel.commands == [Command.MAP_FREEZE] * 3
     kernel = fake(always(errno.EINTR))
-    with pytest.raises(KernelError, match="a signal came in between; try again"):
+    with pytest.raises(KernelError, match="a signal interrupted it; try again"):
         bpf(Command.PROG_RUN, MapFd(), "program 'p'")
     assert kernel.commands == [Command.PROG_RUN]
 

@@ -89,7 +89,7 @@ def test_the_system_call_at_which_a_raw_tracepoint_runs() -> None:
 
 @pytest.mark.parametrize("number", ["", "-1", "getcpu", "1 ", "0x10", "2147483648", "²"])
 def test_what_is_no_number_of_a_system_call(number: str) -> None:
-    with pytest.raises(PluginError, match=r"option nr=.*: not the number of a system call; give one such as \d+, or all"):
+    with pytest.raises(PluginError, match=r"option nr=.*: not a system call number; give one such as \d+, or all"):
         installed("raw_tracepoint").with_options({"nr": number})
 
 
@@ -130,7 +130,7 @@ def test_libraries_are_found_by_their_short_names(monkeypatch: pytest.MonkeyPatc
     assert uprobe.find_binary("libcrypto.so.3") == Path("/lib/libcrypto.so.3")
     assert uprobe.find_binary("/bin/true") == Path("/bin/true")
     assert uprobe.find_binary("sh").name == "sh"
-    with pytest.raises(KernelError, match="'libcap' is no library of this process and no program"):
+    with pytest.raises(KernelError, match="'libcap' is neither a library of this process nor a program"):
         uprobe.find_binary("libcap")
     with pytest.raises(KernelError, match=r"'libcrypt' is no library of this process .*; did you mean 'libcrypto"):
         uprobe.find_binary("libcrypt")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How a sample and a result lie in memory: between a trigger shell and a network (ebpfnn_infer), and between the kernel and
- * user space (the maps "ebpfnn_samples" and "ebpfnn_results", one slot a caller). ebpfnn/abi.py is the twin of this file.
+ * The memory layout of samples and results: between a trigger shell and a network (ebpfnn_infer), and between the kernel
+ * and user space (the maps "ebpfnn_samples" and "ebpfnn_results", one slot per caller). ebpfnn/abi.py is the twin of this file.
  *
  * Builds for BPF (after vmlinux.h) and for a host compiler (after <linux/types.h>).
  */
@@ -9,8 +9,8 @@
 #define EBPFNN_ABI_H
 
 /*
- * The one number for all that is built apart and has to fit together: shells, plugins' Python, instances in the kernel, model files.
- * It grows with each change to any of them that what was built before does not survive. ebpfnn/abi.py has it too.
+ * The ABI version of all parts that are built separately: shells, plugins' Python, instances in the kernel, model files.
+ * It grows with each incompatible change to any of them. ebpfnn/abi.py has it too.
  */
 #define EBPFNN_ABI 2
 
@@ -24,33 +24,33 @@
 struct ebpfnn_result {
 	__u64 sequence;   /* the shell adds 1 after everything else is written; of a check, below, another change */
 	__u64 elapsed_ns; /* time inside ebpfnn_infer, by the shell */
-	__s32 status;     /* 0, or a negative errno: nothing else but sequence is meaningful then */
-	__u32 label;      /* index of the highest score; of equal scores, the first */
+	__s32 status;     /* 0, or a negative errno: then only sequence is valid */
+	__u32 label;      /* index of the highest score; the first if several are equal */
 	__s32 scores[EBPFNN_MAX_SCORES];
 };
 
 /*
- * A slot whose caller sets the first of these bits in its sequence makes checks, which are neither counted nor told to watchers: a run
- * changes the second, and nothing else of the sequence.
+ * Bits of a slot's sequence. The caller sets EBPFNN_CHECKING to mark its runs as checks, which are neither counted nor reported to
+ * watchers. Such a run flips EBPFNN_CHECKED and leaves the rest of the sequence unchanged.
  */
 #define EBPFNN_CHECKING (1ULL << 63)
 #define EBPFNN_CHECKED (1ULL << 62)
 
-/* One inference as a watcher is told of it, in the ring buffer "ebpfnn_events". */
+/* One inference, as written to the ring buffer "ebpfnn_events" for a watcher. */
 struct ebpfnn_event {
-	__u64 time_ns;    /* CLOCK_MONOTONIC, as the network began */
-	__u64 elapsed_ns; /* as in struct ebpfnn_result, like all below that is there too */
-	__u64 source;     /* whose sample it was: a slot, or what the shell documents */
+	__u64 time_ns;    /* CLOCK_MONOTONIC, when the network began */
+	__u64 elapsed_ns; /* as in struct ebpfnn_result, like the fields below that are there too */
+	__u64 source;     /* where the sample came from: a slot, or what the shell documents */
 	__s32 status;
 	__u32 label;      /* 0 where status is not 0 */
 	__s32 score;      /* the label's; 0 where status is not 0 */
-	__u32 network;    /* which network answered: 0, or the other of the two where networks are swapped */
+	__u32 network;    /* which network answered: 0 or 1; a swap changes it */
 };
 
 /* The one element of the map "ebpfnn_watch". */
 struct ebpfnn_watch {
-	__u64 until_ns; /* events are told of before this time (CLOCK_MONOTONIC): a watcher that died is not told for ever */
-	__u64 lost;     /* events that found the ring buffer full */
+	__u64 until_ns; /* events are written until this time (CLOCK_MONOTONIC), so that they end if the watcher dies */
+	__u64 lost;     /* events lost because the ring buffer was full */
 };
 
 #endif

@@ -5,11 +5,11 @@
  *
  * Builds for BPF (after vmlinux.h) and for a host compiler (after <linux/types.h>), and needs nothing else.
  *
- * What the kernel's verifier asks for shapes the code. It walks every iteration of a loop, so the innermost one is kept
+ * The kernel's verifier determines the form of the code. It walks every iteration of a loop, so the innermost one is kept
  * short; it follows both sides of each branch on data, so everything but the skip of a zero input is branch-free. Widths
  * come from a frozen map, whose values it knows: with them it proves every access, and no check is needed here. Functions along
- * a chain of calls share 512 bytes of stack, so what is large is a function of its own; it returns 0, because the verifier asks
- * for a number.
+ * a chain of calls share 512 bytes of stack, so large code is in separate functions; they return 0, because the verifier
+ * requires a number.
  */
 #ifndef EBPFNN_NN_H
 #define EBPFNN_NN_H
@@ -29,7 +29,7 @@ static __always_inline __u8 nn_level(const struct nn_input *input, __s64 pixel)
 	return level;
 }
 
-/* The level of value i where a byte holds several. What stands at a bit from the right stands at flip - bit from the left. */
+/* The level of value i if a byte holds several. Bit b from the right is bit flip - b from the left. */
 static __always_inline __u8 nn_unpack(const struct nn_input *input, const __u8 *sample, __u64 i)
 {
 	__u64 bit = i * input->bits;
@@ -37,7 +37,7 @@ static __always_inline __u8 nn_unpack(const struct nn_input *input, const __u8 *
 	return sample[bit >> 3] >> ((bit & 7) ^ input->flip) & ((1u << input->bits) - 1);
 }
 
-/* Equation 1 where each value has thresholds of its own. */
+/* Equation 1 if each value has its own thresholds. */
 static __noinline int nn_own_levels(const struct nn_input *input, const __u8 *own, const __u8 *sample, __u8 *levels)
 {
 	__u64 values = input->values, thresholds = (1u << input->bits) - 1;
@@ -55,7 +55,7 @@ static __noinline int nn_own_levels(const struct nn_input *input, const __u8 *ow
 	return 0;
 }
 
-/* What the first layer is given: the sample as it is, or the levels of it. */
+/* The input of the first layer: the sample unchanged, or its levels. */
 static __always_inline const __u8 *nn_levels(const struct nn_network *network, const __u8 *sample,
 					     const struct nn_workspace *workspace)
 {
@@ -75,17 +75,17 @@ static __always_inline const __u8 *nn_levels(const struct nn_network *network, c
 	return workspace->activations;
 }
 
-/* Lists the inputs that are not zero, and returns how many. The others would add nothing: most pixels of a digit are blank. */
+/* Lists the non-zero inputs, and returns their number. Zeros add nothing, and most pixels of a digit are 0. */
 static __always_inline __u64 nn_list_nonzero(const __u8 *values, __u64 inputs, __u16 *nonzero)
 {
 	__u64 count = 0;
 
-	/* The next index overwrites this one, unless it counts: 1..255 carry into the ninth bit, 0 does not. */
+	/* The next index overwrites this one if the value is 0: 1..255 carry into the ninth bit, 0 does not. */
 	NN_FOR_EACH(i, k, inputs, nonzero[count] = i + k; count += ((values + i)[k] + 255u) >> 8);
 	return count;
 }
 
-/* Equation 4. No partial sum leaves int32: equation 7 bounds the sum of magnitudes, so it bounds every part of it too. */
+/* Equation 4. No partial sum exceeds int32: equation 7 bounds the sum of magnitudes, so it bounds every partial sum too. */
 static __noinline int nn_dense(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
 			       const struct nn_workspace *workspace)
 {
@@ -97,7 +97,7 @@ static __noinline int nn_dense(const struct nn_parameters *parameters, const str
 
 	for (__u64 o = 0; o < outputs; o++)
 		workspace->accumulators[o] = bias[o];
-	/* The count is data: Linux 6.1's verifier follows n beyond it, and needs an end that it knows. */
+	/* The count is data: Linux 6.1's verifier walks beyond it, and needs a constant limit. */
 	for (__u64 n = 0; n < inputs; n++) {
 		__u64 i;
 		const __s8 *row;
@@ -107,7 +107,7 @@ static __noinline int nn_dense(const struct nn_parameters *parameters, const str
 		if (n >= count)
 			break;
 		i = workspace->nonzero[n];
-		if (i >= inputs) /* never; but the verifier does not know what was listed */
+		if (i >= inputs) /* never true; but the verifier does not know the listed values */
 			return 0;
 		row = weights + i * outputs;
 		value = nn_value(values[i], sign_bit);
@@ -129,8 +129,8 @@ static __always_inline __s32 nn_requantize(const struct nn_layer *layer, const s
 }
 
 /*
- * Turns the accumulators of a layer into its outputs: in place, where the last layer's are the network's scores, and as the
- * bytes that the next layer reads.
+ * Turns the accumulators of a layer into its outputs: in place (the scores of the last layer), and as the bytes that the
+ * next layer reads.
  */
 static __noinline int nn_activate(const struct nn_parameters *parameters, const struct nn_layer *layer,
 				  const struct nn_workspace *workspace)
@@ -148,7 +148,7 @@ static __noinline int nn_activate(const struct nn_parameters *parameters, const 
 	return 0;
 }
 
-/* Equation 13: the index of the highest score; of equal scores, the first. */
+/* Equation 13: the index of the highest score; the first if several are equal. */
 static __always_inline __u32 nn_argmax(const __s32 *scores, __u32 classes)
 {
 	__s64 best = scores[0];
@@ -163,7 +163,7 @@ static __always_inline __u32 nn_argmax(const __s32 *scores, __u32 classes)
 	return label;
 }
 
-/* Runs one sample through every layer. Its scores are left in the first of workspace->accumulators, one a class. */
+/* Runs one sample through every layer. The scores are then in the first workspace->accumulators, one per class. */
 static __always_inline void nn_infer(const struct nn_network *network, const __u8 *sample, const struct nn_workspace *workspace)
 {
 	const __u8 *values = nn_levels(network, sample, workspace);

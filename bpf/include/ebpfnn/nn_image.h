@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Layers over images: convolutions and pools. Each works on a copy of its input that has edges, and numbers for bytes. */
+/* Layers over images: convolutions and pools. Each works on a copy of its input with edges, as signed integers. */
 #ifndef EBPFNN_NN_IMAGE_H
 #define EBPFNN_NN_IMAGE_H
 
@@ -19,7 +19,7 @@ static __always_inline __u64 nn_edged_columns(const struct nn_layer *layer)
 	return (__u64)layer->window.left + layer->input.columns + layer->window.right;
 }
 
-/* Lays out the input as numbers, with the edges around each channel: windows need not look for signs and ends then. */
+/* Copies the input as integers, with edges around each channel, so that windows need no checks for signs and bounds. */
 static __noinline int nn_edge(const struct nn_layer *layer, const __u8 *values, __s32 pad_value, __s32 *edged)
 {
 	__u64 channels = layer->input.channels, rows = layer->input.rows, columns = layer->input.columns;
@@ -34,7 +34,7 @@ static __noinline int nn_edge(const struct nn_layer *layer, const __u8 *values, 
 	return 0;
 }
 
-/* Adds to the sums of one output channel what one input channel gives: for each weight, what every window sees of it. */
+/* Adds one input channel to the sums of one output channel: for each weight, its product with every window. */
 static __noinline int nn_convolve(const struct nn_layer *layer, const __s8 *weights, const __s32 *channel, __s32 *sums)
 {
 	const struct nn_window *window = &layer->window;
@@ -55,7 +55,7 @@ static __noinline int nn_convolve(const struct nn_layer *layer, const __s8 *weig
 	return 0;
 }
 
-/* Equation 14. Each output channel sees the input channels of its group. */
+/* Equation 14. Each output channel reads the input channels of its group. */
 static __noinline int nn_conv2d(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
 				const struct nn_workspace *workspace)
 {
@@ -77,7 +77,7 @@ static __noinline int nn_conv2d(const struct nn_parameters *parameters, const st
 	return 0;
 }
 
-/* Equation 15 of one channel: for each place of the window, what every window sees there. */
+/* Equation 15 for one channel: for each position in the window, the values of all windows. */
 static __noinline int nn_find_largest(const struct nn_layer *layer, const __s32 *channel, __s32 *largest)
 {
 	const struct nn_window *window = &layer->window;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a network is and where it computes, as nn.h wants it laid out. ebpfnn/compiler/twin.py is the twin of this file. */
+/* The structs of a network and of its workspace, for nn.h. ebpfnn/compiler/twin.py is the twin of this file. */
 #ifndef EBPFNN_NN_NETWORK_H
 #define EBPFNN_NN_NETWORK_H
 
 #include <ebpfnn/nn_verifiable.h>
 
-/* An image: channel after channel, row after row. What is flat has as many channels as values, each of one row and column. */
+/* An image: channel by channel, row by row. A flat input has one channel per value, each of one row and column. */
 struct nn_shape {
 	__u32 channels;
 	__u32 rows;
 	__u32 columns;
 };
 
-/* How a window moves over an image: by its steps, over edges on the four sides. */
+/* How a window moves over an image: its strides, and the edges on the four sides. */
 struct nn_window {
 	__u32 rows;
 	__u32 columns;
@@ -32,32 +32,32 @@ struct nn_layer {
 	struct nn_shape input;
 	struct nn_shape output;
 	struct nn_window window;
-	__u32 group_inputs;  /* channels that a group of a convolution reads */
-	__u32 group_outputs; /* and gives */
+	__u32 group_inputs;  /* input channels of a group of a convolution */
+	__u32 group_outputs; /* its output channels */
 	__u32 weights;       /* its first weight */
 	__u32 channels;      /* its first channel */
 	__u32 shift;         /* 1..62 */
 	__s32 low;
 	__s32 high;
 	__s32 zero_point;
-	__s32 pad_value;     /* what stands in the edges */
-	__u32 sign_bit;      /* 0x80 where its inputs are s8, 0 where they are u8 */
+	__s32 pad_value;     /* the value of the edges */
+	__u32 sign_bit;      /* 0x80 if its inputs are s8, 0 if they are u8 */
 };
 
-/* What of a sample the first layer sees: with 8 bits all of it, with fewer the level of each value. */
+/* The input of the first layer: with 8 bits the sample, with fewer the level of each value. */
 struct nn_input {
 	__u32 values;
 	__u32 bits;
-	__u32 packed;        /* whether samples are levels already, 8 / bits of them a byte */
-	__u32 flip;          /* 8 - bits where the first of them is in the most significant bits, else 0 */
+	__u32 packed;        /* whether samples are packed levels, 8 / bits of them per byte */
+	__u32 flip;          /* 8 - bits if the first one is in the most significant bits, else 0 */
 	__u8 thresholds[16]; /* 2^bits - 1 of them */
 	__u32 own;           /* whether each value has thresholds of its own, in nn_network */
 };
 
-/* What turns one output's accumulator into a value. */
+/* The multipliers that turn an accumulator of one output into a value. */
 struct nn_multiplier {
-	__s32 positive; /* of an accumulator >= 0 */
-	__s32 negative; /* of an accumulator < 0: the slope of the activation is in it */
+	__s32 positive; /* for an accumulator >= 0 */
+	__s32 negative; /* for an accumulator < 0: includes the slope of the activation */
 };
 
 struct nn_parameters {
@@ -70,7 +70,7 @@ struct nn_parameters {
 	const struct nn_multiplier *multipliers;
 };
 
-/* The last layer keeps its parameters apart from the hidden ones, under the names that a network of one of each has. */
+/* The parameters of the last layer are separate from the hidden ones, under the names of a network with one of each. */
 struct nn_network {
 	const struct nn_input *input;
 	const __u8 *own_thresholds; /* 2^bits - 1 a value, each less one, so that 256 fits a byte; or 0 */
@@ -80,7 +80,7 @@ struct nn_network {
 	struct nn_parameters output;
 };
 
-/* Where a network computes. Too large for the 512 bytes of a BPF stack. */
+/* The workspace of a network. It is too large for the 512 bytes of a BPF stack. */
 struct nn_workspace {
 	__s32 *accumulators; /* as many as the widest layer has outputs */
 	__s32 *edged;        /* as many as the largest input of a convolution or pool has values, its edges included */
@@ -93,7 +93,7 @@ static __always_inline __u64 nn_size(const struct nn_shape *shape)
 	return (__u64)shape->channels * shape->rows * shape->columns;
 }
 
-/* A byte as a layer means it: with the sign bit, 0x80..0xff are -128..-1, 256 less than they say. */
+/* The value of a byte in a layer: with the sign bit, 0x80..0xff are -128..-1. */
 static __always_inline __s32 nn_value(__u8 byte, __u32 sign_bit)
 {
 	return (__s32)byte - 2 * (__s32)(byte & sign_bit);

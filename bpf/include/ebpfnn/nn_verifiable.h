@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What lets the kernel's verifier follow a network: loops whose end it knows, and arithmetic in the place of branches on data.
+ * Helps the kernel's verifier: loops with an end that it knows, and arithmetic instead of branches on data.
  */
 #ifndef EBPFNN_NN_VERIFIABLE_H
 #define EBPFNN_NN_VERIFIABLE_H
@@ -12,7 +12,7 @@
 #define __noinline __attribute__((noinline))
 #endif
 
-/* Hides from the compiler how x was made, lest it see a comparison in a sign bit and turn it into a branch. */
+/* Hides the origin of x from the compiler, so that it does not turn a sign bit into a comparison and a branch. */
 #define nn_opaque(x) asm volatile("" : "+r"(x))
 
 #ifdef __clang__
@@ -22,9 +22,9 @@
 #endif
 
 /*
- * Takes a step for each i + k below count, eight a turn: loop control is most of a short loop's work, and of the verifier's. The
- * compiler must not know how i moves, lest it count up from -count: Linux 6.1's verifier loses track of what is negated.
- * Wide, because 5.10's loses track of what is spilled in four bytes. With k apart from i, (array + i)[k] is one load.
+ * Runs the step for each i + k below count, eight per iteration, because loop control is most of the work of a short loop, also
+ * for the verifier. The compiler must not know how i changes, or it counts up from -count, and Linux 6.1's verifier loses track
+ * of negated values. i has 64 bits, because 5.10's verifier loses track of 4-byte spills. (array + i)[k] is one load.
  */
 #define NN_FOR_EACH(i, k, count, step)                           \
 	do {                                                     \
@@ -43,7 +43,7 @@
 		}                                                \
 	} while (0)
 
-/* 1 where x is negative, else 0. What is multiplied by it needs no branch. */
+/* 1 if x is negative, else 0. Multiply by it instead of branching. */
 static __always_inline __s64 nn_is_negative(__s64 x)
 {
 	__u64 sign;

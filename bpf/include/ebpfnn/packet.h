@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The packet protocol, for shells whose events are packets: requests are found and checked, the network runs, replies are made.
- * docs/triggers.md has the layout byte for byte, ebpfnn/remote/protocol.py is its twin.
+ * The packet protocol, for shells whose events are packets: finds and checks requests, runs the network, creates replies.
+ * docs/triggers.md describes the layout, ebpfnn/remote/protocol.py is its twin.
  *
- * Before it, include vmlinux.h, and define the macro EBPFNN_CONTEXT, the type of the context, and two functions that copy between
- * packet and memory:
+ * Before including it, include vmlinux.h, and define the macro EBPFNN_CONTEXT (the type of the context) and two functions that
+ * copy between packet and memory:
  *
  *	static __always_inline int ebpfnn_load(EBPFNN_CONTEXT *packet, __u32 offset, void *to, __u32 bytes);
  *	static __always_inline int ebpfnn_store(EBPFNN_CONTEXT *packet, __u32 offset, const void *from, __u32 bytes);
  *
- * Both copy whole 32-bit words, a number that the verifier knows, and return 0, or something else where the packet ends before.
- * skb.h has them for socket buffers. Then call ebpfnn_find(), and for what that found ebpfnn_serve().
+ * Both copy a constant number of 32-bit words. They return 0, or another value if the packet is too short.
+ * skb.h has them for socket buffers. Then call ebpfnn_find(), and ebpfnn_serve() with its result.
  *
- * Linux 5.10 keeps all of a call chain's frames within 512 bytes, of which a network takes 448: so what is known of a packet lies in a
- * map, and what needs a frame (ebpfnn_find) is not on the way to the network. Words are read as they lie: sums in ones' complement do
- * not mind the byte order (RFC 1071).
+ * On Linux 5.10 all frames of a call chain share 512 bytes, of which a network takes 448. So the state of a packet is in a map,
+ * and the function that needs a frame (ebpfnn_find) is not in the call chain of the network. Words are not byte-swapped: ones'
+ * complement sums do not depend on the byte order (RFC 1071).
  */
 #ifndef EBPFNN_PACKET_H
 #define EBPFNN_PACKET_H
@@ -22,7 +22,7 @@
 #include <ebpfnn/packet_find.h>
 #include <ebpfnn/packet_reply.h>
 
-/* Whether a source may ask. Without a branch on it, or the verifier walks what follows once for each prefix. */
+/* Whether a source may send requests. There is no branch on it, or the verifier would walk the rest once for each prefix. */
 static __always_inline int ebpfnn_is_allowed(const __u32 *source, int wide)
 {
 	__u32 found = !ebpfnn_prefixes;
@@ -36,12 +36,12 @@ static __always_inline int ebpfnn_is_allowed(const __u32 *source, int wide)
 
 			differs |= (own ^ ebpfnn_allowed[i].address[word]) & ebpfnn_allowed[i].mask[word];
 		}
-		found |= (differs - 1) >> 63; /* 1 where nothing differs */
+		found |= (differs - 1) >> 63; /* 1 if nothing differs */
 	}
 	return found;
 }
 
-/* Whether the checksum is right, and how. ``pseudo`` is the sum of the pseudo header (RFC 768, RFC 8200 8.1). */
+/* Whether the checksum is correct, and whether it is partial. ``pseudo`` is the sum of the pseudo header (RFC 768, RFC 8200 8.1). */
 static __always_inline int ebpfnn_is_intact(struct ebpfnn_packets *own, __u64 pseudo, int wide)
 {
 	__u16 check = own->request.udp.check;
@@ -55,7 +55,7 @@ static __always_inline int ebpfnn_is_intact(struct ebpfnn_packets *own, __u64 ps
 	return own->partial;
 }
 
-/* Takes a request into memory: 0 where it may be served. */
+/* Copies a request to memory. Returns 0 if it may be served. */
 static __noinline int ebpfnn_receive(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own, __u32 *sample)
 {
 	__u32 at = found & 0xffff, wide = found >> 16, filled = ebpfnn_filled_bytes();
@@ -87,7 +87,7 @@ static __noinline int ebpfnn_receive(EBPFNN_CONTEXT *packet, __u32 found, struct
 	return 0;
 }
 
-/* Whether the request at hand is a check. */
+/* Whether the current request is a check. */
 static __always_inline int ebpfnn_is_check(const struct ebpfnn_packets *own)
 {
 	__u32 only = 0;
@@ -97,8 +97,8 @@ static __always_inline int ebpfnn_is_check(const struct ebpfnn_packets *own)
 }
 
 /*
- * Global, so that the verifier walks the network once, and not for each way a packet can look. 0 where it ran. Of a check the sequence
- * does not move: the reply is all that becomes of it.
+ * Global, so that the verifier walks the network once, not once per form of packet. Returns 0 if it ran. A check leaves the sequence
+ * unchanged: its only effect is the reply.
  */
 __noinline int ebpfnn_run_packet(__u64 source, __u64 check)
 {
@@ -133,10 +133,11 @@ static __always_inline int ebpfnn_serve_alone(EBPFNN_CONTEXT *packet, __u32 foun
 }
 
 /*
- * Runs the network for the request that ebpfnn_find() found; where the shell answers, the packet then is the reply. 0 where it did.
+ * Runs the network for the request that ebpfnn_find() found. If the shell answers, the packet is then the reply. Returns 0 on success.
  *
- * A CPU serves one request at a time: another that comes in between (in process context, where interrupts and other threads do) is
- * passed on. Added first and looked at then, so that of two that meet none goes on rather than both; Linux 5.10 knows no exchange.
+ * A CPU serves one request at a time. A request that interrupts another one (possible in process context, by an interrupt or another
+ * thread) is passed on. The counter is incremented before it is tested, so that of two requests that meet, none is served rather than
+ * both; Linux 5.10 has no atomic exchange.
  */
 static __always_inline int ebpfnn_serve(EBPFNN_CONTEXT *packet, __u32 found)
 {

@@ -19,15 +19,15 @@ static __always_inline int ebpfnn_is_request(EBPFNN_CONTEXT *packet, __u32 at)
 	       (!request.header.network || request.header.network == ebpfnn_net32(ebpfnn_network_id));
 }
 
-/* Whether two hosts can be a packet's sender and receiver. One's own address comes back to oneself: on the loopback interface alone. */
+/* Whether two hosts can be sender and receiver of a packet. They are equal only on the loopback interface. */
 static __always_inline int ebpfnn_are_two(__u32 differ)
 {
 	return differ || ebpfnn_loopback;
 }
 
 /*
- * An address that can be answered, and answer: not of 0/8, 127/8, a group or broadcast (RFC 1122, 3.2.1.3). A subnet's own broadcast is
- * not to be told from a host without its mask; a reply to it goes to one station all the same, for its hardware address is no group's.
+ * Whether an address is that of a host: not in 0/8 or 127/8, no group, no broadcast (RFC 1122, 3.2.1.3). A subnet's broadcast address
+ * cannot be recognized without the netmask. A reply to it goes to one station only, because its hardware address is not a group's.
  */
 static __always_inline int ebpfnn_is_host(__u32 address)
 {
@@ -36,7 +36,7 @@ static __always_inline int ebpfnn_is_host(__u32 address)
 	return first && first < 224 && (first != 127 || ebpfnn_loopback);
 }
 
-/* The same of IPv6: not ::, ::1, a group, nor what stands for an IPv4 address and is in no packet (RFC 4291, 2.5 and 2.7). */
+/* The same for IPv6: not ::, ::1, a group, or an IPv4-mapped address, which no packet contains (RFC 4291, 2.5 and 2.7). */
 static __always_inline int ebpfnn_is_host6(const __u32 *address)
 {
 	if ((address[0] & 0xff) == 0xff)
@@ -82,15 +82,15 @@ static __always_inline __u32 ebpfnn_find_ipv6(EBPFNN_CONTEXT *packet, __u32 offs
 	return ebpfnn_is_request(packet, at) ? at | 1U << 16 : 0;
 }
 
-/* Whether a frame that begins with these words was sent to a group on the link, or claims to be from one: a reply goes back there. */
+/* Whether a frame that begins with these words is to or from a group on the link. A reply would go back there. */
 static __always_inline int ebpfnn_is_of_group(const __u16 *link)
 {
 	return (link[0] | link[3]) & 1;
 }
 
 /*
- * Where a request has its UDP header, with bit 16 set for IPv6; 0 for any other packet. ``protocol`` is the EtherType of what lies at
- * ``offset``, behind which up to two VLAN tags are looked.
+ * The offset of a request's UDP header, with bit 16 set for IPv6; 0 for any other packet. ``protocol`` is the EtherType of the header
+ * at ``offset``. Up to two VLAN tags there are skipped.
  */
 static __noinline __u32 ebpfnn_find(EBPFNN_CONTEXT *packet, __u32 offset, __u16 protocol)
 {

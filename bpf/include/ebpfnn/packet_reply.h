@@ -19,7 +19,7 @@ static __always_inline void ebpfnn_write_reply(struct ebpfnn_packets *own, const
 		reply->scores[i] = ebpfnn_net32(result->scores[i]);
 }
 
-/* The checksum of the reply, whose other words are the request's. One to be completed stays as it is: it is of the pseudo header. */
+/* The checksum of the reply, whose other words are the request's. A partial one does not change: it covers the pseudo header. */
 static __always_inline void ebpfnn_check_reply(struct ebpfnn_packets *own)
 {
 	const __u32 *words = (const __u32 *)&own->reply;
@@ -34,7 +34,7 @@ static __always_inline void ebpfnn_check_reply(struct ebpfnn_packets *own)
 	own->request.udp.check = check ? check : 0xffff;
 }
 
-/* Gives the reply all the hops there are, of which the request has used some. IPv4's checksum follows (RFC 1624). */
+/* Resets the hop limit (TTL) of the reply, and updates the IPv4 checksum (RFC 1624). */
 static __always_inline int ebpfnn_renew_hops(EBPFNN_CONTEXT *packet, __u32 found)
 {
 	__u32 wide = found >> 16, at = (found & 0xffff) - (wide ? 36 : 12), word;
@@ -51,7 +51,7 @@ static __always_inline int ebpfnn_renew_hops(EBPFNN_CONTEXT *packet, __u32 found
 	return ebpfnn_store(packet, at, &word, sizeof(word));
 }
 
-/* Turns the packet around: both addresses of each layer change places, which leaves IPv4's checksum as it is. 0 where it did. */
+/* Swaps both addresses of each layer, which does not change the IPv4 checksum. Returns 0 on success. */
 static __noinline int ebpfnn_turn(EBPFNN_CONTEXT *packet, __u32 found, struct ebpfnn_packets *own)
 {
 	__u32 at = found & 0xffff, *from = own->addresses, swapped[3], link[3];

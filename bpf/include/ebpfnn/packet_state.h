@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the shells of packet.h remember of the packet at hand, what they are told when they are loaded, and sums over words. */
+/* State of the shells of packet.h for the current packet, variables that are set at load time, and checksums. */
 #ifndef EBPFNN_PACKET_STATE_H
 #define EBPFNN_PACKET_STATE_H
 
@@ -19,28 +19,28 @@
 #include <ebpfnn/packet_wire.h>
 #include <ebpfnn/shell.h>
 
-/* What lies in front of the sample. */
+/* The headers in front of the sample. */
 struct ebpfnn_request {
 	struct ebpfnn_udp udp;
 	struct ebpfnn_header header;
 };
 
-/* Addresses as IPv6 has them, an IPv4 one behind ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+/* Addresses as IPv6; an IPv4 address is mapped to ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
 struct ebpfnn_prefix {
 	__u32 address[4];
 	__u32 mask[4];
 };
 
-/* The one element a CPU of the map "ebpfnn_packets": what came in so far, and the request that is being served. */
+/* The element of each CPU in the map "ebpfnn_packets": counters, and the request that is being served. */
 struct ebpfnn_packets {
-	__u64 answered; /* requests that the network ran for */
+	__u64 answered; /* requests for which the network ran */
 	__u64 damaged;  /* their UDP checksum was wrong */
 	__u64 denied;   /* their source was not among the prefixes */
-	__u64 nested;   /* they came while this CPU was at another one */
-	__u64 busy;     /* requests that this CPU is at */
-	__u64 sum;      /* of the request, its checksum left out */
+	__u64 nested;   /* they interrupted another request on this CPU */
+	__u64 busy;     /* requests that this CPU is serving */
+	__u64 sum;      /* of the request, without its checksum */
 	__u64 source;   /* for watchers: an IPv4 address, or the last 64 bits of an IPv6 one */
-	__u32 partial;  /* whether the checksum is one that hardware was to complete */
+	__u32 partial;  /* whether the checksum is partial: hardware was to complete it */
 	__u32 addresses[8];
 	struct ebpfnn_request request;
 	__u32 padding[(8 + 4 * EBPFNN_MAX_SCORES) / 4];
@@ -56,8 +56,8 @@ struct {
 } ebpfnn_packets SEC(".maps");
 
 /*
- * The sequence number of requests that are checks, 0 for none: those are neither counted nor told to watchers. It is random and there for
- * as long as a network is being checked, so that nobody else sends it.
+ * The sequence number of requests that are checks, or 0 for none. Checks are neither counted nor reported to watchers. The number is
+ * random, and set only while a network is being checked, so that no other client sends it.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -66,22 +66,22 @@ struct {
 	__type(value, __u32);
 } ebpfnn_check SEC(".maps");
 
-/* The loader's: scores of the network, bytes of its sample, CRC-32 of its name. */
+/* Set by the loader: scores of the network, bytes of its sample, CRC-32 of its name. */
 const volatile __u32 ebpfnn_classes;
 const volatile __u32 ebpfnn_sample_bytes;
 const volatile __u32 ebpfnn_network_id;
-/* The trigger's: where requests go to, and whose are served (nobody's is 0 prefixes: then all are). */
+/* Set by the trigger: the port of requests, and the prefixes that are served (0 prefixes: everybody). */
 const volatile __u32 ebpfnn_port;
 const volatile __u32 ebpfnn_prefixes;
 const volatile struct ebpfnn_prefix ebpfnn_allowed[EBPFNN_MAX_PREFIXES];
-/* Whether packets may be from this machine itself: on the loopback interface, and where nobody is answered. */
+/* Whether packets may come from this machine itself: on the loopback interface, and if no replies are sent. */
 const volatile __u32 ebpfnn_loopback;
-/* Whether replies are sent; whether checksums that nobody completed count as right; whether those stay so in a reply. */
+/* Whether replies are sent; whether partial checksums are accepted; whether they stay partial in a reply. */
 const volatile __u32 ebpfnn_answering;
 const volatile __u32 ebpfnn_takes_partial;
 const volatile __u32 ebpfnn_keeps_partial;
 
-/* The sample and what fills it up to whole words; what a reply takes; and the payload, which has room for either. */
+/* The sample, padded to whole words; the size of a reply; and the payload, which fits both. */
 static __always_inline __u32 ebpfnn_filled_bytes(void)
 {
 	return (ebpfnn_sample_bytes + 3) & ~3U;

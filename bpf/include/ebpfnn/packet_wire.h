@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* How requests and replies lie in a packet, and the headers in front of them. ebpfnn/remote/protocol.py is its twin. */
+/* The layout of requests and replies in a packet, and the headers in front of them. ebpfnn/remote/protocol.py is its twin. */
 #ifndef EBPFNN_PACKET_WIRE_H
 #define EBPFNN_PACKET_WIRE_H
 
@@ -14,13 +14,13 @@
 #define ebpfnn_net16 __builtin_bswap16
 #define ebpfnn_net32 __builtin_bswap32
 
-/* What a UDP payload begins with; all fields of these structs are in network byte order. */
+/* The beginning of a UDP payload; all fields of these structs are in network byte order. */
 struct ebpfnn_header {
 	__u32 magic;
 	__u8 version;
 	__u8 kind;
-	__u16 scores; /* of a reply: how many there are */
-	__u32 network; /* CRC-32 of its name; of a request 0 for any */
+	__u16 scores; /* in a reply: how many there are */
+	__u32 network; /* CRC-32 of its name; in a request, 0 for any */
 	__u32 sequence;
 };
 

@@ -19,7 +19,7 @@ const volatile __u32 nn_widest_edged;
 const volatile struct nn_input nn_input;
 const volatile struct nn_layer nn_layers[EBPFNN_MAX_LAYERS];
 
-/* One element each, of as many bytes as the network needs. */
+/* One element each, of the size that the network needs. */
 #define NN_PARAMETERS(name)                           \
 	struct {                                      \
 		__uint(type, BPF_MAP_TYPE_ARRAY);     \
@@ -42,14 +42,14 @@ static __always_inline int nn_parameters_found(const struct nn_parameters *param
 	return parameters->weights && parameters->bias && parameters->multipliers;
 }
 
-/* 0, or -ENOENT where a map has no element, which the verifier wants asked. */
+/* 0, or -ENOENT if a map has no element; the verifier requires this check. */
 static __always_inline int nn_find_network(struct nn_network *network)
 {
 	const struct nn_layer *first = (const struct nn_layer *)nn_layers;
 	const struct nn_input *taken = (const struct nn_input *)&nn_input;
 	__u32 zero = 0;
 
-	/* Without this the compiler, seeing no writer, may take them for the zeros of this file. */
+	/* Without this the compiler sees no writer, and may assume the zeros of this file. */
 	nn_opaque(first);
 	nn_opaque(taken);
 	network->input = taken;
@@ -70,7 +70,7 @@ static __always_inline int nn_find_network(struct nn_network *network)
 	return nn_parameters_found(&network->hidden) && nn_parameters_found(&network->output) ? 0 : -ENOENT;
 }
 
-/* A network computes in the memory behind its result: every caller has a slot, and a slot its own. */
+/* The workspace of a network is the memory behind its result. Every slot has its own, and every caller a slot. */
 static __always_inline struct nn_workspace nn_workspace_of(struct ebpfnn_result *result)
 {
 	struct nn_workspace workspace = { .accumulators = (__s32 *)(result + 1) };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What trigger shells share: memory for samples and results, one run of the network, and word of it for whoever watches.
+ * Code that trigger shells share: memory for samples and results, one run of the network, and events for a watcher.
  *
- * ebpfnn_infer is a network's: the linker puts one in its place when the shell is loaded.
+ * The network defines ebpfnn_infer: the linker links one when the shell is loaded.
  *
- * A shell whose samples lie in slots (task.h, run.bpf.c) calls ebpfnn_answer(). One that takes the sample from the event itself
- * defines EBPFNN_SAMPLES_FROM_EVENTS first: both maps then have one element a CPU, and it calls ebpfnn_compute() on them.
+ * A shell whose samples are in slots (task.h, run.bpf.c) calls ebpfnn_answer(). A shell that takes the sample from the event
+ * itself defines EBPFNN_SAMPLES_FROM_EVENTS first: then both maps are per-CPU, and it calls ebpfnn_compute() on them.
  */
 #ifndef EBPFNN_SHELL_H
 #define EBPFNN_SHELL_H
@@ -13,7 +13,7 @@
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/abi.h>
 
-/* What this shell was built for: the loader refuses another number than its own. */
+/* The ABI version of this shell: the loader refuses any version but its own. */
 const volatile __u32 ebpfnn_abi = EBPFNN_ABI;
 
 #ifdef EBPFNN_SAMPLES_FROM_EVENTS
@@ -27,7 +27,7 @@ const volatile __u32 ebpfnn_abi = EBPFNN_ABI;
 	__uint(max_entries, EBPFNN_MAX_SLOTS)
 #endif
 
-/* The loader sets both value sizes: a sample has the network's input size, and a result carries its workspace behind it. */
+/* The loader sets both value sizes: that of a sample is the network's input size; that of a result includes the workspace. */
 struct {
 	EBPFNN_MEMORY;
 	__type(key, __u32);
@@ -53,14 +53,14 @@ struct {
 	__uint(max_entries, 1 << 16);
 } ebpfnn_events SEC(".maps");
 
-/* Which of two networks this is, where one is swapped for the other. */
+/* Which of two networks this is, 0 or 1, for swaps. */
 const volatile __u32 ebpfnn_network;
 
 extern int ebpfnn_infer(const void *sample, struct ebpfnn_result *result);
 
 /*
- * Adds at once, whoever else does, and in its place. Relaxed, with barriers for the compiler: of anything stronger clang 22 makes an
- * instruction that also gives what was there before, which Linux before 5.12 does not know.
+ * Adds atomically. The order is relaxed, with barriers for the compiler: for a stronger order, clang 22 generates an instruction that
+ * also returns the old value, which Linux before 5.12 does not support.
  */
 static __always_inline void ebpfnn_add(__u64 *to, __u64 number)
 {
@@ -69,7 +69,7 @@ static __always_inline void ebpfnn_add(__u64 *to, __u64 number)
 	asm volatile("" ::: "memory");
 }
 
-/* Out of line: hardly anybody watches. */
+/* Out of line, because watching is rare. */
 static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, __u64 time_ns, struct ebpfnn_watch *watched)
 {
 	struct ebpfnn_event event = {
@@ -80,7 +80,7 @@ static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, _
 		.network = ebpfnn_network,
 	};
 
-	if (!event.status && result->label < EBPFNN_MAX_SCORES) { /* else they are an earlier sample's */
+	if (!event.status && result->label < EBPFNN_MAX_SCORES) { /* otherwise they belong to an earlier sample */
 		event.label = result->label;
 		event.score = result->scores[event.label];
 	}
@@ -88,14 +88,14 @@ static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, _
 		ebpfnn_add(&watched->lost, 1);
 }
 
-/* What follows a run that began at ``start``. The sequence moves last, so whoever sees it move reads a whole result. */
+/* Ends a run that began at ``start``. The sequence is written last, so a reader that sees a new sequence reads a whole result. */
 static __always_inline void ebpfnn_finish(struct ebpfnn_result *result, __u64 source, __u64 start)
 {
 	struct ebpfnn_watch *watched;
 	__u32 only = 0;
 
 	result->elapsed_ns = bpf_ktime_get_ns() - start;
-	asm volatile("" ::: "memory"); /* a slot has one writer: order is all that is needed, no atomic */
+	asm volatile("" ::: "memory"); /* a slot has one writer: only the order matters, no atomic is needed */
 	if (result->sequence & EBPFNN_CHECKING) {
 		result->sequence ^= EBPFNN_CHECKED;
 		return;

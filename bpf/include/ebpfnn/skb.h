@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * packet.h for programs on socket buffers, whose bytes may lie anywhere. With EBPFNN_READ_ONLY defined before, for those that may not
- * write into them, and watch requests go by.
+ * packet.h for programs on socket buffers, whose data may be non-linear. Programs that may not write to packets, and only watch
+ * requests, define EBPFNN_READ_ONLY first.
  */
 #ifndef EBPFNN_SKB_H
 #define EBPFNN_SKB_H
@@ -33,14 +33,14 @@ static __always_inline __s32 ebpfnn_score(const struct ebpfnn_result *result, __
 {
 	__s32 score = result->scores[index];
 
-	asm volatile("" : "+r"(score)); /* read in any case: newer clangs would branch round it with a pointer that verifiers lose */
-	return index < ebpfnn_classes ? score : 0; /* nobody wrote what lies behind the last */
+	asm volatile("" : "+r"(score)); /* always read: newer clangs would skip it by a branch, with a pointer that verifiers lose track of */
+	return index < ebpfnn_classes ? score : 0; /* the scores behind the last are never written */
 }
 
 /*
- * Runs the network for a packet that begins with its network header, and leaves what came of it in the context, for BPF_PROG_RUN: a mark,
- * the number of scores and the label, and four scores from the one that cb[0] asked for. Nobody else sees these words: the kernel
- * restores or clears them.
+ * Runs the network for a packet that begins with its network header. It writes the result to the context, for BPF_PROG_RUN: a mark,
+ * the number of scores and the label, and four scores, beginning at the index in cb[0]. No other program sees these words: the
+ * kernel restores or clears them.
  */
 static __always_inline void ebpfnn_watch_packet(struct __sk_buff *packet)
 {

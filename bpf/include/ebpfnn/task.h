@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For shells whose events happen in a thread: the network runs for the threads that registered, and all others' events return
- * at once. It includes shell.h.
+ * For shells whose events happen in a thread: the network runs for threads that registered, and the program returns at once
+ * for all others. It includes shell.h.
  */
 #ifndef EBPFNN_TASK_H
 #define EBPFNN_TASK_H
@@ -12,7 +12,7 @@
 const volatile __u64 ebpfnn_pidns_dev;
 const volatile __u64 ebpfnn_pidns_ino;
 
-/* The first PID namespace, whose ids need no looking up (PROC_PID_INIT_INO of include/linux/proc_ns.h, Linux 3.8). */
+/* The initial PID namespace, whose ids need no lookup (PROC_PID_INIT_INO of include/linux/proc_ns.h, Linux 3.8). */
 #define EBPFNN_FIRST_PIDNS 0xEFFFFFFC
 
 /* Thread id -> slot. */
@@ -23,7 +23,7 @@ struct {
 	__type(value, __u32);
 } ebpfnn_callers SEC(".maps");
 
-/* The calling thread's slot, NULL where it did not register. The verifier knows the namespace, and drops the other way. */
+/* The calling thread's slot, NULL if it did not register. The namespace is a constant for the verifier, which drops the other branch. */
 static __always_inline __u32 *ebpfnn_slot(void)
 {
 	struct bpf_pidns_info thread;

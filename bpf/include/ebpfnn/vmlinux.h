@@ -9,7 +9,7 @@
 #define ENOENT 2
 #define TC_ACT_UNSPEC (-1)
 
-/* A vmlinux.h of bpftool's that was included before has the types already, and many more. */
+/* If bpftool's vmlinux.h was included before, it has defined these types. */
 #ifndef __VMLINUX_H__
 
 typedef signed char __s8;
@@ -34,7 +34,7 @@ enum {
 };
 
 enum {
-	BPF_F_INGRESS = 1U << 0, /* of bpf_redirect */
+	BPF_F_INGRESS = 1U << 0, /* for bpf_redirect */
 };
 
 enum xdp_action {
@@ -43,7 +43,7 @@ enum xdp_action {
 	XDP_TX = 3,
 };
 
-/* What an XDP program is given: 32-bit places that the kernel fills with pointers into the packet. */
+/* The context of an XDP program: 32-bit fields that the kernel replaces by pointers into the packet. */
 struct xdp_md {
 	__u32 data;
 	__u32 data_end;
@@ -53,12 +53,12 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
-/* What a raw tracepoint gives: the arguments as the kernel's source has them, here those of every event. */
+/* The context of a raw tracepoint: the arguments as in the kernel's source; here for every event. */
 struct bpf_raw_tracepoint_args {
 	__u64 args[2];
 };
 
-/* What a program on a socket buffer is given: places that the kernel translates. */
+/* The context of a program on a socket buffer: fields that the kernel translates. */
 struct __sk_buff {
 	__u32 len;
 	__u32 pkt_type;
@@ -76,7 +76,7 @@ struct __sk_buff {
 };
 
 struct bpf_pidns_info {
-	__u32 pid; /* the thread's id, as gettid(2) says it in that namespace */
+	__u32 pid; /* the thread id, as gettid(2) returns it in that namespace */
 	__u32 tgid;
 };
 
@@ -86,7 +86,7 @@ struct bpf_pidns_info {
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
 
-/* A map definition is a struct whose member types say it all; ebpfnn/obj/maps.py reads them from BTF. */
+/* A map definition is a struct whose member types contain all values; ebpfnn/obj/maps.py reads them from BTF. */
 #define __uint(name, value) int(*name)[value]
 #define __type(name, value) typeof(value) *name
 

@@ -1,4 +1,4 @@
-"""What BPF there is in the kernel now, whoever loaded it: programs, maps and links, with their owners."""
+"""Lists the programs, maps and links in the kernel, whoever loaded them, with their owners."""
 
 from __future__ import annotations
 

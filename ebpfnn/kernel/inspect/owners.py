@@ -1,4 +1,4 @@
-"""Which processes hold what: read from /proc, for bpf(2) does not tell."""
+"""Finds the processes that hold an object: from /proc, because bpf(2) does not tell."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KINDS = {"link": Kind.LINK, "prog": Kind.PROGRAM, "map": Kind.MAP, "btf": Kind.
 
 
 def owners() -> dict[tuple[Kind, int], set[int]]:
-    """The process ids that have an open descriptor of each object; what is held by pins or links alone is not there.
+    """The process ids that have a descriptor of each object. Objects that only pins or links hold are not included.
 
-    Processes that this user may not look into are left out.
+    Processes that this user may not inspect are omitted.
     """
     found: dict[tuple[Kind, int], set[int]] = {}
     for process in _processes():

@@ -9,9 +9,9 @@ _RUN_TIME = 0  # BPF_STATS_RUN_TIME
 
 
 def run_statistics() -> Descriptor:
-    """Counts for every program of the machine while what is returned is open: use it in a ``with`` statement.
+    """Enables run statistics of all programs of the machine until the result is closed: use it in a ``with`` statement.
 
-    It costs some 20 ns a run. :meth:`ebpfnn.kernel.Program.info` then has ``run_cnt`` and ``run_time_ns``; they stay as they
-    were when counting ends. Raises :class:`~ebpfnn.errors.KernelError`.
+    It costs some 20 ns per run. :meth:`ebpfnn.kernel.Program.info` then has ``run_cnt`` and ``run_time_ns``; they keep their
+    values when counting ends. Raises :class:`~ebpfnn.errors.KernelError`.
     """
     return Descriptor(bpf(Command.ENABLE_STATS, EnableStats(_RUN_TIME), "run statistics"), "run statistics")

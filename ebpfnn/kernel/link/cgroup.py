@@ -28,7 +28,7 @@ def attach_cgroup(program: Program, cgroup: Path | str, attach_type: AttachType)
 
 
 def _open(cgroup: Path, what: str) -> Descriptor:
-    remedy = "give a directory of the cgroup2 mount, which /proc/mounts names"
+    remedy = "give a directory of the cgroup2 mount, see /proc/mounts"
     try:
         held = Descriptor(os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), what)
     except OSError as fault:
@@ -37,5 +37,5 @@ def _open(cgroup: Path, what: str) -> Descriptor:
         raise refusal(f"{what}: open", fault.errno or 0) from None
     if not (cgroup / "cgroup.controllers").exists():
         held.close()
-        raise KernelError(f"{what}: this is no cgroup of version 2; {remedy}")
+        raise KernelError(f"{what}: this is not a cgroup of version 2; {remedy}")
     return held

@@ -19,10 +19,10 @@ _ANY_PROTOCOL = 3  # ETH_P_ALL
 def attach_clsact(
     program: Program, interface: str | int, *, egress: bool = False, priority: int = 1, handle: int = 1
 ) -> HeldLink:
-    """Attaches to what the interface receives, or sends, as a direct-action filter; closing removes the filter.
+    """Attaches to received or sent packets, as a direct-action filter; closing removes the filter.
 
-    The qdisc is made where there is none, and removed with the last filter if it was made here. It belongs to the network
-    namespace of the moment. Raises :class:`~ebpfnn.errors.NotSupported` without pyroute2, else KernelError.
+    The qdisc is created if there is none, and then removed with the last filter. It belongs to the current network namespace.
+    Raises :class:`~ebpfnn.errors.NotSupported` without pyroute2, else KernelError.
     """
     what = f"tc {'egress' if egress else 'ingress'} filter on interface '{interface}'"
     index, parent = interface_index(interface), _EGRESS if egress else _INGRESS

@@ -40,20 +40,20 @@ def attach_xdp(program: Program, interface: str | int, mode: XdpMode | int = 0) 
         return Link.create(attributes, what)
     except KernelError as refused:
         if refused.errno == errno.EBUSY:
-            fact = "another program is attached, which `ip link show` names"
-            remedy = f"unload what holds its link, or `ip link set dev {interface} xdp off`"
+            fact = "another program is attached (see `ip link show`)"
+            remedy = f"close its link, or run `ip link set dev {interface} xdp off`"
             raise KernelError(f"{what}: {fact}; {remedy}", errno.EBUSY) from None
         if refused.errno == errno.EOPNOTSUPP:
             raise NotSupported(
-                f"{what}: the driver has no XDP of mode {mode}; use XdpMode.SKB, which every driver has"
+                f"{what}: the driver does not support XDP mode {mode}; use XdpMode.SKB, which every driver has"
             ) from None
         raise
 
 
 def attach_tcx(program: Program, interface: str | int, *, egress: bool = False, first: bool = False) -> Link:
-    """Attaches to what the interface receives, or sends; behind the programs already there, or ``first`` (Linux 6.6).
+    """Attaches to received or sent packets, after the programs already there, or ``first`` (Linux 6.6).
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without tcx (clsact serves there), else KernelError.
+    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without tcx (use clsact there), else KernelError.
     """
     what = f"tcx {'egress' if egress else 'ingress'} on interface '{interface}'"
     return _ordered(program, interface, AttachType.TCX_EGRESS if egress else AttachType.TCX_INGRESS, what, first)
@@ -95,5 +95,5 @@ def _ordered(program: Program, interface: str | int, attach_type: AttachType, wh
             raise KernelError(f"{what}: '{program.name}' is attached there already; one link is enough", errno.EEXIST) from None
         if refused.errno == errno.EINVAL:
             remedy = "needs Linux 6.6 and a tc program; attach_clsact() serves older kernels"
-            raise NotSupported(f"{what}: this kernel takes no such link of '{program.name}'; it {remedy}") from None
+            raise NotSupported(f"{what}: this kernel refuses such a link for '{program.name}'; it {remedy}") from None
         raise

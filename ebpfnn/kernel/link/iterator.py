@@ -66,7 +66,7 @@ def attach_iterator(program: Program, *, map: Map | None = None, tid: int = 0, p
     link = IteratorLink.create(attributes, what)
     if isinstance(target, _TaskTarget) and _visits_all_tasks(link):
         link.close()
-        raise NotSupported(f"{what}: this kernel visits all tasks, one alone needs Linux 6.1; let the program choose")
+        raise NotSupported(f"{what}: a single task needs Linux 6.1, this kernel visits all; select it in the program")
     return link
 
 

@@ -47,10 +47,10 @@ def attach_kprobe_multi(
     matches.
     """
     if returns and session:
-        raise KernelError("kprobes: a session sees returns anyway; give either returns or session", errno.EINVAL)
+        raise KernelError("kprobes: a session includes returns; give either returns or session", errno.EINVAL)
     names = _matching(functions) if isinstance(functions, str) else list(dict.fromkeys(functions))
     if not names:
-        raise KernelError("kprobes on no function: nothing would be attached; name at least one", errno.EINVAL)
+        raise KernelError("kprobes: no function is named; name at least one", errno.EINVAL)
     what = f"kprobes on {names[0]} and {len(names) - 1} others" if len(names) > 1 else f"kprobe on {names[0]}"
     texts = [ctypes.create_string_buffer(name.encode()) for name in names]
     symbols = (u64 * len(texts))(*map(ctypes.addressof, texts))
@@ -80,7 +80,7 @@ def _attach(program: Program, function: str, offset: int, *, returns: bool, cook
         return attach_probe_event(program, "kprobe", place, returns=returns, what=what)
     except KernelError as refused:
         if refused.errno == errno.EADDRNOTAVAIL:  # Linux 6.7, commit b022f0c7e404
-            fact = "the kernel has several functions of that name"
+            fact = "the kernel has several functions with this name"
             raise KernelError(f"{what}: {fact}; probe one that calls it, or a tracepoint", refused.errno) from None
         known = set(traceable_functions()) if refused.errno in (errno.ENOENT, errno.EINVAL) else set()
         if known and function not in known:

@@ -1,4 +1,4 @@
-"""Links: a program in place at an event, until the link is closed or, where it is pinned, unpinned."""
+"""Links: a program attached to an event, until the link is closed or, if it is pinned, unpinned."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Self = TypeVar("_Self", bound="Link")
 class Link(Descriptor):
     """An attached program. It detaches when the link's last descriptor and pin are gone.
 
-    ``interface`` is the index of the one that it goes with, where the kernel has no link for it; else 0.
+    If the kernel has no link for it, ``interface`` is the index of the interface that it depends on; else 0.
     """
 
     interface = 0
@@ -54,10 +54,10 @@ class Link(Descriptor):
         pinning.pin(self, path)
 
     def update(self, program: Program, old: Program | None = None) -> None:
-        """Puts ``program`` into the place of the one that is attached, without a moment in between.
+        """Replaces the attached program by ``program`` atomically.
 
-        With ``old``, only where that one is attached still. Raises :class:`~ebpfnn.errors.NotSupported` for a kind of hook
-        that cannot, else KernelError: EPERM where it is not ``old`` that is attached.
+        With ``old``, only if that program is still attached. Raises :class:`~ebpfnn.errors.NotSupported` if this kind of link
+        cannot be updated, else KernelError: EPERM if ``old`` is not the attached program.
         """
         attributes = LinkUpdate(self.fileno(), program.fileno())
         if old is not None:
@@ -67,19 +67,19 @@ class Link(Descriptor):
         except KernelError as refused:
             if refused.errno == errno.EPERM and old is not None:
                 raise KernelError(
-                    f"{self.name}: '{old.name}' is not what is attached; look at info().program_id", errno.EPERM
+                    f"{self.name}: '{old.name}' is not the attached program; see info().program_id", errno.EPERM
                 ) from None
             if refused.errno not in _UNSUPPORTED:
                 raise
             if self.info().type in _FIXED:
-                raise NotSupported(f"{self.name}: this kind of link cannot be updated; close it and attach anew") from None
+                raise NotSupported(f"{self.name}: this kind of link cannot be updated; close it and attach again") from None
             fact = f"cannot change to '{program.name}' in place ({refused.code})"
-            raise NotSupported(f"{self.name}: {fact}; give a program of the same type, or close it and attach anew") from None
+            raise NotSupported(f"{self.name}: {fact}; give a program of the same type, or close it and attach again") from None
 
     def detach(self) -> None:
-        """Takes the program off the event now, pinned or not (Linux 5.9); the link stays as an empty shell.
+        """Detaches the program now, pinned or not (Linux 5.9); the link stays, without a program.
 
-        Raises :class:`~ebpfnn.errors.NotSupported` for a kind of hook that cannot, else KernelError.
+        Raises :class:`~ebpfnn.errors.NotSupported` if this kind of link cannot be detached, else KernelError.
         """
         try:
             bpf(Command.LINK_DETACH, LinkFd(self.fileno()), self.name)
@@ -89,7 +89,7 @@ class Link(Descriptor):
             raise
 
     def info(self) -> LinkInfo:
-        """What the kernel says of it. Raises :class:`~ebpfnn.errors.KernelError`."""
+        """The kernel's information about the link. Raises :class:`~ebpfnn.errors.KernelError`."""
         return read_link_info(self)
 
 
@@ -102,9 +102,9 @@ def duplicate(held: Descriptor, what: str) -> Descriptor:
 
 
 class HeldLink(Link):
-    """An attachment for which the kernel has no link: this process holds it, and ``undo`` ends it.
+    """An attachment without a kernel link: this process holds it, and ``undo`` ends it.
 
-    In the child of a fork, closing it leaves the parent's attachment in place.
+    In the child of a fork, closing it does not end the parent's attachment.
     """
 
     def __init__(self, fd: int, name: str, undo: Callable[[], None] = lambda: None, interface: int = 0) -> None:
@@ -136,7 +136,7 @@ class HeldLink(Link):
 
 
 class LinkGroup(Link):
-    """One attachment that is several links, such as one on each CPU; it owns them. ``info()`` is the first's."""
+    """One attachment that consists of several links, such as one per CPU; it owns them. ``info()`` is the first one's."""
 
     def __init__(self, links: Sequence[Link], name: str) -> None:
         super().__init__(links[0].fileno(), name)

@@ -1,4 +1,4 @@
-"""What the kernel says of a link (``struct bpf_link_info``, include/uapi/linux/bpf.h, Linux 6.18)."""
+"""Information about a link (``struct bpf_link_info``, include/uapi/linux/bpf.h, Linux 6.18)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _PLACES = MappingProxyType(
 
 
 class PerfEventType(IntEnum):
-    """BPF_PERF_EVENT_*: what a perf event's link hangs on (Linux 6.6)."""
+    """BPF_PERF_EVENT_*: the kind of event of a perf event link (Linux 6.6)."""
 
     UPROBE = 1
     URETPROBE = 2
@@ -65,9 +65,9 @@ class PerfEventType(IntEnum):
 
 @dataclass(frozen=True)
 class LinkInfo:
-    """``target`` tells what the link hangs on, by the kernel's own names: ``{"ifindex": 2}``, ``{"tp_name": "sys_enter"}``.
+    """Information about a link. ``target`` is what it is attached to, in the kernel's names: ``{"ifindex": 2}``.
 
-    ``type`` is a plain number for a kind that is newer than this table, and ``attach_type`` None where the link has none.
+    ``type`` is a plain number for an unknown kind, and ``attach_type`` is None if the link has none.
     """
 
     type: LinkType | int
@@ -78,9 +78,9 @@ class LinkInfo:
 
     @property
     def is_attached(self) -> bool:
-        """Whether it hangs on anything still: an interface, a cgroup, a network namespace or a map can go, and links detached.
+        """Whether the link is still attached: an interface, cgroup, namespace or map can be removed, and a link detached.
 
-        Other kinds hold what they hang on: the module of a tracepoint or function, the file of a uprobe.
+        Other kinds hold a reference to their target: the module of a tracepoint or function, the file of a uprobe.
         """
         return self.type not in _PLACES or self.target[_PLACES[LinkType(self.type)]] != 0
 

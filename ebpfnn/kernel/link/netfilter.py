@@ -46,7 +46,7 @@ def attach_netfilter(
         )
     except KernelError as refused:
         if refused.errno == errno.EBUSY:
-            raise KernelError(f"{what}: another program has it; choose another priority", errno.EBUSY) from None
+            raise KernelError(f"{what}: another program has this priority; choose another one", errno.EBUSY) from None
         if refused.errno in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
             raise NotSupported(f"{what}: this kernel has no such hook (CONFIG_NETFILTER_BPF_LINK); use tcx or XDP") from None
         raise

@@ -24,7 +24,7 @@ def attach_sk_lookup(program: Program, namespace: Path = _CURRENT) -> Link:
 
 
 def attach_flow_dissector(program: Program, namespace: Path = _CURRENT) -> Link:
-    """Lets ``program`` take packets apart for the whole namespace (a link since Linux 5.8). As :func:`attach_sk_lookup`."""
+    """Lets ``program`` dissect packets for the whole namespace (a link since Linux 5.8). See :func:`attach_sk_lookup`."""
     return _attach(program, namespace, AttachType.FLOW_DISSECTOR, "flow dissector")
 
 
@@ -33,6 +33,6 @@ def _attach(program: Program, namespace: Path, attach_type: AttachType, noun: st
     try:
         fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as fault:
-        raise KernelError(f"{what}: {fault.strerror}; `ip netns list` names those that there are", fault.errno or 0) from None
+        raise KernelError(f"{what}: {fault.strerror}; see `ip netns list`", fault.errno or 0) from None
     with Descriptor(fd, what) as held:
         return Link.create(LinkCreate(program.fileno(), held.fileno(), attach_type), what)

@@ -55,7 +55,7 @@ def attach_perf_event(
     """
     what = f"perf event {type}:{config}"
     if bool(period) == bool(frequency):
-        raise KernelError(f"{what}: how often it fires is not clear; give either a period or a frequency", errno.EINVAL)
+        raise KernelError(f"{what}: its rate is ambiguous; give either a period or a frequency", errno.EINVAL)
     attributes = PerfEventAttr(
         type=type, config=config, sample_period=period or frequency, flags=_FREQUENCY if frequency else 0
     )
@@ -63,7 +63,9 @@ def attach_perf_event(
         fd = perf_event_open(attributes, what, pid, cpu)
     except KernelError as refused:
         if refused.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
-            raise NotSupported(f"{what}: this machine does not count it ({refused.code}); use the software CPU clock") from None
+            raise NotSupported(
+                f"{what}: this machine does not support it ({refused.code}); use the software CPU clock"
+            ) from None
         raise
     with Descriptor(fd, what) as held:
         return link_perf_event(program, held, what, cookie)

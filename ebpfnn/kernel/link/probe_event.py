@@ -79,7 +79,5 @@ def _append(events: Path, line: str, what: str) -> None:
             os.close(fd)
     except OSError as fault:
         if fault.errno in (errno.ENOENT, errno.EINVAL):
-            raise KernelError(
-                f"{what}: {events} does not take '{line}' ({fault.strerror}); check the name", fault.errno
-            ) from None
+            raise KernelError(f"{what}: {events} refused '{line}' ({fault.strerror}); check the name", fault.errno) from None
         raise refusal(f"{what}: {events}", fault.errno or 0) from None

@@ -1,4 +1,4 @@
-"""BPF_PROG_ATTACH: hooks without a link, or on kernels from before there was one for them."""
+"""BPF_PROG_ATTACH: for hooks without a link, and for kernels without a link for the hook."""
 
 from __future__ import annotations
 

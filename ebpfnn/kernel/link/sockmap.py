@@ -21,5 +21,5 @@ def attach_sockmap(program: Program, sockets: Map, attach_type: AttachType) -> L
     """
     what = f"{attach_type.name.lower()} of sockmap '{sockets.name}'"
     if sockets.type not in _TYPES:
-        raise KernelError(f"{what}: the map is no SOCKMAP or SOCKHASH; give one that is", errno.EINVAL)
+        raise KernelError(f"{what}: the map is not a SOCKMAP or SOCKHASH; give one", errno.EINVAL)
     return link_or_attach(program, sockets, attach_type, what)

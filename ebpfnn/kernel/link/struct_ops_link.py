@@ -15,10 +15,10 @@ _KEY = bytes(4)
 
 
 def attach_struct_ops(loaded: Object, name: str) -> Link:
-    """Registers the struct_ops map ``name``; closing the link takes it out again.
+    """Registers the struct_ops map ``name``; closing the link unregisters it.
 
-    A map of section ``.struct_ops`` itself is what is registered (Linux 5.6), one of ``.struct_ops.link`` goes by a link (6.4).
-    Raises :class:`ObjectError` where there is no such map, else :class:`~ebpfnn.errors.KernelError`.
+    A map of section ``.struct_ops`` is registered directly (Linux 5.6), one of ``.struct_ops.link`` by a link (6.4). Raises
+    :class:`ObjectError` if there is no such map, else :class:`~ebpfnn.errors.KernelError`.
     """
     if name not in loaded.struct_ops:
         there = ", ".join(sorted(loaded.struct_ops)) or "none"

@@ -40,7 +40,7 @@ def _offset(elf: Any, path: Path, function: str) -> int:
     for segment in elf.iter_segments("PT_LOAD"):
         if segment["p_vaddr"] <= address < segment["p_vaddr"] + segment["p_filesz"]:
             return int(address - segment["p_vaddr"] + segment["p_offset"])
-    raise KernelError(f"'{path}': function '{function}' lies in no loaded part of the file; give its offset", errno.EINVAL)
+    raise KernelError(f"'{path}': function '{function}' is in no loaded part of the file; give its offset", errno.EINVAL)
 
 
 def _functions(elf: Any) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""tracefs: the files through which the kernel names its tracepoints and traceable functions."""
+"""tracefs: the files that list tracepoints and traceable functions."""
 
 from __future__ import annotations
 

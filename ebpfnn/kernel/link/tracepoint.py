@@ -1,4 +1,4 @@
-"""Tracepoints: places in the kernel's source that were made for being watched."""
+"""Tracepoints: static trace events in the kernel's source."""
 
 from __future__ import annotations
 

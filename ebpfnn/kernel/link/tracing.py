@@ -33,7 +33,7 @@ def attach_tracing(program: Program, attach_type: AttachType | None = None, *, c
     except KernelError as refused:
         if refused.errno == errno.EINVAL:
             remedy = "give one of section tp_btf, fentry, fexit, fmod_ret, lsm or freplace"
-            raise KernelError(f"{what}: it was not loaded for a function of the kernel; {remedy}", errno.EINVAL) from None
+            raise KernelError(f"{what}: it was not loaded for a kernel function; {remedy}", errno.EINVAL) from None
         raise
 
 

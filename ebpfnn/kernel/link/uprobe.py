@@ -53,10 +53,10 @@ def attach_uprobe_multi(
     return (Linux 6.13). Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that cannot, else KernelError.
     """
     if returns and session:
-        raise KernelError(f"uprobes on '{path}': a session sees returns anyway; give either returns or session", errno.EINVAL)
+        raise KernelError(f"uprobes on '{path}': a session includes returns; give either returns or session", errno.EINVAL)
     functions = list(dict.fromkeys(functions))
     if not functions:
-        raise KernelError(f"uprobes on no function of '{path}': nothing would be attached; name at least one", errno.EINVAL)
+        raise KernelError(f"uprobes on '{path}': no function is named; name at least one", errno.EINVAL)
     what = f"uprobes on {len(functions)} functions of '{path}'"
     text = ctypes.create_string_buffer(os.fsencode(path))
     offsets = (u64 * len(functions))(*(function_offset(Path(path), function) for function in functions))

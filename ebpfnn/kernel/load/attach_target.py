@@ -1,4 +1,4 @@
-"""What a program is bound to as it is loaded: a function or tracepoint of the kernel, or a function of another program."""
+"""Finds the load-time target of a program: a function or tracepoint of the kernel, or a function of another program."""
 
 from __future__ import annotations
 
@@ -43,20 +43,22 @@ _FUNCTION = _Naming("", Kind.FUNC, "function")
 
 
 def find_target(program: ProgramSpec, name: str, targets: Mapping[str, Program], held: ExitStack) -> AttachTarget:
-    """What ``program`` of the object ``name`` is for; ``targets`` says which programs it is meant for another program of.
+    """The target of ``program`` in the object ``name``; ``targets`` has, by name, the programs whose functions are targets.
 
-    Raises :class:`ObjectError` where the section's name does not say it, or names what is not there.
+    Raises :class:`ObjectError` if the section name does not say it, or names something that does not exist.
     """
     if program.type not in _BOUND:
         return AttachTarget()
     what = f"{name}: program '{program.name}'"
     if not program.attach_to:
         section = program.section.removeprefix("?")
-        raise ObjectError(f'{what}: SEC("{section}") does not say what it is for; write SEC("{section}/NAME")')
+        raise ObjectError(f'{what}: SEC("{section}") does not name a target; write SEC("{section}/NAME")')
     if program.name in targets:
         return _program_target(program, targets[program.name], what)
     if program.type == ProgramType.EXT:
-        raise ObjectError(f"{what} replaces a function of another program; say of which with targets={{'{program.name}': ...}}")
+        raise ObjectError(
+            f"{what} replaces a function of another program; name that program with targets={{'{program.name}': ...}}"
+        )
     return _kernel_target(program, what, held)
 
 
@@ -75,7 +77,7 @@ def _kernel_target(program: ProgramSpec, what: str, held: ExitStack) -> AttachTa
     if found is None:
         where = f"module '{module}'" if module not in ("", _KERNEL) else "the kernel"
         fact = f"{where} has no {naming.noun} '{wanted}' in its types"
-        raise ObjectError(f"{what}: {fact}; it may be inlined, static, or of a module that is not loaded")
+        raise ObjectError(f"{what}: {fact}; it may be inlined, static, or in a module that is not loaded")
     type_id, module = found
     return AttachTarget(type_id, held.enter_context(module_descriptor(module)).fileno() if module else 0)
 
@@ -84,12 +86,12 @@ def _naming(number: int, what: str) -> _Naming:
     try:
         return _NAMINGS.get(AttachType(number), _FUNCTION)
     except ValueError:
-        fact = f"attach type {number} is not known here"
+        fact = f"attach type {number} is unknown to ebpfnn"
         raise ObjectError(f"{what}: {fact}; give one of AttachType as expected_attach_type") from None
 
 
 def _find_in(module: str, name: str, kind: Kind) -> tuple[int, str] | None:
-    """As :func:`find_type`, among the types of one module, but not the kernel's that those build upon."""
+    """Like :func:`find_type`, only in the types of one module, without the kernel's types that it builds on."""
     if module == _KERNEL:
         found = vmlinux().find(name, kind)
         return None if found is None else (found, "")

@@ -24,13 +24,13 @@ _LOG_SIZE = 1 << 20
 
 
 class KernelBtf(Descriptor):
-    """A loaded set of types. ``describes_functions`` is False where the kernel takes no func_info that refers to it."""
+    """A loaded BTF object. ``describes_functions`` is False if the kernel does not accept func_info that refers to it."""
 
     describes_functions = True
 
     @classmethod
     def load_known(cls, btf: Btf, name: str) -> KernelBtf | None:
-        """Loads as much of ``btf`` as the kernel knows of, None where it knows of no types. Raises as :meth:`load` does."""
+        """Loads the parts of ``btf`` that the kernel supports, None if it supports no BTF. Raises as :meth:`load` does."""
         try:
             return cls.load(sanitize(btf), name)
         except KernelError as refusal:
@@ -48,7 +48,7 @@ class KernelBtf(Descriptor):
 
     @classmethod
     def load(cls, btf: Btf, name: str) -> KernelBtf:
-        """Raises :class:`VerifierError`, with the kernel's log, for types that contradict themselves, else KernelError."""
+        """Loads ``btf``. Raises :class:`VerifierError`, with the kernel's log, for invalid types, else KernelError."""
         data = btf.to_bytes()
         buffer = ctypes.create_string_buffer(data, len(data))
         what = f"BTF of {name}"
@@ -84,14 +84,14 @@ def module_btf(name: str) -> Btf:
 
 
 def kernel_types() -> Iterator[Btf]:
-    """Those of :func:`vmlinux`, then those of each module; nothing is read before it is asked for. Raises as they do."""
+    """The types of :func:`vmlinux`, then those of each module; each is read on first use. Raises as they do."""
     yield vmlinux()
     for name in module_names():
         yield module_btf(name)
 
 
 def module_names() -> list[str]:
-    """The loaded modules whose types the kernel shows, in order."""
+    """The loaded modules that have BTF, in order."""
     try:
         return sorted(entry.name for entry in BTF_DIRECTORY.iterdir() if entry.name != "vmlinux")
     except OSError:
@@ -104,8 +104,8 @@ def _read(path: Path, base: Btf | None) -> Btf:
             data = file.read(_LARGEST_BTF + 1)
     except OSError as fault:
         raise NotSupported(
-            f"{path}: {fault.strerror}; the kernel shows its types if built with CONFIG_DEBUG_INFO_BTF=y, "
-            "else give a BTF file made for it"
+            f"{path}: {fault.strerror}; the kernel has its types there if built with CONFIG_DEBUG_INFO_BTF=y, "
+            "otherwise give a BTF file for this kernel"
         ) from None
     if len(data) > _LARGEST_BTF:
         raise NotSupported(f"{path}: larger than {_LARGEST_BTF} bytes; give a BTF file")

@@ -1,4 +1,4 @@
-"""The kernel's symbol table: where its functions and variables lie."""
+"""The kernel's symbol table: addresses of functions and variables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _TABLE = Path("/proc/kallsyms")
 
 
 def address_of(name: str, table: Path = _TABLE) -> int | None:
-    """The address of a symbol, None where the kernel has none of that name.
+    """The address of a symbol, None if the kernel has no such symbol.
 
-    Raises :class:`NotSupported` where the table is not there, or its addresses are hidden from this user.
+    Raises :class:`NotSupported` if the table does not exist, or if its addresses are hidden from this user.
     """
     wanted = f" {name}"
     try:

@@ -1,4 +1,4 @@
-"""The running kernel's configuration: what ``__kconfig`` externs are."""
+"""The running kernel's configuration: the values of ``__kconfig`` externs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _DERIVED: dict[str, Callable[[], int]] = {
 
 
 def fill_kconfig(spec: ObjectSpec, text: str | None = None) -> ObjectSpec:
-    """``spec`` with the values of its ``__kconfig`` externs in place, from ``text`` or else from the running kernel.
+    """``spec`` with the values of its ``__kconfig`` externs, from ``text`` or else from the running kernel.
 
-    Raises :class:`NotSupported` where there is no configuration to read, :class:`ObjectError` for an option that is not set
-    and whose extern is not weak, or that its type cannot hold.
+    Raises :class:`NotSupported` if there is no configuration to read, and :class:`ObjectError` for an option that is not set
+    and not weak, or whose value does not fit its type.
     """
     symbols = [symbol for symbol in spec.kernel_symbols.values() if symbol.kind is SymbolKind.KCONFIG]
     if not symbols or spec.btf is None:
@@ -63,7 +63,7 @@ def kernel_version(signature: Path = Path("/proc/version_signature")) -> int:
 
 @cache
 def running_configuration(root: Path = Path("/")) -> dict[str, str]:
-    """The options that the running kernel was built with. Raises :class:`NotSupported` where it does not tell."""
+    """The options of the running kernel. Raises :class:`NotSupported` if they cannot be read."""
     packed = root / "proc/config.gz"
     plain = root / "boot" / f"config-{os.uname().release}"
     for path, opener in ((plain, open), (packed, gzip.open)):
@@ -73,8 +73,8 @@ def running_configuration(root: Path = Path("/")) -> dict[str, str]:
         except FileNotFoundError:
             continue
         except (OSError, EOFError, zlib.error) as fault:
-            raise NotSupported(f"{path}: {fault}; give the configuration's text yourself") from None
-    raise NotSupported(f"neither {plain} nor {packed} exists; give the configuration's text yourself (kconfig=...)")
+            raise NotSupported(f"{path}: {fault}; give the text of the configuration (kconfig=...)") from None
+    raise NotSupported(f"neither {plain} nor {packed} exists; give the text of the configuration (kconfig=...)")
 
 
 def _value(symbol: KernelSymbol, given: dict[str, str] | None, name: str) -> str | int | None:
@@ -84,7 +84,7 @@ def _value(symbol: KernelSymbol, given: dict[str, str] | None, name: str) -> str
         if symbol.weak:
             return None
         known = ", ".join(_DERIVED)
-        raise ObjectError(f"{name}: extern '{symbol.name}' is no option; name CONFIG_..., {known}, or make it __weak")
+        raise ObjectError(f"{name}: extern '{symbol.name}' is not an option; name CONFIG_..., {known}, or make it __weak")
     values = running_configuration() if given is None else given
     if symbol.name not in values and not symbol.weak:
         raise ObjectError(f"{name}: extern '{symbol.name}' is not set in the kernel's configuration; make it __weak to get 0")

@@ -1,4 +1,4 @@
-"""What ``__ksym`` externs are in the running kernel: its variables, its functions, and bare addresses."""
+"""Resolves ``__ksym`` externs in the running kernel: variables, functions, and bare addresses."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class KernelSymbols:
 
     @classmethod
     def resolve(cls, spec: ObjectSpec, images: Iterable[Image], held: ExitStack) -> KernelSymbols:
-        """Finds what ``images`` wait for; ``held`` closes the modules' descriptors.
+        """Finds the symbols that ``images`` use; ``held`` closes the descriptors of modules.
 
-        Raises :class:`ObjectError` for a symbol that the kernel does not have and that is not weak.
+        Raises :class:`ObjectError` for a symbol that the kernel lacks and that is not weak.
         """
         kinds = (RelocationKind.KSYM, RelocationKind.KFUNC)
         used = {relocation.symbol for image in images for relocation in image.pending if relocation.kind in kinds}
@@ -96,7 +96,7 @@ def _find(symbol: KernelSymbol, spec: ObjectSpec) -> Found:
     if symbol.weak:
         return Found()
     if typed:
-        fact = f"extern '{symbol.name}' is declared as another type than the kernel's"
+        fact = f"extern '{symbol.name}' is declared with a different type than the kernel's"
         raise ObjectError(f"{spec.name}: {fact}; declare it as vmlinux.h of this kernel does")
     remedy = "make it __weak, and check it with bpf_ksym_exists(), if it may be missing"
     raise ObjectError(f"{spec.name}: {_absence(symbol)}; {remedy}")

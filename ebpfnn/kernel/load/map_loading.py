@@ -1,4 +1,4 @@
-"""The maps of an object, made or found: given by the caller, pinned by somebody before, or new."""
+"""Creates or finds the maps of an object: given by the caller, pinned before, or new."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _ATTEMPTS = 3  # at a pin that others make and remove at the same time
 
 
 class MapLoader:
-    """Makes the maps of one object, which ``held`` closes; it removes their new pins too, unless :meth:`keep` was called.
+    """Creates the maps of one object, which ``held`` closes; also removes their new pins, unless :meth:`keep` was called.
 
-    ``reused`` names those that were there before.
+    ``reused`` are the names of maps that existed before.
     """
 
     def __init__(self, spec: ObjectSpec, btf_fd: int, given: Mapping[str, Map], pin_root: Path, held: ExitStack) -> None:
@@ -38,18 +38,18 @@ class MapLoader:
             raise ObjectError(f"{spec.name}: no map '{unknown[0]}'; there are: {', '.join(sorted(spec.maps)) or 'none'}")
 
     def load(self) -> dict[str, Map]:
-        """The maps by name. Raises :class:`ObjectError` for one that cannot be made or reused, else KernelError."""
+        """The maps by name. Raises :class:`ObjectError` for one that cannot be created or reused, else KernelError."""
         return {name: self._load(name, spec) for name, spec in self._spec.maps.items() if spec.autocreate}
 
     def keep(self) -> None:
-        """Leaves new pins in place from now on."""
+        """Keeps the new pins."""
         self._pins.pop_all()
 
     def _load(self, name: str, spec: MapSpec) -> Map:
         _check_pinning(spec, self._spec.name)
         spec = sized(spec, self._spec.name)
         if name in self._given:
-            check_same(spec, self._given[name], f"{self._spec.name}: map '{name}' is to be", "the map given for it")
+            check_same(spec, self._given[name], f"{self._spec.name}: map '{name}' has", "the given map")
             return self._given[name]
         if not spec.pinned:
             return self._held.enter_context(self._create(spec))
@@ -71,12 +71,15 @@ class MapLoader:
 
 
 def sized(spec: MapSpec, name: str) -> MapSpec:
-    """``spec`` with the sizes that depend on this machine; ``name`` is the object's.
+    """``spec`` with the sizes that depend on this machine; ``name`` is that of the object.
 
-    Ring buffers take a power of two of pages, perf event arrays a place for every possible CPU. Raises :class:`ObjectError`.
+    The size of a ring buffer is rounded up to a power of two of pages; a perf event array gets an element for every possible
+    CPU. Raises :class:`ObjectError`.
     """
     if spec.type in _OF_MAPS and spec.inner is None:
-        raise ObjectError(f"{name}: map '{spec.name}' holds maps, but nothing says which; define its values with __array()")
+        raise ObjectError(
+            f"{name}: map '{spec.name}' is a map of maps without a definition of its maps; define its values with __array()"
+        )
     if spec.type == MapType.PERF_EVENT_ARRAY and not spec.max_entries:
         return replace(spec, max_entries=possible_cpus())
     if spec.type in _RINGS and spec.max_entries:
@@ -86,10 +89,10 @@ def sized(spec: MapSpec, name: str) -> MapSpec:
 
 
 def open_or_pin(path: Path, spec: MapSpec, create: Callable[[], Map]) -> tuple[Map, bool]:
-    """The map that is pinned at ``path``, or else a new one that is pinned there, and whether it is new.
+    """The map pinned at ``path``, or a new one that is pinned there, and whether it is new.
 
-    Another process may pin its own at the same moment: then that one is taken. Raises :class:`ObjectError` where the pinned map
-    is not what ``spec`` says, :class:`~ebpfnn.errors.NotSupported` where ``path`` is on no BPF file system, else KernelError.
+    If another process pins its map there at the same time, that one is used. Raises :class:`ObjectError` if the pinned map
+    differs from ``spec``, :class:`~ebpfnn.errors.NotSupported` if ``path`` is not on a BPF file system, else KernelError.
     """
     for _ in range(_ATTEMPTS):
         found = _open_checked(path, spec)
@@ -108,7 +111,7 @@ def open_or_pin(path: Path, spec: MapSpec, create: Callable[[], Map]) -> tuple[M
             raise
         else:
             return created, True
-    raise KernelError(f"pin '{path}' comes and goes; end the other process that makes and removes it", errno.EEXIST)
+    raise KernelError(f"pin '{path}' appears and disappears; end the other process that creates and removes it", errno.EEXIST)
 
 
 def check_same(spec: MapSpec, found: Map, here: str, there: str) -> None:
@@ -127,7 +130,7 @@ def check_same(spec: MapSpec, found: Map, here: str, there: str) -> None:
     ours = ", ".join(f"{field} {value}" for field, value, other in fields if value != other)
     theirs = ", ".join(f"{field} {other}" for field, value, other in fields if value != other)
     if ours:
-        raise ObjectError(f"{here} of {ours}, but {there} has {theirs}; change one of them, or take it away")
+        raise ObjectError(f"{here} {ours}, but {there} has {theirs}; change one of them, or remove it")
 
 
 def _open_checked(path: Path, spec: MapSpec) -> Map | None:
@@ -138,7 +141,7 @@ def _open_checked(path: Path, spec: MapSpec) -> Map | None:
             return None
         raise
     try:
-        check_same(spec, found, f"map '{spec.name}' is to be", f"what is pinned at '{path}'")
+        check_same(spec, found, f"map '{spec.name}' has", f"the map pinned at '{path}'")
     except BaseException:
         found.close()
         raise
@@ -146,7 +149,7 @@ def _open_checked(path: Path, spec: MapSpec) -> Map | None:
 
 
 def _make_directory(path: Path) -> None:
-    """A path that cannot be made out, or lies elsewhere, is left for the pinning to refuse."""
+    """A path that cannot be created, or is elsewhere, is left for the pinning to refuse."""
     try:
         if not path.exists() and pinning.is_bpffs(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -163,6 +166,8 @@ def _check_pinning(spec: MapSpec, where: str) -> None:
 
 
 def _check_component(name: str, where: str) -> None:
-    """A map's name comes from the object: it must not lead out of the directory of the pins."""
+    """A map's name comes from the object: it must not lead outside the directory of the pins."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ObjectError(f"{where}: map {name!r} is to be pinned, but that is no file's name; rename it, or pin it by hand")
+        raise ObjectError(
+            f"{where}: map {name!r} must be pinned, but this is not a valid file name; rename it, or pin it yourself"
+        )

@@ -33,6 +33,6 @@ def _fill(
 ) -> None:
     for index, value in spec.values:
         if value not in known:
-            raise ObjectError(f"{what}, but its value {index}, '{value}', is none; name one of its kind")
+            raise ObjectError(f"{what}, but its value {index}, '{value}', does not exist; name one of its kind")
         if value in made:  # what is optional may be missing
             target.update(_KEY.pack(index), made[value])

@@ -30,16 +30,14 @@ def module_descriptor(name: str) -> Descriptor:
         with held:
             if _module_name(held) == name:
                 return Descriptor(held.release(), held.name)
-    raise NotSupported(f"module '{name}' is not loaded, or shows no types; modprobe {name}")
+    raise NotSupported(f"module '{name}' is not loaded, or has no types; modprobe {name}")
 
 
 def program_types(program: Program) -> Btf:
     """The types that ``program`` was loaded with. Raises :class:`NotSupported` where it was loaded without."""
     number = program.info().btf_id
     if not number:
-        raise NotSupported(
-            f"program '{program.name}' was loaded without BTF, so its functions cannot be told; build it with -g"
-        )
+        raise NotSupported(f"program '{program.name}' was loaded without BTF, so its functions are unknown; build it with -g")
     with Descriptor(ids.open_id(ids.Kind.BTF, number), f"BTF of '{program.name}'") as held:
         found = BtfInfo()
         read_info(held, found)

@@ -31,7 +31,7 @@ _METADATA = "bpf_metadata_"
 
 
 class Object(AbstractContextManager["Object"]):
-    """What :meth:`load` made of an :class:`ObjectSpec`. Closing it closes every map and program but those it was given."""
+    """The result of :meth:`load`. Closing it closes every map and program, except maps that the caller gave."""
 
     def __init__(
         self,
@@ -54,15 +54,15 @@ class Object(AbstractContextManager["Object"]):
         kconfig: str | None = None,
         targets: Mapping[str, Program] | None = None,
     ) -> Object:
-        """Creates the maps and loads every program of ``spec``; on failure nothing stays behind.
+        """Creates the maps and loads every program of ``spec``; after a failure, nothing stays behind.
 
-        Where ``spec`` has CO-RE relocations it is fitted to ``btf``, else to the running kernel's types and its modules'.
-        ``maps`` are used in place of those of the same names; maps pinned by name are found or left under ``pin_root``.
-        ``kconfig`` is the text of a kernel's configuration, in place of the running one's. ``targets`` tells, by the name of an
-        fentry, fexit or freplace program, the program that it is for a function of.
+        CO-RE relocations of ``spec`` are resolved against ``btf``, or else the types of the running kernel and its modules.
+        ``maps`` are used instead of new ones of the same names. Maps that are pinned by name are found or pinned under
+        ``pin_root``. ``kconfig`` is the text of a kernel configuration, instead of the running kernel's. ``targets`` maps the
+        name of an fentry, fexit or freplace program to the program whose function it attaches to.
 
-        Raises :class:`~ebpfnn.errors.VerifierError`, :class:`~ebpfnn.errors.KernelError`, or, for what is asked for and not
-        there, :class:`~ebpfnn.errors.ObjectError` and :class:`~ebpfnn.errors.NotSupported`.
+        Raises :class:`~ebpfnn.errors.VerifierError` and :class:`~ebpfnn.errors.KernelError`, and, for requested things that do
+        not exist, :class:`~ebpfnn.errors.ObjectError` and :class:`~ebpfnn.errors.NotSupported`.
         """
         loads = reached(spec, (program.name for program in spec.programs.values() if program.autoload))
         spec = _fit(fill_kconfig(spec, kconfig), kernel_types() if btf is None else btf, loads)
@@ -93,7 +93,7 @@ class Object(AbstractContextManager["Object"]):
 
 
 class _Loading:
-    """What the programs of one object have in common while they are loaded."""
+    """The state that the programs of one object share while they are loaded."""
 
     def __init__(
         self, spec: ObjectSpec, targets: Mapping[str, Program], bindings: Mapping[str, tuple[AttachTarget, int]]
@@ -114,16 +114,16 @@ class _Loading:
         return {program.name: build_image(self.spec, program.name) for program in wanted}
 
     def load_types(self, held: ExitStack) -> int:
-        """The descriptor of the object's types, 0 without any.
+        """The descriptor of the object's BTF, 0 without BTF.
 
-        Types that the kernel finds fault with are left out, with a warning, as libbpf does: few objects cannot do without.
+        BTF that the kernel refuses is omitted, with a warning, as libbpf does: few objects need it.
         """
         try:
             loaded = KernelBtf.load_known(self.spec.btf, self.spec.name) if self.spec.btf else None
         except VerifierError as refusal:
             if any(found.type == MapType.STRUCT_OPS for found in self.spec.maps.values()):
                 raise
-            warnings.warn(f"{refusal}; loaded without its types", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{refusal}; loaded without BTF", RuntimeWarning, stacklevel=3)
             loaded = None
         if loaded:
             self._btf_fd, self._describes_functions = held.enter_context(loaded).fileno(), loaded.describes_functions
@@ -157,9 +157,9 @@ def _fit(spec: ObjectSpec, types: Btf | Iterable[Btf], loads: Collection[str]) -
 
 
 def _bind_metadata(spec: ObjectSpec, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
-    """Ties constants that say something of the object (``bpf_metadata_*``), and are read by no program, to each of them.
+    """Binds ``.rodata`` maps with metadata (``bpf_metadata_*``), which no instruction uses, to each program.
 
-    So bpftool finds them. libbpf ties every .rodata; what cannot be tied is no reason not to load.
+    So bpftool finds the metadata. libbpf binds every .rodata map. A failure is ignored.
     """
     named = (each.map for each in spec.variables.values() if each.name.startswith(_METADATA))
     for name in {each for each in named if each.startswith(".rodata") and each in maps}:
@@ -175,7 +175,7 @@ def _check_section(program: ProgramSpec, bindings: Collection[str], name: str) -
         near = " or ".join(f'SEC("{each}")' for each in known) or "one that libbpf documents"
         kind = section_kind(known[0]) if known else None
         typed = f"replace(spec.programs['{program.name}'], type=ProgramType.{kind.type.name if kind else '...'})"
-        fact = f"section '{program.section}' stands for no type of program; is it meant to be {near}?"
+        fact = f"section '{program.section}' has no known program type; is it meant to be {near}?"
         raise ObjectError(f"{what}: {fact} If not, give it a type: spec.programs['{program.name}'] = {typed}")
     if program.type == ProgramType.STRUCT_OPS and program.name not in bindings:
         raise ObjectError(f'{what} is a member of no struct; name it in a variable of SEC(".struct_ops")')

@@ -1,4 +1,4 @@
-"""Filling what only the running kernel can give into a program's instructions."""
+"""Writes the values that only the running kernel knows into a program's instructions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def place(image: Image, maps: Mapping[str, Map], symbols: KernelSymbols, name: s
 
 
 def _absence(name: str) -> str:
-    return f"kernel function '{name}' is not in this kernel; call it only where bpf_ksym_exists({name}) says that it is"
+    return f"kernel function '{name}' is not in this kernel; call it only if bpf_ksym_exists({name}) is true"
 
 
 def _place_map(code: bytearray, relocation: Relocation, maps: Mapping[str, Map], where: str) -> None:

@@ -1,4 +1,4 @@
-"""Programs: loading them, with the verifier's answer told well, and running them by hand."""
+"""Loads programs, with readable errors of the verifier, and runs them (BPF_PROG_RUN)."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ class Program(Descriptor):
         return PreparedRun(self, context=context, data=data)
 
     def bind_map(self, table: Descriptor) -> None:
-        """Keeps a map with the program that it says something of, though no instruction uses it (Linux 5.10).
+        """Binds a map to the program, although no instruction uses it (Linux 5.10).
 
         Raises :class:`~ebpfnn.errors.KernelError`.
         """
         bpf(Command.PROG_BIND_MAP, _BindMap(self.fileno(), table.fileno()), f"program '{self.name}'")
 
     def pin(self, path: Path) -> None:
-        """Keeps the program under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
+        """Pins the program. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
         pinning.pin(self, path)
 
     def info(self) -> info.ProgramInfo:
@@ -211,7 +211,7 @@ class _LoadRequest:
             self.attributes.fd_array = ctypes.addressof(self._fds)
 
     def send_known(self) -> int:
-        """Sends it, and where the kernel refuses once more without what it does not know."""
+        """Loads it; if the kernel refuses, tries once more without what it does not support."""
         try:
             return self.send()
         except KernelError as refusal:

@@ -106,6 +106,6 @@ class _Fitting:
         if not any(data):
             return
         if ours.bits or theirs.bits or len(data) != self.kernel.size_of(theirs.type_id):
-            fact = f"'{ours.name}' of {len(data)} bytes is another in the kernel's struct {self.type_name}"
+            fact = f"'{ours.name}' of {len(data)} bytes differs from that of the kernel's struct {self.type_name}"
             raise ObjectError(f"{self.what}: member {fact}; declare it as the kernel does")
         value[at : at + len(data)] = data

@@ -1,4 +1,4 @@
-"""The verifier's log, and the few lines of it that say what is wrong, and where."""
+"""Finds the few lines of the verifier's log that say what is wrong, and where."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REMEDIES = (
 
 
 def summary(log: str) -> str:
-    """The last lines that are a complaint, not a trace, the line of source they are about, and how many others there are."""
+    """The last lines that are errors, not traces, the source line that they refer to, and how many other lines there are."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     traced = max((number for number, line in enumerate(lines) if _TRACE.match(line)), default=-1)
     useful = [line for line in lines[traced + 1 :] if not _NOISE.match(line)][-_TAIL:] or lines[-_TAIL:]
@@ -39,9 +39,9 @@ def summary(log: str) -> str:
 
 
 def poisoned(log: str, unresolved: Iterable[Unresolved]) -> str | None:
-    """Why the instruction that the verifier stopped at was poisoned, None where it stopped for another reason.
+    """Why the instruction at which the verifier stopped was poisoned, None if it stopped for another reason.
 
-    ``unresolved`` counts instructions as the log does, from the program's first.
+    ``unresolved`` counts instructions from the program's first, as the log does.
     """
     found = _POISONED.findall(log)
     at = int(found[-1]) if found else -1

@@ -1,7 +1,7 @@
-"""Batch operations: many elements in one system call (Linux 5.6), one by one where the kernel or the kind of map has none.
+"""Batch operations: many elements in one system call (Linux 5.6), or one by one if the kernel or map type has none.
 
-The kernel answers EINVAL where it knows no batches, and ENOTSUPP (524) for a kind of map without them; then single operations
-either do the work or say what is wrong.
+The kernel answers EINVAL if it knows no batches, and ENOTSUPP (524) for a map type without them. Then single operations either
+do the work or report what is wrong.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def _each(chunk: list[_Item], work: Callable[[_Item], None], done: int) -> None:
 
 def _after(refusal: KernelError, done: int) -> KernelError:
     fact, semicolon, remedy = str(refusal).partition("; ")
-    return type(refusal)(f"{fact}, after {done} elements were done{semicolon}{remedy}", refusal.errno)
+    return type(refusal)(f"{fact}, after {done} elements{semicolon}{remedy}", refusal.errno)
 
 
 def _check_size(held: Elements, size: int) -> None:
     if size < 1:
-        raise KernelError(f"map '{held.name}': batches of {size} elements do not exist; give 1 or more", errno.EINVAL)
+        raise KernelError(f"map '{held.name}': a batch cannot have {size} elements; give 1 or more", errno.EINVAL)
 
 
 def _chunks(items: Iterable[_Item], size: int, check: Callable[[_Item], None]) -> Iterator[list[_Item]]:
@@ -100,7 +100,10 @@ def _chunks(items: Iterable[_Item], size: int, check: Callable[[_Item], None]) -
 
 
 def _write(held: Elements, command: Command, count: int, keys: bytes, values: bytes, flags: int, done: int) -> int:
-    """How many elements the kernel took: all, or those before it said that it knows no batches; ``done`` is for the error."""
+    """The number of elements that the kernel took: all, or those before it answered that it knows no batches.
+
+    ``done`` is for the error.
+    """
     buffers = [ctypes.create_string_buffer(given, max(len(given), 1)) for given in (keys, values)]
     attributes = MapBatch(
         keys=ctypes.addressof(buffers[0]),

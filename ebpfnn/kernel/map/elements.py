@@ -1,4 +1,4 @@
-"""The elements of a map one by one, and their sizes: what every other way to them builds on."""
+"""Access to single elements of a map, and their sizes; the other access methods use it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Elements(Descriptor):
         self.type, self.key_size, self.value_size, self.max_entries = type, key_size, value_size, max_entries
 
     def lookup(self, key: bytes) -> bytes | None:
-        """The value at ``key``, None where there is none; of a map of maps or programs, the id of what lies there.
+        """The value at ``key``, None if there is none; for a map of maps or programs, the id of the map or program.
 
-        Of a per-CPU map these are the padded values of every possible CPU: :meth:`lookup_percpu` takes them apart.
+        For a per-CPU map, it is the padded values of every possible CPU: :meth:`lookup_percpu` splits them.
         """
         return self._read(Command.MAP_LOOKUP_ELEM, key)
 
@@ -34,16 +34,16 @@ class Elements(Descriptor):
         return self._read(Command.MAP_LOOKUP_AND_DELETE_ELEM, key)
 
     def update(self, key: bytes, value: bytes | Descriptor, flags: int = ANY) -> None:
-        """Sets the value at ``key``; maps of maps, programs or sockets take the open map, program or socket itself.
+        """Sets the value at ``key``; maps of maps, programs or sockets take the open map, program or socket.
 
-        Raises :class:`~ebpfnn.errors.KernelError`, EEXIST or ENOENT as ``flags`` demand.
+        Raises :class:`~ebpfnn.errors.KernelError`, EEXIST or ENOENT as ``flags`` require.
         """
         data = struct.pack("=I", value.fileno()).ljust(self.exchanged_size, b"\0") if isinstance(value, Descriptor) else value
         self.check_value(data)
         self._element(Command.MAP_UPDATE_ELEM, key, ctypes.create_string_buffer(data, len(data)), flags)
 
     def delete(self, key: bytes) -> None:
-        """Removes ``key``. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT where it is not there."""
+        """Removes ``key``. Raises :class:`~ebpfnn.errors.KernelError`, ENOENT if it does not exist."""
         self._element(Command.MAP_DELETE_ELEM, key, None)
 
     @property
@@ -59,12 +59,12 @@ class Elements(Descriptor):
     def check_key(self, key: bytes) -> None:
         """Raises :class:`~ebpfnn.errors.KernelError` for a key of another size than the map's."""
         if len(key) != self.key_size:
-            raise KernelError(f"map '{self.name}' takes keys of {self.key_size} bytes, not {len(key)}", errno.EINVAL)
+            raise KernelError(f"map '{self.name}' has keys of {self.key_size} bytes, not {len(key)}", errno.EINVAL)
 
     def check_value(self, value: bytes) -> None:
         """Raises :class:`~ebpfnn.errors.KernelError` for a value of another size than :attr:`exchanged_size`."""
         if len(value) != self.exchanged_size:
-            raise KernelError(f"map '{self.name}' takes values of {self.exchanged_size} bytes, not {len(value)}", errno.EINVAL)
+            raise KernelError(f"map '{self.name}' has values of {self.exchanged_size} bytes, not {len(value)}", errno.EINVAL)
 
     def _read(self, command: Command, key: bytes) -> bytes | None:
         value = ctypes.create_string_buffer(self.exchanged_size)

@@ -1,4 +1,4 @@
-"""Walking over a map's keys, while programs and other processes change it."""
+"""Iterates over a map's keys, while programs and other processes change it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def items(held: Elements) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _next(held: Elements, key: bytes | None) -> bytes | None:
-    """The key behind ``key``, the first one for None, None at the end."""
+    """The key after ``key``, the first one for None, None at the end."""
     before = None if key is None else ctypes.create_string_buffer(key, len(key))
     behind = ctypes.create_string_buffer(held.key_size)
     address = 0 if before is None else ctypes.addressof(before)

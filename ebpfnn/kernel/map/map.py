@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BATCH = 1024
-"""Elements that one batch operation moves at most, unless its caller says otherwise."""
+"""The default size of a batch, in elements."""
 
 
 class Map(Elements):
@@ -68,24 +68,24 @@ class Map(Elements):
             return cls(held.release(), called, found.type, found.key_size, found.value_size, found.max_entries)
 
     def keys(self) -> Iterator[bytes]:
-        """Every key once; deleting the one that was just handed out is safe.
+        """Every key once; you may delete the current key.
 
-        Raises :class:`~ebpfnn.errors.KernelError` where other writers never let the end be reached.
+        Raises :class:`~ebpfnn.errors.KernelError` if other writers change the map too fast.
         """
         return iteration.keys(self)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every key with its value, but for those that are deleted before their turn comes."""
+        """Every key with its value, except keys that are deleted meanwhile."""
         return iteration.items(self)
 
     def lookup_batch(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
-        """Every key with its value, ``size`` of them a system call (Linux 5.6); as :meth:`items` where batches are unknown."""
+        """Every key with its value, ``size`` per system call (Linux 5.6); like :meth:`items` if batches are not supported."""
         return batch.lookup(self, size)
 
     def lookup_and_delete_batch(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
-        """Drains the map: every key with its value, removed as it is read.
+        """Drains the map: every key with its value, removed when it is read.
 
-        What was fetched is no longer in the map: a caller that stops early loses the rest of the batch.
+        Fetched elements are no longer in the map: a caller that stops early loses the rest of the batch.
         """
         return batch.lookup_and_delete(self, size)
 
@@ -138,7 +138,7 @@ class Map(Elements):
         percpu.update(self, key, values, flags)
 
     def freeze(self) -> None:
-        """Closes the map to every writer in user space, for good (Linux 5.2)."""
+        """Makes the map read-only for user space, permanently (Linux 5.2)."""
         bpf(Command.MAP_FREEZE, MapFd(self.fileno()), f"map '{self.name}'")
 
     def mmap(self, *, writable: bool = True) -> mmap.mmap:
@@ -157,7 +157,7 @@ class Map(Elements):
         return view.as_array(self, dtype, writable)
 
     def pin(self, path: Path) -> None:
-        """Keeps the map under a name. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
+        """Pins the map. Raises as :func:`ebpfnn.kernel.pinning.pin` does."""
         pinning.pin(self, path)
 
     def info(self) -> info.MapInfo:

@@ -51,7 +51,7 @@ def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0, object_name: s
         if _drop_types(attributes):
             with Descriptor(_create(attributes, spec), spec.name) as held:
                 if not features.missing_btf():  # else types were fitted to what the kernel knows, and may not be a map's now
-                    warnings.warn(f"{first}; created without its types", RuntimeWarning, stacklevel=2)
+                    warnings.warn(f"{first}; created without BTF", RuntimeWarning, stacklevel=2)
                 return held.release()
     if attributes.map_type == MapType.STRUCT_OPS and attributes.map_flags & LINK:
         with suppress(KernelError):

@@ -1,4 +1,4 @@
-"""What is wrong with the numbers of a map that the kernel refused with no more than EINVAL."""
+"""Finds the invalid size of a map that the kernel refused with only EINVAL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OF_DESCRIPTORS = frozenset({MapType.PERF_EVENT_ARRAY, MapType.PROG_ARRAY, MapTy
 
 
 def told_misfit(spec: MapSpec, refusal: KernelError) -> KernelError:
-    """``refusal``, or where a number of ``spec`` is one that no kernel takes, the same with that number and what mends it."""
+    """``refusal``, or, if a size of ``spec`` is one that no kernel accepts, the same with that size and the remedy."""
     found = _misfit(spec) if refusal.errno == errno.EINVAL else ""
     return KernelError(f"{str(refusal).partition('; ')[0]}: {found}", errno.EINVAL) if found else refusal
 
@@ -35,7 +35,7 @@ def _misfit(spec: MapSpec) -> str:
         fact = f"value_size is {spec.value_size}, but a {kind} holds descriptors of 4 bytes"
         return f"{fact}; {_resized(spec, 'value_size', '4')}"
     if not spec.max_entries and spec.type not in _OF_OWNERS:
-        return f"max_entries is 0, so that it would hold nothing; {_resized(spec, 'max_entries', 'N')}"
+        return f"max_entries is 0, so the map could hold nothing; {_resized(spec, 'max_entries', 'N')}"
     return ""
 
 

@@ -18,7 +18,7 @@ def lookup(held: Elements, key: bytes, dtype: npt.DTypeLike) -> npt.NDArray[Any]
     import numpy as np
 
     if held.type not in PER_CPU:
-        raise KernelError(f"map '{held.name}' is not per CPU; use lookup()")
+        raise KernelError(f"map '{held.name}' is not a per-CPU map; use lookup()")
     kind = item_type(held, dtype)
     raw = held.lookup(key)
     if raw is None:

@@ -32,7 +32,7 @@ def item_type(held: Elements, dtype: npt.DTypeLike) -> np.dtype[Any]:
     kind = np.dtype(dtype)
     if kind.itemsize == 0 or held.value_size % kind.itemsize:
         raise KernelError(
-            f"map '{held.name}': values of {held.value_size} bytes do not hold whole {kind} items; choose a dtype"
+            f"map '{held.name}': values of {held.value_size} bytes are not a whole number of {kind} items; choose a dtype"
         )
     return kind
 

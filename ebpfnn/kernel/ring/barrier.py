@@ -1,7 +1,7 @@
 """Loads and stores in memory that the kernel reads and writes at the same time.
 
-x86 keeps loads in order by itself; arm64 does not, and Python has no fences. A lock does: what precedes its release is done
-before it, what follows the next acquisition is done after it (the two are ordered among themselves, Arm ARM B2.3).
+x86 keeps loads in order; arm64 does not, and Python has no fences. A lock works as a fence: accesses before its release happen
+before it, and accesses after the next acquisition happen after it (the two are ordered, Arm ARM B2.3).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _lock = threading.Lock()
 
 
 def order() -> None:
-    """What was read or written before this call is so before anything after it is."""
+    """Orders all reads and writes before this call before those after it."""
     with _lock:
         pass
     with _lock:
@@ -21,7 +21,7 @@ def order() -> None:
 
 
 def load_acquire(memory: mmap.mmap, at: int) -> int:
-    """The position (8 bytes, ``at`` a multiple of 8), read in one piece before anything after this call is read."""
+    """Reads the position (8 bytes, ``at`` a multiple of 8) atomically, before any read after this call."""
     with memoryview(memory) as octets, octets.cast("Q") as words:
         value = words[at // 8]
     order()
@@ -29,9 +29,9 @@ def load_acquire(memory: mmap.mmap, at: int) -> int:
 
 
 def store_release(memory: mmap.mmap, at: int, value: int) -> None:
-    """Sets the position (8 bytes, ``at`` a multiple of 8), in one piece, once all that was done before this call is seen.
+    """Sets the position (8 bytes, ``at`` a multiple of 8) atomically, after all accesses before this call are visible.
 
-    ``struct.pack_into`` would zero the place first, and a kernel that looks in between takes the ring for full, or empty.
+    ``struct.pack_into`` would zero the bytes first, and a kernel that reads in between would see a full or empty ring.
     """
     order()
     with memoryview(memory) as octets, octets.cast("Q") as words:

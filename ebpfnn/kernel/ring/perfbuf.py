@@ -42,7 +42,7 @@ class Sample(NamedTuple):
 
 
 class PerfBuffer(AbstractContextManager["PerfBuffer"]):
-    """The rings of all online CPUs. ``lost`` counts the samples that found no room; it grows as rings are read."""
+    """The rings of all online CPUs. ``lost`` counts the samples that did not fit; it grows when rings are read."""
 
     def __init__(self, held: Map, pages: int = 8) -> None:
         """Opens one ring of ``pages`` (a power of two) a CPU and puts them into the map, which may be closed meanwhile.
@@ -50,9 +50,9 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
         Raises :class:`~ebpfnn.errors.KernelError`.
         """
         if held.type != MapType.PERF_EVENT_ARRAY:
-            raise KernelError(f"map '{held.name}' is no perf event array; its type must be BPF_MAP_TYPE_PERF_EVENT_ARRAY")
+            raise KernelError(f"map '{held.name}' is not a perf event array; its type must be BPF_MAP_TYPE_PERF_EVENT_ARRAY")
         if pages < 1 or pages & (pages - 1):
-            raise KernelError(f"perf buffer '{held.name}': rings of {pages} pages do not exist; give a power of two")
+            raise KernelError(f"perf buffer '{held.name}': a ring cannot have {pages} pages; give a power of two")
         self.name, self.lost = held.name, 0
         with ExitStack() as resources:
             self._epoll = resources.enter_context(select.epoll())
@@ -67,13 +67,13 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
             self._resources = resources.pop_all()
 
     def fileno(self) -> int:
-        """Becomes readable as a sample arrives."""
+        """A descriptor that becomes readable when a sample arrives."""
         return self._epoll.fileno()
 
     def consume(self) -> Iterator[Sample]:
-        """What is there now, CPU by CPU, oldest first on each, without waiting."""
+        """The available samples, CPU by CPU, oldest first, without waiting."""
         if self._epoll.closed:
-            raise KernelError(f"the consumer of perf buffer '{self.name}' is closed; make another one")
+            raise KernelError(f"the consumer of perf buffer '{self.name}' is closed; create another one")
         for ring in self._rings:
             for record in ring.records():
                 if isinstance(record, int):
@@ -82,7 +82,7 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
                     yield Sample(ring.cpu, record)
 
     def poll(self, timeout: float | None = None) -> Iterator[Sample]:
-        """Waits until something arrives, at most ``timeout`` seconds (None: for ever), then yields as :meth:`consume` does."""
+        """Waits until a sample arrives, at most ``timeout`` seconds (None: forever), then yields as :meth:`consume` does."""
         some = False
         for sample in self.consume():
             some = True
@@ -95,7 +95,7 @@ class PerfBuffer(AbstractContextManager["PerfBuffer"]):
             yield from self.poll()
 
     def close(self) -> None:
-        """Closes the rings and takes them out of the map, so that programs write into none. May be called twice."""
+        """Closes the rings and removes them from the map, so that programs write to none. May be called more than once."""
         self._resources.close()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:

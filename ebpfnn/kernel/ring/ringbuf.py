@@ -26,7 +26,7 @@ _PAUSE = 0.0002  # seconds between two looks at a record that its program has re
 
 
 class RingBuffer(AbstractContextManager["RingBuffer"]):
-    """One ring and its only consumer. Iterating over it yields records for ever.
+    """One ring and its only consumer. Iterating over it yields records forever.
 
     It can be registered with :mod:`selectors`; :func:`poll` waits for several rings at once.
     """
@@ -47,22 +47,22 @@ class RingBuffer(AbstractContextManager["RingBuffer"]):
             self._resources = resources.pop_all()
 
     def fileno(self) -> int:
-        """Becomes readable as a record is submitted with a wake-up."""
+        """A descriptor that becomes readable when a record is submitted with a wake-up."""
         return self._epoll.fileno()
 
     def consume(self) -> Iterator[bytes]:
-        """What is there now, oldest first, without waiting. A record's space is free again as the next one is asked for."""
+        """The available records, oldest first, without waiting. Asking for the next record frees the space of the last one."""
         for view in self.views():
             yield bytes(view)
 
     def views(self) -> Iterator[memoryview]:
-        """As :meth:`consume`, without a copy: each view may be read until the next one is asked for, and not later."""
+        """Like :meth:`consume`, without a copy: each view is valid until the next one is asked for."""
         if self._epoll.closed:
-            raise KernelError(f"the consumer of ring buffer '{self.name}' is closed; make another one")
+            raise KernelError(f"the consumer of ring buffer '{self.name}' is closed; create another one")
         yield from read_records(self._consumer, self._producer, self._size)
 
     def poll(self, timeout: float | None = None) -> Iterator[bytes]:
-        """Waits until there is a record, at most ``timeout`` seconds (None: for ever), then yields as :meth:`consume` does."""
+        """Waits until there is a record, at most ``timeout`` seconds (None: forever), then yields as :meth:`consume` does."""
         return (record for _, record in poll((self,), timeout))
 
     def __iter__(self) -> Iterator[bytes]:
@@ -70,7 +70,7 @@ class RingBuffer(AbstractContextManager["RingBuffer"]):
             yield from self.poll()
 
     def close(self) -> None:
-        """Gives the memory back. May be called twice."""
+        """Unmaps the ring. May be called more than once."""
         self._resources.close()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:

@@ -38,7 +38,7 @@ class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
         produced, consumed = load_acquire(self._producer, 0), load_acquire(self._consumer, 0)
         needed = record_size(len(record))
         if needed > self._size - (produced - consumed):
-            fact = "larger than the ring" if needed > self._size else "more than is free until the program drains it"
+            fact = "larger than the ring" if needed > self._size else "larger than the free space until the program drains it"
             raise KernelError(f"user ring buffer '{self.name}': a record of {len(record)} bytes is {fact}", errno.ENOSPC)
         start = mmap.PAGESIZE + produced % self._size
         _HEADER.pack_into(self._producer, start, len(record), 0)

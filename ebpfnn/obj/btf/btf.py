@@ -70,7 +70,7 @@ class Btf:
             raise ObjectError(f"BTF: {len(data)} bytes, shorter than its header; rebuild the object")
         magic, version, _, header, type_offset, type_size, string_offset, string_size = BTF_HEADER.unpack_from(data)
         if magic != BTF_MAGIC or version != 1:
-            raise ObjectError(f"BTF: magic {magic:#x}, version {version}; only little-endian BTF version 1 is known")
+            raise ObjectError(f"BTF: magic {magic:#x}, version {version}; only little-endian BTF version 1 is supported")
         types = _slice(data, header + type_offset, type_size, "type section")
         return cls(types, _slice(data, header + string_offset, string_size, "string section"), base)
 
@@ -179,7 +179,7 @@ class Btf:
             yield self._first_string + at + 1
             at, written = self._strings.find(wanted, at + 1), written + 1
             if written > _MOST_COPIES:
-                raise ObjectError(f"BTF: '{text}' stands in the string table over {_MOST_COPIES} times; rebuild the object")
+                raise ObjectError(f"BTF: '{text}' is in the string table over {_MOST_COPIES} times; rebuild the object")
 
     def names_with_prefix(self, prefix: str) -> Iterator[str]:
         """The strings of this table (not its base's) that begin with ``prefix``, which must not be empty."""

@@ -58,7 +58,7 @@ def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
         raise ObjectError(f"{name}: .BTF.ext is cut short at {len(data)} bytes; rebuild the object")
     magic, version, _, header, func_offset, func_size, line_offset, line_size = BTF_HEADER.unpack_from(data)
     if magic != BTF_MAGIC or version != 1:
-        raise ObjectError(f"{name}: .BTF.ext has magic {magic:#x}, version {version}; only version 1 is known")
+        raise ObjectError(f"{name}: .BTF.ext has magic {magic:#x}, version {version}; only version 1 is supported")
     functions: dict[str, list[FuncInfo]] = {}
     for section, record in _records(data, header + func_offset, func_size, btf, FuncInfo._fields, name):
         functions.setdefault(section, []).append(FuncInfo(*record))

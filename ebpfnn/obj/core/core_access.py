@@ -117,7 +117,7 @@ def _element(btf: Btf, at: int, steps: tuple[Step, ...], index: int, relocation:
 
 def _misfit(btf: Btf, relocation: CoreRelocation) -> ObjectError:
     return ObjectError(
-        f"CO-RE relocation {relocation.kind.label}: '{relocation.access}' leads nowhere in "
+        f"CO-RE relocation {relocation.kind.label}: '{relocation.access}' does not exist in "
         f"{type_name(btf, relocation.type_id)}; rebuild the object"
     )
 

@@ -52,13 +52,13 @@ def match(access: Access, kind: CoreKind, comparison: Comparison, target_id: int
     compare = comparison.match if kind is CoreKind.TYPE_MATCHES else comparison.compatible
     if compare(access.root, target_id):
         return Access(target, target_id)
-    return Mismatch(f"the kernel's {type_name(target, target_id)} is of another make")
+    return Mismatch(f"the kernel's {type_name(target, target_id)} is a different type")
 
 
 def _match_enumerator(name: str, target: Btf, target_id: int) -> Access | Mismatch:
     enum = target.resolve(target_id)
     if target[enum].kind not in ENUMS:
-        return Mismatch(f"the kernel's {type_name(target, target_id)} is no enum")
+        return Mismatch(f"the kernel's {type_name(target, target_id)} is not an enum")
     names = [each for each, _ in target.enumerators(enum)]
     for index, each in enumerate(names):
         if essential_name(each) == essential_name(name):
@@ -86,7 +86,7 @@ def _match_field(access: Access, comparison: Comparison, target_id: int) -> Acce
             continue
         if number:
             if target[at].kind is not Kind.ARRAY:
-                return Mismatch(f"{type_name(target, target_id)}{way(steps)} of the kernel is no array")
+                return Mismatch(f"{type_name(target, target_id)}{way(steps)} of the kernel is not an array")
             element, length = target.array(at)
             if step.place >= length and not is_flexible(target, steps, length):
                 return Mismatch(f"{type_name(target, target_id)}{way(steps)} of the kernel has {length} elements")
@@ -99,7 +99,7 @@ def _match_field(access: Access, comparison: Comparison, target_id: int) -> Acce
 def _no_member(comparison: Comparison, struct: int, name: str) -> Mismatch:
     target = comparison.target
     if target[struct].kind not in COMPOSITE:
-        return Mismatch(f"{type_name(target, struct)} of the kernel is no struct or union, and so has no '{name}'")
+        return Mismatch(f"{type_name(target, struct)} of the kernel is not a struct or union, so it has no '{name}'")
     owner = type_name(target, struct)
     keyword = f"{target[struct].kind.name.lower()} " if target[struct].name else ""
     return Mismatch(f"{keyword}{owner} of the kernel has no member '{name}'", name, tuple(comparison.fields(struct)))

@@ -52,7 +52,7 @@ def _memory(found: insn.Instruction, ours: Value, theirs: Value) -> insn.Instruc
     _expect(found.offset & 0xFFFF, ours, 16)
     if not 0 <= theirs.value <= _LARGEST_OFFSET:
         raise ObjectError(
-            f"the kernel has the field at byte {theirs.value}, past what one load reaches; read it with bpf_core_read()"
+            f"the kernel has the field at byte {theirs.value}, which is too far for one load; read it with bpf_core_read()"
         )
     opcode = found.opcode
     if theirs.size != ours.size:
@@ -66,4 +66,4 @@ def _memory(found: insn.Instruction, ours: Value, theirs: Value) -> insn.Instruc
 
 def _expect(held: int, ours: Value, bits: int) -> None:
     if ours.certain and held != ours.value & ((1 << bits) - 1):
-        raise ObjectError(f"the instruction holds {held} where the types say {ours.value}; rebuild the object")
+        raise ObjectError(f"the instruction holds {held} but the types say {ours.value}; rebuild the object")
