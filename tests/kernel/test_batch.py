@@ -27,7 +27,7 @@ from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.obj import ProgramType
 from ebpfnn.obj.asm import R0, R1, Assembler
 from ebpfnn.plugin import Trigger
-from ebpfnn.session import Session
+from ebpfnn.session import Session, compiling
 from ebpfnn.session.compiling import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
@@ -178,7 +178,7 @@ def test_what_the_compiler_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch
     def refuse(*_given: object) -> None:
         raise ModelError("network 'test': layer 0 is too much; use less")
 
-    monkeypatch.setattr(target, "compile_network", refuse)
+    monkeypatch.setattr(compiling, "compile_network", refuse)
     with pytest.raises(ModelError, match="layer 0 is too much; use less"):
         Session(SMALL, RunTrigger())
 
@@ -219,9 +219,9 @@ def test_a_kernel_without_iterators_gets_none(monkeypatch: pytest.MonkeyPatch) -
     def lacking() -> None:
         raise NotSupported("no types")
 
-    monkeypatch.setattr(target, "vmlinux", lacking)
+    monkeypatch.setattr(compiling, "vmlinux", lacking)
     for callbacks in (True, False):
-        monkeypatch.setattr(target, "has_callback_loops", lambda has=callbacks: has)
+        monkeypatch.setattr(compiling, "has_callback_loops", lambda has=callbacks: has)
         without = compile_here(net)
         assert not without.spec.kernel_symbols
         assert (len(without.spec.functions) > 1) == callbacks
@@ -236,12 +236,12 @@ def test_what_an_old_kernel_lacks_is_not_used(monkeypatch: pytest.MonkeyPatch) -
         asked.append(found)
         return compile_network(network, found, plan)
 
-    monkeypatch.setattr(target, "compile_network", note)
-    monkeypatch.setattr(target, "has_sign_extension", lambda: False)
+    monkeypatch.setattr(compiling, "compile_network", note)
+    monkeypatch.setattr(compiling, "has_sign_extension", lambda: False)
     compile_here(SMALL)
     assert [found.sign_extension for found in asked] == [False]
-    monkeypatch.setattr(target, "KMALLOC_LARGEST", 8)
-    monkeypatch.setattr(target, "has_large_values", lambda: False)
+    monkeypatch.setattr(compiling, "KMALLOC_LARGEST", 8)
+    monkeypatch.setattr(compiling, "has_large_values", lambda: False)
     compile_here(SMALL)
     assert [found.large_values for found in asked] == [True, True, False]
 
