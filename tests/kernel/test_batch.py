@@ -195,7 +195,7 @@ def test_what_the_verifier_refuses_of_compiled_code_is_our_bug(tmp_path: Path, m
     with pytest.raises(VerifierError) as caught:
         Session(SMALL, RunTrigger(), body=broken)
     told = re.fullmatch(
-        r"network 'test': the kernel refused what ebpfnn compiled, which is a bug of ebpfnn's \(program 'ebpfnn_run': .*\); "
+        r"network 'test': the kernel refused the compiled code, which is a bug in ebpfnn \(program 'ebpfnn_run': .*\); "
         r"report it with the verifier's whole log, which is in (\S+), and use --twin until it is fixed",
         str(caught.value),
     )

@@ -202,7 +202,7 @@ def test_descriptors_that_run_out_anywhere(store: Store, work: Callable[[], None
         assert descriptors() == held
         assert names(store) == set()
     assert 10 < len(told) < 100
-    assert not [line for line in told if "\n" in line or "ulimit -n" not in line or "bug of ebpfnn's" in line]
+    assert not [line for line in told if "\n" in line or "ulimit -n" not in line or "bug in ebpfnn" in line]
 
 
 def test_memory_that_runs_out() -> None:
