@@ -47,6 +47,10 @@ class Box:
         across = max(self.left, other.left) - min(self.right, other.right)
         return max(down, across, 0)
 
+    def sides_on_edge(self, shape: tuple[int, ...]) -> int:
+        """How many of the four sides lie on the edge of an array of ``shape``."""
+        return (self.top == 0) + (self.left == 0) + (self.bottom == shape[0]) + (self.right == shape[1])
+
     def moved(self, down: int, across: int) -> Box:
         """The same box, ``down`` rows and ``across`` columns on."""
         return Box(self.top + down, self.left + across, self.bottom + down, self.right + across)

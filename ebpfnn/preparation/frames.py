@@ -17,6 +17,8 @@ _NEAR = 0.05
 """Near a side means within this part of the frame's size: ticks stick out of a plot's axes."""
 _COVERED = 0.85
 """The part of each side that a frame covers; a digit covers less, since it is round or narrow somewhere."""
+_ON_EDGE = 2
+"""Sides that a frame may have on the picture's edge: a shadow over a part of the picture has three."""
 _EMPTY = 0.005
 """What has less than this part of its inside set apart has nothing in it."""
 _MARGIN = 0.01
@@ -43,7 +45,11 @@ def _framed(mask: Mask) -> Box | None:
     pieces = components(mask)
     boxes = pieces.boxes
     least = max(_SHARE * min(mask.shape), _LEAST)
-    large = [number for number, box in enumerate(boxes) if min(box.height, box.width) >= least]
+    large = [
+        number
+        for number, box in enumerate(boxes)
+        if min(box.height, box.width) >= least and box.sides_on_edge(mask.shape) <= _ON_EDGE
+    ]
     for number in sorted(large, key=lambda each: boxes[each].area, reverse=True):
         inner = _inner(pieces.mask(np.arange(pieces.count) == number)[boxes[number].slices])
         if inner is None:

@@ -11,7 +11,7 @@ from .components import Box, Components, Mask, components
 from .ground import Gray, dark_on_light, ink
 from .pieces import Digit
 
-_SURE = 0.3
+_SURE = 0.4
 """Ink of this part of the full strength makes pieces. What is fainter counts where it lies beside such ink: a soft edge."""
 _FAINT = 0.2
 """Ink below this part does not count where a digit's extent is measured: MNIST's digits then measure 20 pixels, and what
@@ -24,6 +24,8 @@ _NOISE = 3.0
 """Deviations of the noise that do not count as ink."""
 _CLEAR = 7.0
 """Deviations that the ink has to differ by: less is what noise does on its own."""
+_LARGE, _NOISY = 150, 0.06
+"""A picture with so many pixels a side is smoothed where the noise is more than that part of the strongest ink."""
 _EDGE = 20
 """The soft edge of a stroke is at most this fraction of a digit's size: a pixel of a sample."""
 
@@ -65,14 +67,16 @@ def found(gray: Gray, *, dark: bool | None, even: bool, frames_too: bool) -> Ink
     if dark:
         notes.append("inverted (dark on light)")
     strong = (255 - within if dark else within) if even else ink(within, dark=dark)
+    if max(strong.shape) >= _LARGE and _noise(strong)[1] > _NOISY * float(strong.max()):
+        strong = _smoothed(strong)
+        notes.append("smoothed")
     strength = _strength(strong)
     return Inked(strength, components(strength > _SURE), tuple(notes))
 
 
 def _strength(strong: Gray) -> Gray:
     """0 up to the noise, 1 at the usual strength of ink: that of the upper quarter, since the very strongest may be dirt."""
-    ground = float(np.median(strong))
-    noise = float(np.median(np.abs(strong - ground))) * 1.4826
+    ground, noise = _noise(strong)
     top = float(strong.max())
     floor = min(ground + _NOISE * noise, (ground + top) / 2)
     if top - ground < max(_WEAKEST, _CLEAR * noise):
@@ -80,6 +84,22 @@ def _strength(strong: Gray) -> Gray:
     full = float(np.percentile(strong[strong > floor + (top - floor) / 4], 75))
     strength: Gray = np.clip((strong - floor) / (full - floor), 0, 1)
     return strength
+
+
+def _smoothed(strong: Gray) -> Gray:
+    """Each pixel as a weighted mean of the 7 x 7 around it, nearly a Gaussian of two pixels' deviation."""
+    weights = np.array([1, 4, 8, 10, 8, 4, 1], np.float32) / 36
+    for _ in range(2):
+        edged = np.pad(strong, ((3, 3), (0, 0)), mode="edge")
+        strong = sum((weight * edged[place : place + len(strong)] for place, weight in enumerate(weights)), np.float32(0)).T
+    return strong
+
+
+def _noise(strong: Gray) -> tuple[float, float]:
+    """The level of the ground, and the standard deviation there, by two quantiles that lie in it though half may be ink."""
+    low, high = (float(each) for each in np.percentile(strong, (10, 30)))
+    deviation = (high - low) / (1.2816 - 0.5244)
+    return high + 0.5244 * deviation, deviation
 
 
 def _extent(mask: Mask) -> Box:

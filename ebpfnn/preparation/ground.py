@@ -10,10 +10,15 @@ from PIL import Image
 Gray = NDArray[np.float32]
 """Pixels or ink, float32 [rows, columns], 0..255."""
 
-_WINDOW = 0.5
-"""The ground is looked for within this part of the picture's shorter side: wider than strokes, narrower than shadows."""
-_COARSE = 64
+_WINDOW, _NARROW = 1 / 2, 1 / 3
+"""The ground is looked for within this part of the picture's shorter side, and at least that of its longer one: wider than
+strokes, narrower than shadows."""
+_COARSE = 96
 """The longer side, in pixels, at which the ground is looked at: it changes slowly, and noise averages out."""
+_STROKE = 1 / 8
+"""A stroke is narrower than this part of the picture's longer side, where polarity is told by what is narrow."""
+_CLEARLY = 0.4
+"""One of two differences is clearly the lesser one when it is below this part of the other."""
 _DARKEST = 32
 """A darker ground than this divides as this does, so that noise in the dark does not become ink."""
 _EXTREME = 0.2
@@ -37,10 +42,19 @@ def flattened(gray: Gray) -> Gray:
 
 
 def dark_on_light(gray: Gray) -> bool:
-    """Whether the ink is darker than its ground: what differs most from the border is ink."""
+    """Whether the ink is darker than its ground: what differs most from the border is ink.
+
+    Where a shadow's edge differs from the border about as much, what is narrow is ink.
+    """
     flat = np.sort(flattened(gray), axis=None)
     skipped = int(flat.size * _EXTREME / 100)
-    return bool(-flat[skipped] > flat[-1 - skipped])
+    darker, lighter = -float(flat[skipped]), float(flat[-1 - skipped])
+    if min(darker, lighter) < _CLEARLY * max(darker, lighter):
+        return darker > lighter
+    coarse = _coarse(gray)
+    window = max(3, round(max(coarse.shape) * _STROKE)) | 1
+    dark, light = (_closed(each, window) - each for each in (coarse, -coarse))
+    return float(np.square(dark).sum()) > float(np.square(light).sum())
 
 
 def ink(gray: Gray, *, dark: bool) -> Gray:
@@ -71,15 +85,24 @@ def _robust_fit(terms: Gray, values: Gray) -> Gray:
 
 def _ground(light: Gray) -> Gray:
     """The ground under dark ink: a morphological closing, which fills what is narrower than its window."""
-    rows, columns = light.shape
+    coarse = _coarse(light)
+    window = max(3, round(max(min(coarse.shape) * _WINDOW, max(coarse.shape) * _NARROW))) | 1
+    closed = _closed(coarse, window)
+    if coarse.shape == light.shape:
+        return closed
+    return np.asarray(Image.fromarray(closed).resize(light.shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _coarse(gray: Gray) -> Gray:
+    rows, columns = gray.shape
     factor = -(-max(rows, columns) // _COARSE)
     size = (-(-columns // factor), -(-rows // factor))
-    coarse = np.asarray(Image.fromarray(light).resize(size, Image.Resampling.BOX)) if factor > 1 else light
-    window = max(3, round(min(coarse.shape) * _WINDOW)) | 1
-    closed: Gray = -_highest(-_highest(coarse, window), window)
-    if factor == 1:
-        return closed
-    return np.asarray(Image.fromarray(closed).resize((columns, rows), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BOX)) if factor > 1 else gray
+
+
+def _closed(light: Gray, window: int) -> Gray:
+    closed: Gray = -_highest(-_highest(light, window), window)
+    return closed
 
 
 def _highest(values: Gray, window: int) -> Gray:

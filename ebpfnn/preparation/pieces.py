@@ -75,7 +75,7 @@ def _weight(box: Box, shape: tuple[int, int]) -> float:
 
 
 def _touches(box: Box, shape: tuple[int, int]) -> bool:
-    return box.top == 0 or box.left == 0 or box.bottom == shape[0] or box.right == shape[1]
+    return box.sides_on_edge(shape) > 0
 
 
 def _is_tall(box: Box, size: int, shape: tuple[int, int]) -> bool:

@@ -37,11 +37,12 @@ def growth(ink: Gray, size: tuple[float, float]) -> float:
 
     Negative where strokes have to become narrower, and 0 where they are as MNIST's. What grows needs room, for which the
     glyph is scaled down the more: with s pixels for its longer side and w of that for the stroke's width, a stroke
-    grown by g has (s - 2 g) w + 2 g.
+    grown by g has (s - 2 g) w + 2 g. Strokes are measured no finer than they are drawn: there noise has averaged out.
     """
     least, most = (each * min(size) / 20 for each in (LEAST, MOST))
     longer = _scale(ink, size) * max(ink.shape)
-    share = min(width(ink) / max(ink.shape), _WIDEST)
+    seen = _resized(ink, min(FINE * longer / max(ink.shape), 1))
+    share = min(width(seen) / max(seen.shape), _WIDEST)
     wanted = min(max(share * longer, least), most)
     return float((wanted - share * longer) / (2 * (1 - share)))
 
