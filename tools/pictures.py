@@ -30,7 +30,7 @@ from ebpfnn.preparation.glyph import prepare_glyph
 DATA = Path(__file__).parents[1] / "ebpfnn/data"
 NETWORKS = ("mnist", "mnist-128", "mnist-cnn")
 GRID: Mapping[tuple[Any, str], Sequence[float]] = {
-    (strokes, "LEAST"): (1.6, 1.8, 2.0, 2.2),
+    (strokes, "LEAST"): (1.5, 1.7, 1.9, 2.1),
     (glyph_ink, "_SURE"): (0.3, 0.4, 0.5),
     (glyph_ink, "_FAINT"): (0.125, 0.2, 0.3),
 }

@@ -108,7 +108,7 @@ def _fitted(inked: Inked, digit: Digit, options: GlyphOptions, notes: tuple[str,
     ink = inked.of(digit, whole=not options.crop)
     share = SHARE if options.crop else 1
     size = options.rows * share, options.columns * share
-    grown = strokes.growth(ink, size) if options.widen else 0.0
+    grown = strokes.growth(ink, size, min(options.rows, options.columns) / 28) if options.widen else 0.0
     placed = _placed(strokes.drawn(ink, size, grown), options)
     return Glyph(placed, (*inked.notes, *notes, *_changes(inked, digit, options, grown)), count)
 

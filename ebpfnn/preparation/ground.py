@@ -64,11 +64,13 @@ def ink(gray: Gray, *, dark: bool) -> Gray:
     takes; light ink by the light that it adds.
     """
     light = gray if dark else 255 - gray
-    under = _ground(light)
-    taken: Gray = np.maximum(under - light, 0)
+    flat = flattened(light)
+    # A closing takes the dark end of a slope for ink, and without its slope the edge of a shadow: ink is what both find.
+    differs = np.minimum(_ground(light) - light, _ground(flat) - flat)
+    taken: Gray = np.maximum(differs, 0)
     if dark:
-        taken *= 255 / np.maximum(under, _DARKEST)
-    return taken
+        taken *= 255 / np.maximum(light + differs, _DARKEST)
+    return np.minimum(taken, 255)
 
 
 def _robust_fit(terms: Gray, values: Gray) -> Gray:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from .ground import Gray
 
-LEAST, MOST = 1.8, 3.8
+LEAST, MOST = 1.7, 3.8
 """The widths of strokes, in pixels of a sample of 28 x 28, that are left as they are: four fifths of MNIST's digits lie
 between. Thinner ones turn gray where they are scaled down."""
 FINE = 4
@@ -32,18 +32,18 @@ def width(ink: Gray) -> float:
     return 2 * float(ink.sum()) / change if change else 0.0
 
 
-def growth(ink: Gray, size: tuple[float, float]) -> float:
+def growth(ink: Gray, size: tuple[float, float], unit: float) -> float:
     """By how many pixels each side of a stroke has to grow where ``ink`` is scaled to fit ``size``, (rows, columns).
 
+    ``unit`` is how many pixels one of a sample of 28 x 28 takes there.
     Negative where strokes have to become narrower, and 0 where they are as MNIST's. What grows needs room, for which the
     glyph is scaled down the more: with s pixels for its longer side and w of that for the stroke's width, a stroke
     grown by g has (s - 2 g) w + 2 g. Strokes are measured no finer than they are drawn: there noise has averaged out.
     """
-    least, most = (each * min(size) / 20 for each in (LEAST, MOST))
     longer = _scale(ink, size) * max(ink.shape)
     seen = _resized(ink, min(FINE * longer / max(ink.shape), 1))
     share = min(width(seen) / max(seen.shape), _WIDEST)
-    wanted = min(max(share * longer, least), most)
+    wanted = min(max(share * longer, LEAST * unit), MOST * unit)
     return float((wanted - share * longer) / (2 * (1 - share)))
 
 
