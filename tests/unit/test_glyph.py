@@ -122,10 +122,9 @@ def test_what_is_around_a_glyph_is_dropped(drawn: str) -> None:
     assert "frame dropped" in made.notes
 
 
-def test_specks_are_dropped_and_counted() -> None:
+def test_specks_and_scratches_are_dropped_and_counted() -> None:
     picture = on(255, ink(SEVEN), 0)
-    for row, column in ((20, 30), (120, 90), (250, 240)):
-        picture[row : row + 5, column : column + 5] = 0
+    picture[20:25, 30:35] = picture[120:134, 85:99] = picture[200:202, 75:115] = 0
     made = prepare_glyph(picture)
     assert alike(made, PLAIN) > 0.99
     assert "3 pieces dropped" in made.notes
