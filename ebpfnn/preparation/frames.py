@@ -1,0 +1,87 @@
+"""Frames and panels around a glyph: a plot's axes, a border line, a dark square on a white page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .components import Box, Mask, components
+from .ground import Gray, flattened
+
+_FAINTEST = 0.3
+"""What differs from the border by this part of the most does not count as ground."""
+_LEAST = 8
+"""Nothing that differs by fewer gray levels, or has fewer pixels a side, is a frame."""
+_SHARE = 1 / 3
+"""A frame has at least this part of the picture's shorter side: what is smaller may be a digit."""
+_NEAR = 0.05
+"""Near a side means within this part of the frame's size: ticks stick out of a plot's axes."""
+_COVERED = 0.85
+"""The part of each side that a frame covers; a digit covers less, since it is round or narrow somewhere."""
+_ON_EDGE = 2
+"""Sides that a frame may have on the picture's edge: a shadow over a part of the picture has three."""
+_EMPTY = 0.005
+"""What has less than this part of its inside set apart has nothing in it."""
+_MARGIN = 0.01
+"""The part of a picture at each side that is left out: the edge of a scan or of a screenshot."""
+_DEEPEST = 4
+"""Frames within frames that are taken off."""
+
+
+def inside(gray: Gray) -> Gray:
+    """What is within the innermost frame or panel of ``gray``, less a hundredth at each side of the picture."""
+    rows, columns = (int(side * _MARGIN) for side in gray.shape)
+    gray = gray[rows : gray.shape[0] - rows, columns : gray.shape[1] - columns]
+    for _ in range(_DEEPEST):
+        off = np.abs(flattened(gray))
+        found = _framed(off > max(float(off.max()) * _FAINTEST, _LEAST))
+        if found is None:
+            break
+        gray = gray[found.slices]
+    return gray
+
+
+def _framed(mask: Mask) -> Box | None:
+    """What is within the largest frame in ``mask`` that has something in it."""
+    pieces = components(mask)
+    boxes = pieces.boxes
+    least = max(_SHARE * min(mask.shape), _LEAST)
+    large = [
+        number
+        for number, box in enumerate(boxes)
+        if min(box.height, box.width) >= least and box.sides_on_edge(mask.shape) <= _ON_EDGE
+    ]
+    for number in sorted(large, key=lambda each: boxes[each].area, reverse=True):
+        inner = _inner(pieces.mask(np.arange(pieces.count) == number)[boxes[number].slices])
+        if inner is None:
+            continue
+        found = inner.moved(boxes[number].top, boxes[number].left)
+        if _EMPTY < float(mask[found.slices].mean()) < 1 - _EMPTY:
+            return found
+    return None
+
+
+def _inner(piece: Mask) -> Box | None:
+    """What is within the four sides of ``piece``, which fills its array; None where it has not four sides."""
+    sides = (piece, piece.T, piece[::-1], piece.T[::-1])
+    if not all(_covers(side) for side in sides):
+        return None
+    filled = float(piece.mean()) > 0.5
+    top, left, bottom, right = (_thickness(side, filled=filled) for side in sides)
+    box = Box(top, left, piece.shape[0] - bottom, piece.shape[1] - right)
+    return box if min(box.height, box.width) >= _LEAST else None
+
+
+def _covers(side: Mask) -> bool:
+    return float(side[: _near(side)].any(axis=0).mean()) >= _COVERED
+
+
+def _thickness(side: Mask, *, filled: bool) -> int:
+    """How many lines to cut from the first on: a frame and its soft edge, or a panel's edge."""
+    if filled:
+        return max(1, round(len(side) * 0.02))
+    lines = np.flatnonzero(side[: 2 * _near(side)].mean(axis=1) > 0.5)
+    return (int(lines[-1]) if len(lines) else _near(side)) + 2
+
+
+def _near(side: Mask) -> int:
+    return max(1, round(len(side) * _NEAR))

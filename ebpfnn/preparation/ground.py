@@ -1,0 +1,116 @@
+"""What a glyph is drawn on: paper, a board, a shadow across them. It is found, and what remains without it is ink."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from PIL import Image
+
+Gray = NDArray[np.float32]
+"""Pixels or ink, float32 [rows, columns], 0..255."""
+
+_WINDOW, _NARROW = 1 / 2, 1 / 3
+"""The ground is looked for within this part of the picture's shorter side, and at least that of its longer one: wider than
+strokes, narrower than shadows."""
+_COARSE = 96
+"""The longer side, in pixels, at which the ground is looked at: it changes slowly, and noise averages out."""
+_STROKE = 1 / 8
+"""A stroke is narrower than this part of the picture's longer side, where polarity is told by what is narrow."""
+_CLEARLY = 0.4
+"""One of two differences is clearly the lesser one when it is below this part of the other."""
+_DARKEST = 32
+"""A darker ground than this divides as this does, so that noise in the dark does not become ink."""
+_EXTREME = 0.2
+"""The percentage of pixels at either end that polarity does not look at: single hot pixels."""
+
+
+def flattened(gray: Gray) -> Gray:
+    """``gray`` less the plane that fits its border best: lighter than the border is above 0, darker below.
+
+    Places of the border that differ most are left out of the fit, because a stroke may touch the border.
+    """
+    rows, columns = gray.shape
+    down, across = np.linspace(-1, 1, rows, dtype=np.float32), np.linspace(-1, 1, columns, dtype=np.float32)
+    ends_down, ends_across = np.full(columns, 1, np.float32), np.full(rows, 1, np.float32)
+    values = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    row = np.concatenate([-ends_down, ends_down, down, down])
+    column = np.concatenate([across, across, -ends_across, ends_across])
+    level, slope_down, slope_across = _robust_fit(np.stack([np.ones_like(row), row, column], axis=1), values)
+    flat: Gray = gray - (level + slope_down * down[:, None] + slope_across * across[None, :])
+    return flat
+
+
+def dark_on_light(gray: Gray) -> bool:
+    """Whether the ink is darker than its ground: what differs most from the border is ink.
+
+    Where a shadow's edge differs from the border about as much, what is narrow is ink.
+    """
+    flat = np.sort(flattened(gray), axis=None)
+    skipped = int(flat.size * _EXTREME / 100)
+    darker, lighter = -float(flat[skipped]), float(flat[-1 - skipped])
+    if min(darker, lighter) < _CLEARLY * max(darker, lighter):
+        return darker > lighter
+    coarse = _coarse(gray)
+    window = max(3, round(max(coarse.shape) * _STROKE)) | 1
+    dark, light = (_closed(each, window) - each for each in (coarse, -coarse))
+    return float(np.square(dark).sum()) > float(np.square(light).sum())
+
+
+def ink(gray: Gray, *, dark: bool) -> Gray:
+    """How strong the ink is, 0 on the ground and at most 255.
+
+    A shadow makes the ink on paper weaker by as much as the paper, so dark ink is measured by the part of the light that it
+    takes; light ink by the light that it adds.
+    """
+    light = gray if dark else 255 - gray
+    flat = flattened(light)
+    # A closing takes the dark end of a slope for ink, and without its slope the edge of a shadow: ink is what both find.
+    differs = np.minimum(_ground(light) - light, _ground(flat) - flat)
+    taken: Gray = np.maximum(differs, 0)
+    if dark:
+        taken *= 255 / np.maximum(light + differs, _DARKEST)
+    return np.minimum(taken, 255)
+
+
+def _robust_fit(terms: Gray, values: Gray) -> Gray:
+    """The factors of ``terms`` that give ``values`` best, by least squares without what lies far off."""
+    factors = np.array([np.median(values), 0, 0], np.float32)
+    for _ in range(3):
+        off = np.abs(values - terms @ factors)
+        near = off <= max(3 * float(np.median(off)), 2)
+        if near.all() and not off.any():
+            break
+        factors = np.linalg.lstsq(terms[near], values[near], rcond=None)[0]
+    return factors
+
+
+def _ground(light: Gray) -> Gray:
+    """The ground under dark ink: a morphological closing, which fills what is narrower than its window."""
+    coarse = _coarse(light)
+    window = max(3, round(max(min(coarse.shape) * _WINDOW, max(coarse.shape) * _NARROW))) | 1
+    closed = _closed(coarse, window)
+    if coarse.shape == light.shape:
+        return closed
+    return np.asarray(Image.fromarray(closed).resize(light.shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _coarse(gray: Gray) -> Gray:
+    rows, columns = gray.shape
+    factor = -(-max(rows, columns) // _COARSE)
+    size = (-(-columns // factor), -(-rows // factor))
+    return np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BOX)) if factor > 1 else gray
+
+
+def _closed(light: Gray, window: int) -> Gray:
+    closed: Gray = -_highest(-_highest(light, window), window)
+    return closed
+
+
+def _highest(values: Gray, window: int) -> Gray:
+    """The maximum of the square of ``window`` x ``window`` pixels around each; beyond the edges nothing counts."""
+    for axis in (0, 1):
+        width = [(window // 2, window // 2) if each == axis else (0, 0) for each in (0, 1)]
+        edged = np.pad(values, width, constant_values=-np.inf)
+        values = sliding_window_view(edged, window, axis=axis).max(axis=-1)
+    return values
