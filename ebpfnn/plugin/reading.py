@@ -50,7 +50,7 @@ def read(
         except InputError as error:
             yield error
         except MemoryError:
-            yield InputError(f"{uri}: takes more memory than there is; give a smaller file")
+            yield InputError(f"{uri}: takes more memory than there is; raise the limit (ulimit -v), or give a smaller file")
 
 
 def samples(network: Served, *uris: str | os.PathLike[str], plugins: Plugins | None = None) -> Iterator[Sample]:

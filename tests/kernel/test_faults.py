@@ -57,7 +57,7 @@ def one_line(ran: subprocess.CompletedProcess[str]) -> str:
         (RUN, "bpf", errno.EPERM, "refused with EPERM (Operation not permitted); "),
         (RUN, "bpf", errno.ENOSPC, "refused with ENOSPC (No space left on device); no space is left"),
         (RUN, "bpf", errno.EINTR, "refused with EINTR (Interrupted system call); a signal interrupted it; try again"),
-        (RUN, "bpf", errno.ENOMEM, "not enough kernel memory; make it smaller, or free memory"),
+        (RUN, "bpf", errno.ENOMEM, "the kernel has no memory for it; make it smaller, or free some"),
         (TRACED, "perf_event_open", errno.ENOSYS, FILTER.format("perf_event_open")),
         (
             TRACED,
@@ -221,7 +221,7 @@ def test_memory_that_runs_out_as_a_map_is_mapped() -> None:
         before = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 20), before[1]))
         try:
-            with pytest.raises(KernelError, match=r"map 'large': mmap refused with ENOMEM .*; not enough kernel memory"):
+            with pytest.raises(KernelError, match=r"map 'large': mmap refused with ENOMEM .*; the kernel has no memory for it"):
                 held.mmap()
         finally:
             resource.setrlimit(resource.RLIMIT_AS, before)

@@ -204,8 +204,8 @@ def test_a_holder_ends_with_its_attachment(store: Store) -> None:
                 _remove_interface()
                 assert holder.wait(30) == 1
                 assert holder.stderr.read() == (
-                    "ebpfnn: instance 'mnist' is detached: socket_filter 'here' is gone, "
-                    "or the program was taken off by force; it is unloaded now, so load it again\n"
+                    "ebpfnn: instance 'mnist' is detached: socket_filter 'here' no longer exists, "
+                    "or the program was detached by force; it is unloaded now, so load it again\n"
                 )
             finally:
                 holder.kill()

@@ -98,7 +98,9 @@ def test_nor_is_it_swapped_in(body: Callable[[str], Body], wrong: str, store: St
 
 @pytest.mark.root
 def test_an_event_that_cannot_be_provoked_is_proved_as_well(body: Callable[[str], Body], store: Store, tracing: None) -> None:
-    with pytest.raises(SessionError, match=r"not the reference's \(sample 1 of the proof, by BPF_PROG_RUN of the same code"):
+    with pytest.raises(
+        SessionError, match=r"differ from the reference \(sample 1 of the proof, by BPF_PROG_RUN of the same code"
+    ):
         Instance.load(
             NETWORK, Plugins.installed().trigger("tracepoint"), "syscalls:sys_enter_acct", name="one", body=body("!sum")
         )
@@ -129,7 +131,7 @@ def test_a_threshold_of_one_value_that_is_off_by_one_is_refused(bits: int, place
         bent = [list(each) for each in own]
         bent[4][place] += step
         wrong = compile_here(replace(made, input=replace(made.input, value_thresholds=tuple(map(tuple, bent)))))
-        with pytest.raises(SessionError, match="the kernel's scores are not the reference's"):
+        with pytest.raises(SessionError, match="the scores in the kernel differ from the reference"):
             Instance.load(made, RunTrigger(), name="one", body=wrong)
     assert names(store) == set()
 

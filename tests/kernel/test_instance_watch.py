@@ -130,7 +130,7 @@ def test_a_watch_asks_for_a_few_seconds_at_a_time(instance: Instance) -> None:
 def test_one_process_watches_at_a_time(instance: Instance) -> None:
     with instance.watch():
         assert is_locked(instance.path / LOCKS / "watch")
-        with pytest.raises(SessionError, match=r"^instance 'one' is watched by another process; end that first"):
+        with pytest.raises(SessionError, match=r"^instance 'one' is watched by another process, .*; end that first"):
             instance.watch()
     with instance.watch() as watch:
         assert list(watch.read(0)) == []

@@ -227,7 +227,7 @@ def test_a_struct_that_nobody_may_implement(build: Build) -> None:
         struct task_struct { int (*hook)(void); };
         SEC("struct_ops/hook") int hook(void *context) { return 0; }
         SEC(".struct_ops") struct task_struct mine = { .hook = (void *)hook };""")
-    with pytest.raises(NotSupported, match="this kernel does not support struct_ops of struct task_struct"):
+    with pytest.raises(NotSupported, match="this kernel does not let programs implement struct task_struct"):
         Object.load(spec)
 
 

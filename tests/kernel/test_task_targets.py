@@ -168,7 +168,7 @@ def test_an_event_that_never_comes() -> None:
         ("fexit", "vfs_raed", "fexit 'vfs_raed': the kernel's types have no function with this name; did you mean "),
         ("fentry", "qqqqqqqqqqqq", "in the kernel's types; try its default target, __"),
         ("uprobe", "libc:a64ll", "has no function 'a64ll'; did you mean 'a64l"),
-        ("uprobe", "libcc:a64l", "'libcc' is no library of this process and no program in $PATH; did you mean 'libc"),
+        ("uprobe", "libcc:a64l", "'libcc' is neither a library of this process nor a program in $PATH; did you mean 'libc"),
         ("uprobe", "/dev/null:0x10", "refused with EINVAL (Invalid argument); give an instruction of a program or library"),
         ("uprobe", "/no/such/file:main", "'/no/such/file' cannot be read (No such file or directory)"),
     ],

@@ -168,7 +168,7 @@ def test_another_safetensors_and_another_version(tmp_path: Path) -> None:
     write(path, tensors, described, {**metadata, "format": "ebpfnn"})
     assert "not of a float network" in refusal(path)
     write(path, tensors, described, {**metadata, "version": "2"})
-    assert "version '2' of the format, and this ebpfnn reads 1" in refusal(path)
+    assert "version '2' of the format, but this ebpfnn reads 1" in refusal(path)
 
 
 NOT_OF_ITS_TYPE = {

@@ -24,8 +24,8 @@ from ebpfnn.kernel.syscall import refusal
         ("BPF_PROG_LOAD", errno.EMFILE, "ulimit -n"),
         ("mmap", errno.EINVAL, "BPF_F_MMAPABLE"),
         ("mmap", 524, "BPF_F_MMAPABLE"),
-        ("flock", errno.ENOSYS, "refuses flock(2); allow it"),
-        ("flock", errno.EPERM, "refuses flock(2); allow it"),
+        ("flock", errno.ENOSYS, "forbids it: allow flock(2)"),
+        ("flock", errno.EPERM, "forbids it: allow flock(2)"),
         ("flock", errno.ENOLCK, "no more locks are available"),
         ("write", errno.EROFS, "mount -o remount,rw"),
         ("BPF_MAP_GET_NEXT_ID", errno.ESRCH, ""),
@@ -76,4 +76,4 @@ def test_a_call_that_the_kernel_has_is_hidden_by_a_filter(
     monkeypatch.setattr(remedies, "_SYSCTLS", tmp_path)
     assert remedy(operation, errno.ENOSYS) == f"this kernel was built without {option}"
     (tmp_path / sysctl).touch()
-    assert f"refuses {call}; allow it" in remedy(operation, errno.ENOSYS)
+    assert f"forbids it: allow {call}" in remedy(operation, errno.ENOSYS)

@@ -132,7 +132,7 @@ def test_libraries_are_found_by_their_short_names(monkeypatch: pytest.MonkeyPatc
     assert uprobe.find_binary("sh").name == "sh"
     with pytest.raises(KernelError, match="'libcap' is neither a library of this process nor a program"):
         uprobe.find_binary("libcap")
-    with pytest.raises(KernelError, match=r"'libcrypt' is no library of this process .*; did you mean 'libcrypto"):
+    with pytest.raises(KernelError, match=r"'libcrypt' is neither a library of this process .*; did you mean 'libcrypto"):
         uprobe.find_binary("libcrypt")
 
 

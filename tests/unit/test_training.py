@@ -599,7 +599,7 @@ def test_augmentation_moves_little_and_keeps_the_shape() -> None:
         ("64-12-5", "gives .5. scores, but there are 4 classes; end it with 4"),
         ("conv4x9-4", "has a window larger than its input"),
         ("conv4x3g3-4", "does not split in 3 groups"),
-        ("64-banana", "'banana' is no layer"),
+        ("64-banana", "'banana' is not a layer"),
     ],
 )
 def test_architectures_that_do_not_fit_the_data(tmp_path: Path, data: Path, text: str, fact: str) -> None:
