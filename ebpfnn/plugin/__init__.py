@@ -3,6 +3,7 @@
 from ..built import object_path
 from ..errors import nearest
 from ..network.layers import InputFormat
+from ..network.preparation import Preparation
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
@@ -15,6 +16,7 @@ __all__ = [
     "InputFormat",
     "InputSource",
     "Plugins",
+    "Preparation",
     "PreparationKind",
     "Sample",
     "Trigger",
