@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError, nearest
 
 BALANCED = "balanced"
+MOST = 1e6
+"""The most that a class may weigh against another of weight 1."""
 
 
 def class_weights(text: str, labels: NDArray[np.intp], names: tuple[str, ...]) -> NDArray[np.float32] | None:
@@ -38,6 +38,6 @@ def _weight(number: str, text: str) -> float:
         weight = float(number)
     except ValueError:
         weight = 0
-    if not weight > 0 or not isfinite(np.float32(weight)):
-        raise ModelError(f"--class-weights {text!r}: {number!r} is no weight above 0; give balanced, or CLASS=WEIGHT,...")
+    if not 1 / MOST <= weight <= MOST:
+        raise ModelError(f"--class-weights {text!r}: {number!r} is no weight in 1e-6..1e6; give balanced, or CLASS=WEIGHT,...")
     return weight
