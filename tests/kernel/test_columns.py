@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ebpfnn_plugins.run import RunTrigger
-from networks import random_network
+from networks import dense, network
 
 import ebpfnn
 from ebpfnn.network import reference
+from ebpfnn.network.layers import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.session import Session
 
@@ -38,13 +39,13 @@ def test_rows_are_inferred_as_the_reference_does(tmp_path: Path, encode: str) ->
     ]
     expected = [[sum(each) for each in row] if encode == "bins" else [bit for each in row for bit in each] for row in bits]
     described = [{"name": name, "type": "integer", "encode": encode, "bounds": BOUNDS[name]} for name in BOUNDS]
-    net = random_network((len(expected[0]), 7, 3), seed=2, bits=8 if encode == "bins" else 1, packed=encode != "bins")
-    form = replace(
-        net.input, thresholds=() if encode == "bins" else (1,), prepared=Preparation("columns", {"columns": described})
-    )
-    net = replace(net, input=form)
+    form = InputFormat((len(expected[0]),), prepared=Preparation("columns", {"columns": described}))
+    if encode == "thermometer":
+        form = replace(form, bits=1, thresholds=(1,), packed=True)
+    random = np.random.default_rng(2)
+    net = network([dense(random.integers(-127, 128, (3, form.size)), [-5, 0, 5])], form)
     with Session(net, RunTrigger()) as session:
         found = [session.infer(sample.data) for sample in ebpfnn.samples(net, tmp_path / "a.csv")]
     wanted = reference.scores(net, np.array(expected, np.uint8))
     assert [list(result.scores) for result in found] == wanted.tolist()
-    assert len({tuple(row) for row in wanted.tolist()}) > 20
+    assert len({tuple(row) for row in wanted.tolist()}) > 50
