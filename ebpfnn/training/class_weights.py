@@ -22,7 +22,7 @@ def class_weights(text: str, labels: NDArray[np.intp], names: tuple[str, ...]) -
         return None
     if text == BALANCED:
         counts = np.bincount(labels, minlength=len(names))
-        return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
+        return np.asarray(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), np.float32)
     weights = np.ones(len(names), np.float32)
     for pair in text.split(","):
         name, _, number = pair.rpartition("=")

@@ -26,7 +26,8 @@ def by_labels(values: Values, labels: Labels, count: int) -> list[Any]:
     """At most ``count`` bounds, rising: the thresholds of a decision tree of this column alone, grown where it gains most.
 
     Each split is the one of all leaves that takes most from the entropy of ``labels``, [n] counted from 0, weighted by the
-    values in the leaf. Fewer bounds come back where no further split tells anything.
+    values in the leaf; it leaves at least n / (2 count + 2) values on either side, or it would tell of single rows. Fewer
+    bounds come back where no further split tells anything.
     """
     distinct, places = np.unique(values, return_inverse=True)
     if len(distinct) > CANDIDATES:
@@ -38,31 +39,33 @@ def by_labels(values: Values, labels: Labels, count: int) -> list[Any]:
     classes = int(labels.max()) + 1
     counts = np.bincount(places * classes + labels, minlength=len(starts) * classes).reshape(len(starts), classes)
     below = np.concatenate([np.zeros((1, classes), np.int64), np.cumsum(counts, axis=0)])
-    found = sorted(_grown(below, count))
+    found = sorted(_grown(below, count, max(1, len(values) // (2 * count + 2))))
     return [_between(distinct, int(starts[place])) for place in found]
 
 
-def _grown(below: NDArray[np.int64], count: int) -> list[int]:
+def _grown(below: NDArray[np.int64], count: int, least: int) -> list[int]:
     """The places of the splits, the one that gains most first. ``below`` counts each class in front of each place."""
     found: list[int] = []
-    leaves = [(*_best(below, 0, len(below) - 1), 0, len(below) - 1)]
+    leaves = [(*_best(below, 0, len(below) - 1, least), 0, len(below) - 1)]
     while leaves and len(found) < count:
         _, place, first, last = heapq.heappop(leaves)
         if not place:
             break
         found.append(place)
         for begin, end in ((first, place), (place, last)):
-            heapq.heappush(leaves, (*_best(below, begin, end), begin, end))
+            heapq.heappush(leaves, (*_best(below, begin, end, least), begin, end))
     return found
 
 
-def _best(below: NDArray[np.int64], first: int, last: int) -> tuple[float, int]:
+def _best(below: NDArray[np.int64], first: int, last: int, least: int) -> tuple[float, int]:
     """What the best split of the places from ``first`` to ``last`` gains, negative for a heap, and where; (0, 0) for none."""
     if last - first < 2:
         return 0.0, 0
     left = below[first + 1 : last] - below[first]
     whole = below[last] - below[first]
     gains = _disorder(whole[None]) - _disorder(left) - _disorder(whole - left)
+    sizes = left.sum(axis=1)
+    gains[(sizes < least) | (whole.sum() - sizes < least)] = 0
     best = int(gains.argmax())
     return (-float(gains[best]), first + 1 + best) if gains[best] > _LEAST * whole.sum() else (0.0, 0)
 

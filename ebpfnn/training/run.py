@@ -34,9 +34,9 @@ from .teacher import Teacher
 from .views import Views
 
 CALIBRATION = 2_000
-EPOCHS, MOST_EPOCHS = 30, 1_000
+EPOCHS, MOST_EPOCHS = 30, 300
 HIDDEN = 32
-_STEPS = 3_000
+_STEPS = 2_000
 """Batches that a network needs to learn a table, however few its rows are."""
 _REHEARSED = 16
 _CPU = torch.device("cpu")
