@@ -111,7 +111,8 @@ def _cells(item: Item, columns: Sequence[Column]) -> Sequence[Any]:
         raise InputError(
             f"{list(item.array.shape)} values, but the network takes {len(columns)} columns ({names}); give as many"
         )
-    return item.array.tolist()
+    found: list[Any] = item.array.tolist()
+    return found
 
 
 def _read(described: object) -> Column:

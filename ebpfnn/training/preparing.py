@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,9 +42,9 @@ def for_arrays(options: Options, plugins: Plugins, arrays: NDArray[np.uint8]) ->
     return _wanted(plugins, shape, chosen(options.prepare, plugins) or learned(arrays, shape))
 
 
-def for_columns(options: Options, plugins: Plugins, described: list[Mapping[str, Any]]) -> Wanted:
+def for_columns(options: Options, plugins: Plugins, described: Sequence[Mapping[str, Any]]) -> Wanted:
     """For the rows of a table, whose columns are ``described`` as a network carries them."""
-    preparation = Preparation(COLUMNS, {"columns": described})
+    preparation = Preparation(COLUMNS, {"columns": list(described)})
     return plugins.wanted(input_format(options.precision, (inputs(read(preparation.options)),), preparation))
 
 
