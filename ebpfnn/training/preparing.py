@@ -58,7 +58,7 @@ def input_format(precision: Precision, shape: Shape, preparation: Preparation | 
     packed = precision.packed
     if bits == 1 and preparation is not None and preparation.kind == COLUMNS:
         spread, packed = (1,), True
-    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, preparation)
+    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, prepared=preparation)
 
 
 def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
