@@ -12,7 +12,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NotSupported, PermissionDenied, printable
+from ..errors import NotSupported, PermissionDenied, nearest, printable
 from ..network import QuantizedNetwork, modelfile
 from ..quantize import floatfile
 from ..quantize.floats import Network
@@ -30,6 +30,15 @@ _MOST_LISTED = 20
 @click.command("eval")
 @click.argument("model", metavar="[MODEL]", default="mnist", shell_complete=networks)
 @click.option("--data", metavar="DATA", help=f"{HELP} [default: bundled]")
+@click.option("--label", metavar="COLUMN", help="Column of a table with the labels. [default: that of the training]")
+@click.option("--positive", metavar="CLASS", help="Also measure how CLASS is told from all others: ROC and AUC.")
+@click.option(
+    "--false-positives",
+    type=click.FloatRange(0, 1),
+    default=0.001,
+    show_default=True,
+    help="Rate of false positives to find a margin for, with --positive.",
+)
 @click.option(
     "--float",
     "float_file",
@@ -56,6 +65,9 @@ def command(
     context: click.Context,
     model: str,
     data: str | None,
+    label: str | None,
+    positive: str | None,
+    false_positives: float,
     float_file: Path | None,
     trigger: str,
     target: str | None,
@@ -68,23 +80,34 @@ def command(
 
     The exit status is 1 unless the last two agree in every score. MODEL is a bundled network or a file.
     """
-    from ..evaluation import evaluate
+    from ..evaluation import detection, evaluate
 
     if report is not None:
         _check_report(report)
     path = modelfile.resolve(model)
     network = modelfile.load(path)
-    measured = read_measured(data, network, available())
+    if positive is not None and positive not in network.labels:
+        raise click.UsageError(
+            f"--positive: no class {positive!r}{nearest(positive, network.labels) or _known(network)}", context
+        )
+    measured = read_measured(data, network, available(), label)
     floats = _load_floats(float_file, path)
     # The kernel first: it is the fastest, and who has none shall not wait to be told.
     kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, twin=twin)
     scores = evaluate.run_reference(network, measured.samples)
     logits = None if floats is None else evaluate.run_floats(floats, network, measured.samples)
-    done = evaluate.Evaluation(network, measured.name, measured.samples, measured.labels, scores, logits, kernel)
+    detected = positive and detection.detect(scores, measured.labels, network.labels.index(positive), false_positives)
+    done = evaluate.Evaluation(
+        network, measured.name, measured.samples, measured.labels, scores, logits, kernel, detected or None
+    )
     _print(done, as_json=as_json)
     if report is not None:
         _write(done, report, quiet=as_json)
     context.exit(_complain_of(done))
+
+
+def _known(network: QuantizedNetwork) -> str:
+    return f"; the classes are {', '.join(network.labels[:_MOST_LISTED])}"
 
 
 def _load_floats(given: Path | None, model: Path) -> Network | None:

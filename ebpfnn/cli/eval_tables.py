@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from ..errors import printable
+from ..evaluation.detection import Detection
 from ..evaluation.evaluate import Evaluation
 from .tables import open_console
 
@@ -22,6 +23,8 @@ def print_tables(done: Evaluation) -> None:
     console.print(_accuracy(done))
     click.echo("\n" + "\n".join(_agreement(done)) + "\n")
     console.print(_classes(done))
+    if done.detection:
+        click.echo("\n" + "\n".join(_detection(done, done.detection)))
     if len(done.mistakes):
         labels, worst = done.network.labels, done.mistakes[:_WORST]
         told = (f"#{index} {labels[done.truth[index]]} as {labels[done.predicted[index]]}" for index in worst)
@@ -61,6 +64,18 @@ def _classes(done: Evaluation) -> Table:
         shares = (f"{share:.2%}" if share is not None else "-" for share in (figures.precision, figures.recall, figures.f1))
         table.add_row(printable(figures.label), f"{figures.samples:,}", *shares, printable(taken))
     return table
+
+
+def _detection(done: Evaluation, by: Detection) -> Iterator[str]:
+    name = printable(done.network.labels[by.positive])
+    auc = "no AUC: one side has no samples" if by.auc is None else f"AUC {by.auc:.5f}"
+    yield f"{name} against all others: {auc} ({by.positives:,} against {by.negatives:,} samples)"
+    if by.margin is None:
+        return
+    logits = by.margin * done.network.score_scale
+    yield f"at no more than {by.rate:.4%} false positives: a margin of {by.margin:,} in scores ({logits:.2f} logits)"
+    told = "" if by.recall is None else f", finds {by.true_positives:,} of {by.positives:,} ({by.recall:.2%})"
+    yield f"with that margin {name} is claimed wrongly for {by.false_positives:,} of {by.negatives:,}{told}"
 
 
 def _table(*columns: str) -> Table:

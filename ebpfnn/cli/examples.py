@@ -24,7 +24,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "models": ("ebpfnn models", "ebpfnn models --json"),
     "train": (
         "ebpfnn train --dataset MNIST --epochs 10 --name digits",
-        "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1",
+        "ebpfnn train --data flows.csv --label verdict --split-by session",
         "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
     ),
     "quantize": ("ebpfnn quantize model.onnx", "ebpfnn quantize mlp.pth --arch 784-128-10 --calibration images/"),

@@ -67,9 +67,10 @@ def command(
     twin: bool,
     quiet: bool,
 ) -> None:
-    """Classify every IMAGE with a network that runs in the kernel.
+    """Classify every IMAGE, or every row of a table, with a network that runs in the kernel.
 
-    Without IMAGE, or when IMAGE is -, read images from standard input.
+    A table is a .csv, .jsonl, .npz, .npy or .parquet file, for a network that was trained on one. Without IMAGE, or when
+    IMAGE is -, read images or a table from standard input.
     """
     useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
     if not images and useless:

@@ -18,7 +18,7 @@ from .messages import complain
 
 BUNDLED = "bundled"
 """What stands for the test digits that ship with ebpfnn."""
-HELP = "Test samples: a directory of idx files, an .npz file, folders of images, or `bundled`."
+HELP = "Test samples: a directory of idx files, an .npz file, a table, folders of images, or `bundled`."
 _DIGITS = tuple("0123456789")
 
 
@@ -31,8 +31,10 @@ class Measured:
     name: str
 
 
-def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins) -> Measured:
+def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins, label: str | None = None) -> Measured:
     """The test part of ``data``, for None the bundled digits, which is said, where they can be what ``network`` learned.
+
+    ``label`` is the column of a table with the classes, for None the one that the network learned.
 
     Raises :class:`click.UsageError` where they cannot, else as :func:`datasets.read` does.
     """
@@ -44,7 +46,8 @@ def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins)
     bundled = data in (None, BUNDLED)
     path = mnist.BUNDLED if data is None or bundled else Path(data)
     wanted = plugins.wanted(network.input)
-    samples, labels = datasets.read(path, "test", wanted.one, network.labels)
+    label = network.card.get("label", "") if label is None else label
+    samples, labels = datasets.read(path, "test", wanted.one, network.labels, label)
     datasets.check_labels(labels, len(network.labels), path)
     name = f"the {len(samples)} bundled digits" if bundled else _counted(path, len(samples), network.card.get("data"))
     return Measured(samples, labels, name)

@@ -54,7 +54,7 @@ def command(
     check: bool,
     quiet: bool,
 ) -> None:
-    """Classify every IMAGE with a network that answers UDP packets on another machine.
+    """Classify every IMAGE, or every row of a table, with a network that answers UDP packets on another machine.
 
     Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. Without
     IMAGE, or when IMAGE is -, read images from standard input.

@@ -27,14 +27,26 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 
 @click.command("train")
 @click.option("--dataset", type=click.Choice(DATASETS), help="Dataset to download. [default: MNIST, unless --data is given]")
-@click.option("--data", type=_PATH, help="Local data: idx files, .npz, or one folder of images per label.")
+@click.option("--data", type=_PATH, help="Local data: idx files, .npz, a table, or one folder of images per label.")
+@click.option(
+    "--label", metavar="COLUMN", help="Column of a table with the labels. [default: label, class or target, else the last]"
+)
+@click.option("--ignore", metavar="COLUMN,...", help="Columns of a table not to learn from.")
+@click.option(
+    "--split-by", metavar="COLUMN", help="Keep rows with the same value on the same side of the split, such as a session."
+)
+@click.option("--columns", metavar="COLUMN=ENCODER,...", help="Encoders of columns, such as dst_port=bins:16,len=log2.")
+@click.option(
+    "--encode", metavar="ENCODER", help="Encoder of all other columns: bins, log2, linear, or thermometer. [default: bins]"
+)
+@click.option("--class-weights", metavar="WEIGHTS", help="Weight of each class in the loss: balanced, or CLASS=WEIGHT,...")
 @click.option("--prepare", metavar="KIND", help=PREPARE)
 @click.option("--input-shape", type=ShapeType(), metavar="28x28", help="Shape of a sample. [default: by the data]")
-@click.option("--arch", "architecture", help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10. [default: 784-32-10]")
+@click.option("--arch", "architecture", help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10. [default: 32 hidden]")
 @click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")
 @click.option("--dropout", type=_REACH, default=0.0, help="Dropout rate of dense layers.")
-@click.option("--epochs", type=_COUNT, default=30, show_default=True)
+@click.option("--epochs", type=_COUNT, help="[default: 30, more for a small table]")
 @click.option("--batch-size", type=_COUNT, default=128, show_default=True)
 @click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd"]), default="adam", show_default=True)
 @click.option("--schedule", type=click.Choice(["cosine", "onecycle", "constant"]), default="cosine", show_default=True)
@@ -81,7 +93,13 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
 @plugin_option
 def command(
-    no_distortion: bool, teacher: Path | None, temperature: float, teacher_share: float, input_bits: str, **given: Any
+    no_distortion: bool,
+    teacher: Path | None,
+    temperature: float,
+    teacher_share: float,
+    input_bits: str,
+    ignore: str | None,
+    **given: Any,
 ) -> None:
     """Train a network, quantize it, and save the quantized and the floating-point form.
 
@@ -99,6 +117,7 @@ def command(
             {
                 **given,
                 "output": given.get("output", Path()),
+                "ignore": tuple(ignore.split(",")) if ignore else (),
                 "precision": _chosen(Precision, {**given, "input_bits": int(input_bits)}),
                 "distortion": None if no_distortion else _chosen(Distortion, given),
                 "teaching": Teaching(teacher, temperature, teacher_share) if teacher else None,
@@ -108,7 +127,7 @@ def command(
         raise click.UsageError(str(error)) from error
     if "output" not in given:
         options = replace(options, output=Path(options.name + modelfile.SUFFIX))
-    path = train(options, available())
+    path = train(options, available(), complain)
     if os.environ.get("RANK", "0") == "0":  # torchrun's others did the same
         _report(path)
 

@@ -1,5 +1,5 @@
 """Samples and labels from files."""
 
-from .datasets import Prepare, Samples, check_labels, class_names, first, is_divided, prepared, read
+from .datasets import Prepare, Samples, check_labels, class_names, first, is_divided, prepared, read, table
 
-__all__ = ["Prepare", "Samples", "check_labels", "class_names", "first", "is_divided", "prepared", "read"]
+__all__ = ["Prepare", "Samples", "check_labels", "class_names", "first", "is_divided", "prepared", "read", "table"]

@@ -1,4 +1,4 @@
-"""Samples with labels, from whatever form they lie in on a disk: idx files, an .npz file, or folders of images."""
+"""Samples with labels, from whatever form they lie in on a disk: idx files, an .npz file, a table, or folders of images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..preparation import Item, Values
-from . import imagefolder, mnist, npz
+from ..preparation.tables import SUFFIXES, is_table
+from . import imagefolder, mnist, npz, tables
 
 _IDX = {"train": "train", "test": "t10k"}
 """What MNIST and its relatives call their parts."""
-_REMEDY = "give a directory of idx files, an .npz file, or a directory with one folder of images a class"
+_REMEDY = "give a directory of idx files, an .npz file, a table, or a directory with one folder of images a class"
+_FILES = (npz.SUFFIX, *(suffix for suffix in SUFFIXES if suffix not in (npz.SUFFIX, ".npy")))
+"""What files of a part end with."""
 
 Prepare = Callable[[Item], NDArray[np.uint8]]
 """Makes the sample, uint8 of a network's shape, of an item."""
@@ -24,25 +27,31 @@ Samples = tuple[NDArray[np.uint8], NDArray[np.intp]]
 """Samples, uint8 ``[n, *shape]``, and their labels, ``[n]`` counted from 0."""
 
 
-def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str, ...] = ()) -> Samples:
+def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str, ...] = (), label: str = "") -> Samples:
     """The samples, uint8 ``[n, *shape]``, and the labels, [n] counted from 0, of ``part``, "train" or "test", at ``path``.
 
     ================== ========================================================================================
     idx files          a directory with MNIST's file names, gzipped or not, or with a tree that torchvision made of them
     .npz               arrays ``samples`` and ``labels``; for either part, unless a directory has train.npz and test.npz
+    tables             .csv, .jsonl, .parquet, or .npz with columns' names: a row a sample; parts as .npz
     images             one folder a class, each frame a sample; for either part, unless they lie in folders train/ and test/
     ================== ========================================================================================
 
     ``prepare`` makes a sample of each item, as the network says (:meth:`ebpfnn.plugin.Wanted.one`); None takes arrays as they
     lie. ``names`` are the network's labels, which image folders must be called; without them, their order is the alphabet's.
-    Raises :class:`InputError`, in one line that names the file, for whatever is absent, corrupt, too large, empty or does not
-    fit, and for images without ``prepare``.
+    ``label`` is the column with a table's classes (:func:`ebpfnn.datasets.tables.label_column`). Raises :class:`InputError`, in
+    one line that names the file, for whatever is absent, corrupt, too large, empty or does not fit, and for images and tables
+    without ``prepare``.
     """
     place = _place(path, part)
     if folders := _folders(place):
         if prepare is None:
             raise InputError(f"{place}: holds images, and nothing says how to prepare them; give --prepare")
         return imagefolder.read_folder(place, _indices(folders, names, place), prepare)
+    if is_table(place):
+        if prepare is None:
+            raise InputError(f"{place}: a table, and nothing says how to make samples of its rows; give a network's columns")
+        return tables.read(place, prepare, names, label)
     arrays, labels = _arrays(place, part)
     return (arrays if prepare is None else prepared(arrays, prepare, str(place))), labels
 
@@ -51,6 +60,12 @@ def first(path: Path, part: str) -> Item:
     """The first item of ``part`` at ``path``, by which a form can be chosen. Raises as :func:`read`."""
     place = _place(path, part)
     return imagefolder.first(place) if _folders(place) else Values(_arrays(place, part)[0][0])
+
+
+def table(path: Path, part: str) -> Path | None:
+    """Where the table of ``part`` at ``path`` lies, None where there is no table. Raises as :func:`read`."""
+    place = _place(path, part)
+    return place if is_table(place) and place.is_file() else None
 
 
 def _arrays(place: Path, part: str) -> Samples:
@@ -106,7 +121,7 @@ def _place(path: Path, part: str) -> Path:
         trees = [path / "raw", *path.glob("*/raw")]
         inside = path / part
         folder = [inside] if not inside.is_dir() or not imagefolder.has_images(inside) else []  # a class may be called "test"
-        known = [path / (part + npz.SUFFIX), *folder, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
+        known = [*(path / (part + suffix) for suffix in _FILES), *folder, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
         return next(filter(Path.exists, known), path)
     except OSError as error:  # no right to look, or a name longer than any file's
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error

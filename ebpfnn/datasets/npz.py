@@ -1,45 +1,27 @@
 """Samples and labels out of a numpy .npz file, with its sizes checked before anything of them is read.
 
-Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. An .npz file is a zip of .npy files, each a
-header (dtype, order, shape) and the values.
+An .npz file is a zip of .npy files (:mod:`ebpfnn.files.npy`).
 """
 
 from __future__ import annotations
 
-import io
-import struct
-import tokenize
 import warnings
 import zipfile
-from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import zips
-from ..files.streams import take
+from ..files import npy, zips
 from .idx import MAX_BYTES
 
 SUFFIX = ".npz"
 MAX_LABELS = 64 << 20
-_MAX_HEADER, _PIECE = 10_000, 1 << 20
+_PIECE = 1 << 20
 _REMEDY = "give what numpy.savez(file, samples=..., labels=...) writes"
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DAMAGE = (
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    SyntaxError,
-    ArithmeticError,
-    UserWarning,  # a header as Python 2 wrote it
-    struct.error,
-    tokenize.TokenError,  # a header that is no Python
-    *zips.DAMAGE,
-)
+_DAMAGE = (*npy.DAMAGE, *zips.DAMAGE)
 """What zipfile and numpy raise for a file that is not what it says."""
 
 
@@ -72,29 +54,7 @@ def _array(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> NDArr
     if declared > limit:
         raise InputError(f"{path}: {name} declares {declared} bytes, over {limit >> 20} MiB; give fewer samples")
     with zips.member(archive, name + ".npy") as member:
-        return _npy(member)
-
-
-def _npy(member: IO[bytes]) -> NDArray[Any]:
-    """The array in ``member``. Its bytes are read before there is an array: numpy would allocate what the header declares."""
-    header = _header(member)
-    shape, by_columns, dtype = _HEADERS[np.lib.format.read_magic(header)](header)
-    size = prod(shape) * dtype.itemsize
-    if dtype.hasobject or not shape or min(shape) < 0:
-        raise ValueError("an array of objects, or no array")
-    data = take(member, size)
-    if len(data) != size or member.read(1):
-        raise ValueError("not the bytes that the header declares")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
-
-
-def _header(member: IO[bytes]) -> io.BytesIO:
-    """The header's bytes: numpy would take as many as the header says it has."""
-    start = take(member, 12)
-    size = int.from_bytes(start[8:10], "little") - 2 if start[6:7] == b"\1" else int.from_bytes(start[8:12], "little")
-    if not 0 <= size <= _MAX_HEADER:
-        raise ValueError("no header")
-    return io.BytesIO(bytes(start + take(member, size)))
+        return npy.read(member)
 
 
 def _bytes(samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from ..quantize import float_reference
 from ..quantize.floats import Network
 from ..session import Session
 from . import metrics
+from .detection import Detection
 
 _Labels = NDArray[np.intp]
 
@@ -38,6 +39,7 @@ class Evaluation:
 
     ``scores`` int32 [n, classes] are the reference's; ``logits`` float64 [n, classes] those of the float network and
     ``kernel`` what ran in the kernel, each None where it was not run. ``source`` tells people which samples these are.
+    ``detection`` is how well one class is told from the others, None where nobody asked.
     """
 
     network: QuantizedNetwork
@@ -47,6 +49,7 @@ class Evaluation:
     scores: NDArray[np.int32]
     logits: NDArray[np.float64] | None = None
     kernel: KernelRun | None = None
+    detection: Detection | None = None
 
     @cached_property
     def predicted(self) -> _Labels:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .detection import Detection
 from .evaluate import Evaluation
 
 
@@ -27,6 +28,7 @@ def summary(of: Evaluation) -> dict[str, Any]:
             {"label": each.label, "images": each.samples, "precision": each.precision, "recall": each.recall, "f1": each.f1}
             for each in of.per_class
         ],
+        "detection": None if of.detection is None else _detection(of, of.detection),
         "confusion": of.confusion.tolist(),
         "mistakes": [
             {
@@ -37,4 +39,20 @@ def summary(of: Evaluation) -> dict[str, Any]:
             }
             for index in of.mistakes
         ],
+    }
+
+
+def _detection(of: Evaluation, by: Detection) -> dict[str, Any]:
+    return {
+        "positive": of.network.labels[by.positive],
+        "images": by.positives,
+        "others": by.negatives,
+        "auc": by.auc,
+        "rate": by.rate,
+        "margin": by.margin,
+        "margin_logits": None if by.margin is None else by.margin * of.network.score_scale,
+        "false_positives": by.false_positives,
+        "true_positives": by.true_positives,
+        "recall": by.recall,
+        "roc": [[false, true] for false, true in by.curve],
     }

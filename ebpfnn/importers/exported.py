@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,8 @@ def from_exported(
         chain = to_chain(_read(program))
         options, _ = options.given(chain)
         shape, layers = fold(chain, options.mean, options.std)
-        return options.network(name, shape, layers, {})
+        network = options.network(name, shape, layers, {})
+        return replace(network, input=replace(network.input, prepared=input.prepared))
     except ModelError as error:
         raise ModelError(f"network '{name}': {error}") from error
 

@@ -3,6 +3,7 @@
 from ..built import object_path
 from ..errors import nearest
 from ..network.layers import InputFormat
+from ..network.preparation import Preparation
 from ..preparation import Picture, Prepared, Row, Values
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
@@ -17,6 +18,7 @@ __all__ = [
     "InputSource",
     "Picture",
     "Plugins",
+    "Preparation",
     "PreparationKind",
     "Prepared",
     "Row",

@@ -22,6 +22,7 @@ def describe(options: Options, network: Network, integers: QuantizedNetwork, dat
     stopped = {} if epochs == options.epochs else {INTERRUPTED: f"after {epochs} of {options.epochs} epochs"}
     return {
         "data": _SOURCES.get(options.dataset, options.dataset),
+        **data.card,
         "architecture": integers.architecture if options.module else options.architecture,
         "recipe": recipe(_as_shown(options, data)),
         "seed": str(options.seed),
@@ -48,6 +49,8 @@ def recipe(options: Options) -> str:
         _distortion(options),
         _teaching(options),
         _precision(options),
+        f"classes weighted {options.class_weights}" if options.class_weights else "",
+        f"split by {options.split_by}" if options.split_by else "",
         "best epoch by held-out samples",
     ]
     return ", ".join(filter(None, words))

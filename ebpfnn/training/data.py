@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import datasets
+from ..datasets import tables
 from ..errors import InputError, NotSupported
 from ..network import MAX_CLASSES
 from ..network.preparation import Preparation
 from ..plugin import Plugins
 from ..preparation import Picture
-from . import preparing
+from ..preparation.columns import BINS, THERMOMETER, listed, read
+from . import columns, preparing
 from .options import DATASETS, Options
+from .splitting import set_aside
 
 CACHE = Path("~/.cache/ebpfnn")
 HELD_OUT = 5_000
@@ -41,7 +44,7 @@ class Part:
 class Data:
     """Training samples, those held out from them, and test samples, which nothing is chosen by.
 
-    ``names`` are the classes'; ``preparation`` is how the samples were made.
+    ``names`` are the classes'; ``preparation`` is how the samples were made, and ``card`` what the network's says of them.
     """
 
     training: Part
@@ -49,14 +52,19 @@ class Data:
     test: Part
     names: tuple[str, ...]
     preparation: Preparation
+    card: Mapping[str, str] = field(default_factory=dict)
 
 
-def load(options: Options, plugins: Plugins) -> Data:
+def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str) -> Data:
     """The data of ``options``, downloaded where none are given, and prepared by the kinds of ``plugins``.
+
+    ``tell`` is called with what was decided by the data.
 
     Raises :class:`InputError` where a file is absent or corrupt, cannot be downloaded, or has too few samples, and
     :class:`NotSupported` without torchvision, which downloads.
     """
+    if options.data and (place := datasets.table(options.data, "train")):
+        return _table(options, plugins, place, tell)
     parts, names, wanted = _read(options, plugins) if options.data else _download(options, plugins)
     training, test = _apart(*(Part(*part) for part in parts))
     if training.samples.shape[1:] != test.samples.shape[1:] or len(training.samples) < 2 or not len(test.samples):
@@ -68,6 +76,39 @@ def load(options: Options, plugins: Plugins) -> Data:
         raise InputError(f"data: labels reach {classes - 1}, but a network tells {MAX_CLASSES} classes apart; give fewer")
     names = names if len(names) >= classes else tuple(map(str, range(classes)))
     return Data(_subset(training, order[held_out:]), _subset(training, order[:held_out]), test, names, wanted)
+
+
+def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str], object]) -> Data:
+    """Rows of a table: bounds are learned from the training rows alone, and then every row is prepared."""
+    by_column, bits = columns.asked(options.columns), options.precision.input_bits
+    usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS))
+    whole = tables.load(place, options.label, options.ignore, options.split_by)
+    _check_classes(whole, place)
+    tell(f"labels: column '{whole.label}', {len(whole.classes)} classes" + ("" if options.label else "; --label names another"))
+    rows = np.arange(len(whole.labels))
+    other = datasets.table(options.data or place, "test")
+    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, whole.groups)
+    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), whole.groups)
+    if len(training) < 2 or (other == place and not len(tested)):
+        raise InputError(f"{place}: {len(rows)} rows are too few to learn from; give more")
+    part = {name: values[training] for name, values in whole.columns.items()}
+    described = columns.learn(part, whole.labels[training], by_column, usual, bits)
+    if alike := columns.left_out(part, described):
+        tell(f"left out, of one value: {', '.join(alike)}")
+    wanted = preparing.for_columns(options, plugins, described)
+    every = Part(np.stack([wanted.one(row) for row in whole.rows()]), whole.labels)
+    test = _subset(every, tested)
+    if other and other != place:
+        test = Part(*datasets.read(other, "test", wanted.one, whole.classes, whole.label))
+    preparation = wanted.form.preparation
+    card = {"label": whole.label, "columns": listed(read(preparation.options))}
+    return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card)
+
+
+def _check_classes(whole: tables.Labelled, place: Path) -> None:
+    if not 2 <= len(whole.classes) <= MAX_CLASSES:
+        fact = f"{place}: column '{whole.label}' has {len(whole.classes):,} classes"
+        raise InputError(f"{fact}, and a network tells 2 to {MAX_CLASSES:,} apart; name another with --label")
 
 
 def _apart(training: Part, test: Part) -> tuple[Part, Part]:

@@ -39,6 +39,7 @@ class Course:
     labels: Tensor
     held_out: Part
     team: Team
+    weights: Tensor | None = None
 
     @property
     def data(self) -> str:
@@ -132,7 +133,8 @@ class _Run:
         inputs = as_input(view.samples[batch].to(device), self._course.form)
         logits = self._shared(inputs)
         taught = None if view.logits is None else view.logits[batch].to(device).float()
-        loss = _loss(logits, self._course.labels[batch].to(device), taught, self._course.options.teaching)
+        weights = None if self._course.weights is None else self._course.weights.to(device)
+        loss = _loss(logits, self._course.labels[batch].to(device), taught, self._course.options.teaching, weights)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([loss])
         self._optimizer.step()
@@ -222,8 +224,8 @@ def as_input(samples: Tensor, form: InputFormat) -> Tensor:
     return torch.bucketize(samples, thresholds, right=True).float() / form.highest
 
 
-def _loss(logits: Tensor, labels: Tensor, taught: Tensor | None, teaching: Teaching | None) -> Tensor:
-    own = cross_entropy(logits, labels)
+def _loss(logits: Tensor, labels: Tensor, taught: Tensor | None, teaching: Teaching | None, weights: Tensor | None) -> Tensor:
+    own = cross_entropy(logits, labels, weights)
     if taught is None or teaching is None:
         return own
     heat = teaching.temperature

@@ -9,6 +9,7 @@ from ..errors import ModelError
 
 DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
+_FILES = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet")
 INTERRUPTED = "interrupted"
 """What the card of a run that was ended early has, and no other card."""
 
@@ -75,11 +76,16 @@ class Options:
     ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. Where no ``dataset`` is named it
     is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``prepare`` says how samples
     are made, as ``KIND:KEY=VALUE,...``, and ``input_shape`` their shape; the data tell where neither is given.
-    ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, or ``module`` names a Python file and the
-    function in it that returns an nn.Module: ``file.py:build``. ``views`` are the distorted copies of the training images
-    that are made before training and shown in turn, 0 for new ones in every epoch; ``cache`` is a directory that keeps them
-    for the next run. ``slope`` is the LeakyReLU's, 0 for ReLU. ``distortion`` None shows samples as they are. ``output`` is
-    the file of the integer network; the float one lies beside it.
+    ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, "" for one hidden layer of 32, or ``module``
+    names a Python file and the function in it that returns an nn.Module: ``file.py:build``. 0 ``epochs`` are 30, and of a small
+    table more. ``views`` are the distorted copies of the training images that are made before training and shown in turn, 0
+    for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the LeakyReLU's, 0 for
+    ReLU. ``distortion`` None shows samples as they are. ``output`` is the file of the integer network; the float one lies
+    beside it.
+
+    Of a table, ``label`` is the column of classes ("": by its name), ``ignore`` are columns that are not learned from, and rows
+    with one value of ``split_by`` stay together when rows are held out. ``columns`` and ``encode`` say how columns are encoded
+    (:mod:`ebpfnn.training.columns`). ``class_weights`` is ``balanced``, or weights in the loss by class, such as ``a=2,b=1``.
 
     Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views`` to keep.
     """
@@ -89,10 +95,16 @@ class Options:
     dataset: str = ""
     prepare: str = ""
     input_shape: tuple[int, ...] | None = None
-    architecture: str = "784-32-10"
+    label: str = ""
+    ignore: tuple[str, ...] = ()
+    split_by: str = ""
+    columns: str = ""
+    encode: str = ""
+    class_weights: str = ""
+    architecture: str = ""
     module: str | None = None
     name: str = ""
-    epochs: int = 30
+    epochs: int = 0
     batch_size: int = 128
     learning_rate: float = 3e-3
     optimizer: str = "adam"
@@ -125,4 +137,5 @@ class Options:
 
 def _called(data: Path) -> str:
     """What the file or directory is called."""
-    return data.resolve().name.removesuffix(".npz") or "data"
+    path = data.resolve()
+    return (path.stem if path.suffix in _FILES else path.name) or "data"

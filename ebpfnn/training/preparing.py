@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +15,11 @@ from ..network.preparation import Preparation, usual
 from ..plugin import Plugins, Wanted
 from ..plugin.preparing import chosen
 from ..preparation import Picture
-from .options import Options
+from ..preparation.columns import inputs, read
+from .options import Options, Precision
 
+COLUMNS = "columns"
+"""The preparation of tables."""
 GLYPH = (28, 28)
 """MNIST's rows and columns."""
 
@@ -35,6 +40,25 @@ def for_arrays(options: Options, plugins: Plugins, arrays: NDArray[np.uint8]) ->
     """For samples that are arrays, uint8 [n, *shape]: what is usual for their shape, with the polarity that they have."""
     shape = options.input_shape or arrays.shape[1:]
     return _wanted(plugins, shape, chosen(options.prepare, plugins) or learned(arrays, shape))
+
+
+def for_columns(options: Options, plugins: Plugins, described: Sequence[Mapping[str, Any]]) -> Wanted:
+    """For the rows of a table, whose columns are ``described`` as a network carries them."""
+    preparation = Preparation(COLUMNS, {"columns": list(described)})
+    return plugins.wanted(input_format(options.precision, (inputs(read(preparation.options)),), preparation))
+
+
+def input_format(precision: Precision, shape: Shape, preparation: Preparation | None = None) -> InputFormat:
+    """What the network will take; thresholds are evenly spread where none are given.
+
+    Columns of 1 bit are bits already, 0 or 1, and arrive packed.
+    """
+    bits, highest = precision.input_bits, 2**precision.input_bits - 1
+    spread = tuple(round(256 * (level + 0.5) / (highest + 1)) for level in range(highest)) if bits < 8 else ()
+    packed = precision.packed
+    if bits == 1 and preparation is not None and preparation.kind == COLUMNS:
+        spread, packed = (1,), True
+    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, prepared=preparation)
 
 
 def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:

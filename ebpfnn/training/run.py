@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from ..errors import ModelError
 from ..importers import from_module
 from ..network import modelfile
 from ..network.layers import InputFormat
-from ..network.preparation import Preparation
 from ..plugin import Plugins
 from ..quantize import floatfile
 from ..quantize.floats import Network
@@ -21,28 +22,35 @@ from ..quantize.quantization import quantize
 from ..quantize.trimming import share_steps, trim_idle
 from . import checkpoint
 from .card import describe
+from .class_weights import class_weights
 from .data import Data, load
 from .distributed import Team, team
 from .loop import Course, fit
 from .model import build
-from .options import Options, Precision
+from .options import Options
+from .preparing import COLUMNS, input_format
 from .rounding import Rounding
 from .teacher import Teacher
 from .views import Views
 
 CALIBRATION = 2_000
+EPOCHS, MOST_EPOCHS = 30, 300
+HIDDEN = 32
+_STEPS = 2_000
+"""Batches that a network needs to learn a table, however few its rows are."""
 _REHEARSED = 16
 _CPU = torch.device("cpu")
 
 
-def run(options: Options, plugins: Plugins) -> Path:
+def run(options: Options, plugins: Plugins, tell: Callable[[str], object]) -> Path:
     """Trains, quantizes, measures and saves; see :func:`ebpfnn.training.train`."""
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)  # dropout draws from the global generator
     _check_writable(options.output)
     with team(options.device) as mine:
-        data = _loaded(options, plugins, mine)
+        data = _loaded(options, plugins, mine, tell if mine.leads else str)
+        options = _completed(options, data)
         model = build(options, data.training.samples.shape[1:], len(data.names))
         network, epochs = _trained(model, data, options, mine)
         if mine.leads:
@@ -53,20 +61,21 @@ def run(options: Options, plugins: Plugins) -> Path:
     return options.output
 
 
-def _loaded(options: Options, plugins: Plugins, mine: Team) -> Data:
+def _loaded(options: Options, plugins: Plugins, mine: Team, tell: Callable[[str], object]) -> Data:
     """Several processes must not download at once."""
     if options.data:
-        return load(options, plugins)
+        return load(options, plugins, tell)
     with mine.one_first():
-        return load(options, plugins)
+        return load(options, plugins, tell)
 
 
-def input_format(precision: Precision, shape: tuple[int, ...], preparation: Preparation | None = None) -> InputFormat:
-    """What the network will take; thresholds are evenly spread where none are given."""
-    bits, highest = precision.input_bits, 2**precision.input_bits - 1
-    spread = tuple(round(256 * (level + 0.5) / (highest + 1)) for level in range(highest)) if bits < 8 else ()
-    packed = precision.packed
-    return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, prepared=preparation)
+def _completed(options: Options, data: Data) -> Options:
+    """``options`` with what the data decide."""
+    shape, count = data.training.samples.shape[1:], len(data.training.samples)
+    few = data.preparation.kind == COLUMNS and not options.epochs
+    epochs = min(MOST_EPOCHS, math.ceil(_STEPS / math.ceil(count / options.batch_size))) if few else 0
+    usual = "" if options.module else f"{math.prod(shape)}-{HIDDEN}-{len(data.names)}"
+    return replace(options, epochs=options.epochs or max(EPOCHS, epochs), architecture=options.architecture or usual)
 
 
 def _check_writable(path: Path) -> None:
@@ -99,7 +108,9 @@ def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tupl
     distortion = options.distortion if len(shape) > 1 else None
     views = Views(data.training, distortion, teacher, seed=options.seed, count=options.views, directory=options.cache)
     labels = torch.from_numpy(data.training.labels)
-    epochs = fit(model, Course(options, form, views, labels, data.held_out, mine))
+    weights = class_weights(options.class_weights, data.training.labels, data.names)
+    given = None if weights is None else torch.from_numpy(weights)
+    epochs = fit(model, Course(options, form, views, labels, data.held_out, mine, given))
     model = model.to(_CPU).eval()
 
     def to_network() -> Network:

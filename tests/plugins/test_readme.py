@@ -61,6 +61,11 @@ def place(tmp_path: Path, elsewhere: Run) -> Path:
         shutil.copy(ROOT / "ebpfnn" / "data" / file, tmp_path)
     random = np.random.default_rng(0)
     np.savez(tmp_path / "samples.npz", samples=random.integers(0, 256, (200, 100)).astype(np.uint8), labels=np.arange(200) % 4)
+    rows = random.integers(0, 1500, (200, 3)).tolist()
+    flows = ["port,length,gap", *(",".join(map(str, row)) for row in rows)]
+    verdicts = ["verdict", *("attack" if row[0] > 700 else "benign" for row in rows)]
+    (tmp_path / "new.csv").write_text("\n".join(flows) + "\n")
+    (tmp_path / "flows.csv").write_text("".join(f"{flow},{verdict}\n" for flow, verdict in zip(flows, verdicts, strict=True)))
     ran = elsewhere(tmp_path, "ebpfnn export mnist --onnx model.onnx")
     assert ran.returncode == 0, ran.stderr
     (tmp_path / "bpf").mkdir()

@@ -118,6 +118,7 @@ def test_summary() -> None:
             {"label": "middle", "images": 2, "precision": 1 / 3, "recall": 0.5, "f1": 0.4},
             {"label": "right", "images": 1, "precision": 0, "recall": 0, "f1": 0},
         ],
+        "detection": None,
         "confusion": [[2, 1, 0], [0, 1, 1], [0, 1, 0]],
         "mistakes": [
             {"index": 2, "label": "left", "predicted": "middle", "margin": -2},

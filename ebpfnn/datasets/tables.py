@@ -1,0 +1,220 @@
+"""Tables with labels: a column of classes, and columns of numbers that a network learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..preparation import Item, Row, cells
+from ..preparation.tables import SUFFIXES, Table, read_table
+from .idx import MAX_BYTES
+
+LABELS = ("label", "labels", "class", "target")
+"""What the column of classes is called, where nobody says."""
+MAX_CELLS = 1 << 26
+"""Numbers to learn from, 8 bytes each."""
+_BLOCK = 4096
+_REMEDY = "turn it into numbers, or leave it out with --ignore"
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """``columns`` by name, int64, uint64 or float64 [n]; ``labels``, [n], index ``classes``.
+
+    ``label`` is the column of classes, and ``groups``, [n], number the values of the column to split by, where one was named.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    labels: NDArray[np.intp]
+    classes: tuple[str, ...]
+    label: str
+    groups: NDArray[np.intp] | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """Every row with its numbers, as reading the file again would give them."""
+        for start in range(0, len(self.labels), _BLOCK):
+            block = [values[start : start + _BLOCK].tolist() for values in self.columns.values()]
+            yield from (Row(dict(zip(self.columns, row, strict=True))) for row in zip(*block, strict=True))
+
+
+def label_column(names: Sequence[str], wanted: str) -> str:
+    """The column of classes: ``wanted``, or the first that is called so, or the last.
+
+    Raises :class:`InputError` where there is none.
+    """
+    if wanted:
+        return wanted
+    called = [name for name in names if name.lower() in LABELS]
+    if not called and not names:
+        raise InputError("no columns; give a table with a header")
+    return called[0] if called else names[-1]
+
+
+def read(
+    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], classes: tuple[str, ...], label: str
+) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """The sample of each row, uint8 ``[n, *shape]``, and the index of its class in ``classes``, [n].
+
+    Raises :class:`InputError`, naming the row, for what cannot be prepared, for another class, and over 256 MiB of samples.
+    """
+    indices = {name: index for index, name in enumerate(classes)}
+    samples: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    with _opened(place) as table:
+        label = label_column(table.names, label)
+        table.check_has([label])
+        for where, row in _rows(table, place):
+            name = class_name(row.cells.get(label), where)
+            if name not in indices:
+                raise InputError(f"{where}: the network knows no class {name!r}; it knows {', '.join(classes)}")
+            samples.append(_prepared(row, where, prepare))
+            labels.append(indices[name])
+            if len(samples) * samples[0].nbytes > MAX_BYTES:
+                raise InputError(f"{place}: its samples are over {MAX_BYTES >> 20} MiB; give fewer rows")
+    if not samples:
+        raise InputError(f"{place}: no rows; give some")
+    return np.stack(samples), np.array(labels, np.intp)
+
+
+def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: str = "") -> Labelled:
+    """The whole table at ``place``, but the columns that are ``ignored``, have no name, or are not of numbers to learn from.
+
+    Raises :class:`InputError`, naming row and column, for text and for missing values, and over 2^26 numbers.
+    """
+    with _opened(place) as table:
+        label = label_column(table.names, label)
+        table.check_has([label, *ignored, *([split_by] if split_by else ())])
+        left_out = {label, split_by, *ignored}
+        gathered = _Gathered([name for name in table.names if name and name not in left_out], label, split_by)
+        if not gathered.columns:
+            raise InputError(f"{place}: no columns besides {', '.join(map(repr, sorted(left_out - {''})))}; give some")
+        for where, row in _rows(table, place):
+            gathered.add(row, where)
+            if gathered.rows * len(gathered.columns) > MAX_CELLS:
+                raise InputError(f"{place}: over {MAX_CELLS:,} numbers; give fewer rows, or leave columns out with --ignore")
+    if not gathered.rows:
+        raise InputError(f"{place}: no rows; give some")
+    return gathered.labelled(label)
+
+
+def class_name(cell: Any, where: str) -> str:
+    """What a class is called: the text of its label; a whole number has no point. Raises :class:`InputError` for no value."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    text = str(int(cell) if isinstance(cell, bool) else "" if cell is None else cell).strip()
+    whole, point, rest = text.partition(".")
+    if point and not rest.strip("0") and whole.lstrip("+-").isdecimal():
+        text = whole
+    if not text or not text.isprintable() or text == "nan":
+        raise InputError(f"{where}: no label that can be shown; give every row one")
+    return text
+
+
+@dataclass
+class _Gathered:
+    """Rows so far, a block of them as they were read, the others as arrays."""
+
+    columns: list[str]
+    label: str
+    split_by: str
+    rows: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    sessions: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._labels: list[int] = []
+        self._groups: list[int] = []
+        self._block: dict[str, list[int | float]] = {name: [] for name in self.columns}
+        self._arrays: dict[str, list[NDArray[Any]]] = {name: [] for name in self.columns}
+
+    def add(self, row: Row, where: str) -> None:
+        name = class_name(row.cells.get(self.label), where)
+        self._labels.append(self.classes.setdefault(name, len(self.classes)))
+        if self.split_by:
+            self._groups.append(self.sessions.setdefault(str(row.cells.get(self.split_by)), len(self.sessions)))
+        for column, values in self._block.items():
+            try:
+                values.append(cells.number(row.cells.get(column)))
+            except InputError as error:
+                raise InputError(f"{where}: column '{column}': {str(error).partition(';')[0]}; {_REMEDY}") from None
+        self.rows += 1
+        if self.rows % _BLOCK == 0:
+            self._close_block()
+
+    def labelled(self, label: str) -> Labelled:
+        self._close_block()
+        classes = sorted(self.classes, key=_order)
+        rank = np.array([classes.index(name) for name in self.classes], np.intp)
+        arrays = {name: _joined(self._arrays.pop(name), name) for name in self.columns}
+        groups = np.array(self._groups, np.intp) if self.split_by else None
+        return Labelled(arrays, rank[np.array(self._labels, np.intp)], tuple(classes), label, groups)
+
+    def _close_block(self) -> None:
+        for name, values in self._block.items():
+            if values:
+                self._arrays[name].append(_array(values))
+                values.clear()
+
+
+def _array(values: list[int | float]) -> NDArray[Any]:
+    """As int64 or uint64 where all are integers of that range, else as float64."""
+    if all(type(value) is int for value in values):
+        for kind in (np.int64, np.uint64):
+            if np.iinfo(kind).min <= min(values) and max(values) <= np.iinfo(kind).max:
+                return np.array(values, kind)
+    return np.array([float(value) for value in values])
+
+
+def _joined(blocks: list[NDArray[Any]], name: str) -> NDArray[Any]:
+    """One array of all ``blocks``; numpy would make floats of int64 beside uint64."""
+    kinds = {block.dtype.kind for block in blocks}
+    if kinds == {"i", "u"}:
+        if any(block.dtype.kind == "i" and int(block.min()) < 0 for block in blocks):
+            raise InputError(f"column '{name}': negative numbers beside some from 2^63 on; give what 64 bits hold")
+        blocks = [block.astype(np.uint64) for block in blocks]
+    return np.concatenate(blocks)
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[Table]:
+    kind = SUFFIXES[place.suffix.lower()]
+    try:
+        with open(place, "rb") as file:
+            try:
+                table = read_table(kind, file)
+            except InputError as error:
+                raise InputError(f"{place}: {error}") from error
+            yield table
+    except OSError as error:
+        raise InputError(f"{place}: cannot be read ({error.strerror}); give a file that you may read") from error
+
+
+def _rows(table: Table, place: Path) -> Iterator[tuple[str, Row]]:
+    """Every row and where it lies. Raises :class:`InputError` for the first that cannot be read."""
+    for where, row in table.numbered(str(place)):
+        if isinstance(row, InputError):
+            raise row
+        if not isinstance(row, Row):
+            raise InputError(f"{place}: its columns have no names; give `columns` too")
+        yield where, row
+
+
+def _prepared(row: Row, where: str, prepare: Callable[[Item], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    try:
+        return prepare(row)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    """Numbers by their value, then the alphabet."""
+    digits = name.removeprefix("-")
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 19
+    return not is_number, int(name) if is_number else 0, name

@@ -1,0 +1,81 @@
+"""Cells of a table as the numbers that columns compare: integers exactly, other numbers as float64."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+
+LOWEST, HIGHEST = -(1 << 63), (1 << 64) - 1
+"""What an integer column takes: every int64 and every uint64."""
+EXACT = 1 << 53
+"""Up to here every whole number is a float64 of its own."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,9})?|inf(?:inity)?)", re.IGNORECASE)
+_NOTHING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
+"""What people write where there is no value, in small letters."""
+_SHOWN = 40
+
+
+def number(cell: Any) -> int | float:
+    """The number in ``cell``: a number of Python or numpy, or decimal text. Booleans are 0 and 1.
+
+    Raises :class:`InputError` for what is none: no value, NaN, other text.
+    """
+    if isinstance(cell, np.generic):
+        cell = cell.item()
+    if isinstance(cell, str):
+        return _from_text(cell.strip())
+    if cell is None or cell != cell:  # NaN
+        raise InputError("no value; give a number")
+    if isinstance(cell, int) and LOWEST <= cell <= HIGHEST:
+        return int(cell)
+    if isinstance(cell, (int, float)):
+        return _rounded(cell)
+    raise InputError(f"{shown(cell)} is not a number; give one")
+
+
+def integer(cell: Any) -> int:
+    """The whole number in ``cell``, in -2^63..2^64-1. Raises :class:`InputError` for what is none.
+
+    A float, or text with a point, is taken up to 2^53, where it cannot have been rounded.
+    """
+    found = number(cell)
+    if isinstance(found, float):
+        if not abs(found) <= EXACT or found != int(found):
+            raise InputError(f"{shown(cell)} is not an integer of 64 bits; give one, or train this column as a float")
+        return int(found)
+    if not LOWEST <= found <= HIGHEST:
+        raise InputError(f"{shown(cell)} is beyond 64 bits; give less")
+    return found
+
+
+def real(cell: Any) -> float:
+    """The float64 nearest to the number in ``cell``; infinities too. Raises :class:`InputError` for what is no number."""
+    return float(number(cell))
+
+
+def shown(cell: Any) -> str:
+    """``cell`` as a message has it."""
+    text = repr(cell)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _from_text(text: str) -> int | float:
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if text.lower() in _NOTHING:
+        raise InputError("no value; give a number")
+    raise InputError(f"{shown(text)} is not a number; give one")
+
+
+def _rounded(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(f"{shown(value)} is beyond float64; give less") from None

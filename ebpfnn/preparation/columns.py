@@ -1,0 +1,149 @@
+"""Samples of rows: each column has bounds of its own, and a byte counts how many of them its value reaches.
+
+docs/preparation.md defines it, so that other implementations can be held to it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ModelError, nearest
+from ..network import fields
+from ..network.layers import LARGEST_SIZE, expect
+from . import cells, encoders
+from .encoders import FLOAT, INTEGER, MOST, TYPES, Bounds, Number
+from .items import Item, Row, Values
+
+LINEAR, LOG2, BINS, THERMOMETER = ENCODERS = ("linear", "log2", "bins", "thermometer")
+_PARAMETERS = {LINEAR: {"low", "high"}, LOG2: {"low", "high", "fraction"}, BINS: {"bounds"}, THERMOMETER: {"bounds"}}
+_COMMON = {"name", "type", "encode", "step"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``bounds`` are what its encoder gives, int or float as its ``type`` says.
+
+    Its byte is ``step`` times the bounds that are reached; a thermometer gives a 0 or a 1 for each bound instead.
+    """
+
+    name: str
+    type: str
+    encode: str
+    bounds: Bounds
+    step: int = 1
+
+    @property
+    def inputs(self) -> int:
+        """How many values of the sample it gives."""
+        return len(self.bounds) if self.encode == THERMOMETER else 1
+
+    def reached(self, cell: Any) -> int:
+        """How many bounds ``cell`` reaches. Raises :class:`InputError`, naming the column, for what is no number."""
+        try:
+            value = cells.integer(cell) if self.type == INTEGER else cells.real(cell)
+        except InputError as error:
+            raise InputError(f"column '{self.name}': {error}") from None
+        return bisect_right(self.bounds, value)
+
+    def encoded(self, cell: Any) -> bytes:
+        """Its part of the sample. Raises as :meth:`reached`."""
+        count = self.reached(cell)
+        if self.encode == THERMOMETER:
+            return b"\1" * count + bytes(len(self.bounds) - count)
+        return bytes((self.step * count,))
+
+
+def read(options: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns that ``options`` describe. Raises :class:`ModelError`, naming the column, for what is malformed."""
+    described = fields.get(options, "columns", list)
+    expect(bool(described), "it names no columns; train on a table")
+    columns = tuple(fields.within(f"column {place}", _read, each) for place, each in enumerate(described))
+    names = [column.name for column in columns]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        raise ModelError(f"column '{name}' is there more than once; name each column once")
+    thermometers = {column.encode == THERMOMETER for column in columns}
+    expect(len(thermometers) == 1, "thermometers and other encoders; give all columns one kind")
+    expect(0 < inputs(columns) <= LARGEST_SIZE, f"the columns give {inputs(columns)} values; give 1 to {LARGEST_SIZE}")
+    return columns
+
+
+def inputs(columns: Iterable[Column]) -> int:
+    """How many values a sample of ``columns`` has."""
+    return sum(column.inputs for column in columns)
+
+
+def listed(columns: Iterable[Column]) -> str:
+    """For people: each column with its encoder and how many bounds it has."""
+    return ", ".join(f"{each.name} ({each.encode} {len(each.bounds)})" for each in columns)
+
+
+def preparer(columns: Sequence[Column]) -> Callable[[Item], NDArray[np.uint8]]:
+    """What makes samples, uint8 [:func:`inputs`], of rows by their names, and of arrays by position.
+
+    It raises :class:`InputError`, naming column and value, for a row that lacks a column or has no number in one.
+    """
+
+    def sample(item: Item) -> NDArray[np.uint8]:
+        found = _cells(item, columns)
+        return np.frombuffer(b"".join(map(Column.encoded, columns, found)), np.uint8)
+
+    return sample
+
+
+def _cells(item: Item, columns: Sequence[Column]) -> Sequence[Any]:
+    if isinstance(item, Row):
+        try:
+            return [item.cells[column.name] for column in columns]
+        except KeyError as error:
+            name = str(error.args[0])
+            remedy = nearest(name, map(str, item.cells)) or "; give every column that the network was trained on"
+            raise InputError(f"no column '{name}'{remedy}") from None
+    if not isinstance(item, Values):
+        raise InputError("a picture, but the network takes rows of a table; give a .csv, .jsonl, .npz, .npy or .parquet file")
+    if item.array.shape != (len(columns),):
+        names = ", ".join(column.name for column in columns[:8])
+        raise InputError(
+            f"{list(item.array.shape)} values, but the network takes {len(columns)} columns ({names}); give as many"
+        )
+    found: list[Any] = item.array.tolist()
+    return found
+
+
+def _read(described: object) -> Column:
+    if not isinstance(described, dict):
+        raise ModelError("is not described by a JSON object")
+    name, kind, encode = (fields.text(described, key) for key in ("name", "type", "encode"))
+    expect(kind in TYPES, f"'{name}' is of type {kind!r}; {' and '.join(TYPES)} are known")
+    expect(encode in ENCODERS, f"'{name}' has the encoder {encode!r}; {', '.join(ENCODERS)} are known")
+    strange = sorted(set(described) - _COMMON - _PARAMETERS[encode])
+    expect(not strange, f"'{name}': {encode} has no parameter {strange[:1]}; leave it out")
+    bounds = fields.within(f"'{name}'", _bounds, described, kind, encode)
+    step = fields.integer(described, "step") if "step" in described else 1
+    expect(step >= 1 and step * len(bounds) <= MOST, f"'{name}': step {step} times {len(bounds)} bounds is no byte; give less")
+    expect(step == 1 or encode != THERMOMETER, f"'{name}': a thermometer has no step; leave it out")
+    return Column(name, kind, encode, bounds, step)
+
+
+def _bounds(described: Mapping[str, Any], kind: str, encode: str) -> Bounds:
+    if encode in (BINS, THERMOMETER):
+        return encoders.explicit(
+            tuple(_number({"bounds": each}, "bounds", kind) for each in fields.get(described, "bounds", list))
+        )
+    low, high = (_number(described, key, kind) for key in ("low", "high"))
+    if encode == LINEAR:
+        return encoders.linear(low, high, kind)
+    return encoders.log2(low, high, fields.integer(described, "fraction"), kind)
+
+
+def _number(described: Mapping[str, Any], key: str, kind: str) -> Number:
+    if kind == FLOAT:
+        return fields.number(described, key)
+    value: int = fields.get(described, key, int)
+    expect(cells.LOWEST <= value <= cells.HIGHEST, f"{key!r} must be an integer of 64 bits")
+    return value

@@ -1,0 +1,59 @@
+"""A table that is being read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ...errors import InputError, nearest
+from ..items import Row, Values
+
+MAX_BYTES = 256 << 20
+"""Of what has to be in memory at once: an array, or a row group of Parquet."""
+MAX_COLUMNS = 10_000
+_SHOWN = 12
+BLOCK = 1024
+"""Rows that are taken out of an array at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """``names`` of the columns, and ``rows`` in order, which can be gone through once.
+
+    Arrays without names give :class:`Values`, by position, and no ``names``. A row that cannot be read comes as the error that
+    says why, without its place; rows behind it follow. Going on raises :class:`InputError` where nothing can follow.
+    """
+
+    names: tuple[str, ...]
+    rows: Iterator[Row | Values | InputError]
+
+    def numbered(self, name: str) -> Iterator[tuple[str, Row | Values | InputError]]:
+        """Each row with its place: ``name`` of the file, and its number from 1, the header not counted.
+
+        Errors, also those that are raised, name the place.
+        """
+        number = 0
+        try:
+            for number, row in enumerate(self.rows, 1):
+                yield f"{name}:{number}", InputError(f"{name}:{number}: {row}") if isinstance(row, InputError) else row
+        except InputError as error:
+            raise InputError(f"{name}:{number + 1}: {error}") from error
+
+    def check_has(self, wanted: Iterable[str]) -> None:
+        """Raises :class:`InputError` where a column that is wanted is not there; without names nobody can tell."""
+        for name in wanted if self.names else ():
+            if name not in self.names:
+                shown = ", ".join(self.names[:_SHOWN]) + (", ..." if len(self.names) > _SHOWN else "")
+                raise InputError(f"no column '{name}', but {shown}{nearest(name, self.names) or '; give it too'}")
+
+
+def check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """``names``. Raises :class:`InputError` where one is there twice, or there are over 10,000; empty ones may be many."""
+    seen: set[str] = set()
+    for name in filter(None, names):
+        if name in seen:
+            raise InputError(f"column '{name}' is there more than once; name each column once")
+        seen.add(name)
+    if len(names) > MAX_COLUMNS:
+        raise InputError(f"{len(names)} columns; {MAX_COLUMNS:,} are the limit, so give fewer")
+    return names

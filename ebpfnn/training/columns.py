@@ -1,0 +1,122 @@
+"""How the columns of a table become samples: what the options ask for, and bounds learned from the training rows."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ModelError, nearest
+from ..preparation import encoders
+from ..preparation.columns import ENCODERS, LINEAR, LOG2, THERMOMETER
+from ..preparation.encoders import FLOAT, INTEGER, MOST
+from . import cuts
+
+BOUNDS = 16
+"""Bounds of a column, where nobody says; docs/preparation.md has what others did."""
+_FEWER = {2: 3, 4: 15}
+"""Bounds of a column by the bits of an input value: each bound a level."""
+_FINEST = 7
+_LARGEST = sys.float_info.max
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The encoder of a column, and its number: how many bounds, or of log2 the bits of its fraction; None for the usual."""
+
+    encode: str
+    number: int | None = None
+
+
+def asked(text: str) -> dict[str, Asked]:
+    """What ``--columns "dst_port=bins:16,len=log2"`` says of each column. Raises :class:`ModelError` for what says nothing."""
+    return dict(_pair(each) for each in text.split(",")) if text else {}
+
+
+def encoder(text: str) -> Asked:
+    """What ``bins:16`` means. Raises :class:`ModelError` for what is no encoder, or a number that it cannot have."""
+    name, colon, number = text.partition(":")
+    if name not in ENCODERS:
+        raise ModelError(f"encoder {name!r} is not known; give one of {', '.join(ENCODERS)}{nearest(name, ENCODERS)}")
+    if not colon:
+        return Asked(name)
+    lowest, highest = {LINEAR: (1, 0), LOG2: (0, _FINEST)}.get(name, (1, MOST))
+    if not number.isascii() or not number.isdigit() or len(number) > 3 or not lowest <= int(number) <= highest:
+        takes = f"takes a number in {lowest}..{highest}" if name != LINEAR else "takes no number"
+        raise ModelError(f"encoder {text!r}: {name} {takes}; give that")
+    return Asked(name, int(number))
+
+
+def learn(
+    columns: Mapping[str, NDArray[Any]], labels: NDArray[np.intp], by_column: Mapping[str, Asked], usual: Asked, bits: int
+) -> list[dict[str, Any]]:
+    """The columns as a network carries them, with bounds from ``columns``, [n] each, and their ``labels``, the training rows'.
+
+    A column of one value is left out: it tells nothing. Raises :class:`InputError` for a column that is not there, for an
+    encoder that does not go with the bits of an input value, or with the values, and where no column is left.
+    """
+    for name in by_column:
+        if name not in columns:
+            raise InputError(f"no column '{name}' to learn from{nearest(name, columns) or '; see --columns and --ignore'}")
+    described = []
+    for name, values in columns.items():
+        by = by_column.get(name, usual)
+        if (by.encode == THERMOMETER) != (bits == 1):
+            fact = f"column '{name}': {by.encode} and {bits} bits an input value"
+            raise InputError(f"{fact}; give thermometer to --bits 1, and to it alone")
+        if values.min() < values.max():
+            described.append(_described(name, values, labels, by, bits))
+    if not described:
+        raise InputError("no column has more than one value; give others")
+    return described
+
+
+def left_out(columns: Iterable[str], described: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns that :func:`learn` left out."""
+    kept = {each["name"] for each in described}
+    return [name for name in columns if name not in kept]
+
+
+def _described(name: str, values: NDArray[Any], labels: NDArray[np.intp], by: Asked, bits: int) -> dict[str, Any]:
+    kind = FLOAT if values.dtype.kind == "f" else INTEGER
+    if kind == FLOAT:
+        values = np.clip(values, -_LARGEST, _LARGEST)  # infinities have no place in JSON
+    told: dict[str, Any] = {"name": name, "type": kind, "encode": by.encode}
+    if by.encode == LINEAR:
+        return {**told, "low": values.min().item(), "high": values.max().item()}
+    if by.encode == LOG2:
+        told |= _log2(name, values, kind, by.number)
+        reached = encoders.log2(told["low"], told["high"], told["fraction"], kind)
+        return {**told, "step": MOST // len(reached)}
+    count = by.number or _FEWER.get(bits, BOUNDS)
+    bounds = cuts.by_labels(values, labels, count) or cuts.by_quantiles(values, count)
+    step = {} if by.encode == THERMOMETER else {"step": MOST // len(bounds)}
+    return {**told, "bounds": bounds, **step}
+
+
+def _log2(name: str, values: NDArray[Any], kind: str, fraction: int | None) -> dict[str, Any]:
+    """From the octave of the smallest value above 0 to the largest, in as fine steps as a byte counts."""
+    above = values[values > 0]
+    if not len(above):
+        raise InputError(f"column '{name}': nothing above 0, which has no logarithm; give it bins or linear")
+    least, high = above.min().item(), above.max().item()
+    low = 1 << least.bit_length() - 1 if kind == INTEGER else math.ldexp(0.5, math.frexp(least)[1])
+    for fine in range(_FINEST, -1, -1) if fraction is None else [fraction]:
+        try:
+            encoders.log2(low, high, fine, kind)
+        except ModelError:
+            continue
+        return {"low": low, "high": high, "fraction": fine}
+    raise InputError(f"column '{name}': {low} to {high} has more steps than a byte counts; give it bins, or a smaller fraction")
+
+
+def _pair(text: str) -> tuple[str, Asked]:
+    name, equal, rest = text.rpartition("=")
+    if not equal or not name:
+        raise ModelError(f"{text!r} is no column and its encoder; give NAME=ENCODER, such as dst_port=bins:16")
+    return name, encoder(rest)

@@ -1,0 +1,32 @@
+"""Which rows are learned from, and which are set aside: rows of one session stay together, where sessions are told."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+Indices = NDArray[np.intp]
+_SEED = 0
+"""Not the run's own, so that runs of several seeds are compared on the same rows."""
+
+
+def set_aside(rows: Indices, count: int, groups: NDArray[np.intp] | None) -> tuple[Indices, Indices]:
+    """``rows`` without those set aside, and these: about ``count`` of them, chosen at random, always the same ones.
+
+    ``groups`` has the number of each row's group, of all rows that there are: a group is on one side as a whole. Raises
+    :class:`InputError` where there are not enough groups.
+    """
+    random = np.random.default_rng(_SEED)
+    if groups is None:
+        order = random.permutation(len(rows))
+        return rows[order[count:]], rows[order[:count]]
+    own = groups[rows]
+    distinct, sizes = np.unique(own, return_counts=True)
+    if len(distinct) < 2:
+        raise InputError(f"data: {len(distinct)} group to split by is left; give rows of more, or another --split-by")
+    order = random.permutation(len(distinct))
+    taken = int(np.searchsorted(np.cumsum(sizes[order]), count)) + 1
+    chosen = np.isin(own, distinct[order[: min(taken, len(distinct) - 1)]])
+    return random.permutation(rows[~chosen]), rows[chosen]
