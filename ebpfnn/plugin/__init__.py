@@ -2,12 +2,14 @@
 
 from ..built import object_path
 from ..errors import nearest
+from ..files import zips
+from ..files.streams import take
 from ..network.layers import InputFormat
 from ..preparation import Picture, Prepared, Row, Values
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
-from .samples import InputSource, PreparationKind, Sample, Wanted
+from .samples import InputSource, Member, PreparationKind, Sample, Wanted
 from .types import Attachment, Trigger
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "BrokenPlugin",
     "InputFormat",
     "InputSource",
+    "Member",
     "Picture",
     "Plugins",
     "PreparationKind",
@@ -29,5 +32,7 @@ __all__ = [
     "make_manager",
     "nearest",
     "object_path",
+    "take",
     "why_not",
+    "zips",
 ]

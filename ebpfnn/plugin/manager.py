@@ -118,7 +118,7 @@ class Plugins:
         claims = sorted({offer.item.name for offer in self.offered_inputs.offers if _accepts(offer, uri, head)})
         shown = "standard input" if uri == "-" else uri
         if not claims:
-            read = "; ".join(f"{name}: {item.summary or 'no description'}" for name, item in self.inputs.items()) or "none"
+            read = ", ".join(self.inputs) or "none"
             raise InputError(
                 f"{shown}: not in a format that an installed input reads ({read}); give one of these, or see `ebpfnn plugins`"
             )
