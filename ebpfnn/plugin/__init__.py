@@ -2,7 +2,7 @@
 
 from ..built import object_path
 from ..errors import nearest
-from ..files import zips
+from ..files import zips as zips
 from ..files.streams import take
 from ..network.layers import InputFormat
 from ..preparation import Picture, Prepared, Row, Values
@@ -34,5 +34,4 @@ __all__ = [
     "object_path",
     "take",
     "why_not",
-    "zips",
 ]

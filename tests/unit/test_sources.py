@@ -104,7 +104,7 @@ def test_a_directory_is_all_files_below_it_and_what_is_left_out_is_told(told: To
     assert [each.split(";")[0].split(" (")[0] for each in answers if "=" not in each] == [
         "d/loop: a link to a directory, or to nothing, left out of its directory",
         "d/p: a device, FIFO or socket, left out of its directory",
-        "d/z.txt: not what an installed input reads",
+        "d/z.txt: not in a format that an installed input reads",
     ]
     (tmp_path / "empty").mkdir()
     assert told(tmp_path / "empty") == ["empty: a directory without files; give one with images"]
