@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -174,14 +175,43 @@ def test_a_png_with_another_checksum_is_an_error() -> None:
     assert second.image == png
 
 
-def test_an_image_in_a_pipe_is_answered_before_the_next_one_comes() -> None:
+@pytest.fixture
+def open_pipe() -> Iterator[Callable[[bytes], BinaryIO]]:
+    """A pipe that holds some bytes and gives no end, unless nobody reads them within 20 seconds: then it ends, marked."""
+    ends: list[int] = []
+
+    def end() -> None:
+        os.write(ends[1], b"late")
+        os.close(ends.pop())
+
+    def made(data: bytes) -> BinaryIO:
+        ends.extend(os.pipe())
+        os.write(ends[1], data)
+        return open(ends[0], "rb")
+
+    timer = threading.Timer(20, end)
+    timer.start()
+    yield made
+    timer.cancel()
+    assert len(ends) == 2, "waited for the next image"
+    os.close(ends[1])
+
+
+def test_an_image_in_a_pipe_is_answered_before_the_next_one_comes(open_pipe: Callable[[bytes], BinaryIO]) -> None:
     """Also where its last byte could be the first of another one: that is waited for a moment only."""
-    reading, writing = os.pipe()
     image = b"P5 2 2 255\n\0\1\2P"
-    os.write(writing, image)
-    with open(reading, "rb") as pipe:
+    with open_pipe(image) as pipe:
         assert next(pieces(pipe)).image == image
-        os.close(writing)
+
+
+def test_an_image_in_a_fifo_is_answered_before_the_next_one_comes(
+    open_pipe: Callable[[bytes], BinaryIO], plugins: Plugins
+) -> None:
+    wanted = plugins.wanted(modelfile.load(modelfile.resolve("mnist")).input)
+    with open_pipe(contents("3.pgm")) as pipe:
+        sample = next(iter(ImageFile().samples("fifo", pipe, wanted)))
+    assert isinstance(sample, Sample)
+    assert sample.source == "fifo:1"
 
 
 def test_no_end_of_the_stream_takes_more_memory() -> None:
