@@ -7,8 +7,8 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "infer": (
         "ebpfnn infer digit.png",
-        "ebpfnn infer --top 3 --json *.png",
-        "ebpfnn infer --trigger run --model mnist-cnn --check digit.png",
+        "ebpfnn infer --top 3 --json scans/ digits.tar",
+        "find . -name '*.png' -print0 | ebpfnn infer --paths --null",
     ),
     "load": (
         "ebpfnn load",

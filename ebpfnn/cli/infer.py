@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Error, printable
+from ..errors import Error
 from ..instance import Store
 from ..instance.place import is_closed
 from ..plugin import Plugins, configured
-from ..plugin.reading import STDIN, read
-from .complete import inputs, instances, networks
+from ..plugin.reading import read
+from .complete import instances, networks
 from .inference import Inference, pick, private, shared
+from .input_option import Given, given, input_options
 from .messages import complain
 from .only import listed
 from .plugin_option import available, plugin_option
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     help="Loaded network to use. [default: the only one]",
 )
 @click.option("--private", "alone", is_flag=True, help="Ignore loaded networks; load one for this command only.")
-@click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
+@input_options
 @click.option(
     "--top",
     type=click.IntRange(1),
@@ -61,6 +61,9 @@ def command(
     instance: str | None,
     alone: bool,
     source: str | None,
+    raw: bool,
+    paths: bool,
+    null: bool,
     top: int,
     json_lines: bool,
     check: bool,
@@ -69,12 +72,13 @@ def command(
 ) -> None:
     """Classify every IMAGE, or every row of a table, with a network that runs in the kernel.
 
-    A table is a .csv, .jsonl, .npz, .npy or .parquet file, for a network that was trained on one. Without IMAGE, or when
-    IMAGE is -, read images or a table from standard input.
+    IMAGE is a file, a directory, of which all files below are read but for hidden ones, or a pattern such as '*.png'. Without
+    IMAGE, or when IMAGE is -, read standard input. Every image and every frame in a file or a stream is answered, in order:
+    several images one after another, animations, pages, the files in tar and zip archives, the rows of .npy, .npz and idx
+    files, a camera's multipart MJPEG, all of it gzipped or not. A table is a .csv, .jsonl, .npz, .npy or .parquet file, for a
+    network that was trained on one.
     """
-    useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
-    if not images and useless:
-        raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
+    read_from = given(context, images, source, raw=raw, paths=paths, null=null)
     plugins = available()
     own = {"--model": model, "--trigger": trigger, "--target": target, "--option": options or None}
     chosen = [name for name, given in {**own, "--twin": twin or None, "--private": alone or None}.items() if given is not None]
@@ -85,15 +89,13 @@ def command(
     known = candidates(plugins, trigger, target, options)
     triggers = [configured(each, pairs(options)) for each in known]
     layout = as_json if json_lines else as_label if quiet else as_text
-    uris = images or (STDIN,)
-    width = max(len("stdin:10" if uri == STDIN else printable(uri)) for uri in uris)
     failures, answering = 0, None
     with (
         shared(found, plugins, check=check)
         if found
         else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), check=check, twin=twin)
     ) as inference:
-        for result in _results(uris, inference, plugins, source):
+        for result in _results(read_from, inference, plugins):
             if isinstance(result, Error):
                 failures += complain(str(result))
                 continue
@@ -101,7 +103,7 @@ def command(
             if found and not quiet:
                 _tell_swap(found.name, answering or inference.network, result.network)
             answering = result.network
-            click.echo(layout(result, width))
+            click.echo(layout(result, read_from.width))
             if layout is as_label:
                 warn(result)
             if result.check is False:
@@ -144,8 +146,8 @@ def _tell_swap(instance: str, former: Served, answering: Served) -> None:
         complain(f"instance '{instance}' was swapped: network '{answering.name}' answers from here on, not '{former.name}'")
 
 
-def _results(uris: tuple[str, ...], inference: Inference, plugins: Plugins, source: str | None) -> Iterator[Report | Error]:
-    """What every sample of every URI gave; one that cannot be used takes no other with it."""
+def _results(read_from: Given, inference: Inference, plugins: Plugins) -> Iterator[Report | Error]:
+    """What every sample gave; one that cannot be used takes no other with it."""
     wanted = plugins.wanted(inference.network.input)
-    for sample in read(uris, plugins, wanted, source, inference.open):
+    for sample in read(read_from.uris, plugins, wanted, read_from.source, inference.open):
         yield sample if isinstance(sample, Error) else inference.infer(sample)

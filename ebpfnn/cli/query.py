@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 import numpy as np
 
-from ..errors import Error, InputError, printable
+from ..errors import Error, InputError
 from ..network import modelfile, reference
 from ..plugin import Sample
-from ..plugin.reading import STDIN, read
+from ..plugin.reading import read
 from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
-from .complete import inputs, networks
+from .complete import networks
+from .input_option import given, input_options
 from .messages import complain
 from .plugin_option import available, plugin_option
 from .report import Report, as_json, as_label, as_text, warn
@@ -35,7 +34,7 @@ from .seconds import Seconds
 @click.option(
     "--attempts", type=click.IntRange(1), default=ATTEMPTS, show_default=True, help="Number of requests before giving up."
 )
-@click.option("--input", "source", metavar="NAME", shell_complete=inputs, help="Input plugin that reads the images.")
+@input_options
 @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per line.")
 @click.option("--check", is_flag=True, help="Compare every score with the numpy reference.")
 @click.option("--quiet", is_flag=True, help="Print only the labels, and warnings, such as of blank images.")
@@ -50,30 +49,29 @@ def command(
     timeout: float,
     attempts: int,
     source: str | None,
+    raw: bool,
+    paths: bool,
+    null: bool,
     json_lines: bool,
     check: bool,
     quiet: bool,
 ) -> None:
     """Classify every IMAGE, or every row of a table, with a network that answers UDP packets on another machine.
 
-    Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. Without
-    IMAGE, or when IMAGE is -, read images from standard input.
+    Load the network there with `ebpfnn load --trigger xdp`. This command needs no privileges and no BPF support. IMAGE is
+    whatever `ebpfnn infer` takes.
     """
-    useless = "closed" if sys.stdin is None else "a terminal" if sys.stdin.isatty() else None
-    if not images and useless:
-        raise click.UsageError(f"no IMAGE, and standard input is {useless}", context)
+    read_from = given(context, images, source, raw=raw, paths=paths, null=null)
     network = modelfile.load(modelfile.resolve(model))
     layout = as_json if json_lines else as_label if quiet else as_text
-    uris = images or (STDIN,)
-    width = max(len(printable(uri)) for uri in uris)
     failures, plugins = 0, available()
     with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
-        for sample in read(uris, plugins, plugins.wanted(network.input), source):
+        for sample in read(read_from.uris, plugins, plugins.wanted(network.input), read_from.source):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
                 continue
             report = _ask(client, sample, check=check)
-            click.echo(layout(report, width))
+            click.echo(layout(report, read_from.width))
             if layout is as_label:
                 warn(report)
             if report.check is False:

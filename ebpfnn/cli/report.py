@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +46,10 @@ class Report:
 
     def shares(self) -> list[float]:
         """The softmax of the logits, 0..1 for each label."""
-        logits = np.asarray(self.scores, dtype=np.float64) * self.network.score_scale
-        powers = np.exp(logits - logits.max())
-        return [float(share) for share in powers / powers.sum()]
+        highest = max(self.scores)
+        powers = [math.exp((score - highest) * self.network.score_scale) for score in self.scores]
+        total = sum(powers)
+        return [power / total for power in powers]
 
     def best(self) -> list[tuple[str, float]]:
         """The ``top`` labels with their shares, the best first; of equal ones, the first."""
@@ -79,7 +81,7 @@ def _in_kernel(report: Report) -> str:
 
 
 def as_label(report: Report, _width: int) -> str:
-    return "\t".join(name for name, _ in report.best())
+    return report.name if report.top == 1 else "\t".join(name for name, _ in report.best())
 
 
 def warn(report: Report) -> None:

@@ -52,6 +52,17 @@ def read(archive: zipfile.ZipFile, name: str) -> bytes:
         return bytes(take(stream, archive.getinfo(name).file_size))
 
 
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """What ``entry`` unpacks to, where several may have its name. Raises one of :data:`DAMAGE`."""
+    if entry.compress_type not in _KNOWN:
+        raise NotImplementedError("compressed as it should not be")
+    with archive.open(entry) as stream:
+        data = bytes(take(stream, entry.file_size))
+        if len(data) < entry.file_size:
+            raise EOFError("cut short")
+        return data
+
+
 def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     """The entry ``name`` as a stream; each read of it unpacks about as much as it asks for."""
     if archive.getinfo(name).compress_type not in _KNOWN:

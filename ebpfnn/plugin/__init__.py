@@ -2,13 +2,15 @@
 
 from ..built import object_path
 from ..errors import nearest
+from ..files import zips as zips
+from ..files.streams import take
 from ..network.layers import InputFormat
 from ..network.preparation import Preparation
 from ..preparation import Picture, Prepared, Row, Values
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
-from .samples import InputSource, PreparationKind, Sample, Wanted
+from .samples import InputSource, Member, PreparationKind, Sample, Wanted
 from .types import Attachment, Trigger
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "BrokenPlugin",
     "InputFormat",
     "InputSource",
+    "Member",
     "Picture",
     "Plugins",
     "Preparation",
@@ -31,5 +34,6 @@ __all__ = [
     "make_manager",
     "nearest",
     "object_path",
+    "take",
     "why_not",
 ]

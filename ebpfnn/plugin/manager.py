@@ -108,17 +108,22 @@ class Plugins:
         kind = self.preparations.get(preparation.kind)
         return kind.describe(preparation) if kind else f"{preparation.kind} (its plugin is not installed)"
 
-    def input_for(self, uri: str, head: bytes, name: str | None = None) -> InputSource:
+    def input_for(self, uri: str, head: bytes, name: str | None = None, kind: str = "") -> InputSource:
         """The input source that reads ``uri``, whose first bytes are ``head``: the one named, or else the one that claims it.
 
+        ``kind`` is the network's preparation: of several claims, those of sources that are for it count, and no others.
         Raises :class:`InputError` where none claims it, :class:`PluginError` where two do or none has the name.
         """
         if name is not None:
             return self._named(self.offered_inputs, name)
-        claims = sorted({offer.item.name for offer in self.offered_inputs.offers if _accepts(offer, uri, head)})
+        claiming = [offer.item for offer in self.offered_inputs.offers if _accepts(offer, uri, head)]
+        fitting = [each for each in claiming if kind in each.preparations] or [
+            each for each in claiming if not each.preparations
+        ]
+        claims = sorted({each.name for each in fitting or claiming})
         shown = "standard input" if uri == "-" else uri
         if not claims:
-            read = "; ".join(f"{name}: {item.summary or 'no description'}" for name, item in self.inputs.items()) or "none"
+            read = ", ".join(self.inputs) or "none"
             raise InputError(
                 f"{shown}: not in a format that an installed input reads ({read}); give one of these, or see `ebpfnn plugins`"
             )

@@ -12,11 +12,14 @@ from typing import BinaryIO, Protocol, cast
 from ..errors import Error, InputError
 from ..network.layers import InputFormat
 from .manager import Plugins
-from .samples import Sample, Wanted
+from .places import STDIN, files
+from .samples import Member, Sample, Wanted
 
-STDIN = "-"
-HEAD = 64
-"""Bytes to look for: plugins are promised at least 16."""
+__all__ = ["STDIN", "Served", "opened", "peek", "read", "samples"]
+HEAD, LEAST = 512, 16
+"""Bytes that a source is shown to claim a file, and those that are waited for: as many as tell most files."""
+DEPTH = 4
+"""Files inside of each other: an archive in an archive, both compressed."""
 
 
 class Served(Protocol):
@@ -27,30 +30,61 @@ class Served(Protocol):
 
 
 def read(
-    uris: Iterable[str],
+    uris: Iterable[str | Error],
     plugins: Plugins,
     wanted: Wanted,
     source: str | None = None,
     ready: Callable[[], object] = lambda: None,
 ) -> Iterator[Sample | Error]:
-    """Every sample of ``uris``, paths or ``-`` for standard input, in order, as ``wanted`` says.
+    """Every sample of ``uris``, in order, as ``wanted`` says: paths, directories, patterns, or ``-`` for standard input.
 
     What cannot be used comes as the error that says why, and what is behind it follows. ``source`` names the input source, None
-    for the one that claims a URI; ``ready`` is called once a URI has bytes. Raises :class:`PluginError` where two sources claim
-    a URI.
+    for the one that claims a file; ``ready`` is called once a file has bytes. Raises :class:`PluginError` where two sources
+    claim a file.
     """
     for uri in uris:
-        try:
-            with opened(uri) as raw:
-                head, stream = peek(raw)
-                reader = plugins.input_for(uri, head, source)
-                if head:
-                    ready()
-                yield from reader.samples(uri, stream, wanted)
-        except InputError as error:
-            yield error
-        except MemoryError:
-            yield InputError(f"{uri}: takes more memory than there is; raise the limit (ulimit -v), or give a smaller file")
+        for file in [uri] if isinstance(uri, Error) else files(uri):
+            if isinstance(file, Error):
+                yield file
+                continue
+            try:
+                with opened(file) as raw:
+                    yield from _read(Member(file, raw), plugins, wanted, source, ready)
+            except (InputError, OSError, MemoryError) as error:
+                yield _told(file, error)
+
+
+def _read(
+    file: Member, plugins: Plugins, wanted: Wanted, source: str | None, ready: Callable[[], object], depth: int = 1
+) -> Iterator[Sample | Error]:
+    """The samples of one file, and of those in it."""
+    head, stream = peek(file.stream)
+    try:
+        reader = plugins.input_for(file.uri, head, source, wanted.kind.name)
+    except InputError:  # more may tell
+        head, stream = peek(stream, HEAD)
+        reader = plugins.input_for(file.uri, head, source, wanted.kind.name)
+    if head:
+        ready()
+    for each in reader.samples(file.uri, stream, wanted):
+        if not isinstance(each, Member):
+            yield each
+        elif depth == DEPTH:
+            yield InputError(f"{each.uri}: inside of {DEPTH} other files; unpack some of them")
+        else:
+            try:
+                yield from _read(each, plugins, wanted, None, ready, depth + 1)
+            except (InputError, OSError, MemoryError) as error:
+                yield _told(each.uri, error)
+
+
+def _told(uri: str, error: InputError | OSError | MemoryError) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    name = "standard input" if uri == STDIN else uri
+    if isinstance(error, MemoryError):
+        return InputError(f"{name}: takes more memory than there is; raise the limit (ulimit -v), or give a smaller file")
+    return InputError(f"{name}: cannot be read ({error.strerror}); give a whole file")
 
 
 def samples(network: Served, *uris: str | os.PathLike[str], plugins: Plugins | None = None) -> Iterator[Sample]:
@@ -88,18 +122,22 @@ def _open(path: str) -> BinaryIO:
         raise InputError(f"{path}: cannot be opened ({fact}); give the path of a file that you may read") from error
 
 
-def peek(stream: BinaryIO) -> tuple[bytes, BinaryIO]:
-    """The first bytes of ``stream``, up to 64, and a stream that still begins with them.
+def peek(stream: BinaryIO, least: int = LEAST) -> tuple[bytes, BinaryIO]:
+    """The first bytes of ``stream``, up to 512, and a stream that still begins with them: the same where it can be sought.
 
-    Fewer than 64 only at the end of the stream or where a pipe has no more to give for now, yet at least 16 then.
+    Fewer than 512 only at the end of the stream or where a pipe has no more to give for now, yet at least ``least`` then.
     (``BufferedReader.peek`` will not do: of a pipe it shows what one read gave, which can be one byte.)
     """
+    start = stream.tell() if stream.seekable() else None
     head = b""
-    while len(head) < 16:
+    while len(head) < least:
         more = _read_some(stream, HEAD - len(head))
         if not more:
             break
         head += more
+    if start is not None:
+        stream.seek(start)
+        return head, stream
     return head, cast("BinaryIO", io.BufferedReader(_Prepended(head, stream)))
 
 
@@ -109,6 +147,9 @@ class _Prepended(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return self._rest.fileno()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         size = len(buffer)
@@ -122,9 +163,4 @@ class _Prepended(io.RawIOBase):
 
 def _read_some(stream: BinaryIO, size: int) -> bytes:
     """What one read of the stream gives, so that a pipe is not waited for until it has given ``size`` bytes."""
-    read = getattr(stream, "read1", stream.read)
-    try:
-        return cast("bytes", read(size))
-    except OSError as error:
-        name = getattr(stream, "name", "the stream")
-        raise InputError(f"{name}: cannot be read ({error.strerror}); give a file with an image") from error
+    return cast("bytes", getattr(stream, "read1", stream.read)(size))

@@ -95,31 +95,47 @@ class Wanted:
         except InputError as error:
             yield InputError(f"{source}: {error}")
             return
+        notes = getattr(item, "notes", ())
         for number, each in enumerate(made, 1):
             name = f"{source}#{number}" if len(made) > 1 else source
-            yield Sample(each.data, name, each.notes, each.warnings)
+            yield Sample(each.data, name, (*notes, *each.notes), each.warnings)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A file inside of what a source reads, such as an archive's: ``uri`` names it, and ``stream`` gives its bytes.
+
+    It is read as a file of that name would be, by the source that claims it, before the next one is asked for.
+    """
+
+    uri: str
+    stream: BinaryIO
 
 
 class InputSource(ABC):
     """Turns a file or a stream into samples.
 
-    ``name`` is what ``--input`` selects, and ``summary`` one line for ``ebpfnn plugins``.
+    ``name`` is what ``--input`` selects, and ``summary`` one line for ``ebpfnn plugins``. ``preparations`` names the kinds of
+    preparation that it is for, where other sources may claim the same files; empty, it is for any.
     """
 
     name: str
     summary: str = ""
+    preparations: tuple[str, ...] = ()
 
     @abstractmethod
     def accepts(self, uri: str, head: bytes) -> bool:
         """Whether this source reads ``uri`` (a path, or ``-`` for standard input), whose first bytes are ``head``.
 
-        ``head`` is peeked, never consumed: at least 16 bytes where the stream has that many, empty for an empty one.
+        ``head`` is peeked, never consumed: up to 512 bytes, at least 16 where the stream has that many, empty for an empty one.
+        Where no source claims the file by fewer than 512, all are asked again.
         """
 
     @abstractmethod
-    def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
+    def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error | Member]:
         """Every sample of ``stream``, in order. What is read goes through ``wanted.samples``, which prepares it as in training.
 
         A sample that cannot be used is yielded as the :class:`~ebpfnn.errors.InputError` that says why, and the ones after
-        it follow; raising ends the stream.
+        it follow; raising ends the stream. A file inside is yielded as a :class:`Member`. ``stream`` can be sought where it is
+        a file, and not where it is a pipe.
         """

@@ -11,25 +11,32 @@ from PIL import Image, ImageFile
 
 from ..errors import InputError
 from ..files import image_metadata
+from . import pam
 from .damage import decoding
 from .formats import MAX_BYTES, MAX_PIXELS, NAMES, PILLOW_NAMES
 from .items import Picture
+
+_GAIN_MAP = "its gain map is left out"
+"""Of a JPEG with a second picture that says how bright a screen may show the first; Pillow gives any other one as a frame."""
 
 
 def pictures(data: bytes, source: str) -> Iterator[Picture]:
     """Every frame of the image in ``data``, in order; most images have one.
 
-    Raises :class:`InputError`, naming ``source``, where it is no image, cut
-    short, or over 2^25 pixels (2^24 as WebP or CMYK) or 64 MiB; frames before the damage have been given by then.
+    Raises :class:`InputError`, naming ``source`` and the frame, where it is no image, cut short, or over 2^25 pixels (2^24 as
+    WebP or CMYK) or 64 MiB; frames before the damage have been given by then.
     """
     if not data:
         raise InputError(f"{source}: empty; give a {NAMES} file")
-    with _open(data, source) as image:
-        number = 0
-        while _seek(image, number, source):
-            number += 1
-            many = getattr(image, "is_animated", False)
-            yield Picture(image.copy(), f"{source}:{number}") if many else Picture(image, source)
+    with _opened(data, source) as (image, frames):
+        notes = (_GAIN_MAP,) if image.format == "JPEG" and "mp" in image.info else ()
+        if frames == 1:
+            yield Picture(image, source, notes)
+            return
+        for number in range(frames):
+            name = f"{source}:{number + 1}"
+            _load(image, number, name, frames)
+            yield Picture(image.copy(), name, notes)
 
 
 def picture(data: bytes, source: str) -> Picture:
@@ -37,27 +44,45 @@ def picture(data: bytes, source: str) -> Picture:
     return next(pictures(data, source))
 
 
-def _open(data: bytes, source: str) -> Image.Image:
+@contextmanager
+def _opened(data: bytes, source: str) -> Iterator[tuple[Image.Image, int]]:
+    """The image in ``data``, loaded where it has one frame, and how many the file says it has, or Pillow counts."""
     with decoding(source), _strictly():
-        if len(data) > MAX_BYTES:
-            raise InputError(f"larger than {MAX_BYTES >> 20} MiB; give a smaller image")
-        image_metadata.check(data)
-        return Image.open(io.BytesIO(data), formats=PILLOW_NAMES)
+        image = _open(data)
+        frames = int(getattr(image, "n_frames", 1)) if getattr(image, "is_animated", False) else 1
+        if frames == 1:
+            _check_size(image)
+            image.load()
+    with image:
+        yield image, frames
 
 
-def _seek(image: Image.Image, number: int, source: str) -> bool:
-    """Loads frame ``number``; False where there is none."""
-    with decoding(source), _strictly():
-        if number:
-            if not getattr(image, "is_animated", False):
-                return False
-            try:
-                image.seek(number)
-            except EOFError:
-                return False
-        _check_size(image)
-        image.load()
-        return True
+def _open(data: bytes) -> Image.Image:
+    if len(data) > MAX_BYTES:
+        raise InputError(f"larger than {MAX_BYTES >> 20} MiB; give a smaller image")
+    if data.startswith(b"P7"):
+        return pam.image(data)
+    image_metadata.check(data)
+    return Image.open(io.BytesIO(data), formats=PILLOW_NAMES)
+
+
+def _load(image: Image.Image, number: int, source: str, frames: int) -> None:
+    try:
+        with decoding(source), _strictly():
+            if number:
+                _seek(image, number)
+            _check_size(image)
+            image.load()
+    except InputError as error:
+        left = frames - number - 1
+        raise InputError(f"{error}; what follows is left out: {left} of {frames} frames" if left else str(error)) from error
+
+
+def _seek(image: Image.Image, number: int) -> None:
+    try:
+        image.seek(number)
+    except EOFError:
+        raise InputError("not in the file, which says that it has this frame; give a whole file") from None
 
 
 def _check_size(image: Image.Image) -> None:

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded image, or one frame of it: ``image`` is Pillow's, loaded; :mod:`ebpfnn.preparation.decode` makes them."""
+    """A decoded image, or one frame of it: ``image`` is Pillow's, loaded; :mod:`ebpfnn.preparation.decode` makes them.
+
+    ``notes`` tells what of its file is left out.
+    """
 
     image: Image
     source: str = "image"
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> Picture:
@@ -42,9 +46,13 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A sample as a data set or a raw stream has it: ``array``, of any shape, integers, floats or booleans."""
+    """A sample as a data set or a raw stream has it: ``array``, of any shape, integers, floats or booleans.
+
+    ``notes`` tells what was done to it.
+    """
 
     array: NDArray[Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,8 @@ def color(image: Image.Image, source: str) -> NDArray[np.uint8]:
 
 def _upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
     """``pixels`` turned as ``image`` says it was taken."""
+    if not image.info and image.format != "TIFF":
+        return pixels
     for key in ("exif", "Raw profile type exif"):
         held = image.info.get(key)
         if held is not None:
@@ -54,6 +56,8 @@ _TURNS = {
 def _banded(image: Image.Image, mode: str) -> NDArray[np.uint8]:
     """A band of rows at a time, in ``mode``: L or RGB."""
     convert = _converter(image, mode)
+    if image.width * image.height <= _BAND:
+        return convert(image)
     pixels = np.empty((image.height, image.width, 3)[: 2 if mode == "L" else 3], np.uint8)
     for top, band in _bands(image):
         pixels[top : top + band.height] = convert(band)
@@ -79,6 +83,8 @@ def _converter(image: Image.Image, mode: str) -> Callable[[Image.Image], NDArray
     if image.mode.startswith("I"):
         # 16 bits a pixel, whatever Pillow's release calls the mode.
         return lambda band: spread(np.rint(np.clip(np.asarray(band, dtype=np.float32), 0, 65535) / 257).astype(np.uint8))
+    if image.mode == mode:
+        return np.array
     flat = image.mode in ("1", "L", "RGB")
     return lambda band: np.array((band if flat else band.convert("RGB")).convert(mode))
 

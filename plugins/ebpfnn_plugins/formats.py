@@ -7,70 +7,50 @@ take its successor with it; where a format proves broken, the next image is look
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 
 from ebpfnn.preparation.formats import MAX_PIXELS
+from ebpfnn.preparation.pam import HEADER_END, MAX_HEADER, read_header
 
+from .starts import check
 from .window import Broken, Window
 
-NEXT = re.compile(rb"\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBPVP8|\xff\xd8\xff(?:\xe0..JFIF|\xe1..Exif)\0", re.DOTALL)
-"""The start of an image, in so many bytes that pixels do not look like it by chance."""
-OVERLAP = 16
-"""Bytes that a match of it has at most."""
+_CHUNK = struct.Struct(">I4s")
 
 
 def png(window: Window) -> int:
-    """Chunks up to IEND (W3C, Portable Network Graphics Specification, 5.3)."""
-    at = before = 8
+    """Chunks up to IEND, with their checksums (W3C, Portable Network Graphics Specification, 5.3)."""
+    at = 8
     while True:
-        size, kind = window.big(at, 4), window.get(at + 4, 4)
+        window.resume = at  # what comes before has the right checksums
+        window.require(at + 12)
+        size: int
+        size, kind = _CHUNK.unpack_from(window.buffer, at)
+        if not kind.isalpha():
+            raise Broken(f"cut short before byte {at}")
         end = at + 12 + size
-        if kind == b"IEND" and window.get(at, 12) == b"\0\0\0\0IEND\xaeB`\x82":
+        if kind == b"eXIf":
+            window.inner.add(at + 8)
+        check(window, at if kind in (b"IDAT", b"fdAT") else end, end)
+        if zlib.crc32(window.buffer[at + 4 : end - 4]) != int.from_bytes(window.buffer[end - 4 : end], "big"):
+            raise Broken(f"cut short or changed: its chunk {kind.decode()} at byte {at} has another checksum")
+        if kind == b"IEND":
             return end
-        if kind == b"IEND" or not kind.isalpha():
-            raise Broken(f"cut short before byte {at}")
-        window.resume = before  # a chunk that was cut short took the head of what follows, which then looks like a chunk
-        if kind == b"IDAT":
-            _pixels(window, at, end)
-        window.require(end)
-        before, at = at, end
-
-
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]|" + NEXT.pattern, re.DOTALL)
-"""What ends entropy-coded data: a marker that is no restart, or the start of another image."""
-
-
-def jpeg(window: Window) -> int:
-    """Segments and entropy-coded data up to EOI (ITU-T T.81, annex B)."""
-    at = 2
-    while True:
-        prefix, marker = window.get(at, 2)
-        if prefix == 0xFF and marker == 0xFF:
-            at += 1
-        elif prefix == 0xFF and marker == 0xD9:
-            return at + 2
-        elif prefix != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD8:
-            raise Broken(f"cut short before byte {at}")
-        else:
-            window.resume = at
-            at += 2 + window.big(at + 2, 2)
-            if marker < 0xE0:  # APPn and COM alone may hold a whole image: a thumbnail
-                _pixels(window, window.resume, at)
-            window.require(at)
-            if marker == 0xDA:
-                at = window.find(_MARKER, at, OVERLAP)
+        at = end
 
 
 def gif(window: Window) -> int:
     """Blocks up to the trailer (CompuServe, GIF89a Specification, appendix A)."""
     start, at = 6, 13 + _color_table(window.get(10, 1)[0])
     while True:
-        _pixels(window, start, at)
+        check(window, start, at)
         introducer = window.get(at, 1)
         if introducer == b";":
             return at + 1
         if introducer not in (b",", b"!"):
             raise Broken(f"cut short before byte {at}")
-        window.resume = start = at
+        start = at
         at += 2 if introducer == b"!" else 11 + _color_table(window.get(at + 9, 1)[0])
         while size := window.get(at, 1)[0]:
             at += 1 + size
@@ -82,11 +62,18 @@ def _color_table(flags: int) -> int:
 
 
 def bmp(window: Window) -> int:
-    """The size that the header tells (BITMAPFILEHEADER, bfSize); there is no checksum."""
-    size, pixels = window.little(2, 4), window.little(10, 4)
-    if not 26 <= pixels <= size:
+    """The size that the headers tell (BITMAPFILEHEADER, BITMAPINFOHEADER); there is no checksum."""
+    told, pixels, header = window.little(2, 4), window.little(10, 4), window.little(14, 4)
+    window.allow(told)
+    wide = 4 if header > 12 else 2
+    columns, rows = window.little(18, wide), window.little(18 + wide, wide)
+    depth, packing = window.little(20 + 2 * wide, 2), window.little(30, 4) if header > 12 else 0
+    rows = min(rows, (1 << 8 * wide) - rows)  # top-down, where it is negative
+    raster = (columns * depth + 31) // 32 * 4 * rows if packing in (0, 3, 6) else window.little(34, 4)
+    size = max(told, pixels + raster)
+    if not 26 <= pixels < size or not raster:
         raise Broken("a BMP whose header does not tell its size")
-    _pixels(window, 14, size)
+    check(window, 14, size)
     return size
 
 
@@ -97,11 +84,12 @@ def webp(window: Window) -> int:
         kind, after = window.get(at, 4), at + 8 + window.little(at + 4, 4)
         if after > end or not kind.isascii():
             raise Broken(f"cut short before byte {at}")
-        window.resume = at
+        if kind == b"EXIF":
+            window.inner |= {at + 8, at + 14}
         if kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANMF"):
-            _pixels(window, at, after)
+            check(window, at, after)
         at = after + (after & 1)
-        _pixels(window, after, at)
+        check(window, after, at)
     window.require(end)
     return end
 
@@ -123,12 +111,11 @@ def pnm(window: Window) -> int:
     largest, at = (1, at) if bitmap else _word(window, at)
     if not (columns and rows and 0 < largest < 1 << 16 and window.get(at, 1).isspace()):
         raise Broken("a PNM header that makes no sense")
-    window.resume = at
     if rows * columns > MAX_PIXELS:
         raise Broken(f"{columns}x{rows} pixels, more than {MAX_PIXELS}")
     if kind > 3:
         row = (columns + 7) // 8 if bitmap else columns * channels * (1 if largest < 256 else 2)
-        _pixels(window, at + 1, at + 1 + rows * row)
+        check(window, at + 1, at + 1 + rows * row)
         return at + 1 + rows * row
     window.allow(at + rows * columns * channels)
     return _skip_words(window, at, rows * columns * channels, bitmap)
@@ -146,6 +133,8 @@ def _skip_words(window: Window, at: int, count: int, bitmap: bool) -> int:
             for _ in range(some):
                 _, at = _word(window, at, word)
         count -= some
+    if not bitmap and not window.buffer[at : at + 1].strip() == b"":
+        raise Broken(f"cut short after {at} bytes")
     return at
 
 
@@ -163,22 +152,18 @@ def _word(window: Window, at: int, pattern: re.Pattern[bytes] = _WORD) -> tuple[
         window.allow(len(window.buffer))
 
 
-def tiff(window: Window) -> int:
-    """A TIFF's parts may lie anywhere in it (TIFF 6.0, section 2), so nothing tells where it ends."""
-    window.resume = 4
-    raise Broken("which does not tell where it ends; give it as a file")
-
-
-def _pixels(window: Window, start: int, end: int) -> None:
-    """Makes the bytes up to ``end`` available; raises :class:`Broken` where another image begins among those from ``start``."""
-    window.allow(end)
-    position = start
-    while True:
-        match = NEXT.search(window.buffer, position, end + OVERLAP)
-        if match and match.start() < end:
-            window.resume = match.start()
-            raise Broken(f"cut short after {match.start()} bytes")
-        if len(window.buffer) >= end:
-            return
-        position = max(start, len(window.buffer) - OVERLAP)
+def pam(window: Window) -> int:
+    """Lines of a header up to ENDHDR, then the raster (Netpbm's man page pam)."""
+    match = None
+    while not (match := HEADER_END.search(window.buffer, 0, MAX_HEADER)):
+        if len(window.buffer) >= MAX_HEADER:
+            raise Broken("a PAM header that makes no sense")
         window.require(len(window.buffer) + 1)
+    header = read_header(bytes(window.buffer[: match.end()]))
+    if header is None:
+        raise Broken("a PAM header that makes no sense")
+    if header.columns * header.rows > MAX_PIXELS:
+        raise Broken(f"{header.columns}x{header.rows} pixels, more than {MAX_PIXELS}")
+    end = match.end() + header.raster
+    check(window, match.end(), end)
+    return end

@@ -10,79 +10,139 @@ from ebpfnn.errors import InputError
 from ebpfnn.preparation.formats import NAMES
 
 from . import formats
+from .jpeg import jpeg
+from .jpeg2000 import jpeg2000
+from .starts import OVERLAP, check_end, starts
+from .tiff import tiff
 from .window import LIMIT, Broken, Window
 
 
 class Format(NamedTuple):
-    """``start`` is a pattern of an image's first bytes; ``size`` finds its end."""
+    """``start`` is a pattern of an image's first bytes; ``size`` finds its end, which is ``sealed`` where nothing else can be.
+
+    Without a seal the last bytes may be the next image's first.
+    """
 
     start: bytes
     size: Callable[[Window], int]
+    sealed: bool = False
 
 
 FORMATS = {
-    "PNG": Format(rb"\x89PNG\r\n\x1a\n", formats.png),
-    "JPEG": Format(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]", formats.jpeg),
-    "GIF": Format(rb"GIF8[79]a", formats.gif),
+    "PNG": Format(rb"\x89PNG\r\n\x1a\n", formats.png, sealed=True),
+    "JPEG": Format(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]", jpeg, sealed=True),
+    "GIF": Format(rb"GIF8[79]a", formats.gif, sealed=True),
     "BMP": Format(rb"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0", formats.bmp),
     "WebP": Format(rb"RIFF....WEBP", formats.webp),
     "PNM": Format(rb"P[1-6]\s+[\d#]", formats.pnm),
-    "TIFF": Format(rb"II\*\0|MM\0\*", formats.tiff),
+    "PAM": Format(rb"P7\s+[#A-Z]", formats.pam),
+    "TIFF": Format(rb"II\*\0|MM\0\*", tiff),
+    "JPEG 2000": Format(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", jpeg2000, sealed=True),
 }
-_START = re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), known.start) for name, known in FORMATS.items()), re.DOTALL)
+_KINDS = list(FORMATS)
+_START = re.compile(b"|".join(b"(%b)" % known.start for known in FORMATS.values()), re.DOTALL)
 _ENOUGH = 18
 """Bytes that are enough to tell whether an image begins at the first of them."""
-_PADDING = b" \t\r\n\0"
+_PADDING = re.compile(rb"(?:[ \t\r\n]|\0(?!\0\0\x0c(?:j|\Z)|\0{0,2}\Z))*")
+"""White space and zeros, but for those that a JPEG 2000 image begins with, or might."""
+_PART = re.compile(rb"(?:--[^\r\n]{1,72}\r?\n){1,2}(?:[A-Za-z][\w-]*:[^\r\n]{0,200}\r?\n){1,20}\r?\n")
+_LAST_PART, _MAX_PART = re.compile(rb"--[^\r\n]{1,72}\s*\Z"), 4096
+"""What multipart streams have between images (RFC 2046, section 5.1), as cameras and ffmpeg's mpjpeg write them."""
+_BOUNDARY = re.compile(rb"--[\w'()+,./:=? -]{1,70}(?:\r?\n|\Z)")
 
 
 def begins_image(head: bytes) -> bool:
-    """Whether an image, perhaps after padding, begins with ``head``."""
-    return _START.match(head.lstrip(_PADDING)) is not None
+    """Whether an image, perhaps after padding or the headers of a part of a multipart stream, begins with ``head``."""
+    padding = _PADDING.match(head)
+    begun = padding.end() if padding else 0
+    return bool(_START.match(head, begun) or _BOUNDARY.match(head, begun))
+
+
+class Piece(NamedTuple):
+    """A whole image, or ``fault``: why what is at ``offset`` of the stream is none, though perhaps it has ``begun`` as one."""
+
+    offset: int
+    image: bytes
+    fault: str = ""
+    begun: bool = True
+
+
+def pieces(stream: BinaryIO, limit: int = LIMIT) -> Iterator[Piece]:
+    """Every image of ``stream`` in order, each as soon as its last byte is there.
+
+    What is no image, or part of one, comes as its fault, and the next image is looked for after it. White space, zeros and the
+    headers of multipart streams between images are skipped. At most ``limit`` bytes, and one read, are held.
+    """
+    window = Window(stream, limit)
+    while _skip_padding(window):
+        try:
+            size = _size(window)
+        except Broken as broken:
+            begun = _START.match(window.buffer) is not None
+            at = f"{', begun' if begun else ','} at byte {window.taken}"
+            yield Piece(window.taken, b"", f"{broken}{at}", begun)
+            _skip_to_start(window)
+        else:
+            offset = window.taken
+            yield Piece(offset, window.take(size))
 
 
 def split(stream: BinaryIO, name: str, limit: int = LIMIT) -> Iterator[tuple[str, bytes | InputError]]:
-    """Every image of ``stream`` in order, each as soon as its last byte is there, with a name of its own: ``name:1`` and so on.
+    """As :func:`pieces`, each with a name of its own, ``name:1`` and so on, and faults as errors."""
+    for number, piece in enumerate(pieces(stream, limit), 1):
+        yield f"{name}:{number}", fault(piece, f"{name}:{number}") if piece.fault else piece.image
 
-    What is no image, or part of one, is given as the error that says so, and the next image is looked for after it. White
-    space and zeros between images are skipped.
-    At most ``limit`` bytes, and one read, are held.
-    """
-    window, number = Window(stream, limit), 0
-    while _skip_padding(window):
-        number += 1
-        try:
-            yield f"{name}:{number}", window.take(_size(window))
-        except Broken as broken:
-            yield f"{name}:{number}", InputError(f"{name}:{number}: {broken}; give whole images, one after another")
-            window.take(window.resume)
-            _skip_to_start(window)
+
+def fault(piece: Piece, source: str) -> InputError:
+    """The fault of ``piece``, which came from ``source``."""
+    return InputError(f"{source}: {piece.fault}; give whole images, one after another")
 
 
 def _size(window: Window) -> int:
     while not (start := _START.match(window.buffer)):
         if len(window.buffer) >= _ENOUGH or not window.more():
             raise Broken(f"not a {NAMES} image (first bytes: {window.buffer[:8].hex(' ')})")
-    kind = str(start.lastgroup)
+    kind = _KINDS[(start.lastindex or 1) - 1]
     try:
-        return FORMATS[kind].size(window)
+        size = FORMATS[kind].size(window)
+        if not FORMATS[kind].sealed:
+            check_end(window, size)
     except Broken as broken:
         raise Broken(f"{kind}, {broken}") from None
+    return size
 
 
 def _skip_padding(window: Window) -> bool:
     """Whether anything but padding follows."""
     while True:
-        window.take(len(window.buffer) - len(window.buffer.lstrip(_PADDING)))
-        if window.buffer:
+        padding = _PADDING.match(window.buffer)
+        if padding and padding.end():
+            window.take(padding.end())
+        if window.buffer[:2] == b"--"[: len(window.buffer)]:
+            if part := _PART.match(window.buffer):
+                window.take(part.end())
+            elif len(window.buffer) >= _MAX_PART:
+                return True
+            elif not window.more():
+                return bool(window.buffer) and not _LAST_PART.match(window.buffer)
+        elif window.buffer.strip(b"\0"):
             return True
-        if not window.more():
+        elif not window.more():
+            window.take(len(window.buffer))
             return False
 
 
 def _skip_to_start(window: Window) -> None:
-    while not (start := _START.search(window.buffer)):
-        window.take(max(0, len(window.buffer) - _ENOUGH))
+    """Takes what comes before the next image, which begins at ``window.resume`` or behind."""
+    inner = {each - window.resume for each in window.inner}
+    window.take(window.resume)
+    if _START.match(window.buffer):
+        return
+    start = next((match for match in starts(window.buffer, 0, len(window.buffer)) if match.start() not in inner), None)
+    while not start:
+        window.take(max(0, len(window.buffer) - OVERLAP))
         if not window.more():
             window.take(len(window.buffer))
             return
+        start = next(starts(window.buffer, 0, len(window.buffer)), None)
     window.take(start.start())

@@ -1,36 +1,68 @@
-"""The input ``image-file``: a path to an image, of which every frame is one sample."""
+"""The input ``image-file``: a path to images, of which every frame is one sample."""
 
 from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import BinaryIO
 
 from ebpfnn.errors import Error, InputError
 from ebpfnn.plugin import InputSource, Sample, Wanted, hookimpl
-from ebpfnn.preparation.formats import MAX_BYTES, NAMES
+from ebpfnn.preparation.formats import NAMES, SUFFIXES
 
-from .framing import begins_image
+from .framing import Piece, begins_image, fault, pieces
+
+_OTHERS = (b"\x1f\x8b\x08", b"PK\3\4", b"\x93NUMPY", b"\0\0\x08")
+"""What other inputs claim, whatever it is called."""
 
 
 class ImageFile(InputSource):
     name = "image-file"
-    summary = f"file with one image: {NAMES}"
+    summary = f"file of images, every frame of each: {NAMES}"
 
     def accepts(self, uri: str, head: bytes) -> bool:
         """By its first bytes, or by its name: a file that only claims to be an image is to be told so."""
-        return uri != "-" and (begins_image(head) or (mimetypes.guess_type(uri)[0] or "").startswith("image/"))
+        return uri != "-" and (begins_image(head) or (_is_called_image(uri) and not head.startswith(_OTHERS)))
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
-        yield from samples(stream.read(MAX_BYTES + 1), uri, wanted)
+        """Images are numbered where there are several; a pipe's always, for it may take long until the second one comes."""
+        found = pieces(stream)
+        first = next(found, None)
+        if first is None:
+            yield InputError(f"{uri}: empty; give a {NAMES} file")
+            return
+        second = next(found, None) if stream.seekable() else first
+        if second is None:
+            yield from _alone(first, uri, wanted)
+            return
+        yield from answered(first, f"{uri}:1", wanted)
+        if second is not first:
+            yield from answered(second, f"{uri}:2", wanted)
+        for number, piece in enumerate(found, 2 if second is first else 3):
+            yield from answered(piece, f"{uri}:{number}", wanted)
 
 
-def samples(data: bytes, source: str, wanted: Wanted) -> Iterator[Sample | Error]:
-    """The samples of every frame of the image in ``data``, or why there is none."""
+def _is_called_image(uri: str) -> bool:
+    return PurePath(uri).suffix.lower() in SUFFIXES or (mimetypes.guess_type(uri)[0] or "").startswith("image/")
+
+
+def _alone(piece: Piece, source: str, wanted: Wanted) -> Iterator[Sample | Error]:
+    if piece.fault and not piece.begun:
+        yield InputError(f"{source}: not an image of a known format; give a {NAMES} file")
+    else:
+        yield from answered(piece, source, wanted)
+
+
+def answered(piece: Piece, source: str, wanted: Wanted) -> Iterator[Sample | Error]:
+    """The samples of every frame of the image in ``piece``, or why there is none."""
     from ebpfnn.preparation.decode import pictures  # late: Pillow takes longer to import than most commands take to run
 
+    if piece.fault:
+        yield fault(piece, source)
+        return
     try:
-        for picture in pictures(data, source):
+        for picture in pictures(piece.image, source):
             yield from wanted.samples(picture, picture.source)
     except InputError as error:
         yield error

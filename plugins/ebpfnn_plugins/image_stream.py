@@ -8,28 +8,25 @@ from typing import BinaryIO
 from ebpfnn.errors import Error, InputError
 from ebpfnn.plugin import InputSource, Sample, Wanted, hookimpl
 
-from .framing import begins_image, split
-from .image_file import samples
+from .framing import begins_image, pieces
+from .image_file import answered
 
 STDIN = "-"
 
 
 class ImageStream(InputSource):
     name = "image-stream"
-    summary = "images on standard input, one after another"
+    summary = "images on standard input, one after another, or as a camera's multipart MJPEG"
 
     def accepts(self, uri: str, head: bytes) -> bool:
         """Also an empty stream, to say that it is empty and what to give."""
         return uri == STDIN and (not head or begins_image(head))
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
-        source = None
-        for source, piece in split(stream, "stdin" if uri == STDIN else uri):
-            if isinstance(piece, InputError):
-                yield piece
-            else:
-                yield from samples(piece, source, wanted)
-        if source is None:
+        name, number = "stdin" if uri == STDIN else uri, 0
+        for number, piece in enumerate(pieces(stream), 1):
+            yield from answered(piece, f"{name}:{number}", wanted)
+        if not number:
             name = "standard input" if uri == STDIN else uri
             yield InputError(f"{name}: empty; give an image, e.g. ebpfnn infer < digit.png")
 

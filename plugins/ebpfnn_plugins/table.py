@@ -18,6 +18,7 @@ _HEAD = 64
 class TableInput(InputSource):
     name = "table"
     summary = f"rows of a table: {', '.join(SUFFIXES)}"
+    preparations = ("columns",)
 
     def accepts(self, uri: str, head: bytes) -> bool:
         return bool(head) and form(uri, head) is not None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import select
 from typing import BinaryIO
 
 from ebpfnn.preparation.formats import MAX_BYTES
 
 CHUNK = 1 << 16
 LIMIT = MAX_BYTES
+MOMENT = 0.1
+"""Seconds that are waited for bytes that may never come."""
 
 
 class Broken(Exception):
@@ -19,15 +22,19 @@ class Window:
     """The part of ``stream`` that is read and not yet taken; offsets count from its start.
 
     Reading waits for what is asked for and no more, so that an image in a pipe is complete once its last byte is there.
-    ``resume`` is for whoever reads an image to move: up to there it is whole, and if the rest proves broken, the next image is
-    looked for from there.
+    Where an image proves broken, the next one is looked for from ``resume`` on, which whoever reads an image may move up to
+    where no other can begin, and not at what was added to ``inner``: images that are parts of this one. ``taken`` counts the
+    bytes of the stream before the window.
     """
 
     def __init__(self, stream: BinaryIO, limit: int = LIMIT) -> None:
         self.buffer = bytearray()
         self.limit = limit
+        self.taken = 0
         self.ended = False
         self.resume = 1
+        self.inner: set[int] = set()
+        self._stream = stream
         self._read = getattr(stream, "read1", stream.read)
 
     def more(self) -> bool:
@@ -36,6 +43,16 @@ class Window:
         self.ended = not chunk
         self.buffer += chunk
         return not self.ended
+
+    def soon(self) -> bool:
+        """:meth:`more`, where that does not wait, or not for long; False where nothing came."""
+        try:
+            waiting = select.poll()
+            waiting.register(self._stream.fileno(), select.POLLIN)
+            there = bool(waiting.poll(MOMENT * 1000))
+        except (OSError, ValueError):
+            there = self._stream.seekable()  # in memory
+        return there and self.more()
 
     def allow(self, size: int) -> None:
         """Raises :class:`Broken` where ``size`` bytes are more than an image may have."""
@@ -77,5 +94,7 @@ class Window:
         """Removes the first ``size`` bytes, or what there is of them, and returns them."""
         taken = bytes(self.buffer[:size])
         del self.buffer[:size]
+        self.taken += len(taken)
         self.resume = 1
+        self.inner.clear()
         return taken

@@ -1,0 +1,83 @@
+"""The files that a user names: each by its path, those of a directory, those that match a pattern, those of a list."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ..errors import InputError
+
+STDIN = "-"
+_LONGEST = 1 << 16
+"""Bytes of a path in a list; PATH_MAX is 4096."""
+
+
+def files(uri: str) -> Iterator[str | InputError]:
+    """The files that ``uri`` names, or why there are none: ``-``, a path, a directory or a pattern, sorted by name.
+
+    Of a directory come the files in it and below, but for hidden ones: names that begin with a dot. Links to directories are
+    not followed, and told.
+    """
+    if uri != STDIN and _is_directory(uri):
+        empty = True
+        for each in _below(uri):
+            empty = False
+            yield each
+        if empty:
+            yield InputError(f"{uri}: a directory without files; give one with images")
+    elif uri != STDIN and glob.has_magic(uri) and not os.path.lexists(uri):
+        found = sorted(glob.glob(uri, recursive=True))  # noqa: PTH207 -- of absolute patterns too
+        if not found:
+            yield InputError(f"{uri}: no file matches; give another pattern")
+        for name in found:
+            if not _is_directory(name):
+                yield name
+            elif "**" not in uri:  # which matches what is below as well
+                yield from files(name)
+    else:
+        yield uri
+
+
+def listed(stream: BinaryIO, separator: bytes) -> Iterator[str | InputError]:
+    """The paths of a list in ``stream``, each as soon as its end is there."""
+    read, held = getattr(stream, "read1", stream.read), b""
+    while chunk := read(_LONGEST):
+        *whole, held = (held + chunk).split(separator)
+        for path in filter(None, whole):
+            yield _path(path)
+        if len(held) > _LONGEST:
+            yield InputError(f"standard input: {len(held)} bytes without the end of a path; give one a line, or --null")
+            return
+    if held:
+        yield _path(held)
+
+
+def _path(name: bytes) -> str:
+    return f"./{STDIN}" if name == STDIN.encode() else os.fsdecode(name)
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 -- a Path would forget a trailing slash
+    except (OSError, ValueError):
+        return False
+
+
+def _below(directory: str) -> Iterator[str | InputError]:
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        yield InputError(f"{directory}: cannot be read ({error.strerror}); give a directory that you may read")
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        elif entry.is_file():
+            yield entry.path
+        else:
+            kind = "a link to a directory, or to nothing" if entry.is_symlink() else "a device, FIFO or socket"
+            yield InputError(f"{entry.path}: {kind}, left out of its directory; give it by its own name")
