@@ -64,6 +64,8 @@ def command(
     raw: bool,
     paths: bool,
     null: bool,
+    split: bool,
+    min_margin: float | None,
     top: int,
     json_lines: bool,
     check: bool,
@@ -95,11 +97,11 @@ def command(
         if found
         else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), check=check, twin=twin)
     ) as inference:
-        for result in _results(read_from, inference, plugins):
+        for result in _results(read_from, inference, plugins, split=split):
             if isinstance(result, Error):
                 failures += complain(str(result))
                 continue
-            result.top = top
+            result.top, result.min_margin = top, min_margin
             if found and not quiet:
                 _tell_swap(found.name, answering or inference.network, result.network)
             answering = result.network
@@ -146,8 +148,8 @@ def _tell_swap(instance: str, former: Served, answering: Served) -> None:
         complain(f"instance '{instance}' was swapped: network '{answering.name}' answers from here on, not '{former.name}'")
 
 
-def _results(read_from: Given, inference: Inference, plugins: Plugins) -> Iterator[Report | Error]:
+def _results(read_from: Given, inference: Inference, plugins: Plugins, *, split: bool) -> Iterator[Report | Error]:
     """What every sample gave; one that cannot be used takes no other with it."""
-    wanted = plugins.wanted(inference.network.input)
+    wanted = plugins.wanted(inference.network.input, split=split)
     for sample in read(read_from.uris, plugins, wanted, read_from.source, inference.open):
         yield sample if isinstance(sample, Error) else inference.infer(sample)

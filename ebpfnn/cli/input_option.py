@@ -24,8 +24,15 @@ class Given(NamedTuple):
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a verb the options, as ``source``, ``raw``, ``paths`` and ``null``: for :func:`given`."""
+    """Gives a verb the options: ``source``, ``raw``, ``paths`` and ``null`` for :func:`given`, ``split`` and ``min_margin``."""
     for option in (
+        click.option(
+            "--min-margin",
+            type=click.FloatRange(0),
+            metavar="LOGITS",
+            help="Answer 'none of these' where the best score leads the second by less.",
+        ),
+        click.option("--split", is_flag=True, help="Classify each digit in an image, in reading order."),
         click.option("-0", "--null", is_flag=True, help="With --paths: a NUL ends each path, as find -print0 writes them."),
         click.option("--paths", is_flag=True, help="Read the paths of the images from standard input, one a line."),
         click.option("--raw", is_flag=True, help="Read samples as bytes, a byte a value, without header."),

@@ -15,8 +15,9 @@ from .. import datasets
 from ..datasets import mnist
 from ..network import QuantizedNetwork, modelfile, reference
 from ..network.layers import Shape, describe
+from ..network.preparation import Preparation, usual
 from ..plugin import Wanted
-from ..plugin.preparing import chosen
+from ..plugin.preparing import chosen, learned
 from ..quantize import floatfile
 from ..quantize.floats import FloatConv2d, FloatDense, Network
 from ..quantize.quantization import quantize
@@ -81,7 +82,8 @@ def command(
     preparation = chosen(given.pop("prepare"), plugins)
     options = _options(given, calibration)
     network = load(file, options)
-    network = replace(network, input=replace(network.input, prepared=preparation or network.input.preparation))
+    preparation = preparation or network.input.prepared or _learned(calibration, network.input.shape)
+    network = replace(network, input=replace(network.input, prepared=preparation))
     wanted = plugins.wanted(network.input)
     output = output or Path(network.name + modelfile.SUFFIX)
     if output.exists() and output.samefile(file):
@@ -127,6 +129,15 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
         raise click.BadParameter(
             f"{text!r} is neither a number nor a list such as 0.1,0.2,0.3", param_hint=f"--{name}"
         ) from error
+
+
+def _learned(calibration: Path | None, shape: Shape) -> Preparation:
+    """What calibration samples look like, where they are arrays; what is usual for the shape where they are images."""
+    path, part = calibration or mnist.BUNDLED, "train" if calibration else "test"
+    if datasets.class_names(path, part):
+        return usual(shape)
+    arrays, _ = datasets.read(path, part)
+    return learned(arrays.reshape(-1, *shape) if arrays[0].size == prod(shape) else arrays, shape)
 
 
 def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted: Wanted) -> Calibration:

@@ -52,6 +52,8 @@ def command(
     raw: bool,
     paths: bool,
     null: bool,
+    split: bool,
+    min_margin: float | None,
     json_lines: bool,
     check: bool,
     quiet: bool,
@@ -66,11 +68,12 @@ def command(
     layout = as_json if json_lines else as_label if quiet else as_text
     failures, plugins = 0, available()
     with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
-        for sample in read(read_from.uris, plugins, plugins.wanted(network.input), read_from.source):
+        for sample in read(read_from.uris, plugins, plugins.wanted(network.input, split=split), read_from.source):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
                 continue
             report = _ask(client, sample, check=check)
+            report.min_margin = min_margin
             click.echo(layout(report, read_from.width))
             if layout is as_label:
                 warn(report)

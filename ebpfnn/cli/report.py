@@ -13,14 +13,18 @@ from ..plugin import Sample
 from ..session.runner import Served
 from .messages import complain
 
+NONE = "none of these"
+"""What is told for a label where no score leads by enough."""
+
 
 @dataclass
 class Report:
     """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
 
     ``guessed`` says that another network may have answered than ``network``, so that the scale of its scores is not known.
-    ``elapsed_ns`` is None where the trigger does not measure it. ``top`` is how many labels are told. ``round_trip`` is the
-    time there and back, in seconds, where the network is on another machine.
+    ``elapsed_ns`` is None where the trigger does not measure it. ``top`` is how many labels are told; none is where the best
+    score leads by less than ``min_margin`` logits. ``round_trip`` is the time there and back, in seconds, where the network is
+    on another machine.
     """
 
     sample: Sample
@@ -34,10 +38,22 @@ class Report:
     round_trip: float | None = None
     guessed: bool = False
     top: int = 1
+    min_margin: float | None = None
 
     @property
     def name(self) -> str:
-        return self.network.labels[self.label]
+        return NONE if self.is_undecided else self.network.labels[self.label]
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the best score leads by less than it must."""
+        return self.min_margin is not None and self.margin < self.min_margin
+
+    @property
+    def margin(self) -> float:
+        """By how many logits the best score leads the second."""
+        ordered = sorted(self.scores, reverse=True)
+        return (ordered[0] - ordered[1]) * self.network.score_scale if len(ordered) > 1 else float("inf")
 
     @property
     def confidence(self) -> float:
@@ -97,7 +113,7 @@ def as_json(report: Report, _width: int) -> str:
     """
     told: dict[str, object] = {
         "source": report.sample.source,
-        "label": report.name,
+        "label": None if report.is_undecided else report.name,
         "scores": report.scores,
         "confidence": None if report.guessed else round(report.confidence, 4),
         "elapsed_ns": report.elapsed_ns,
@@ -108,6 +124,8 @@ def as_json(report: Report, _width: int) -> str:
     }
     if report.top > 1:
         told["top"] = [{"label": name, "confidence": round(share, 4)} for name, share in report.best()]
+    if report.min_margin is not None:
+        told["margin"] = round(report.margin, 4)
     if report.round_trip is not None:
         told["round_trip_ns"] = round(report.round_trip * 1e9)
     if report.check is not None:

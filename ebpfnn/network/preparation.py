@@ -13,6 +13,8 @@ from typing import Any
 
 from ..errors import ModelError
 
+MNIST = (28, 28)
+"""MNIST's rows and columns."""
 MOST_BYTES = 96 << 10
 """Options as JSON: some 10,000 bounds of columns. An instance keeps them in the kernel."""
 
@@ -40,7 +42,7 @@ class Preparation:
 
 
 def usual(shape: tuple[int, ...]) -> Preparation:
-    """What a network whose file names none is given: glyphs for rows and columns, pictures for 1 or 3 channels of them."""
-    if len(shape) == 2:
+    """What a network whose file names none is given: glyphs for 28x28, pictures for other images of 1 or 3 channels."""
+    if shape == MNIST:
         return Preparation("glyph")
-    return Preparation("picture" if len(shape) == 3 and shape[0] in (1, 3) else "raw")
+    return Preparation("picture" if len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3)) else "raw")

@@ -117,10 +117,9 @@ class Plugins:
         if name is not None:
             return self._named(self.offered_inputs, name)
         claiming = [offer.item for offer in self.offered_inputs.offers if _accepts(offer, uri, head)]
-        fitting = [each for each in claiming if kind in each.preparations] or [
-            each for each in claiming if not each.preparations
-        ]
-        claims = sorted({each.name for each in fitting or claiming})
+        for_kind = [each for each in claiming if kind in each.preparations]
+        for_any = [each for each in claiming if not each.preparations]
+        claims = sorted({each.name for each in for_kind or for_any or claiming})
         shown = "standard input" if uri == "-" else uri
         if not claims:
             read = ", ".join(self.inputs) or "none"

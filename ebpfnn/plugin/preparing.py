@@ -1,10 +1,19 @@
-"""What ``--prepare`` means."""
+"""Which preparation a network gets: what ``--prepare`` means, and what data look like."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import UsageError
-from ..network.preparation import Preparation
+from ..network.layers import Shape
+from ..network.preparation import Preparation, usual
+from ..preparation import mnist_like
 from .manager import Plugins
+
+_LOOKED_AT = 500
+_GLYPHS = 0.8
+"""The share of samples that look like MNIST's, from which on a data set is one of glyphs."""
 
 
 def chosen(text: str, plugins: Plugins) -> Preparation | None:
@@ -18,6 +27,21 @@ def chosen(text: str, plugins: Plugins) -> Preparation | None:
         known = ", ".join(sorted(kind.options)) or "none at all"
         raise UsageError(f"preparation '{name}' has no option '{key}'; its options: {known}")
     return Preparation(name, kind.chosen(options))
+
+
+def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
+    """How pictures become samples as ``arrays`` are, uint8 [n, *shape].
+
+    Where most look like MNIST's, glyphs of the ink that they have; other rows and columns are pictures, only resized.
+    """
+    if len(shape) != 2 or arrays.shape[1:] != shape:
+        return usual(shape)
+    some = arrays[:: len(arrays) // _LOOKED_AT + 1]
+    for ink, polarity in (("light", "light-on-dark"), ("dark", "dark-on-light")):
+        alike = sum(mnist_like.taken(each, *shape, polarity) is not None for each in some)
+        if alike >= _GLYPHS * len(some):
+            return Preparation("glyph", {"ink": ink})
+    return Preparation("picture")
 
 
 def _pair(text: str, whole: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError
 from ..network.layers import InputFormat, Shape
-from ..network.preparation import Preparation, usual
+from ..network.preparation import Preparation
 from ..plugin import Plugins, Wanted
-from ..plugin.preparing import chosen
+from ..plugin.preparing import chosen, learned
 from ..preparation import Picture
 from ..preparation.columns import inputs, read
 from .options import Options, Precision
@@ -37,7 +36,7 @@ def for_pictures(options: Options, plugins: Plugins, first: Picture) -> Wanted:
 
 
 def for_arrays(options: Options, plugins: Plugins, arrays: NDArray[np.uint8]) -> Wanted:
-    """For samples that are arrays, uint8 [n, *shape]: what is usual for their shape, with the polarity that they have."""
+    """For samples that are arrays, uint8 [n, *shape]: what the options name, or what the arrays look like."""
     shape = options.input_shape or arrays.shape[1:]
     return _wanted(plugins, shape, chosen(options.prepare, plugins) or learned(arrays, shape))
 
@@ -59,16 +58,6 @@ def input_format(precision: Precision, shape: Shape, preparation: Preparation | 
     if bits == 1 and preparation is not None and preparation.kind == COLUMNS:
         spread, packed = (1,), True
     return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, prepared=preparation)
-
-
-def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
-    """What is usual for ``shape``; for glyphs, the ink is dark where most borders are light."""
-    preparation = usual(shape)
-    if preparation.kind != "glyph" or arrays.ndim != 3:
-        return preparation
-    border = np.concatenate([arrays[:, 0], arrays[:, -1], arrays[:, :, 0], arrays[:, :, -1]], axis=1)
-    dark = float(np.median(border)) > 127
-    return replace(preparation, options={"ink": "dark" if dark else "light"})
 
 
 def _wanted(plugins: Plugins, shape: Shape, preparation: Preparation) -> Wanted:

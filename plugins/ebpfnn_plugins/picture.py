@@ -27,7 +27,8 @@ class Resized(PreparationKind):
             columns, rows = item.image.size
             same = (rows, columns) == form.shape[-2:]
             notes = () if same else (f"{columns}x{rows} resized to {form.shape[-1]}x{form.shape[-2]}",)
-            return (Prepared(resized(item, form.shape, fit), notes),)
+            pixels = resized(item, form.shape, fit)
+            return (Prepared(pixels, notes, ("blank",) if pixels.min() == pixels.max() else ()),)
 
         return prepare
 

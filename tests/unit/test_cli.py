@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from ebpfnn_plugins import glyph, image_file, image_stream
+from ebpfnn_plugins import picture as picture_kind
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -96,7 +97,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     triggers = {name: PlayedTrigger(name) for name in ("tracepoint", "run")}
     manager = make_manager()
-    for number, module in enumerate((image_file, image_stream, glyph, _plugin_of(list(triggers.values())))):
+    for number, module in enumerate((image_file, image_stream, glyph, picture_kind, _plugin_of(list(triggers.values())))):
         manager.register(module, name=f"plugin{number}")
     session = type("Session", (PlayedSession,), {})
     monkeypatch.setattr("ebpfnn.cli.inference.Session", session)
@@ -488,6 +489,7 @@ def test_plugins_shows_where_everything_comes_from_and_why_it_does_not_run(world
         "image-file": None,
         "image-stream": None,
         "glyph": None,
+        "picture": None,
     }
     assert told["warnings"] == []
 

@@ -1,0 +1,36 @@
+"""What is told of one sample: also that no label is near enough."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from networks import random_network
+
+from ebpfnn.cli.report import NONE, Report, as_json, as_label, as_text
+from ebpfnn.plugin import Sample
+
+NETWORK = replace(random_network((4, 3), 1), score_scale=0.01, labels=("a", "b", "c"))
+
+
+def report(*scores: int, least: float | None) -> Report:
+    sample = Sample(np.zeros(4, np.uint8), "x.png")
+    return Report(sample, NETWORK, "run", int(np.argmax(scores)), scores, 5, min_margin=least)
+
+
+@pytest.mark.parametrize(("least", "label"), [(None, "b"), (0.0, "b"), (1.99, "b"), (2.0, "b"), (2.01, None)])
+def test_a_label_needs_its_margin(least: float | None, label: str | None) -> None:
+    """100 of 300, with 0.01 logits a score: the best leads by 2."""
+    made = report(100, 300, -50, least=least)
+    assert as_label(made, 0) == (label or NONE)
+    assert (label or NONE) in as_text(made, 5)
+    told = json.loads(as_json(made, 0))
+    assert told["label"] == label
+    assert told.get("margin") == (None if least is None else 2.0)
+
+
+def test_equal_scores_have_no_margin() -> None:
+    assert report(7, 7, -50, least=0.0).name == "a"
+    assert report(7, 7, -50, least=0.001).name == NONE
