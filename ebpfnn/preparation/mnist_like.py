@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,25 +30,36 @@ def taken(pixels: Pixels, rows: int, columns: int, polarity: str) -> Pixels | No
 
 def center_of_mass(glyph: Pixels) -> tuple[float, float]:
     """The row and the column, counted from 0 at the first pixel's middle; the array's middle where nothing has mass."""
-    down, across = glyph.sum(axis=1, dtype=np.float64), glyph.sum(axis=0, dtype=np.float64)
+    return _centers(glyph.sum(axis=1, dtype=np.float64), glyph.sum(axis=0, dtype=np.float64))
+
+
+def _centers(down: NDArray[np.float64], across: NDArray[np.float64]) -> tuple[float, float]:
+    """Of the sums of rows and columns."""
     mass = float(down.sum())
     if not mass:
-        return glyph.shape[0] / 2, glyph.shape[1] / 2
-    return float(down @ np.arange(len(down))) / mass, float(across @ np.arange(len(across))) / mass
+        return len(down) / 2, len(across) / 2
+    return float(down @ _counted(len(down))) / mass, float(across @ _counted(len(across))) / mass
+
+
+@lru_cache(maxsize=64)
+def _counted(size: int) -> NDArray[np.float64]:
+    return np.arange(size, dtype=np.float64)
 
 
 def _looks(pixels: Pixels) -> bool:
-    if pixels[0].any() or pixels[-1].any() or pixels[:, 0].any() or pixels[:, -1].any():
+    """Sums of rows and columns tell most, and are the quickest to have: thousands of images a second come here."""
+    down, across = pixels.sum(axis=1, dtype=np.float64), pixels.sum(axis=0, dtype=np.float64)
+    if down[0] or down[-1] or across[0] or across[-1]:
         return False
-    down, across = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    if not len(down):
+    inked_rows, inked_columns = down.nonzero()[0], across.nonzero()[0]
+    if not len(inked_rows):
         return False
     rows, columns = pixels.shape
-    fits = (down[-1] - down[0] + 1) / rows, (across[-1] - across[0] + 1) / columns
+    fits = (inked_rows[-1] - inked_rows[0] + 1) / rows, (inked_columns[-1] - inked_columns[0] + 1) / columns
     if round(max(fits) * _SIDE) != _GLYPH:
         return False
-    center = center_of_mass(pixels)
+    center = _centers(down, across)
     if max(abs(center[0] * _SIDE / rows - _SIDE / 2), abs(center[1] * _SIDE / columns - _SIDE / 2)) > _OFF_CENTER:
         return False
-    inked = pixels[pixels > 0]
-    return bool(np.count_nonzero(inked < _FULL) >= _SOFT * len(inked))
+    inked, full = np.count_nonzero(pixels), np.count_nonzero(pixels >= _FULL)
+    return bool(inked - full >= _SOFT * inked)
