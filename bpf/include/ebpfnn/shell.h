@@ -10,11 +10,8 @@
 #ifndef EBPFNN_SHELL_H
 #define EBPFNN_SHELL_H
 
-#include <ebpfnn/vmlinux.h>
-#include <ebpfnn/abi.h>
-
-/* What this shell was built for: the loader refuses another number than its own. */
-const volatile __u32 ebpfnn_abi = EBPFNN_ABI;
+#include <ebpfnn/atomic.h>
+#include <ebpfnn/built_for.h>
 
 #ifdef EBPFNN_SAMPLES_FROM_EVENTS
 #define EBPFNN_MEMORY                                                                                                          \
@@ -57,17 +54,6 @@ struct {
 const volatile __u32 ebpfnn_network;
 
 extern int ebpfnn_infer(const void *sample, struct ebpfnn_result *result);
-
-/*
- * Adds at once, whoever else does, and in its place. Relaxed, with barriers for the compiler: of anything stronger clang 22 makes an
- * instruction that also gives what was there before, which Linux before 5.12 does not know.
- */
-static __always_inline void ebpfnn_add(__u64 *to, __u64 number)
-{
-	asm volatile("" ::: "memory");
-	__atomic_fetch_add(to, number, __ATOMIC_RELAXED);
-	asm volatile("" ::: "memory");
-}
 
 /* Out of line: hardly anybody watches. */
 static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, __u64 time_ns, struct ebpfnn_watch *watched)
