@@ -28,29 +28,44 @@ static __always_inline __u8 ebpfnn_option_byte(const struct ebpfnn_observed *own
 	return own->scratch[i & (EBPFNN_SCRATCH - 1)];
 }
 
-static __always_inline int ebpfnn_parse_options(struct ebpfnn_observed *own, __u32 bytes)
+/* Reads the option at ``i``. Returns its length, 0 where it contradicts itself or runs past ``bytes``. */
+static __always_inline __u32 ebpfnn_parse_option(struct ebpfnn_observed *own, __u8 type, __u32 i, __u32 bytes)
 {
-	struct ebpfnn_fields *fields = &own->fields;
-	__u32 i = 0;
+	__u32 length = 1;
 
+	if (type != EBPFNN_NO_OPERATION) {
+		length = ebpfnn_option_byte(own, i + 1);
+		if (length < 2 || i + length > bytes)
+			return 0;
+	}
+	own->fields.option_kinds |= 1U << (type & 31);
+	own->fields.options++;
+	return length;
+}
+
+/* 0, or -1 where an option contradicts itself. */
+__noinline int ebpfnn_parse_options(__u32 bytes)
+{
+	struct ebpfnn_observed *own = ebpfnn_own();
+
+	if (!own)
+		return -1;
+	own->at = 0;
 	for (__u32 turn = 0; turn < EBPFNN_MAX_OPTIONS; turn++) {
-		__u8 type, length = 1;
+		__u32 i = *(volatile __u64 *)&own->at, length;
+		__u8 type;
 
 		if (i >= bytes)
 			return 0;
 		type = ebpfnn_option_byte(own, i);
 		if (type == EBPFNN_END_OF_OPTIONS)
 			return 0;
-		if (type != EBPFNN_NO_OPERATION) {
-			length = ebpfnn_option_byte(own, i + 1);
-			if (length < 2 || i + length > bytes)
-				return ebpfnn_contradicts(fields);
-		}
-		fields->option_kinds |= 1U << (type & 31);
-		fields->options++;
-		i += length;
+		length = ebpfnn_parse_option(own, type, i, bytes);
+		if (!length)
+			return ebpfnn_contradicts(&own->fields);
+		own->at = i + length;
 	}
-	fields->unread |= i < bytes;
+	own->fields.unread |= own->at < bytes;
 	return 0;
 }
 
@@ -77,10 +92,10 @@ static __always_inline int ebpfnn_parse_ipv4(EBPFNN_CONTEXT *packet, struct ebpf
 	if (header < sizeof(ip))
 		return ebpfnn_contradicts(fields);
 	fields->network_header = header;
-	if (ebpfnn_copy_options(packet, own, offset + sizeof(ip), header - sizeof(ip)) ||
-	    ebpfnn_parse_options(own, header - sizeof(ip)))
+	if (header > sizeof(ip) && (ebpfnn_copy_options(packet, own, offset + sizeof(ip), header - sizeof(ip)) ||
+				    ebpfnn_parse_options(header - sizeof(ip))))
 		return -1;
-	return fields->fragment == EBPFNN_LATER_FRAGMENT ? 0 : ebpfnn_parse_transport(packet, fields, offset + header);
+	return fields->fragment == EBPFNN_LATER_FRAGMENT ? 0 : ebpfnn_parse_transport(packet, offset + header);
 }
 
 #endif

@@ -70,26 +70,35 @@ static __always_inline __u32 ebpfnn_parse_extension(EBPFNN_CONTEXT *packet, stru
 	return at + bytes;
 }
 
-static __always_inline int ebpfnn_parse_extensions(EBPFNN_CONTEXT *packet, struct ebpfnn_fields *fields, __u32 at)
+/* Where the transport header begins, 0 where none follows or the packet ends before. */
+__noinline int ebpfnn_parse_extensions(EBPFNN_CONTEXT *packet, __u32 at)
 {
+	struct ebpfnn_observed *own = ebpfnn_own();
+	struct ebpfnn_fields *fields = &own->fields;
+
+	if (!own)
+		return 0;
 	for (int i = 0; i < EBPFNN_MAX_EXTENSIONS; i++) {
+		asm volatile("" : "+r"(at));
+		at &= EBPFNN_FARTHEST; /* the same in each turn, so that the verifier sees that ways met */
 		if (!ebpfnn_is_extension(fields->protocol))
-			return ebpfnn_parse_transport(packet, fields, at);
+			return at;
 		at = ebpfnn_parse_extension(packet, fields, at);
-		if (!at)
-			return ebpfnn_ends_early(fields);
+		if (!at) {
+			ebpfnn_ends_early(fields);
+			return 0;
+		}
 		if (fields->fragment == EBPFNN_LATER_FRAGMENT)
 			return 0; /* data follow, whose headers were in the first one */
 	}
-	if (!ebpfnn_is_extension(fields->protocol))
-		return ebpfnn_parse_transport(packet, fields, at);
-	fields->unread = 1;
-	return 0;
+	fields->unread = ebpfnn_is_extension(fields->protocol);
+	return fields->unread ? 0 : at;
 }
 
 static __always_inline int ebpfnn_parse_ipv6(EBPFNN_CONTEXT *packet, struct ebpfnn_fields *fields, __u32 offset)
 {
 	struct ebpfnn_ipv6 ip;
+	__u32 at;
 
 	if (ebpfnn_read(packet, offset, &ip, sizeof(ip)))
 		return ebpfnn_ends_early(fields);
@@ -105,7 +114,8 @@ static __always_inline int ebpfnn_parse_ipv6(EBPFNN_CONTEXT *packet, struct ebpf
 	fields->destination_high = (__u64)ebpfnn_net32(ip.destination[0]) << 32 | ebpfnn_net32(ip.destination[1]);
 	fields->destination_low = (__u64)ebpfnn_net32(ip.destination[2]) << 32 | ebpfnn_net32(ip.destination[3]);
 	fields->network_header = sizeof(ip);
-	return ebpfnn_parse_extensions(packet, fields, offset + sizeof(ip));
+	at = ebpfnn_is_extension(ip.protocol) ? ebpfnn_parse_extensions(packet, offset + sizeof(ip)) : offset + sizeof(ip);
+	return at ? ebpfnn_parse_transport(packet, at) : -1;
 }
 
 #endif

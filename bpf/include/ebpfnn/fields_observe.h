@@ -14,6 +14,7 @@ struct ebpfnn_observed {
 	struct ebpfnn_fields fields;
 	__u64 busy;   /* events that this CPU is at */
 	__u64 nested; /* events that came while this CPU was at another one, and were not observed */
+	__u64 at;     /* the option that is read: of what lies in memory the verifier knows no value, and sees that ways met */
 	__u8 scratch[EBPFNN_SCRATCH];
 };
 
@@ -30,14 +31,20 @@ struct {
  */
 extern int ebpfnn_observe(struct ebpfnn_fields *fields, void *context);
 
+static __always_inline struct ebpfnn_observed *ebpfnn_own(void)
+{
+	__u32 only = 0;
+
+	return bpf_map_lookup_elem(&ebpfnn_fields, &only);
+}
+
 /*
  * The memory for an event, NULL where it must be passed over. Added first and looked at then, so that of two events that meet none is
  * observed rather than both; Linux 5.10 knows no exchange. Call ebpfnn_leave() for whatever is not NULL.
  */
 static __always_inline struct ebpfnn_observed *ebpfnn_enter(void)
 {
-	__u32 only = 0;
-	struct ebpfnn_observed *own = bpf_map_lookup_elem(&ebpfnn_fields, &only);
+	struct ebpfnn_observed *own = ebpfnn_own();
 
 	if (!own)
 		return 0;

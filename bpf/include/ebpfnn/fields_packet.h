@@ -16,6 +16,9 @@
 #define EBPFNN_MAX_EXTENSIONS 6 /* RFC 8200, 4.1 has six kinds in a packet, ESP left out, behind which all is encrypted */
 #define EBPFNN_MAX_OPTIONS 16
 
+/* Where a header can begin, and more: behind 22 bytes of link header, 40 of IPv6, and six extension headers of 2,056. */
+#define EBPFNN_FARTHEST 0x3fff
+
 enum { EBPFNN_INGRESS = 1, EBPFNN_EGRESS };
 enum { EBPFNN_FIRST_FRAGMENT = 1, EBPFNN_LATER_FRAGMENT };
 enum { EBPFNN_NO_HEADERS = 1, EBPFNN_NO_PAYLOAD };

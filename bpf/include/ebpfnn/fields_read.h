@@ -6,6 +6,8 @@
  *
  * which copies whole 32-bit words out of the packet, a number that the verifier knows, and returns 0, or something else where the packet
  * ends before.
+ *
+ * What forks much is a global function: the verifier walks each once, and not for each way that leads to it.
  */
 #ifndef EBPFNN_FIELDS_READ_H
 #define EBPFNN_FIELDS_READ_H

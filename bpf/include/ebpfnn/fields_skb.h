@@ -20,8 +20,7 @@ static __always_inline int ebpfnn_read(struct __sk_buff *packet, __u32 offset, v
  */
 __noinline int ebpfnn_extract(struct __sk_buff *packet, __u32 link_header, __u32 direction)
 {
-	__u32 only = 0;
-	struct ebpfnn_observed *own = bpf_map_lookup_elem(&ebpfnn_fields, &only);
+	struct ebpfnn_observed *own = ebpfnn_own();
 	__u16 link[2];
 
 	if (!own)

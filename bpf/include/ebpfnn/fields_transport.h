@@ -59,19 +59,24 @@ static __always_inline int ebpfnn_parse_icmp(EBPFNN_CONTEXT *packet, struct ebpf
 	return 0;
 }
 
-static __always_inline int ebpfnn_parse_transport(EBPFNN_CONTEXT *packet, struct ebpfnn_fields *fields, __u32 at)
+/* 0, or -1 where the header is not whole. */
+__noinline int ebpfnn_parse_transport(EBPFNN_CONTEXT *packet, __u32 at)
 {
-	switch (fields->protocol) {
+	struct ebpfnn_observed *own = ebpfnn_own();
+
+	if (!own)
+		return -1;
+	switch (own->fields.protocol) {
 	case EBPFNN_TCP:
-		return ebpfnn_parse_tcp(packet, fields, at);
+		return ebpfnn_parse_tcp(packet, &own->fields, at);
 	case EBPFNN_UDP:
 	case EBPFNN_UDPLITE:
-		return ebpfnn_parse_ports(packet, fields, at, sizeof(struct ebpfnn_udp));
+		return ebpfnn_parse_ports(packet, &own->fields, at, sizeof(struct ebpfnn_udp));
 	case EBPFNN_SCTP:
-		return ebpfnn_parse_ports(packet, fields, at, 12);
+		return ebpfnn_parse_ports(packet, &own->fields, at, 12);
 	case EBPFNN_ICMP:
 	case EBPFNN_ICMP6:
-		return ebpfnn_parse_icmp(packet, fields, at);
+		return ebpfnn_parse_icmp(packet, &own->fields, at);
 	default:
 		return 0;
 	}

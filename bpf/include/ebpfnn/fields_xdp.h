@@ -3,12 +3,9 @@
 #ifndef EBPFNN_FIELDS_XDP_H
 #define EBPFNN_FIELDS_XDP_H
 
-#include <ebpfnn/vmlinux.h>
+#include <ebpfnn/fields_packet.h>
 
 #define EBPFNN_CONTEXT struct xdp_md
-
-/* Where a header can begin, and far more: behind 22 bytes of link header, 40 of IPv6, and six extension headers of 2,056. */
-#define EBPFNN_FARTHEST_HEADER 0x3fff
 
 /*
  * Older verifiers (5.10, 6.1) take a check against the end only of an offset that they know to be below 64 KiB, and only for the register
@@ -19,7 +16,7 @@ static __always_inline int ebpfnn_read(struct xdp_md *packet, __u32 offset, void
 	const __u32 *from;
 
 	asm volatile("" : "+r"(offset));
-	from = (void *)(long)packet->data + (offset & EBPFNN_FARTHEST_HEADER);
+	from = (void *)(long)packet->data + (offset & EBPFNN_FARTHEST);
 	asm volatile("" : "+r"(from));
 	if ((void *)from + bytes > (void *)(long)packet->data_end)
 		return -1;
@@ -33,8 +30,7 @@ static __always_inline int ebpfnn_read(struct xdp_md *packet, __u32 offset, void
 /* Global, so that the verifier walks it once, and not the observer for each way a packet can look. Returns 0 where there are fields. */
 __noinline int ebpfnn_extract(struct xdp_md *packet)
 {
-	__u32 only = 0;
-	struct ebpfnn_observed *own = bpf_map_lookup_elem(&ebpfnn_fields, &only);
+	struct ebpfnn_observed *own = ebpfnn_own();
 	const __u16 *link = (void *)(long)packet->data;
 
 	if (!own)
