@@ -1,7 +1,7 @@
 """Fields without a shell's help: the arguments of raw tracepoints and of functions, by the kernel's types (BTF).
 
-Where a program finds them: a raw tracepoint and fentry give an array of u64 (``bpf_trace_run``, ``bpf_trampoline``), a kprobe gives
-the registers (``struct pt_regs``), of which the procedure call standard of the machine says which have the arguments.
+Where a program finds them: a raw tracepoint and fentry give an array of u64 (``bpf_trace_run``, ``bpf_trampoline``), a kprobe
+gives the registers (``struct pt_regs``), of which the procedure call standard of the machine says which have the arguments.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def raw_tracepoint_fields(btf: Btf, event: str) -> tuple[Field, ...] | None:
 
 
 def function_fields(btf: Btf, function: str, *, leaving: bool = False) -> tuple[Field, ...] | None:
-    """The arguments of a function as fentry has them, and what it returns where it is ``leaving``; None where it is not there."""
+    """The arguments of a function as fentry has them, and what it returns where it is ``leaving``; None where there is none."""
     prototype = _prototype(btf, function)
     if prototype is None:
         return None

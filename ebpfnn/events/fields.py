@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..errors import ObjectError
@@ -65,6 +65,19 @@ def fields_of(shell: ObjectSpec) -> tuple[Field, ...]:
     if len({field.name for field in found}) != len(found):
         raise ObjectError(f"{shell.name}: two fields have one name; rename one")
     return found
+
+
+def beside(own: Sequence[Field], others: Sequence[Field]) -> tuple[Field, ...]:
+    """An event's own fields and then ``others``: of an own one whose name is taken, the name becomes ``event_NAME``."""
+    taken = {field.name for field in others}
+    found = list[Field]()
+    for field in own:
+        name = field.name
+        while name in taken:
+            name = f"event_{name}"
+        taken.add(name)
+        found.append(replace(field, name=name))
+    return (*found, *others)
 
 
 def integer_type(btf: Btf, type_id: int) -> tuple[int, bool] | None:

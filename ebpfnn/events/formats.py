@@ -23,7 +23,8 @@ def format_fields(text: str, event: str) -> tuple[Field, ...]:
     """
     lines = [line for line in text.splitlines() if line.startswith("\tfield:")]
     if not lines or len(lines) > _MOST_FIELDS or len(text) > 16 * _MOST_BYTES:
-        raise ObjectError(f"tracepoint '{event}': its format lists {len(lines)} fields, of 1 to {_MOST_FIELDS}; use another event")
+        fact = f"tracepoint '{event}': its format lists {len(lines)} fields, of 1 to {_MOST_FIELDS}"
+        raise ObjectError(f"{fact}; use another event")
     return tuple(_fields(lines, event))
 
 

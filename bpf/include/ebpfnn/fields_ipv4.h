@@ -51,7 +51,7 @@ __noinline int ebpfnn_parse_options(__u32 bytes)
 	if (!own)
 		return -1;
 	own->at = 0;
-	for (__u32 turn = 0; turn < EBPFNN_MAX_OPTIONS; turn++) {
+	for (__u32 turn = 0; turn <= EBPFNN_MAX_OPTIONS; turn++) {
 		__u32 i = *(volatile __u64 *)&own->at, length;
 		__u8 type;
 
@@ -60,12 +60,14 @@ __noinline int ebpfnn_parse_options(__u32 bytes)
 		type = ebpfnn_option_byte(own, i);
 		if (type == EBPFNN_END_OF_OPTIONS)
 			return 0;
+		if (turn == EBPFNN_MAX_OPTIONS)
+			break;
 		length = ebpfnn_parse_option(own, type, i, bytes);
 		if (!length)
 			return ebpfnn_contradicts(&own->fields);
 		own->at = i + length;
 	}
-	own->fields.unread |= own->at < bytes;
+	own->fields.unread = 1;
 	return 0;
 }
 

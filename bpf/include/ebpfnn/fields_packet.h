@@ -36,7 +36,7 @@ struct ebpfnn_fields {
 	EBPFNN_FIELD(__u32, length, "bytes", "packet as the hook has it, link header included");
 	EBPFNN_FIELD(__u32, network_length, "bytes", "IP packet by its own header, IP header included");
 	EBPFNN_FIELD(__u32, payload, "bytes", "behind the transport header, or behind the network header where there is none");
-	EBPFNN_FIELD(__u32, option_kinds, "bits", "IPv4 options: bit N for each of number N (the lowest five bits of its type)");
+	EBPFNN_FIELD(__u32, option_kinds, "bits", "IPv4 options that were read: bit N for one of number N, the lowest five bits of its type");
 	EBPFNN_FIELD(__u16, ethertype, "number", "protocol behind the link header and the VLAN tags that were read");
 	EBPFNN_FIELD(__u16, vlan, "id", "VLAN of the outer tag");
 	EBPFNN_FIELD(__u16, vlan_inner, "id", "VLAN of the second tag");
@@ -50,13 +50,13 @@ struct ebpfnn_fields {
 	EBPFNN_FIELD(__u8, protocol, "number", "transport protocol, or the IPv6 extension header that was not read");
 	EBPFNN_FIELD(__u8, hops, "count", "IPv4 time to live or IPv6 hop limit");
 	EBPFNN_FIELD(__u8, service, "bits", "IPv4 type of service or IPv6 traffic class");
-	EBPFNN_FIELD(__u8, tcp_flags, "bits", "1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG, 64 ECE, 128 CWR");
+	EBPFNN_FIELD(__u8, tcp_flags, "bits", "TCP: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG, 64 ECE, 128 CWR");
 	EBPFNN_FIELD(__u8, icmp_type, "number", "ICMP or ICMPv6 type");
 	EBPFNN_FIELD(__u8, icmp_code, "number", "ICMP or ICMPv6 code");
 	EBPFNN_FIELD(__u8, direction, "number", "1 received, 2 sent, 0 where the hook does not know");
 	EBPFNN_FIELD(__u8, tags, "count", "VLAN tags that were read, at most 2");
 	EBPFNN_FIELD(__u8, extensions, "count", "IPv6 extension headers that were read, at most 6");
-	EBPFNN_FIELD(__u8, options, "count", "IPv4 options that were read, at most 16, padding left out");
+	EBPFNN_FIELD(__u8, options, "count", "IPv4 options that were read, at most 16, no-operations included");
 	EBPFNN_FIELD(__u8, fragment, "number", "0 whole, 1 first fragment, 2 later fragment");
 	EBPFNN_FIELD(__u8, truncated, "number", "1: the packet ends within its headers; 2: the IP packet is longer than what is there");
 	EBPFNN_FIELD(__u8, malformed, "flag", "1: a header contradicts itself, and what is behind it was not read");
