@@ -193,7 +193,7 @@ def test_a_raw_tracepoints_arguments(types: Btf) -> None:
     assert placed(raw_tracepoint_fields(types, "ping")) == [
         *(("loud", "u8", 0), ("who", "u64", 8), ("left", "s32", 16), ("when", "u64", 24))
     ]
-    assert placed(raw_tracepoint_fields(types, "bare")) == [("argument1", "s16", 0)]
+    assert placed(raw_tracepoint_fields(types, "bare")) == [("argument0", "s16", 0)]
     assert raw_tracepoint_fields(types, "pong") is None
 
 
