@@ -122,9 +122,11 @@ FRAMES: dict[str, bytes] = {
     "first fragment": ethernet(0x0800, ipv4(17, udp(b"y" * 16), fragment=0x2000)),
     "later fragment": ethernet(0x0800, ipv4(17, udp(b"y" * 16), fragment=0x2001)),
     "last fragment": ethernet(0x0800, ipv4(6, tcp(b"y" * 16), fragment=0x1FFF)),
+    "fragment in the middle": ethernet(0x0800, ipv4(6, tcp(b"y" * 16), fragment=0x1000)),
     "reserved flag": ethernet(0x0800, ipv4(6, tcp(b"y" * 16), fragment=0x8000)),
     "IPv6 first fragment": ethernet(0x86DD, ipv6(44, fragmented(6, 0, more=True) + tcp(b"y" * 16))),
     "IPv6 later fragment": ethernet(0x86DD, ipv6(44, fragmented(6, 1, more=True) + tcp(b"y" * 16))),
+    "IPv6 fragment in the middle": ethernet(0x86DD, ipv6(44, fragmented(6, 4096, more=False) + tcp(b"y" * 16))),
     "IPv6 last fragment": ethernet(0x86DD, ipv6(44, fragmented(60, 8191, more=False) + tcp(b"y" * 16))),
     "IPv6 atomic fragment": ethernet(0x86DD, ipv6(44, fragmented(17, 0, more=False) + udp(b"y" * 16))),
     "IPv6 fragment behind another header": ethernet(
