@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ebpfnn.built import object_path
 from ebpfnn.events import Field, fields_of
@@ -58,11 +59,18 @@ class Observed:
 
 
 @contextmanager
-def observing(build: Callable[..., ObjectSpec], shell: str, program: str, condition: str = "1") -> Iterator[Observed]:
-    """``program`` of ``shell`` with the observer, which keeps events for which ``condition`` holds. Nothing is attached."""
+def observing(
+    build: Callable[..., ObjectSpec], shell: str, program: str, condition: str = "1", function: str = ""
+) -> Iterator[Observed]:
+    """``program`` of ``shell`` with the observer, which keeps events for which ``condition`` holds. Nothing is attached.
+
+    ``function`` is what a program of fentry or fexit is for.
+    """
     spec = ObjectSpec.from_file(object_path(shell))
     fields = fields_of(spec)
     spec.keep_programs(program)
+    if function:
+        spec.programs[program] = replace(spec.programs[program], attach_to=function)
     struct = "task" if shell == "task_events" else "packet"
     observer = build(OBSERVER % {"struct": struct, "condition": condition}, "observer")
     with Object.load(link(spec, observer)) as loaded:
