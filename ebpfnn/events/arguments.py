@@ -20,6 +20,9 @@ _REGISTERS = {
     "aarch64": (tuple(range(0, 64, 8)), 0),
 }
 _RETURNED = "returned"
+_REFERRING = (Kind.PTR, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT, Kind.TYPE_TAG)
+_TAGS = {Kind.STRUCT: "struct ", Kind.FWD: "struct ", Kind.UNION: "union ", Kind.ENUM: "enum ", Kind.ENUM64: "enum "}
+_DEEPEST = 32  # pointers and qualifiers, as in MAX_RESOLVE_DEPTH (kernel/bpf/btf.c)
 
 
 def raw_tracepoint_fields(btf: Btf, event: str) -> tuple[Field, ...] | None:
@@ -95,17 +98,17 @@ def _field(btf: Btf, name: str, kind: int, offset: int) -> Field:
 
 
 def _spelled(btf: Btf, kind: int) -> str:
-    """A type as C has it, as far as that is short."""
-    found = btf[kind]
-    stars = ""
-    while found.kind in (Kind.PTR, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT, Kind.TYPE_TAG) and len(stars) < 4:
+    """A type as C has it, its qualifiers left out."""
+    stars, found = "", btf[kind]
+    for _ in range(_DEEPEST):
+        if found.kind not in _REFERRING:
+            break
         stars += "*" * (found.kind is Kind.PTR)
         found = btf[found.reference]
     if found.kind is Kind.FUNC_PROTO:
         return "a function's address"
-    prefix = {Kind.STRUCT: "struct ", Kind.FWD: "struct ", Kind.UNION: "union ", Kind.ENUM: "enum ", Kind.ENUM64: "enum "}
-    base = prefix.get(found.kind, "") + (found.name or ("void" if found.kind is Kind.VOID else "without a name"))
-    return f"{base} {stars}" if stars else base
+    name = _TAGS.get(found.kind, "") + (found.name or ("void" if found.kind is Kind.VOID else "without a name"))
+    return f"{name} {stars}".rstrip()
 
 
 def _names(btf: Btf, event: str, count: int) -> list[str]:

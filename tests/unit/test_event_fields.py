@@ -12,6 +12,9 @@ from ebpfnn_plugins.perf import PerfTrigger
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tc import TcTrigger
 from ebpfnn_plugins.xdp import XdpTrigger
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rawbtf import BtfWriter
 
 from ebpfnn.built import OBJECTS
 from ebpfnn.errors import KernelError, NotSupported, ObjectError, UsageError
@@ -25,7 +28,7 @@ from ebpfnn.events import (
     probe_fields,
     raw_tracepoint_fields,
 )
-from ebpfnn.obj import Btf, ObjectSpec
+from ebpfnn.obj import Btf, Kind, ObjectSpec
 
 Build = Callable[..., ObjectSpec]
 SHELL = """
@@ -108,6 +111,33 @@ def test_every_field_that_ships_is_described(path: Path) -> None:
     assert {"time", "cpu"} <= {field.name for field in fields}
     assert all(field.unit and field.help for field in fields)
     assert len({field.name for field in fields}) == len(fields)
+
+
+def test_two_fields_of_one_name_are_refused(build_spec: Build) -> None:
+    """No compiler makes them, but a file can have them."""
+    shell = build_spec(struct_of("__u32 first; __u32 other;"))
+    assert shell.btf is not None
+    shell.btf = Btf.from_bytes(shell.btf.to_bytes().replace(b"\0other\0", b"\0first\0"))
+    with pytest.raises(ObjectError, match=r"two fields have one name; rename one$"):
+        fields_of(shell)
+
+
+@settings(deadline=None, max_examples=300)
+@given(changes=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=8))
+def test_types_that_are_damaged_give_fields_within_bounds_or_an_error(changes: list[tuple[int, int]]) -> None:
+    shell = ObjectSpec.from_file(OBJECTS / "xdp_events.bpf.o")
+    assert shell.btf is not None
+    data = bytearray(shell.btf.to_bytes())
+    for at, byte in changes:
+        data[24 + at % (len(data) - 24)] = byte
+    try:
+        shell.btf = Btf.from_bytes(bytes(data))
+        found = fields_of(shell)
+    except ObjectError:
+        return
+    assert len(found) <= 256
+    assert all(field.size in (1, 2, 4, 8) and 0 <= field.offset <= 4096 - field.size for field in found)
+    assert all(field.name.isidentifier() and len(field.help) <= 256 for field in found)
 
 
 FORMAT = """name: sample
@@ -195,6 +225,15 @@ def test_a_raw_tracepoints_arguments(types: Btf) -> None:
     ]
     assert placed(raw_tracepoint_fields(types, "bare")) == [("argument0", "s16", 0)]
     assert raw_tracepoint_fields(types, "pong") is None
+
+
+def test_a_type_that_refers_to_itself_has_an_end() -> None:
+    writer = BtfWriter()
+    endless = writer.add(Kind.CONST, "", 1)
+    prototype = writer.prototype(0, writer.pointer(endless))
+    writer.add(Kind.FUNC, "loop", prototype, vlen=1)
+    (field,) = function_fields(writer.btf(), "loop") or ()
+    assert (field.name, field.type, field.help) == ("argument0", "u64", "without a name *")
 
 
 def test_a_functions_arguments(types: Btf) -> None:
