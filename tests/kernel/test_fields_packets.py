@@ -224,7 +224,7 @@ def damaged(frame: bytes, seed: int, times: int) -> bytes:
     return bytes(changed[: chosen.randrange(14, len(changed) + 1)] if times % 2 else changed)
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=frames, seed=st.integers(0, 1 << 32), times=st.integers(0, 5))
 def test_whatever_comes(hook: Hook, frame: bytes, seed: int, times: int) -> None:
     sent = damaged(frame, seed, times)
