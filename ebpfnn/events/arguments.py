@@ -37,7 +37,7 @@ def raw_tracepoint_fields(btf: Btf, event: str) -> tuple[Field, ...] | None:
 
 
 def function_fields(btf: Btf, function: str, *, leaving: bool = False) -> tuple[Field, ...] | None:
-    """The arguments of a function as fentry has them, and what it returns where it is ``leaving``; None where there is none."""
+    """The arguments of a function as fentry has them, with ``leaving`` also the return value; None without such a function."""
     prototype = _prototype(btf, function)
     if prototype is None:
         return None
@@ -70,7 +70,7 @@ def _in_registers(btf: Btf, parameters: Sequence[tuple[str, int]], registers: Se
             return  # a variable number of arguments
         label = name or f"argument{number}"
         if number >= len(registers) or integer_type(btf, kind) is None:
-            yield Field(label, 0, 0, signed=False, place=Place.CONTEXT, refused="out of reach: not in a register of its own")
+            yield Field(label, 0, 0, signed=False, place=Place.CONTEXT, refused="not readable: not in a register of its own")
             if number < len(registers):
                 return  # a struct takes as many registers as the machine's standard says
         else:

@@ -35,7 +35,7 @@ def _fields(lines: list[str], event: str) -> Iterator[Field]:
         if found is None or declared is None:
             raise ObjectError(f"tracepoint '{event}': cannot read the line '{line.strip()}' of its format; use another event")
         offset, size = int(found[2]), int(found[3])
-        if offset >= _HIDDEN or not declared[2].startswith("common_"):
+        if not declared[2].startswith("common_"):
             kind = declared[1].strip()
             refused = _refused(kind, declared[3], offset, size)
             unit = "address" if not refused and kind.endswith("*") else ""
@@ -45,7 +45,7 @@ def _fields(lines: list[str], event: str) -> Iterator[Field]:
 def _refused(kind: str, array: str, offset: int, size: int) -> str:
     """Why a member of C type ``kind`` is no field, "" where it is one."""
     if kind.startswith(("__data_loc", "__rel_loc")):
-        return "not an integer: text or an array of varying length (__data_loc)"
+        return "not an integer: a string or array of variable length (__data_loc)"
     if array:
         return "not an integer: an array"
     if kind.startswith(("struct ", "union ")) and not kind.endswith("*"):
@@ -53,5 +53,5 @@ def _refused(kind: str, array: str, offset: int, size: int) -> str:
     if size not in _SIZES:
         return f"not an integer of 1, 2, 4 or 8 bytes: {size}"
     if offset < _HIDDEN or offset % size:
-        return f"out of reach: BPF programs may not read {size} bytes at offset {offset}"
+        return f"not readable: BPF programs cannot load {size} bytes at offset {offset}"
     return ""

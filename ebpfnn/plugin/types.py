@@ -171,7 +171,7 @@ class Trigger(ABC):
     def fields(self, target: str | None) -> Sequence[Field]:
         """What the events at ``target`` offer, each name once: the fields that the shell of :meth:`events_path` extracts.
 
-        Raises as :meth:`attach` does for a target, :class:`~ebpfnn.errors.NotSupported` where the events offer nothing.
+        Raises as :meth:`attach` does for a target, :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
         """
         del target
         from ..errors import NotSupported
@@ -180,7 +180,7 @@ class Trigger(ABC):
 
         found = fields_of(ObjectSpec.from_file(self.events_path()))
         if not found:
-            fact = f"trigger '{self.name}': its events have no fields, for its shell calls no ebpfnn_observe()"
+            fact = f"trigger '{self.name}' has no fields: its shell does not call ebpfnn_observe()"
             raise NotSupported(f"{fact}; use another trigger")
         return found
 

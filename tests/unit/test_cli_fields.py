@@ -38,7 +38,7 @@ def test_a_tracepoints_own_fields_come_first_and_then_the_threads() -> None:
     assert rows[:4] == [
         ["name", "type", "unit", "what it is"],
         ["event_pid", "s32", "-", "pid_t"],
-        ["who", "-", "-", "__data_loc char[]; not an integer: text or an array of varying length (__data_loc)"],
+        ["who", "-", "-", "__data_loc char[]; not an integer: a string or array of variable length (__data_loc)"],
         ["time", "u64", "ns", "time of the event (CLOCK_MONOTONIC)"],
     ]
     assert [row[0] for row in rows[4:]] == ["cgroup", "comm", "comm_rest", "pid", "tgid", "uid", "gid", "cpu"]
@@ -74,7 +74,7 @@ def test_json_has_all_of_it() -> None:
         ),
         (
             ["--trigger", "run"],
-            "trigger 'run': its events have no fields, for its shell calls no ebpfnn_observe(); use another trigger",
+            "trigger 'run' has no fields: its shell does not call ebpfnn_observe(); use another trigger",
             1,
         ),
         (

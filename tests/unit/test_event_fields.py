@@ -169,10 +169,10 @@ def test_a_format_is_read_and_what_is_no_integer_is_told() -> None:
     refused = {name: field.refused for name, field in found.items() if field.refused}
     assert refused == {
         "comm": "not an integer: an array",
-        "path": "not an integer: text or an array of varying length (__data_loc)",
-        "blob": "not an integer: text or an array of varying length (__data_loc)",
+        "path": "not an integer: a string or array of variable length (__data_loc)",
+        "blob": "not an integer: a string or array of variable length (__data_loc)",
         "at": "not an integer: a struct",
-        "odd": "out of reach: BPF programs may not read 8 bytes at offset 65",
+        "odd": "not readable: BPF programs cannot load 8 bytes at offset 65",
         "mask": "not an integer of 1, 2, 4 or 8 bytes: 32",
     }
 
@@ -257,7 +257,7 @@ def test_arguments_in_registers(types: Btf) -> None:
     wide = probe_fields(types, "wide", "x86_64")
     assert wide is not None
     assert [(field.name, field.refused) for field in wide[5:]] == [
-        *(("argument5", ""), ("argument6", "out of reach: not in a register of its own"))
+        *(("argument5", ""), ("argument6", "not readable: not in a register of its own"))
     ]
     assert [field.offset for field in probe_fields(types, "wide", "aarch64") or ()] == [0, 8, 16, 24, 32, 40, 48]
     pair = probe_fields(types, "pair", "x86_64")
@@ -274,6 +274,8 @@ def test_an_events_own_field_gives_way_where_its_name_is_taken() -> None:
     own = [Field("pid", 8, 4, signed=True), Field("event_pid", 12, 4, signed=True), Field("left", 16, 4, signed=True)]
     others = [Field("pid", 0, 4, signed=False)]
     assert [field.name for field in beside(own, others)] == ["event_pid", "event_event_pid", "left", "pid"]
+    taken = [*others, Field("event_pid", 4, 4, signed=False)]
+    assert [field.name for field in beside(own[:1], taken)] == ["event_event_pid", "pid", "event_pid"]
 
 
 def test_packet_triggers_have_the_same_fields_and_look_for_the_target() -> None:
@@ -285,7 +287,7 @@ def test_packet_triggers_have_the_same_fields_and_look_for_the_target() -> None:
 
 
 def test_triggers_without_events_or_with_targets_that_are_none() -> None:
-    with pytest.raises(NotSupported, match=r"^trigger 'run': its events have no fields, .*; use another trigger$"):
+    with pytest.raises(NotSupported, match=r"^trigger 'run' has no fields: its shell .*; use another trigger$"):
         RunTrigger().fields(None)
     with pytest.raises(UsageError, match="no timer or counter 'cpu-clok'; did you mean 'cpu-clock'"):
         PerfTrigger().fields("cpu-clok:5")

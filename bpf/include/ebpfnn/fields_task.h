@@ -15,12 +15,12 @@
 struct ebpfnn_fields {
 	EBPFNN_FIELD(__u64, time, "ns", "time of the event (CLOCK_MONOTONIC)");
 	EBPFNN_FIELD(__u64, cgroup, "id", "cgroup of the thread (cgroup2)");
-	EBPFNN_FIELD(__u64, comm, "text", "name of the thread, bytes 0 to 7, the first is the lowest");
-	EBPFNN_FIELD(__u64, comm_rest, "text", "name of the thread, bytes 8 to 15, the first is the lowest");
-	EBPFNN_FIELD(__u32, pid, "id", "thread, in the first PID namespace");
-	EBPFNN_FIELD(__u32, tgid, "id", "process, in the first PID namespace");
-	EBPFNN_FIELD(__u32, uid, "id", "real user, in the first user namespace");
-	EBPFNN_FIELD(__u32, gid, "id", "real group, in the first user namespace");
+	EBPFNN_FIELD(__u64, comm, "text", "thread name, bytes 0 to 7, least significant first");
+	EBPFNN_FIELD(__u64, comm_rest, "text", "thread name, bytes 8 to 15, least significant first");
+	EBPFNN_FIELD(__u32, pid, "id", "thread id in the initial PID namespace");
+	EBPFNN_FIELD(__u32, tgid, "id", "process id in the initial PID namespace");
+	EBPFNN_FIELD(__u32, uid, "id", "real user id in the initial user namespace");
+	EBPFNN_FIELD(__u32, gid, "id", "real group id in the initial user namespace");
 	EBPFNN_FIELD(__u32, cpu, "number", "CPU that the event happened on");
 	EBPFNN_OWN_FIELDS
 };
