@@ -26,6 +26,7 @@ VERBS = {
     "inspect": "Show the layers, the compiled code and kernel figures of a network.",
     "bench": "Measure inference time in the kernel and in user space.",
     "plugins": "List triggers and inputs, or create a new one.",
+    "fields": "List the fields of an event that a network can see.",
     "include-dir": "Print the include directory for building triggers.",
     "bpf": "Inspect the BPF objects in this kernel.",
     "doctor": "Check this machine and suggest fixes.",

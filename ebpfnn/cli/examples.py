@@ -38,6 +38,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "bench": ("ebpfnn bench", "ebpfnn bench --model mnist-1bit --row compiled --rounds 4", "ebpfnn bench --process"),
     "plugins": ("ebpfnn plugins", "ebpfnn plugins new trigger door", "ebpfnn plugins --json"),
     "plugins new": ("ebpfnn plugins new trigger door", "ebpfnn plugins new input seeds"),
+    "fields": (
+        "ebpfnn fields --trigger xdp",
+        "ebpfnn fields --target sched:sched_switch",
+        "ebpfnn fields --trigger fentry --target tcp_v4_rcv --json",
+    ),
     "include-dir": ("ebpfnn include-dir", 'clang -target bpf -O2 -g -I"$(ebpfnn include-dir)" -c door.bpf.c -o door.bpf.o'),
     "bpf": ("ebpfnn bpf list", "ebpfnn bpf list programs maps --json"),
     "bpf list": ("ebpfnn bpf list", "ebpfnn bpf list links --json"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .link.sockmap import attach_sockmap
     from .link.struct_ops_link import attach_struct_ops
     from .link.tracefiles import tracefs
-    from .link.tracepoint import attach_raw_tracepoint, attach_tracepoint
+    from .link.tracepoint import attach_raw_tracepoint, attach_tracepoint, tracepoint_format
     from .link.tracing import attach_freplace, attach_tracing
     from .link.uprobe import attach_uprobe, attach_uprobe_multi, attach_uretprobe
     from .load.btf import kernel_types, module_btf, vmlinux
@@ -114,6 +114,7 @@ _FILES = {
     "link.tracepoint": (
         "attach_raw_tracepoint",
         "attach_tracepoint",
+        "tracepoint_format",
     ),
     "link.tracing": (
         "attach_freplace",
@@ -189,5 +190,6 @@ __all__ = [
     "possible_cpus",
     "run_statistics",
     "tracefs",
+    "tracepoint_format",
     "vmlinux",
 ]

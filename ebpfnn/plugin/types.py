@@ -11,6 +11,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..events import Field
     from ..kernel import Link, Object, Program
     from ..network.layers import InputFormat
     from ..obj import ObjectSpec
@@ -162,6 +163,26 @@ class Trigger(ABC):
         """None where a network with these samples and so many classes can run here, else the reason why not, as one line."""
         del form, classes
         return None
+
+    def events_path(self) -> Path:
+        """The shell that hands every event to an observer, ``extern int ebpfnn_observe(struct ebpfnn_fields *, void *)``."""
+        return self.object_path()
+
+    def fields(self, target: str | None) -> Sequence[Field]:
+        """What the events at ``target`` offer, each name once: the fields that the shell of :meth:`events_path` extracts.
+
+        Raises as :meth:`attach` does for a target, :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
+        """
+        del target
+        from ..errors import NotSupported
+        from ..events import fields_of
+        from ..obj import ObjectSpec
+
+        found = fields_of(ObjectSpec.from_file(self.events_path()))
+        if not found:
+            fact = f"trigger '{self.name}' has no fields: its shell does not call ebpfnn_observe()"
+            raise NotSupported(f"{fact}; use another trigger")
+        return found
 
     def variables(self) -> Mapping[str, bytes]:
         """Values for the shell's global variables, set before it is loaded: exactly as many bytes as each variable has."""

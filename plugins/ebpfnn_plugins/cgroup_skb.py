@@ -32,6 +32,9 @@ class CgroupSkbTrigger(WatchingTrigger):
     def program(self) -> str:
         return f"ebpfnn_cgroup_{self.chosen['direction']}"
 
+    def find(self, target: str) -> object:
+        return _directory(target)
+
     def link(self, program: Program, target: str) -> Link:
         egress = self.chosen["direction"] == "egress"
         attach_type = AttachType.CGROUP_INET_EGRESS if egress else AttachType.CGROUP_INET_INGRESS

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ebpfnn.errors import KernelError, UsageError, VerifierError
+from ebpfnn.events import Field, function_fields
 from ebpfnn.kernel import Link, Object, Program, attach_tracing, is_closed_to_all, kernel_types, vmlinux
 from ebpfnn.obj import Kind, ObjectSpec, ProgramType
 from ebpfnn.plugin import Trigger, hookimpl, nearest
 
-from .task import TaskTrigger, do_nothing, system_call
+from .task import TaskTrigger, do_nothing, known_functions, system_call
 
 
 class FentryTrigger(TaskTrigger):
@@ -34,12 +35,16 @@ class FentryTrigger(TaskTrigger):
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         function = self.event(target)
         if not any(types.find(function, Kind.FUNC) for types in kernel_types()):
-            hint = nearest(function, _functions()) or f"; try its default target, {self.default_target}"
-            raise KernelError(
-                f"{self.name} '{function}': the kernel's types have no function with this name{hint}", errno.ENOENT
-            )
+            raise self._no_function(function)
         shell.programs[self.entry] = replace(shell.programs[self.entry], attach_to=function)
         self._try(shell)
+
+    def own_fields(self, target: str | None) -> Sequence[Field]:
+        function = self.event(target)
+        for types in kernel_types():
+            if (found := function_fields(types, function, leaving=self.name == "fexit")) is not None:
+                return found
+        raise self._no_function(function)
 
     def link(self, program: Program, target: str | None) -> Link:
         del target
@@ -57,6 +62,10 @@ class FentryTrigger(TaskTrigger):
         options = "CONFIG_DEBUG_INFO_BTF, CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and CONFIG_BPF_JIT, and Linux 5.5"
         return f"this kernel has no {self.name} programs (BPF_PROG_TYPE_TRACING), which need {options}; {remedy}"
 
+    def _no_function(self, function: str) -> KernelError:
+        hint = nearest(function, known_functions()) or f"; try its default target, {self.default_target}"
+        return KernelError(f"{self.name} '{function}': the kernel's types have no function with this name{hint}", errno.ENOENT)
+
     def _try(self, shell: ObjectSpec) -> None:
         """Loads a program that does nothing for the same function, so that a refusal is the function's and no network's."""
         program = shell.programs[self.entry]
@@ -67,11 +76,6 @@ class FentryTrigger(TaskTrigger):
             raise KernelError(
                 f"{what}: the kernel does not allow tracing it; give another function", refused.errno
             ) from refused
-
-
-def _functions() -> set[str]:
-    types = vmlinux()
-    return {found.name for found in map(types.__getitem__, range(1, len(types))) if found.kind is Kind.FUNC}
 
 
 @hookimpl

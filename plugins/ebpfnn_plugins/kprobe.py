@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import platform
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from ebpfnn.errors import UsageError
-from ebpfnn.kernel import Link, Program, attach_kprobe, attach_kretprobe, lacks_probes
+from ebpfnn.errors import KernelError, UsageError
+from ebpfnn.events import Field, probe_fields
+from ebpfnn.kernel import Link, Program, attach_kprobe, attach_kretprobe, kernel_types, lacks_probes
 from ebpfnn.obj import ProgramType
-from ebpfnn.plugin import Trigger, hookimpl
+from ebpfnn.plugin import Trigger, hookimpl, nearest
 
-from .task import TaskTrigger, system_call
+from .task import TaskTrigger, known_functions, system_call
 
 
 class KprobeTrigger(TaskTrigger):
@@ -32,6 +35,14 @@ class KprobeTrigger(TaskTrigger):
 
     def link(self, program: Program, target: str | None) -> Link:
         return self._attach(program, self.event(target))
+
+    def own_fields(self, target: str | None) -> Sequence[Field]:
+        function, leaving = self.event(target), self.name == "kretprobe"
+        for types in kernel_types():
+            if (found := probe_fields(types, function, platform.machine(), leaving=leaving)) is not None:
+                return found
+        hint = nearest(function, known_functions()) or f"; try its default target, {self.default_target}"
+        raise KernelError(f"{self.name} '{function}': no function of that name in the kernel's types{hint}", errno.ENOENT)
 
     def lack(self) -> str | None:
         return lacks_probes("kprobe")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from ebpfnn import abi
 from ebpfnn.errors import Error, InputError, KernelError, NotSupported, PermissionDenied, SessionError, UsageError
+from ebpfnn.events import Field
 from ebpfnn.kernel import Link, Object, Program, has_program_type, interface_index, lack
 from ebpfnn.obj import ObjectSpec, ProgramType
 from ebpfnn.plugin import Attachment, InputFormat, Trigger, object_path
@@ -91,6 +92,18 @@ class PacketTrigger(Trigger):
 
     def program(self) -> str:
         return f"ebpfnn_{self.name}"
+
+    def events_path(self) -> Path:
+        return object_path(f"{self.name}_events")
+
+    def fields(self, target: str | None) -> Sequence[Field]:
+        if target is not None:
+            self.find(target)
+        return super().fields(target)
+
+    def find(self, target: str) -> object:
+        """Looks for ``target``. Raises :class:`~ebpfnn.errors.KernelError` where it is not there."""
+        return interface_index(target)
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         program = loaded.programs[self.program()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
 from ebpfnn.errors import NotSupported, UsageError
+from ebpfnn.events import Field
 from ebpfnn.kernel import Link, LinkGroup, Object, PerfType, Program, attach_perf_event, online_cpus
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Attachment, Trigger, hookimpl, nearest
@@ -72,6 +73,10 @@ class PerfTrigger(TaskTrigger):
 
     def event(self, target: str | None) -> str:
         return (target or self.default_target).partition(":")[0]
+
+    def own_fields(self, target: str | None) -> Sequence[Field]:
+        self._parse(target)
+        return ()
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         return PerfAttachment(self.link(loaded.programs[self.entry], target), self._hertz(target))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from ebpfnn.errors import UsageError
-from ebpfnn.kernel import Link, Program, attach_raw_tracepoint
+from ebpfnn.errors import KernelError, UsageError
+from ebpfnn.events import Field, raw_tracepoint_fields
+from ebpfnn.kernel import Link, Program, attach_raw_tracepoint, kernel_types
 from ebpfnn.obj import ObjectSpec, ProgramType
-from ebpfnn.plugin import Trigger, hookimpl
+from ebpfnn.plugin import Trigger, hookimpl, nearest
 
 from .task import TaskTrigger, getcpu_number
 
 _FILTERED = "sys_enter"
 _HIGHEST = 1 << 31
+_TYPED = "btf_trace_"  # what the kernel calls the type of a tracepoint (Linux 5.5)
 
 
 def _is_number(text: str) -> bool:
@@ -57,8 +60,19 @@ class RawTracepointTrigger(TaskTrigger):
             raise UsageError(f"target '{event}' is not the name of an event; give one such as {self.default_target}")
         return event
 
+    def own_fields(self, target: str | None) -> Sequence[Field]:
+        event = self.event(target)
+        for types in kernel_types():
+            if (found := raw_tracepoint_fields(types, event)) is not None:
+                return found
+        raise KernelError(f"raw tracepoint '{event}' not found{nearest(event, _events())}", errno.ENOENT)
+
     def link(self, program: Program, target: str | None) -> Link:
         return attach_raw_tracepoint(program, self.event(target))
+
+
+def _events() -> set[str]:
+    return {name.removeprefix(_TYPED) for types in kernel_types() for name in types.names_with_prefix(_TYPED)}
 
 
 @hookimpl

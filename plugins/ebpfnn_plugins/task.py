@@ -7,13 +7,14 @@ import os
 import platform
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from ebpfnn.errors import Error
-from ebpfnn.kernel import Link, Object, Program, has_program_type
-from ebpfnn.obj import Function, ObjectSpec, ProgramSpec, ProgramType
+from ebpfnn.events import Field, beside
+from ebpfnn.kernel import Link, Object, Program, has_program_type, vmlinux
+from ebpfnn.obj import Function, Kind, ObjectSpec, ProgramSpec, ProgramType
 from ebpfnn.plugin import Attachment, Trigger, object_path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -106,6 +107,17 @@ class TaskTrigger(Trigger):
     def program(self) -> str:
         return self.entry
 
+    def events_path(self) -> Path:
+        return object_path("task_events")
+
+    def fields(self, target: str | None) -> Sequence[Field]:
+        return beside(self.own_fields(target), super().fields(target))
+
+    def own_fields(self, target: str | None) -> Sequence[Field]:
+        """What the event itself offers, besides the thread it happens in. Raises as :meth:`fields` does."""
+        self.event(target)
+        return ()
+
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         event = self.event(target)
         return TaskAttachment(self.link(loaded.programs[self.entry], target), event)
@@ -125,6 +137,12 @@ class TaskTrigger(Trigger):
         """Why this kernel takes no programs of the type, and what to do, as one line."""
         fact = "this kernel was built without CONFIG_BPF_EVENTS, so no BPF program runs at its tracing and perf events"
         return f"{fact}; use trigger run, or boot a kernel with that option"
+
+
+def known_functions() -> set[str]:
+    """The kernel's own functions, by its types. Raises :class:`~ebpfnn.errors.NotSupported` where it shows none."""
+    types = vmlinux()
+    return {found.name for found in map(types.__getitem__, range(1, len(types))) if found.kind is Kind.FUNC}
 
 
 def do_nothing(program: ProgramSpec) -> ObjectSpec:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ebpfnn.errors import UsageError
-from ebpfnn.kernel import Link, Program, attach_tracepoint, tracefs
+from ebpfnn.events import Field, format_fields
+from ebpfnn.kernel import Link, Program, attach_tracepoint, tracefs, tracepoint_format
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger, hookimpl
 
@@ -27,6 +28,10 @@ class TracepointTrigger(TaskTrigger):
 
     def link(self, program: Program, target: str | None) -> Link:
         return attach_tracepoint(program, *self._split(target))
+
+    def own_fields(self, target: str | None) -> Sequence[Field]:
+        category, event = self._split(target)
+        return format_fields(tracepoint_format(category, event), f"{category}:{event}")
 
     def lack(self) -> str | None:
         tracefs()

@@ -22,6 +22,16 @@ ACCESSORS = """#define EBPFNN_CONTEXT void
 static inline int ebpfnn_load(void *packet, __u32 offset, void *to, __u32 bytes) { return 0; }
 static inline int ebpfnn_store(void *packet, __u32 offset, const void *from, __u32 bytes) { return 0; }
 """
+READER = """#define EBPFNN_CONTEXT void
+static inline int ebpfnn_read(void *packet, __u32 offset, void *to, __u32 bytes) { return 0; }
+"""
+FIELDS = "struct ebpfnn_fields { int any; };\n"
+BEFORE = {
+    r"packet(_find|_reply|_state)?\.h": TYPES + ACCESSORS,
+    r"fields_(read|parse|ipv4|ipv6|transport)\.h": TYPES + READER,
+    r"fields_observe\.h": TYPES + FIELDS,
+}
+"""What must stand before a header, by its name."""
 headers = pytest.mark.parametrize("header", [path.name for path in HEADERS])
 
 
@@ -34,7 +44,7 @@ def clang(source: str, *flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def including(header: str) -> str:
-    before = TYPES if header in BOTH else TYPES + ACCESSORS if re.match(r"packet(_find|_reply|_state)?\.h", header) else ""
+    before = TYPES if header in BOTH else next((text for name, text in BEFORE.items() if re.match(name, header)), "")
     return f"{before}#include <ebpfnn/{header}>\n"
 
 

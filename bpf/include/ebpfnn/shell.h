@@ -10,11 +10,8 @@
 #ifndef EBPFNN_SHELL_H
 #define EBPFNN_SHELL_H
 
-#include <ebpfnn/vmlinux.h>
-#include <ebpfnn/abi.h>
-
-/* The ABI version of this shell: the loader refuses any version but its own. */
-const volatile __u32 ebpfnn_abi = EBPFNN_ABI;
+#include <ebpfnn/atomic.h>
+#include <ebpfnn/built_for.h>
 
 #ifdef EBPFNN_SAMPLES_FROM_EVENTS
 #define EBPFNN_MEMORY                                                                                                          \
@@ -57,17 +54,6 @@ struct {
 const volatile __u32 ebpfnn_network;
 
 extern int ebpfnn_infer(const void *sample, struct ebpfnn_result *result);
-
-/*
- * Adds atomically. The order is relaxed, with barriers for the compiler: for a stronger order, clang 22 generates an instruction that
- * also returns the old value, which Linux before 5.12 does not support.
- */
-static __always_inline void ebpfnn_add(__u64 *to, __u64 number)
-{
-	asm volatile("" ::: "memory");
-	__atomic_fetch_add(to, number, __ATOMIC_RELAXED);
-	asm volatile("" ::: "memory");
-}
 
 /* Out of line, because watching is rare. */
 static __noinline void ebpfnn_tell(struct ebpfnn_result *result, __u64 source, __u64 time_ns, struct ebpfnn_watch *watched)

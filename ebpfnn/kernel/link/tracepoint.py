@@ -50,9 +50,18 @@ def attach_raw_tracepoint(program: Program, event: str) -> Link:
 
 def tracepoint_id(category: str, event: str) -> int:
     """The number by which perf_event_open(2) knows the tracepoint. Raises as :func:`attach_tracepoint` does."""
+    return int(_read(category, event, "id"))
+
+
+def tracepoint_format(category: str, event: str) -> str:
+    """The file in which tracefs tells the fields of the tracepoint. Raises as :func:`attach_tracepoint` does."""
+    return _read(category, event, "format")
+
+
+def _read(category: str, event: str, file: str) -> str:
     events = tracefs() / "events"
     try:
-        return int((events / category / event / "id").read_text())
+        return (events / category / event / file).read_text()
     except PermissionError:
         raise closed(events.parent) from None
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -145,6 +145,14 @@ class Btf:
         element, _, length = self._own(type_id, Kind.ARRAY)
         return element, length
 
+    def tags(self, type_id: int) -> Iterator[tuple[int, str]]:
+        """The declaration tags of a type: (the place of the member or parameter that it is for, -1 for the whole; its text)."""
+        for tag_id in range(self._first, len(self)):
+            found = self[tag_id]
+            if found.kind is Kind.DECL_TAG and found.reference == type_id:
+                (place,) = self._own(tag_id, Kind.DECL_TAG)
+                yield (place if place < 1 << 31 else -1), found.name
+
     def find(self, name: str, *kinds: Kind) -> int | None:
         """The first type of that name, of one of ``kinds`` where any are given."""
         return next(self.find_all(name, *kinds), None)

@@ -1,0 +1,130 @@
+"""Fields without a shell's help: the arguments of raw tracepoints and of functions, by the kernel's types (BTF).
+
+Where a program finds them: a raw tracepoint and fentry give an array of u64 (``bpf_trace_run``, ``bpf_trampoline``), a kprobe
+gives the registers (``struct pt_regs``), of which the procedure call standard of the machine says which have the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..errors import NotSupported
+from ..obj import Btf, Kind
+from .fields import Field, Place, integer_type
+
+_WORD = 8
+_MOST_ARGUMENTS = 12  # MAX_BPF_FUNC_ARGS (include/linux/bpf.h); the kernel refuses to trace functions with more
+# Offsets into struct pt_regs (arch/*/include/uapi/asm/ptrace.h): of the arguments in order, and of what is returned.
+_REGISTERS = {
+    "x86_64": ((112, 104, 96, 88, 72, 64), 80),
+    "aarch64": (tuple(range(0, 64, 8)), 0),
+}
+_RETURNED = "returned"
+_REFERRING = (Kind.PTR, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT, Kind.TYPE_TAG)
+_TAGS = {Kind.STRUCT: "struct ", Kind.FWD: "struct ", Kind.UNION: "union ", Kind.ENUM: "enum ", Kind.ENUM64: "enum "}
+_DEEPEST = 32  # pointers and qualifiers, as in MAX_RESOLVE_DEPTH (kernel/bpf/btf.c)
+
+
+def raw_tracepoint_fields(btf: Btf, event: str) -> tuple[Field, ...] | None:
+    """The arguments of a tracepoint, None where ``btf`` does not have it."""
+    typedef = btf.find(f"btf_trace_{event}", Kind.TYPEDEF)
+    if typedef is None:
+        return None
+    parameters = btf.parameters(_function_type(btf, btf[typedef].reference))
+    names = _names(btf, event, len(parameters))
+    placed = [(name, kind) for name, (_, kind) in zip(names, parameters, strict=True)]
+    return tuple(_array(btf, placed[1:]))  # the first is the kernel's own, and no program is given it
+
+
+def function_fields(btf: Btf, function: str, *, leaving: bool = False) -> tuple[Field, ...] | None:
+    """The arguments of a function as fentry has them, with ``leaving`` also the return value; None without such a function."""
+    prototype = _prototype(btf, function)
+    if prototype is None:
+        return None
+    parameters = btf.parameters(prototype)
+    if leaving and btf[prototype].reference:
+        parameters = [*parameters, (_RETURNED, btf[prototype].reference)]
+    return tuple(_array(btf, parameters))
+
+
+def probe_fields(btf: Btf, function: str, machine: str, *, leaving: bool = False) -> tuple[Field, ...] | None:
+    """As :func:`function_fields`, where a kprobe has them: in registers. Leaving, what is returned is all that is left.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` for a ``machine`` (``platform.machine()``) whose registers are not known.
+    """
+    prototype = _prototype(btf, function)
+    if prototype is None:
+        return None
+    if machine not in _REGISTERS:
+        raise NotSupported(f"kprobe '{function}': the registers of {machine} are not known; use trigger fentry")
+    registers, result = _REGISTERS[machine]
+    if leaving:
+        returned = btf[prototype].reference
+        return (_field(btf, _RETURNED, returned, result),) if returned else ()
+    return tuple(_in_registers(btf, btf.parameters(prototype), registers))
+
+
+def _in_registers(btf: Btf, parameters: Sequence[tuple[str, int]], registers: Sequence[int]) -> Iterator[Field]:
+    for number, (name, kind) in enumerate(parameters):
+        if not kind:
+            return  # a variable number of arguments
+        label = name or f"argument{number}"
+        if number >= len(registers) or integer_type(btf, kind) is None:
+            yield Field(label, 0, 0, signed=False, place=Place.CONTEXT, refused="not readable: not in a register of its own")
+            if number < len(registers):
+                return  # a struct takes as many registers as the machine's standard says
+        else:
+            yield _field(btf, label, kind, registers[number])
+
+
+def _array(btf: Btf, parameters: Sequence[tuple[str, int]]) -> Iterator[Field]:
+    """Arguments one behind the other, each in so many words as it takes."""
+    offset = 0
+    for number, (name, kind) in enumerate(parameters[: _MOST_ARGUMENTS + 1]):
+        if not kind:
+            return
+        yield _field(btf, name or f"argument{number}", kind, offset)
+        offset += -(-btf.size_of(kind) // _WORD) * _WORD
+
+
+def _field(btf: Btf, name: str, kind: int, offset: int) -> Field:
+    found = integer_type(btf, kind)
+    told = _spelled(btf, kind)
+    if found is None:
+        return Field(name, offset, 0, signed=False, help=told, place=Place.CONTEXT, refused="not an integer: a struct")
+    size, signed = found
+    unit = "address" if btf[btf.resolve(kind)].kind is Kind.PTR else ""
+    return Field(name, offset, size, signed, unit, told, Place.CONTEXT)
+
+
+def _spelled(btf: Btf, kind: int) -> str:
+    """A type as C has it, its qualifiers left out."""
+    stars, found = "", btf[kind]
+    for _ in range(_DEEPEST):
+        if found.kind not in _REFERRING:
+            break
+        stars += "*" * (found.kind is Kind.PTR)
+        found = btf[found.reference]
+    if found.kind is Kind.FUNC_PROTO:
+        return "a function's address"
+    name = _TAGS.get(found.kind, "") + (found.name or ("void" if found.kind is Kind.VOID else "without a name"))
+    return f"{name} {stars}".rstrip()
+
+
+def _names(btf: Btf, event: str, count: int) -> list[str]:
+    """The names of a tracepoint's arguments, which the function that runs its programs has; "" where they are not told."""
+    for function in (f"__traceiter_{event}", f"__bpf_trace_{event}"):
+        prototype = _prototype(btf, function)
+        if prototype is not None and len(found := btf.parameters(prototype)) == count:
+            return [name for name, _ in found]
+    return [""] * count
+
+
+def _prototype(btf: Btf, function: str) -> int | None:
+    found = btf.find(function, Kind.FUNC)
+    return None if found is None else btf[found].reference
+
+
+def _function_type(btf: Btf, type_id: int) -> int:
+    """The prototype behind a pointer to a function."""
+    return btf.resolve(btf[btf.resolve(type_id)].reference)
