@@ -37,7 +37,7 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except MemoryError as error:
-        raise ModelError(f"{path}: takes more memory than there is; {remedy}") from error
+        raise ModelError(f"{path}: takes more memory than there is; raise the limit (ulimit -v), or {remedy}") from error
     except ValueError as error:  # a zero byte in the name
         raise ModelError(f"{str(path)!r}: not a valid file name; {remedy}") from error
     if len(data) > limit:

@@ -170,5 +170,5 @@ def test_the_empty_body_does_nothing() -> None:
 @pytest.mark.usefixtures("tracing")
 def test_a_trigger_that_runs_one_sample_an_event_has_no_rows() -> None:
     net = random_network((9, 5, 3), 1)
-    with Session(net, TracepointTrigger()) as session, pytest.raises(NotSupported, match="runs one sample an event"):
+    with Session(net, TracepointTrigger()) as session, pytest.raises(NotSupported, match="runs one sample per event"):
         KernelRunner("compiled", session)

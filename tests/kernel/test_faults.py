@@ -207,7 +207,7 @@ def test_descriptors_that_run_out_anywhere(store: Store, work: Callable[[], None
 
 def test_memory_that_runs_out() -> None:
     """From where Python and numpy are in memory, up to where it is enough."""
-    told = [run(*RUN, limits={"AS": megabytes << 20}) for megabytes in range(180, 421, 80)]
+    told = [run(*RUN, limits={"AS": megabytes << 20}) for megabytes in range(150, 421, 90)]
     for ran in told:
         if ran.returncode:
             assert "raise the limit (ulimit -v)" in one_line(ran) or "no memory for it" in ran.stderr
