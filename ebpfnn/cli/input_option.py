@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -23,6 +24,13 @@ class Given(NamedTuple):
     width: int
 
 
+def _number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """NaN passes every range, and no margin is below it."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("NaN is no margin; give a number of logits, such as 3", context, parameter)
+    return value
+
+
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a verb the options: ``source``, ``raw``, ``paths`` and ``null`` for :func:`given`, ``split`` and ``min_margin``."""
     for option in (
@@ -30,6 +38,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--min-margin",
             type=click.FloatRange(0),
             metavar="LOGITS",
+            callback=_number,
             help="Answer 'none of these' where the best score leads the second by less.",
         ),
         click.option("--split", is_flag=True, help="Classify each digit in an image, in reading order."),

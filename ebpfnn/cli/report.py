@@ -67,10 +67,12 @@ class Report:
         total = sum(powers)
         return [power / total for power in powers]
 
+    def answers(self) -> list[tuple[str, float]]:
+        """As :meth:`best`; :data:`NONE` alone where no score leads by enough."""
+        return [(NONE, self.confidence)] if self.is_undecided else self.best()
+
     def best(self) -> list[tuple[str, float]]:
         """The ``top`` labels with their shares, the best first; of equal ones, the first."""
-        if self.top == 1:
-            return [(self.name, self.confidence)]
         order = np.argsort(-np.asarray(self.scores, dtype=np.int64), kind="stable")[: self.top]
         shares = self.shares()
         return [(self.network.labels[index], shares[index]) for index in order]
@@ -83,7 +85,7 @@ def as_text(report: Report, width: int) -> str:
     back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
-        *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.best()),
+        *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.answers()),
         f"{_in_kernel(report)}{back}",
         printable(", ".join([*checked, *report.sample.warnings, *report.sample.notes])),
     ]
@@ -97,7 +99,7 @@ def _in_kernel(report: Report) -> str:
 
 
 def as_label(report: Report, _width: int) -> str:
-    return report.name if report.top == 1 else "\t".join(name for name, _ in report.best())
+    return "\t".join(name for name, _ in report.answers())
 
 
 def warn(report: Report) -> None:

@@ -73,7 +73,7 @@ def prepare_glyph(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> Glyp
         return Glyph(np.zeros((options.rows, options.columns), np.uint8), (*inked.notes, "blank or no digit"), 0)
     more = (f"several digits: {len(found)}, of which the main one is taken",) if len(found) > 1 else ()
     dropped = inked.pieces.count - sum(len(digit.pieces) for digit in found)
-    return _fitted(inked, found[0], options, (*more, *_counted(dropped)), len(found))
+    return _fitted(pixels.shape, inked, found[0], options, (*more, *_counted(dropped)), len(found))
 
 
 def split_glyphs(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> list[Glyph]:
@@ -83,7 +83,10 @@ def split_glyphs(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> list[
         return [prepare_glyph(pixels, options)]
     inked = _inked(pixels, options)
     found = in_reading_order(digits(inked.pieces))
-    return [_fitted(inked, digit, options, (f"digit {number} of {len(found)}",), 1) for number, digit in enumerate(found, 1)]
+    return [
+        _fitted(pixels.shape, inked, digit, options, (f"digit {number} of {len(found)}",), 1)
+        for number, digit in enumerate(found, 1)
+    ]
 
 
 def _checked(gray: NDArray[Any]) -> NDArray[np.uint8]:
@@ -98,25 +101,33 @@ def _checked(gray: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _inked(pixels: NDArray[np.uint8], options: GlyphOptions) -> Inked:
-    factor = -(-max(pixels.shape) // _LARGEST)
+    factor = _reduction(pixels.shape)
     reduced = np.asarray(Image.fromarray(pixels).reduce(factor)) if factor > 1 else pixels
     dark = None if options.polarity == "auto" else options.polarity == "dark-on-light"
     return glyph_ink.found(reduced.astype(np.float32), dark=dark, even=options.ground == "none", frames_too=not options.crop)
 
 
-def _fitted(inked: Inked, digit: Digit, options: GlyphOptions, notes: tuple[str, ...], count: int) -> Glyph:
+def _reduction(shape: tuple[int, ...]) -> int:
+    return -(-max(shape) // _LARGEST)
+
+
+def _fitted(
+    shape: tuple[int, ...], inked: Inked, digit: Digit, options: GlyphOptions, notes: tuple[str, ...], count: int
+) -> Glyph:
+    """``shape`` is the picture's, before it was reduced and frames were taken off."""
     ink = inked.of(digit, whole=not options.crop)
     share = SHARE if options.crop else 1
     size = options.rows * share, options.columns * share
     grown = strokes.growth(ink, size, min(options.rows, options.columns) / 28) if options.widen else 0.0
     placed = _placed(strokes.drawn(ink, size, grown), options)
-    return Glyph(placed, (*inked.notes, *notes, *_changes(inked, digit, options, grown)), count)
+    return Glyph(placed, (*inked.notes, *notes, *_changes(shape, digit, options, grown)), count)
 
 
-def _changes(inked: Inked, digit: Digit, options: GlyphOptions, grown: float) -> Iterator[str]:
+def _changes(shape: tuple[int, ...], digit: Digit, options: GlyphOptions, grown: float) -> Iterator[str]:
     if options.crop:
-        rows, columns = inked.strength.shape
-        yield f"cropped to {digit.box.width}x{digit.box.height} of {columns}x{rows}"
+        (rows, columns), factor = shape, _reduction(shape)
+        width, height = min(digit.box.width * factor, columns), min(digit.box.height * factor, rows)
+        yield f"cropped to {width}x{height} of {columns}x{rows}"
     if round(grown * strokes.FINE):
         yield "strokes widened" if grown > 0 else "strokes narrowed"
 

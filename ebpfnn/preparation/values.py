@@ -31,7 +31,7 @@ def unprepared(item: Item, shape: Shape) -> NDArray[np.uint8]:
     Raises :class:`InputError` where it has others, or is a row of a table.
     """
     if isinstance(item, Row):
-        raise InputError("a row of a table, but the network takes arrays; give one that was trained on columns")
+        raise InputError("a row of a table, but the network takes arrays; use a network that was trained on a table")
     if not isinstance(item, Picture):
         return fitted(item.array, shape)
     if len(shape) == 3 and shape[0] == 3:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, ModelError
+from ..errors import InputError, ModelError, UsageError
 from ..network.layers import InputFormat, Shape
 from ..network.preparation import Preparation
 from ..plugin import Plugins, Wanted
@@ -28,7 +28,7 @@ def for_pictures(options: Options, plugins: Plugins, first: Picture) -> Wanted:
 
     Raises :class:`InputError` for what the options cannot mean.
     """
-    preparation = chosen(options.prepare, plugins) or Preparation("picture")
+    preparation = _named(options, plugins) or Preparation("picture")
     columns, rows = first.image.size
     gray = first.image.mode in ("1", "L", "LA") or first.image.mode.startswith(("I", "F"))
     found = (rows, columns) if gray else (3, rows, columns)
@@ -38,11 +38,17 @@ def for_pictures(options: Options, plugins: Plugins, first: Picture) -> Wanted:
 def for_arrays(options: Options, plugins: Plugins, arrays: NDArray[np.uint8]) -> Wanted:
     """For samples that are arrays, uint8 [n, *shape]: what the options name, or what the arrays look like."""
     shape = options.input_shape or arrays.shape[1:]
-    return _wanted(plugins, shape, chosen(options.prepare, plugins) or learned(arrays, shape))
+    return _wanted(plugins, shape, _named(options, plugins) or learned(arrays, shape))
 
 
 def for_columns(options: Options, plugins: Plugins, described: Sequence[Mapping[str, Any]]) -> Wanted:
-    """For the rows of a table, whose columns are ``described`` as a network carries them."""
+    """For the rows of a table, whose columns are ``described`` as a network carries them.
+
+    Raises :class:`UsageError` where the options name another kind.
+    """
+    named = options.prepare.partition(":")[0]
+    if named not in ("", COLUMNS):
+        raise UsageError(f"--prepare {named}: the data are a table, which takes '{COLUMNS}' alone; leave out --prepare")
     preparation = Preparation(COLUMNS, {"columns": list(described)})
     return plugins.wanted(input_format(options.precision, (inputs(read(preparation.options)),), preparation))
 
@@ -58,6 +64,14 @@ def input_format(precision: Precision, shape: Shape, preparation: Preparation | 
     if bits == 1 and preparation is not None and preparation.kind == COLUMNS:
         spread, packed = (1,), True
     return InputFormat(shape, bits, precision.thresholds or spread, packed, precision.bit_order, prepared=preparation)
+
+
+def _named(options: Options, plugins: Plugins) -> Preparation | None:
+    """What ``--prepare`` names, for pictures and arrays; None where nothing was given."""
+    preparation = chosen(options.prepare, plugins)
+    if preparation is not None and preparation.kind == COLUMNS:
+        raise UsageError(f"--prepare {COLUMNS}: the data are no table; name another kind, or leave out --prepare")
+    return preparation
 
 
 def _wanted(plugins: Plugins, shape: Shape, preparation: Preparation) -> Wanted:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,15 @@ def skipped(command: str) -> str | None:
     return next((reason for begun, reason in DOWNLOADS.items() if command.startswith(begun)), None)
 
 
+def page() -> Image.Image:
+    """Four digits, dark on light."""
+    drawn = Image.new("L", (400, 160), 235)
+    for column, digit in enumerate((2, 0, 4, 7)):
+        with Image.open(DIGITS / f"{digit}.png") as image:
+            drawn.paste(60, (10 + 95 * column, 30 + 8 * (column % 2)), image.resize((84, 84), Image.Resampling.BICUBIC))
+    return drawn
+
+
 @pytest.fixture
 def place(tmp_path: Path, elsewhere: Run) -> Path:
     """What a reader of the page has: images, data, and files of networks."""
@@ -54,6 +64,11 @@ def place(tmp_path: Path, elsewhere: Run) -> Path:
         shutil.copy(DIGITS / f"{digit}.png", tmp_path / f"{name}.png")
     (tmp_path / "tests" / "data").mkdir(parents=True)
     (tmp_path / "tests" / "data" / "digits").symlink_to(DIGITS)
+    (tmp_path / "tests" / "data" / "streams").symlink_to(DIGITS.parent / "streams")
+    page().save(tmp_path / "page.png")
+    (tmp_path / "scans").symlink_to(DIGITS)
+    shutil.copy(DIGITS.parent / "streams" / "digits.tar", tmp_path)
+    np.save(tmp_path / "images.npy", np.zeros((2, 28, 28), np.uint8))
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "activate").touch()
     (tmp_path / "DIR").symlink_to(ROOT / "ebpfnn" / "data" / "digits")

@@ -97,8 +97,10 @@ def test_names_of_files_and_of_what_is_in_them(tmp_path: Path) -> None:
     evil.write_bytes(b"")
     told(lambda: datasets.read(evil, "test"))
     told(lambda: modelfile.load(evil))
-    stream = io.BytesIO()
+    stream, samples = io.BytesIO(), io.BytesIO()
+    np.save(samples, np.zeros((2, 4), np.uint8))
     with zipfile.ZipFile(stream, "w") as made:
+        made.writestr("samples.npy", samples.getvalue())
         made.writestr("\x1b[2Jred.npy", b"")
     (tmp_path / "x.npz").write_bytes(stream.getvalue())
     told(lambda: datasets.read(tmp_path / "x.npz", "test"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any
 
@@ -54,6 +55,16 @@ def test_a_glyph_fills_20_pixels_and_has_its_mass_in_the_middle() -> None:
     for axis in (0, 1):
         weights = PLAIN.pixels.sum(axis=1 - axis, dtype=float)
         assert abs(weights @ np.arange(28) / weights.sum() - 14) <= 0.5
+
+
+@pytest.mark.parametrize("size", [100, 280, 2000])
+def test_sizes_are_told_in_pixels_of_the_picture(size: int) -> None:
+    """SEVEN spans 0.5 by 0.65 of the picture, and its line adds a tenth."""
+    (told,) = (note for note in prepare_glyph(on(255, ink(SEVEN, size, size // 10), 0)).notes if note.startswith("cropped"))
+    width, height, columns, rows = map(int, re.findall("[0-9]+", told))
+    assert (columns, rows) == (size, size)
+    assert 0.5 * size < width < 0.7 * size
+    assert 0.65 * size < height < 0.85 * size
 
 
 def test_dark_ink_on_light_paper_is_inverted_and_said_to_be() -> None:

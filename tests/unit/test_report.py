@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from networks import random_network
 
+from ebpfnn.cli import main
 from ebpfnn.cli.report import NONE, Report, as_json, as_label, as_text
 from ebpfnn.plugin import Sample
 
@@ -29,6 +31,22 @@ def test_a_label_needs_its_margin(least: float | None, label: str | None) -> Non
     told = json.loads(as_json(made, 0))
     assert told["label"] == label
     assert told.get("margin") == (None if least is None else 2.0)
+
+
+def test_no_label_is_told_among_the_best_where_none_leads() -> None:
+    made = replace(report(100, 300, -50, least=2.01), top=3)
+    assert as_label(made, 0) == NONE
+    assert as_text(made, 5).count(NONE) == 1
+    assert as_label(replace(made, min_margin=2.0), 0) == "b\ta\tc"
+    assert [each["label"] for each in json.loads(as_json(made, 0))["top"]] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("margin", ["nan", "-1", "x"])
+@pytest.mark.parametrize("verb", [["infer"], ["query", "10.0.0.1"]])
+def test_a_margin_is_a_number(verb: list[str], margin: str) -> None:
+    ran = CliRunner().invoke(main, [*verb, "--min-margin", margin, "x.png"])
+    assert ran.exit_code == 2
+    assert "'--min-margin'" in ran.stderr
 
 
 def test_equal_scores_have_no_margin() -> None:

@@ -160,7 +160,7 @@ def test_a_network_of_arrays_takes_npy_and_no_rows(tmp_path: Path) -> None:
         [[6, 7, 8], [9, 10, 11]],
     ]
     write_csv(tmp_path / "a.csv")
-    with pytest.raises(ebpfnn.errors.InputError, match="give one that was trained on columns"):
+    with pytest.raises(ebpfnn.errors.InputError, match="use a network that was trained on a table"):
         list(ebpfnn.samples(served, tmp_path / "a.csv"))
 
 

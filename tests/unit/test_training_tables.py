@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from ebpfnn import datasets
 from ebpfnn.cli.eval import command as evaluate
 from ebpfnn.cli.train import command
 from ebpfnn.datasets import tables
-from ebpfnn.errors import InputError, ModelError
+from ebpfnn.errors import InputError, ModelError, UsageError
 from ebpfnn.network import modelfile, reference
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation import encoders
@@ -90,6 +91,25 @@ def test_eval_finds_the_label_and_tells_of_one_class(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "page" / "eval.json").read_text())["detection"]["roc"] == told["detection"]["roc"]
     ran = CliRunner().invoke(evaluate, [*given, "--positive", "bads"])
     assert (ran.exit_code, "did you mean" in ran.stderr) == (2, True)
+
+
+def test_a_table_takes_columns_alone_and_nothing_else_takes_them(tmp_path: Path) -> None:
+    data = table(tmp_path / "flows.csv")
+    with pytest.raises(UsageError, match="--prepare glyph: the data are a table, which takes 'columns' alone; leave out"):
+        load(options(tmp_path, data, prepare="glyph"), Plugins.installed())
+    assert load(options(tmp_path, data, prepare="columns"), Plugins.installed()).preparation.kind == "columns"
+    arrays = tmp_path / "x.npz"
+    np.savez(arrays, samples=np.eye(8, dtype=np.uint8), labels=np.arange(8) % 2)
+    Image.new("L", (8, 8)).save(folder(tmp_path / "images" / "a") / "1.png")
+    Image.new("L", (8, 8)).save(folder(tmp_path / "images" / "b") / "1.png")
+    for other in (arrays, tmp_path / "images"):
+        with pytest.raises(UsageError, match="--prepare columns: the data are no table; name another kind, or leave out"):
+            load(options(tmp_path, other, prepare="columns"), Plugins.installed())
+
+
+def folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
 
 
 def test_bounds_come_from_training_rows_alone(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def read_npz(file: BinaryIO, only: Collection[str] | None = None) -> Table:
         every = check_names((*matrix, *others))
     lengths = {array.shape for array in arrays.values()}
     if len(lengths) > 1 or any(len(shape) != 1 for shape in lengths):
-        raise InputError(f"its arrays have the shapes {sorted(lengths)}; give each column [n], all of one length")
+        raise InputError(
+            f"its arrays have the shapes {sorted(lengths)}; give each column [n], all of one length, or samples and labels"
+        )
     return Table(every, _named(arrays))
 
 
