@@ -68,8 +68,7 @@ def read(
     samples: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     with _opened(place) as table:
-        label = label_column(table.names, label)
-        table.check_has([label])
+        label = _label(table, place, label)
         for where, row in _rows(table, place):
             name = class_name(row.cells.get(label), where)
             if name not in indices:
@@ -89,8 +88,7 @@ def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: 
     Raises :class:`InputError`, naming row and column, for text and for missing values, and over 2^26 numbers.
     """
     with _opened(place) as table:
-        label = label_column(table.names, label)
-        table.check_has([label, *ignored, *([split_by] if split_by else ())])
+        label = _label(table, place, label, [*ignored, *([split_by] if split_by else ())])
         left_out = {label, split_by, *ignored}
         gathered = _Gathered([name for name in table.names if name and name not in left_out], label, split_by)
         if not gathered.columns:
@@ -151,7 +149,8 @@ class _Gathered:
     def labelled(self, label: str) -> Labelled:
         self._close_block()
         classes = sorted(self.classes, key=_order)
-        rank = np.array([classes.index(name) for name in self.classes], np.intp)
+        indices = {name: index for index, name in enumerate(classes)}
+        rank = np.array([indices[name] for name in self.classes], np.intp)
         arrays = {name: _joined(self._arrays.pop(name), name) for name in self.columns}
         groups = np.array(self._groups, np.intp) if self.split_by else None
         return Labelled(arrays, rank[np.array(self._labels, np.intp)], tuple(classes), label, groups)
@@ -194,6 +193,16 @@ def _opened(place: Path) -> Iterator[Table]:
             yield table
     except OSError as error:
         raise InputError(f"{place}: cannot be read ({error.strerror}); give a file that you may read") from error
+
+
+def _label(table: Table, place: Path, wanted: str, others: Sequence[str] = ()) -> str:
+    """The column of classes. Raises :class:`InputError`, naming the file, where it or one of ``others`` is not there."""
+    try:
+        label = label_column(table.names, wanted)
+        table.check_has([label, *others])
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    return label
 
 
 def _rows(table: Table, place: Path) -> Iterator[tuple[str, Row]]:

@@ -117,12 +117,9 @@ class InstanceSession(Runner):
     def _claimed_slots(self, held: ExitStack, path: Path) -> Slots:
         pins = self._pins
         claims = SharedClaims(pins.maps[abi.CALLERS], path / LOCKS / CALLERS_LOCK)
-        ended = held.enter_context(ExitStack())
         held.callback(claims.close)
         maps = {name: each for name, each in pins.maps.items() if name != abi.OUTPUTS}
-        slots = Slots(self.network.input, len(self.network.labels), maps, self._attachment, self._explain, claims)
-        ended.callback(slots.end_checking)  # behind the claims: events are answered until those are given back
-        return slots
+        return Slots(self.network.input, len(self.network.labels), maps, self._attachment, self._explain, claims)
 
     def _explain(self, fault: KernelError | int | None) -> Error:
         if fault is None and not self._closed:

@@ -29,7 +29,7 @@ def files(uri: str) -> Iterator[str | InputError]:
         if empty:
             yield InputError(f"{uri}: a directory without files; give one with images")
     elif uri != STDIN and glob.has_magic(uri) and not os.path.lexists(uri):
-        found = sorted(glob.glob(uri, recursive=True))  # noqa: PTH207 -- of absolute patterns too
+        found = _matching(uri)
         if not found:
             yield InputError(f"{uri}: no file matches; give another pattern")
         for name in found:
@@ -66,18 +66,37 @@ def _is_directory(path: str) -> bool:
         return False
 
 
+def _matching(pattern: str) -> list[str]:
+    try:
+        return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 -- of absolute patterns too
+    except ValueError:  # a NUL byte, which a list may have in it
+        return []
+
+
 def _below(directory: str) -> Iterator[str | InputError]:
+    """Without recursion: directories lie deeper than Python's calls may."""
+    levels = [_entries(directory)]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif isinstance(entry, InputError):
+            yield entry
+        elif entry.is_dir(follow_symlinks=False):
+            levels.append(_entries(entry.path))
+        elif entry.is_file():
+            yield entry.path
+        else:
+            kind = "a link to a directory, or to nothing" if entry.is_symlink() else "a device, FIFO or socket"
+            yield InputError(f"{entry.path}: {kind}, left out of its directory; give it by its own name")
+
+
+def _entries(directory: str) -> Iterator[os.DirEntry[str] | InputError]:
+    """What lies in ``directory`` itself and is not hidden, sorted by name."""
     try:
         with os.scandir(directory) as entries:
             found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         yield InputError(f"{directory}: cannot be read ({error.strerror}); give a directory that you may read")
         return
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
-        elif entry.is_file():
-            yield entry.path
-        else:
-            kind = "a link to a directory, or to nothing" if entry.is_symlink() else "a device, FIFO or socket"
-            yield InputError(f"{entry.path}: {kind}, left out of its directory; give it by its own name")
+    yield from found

@@ -186,7 +186,7 @@ class Slots:
 
     ``claims`` decides which, for None among the threads of this process alone. ``batch`` is None where the shell runs one
     sample an event. Where ``checking`` is set, runs in slots that are given from then on are neither counted as answers nor
-    told to watchers, until :meth:`end_checking`.
+    told to watchers; whoever claims a slot next marks it anew.
     """
 
     def __init__(
@@ -225,12 +225,6 @@ class Slots:
             raise foreign(self._process)
         slot: Slot | None = getattr(self._own, "slot", None)
         return slot or self._claim(current())
-
-    def end_checking(self) -> None:
-        """Once no event is answered in the slots that were claimed here; in the child of a fork they are the parent's."""
-        if self.checking and self._process == _process:
-            for number in self._made:
-                self._mark(number, checking=False)
 
     def leave(self) -> None:
         """In the child of a fork: slots that were handed out are of no use there."""

@@ -118,9 +118,11 @@ def _segment(window: Window, start: int, end: int, behind: list[tuple[int, int]]
 
 def _refuse_swallowed(window: Window, start: int, end: int) -> None:
     """Refuses a segment that was cut short where another JPEG, which begins in it, has a segment that begins at its end."""
+    walked: set[int] = set()  # segments of one are those of another: each is looked at once
     for match in starts(window.buffer, start, end):
         at = match.start() + 2
-        while at < end and window.buffer[at] == 0xFF and 0xC0 <= window.buffer[at + 1] != 0xDA:
+        while at < end and at not in walked and window.buffer[at] == 0xFF and 0xC0 <= window.buffer[at + 1] != 0xDA:
+            walked.add(at)
             at += 2 + window.big(at + 2, 2)
         if at == end:
             raise Broken(f"cut short after {match.start()} bytes")

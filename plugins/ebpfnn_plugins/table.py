@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO, cast
 
 from ebpfnn.errors import Error, InputError
@@ -13,6 +12,7 @@ from ebpfnn.preparation.tables import SUFFIXES, Table, form, read_table
 
 STDIN = "-"
 _HEAD = 64
+_GZIP = b"\x1f\x8b"
 
 
 class TableInput(InputSource):
@@ -21,18 +21,17 @@ class TableInput(InputSource):
     preparations = ("columns",)
 
     def accepts(self, uri: str, head: bytes) -> bool:
-        return bool(head) and form(uri, head) is not None
+        return bool(head) and not head.startswith(_GZIP) and form(_unzipped(uri), head) is not None
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
         name, columns = "stdin" if uri == STDIN else uri, _columns(wanted)
-        kind = form(uri, b"") or form(STDIN, cast("io.BufferedReader", stream).peek(_HEAD)[:_HEAD]) or "csv"
-        with _sought(uri, stream, kind) as file:
-            try:
-                table = read_table(kind, file, columns or None, wanted.form.shape)
-                table.check_has(columns)
-            except InputError as error:
-                raise InputError(f"{name}: {error}") from error
-            yield from _samples(table, name, wanted, _ignored(table, columns))
+        kind = form(_unzipped(uri), b"") or form(STDIN, cast("io.BufferedReader", stream).peek(_HEAD)[:_HEAD]) or "csv"
+        try:
+            table = read_table(kind, stream, columns or None, wanted.form.shape)
+            table.check_has(columns)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+        yield from _samples(table, name, wanted, _ignored(table, columns))
 
 
 def _samples(table: Table, name: str, wanted: Wanted, notes: tuple[str, ...]) -> Iterator[Sample | Error]:
@@ -62,9 +61,9 @@ def _ignored(table: Table, columns: list[str]) -> tuple[str, ...]:
     return (f"ignored columns: {', '.join(extra)}",) if extra and columns else ()
 
 
-def _sought(uri: str, stream: BinaryIO, kind: str) -> AbstractContextManager[BinaryIO]:
-    """What can be sought, where a form needs that and ``uri`` is a file."""
-    return open(uri, "rb") if uri != STDIN and kind in ("npz", "parquet") else nullcontext(stream)
+def _unzipped(uri: str) -> str:
+    """What a gzipped file is called inside: ``flows.csv`` of ``flows.csv.gz``."""
+    return uri.removesuffix(".gz")
 
 
 @hookimpl

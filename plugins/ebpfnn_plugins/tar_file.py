@@ -19,7 +19,7 @@ from .archives import MAX_MEMBER, member, shown, too_large
 _BLOCK, _PIECE, _MAX_EXTENDED = 512, 1 << 20, 1 << 20
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _EXTENDED = (*_PAX, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-_RECORD = re.compile(rb"(?:\A|\n)\d{1,9} (path|size(?==\d{1,15}\n))=([^\n]*)(?=\n)")
+_LENGTH, _SIZE = re.compile(rb"(\d{1,7}) "), re.compile(rb"\d{1,15}")
 
 
 class Tar(InputSource):
@@ -46,6 +46,18 @@ def _header(block: bytes) -> tarfile.TarInfo | None:
     return info if info.size >= 0 else None
 
 
+def _records(data: bytes) -> dict[bytes, bytes]:
+    """The path and the size among pax records, each ``LENGTH KEY=VALUE`` and a line feed; a value may have line feeds in it."""
+    told: dict[bytes, bytes] = {}
+    at = 0
+    while length := _LENGTH.match(data, at):
+        key, _, value = data[length.end() : at + int(length[1]) - 1].partition(b"=")
+        if key == b"path" or (key == b"size" and _SIZE.fullmatch(value)):
+            told[key] = value
+        at = max(length.end(), at + int(length[1]))
+    return told
+
+
 class _Archive:
     """The members of the archive in ``stream``, which people know as ``name``."""
 
@@ -70,7 +82,7 @@ class _Archive:
         data = bytes(self._take(size))
         if info.type == tarfile.GNUTYPE_LONGNAME:
             return {b"path": data.rstrip(b"\0")}
-        return dict(_RECORD.findall(data)) if info.type in _PAX else {}
+        return _records(data) if info.type in _PAX else {}
 
     def _member(self, info: tarfile.TarInfo, name: str, size: int) -> Iterator[Error | Member]:
         if info.isdir():

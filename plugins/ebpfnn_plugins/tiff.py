@@ -25,6 +25,7 @@ def tiff(window: Window) -> int:
     """The end of its directories, of the values of their tags, and of the strips and tiles that these tell of."""
     order: Literal["little", "big"] = "little" if window.get(0, 1) == b"I" else "big"
     end, seen, pages, others = 8, {0}, [_number(window, order, 4, 4)], list[int]()
+    declared = 0
     while pages or others:
         is_page, at = bool(pages), (pages or others).pop()
         if at in seen:
@@ -35,6 +36,9 @@ def tiff(window: Window) -> int:
         behind, numbers = _directory(window, order, at)
         if is_page and not numbers.keys() & _PLACES.keys():
             raise Broken(f"without pixels in its directory at byte {at}")
+        declared += _declared(numbers)
+        if declared > window.limit:
+            raise Broken("with strips that declare more bytes than an image may have")
         end = max(end, behind, *_strips(window, numbers))
         (pages if is_page else others).extend(numbers[0])
         others += [each for tag in _DIRECTORIES for each in numbers.get(tag, ())]
@@ -70,6 +74,11 @@ def _directory(window: Window, order: Literal["little", "big"], at: int) -> tupl
             numbers[tag] = [_number(window, order, place + number * each, each) for number in range(values)]
     numbers[0] = [_number(window, order, at + 2 + 12 * count, 4)]
     return end, numbers
+
+
+def _declared(numbers: dict[int, list[int]]) -> int:
+    """Bytes of strips and tiles, and of the numbers that tell of them: all are looked at, though they may lie on each other."""
+    return sum(sum(numbers.get(sizes, ())) for sizes in _PLACES.values()) + 4 * sum(map(len, numbers.values()))
 
 
 def _strips(window: Window, numbers: dict[int, list[int]]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from networks import network, random_network, samples
 from ebpfnn import Instance, abi
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
+from ebpfnn.instance.claims import SharedClaims
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.session import InstanceSession
 from ebpfnn.kernel import Map
@@ -138,6 +140,29 @@ def test_who_was_killed_while_checking_leaves_a_slot_that_counts_again(store: St
             session.infer(SAMPLES[0])
             assert len(list(watch.read())) == 1
         assert instance.statistics().answered == 2
+
+
+def test_who_ends_a_check_leaves_the_next_ones_mark(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot that was given back can be another's, who checks too, before the session that had it is closed altogether."""
+    instance = Instance.load(SMALL, RunTrigger(), name="one")
+    give_back = SharedClaims.close
+
+    def check(session: InstanceSession) -> None:
+        with session.checking():
+            session.infer(SAMPLES[0])
+
+    def claimed_at_once(claims: SharedClaims) -> None:
+        give_back(claims)
+        monkeypatch.setattr(SharedClaims, "close", give_back)
+        other.submit(check, next_one).result()
+
+    with InstanceSession(instance.path, RunTrigger()) as next_one, ThreadPoolExecutor(1) as other:
+        monkeypatch.setattr(SharedClaims, "close", claimed_at_once)
+        with InstanceSession(instance.path, RunTrigger()) as session:
+            check(session)
+        other.submit(next_one.infer, SAMPLES[0]).result()
+        assert instance.statistics().answered == 0
+    instance.unload()
 
 
 def test_a_swap_leaves_what_the_shell_counted(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from functools import cache
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ import pytest
 from ebpfnn_plugins import formats
 from ebpfnn_plugins.framing import FORMATS, begins_image, split
 from ebpfnn_plugins.image_file import ImageFile
-from ebpfnn_plugins.window import CHUNK
+from ebpfnn_plugins.window import CHUNK, Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -243,3 +244,24 @@ def test_a_picture_behind_a_cut_png_is_found_wherever_that_was_cut() -> None:
     cut, following = encoded("png", 1), encoded("webp", 0)
     lost = [size for size in range(8, len(cut)) if good(io.BytesIO(cut[:size] + following))[-1:] != [following]]
     assert lost == []
+
+
+def test_a_tiff_whose_strips_lie_on_each_other_is_not_searched_strip_by_strip() -> None:
+    count, size = 64, 1 << 15
+    places = 8 + 2 + 2 * 12 + 4
+    entries = ((273, 4, count, places), (279, 4, count, places + 4 * count))
+    directory = struct.pack("<H", 2) + b"".join(struct.pack("<HHII", *each) for each in entries) + bytes(4)
+    numbers = struct.pack(f"<{2 * count}I", *[places + 8 * count] * count, *[size] * count)
+    stream = b"II*\0\x08\0\0\0" + directory + numbers + bytes([1]) * size
+    assert "strips that declare more bytes than an image may have" in faults(stream)[0]
+
+
+def test_the_segments_of_a_segment_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    big = Window.big
+    monkeypatch.setattr(Window, "big", lambda window, start, size: read.append(start) or big(window, start, size))
+    count = 200  # images that begin in a comment, each with a segment up to the next one
+    comment = b"\xff\xd8" + b"\xff\xdd\0\x04\xff\xd8" * count + b"\xff\xdd\0\x09"
+    stream = b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + encoded("jpeg", 1)[2:]
+    next(split(io.BytesIO(stream), "s"))
+    assert max(map(read.count, read)) < 10

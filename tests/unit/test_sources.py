@@ -19,6 +19,8 @@ from ebpfnn_plugins import tar_file
 
 from ebpfnn.errors import Error
 from ebpfnn.network import modelfile
+from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Sample
 from ebpfnn.plugin.places import files, listed
 from ebpfnn.plugin.reading import read
@@ -283,3 +285,52 @@ def test_an_error_in_a_list_of_files_is_passed_on(plugins: Plugins) -> None:
     wanted = plugins.wanted(modelfile.load(modelfile.resolve("mnist")).input)
     error = Error("one")
     assert list(read([error], plugins, wanted)) == [error]
+
+
+def test_directories_lie_deeper_than_calls_may(tmp_path: Path) -> None:
+    here, depth = tmp_path, 60
+    for _ in range(depth):
+        here = here / "d"
+    here.mkdir(parents=True)
+    (here / "x.png").write_bytes(png(1))
+    script = "import sys; from ebpfnn.plugin.places import files; sys.setrecursionlimit(50); print(*files(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == str(here / "x.png"), done.stderr
+
+
+def test_a_pattern_with_a_nul_byte_matches_nothing(told: Told) -> None:
+    assert [each.partition(": ")[2] for each in told("d\0/*.png")] == ["no file matches; give another pattern"]
+
+
+def test_a_value_in_a_tar_header_may_look_like_another_record(told: Told) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, digit in (("\u00e9\n10 size=0\n.png", 1), ("2.png", 2)):
+            info = tarfile.TarInfo(name)
+            info.size = len(png(digit))
+            archive.addfile(info, io.BytesIO(png(digit)))
+    assert told(stdin=out.getvalue()) == ["stdin:\u00e9\n10 size=0\n.png=1", "stdin:2.png=2"]
+
+
+def test_tables_in_archives_and_gzipped_ones_are_read(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a file of the member's whole name lies on the disk: that is not the archive's."""
+    monkeypatch.chdir(tmp_path)
+    columns = [{"name": name, "type": "integer", "encode": "bins", "bounds": [1, 2, 3]} for name in "ab"]
+    wanted = plugins.wanted(InputFormat((2,), prepared=Preparation("columns", {"columns": columns})))
+    held = io.BytesIO()
+    np.savez(held, a=np.array([1]), b=np.array([2]))
+    np.savez("t.tar:t.npz", a=np.array([3]), b=np.array([3]))
+    with tarfile.open("t.tar", "w") as archive:
+        for name, data in (("t.npz", held.getvalue()), ("t.csv.gz", gzip.compress(b"a,b\n2,3\n"))):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    made = [
+        (each.source, each.data.tolist()) if isinstance(each, Sample) else str(each)
+        for each in read(["t.tar"], plugins, wanted)
+    ]
+    assert made == [("t.tar:t.npz:1", [1, 2]), ("t.tar:t.csv.gz:1", [2, 3])]

@@ -293,3 +293,18 @@ def test_which_npz_files_are_tables(tmp_path: Path) -> None:
     (tmp_path / "none.npz").write_bytes(b"hello")
     names = ("arrays.npz", "named.npz", "columns.npz", "none.npz", "absent.npz", "absent.csv", "x.npy", "x")
     assert [is_table(tmp_path / name) for name in names] == [False, True, True, False, False, True, False, False]
+
+
+def test_parquet_text_that_many_rows_share_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as pq
+
+    text = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 1000, pyarrow.int32()), pyarrow.array(["x" * 10_000]))
+    lists = pyarrow.array([[1]] * 1000)
+    out = io.BytesIO()
+    pq.write_table(pyarrow.table({"a": text, "b": list(range(1000)), "c": lists}), out)
+    (row, *_) = read_table("parquet", out, ["b", "c"]).rows
+    assert isinstance(row, Row)
+    assert row.cells == {"b": 0}
+    monkeypatch.setattr(parquet, "MAX_BYTES", 1 << 20)
+    assert "1000 rows of text over 1 MiB" in refusal("parquet", out.getvalue())

@@ -335,3 +335,11 @@ def test_class_weights_are_in_the_loss() -> None:
     own = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     weighted = _loss(logits, labels, None, None, torch.tensor([1.0, 3.0]))
     assert float(weighted) == pytest.approx(float((own[0] + 3 * own[1]) / 4))
+
+
+def test_a_column_that_is_not_there_is_told_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,class\n1,x\n")
+    with pytest.raises(InputError, match=r"x\.csv: no column 'verdict'"):
+        tables.load(tmp_path / "x.csv", "verdict")
+    with pytest.raises(InputError, match=r"x\.csv: no column 'verdict'"):
+        tables.read(tmp_path / "x.csv", lambda _: np.zeros(1, np.uint8), ("x",), "verdict")
