@@ -66,7 +66,7 @@ def place(tmp_path: Path, elsewhere: Run) -> Path:
     (tmp_path / "tests" / "data" / "digits").symlink_to(DIGITS)
     (tmp_path / "tests" / "data" / "streams").symlink_to(DIGITS.parent / "streams")
     page().save(tmp_path / "page.png")
-    (tmp_path / "scans").symlink_to(DIGITS)
+    shutil.copytree(DIGITS, tmp_path / "scans")  # no link, which find would not follow
     shutil.copy(DIGITS.parent / "streams" / "digits.tar", tmp_path)
     np.save(tmp_path / "images.npy", np.zeros((2, 28, 28), np.uint8))
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
