@@ -133,9 +133,12 @@ def command(
 
 
 def _report(path: Path) -> None:
-    """Prints the card; ends the verb with the status of an interruption where there was one."""
-    card = modelfile.load(path).card
+    """Prints how samples are made, and the card; ends the verb with the status of an interruption where there was one."""
+    network = modelfile.load(path)
+    card = network.card
     click.echo(printable(str(path)))
+    if "columns" not in card:  # which say as much
+        click.echo(f"  preparation: {printable(available().describe(network.input.preparation))}")
     for key, value in card.items():
         click.echo(f"  {key}: {printable(value)}")
     if INTERRUPTED in card:
