@@ -1,7 +1,7 @@
-"""``struct_ops`` maps: a struct of the kernel's with functions in it, which programs stand in for (Linux 5.6).
+"""``struct_ops`` maps: a struct of functions that the kernel declares and programs implement (Linux 5.6).
 
-A variable ``struct tcp_congestion_ops mine = {...}`` in section ``.struct_ops`` is one; ``.struct_ops.link`` has it registered
-through a link (Linux 6.4), and ``?`` in front leaves it out unless asked for.
+A variable ``struct tcp_congestion_ops mine = {...}`` in section ``.struct_ops`` defines such a map. In ``.struct_ops.link``, it
+is registered through a link (Linux 6.4). If the section name begins with ``?``, the map is created only on request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def is_struct_ops(section: str) -> bool:
 
 
 def read_struct_ops(elf: Elf, section: Section, btf: Btf, name: str) -> dict[str, MapSpec]:
-    """The maps of ``section``. Raises :class:`ObjectError`."""
+    """Returns the maps of ``section``. Raises :class:`ObjectError` if the object is malformed."""
     datasec = btf.find(section.name, Kind.DATASEC)
     if datasec is None:
         raise ObjectError(f"{name}: BTF does not describe section {section.name}; build it with clang -g")
@@ -35,7 +35,7 @@ def read_struct_ops(elf: Elf, section: Section, btf: Btf, name: str) -> dict[str
 
 
 def _struct_ops(section: Section, btf: Btf, symbol: Symbol, type_id: int, name: str) -> MapSpec:
-    """``contents`` are laid out as the object has it; the kernel's own layout is for who loads it to find."""
+    """``contents`` have the layout of the object. The loader converts them to the layout of the kernel."""
     what = f"{name}: struct_ops '{symbol.name}'"
     end = symbol.value + btf.size_of(type_id)
     if btf[type_id].kind is not Kind.STRUCT or not btf[type_id].name or end > section.size:

@@ -1,4 +1,4 @@
-"""The numbers of the bpf(2) interface that objects are made of (include/uapi/linux/bpf.h, Linux 6.18)."""
+"""Constants of the bpf(2) interface that BPF objects use (include/uapi/linux/bpf.h, Linux 6.18)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 def enum_name(numbers: type[IntEnum], number: int) -> str:
-    """``lru_hash`` for a known number, ``99`` for one of a later kernel."""
+    """Returns a name such as ``lru_hash``, or the number, such as ``99``, if only a later kernel knows it."""
     try:
         return numbers(number).name.lower()
     except ValueError:
@@ -14,7 +14,7 @@ def enum_name(numbers: type[IntEnum], number: int) -> str:
 
 
 class ProgramType(IntEnum):
-    """BPF_PROG_TYPE_*. ``UNSPEC`` is a program whose section name says nothing: it cannot be loaded."""
+    """BPF_PROG_TYPE_*. ``UNSPEC`` is a program whose section name does not tell its type. It cannot be loaded."""
 
     UNSPEC = 0
     SOCKET_FILTER = 1

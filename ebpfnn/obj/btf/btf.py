@@ -1,7 +1,7 @@
 """BTF, the type format of BPF objects and of the kernel (Documentation/bpf/btf.rst, Linux 6.18).
 
-The bytes are indexed once and decoded where somebody looks, so that a kernel's six megabytes cost no more than an object's
-few kilobytes.
+The bytes are indexed once, and a type is decoded only when it is used. So the BTF of a kernel (six megabytes) costs no more to
+decode than that of an object (a few kilobytes).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Btf", "Kind", "Linkage", "Member", "Type"]
 BTF_HEADER = struct.Struct("<HBBIIIII")
 """Magic, version, flags, the header's length, then offset and length of each section."""
 BTF_MAGIC = 0xEB9F
-# What bounds the time that a malformed table can take. The kernel itself takes names of up to 511 bytes.
+# These limits bound the time that a malformed table can take. The kernel itself accepts names of up to 511 bytes.
 _LONGEST_NAME, _LONGEST_TEXT = 1 << 12, 1 << 16
-_MOST_COPIES = 1 << 12  # of one string: linking adds one for each object
-_MAX_DEPTH = 32  # of typedefs, qualifiers and arrays: the kernel's own MAX_RESOLVE_DEPTH
+_MOST_COPIES = 1 << 12  # of one string; linking adds one copy for each object
+_MAX_DEPTH = 32  # of nested typedefs, qualifiers and arrays; the kernel's MAX_RESOLVE_DEPTH
 
 
 class Type(NamedTuple):
-    """A type's fixed part. ``reference`` is the size in bytes or the id of another type, as the kind has it."""
+    """The fixed part of a type. ``reference`` is the size in bytes or the id of another type, depending on the kind."""
 
     kind: Kind
     name: str
@@ -39,7 +39,7 @@ _VOID = Type(Kind.VOID, "", 0, False, 0)
 
 
 class Member(NamedTuple):
-    """A member of a struct or union: ``offset`` in bits, ``bits`` its width where it is a bit-field, else 0."""
+    """A member of a struct or union. ``offset`` is in bits. ``bits`` is the width of a bit-field, and 0 for other members."""
 
     name: str
     type_id: int
@@ -48,9 +48,9 @@ class Member(NamedTuple):
 
 
 class Btf:
-    """A set of types. Ids count from 1; 0 is void. With a ``base``, ids and string offsets go on where the base's end.
+    """A set of types. Ids start at 1; 0 is void. With a ``base``, ids and string offsets continue after those of the base.
 
-    Raises :class:`ObjectError`, as every method here does, where the bytes contradict themselves.
+    The constructor and every method raise :class:`ObjectError` if the bytes are inconsistent.
     """
 
     def __init__(self, types: bytes | bytearray = b"", strings: bytes = b"\0", base: Btf | None = None) -> None:
@@ -65,7 +65,7 @@ class Btf:
 
     @classmethod
     def from_bytes(cls, data: bytes, base: Btf | None = None) -> Btf:
-        """Reads a ``.BTF`` section, or a file of /sys/kernel/btf; that of a module goes on from ``vmlinux`` as ``base``."""
+        """Reads a ``.BTF`` section, or a file of /sys/kernel/btf. For a module, ``base`` is the BTF of ``vmlinux``."""
         if len(data) < BTF_HEADER.size:
             raise ObjectError(f"BTF: {len(data)} bytes, shorter than its header; rebuild the object")
         magic, version, _, header, type_offset, type_size, string_offset, string_size = BTF_HEADER.unpack_from(data)
@@ -84,7 +84,7 @@ class Btf:
         )
 
     def __len__(self) -> int:
-        """How many ids there are, void and the base's included."""
+        """The number of ids, including void and the ids of the base."""
         return self._first + len(self._records)
 
     def __getitem__(self, type_id: int) -> Type:
@@ -96,7 +96,7 @@ class Btf:
         return Type(KINDS[info >> 24 & 31], self._name(name), info & 0xFFFF, bool(info >> 31), reference)
 
     def string(self, offset: int, longest: int = _LONGEST_TEXT) -> str:
-        """The string at ``offset`` of the string table, of at most ``longest`` bytes."""
+        """Returns the string at ``offset`` of the string table. It may have at most ``longest`` bytes."""
         if self.base and offset < self._first_string:
             return self.base.string(offset, longest)
         offset -= self._first_string
@@ -114,14 +114,14 @@ class Btf:
             yield self._member(entry, flag)
 
     def member(self, type_id: int, place: int) -> Member:
-        """The ``place``-th member of a struct or union."""
+        """Returns member number ``place`` of a struct or union, counted from 0."""
         table, vlen = self._table(type_id, (Kind.STRUCT, Kind.UNION)), self[type_id].vlen
         if not 0 <= place < vlen:
             raise ObjectError(f"BTF: member {place} of type {type_id}, which has {vlen}; rebuild the object")
         return self._member(table._records.entry(table._number(type_id), place), self[type_id].flag)
 
     def parameters(self, type_id: int) -> list[tuple[str, int]]:
-        """The parameters of a FUNC_PROTO: their names ("" where unnamed) and types."""
+        """The parameters of a FUNC_PROTO: (name, type id). The name of an unnamed parameter is ""."""
         return [(self._name(name), parameter) for name, parameter in self._entries(type_id, Kind.FUNC_PROTO)]
 
     def section_variables(self, type_id: int) -> list[tuple[int, int, int]]:
@@ -129,14 +129,14 @@ class Btf:
         return [(entry[0], entry[1], entry[2]) for entry in self._entries(type_id, Kind.DATASEC)]
 
     def enumerators(self, type_id: int) -> list[tuple[str, int]]:
-        """The names and values of an ENUM or ENUM64, negative ones as such where the enum is signed."""
+        """The names and values of an ENUM or ENUM64. Values can be negative if the enum is signed."""
         bits = 64 if self[type_id].kind is Kind.ENUM64 else 32
         signed = self[type_id].flag
         values = [(e[0], e[1] | (e[2] << 32 if bits == 64 else 0)) for e in self._entries(type_id, *ENUMS)]
         return [(self._name(name), value - (1 << bits) if signed and value >> bits - 1 else value) for name, value in values]
 
     def integer(self, type_id: int) -> tuple[int, int, bool]:
-        """Of an INT: its width in bits, the bit it begins at, and whether it is signed."""
+        """Returns the width of an INT in bits, its first bit, and whether it is signed."""
         (word,) = self._own(type_id, Kind.INT)
         return word & 0xFF, word >> 16 & 0xFF, bool(word >> 24 & 1)
 
@@ -146,7 +146,7 @@ class Btf:
         return element, length
 
     def tags(self, type_id: int) -> Iterator[tuple[int, str]]:
-        """The declaration tags of a type: (the place of the member or parameter that it is for, -1 for the whole; its text)."""
+        """The declaration tags of a type: (index of the tagged member or parameter, text). Index -1 is the whole type."""
         for tag_id in range(self._first, len(self)):
             found = self[tag_id]
             if found.kind is Kind.DECL_TAG and found.reference == type_id:
@@ -154,26 +154,26 @@ class Btf:
                 yield (place if place < 1 << 31 else -1), found.name
 
     def find(self, name: str, *kinds: Kind) -> int | None:
-        """The first type of that name, of one of ``kinds`` where any are given."""
+        """Returns the first type with this name, or None. If ``kinds`` are given, the type must be of one of them."""
         return next(self.find_all(name, *kinds), None)
 
     def find_all(self, name: str, *kinds: Kind) -> Iterator[int]:
-        """Every type of that name, of one of ``kinds`` where any are given, in the order of ids."""
+        """Yields every type with this name, in the order of ids. If ``kinds`` are given, the types must be of one of them."""
         if self.base:
             yield from self.base.find_all(name, *kinds)
         yield from self.find_own(name, *kinds)
 
     def find_own(self, name: str, *kinds: Kind) -> Iterator[int]:
-        """As :meth:`find_all`, without the base's types."""
-        # Types of the module may be named by a string of the base.
+        """Like :meth:`find_all`, without the types of the base."""
+        # The name of a module's type may be a string of the base.
         offsets = [*(self.base.string_offsets(name) if self.base else ()), *self.string_offsets(name)]
         for number in self._records.named(offsets):
             if not kinds or KINDS[self._records.info(number) >> 24 & 31] in kinds:
                 yield self._first + number
 
     def string_offsets(self, text: str) -> tuple[int, ...]:
-        """Where ``text`` stands in this table (not its base's) as a whole string; compilers and pahole write it once."""
-        # Each module asks its base again.
+        """Returns where the whole string ``text`` is in this table (not the base's). Compilers and pahole write it once."""
+        # The result is cached because each module repeats the lookup in its base.
         if text not in self._offsets:
             self._offsets[text] = tuple(self._string_offsets(text))
         return self._offsets[text]
@@ -190,7 +190,7 @@ class Btf:
                 raise ObjectError(f"BTF: '{text}' is in the string table over {_MOST_COPIES} times; rebuild the object")
 
     def names_with_prefix(self, prefix: str) -> Iterator[str]:
-        """The strings of this table (not its base's) that begin with ``prefix``, which must not be empty."""
+        """Yields the strings of this table (not that of the base) that begin with ``prefix``, which must not be empty."""
         wanted = b"\0" + prefix.encode()
         if self._strings.startswith(wanted[1:]):
             yield self._strings[: self._strings.index(0)].decode("utf-8", "replace")
@@ -201,7 +201,7 @@ class Btf:
             at = self._strings.find(wanted, end)
 
     def resolve(self, type_id: int) -> int:
-        """``type_id`` without its typedefs and qualifiers."""
+        """Follows typedefs and qualifiers from ``type_id``, and returns the id of the first other type."""
         for _ in range(_MAX_DEPTH):
             found = self[type_id]
             if found.kind not in TRANSPARENT:
@@ -210,7 +210,7 @@ class Btf:
         raise ObjectError(f"BTF: type {type_id} refers to itself, or is nested past {_MAX_DEPTH}; rebuild the object")
 
     def size_of(self, type_id: int) -> int:
-        """Bytes that a value of the type takes."""
+        """Returns the size of a value of the type, in bytes."""
         count = 1
         for _ in range(_MAX_DEPTH):
             found = self[type_id := self.resolve(type_id)]
@@ -227,10 +227,10 @@ class Btf:
                 break
         raise ObjectError(f"BTF: type {type_id} ({self[type_id].kind.name} '{self[type_id].name}') has no size")
 
-    # What the reader and the linker change. None of these alters a record's length.
+    # The reader and the linker change types with these methods. None of them changes the length of a record.
 
     def place_section(self, type_id: int, size: int, offsets: dict[str, int]) -> None:
-        """Fills in what clang leaves to a linker: a DATASEC's size and its variables' offsets, sorted for the kernel."""
+        """Sets a DATASEC's size and its variables' offsets, which clang leaves to a linker. Sorts by offset for the kernel."""
         variables = self.section_variables(type_id)
         entries = [(offsets.get(self[var].name, offset), var, length) for var, offset, length in variables]
         placed = [(var, offset, length) for offset, var, length in sorted(entries)]
@@ -241,11 +241,11 @@ class Btf:
         self._records.set_info(self._number(type_id), Kind.FUNC, linkage)
 
     def retire_extern(self, type_id: int) -> None:
-        """Turns an extern FUNC into a typedef of its prototype: the kernel refuses extern functions, and ids must not move."""
+        """Turns an extern FUNC, which the kernel refuses, into a typedef of its prototype, so that ids do not change."""
         self._records.set_info(self._number(type_id), Kind.TYPEDEF, 0)
 
     def append(self, other: Btf) -> int:
-        """Adds ``other``'s types behind these, and returns what to add to an id of ``other`` (0 stays 0)."""
+        """Appends the types of ``other``. Returns the number to add to an id of ``other``; 0 stays 0."""
         shift = len(self) - 1
         self._records.extend(other._records, shift, len(self._strings))
         self._strings += other._strings
@@ -254,12 +254,12 @@ class Btf:
 
     @property
     def first_id(self) -> int:
-        """The id of the first type that is not the base's."""
+        """The id of the first type that does not belong to the base."""
         return self._first
 
     @property
     def string_bytes(self) -> int:
-        """Where the string table ends: what :meth:`append` adds to a string offset of the other."""
+        """The end of the string table. :meth:`append` adds this number to the string offsets of the other set."""
         return self._first_string + len(self._strings)
 
     def _number(self, type_id: int) -> int:
@@ -276,7 +276,7 @@ class Btf:
         return Member(self._name(name), type_id, *where)
 
     def _table(self, type_id: int, kinds: tuple[Kind, ...]) -> Btf:
-        """The set that holds the type itself, which must be of one of ``kinds``."""
+        """Returns the set that contains the type: this one or a base. The type must be of one of ``kinds``."""
         found = self[type_id]
         if found.kind not in kinds:
             wanted = " or ".join(kind.name for kind in kinds)

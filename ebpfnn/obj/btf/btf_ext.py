@@ -1,6 +1,6 @@
-"""``.BTF.ext``: which FUNC each function is, which source line each instruction came from, and what CO-RE relocates.
+"""``.BTF.ext``: the FUNC of each function, the source line of each instruction, and the CO-RE relocations.
 
-Its records count in bytes of their section, as clang wrote them (Documentation/bpf/btf.rst, section 4.2).
+Offsets in the records are in bytes from the start of a section, as clang writes them (Documentation/bpf/btf.rst, section 4.2).
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from typing import NamedTuple, TypeVar
 from ...errors import ObjectError
 from .btf import BTF_HEADER, BTF_MAGIC, Btf
 
-_CORE_HEADER = struct.Struct("<II")  # what the header goes on with since LLVM 10
+_CORE_HEADER = struct.Struct("<II")  # the rest of the header, since LLVM 10
 _SUBSECTION = struct.Struct("<II")
 
 
 class FuncInfo(NamedTuple):
-    """The function at byte ``offset`` of its section is the FUNC ``type_id``."""
+    """The type of the function at byte ``offset`` of its section is the FUNC ``type_id``."""
 
     offset: int
     type_id: int
 
 
 class LineInfo(NamedTuple):
-    """The instruction at byte ``offset`` of its section; ``file`` and ``text`` are string offsets, ``column`` packed in."""
+    """The source line of the instruction at byte ``offset`` of its section.
+
+    ``file`` and ``text`` are string offsets. ``line_and_column`` contains both numbers in one word.
+    """
 
     offset: int
     file: int
@@ -33,7 +36,10 @@ class LineInfo(NamedTuple):
 
 
 class CoreInfo(NamedTuple):
-    """The instruction at byte ``offset`` of its section asks ``kind`` of ``type_id``; ``access`` is a string offset."""
+    """A CO-RE relocation of ``type_id`` for the instruction at byte ``offset`` of its section.
+
+    ``kind`` is the number of a ``CoreKind``. ``access`` is a string offset.
+    """
 
     offset: int
     type_id: int
@@ -42,7 +48,7 @@ class CoreInfo(NamedTuple):
 
 
 class BtfExt(NamedTuple):
-    """By section name, in the order of offsets."""
+    """The records by section name, each list in the order of offsets."""
 
     functions: dict[str, list[FuncInfo]]
     lines: dict[str, list[LineInfo]]
@@ -53,7 +59,7 @@ _Record = TypeVar("_Record", FuncInfo, LineInfo, CoreInfo)
 
 
 def read_btf_ext(data: bytes, btf: Btf, name: str) -> BtfExt:
-    """Reads a ``.BTF.ext`` section. Raises :class:`ObjectError`."""
+    """Reads a ``.BTF.ext`` section. Raises :class:`ObjectError` if it is malformed."""
     if len(data) < BTF_HEADER.size:
         raise ObjectError(f"{name}: .BTF.ext is cut short at {len(data)} bytes; rebuild the object")
     magic, version, _, header, func_offset, func_size, line_offset, line_size = BTF_HEADER.unpack_from(data)
@@ -80,7 +86,10 @@ def _sorted(sections: dict[str, list[_Record]]) -> dict[str, list[_Record]]:
 def _records(
     data: bytes, at: int, size: int, btf: Btf, fields: tuple[str, ...], name: str
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """A subsection is its record's size, then for each section its name, how many records, and they."""
+    """Yields (section name, record).
+
+    A subsection contains the size of a record, then for each section its name, the number of its records, and the records.
+    """
     end = at + size
     if not size:
         return

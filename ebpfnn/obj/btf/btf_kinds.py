@@ -1,4 +1,4 @@
-"""The kinds of BTF types, and how a record of each is laid out (Documentation/bpf/btf.rst, section 2; Linux 6.18)."""
+"""The kinds of BTF types, and the layout of a record of each kind (Documentation/bpf/btf.rst, section 2; Linux 6.18)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Kind(IntEnum):
 
 
 class Linkage(IntEnum):
-    """BTF_FUNC_* and BTF_VAR_*: the vlen of a FUNC, the tail of a VAR."""
+    """BTF_FUNC_* and BTF_VAR_*: the vlen of a FUNC, the last word of a VAR."""
 
     STATIC = 0
     GLOBAL = 1
@@ -44,8 +44,9 @@ SIZED = frozenset({Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Ki
 COMPOSITE = frozenset({Kind.STRUCT, Kind.UNION})
 ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
 
-# What follows a record's three words: (words of its own, words for each of its vlen entries). In the patterns, "s" is the
-# offset of a string, "t" the id of a type, "." anything else. The record's third word is a type id for the kinds in _REFERS.
+# The words after the three fixed words of a record: (words of its own, words for each of its vlen entries). In the patterns,
+# "s" is the offset of a string, "t" the id of a type, "." any other word. The third fixed word is a type id for the kinds in
+# _REFERS.
 _TAIL: dict[Kind, tuple[str, str]] = {
     Kind.INT: (".", ""),
     Kind.ARRAY: ("tt.", ""),
@@ -65,22 +66,22 @@ _REFERS = frozenset(
 
 
 def kind_of(info: int) -> Kind | None:
-    """The kind that a record's second word tells, None where it is none that follows void."""
+    """Returns the kind in the second word of a record, or None if the kind is void or unknown."""
     number = info >> 24 & 31
     return KINDS[number] if 0 < number < len(KINDS) else None
 
 
 def own_words(kind: Kind) -> int:
-    """How many words a record of the kind has between its first three and its entries."""
+    """Returns the number of words between the three fixed words of a record and its entries."""
     return len(_TAIL.get(kind, ("", ""))[0])
 
 
 def entry_words(kind: Kind) -> int:
-    """How many words each of a record's vlen entries has, 0 for a kind without any."""
+    """Returns the number of words of each of the vlen entries of a record, or 0 for a kind without entries."""
     return len(_TAIL.get(kind, ("", ""))[1])
 
 
 def pattern(kind: Kind, vlen: int) -> str:
-    """What each word of a whole record is: a string, a type, or anything else."""
+    """Returns one character for each word of a whole record: "s" for a string, "t" for a type, "." for any other word."""
     own, each = _TAIL.get(kind, ("", ""))
     return "s." + ("t" if kind in _REFERS else ".") + own + each * vlen

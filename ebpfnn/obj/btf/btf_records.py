@@ -1,6 +1,7 @@
-"""The records of a BTF type section, as words: where each begins, found in one pass, and everything else when somebody looks.
+"""The records of a BTF type section, as words.
 
-A kernel's table holds some 130,000 records; the pass does for each of them the least that finds the next.
+One pass finds where each record begins. Everything else is decoded when it is used. The BTF of a kernel has about 130,000
+records, so the pass does no more for each record than it needs to find the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FIXED = 3  # words that every record begins with: name, info, size or type
 
 
 class _Lengths(dict[int, int]):
-    """The words that a record takes, by its info word; there are few different ones."""
+    """The length of a record in words, by its info word. Few different info words occur, so the lengths are cached."""
 
     def __missing__(self, info: int) -> int:
         kind = kind_of(info)
@@ -29,7 +30,7 @@ class _Lengths(dict[int, int]):
 
 
 class Records:
-    """A type section. Records count from 0 here; what id the first has is for :class:`~ebpfnn.obj.Btf` to say."""
+    """A type section. Records are numbered from 0. :class:`~ebpfnn.obj.Btf` converts these numbers to type ids."""
 
     def __init__(self, data: bytes | bytearray) -> None:
         self._words = array("I")
@@ -73,14 +74,14 @@ class Records:
             yield from zip(*[words] * step, strict=True)
 
     def entry(self, number: int, place: int) -> tuple[int, ...]:
-        """The ``place``-th of :meth:`entries`, which must be there."""
+        """Returns number ``place`` of :meth:`entries`, counted from 0. The entry must exist."""
         at = self._starts[number]
         kind = kind_of(self._words[at + 1]) or Kind.VOID
         at += _FIXED + own_words(kind) + place * entry_words(kind)
         return tuple(self._words[at : at + entry_words(kind)])
 
     def named(self, offsets: Sequence[int]) -> Iterator[int]:
-        """The records whose name is the string at one of ``offsets``, in order."""
+        """Yields the records whose name is the string at one of ``offsets``, in ascending order."""
         if len(offsets) == 1:
             yield from self._named(offsets[0])
         elif offsets:
@@ -97,18 +98,21 @@ class Records:
             at = names.find(wanted, at + 1)
 
     def set_info(self, number: int, kind: Kind, vlen: int) -> None:
-        """Makes the record one of another kind, whose layout must be as long."""
+        """Changes the kind and the vlen of a record. The new kind must have a layout of the same length."""
         self._words[self._starts[number] + 1] = kind << 24 | vlen
 
     def set_section(self, number: int, size: int, entries: list[tuple[int, int, int]]) -> None:
-        """Rewrites the size and the entries of a DATASEC, of which there must be as many as before."""
+        """Rewrites the size and the entries of a DATASEC. The number of entries must not change."""
         at = self._starts[number]
         self._words[at + 2] = size
         words = array("I", [word for entry in entries for word in entry])
         self._words[at + _FIXED : at + _FIXED + len(words)] = words
 
     def extend(self, other: Records, types: int, strings: int) -> None:
-        """Adds the records of ``other``, its type ids and string offsets moved by so many; 0 stays 0."""
+        """Appends the records of ``other``.
+
+        Adds ``types`` to their type ids and ``strings`` to their string offsets. An id or offset of 0 stays 0.
+        """
         first, self._packed_names = len(self), b""
         self._take(other.to_bytes())
         for number in range(first, len(self)):
@@ -143,7 +147,7 @@ class Records:
             raise ObjectError(f"BTF: the {len(self)}. record runs past the end of the type section; rebuild the object")
 
     def _index(self, at: int) -> int:
-        """Notes where each record begins and its name, from word ``at`` on; returns the word where the last one ends."""
+        """Stores the start and the name of each record from word ``at`` on. Returns the word at which the last one ends."""
         words, lengths, end = self._words, _Lengths(), len(self._words)
         begins, named = self._starts.append, self._names.append
         while at < end:

@@ -1,6 +1,7 @@
-"""Whether an object declares a symbol of the kernel as the kernel does, as far as a loader can tell.
+"""Checks whether an object declares a symbol of the kernel as the kernel does, as far as a loader can tell.
 
-Looser than CO-RE's ``__bpf_core_types_are_compat``, which libbpf 1.5 uses: a struct may be declared without its members.
+The check is looser than ``__bpf_core_types_are_compat`` of CO-RE, which libbpf 1.5 uses: a struct may be declared without its
+members.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from .btf import Btf, Kind
 from .btf_kinds import COMPOSITE, ENUMS
 
-_MAX_DEPTH = 32  # of pointers to pointers
+_MAX_DEPTH = 32  # of nested pointers, arrays and prototypes
 
 
 def declared_alike(local: Btf, local_id: int, kernel: Btf, kernel_id: int, depth: int = _MAX_DEPTH) -> bool:
-    """Whether the kinds agree all the way through pointers, arrays and prototypes; names and sizes are not looked at."""
+    """Whether the kinds of the types agree, also behind pointers, arrays and prototypes. Names and sizes are not compared."""
     local_id, kernel_id = local.resolve(local_id), kernel.resolve(kernel_id)
     ours, theirs = _kind(local, local_id), _kind(kernel, kernel_id)
     if ours is not theirs:

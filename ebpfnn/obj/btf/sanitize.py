@@ -1,7 +1,8 @@
-"""Types as a kernel takes them: what it refuses is replaced by something as large that says less.
+"""Changes types so that an older kernel accepts them.
 
-Ids never move, since code, maps and func_info refer to them. The replacements are those of libbpf 1.5
-(``bpf_object__sanitize_btf``), simpler where the kernel looks at the size alone.
+A type that the kernel refuses is replaced by a type of the same size that describes less. Ids never change, because code, maps
+and func_info refer to them. The replacements are those of libbpf 1.5 (``bpf_object__sanitize_btf``). They are simpler where the
+kernel looks only at the size.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _VLEN = 0xFFFF
 
 
 class BtfFeature(Enum):
-    """What kernels learned to read after BTF itself (Linux 4.18)."""
+    """What was added to BTF after its first version (Linux 4.18)."""
 
     FUNC = auto()  # FUNC and FUNC_PROTO (Linux 5.0)
     DATASEC = auto()  # VAR and DATASEC (5.2)
@@ -29,12 +30,12 @@ class BtfFeature(Enum):
     FLOAT = auto()  # 5.13
     DECL_TAG = auto()  # 5.16
     TYPE_TAG = auto()  # 5.17
-    ENUM64 = auto()  # and the sign of an ENUM (6.0)
+    ENUM64 = auto()  # ENUM64, and the sign of an ENUM (6.0)
     QMARK_DATASEC = auto()  # sections whose name begins with "?" (6.9)
 
 
 class _Record(NamedTuple):
-    """A type as its words: name, info, size or type, and the rest."""
+    """A type as words: name, info (kind, vlen and flag), size or type, and the rest."""
 
     name: int
     kind: Kind
@@ -52,7 +53,10 @@ _EMPTY = _Record(0, Kind.STRUCT, 0, False, 0)
 
 
 def sanitize(btf: Btf, missing: frozenset[BtfFeature] = frozenset()) -> Btf:
-    """A copy without externs, which no kernel takes, nor anything of ``missing``; with nothing to do, ``btf`` itself."""
+    """Returns a copy without externs, which no kernel accepts, and without the features in ``missing``.
+
+    If nothing has to be changed, returns ``btf`` itself.
+    """
     sections, externs = extern_types(btf)
     if not sections and not externs and not missing:
         return btf
@@ -73,7 +77,7 @@ def sanitize(btf: Btf, missing: frozenset[BtfFeature] = frozenset()) -> Btf:
 
 
 def probe_types(feature: BtfFeature) -> bytes:
-    """The smallest types that only a kernel with ``feature`` takes, as BPF_BTF_LOAD has them."""
+    """Returns the smallest BTF that only a kernel with ``feature`` accepts, as bytes for BPF_BTF_LOAD."""
     number = _Record(1, Kind.INT, 0, False, 4, (1 << 24 | _INT_BITS,))
     prototype = _Record(0, Kind.FUNC_PROTO, 0, False, 0)
     added = {
@@ -99,12 +103,12 @@ class _Names:
         self.strings = strings
 
     def identifier(self, offset: int) -> int:
-        """The offset of the same name with what no C identifier may have replaced."""
+        """Returns the offset of the name with "_" for each character that is not allowed in a C identifier."""
         name = self._name(offset)
         return self._add(offset, bytes(c if chr(c).isalnum() or c == ord("_") else ord("_") for c in name))
 
     def unquestioned(self, offset: int) -> int:
-        """The offset of the same name with "_" for a "?" at its front."""
+        """Returns the offset of the name with "_" for a leading "?"."""
         name = self._name(offset)
         return self._add(offset, b"_" + name[1:] if name.startswith(b"?") else name)
 
@@ -125,7 +129,7 @@ def _no_func(record: _Record, _: _Names) -> _Record:
 
 
 def _no_datasec(record: _Record, names: _Names) -> _Record:
-    """A variable becomes a byte, and its section a struct with no members."""
+    """A variable becomes an integer of one byte. A section becomes a struct without members."""
     if record.kind is Kind.VAR:
         return record._replace(kind=Kind.INT, vlen=0, reference=1, rest=(8,))
     if record.kind is Kind.DATASEC:
@@ -180,7 +184,7 @@ def _parts(data: bytes) -> tuple[memoryview, bytes]:
 
 
 def _records(types: memoryview) -> Iterator[_Record]:
-    """Every record of a type section that :class:`Btf` has read before, so that its bounds hold."""
+    """Yields every record of a type section. :class:`Btf` has read the section before, so no record exceeds it."""
     at = 0
     while at < len(types):
         name, info, reference = struct.unpack_from("<III", types, at)

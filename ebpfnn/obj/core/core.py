@@ -1,6 +1,6 @@
-"""CO-RE, compile once and run everywhere: an object's accesses to kernel structures, made to fit one kernel's BTF.
+"""CO-RE (compile once, run everywhere): adapts an object's accesses to kernel structures to the BTF of one kernel.
 
-The rules are libbpf's and the kernel's own (tools/lib/bpf/relo_core.c, Linux 6.18).
+The rules are those of libbpf and of the kernel (tools/lib/bpf/relo_core.c, Linux 6.18).
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ from .core_types import Comparison, essential_name
 from .core_value import Value, may_resize, value_of
 
 _Reason = Callable[[], str]
-"""Why there is no answer: it takes a look at every name of the kernel, and is of use only where a program fails to load."""
+"""Returns why a relocation has no value.
+
+It searches all names of the kernel's types, so it is called only if a program fails to load.
+"""
 
 
 def apply_core(spec: ObjectSpec, target: Btf | Iterable[Btf], functions: Collection[str] | None = None) -> ObjectSpec:
-    """A new object, fitted to the types of ``target``; ``spec`` is not changed.
+    """Returns a new object, adapted to the types of ``target``. ``spec`` is not changed.
 
-    ``functions`` names those that are needed, which are all unless told; what the others wait for they go on waiting for.
+    ``functions`` names the functions that are needed; the default is all. The other functions keep their relocations.
 
-    Of several targets, such as a kernel's BTF and its modules', the later ones are looked at (and taken from the iterable) only
-    for types that the first does not have. What the target lacks becomes an instruction that the verifier refuses if it is
-    reached, noted in :attr:`Function.unresolved`.
+    ``target`` can be several BTFs, such as those of a kernel and its modules. The later ones are taken from the iterable and
+    searched only for types that the first does not have. If the target lacks what an instruction needs, the instruction is
+    replaced by one that the verifier refuses if it is reached. :attr:`Function.unresolved` lists these instructions.
 
-    Raises :class:`ObjectError` for relocations that contradict the object or whose candidates in the target disagree.
+    Raises :class:`ObjectError` for a relocation that contradicts the object, or whose candidates in the target disagree.
     """
     wanted = {name: each for name, each in spec.functions.items() if each.core and (functions is None or name in functions)}
     if not wanted:
@@ -67,7 +70,7 @@ def _why(spec: ObjectSpec, function: Function, index: int, reason: _Reason) -> s
 
 
 def _place(spec: ObjectSpec, function: Function, index: int) -> str:
-    """``a.o: function 'on_exit', a.bpf.c:12 (`pid = task->pid;`)``."""
+    """Returns a text such as ``a.o: function 'on_exit', a.bpf.c:12 (`pid = task->pid;`)``."""
     what = f"{spec.name}: function '{function.name}'"
     lines = bisect_right(function.lines, index, key=lambda line: line.index)
     if not lines or spec.btf is None:
@@ -78,7 +81,10 @@ def _place(spec: ObjectSpec, function: Function, index: int) -> str:
 
 
 class _Answer(NamedTuple):
-    """What a relocation means in the object and in the kernel, ``target``; ``absence`` tells why it means nothing there."""
+    """The value of a relocation in the object (``ours``) and in the kernel (``theirs``, found in ``target``).
+
+    ``absence`` returns why the kernel has no value.
+    """
 
     access: Access
     ours: Value | None
@@ -88,9 +94,10 @@ class _Answer(NamedTuple):
 
 
 class _Resolver:
-    """Finds what the relocations of one object mean in the targets; what was found for a type serves them all.
+    """Finds the values of the relocations of one object in the targets.
 
-    Many instructions ask the same: an answer depends on what :meth:`_answer` is given, and on nothing else.
+    Candidates are cached for each type. Answers are cached too, because many instructions have the same relocation: an answer
+    depends only on the kind, the type and the access string.
     """
 
     def __init__(self, local: Btf, targets: Iterator[Btf]) -> None:
@@ -101,7 +108,7 @@ class _Resolver:
         self._answers: dict[tuple[CoreKind, int, str], _Answer] = {}
 
     def relocate(self, code: bytearray, relocation: CoreRelocation) -> _Reason | None:
-        """Patches one instruction, or returns why it cannot be."""
+        """Patches one instruction and returns None, or returns why it cannot be patched."""
         if relocation.index * insn.SIZE >= len(code):
             raise ObjectError("a CO-RE relocation past the function's end; rebuild the object")
         access, ours, theirs, target, absence = self._answer(relocation)
@@ -134,7 +141,7 @@ class _Resolver:
         return _Answer(access, ours, theirs, matched[0].btf if matched else None, absence)
 
     def _match(self, access: Access, kind: CoreKind, type_id: int) -> tuple[list[Access], _Reason]:
-        """The ways into each candidate, and why there is none."""
+        """Returns the paths into the candidates that match, and the reason in case none does."""
         known = self._candidates_for(type_id)
         answers = [(candidate, match(access, kind, *candidate)) for candidate in known]
         matched = [(candidate, answer) for candidate, answer in answers if isinstance(answer, Access)]

@@ -1,4 +1,4 @@
-"""What a CO-RE relocation's access string means in the object's own types: a way of named members and array elements."""
+"""Reads the access string of a CO-RE relocation as a path of named members and array elements in the object's own types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _LONGEST_ACCESS = 4 * MAX_STEPS
 
 
 class Step(NamedTuple):
-    """Member ``name``, the ``place``-th of ``type_id``; without a name, element ``place``, itself of ``type_id``."""
+    """A step of a path: member ``name``, which is number ``place`` of the struct ``type_id``.
+
+    Without a name, it is array element number ``place``, and ``type_id`` is the type of the element.
+    """
 
     type_id: int
     place: int
@@ -25,7 +28,7 @@ class Step(NamedTuple):
 
 
 class Access(NamedTuple):
-    """A way into the type ``root`` of ``btf``; anonymous members are passed through without a step of their own."""
+    """A path into the type ``root`` of ``btf``. Anonymous members have no step of their own."""
 
     btf: Btf
     root: int
@@ -33,12 +36,12 @@ class Access(NamedTuple):
     bit_offset: int = 0
 
     def __str__(self) -> str:
-        """As one would write it in C: ``task_struct::comm[3]``, ``bpf_attach_type::BPF_XDP``."""
+        """Returns the path as in C: ``task_struct::comm[3]``, ``bpf_attach_type::BPF_XDP``."""
         return type_name(self.btf, self.root) + way(self.steps)
 
 
 def way(steps: tuple[Step, ...]) -> str:
-    """The steps behind a type's name; the leading element 0 is only how pointers are followed."""
+    """Returns the steps after the name of a type. A leading element 0 only dereferences a pointer, and is left out."""
     text = ""
     for number, step in enumerate(steps):
         if step.name:
@@ -49,7 +52,7 @@ def way(steps: tuple[Step, ...]) -> str:
 
 
 def type_name(btf: Btf, type_id: int) -> str:
-    """The type's own name, or in words what it is."""
+    """Returns the name of the type, or a description if it has no name."""
     found = btf[type_id]
     if found.name or found.kind is Kind.VOID:
         return found.name or "void"
@@ -59,12 +62,12 @@ def type_name(btf: Btf, type_id: int) -> str:
 
 
 def is_flexible(btf: Btf, steps: tuple[Step, ...], length: int) -> bool:
-    """Whether the array that the last step leads to is the open end of its struct."""
+    """Whether the last step leads to a flexible array: one of length 0 that is the last member of its struct."""
     return not length and bool(steps[-1].name) and steps[-1].place == btf[steps[-1].type_id].vlen - 1
 
 
 def parse_access(btf: Btf, relocation: CoreRelocation) -> Access:
-    """Reads ``relocation``'s access string. Raises :class:`ObjectError` where it does not fit the type."""
+    """Reads the access string of ``relocation``. Raises :class:`ObjectError` if it does not fit the type."""
     try:
         indices = [int(part) for part in relocation.access.split(":")]
     except ValueError:
@@ -123,9 +126,10 @@ def _misfit(btf: Btf, relocation: CoreRelocation) -> ObjectError:
 
 
 def core_relocations(records: Iterable[CoreInfo], start: int, btf: Btf | None, name: str) -> tuple[CoreRelocation, ...]:
-    """Those of a function that begins at byte ``start`` of its section, as .BTF.ext has them of the object ``name``.
+    """Returns the relocations of a function that begins at byte ``start`` of its section.
 
-    Raises :class:`ObjectError`.
+    ``records`` are its records in .BTF.ext. ``name`` is the name of the object, for messages. Raises :class:`ObjectError` for a
+    record that is malformed or of an unknown kind.
     """
     return tuple(_relocation(record, start, btf, name) for record in records) if btf else ()
 
@@ -140,5 +144,5 @@ def _relocation(record: CoreInfo, start: int, btf: Btf, name: str) -> CoreReloca
 
 
 def describe(btf: Btf, relocation: CoreRelocation) -> str:
-    """``task_struct::pid byte_off``. Raises :class:`ObjectError` as :func:`parse_access` does."""
+    """Returns a text such as ``task_struct::pid byte_off``. Raises :class:`ObjectError` as :func:`parse_access` does."""
     return f"{parse_access(btf, relocation)} {relocation.kind.label}"

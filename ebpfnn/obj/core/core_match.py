@@ -1,4 +1,7 @@
-"""Finding in the kernel's types what a CO-RE relocation means in the object's (``bpf_core_spec_match``, Linux 6.18)."""
+"""Finds in the kernel's types what a CO-RE relocation refers to (``bpf_core_spec_match``, Linux 6.18).
+
+The relocation is written for the object's own types.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,28 @@ from .core_access import Access, Step, is_flexible, type_name, way
 from .core_relocation import CoreKind
 from .core_types import Comparison, essential_name, same_kind
 
-_WEIGHED_PREFIX = 40  # bytes of a name by which others are looked for
-_SHOWN, _WEIGHED = 3, 400  # names shown as what may have been meant, and how many are looked at for them
+_WEIGHED_PREFIX = 40  # longest prefix that is used to find similar names, in bytes
+_SHOWN, _WEIGHED = 3, 400  # how many similar names a message shows, and how many names are compared
 
 
 class Mismatch(NamedTuple):
-    """Why a type of the kernel is not what the relocation means; ``name`` was looked for ``among`` those."""
+    """Why a type of the kernel does not match a relocation. ``name`` was not found, and ``among`` are the names that exist."""
 
     reason: str
     name: str = ""
     among: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """In words, with those of the names that may have been meant."""
+        """Returns the reason, with the names that the user may have meant."""
         close = meant(self.name, self.among) if self.name else []
         return self.reason + ("; it has " + ", ".join(f"'{each}'" for each in close) if close else "")
 
 
 def candidates(local: Btf, type_id: int, target: Btf) -> list[int]:
-    """The target's own types (not its base's) of that name, flavors aside, and kind."""
+    """Returns the target's own types (not those of its base) of the same kind and name. Flavors are ignored.
+
+    Raises :class:`ObjectError` if the type is anonymous.
+    """
     wanted = local[type_id]
     name = essential_name(wanted.name)
     if not name:
@@ -43,7 +49,7 @@ def candidates(local: Btf, type_id: int, target: Btf) -> list[int]:
 
 
 def match(access: Access, kind: CoreKind, comparison: Comparison, target_id: int) -> Access | Mismatch:
-    """``access`` as it goes in the target's type ``target_id``, or why it does not go there."""
+    """Returns the path in the target's type ``target_id`` that corresponds to ``access``, or why there is none."""
     target = comparison.target
     if kind.of_enumerator:
         return _match_enumerator(access.steps[0].name, target, target_id)
@@ -115,18 +121,21 @@ def _other_type(access: Access, steps: tuple[Step, ...], name: str, ours: int, t
 
 
 def meant(name: str, names: tuple[str, ...]) -> list[str]:
-    """Those among ``names`` that are most like ``name``, else those that hold it or are held by it."""
+    """Returns the names that are most similar to ``name``, else those that contain it or are contained in it."""
     names = names[: 4 * _WEIGHED]
     return get_close_matches(name, names, _SHOWN) or [each for each in names if name in each or each in name][:_SHOWN]
 
 
 def _tables(targets: list[Btf]) -> list[Btf]:
-    """The targets and their bases, each once."""
+    """Returns the targets and their bases, each once."""
     return list(dict.fromkeys(table for target in targets for table in (target, target.base) if table))
 
 
 def similar_types(name: str, kind: Kind, targets: list[Btf]) -> list[str]:
-    """Names of the kernel's types of that kind that are most like ``name``; those that begin otherwise are not looked at."""
+    """Returns the names of the kernel's types of this kind that are most similar to ``name``.
+
+    Only names that share a prefix with ``name`` are compared.
+    """
     tables = _tables(targets)
     for length in range(min(len(name), _WEIGHED_PREFIX), 2, -1):
         names = (each for table in tables for each in table.names_with_prefix(name[:length]))

@@ -1,4 +1,7 @@
-"""Putting a CO-RE relocation's value into its instruction (``bpf_core_patch_insn``, tools/lib/bpf/relo_core.c, Linux 6.18)."""
+"""Writes the value of a CO-RE relocation into its instruction.
+
+It does what ``bpf_core_patch_insn`` does (tools/lib/bpf/relo_core.c, Linux 6.18).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from .. import insn
 from .core_value import Value
 
 POISON = 195896080
-"""The helper that a poisoned instruction calls: 0xbad2310, "bad relo", libbpf's own; no kernel has so many."""
+"""The helper that a poisoned instruction calls: 0xbad2310 ("bad relo"), as in libbpf. No kernel has so many helpers."""
 _LDX, _ST, _STX, _ALU, _ALU64 = 1, 2, 3, 4, 7
 _SOURCE_REGISTER = 0x08  # BPF_X: the operand is a register
 _SIZES = {4: 0x00, 2: 0x08, 1: 0x10, 8: 0x18}  # BPF_W, BPF_H, BPF_B, BPF_DW
@@ -15,9 +18,9 @@ _LARGEST_OFFSET = 0x7FFF
 
 
 def patch_value(code: bytearray, index: int, ours: Value, theirs: Value) -> None:
-    """Replaces ``ours``, which the compiler put there, by ``theirs``.
+    """Replaces ``ours``, the value that the compiler wrote, by ``theirs``.
 
-    Raises :class:`ObjectError` where the instruction holds something else or cannot hold the new value.
+    Raises :class:`ObjectError` if the instruction contains another value or cannot contain the new value.
     """
     found = insn.decode(code, index)
     kind = found.opcode & 7
@@ -36,12 +39,12 @@ def patch_value(code: bytearray, index: int, ours: Value, theirs: Value) -> None
 
 
 def accesses_memory(code: bytes | bytearray, index: int) -> bool:
-    """Whether the instruction loads or stores, so that the size of its field matters."""
+    """Whether the instruction is a load or a store. For these, the size of the field matters."""
     return insn.decode(code, index).opcode & 7 in (_LDX, _ST, _STX)
 
 
 def poison(code: bytearray, index: int) -> None:
-    """Makes the instruction one that the verifier refuses if it is ever reached."""
+    """Replaces the instruction by one that the verifier refuses if it is reached."""
     call = insn.Instruction(insn.CALL, imm=POISON)
     if insn.decode(code, index).opcode == insn.LD_IMM64 and (index + 2) * insn.SIZE <= len(code):
         insn.patch(code, index + 1, call)

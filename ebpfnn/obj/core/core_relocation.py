@@ -1,4 +1,4 @@
-"""CO-RE relocations: what an instruction wants to know of the kernel's types (``enum bpf_core_relo_kind``, Linux 6.18)."""
+"""CO-RE relocations: what an instruction needs to know about the kernel's types (``enum bpf_core_relo_kind``, Linux 6.18)."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class CoreKind(IntEnum):
 
     @property
     def label(self) -> str:
-        """The name that libbpf has for it, in its logs and bpftool's (``core_relo_kind_str``)."""
+        """The name that libbpf and bpftool use in their logs (``core_relo_kind_str``)."""
         return _LABELS[self]
 
     @property
     def of_field(self) -> bool:
-        """Whether it asks for a field of a struct or union."""
+        """Whether the relocation is about a field of a struct or union."""
         return self <= CoreKind.FIELD_RSHIFT_U64
 
     @property
     def of_enumerator(self) -> bool:
-        """Whether it asks for one value of an enum."""
+        """Whether the relocation is about one value of an enum."""
         return self in (CoreKind.ENUMVAL_EXISTS, CoreKind.ENUMVAL_VALUE)
 
 
@@ -59,9 +59,9 @@ _LABELS = (
 
 @dataclass(frozen=True)
 class CoreRelocation:
-    """The instruction at ``index`` of its function depends on the kernel's counterpart of the object's ``type_id``.
+    """The instruction at ``index`` of its function depends on the kernel's type that corresponds to the object's ``type_id``.
 
-    ``access`` is the way into the type, such as ``0:3:1``: indices of array elements, members, or an enumerator.
+    ``access`` is the path into the type, such as ``0:3:1``: indices of array elements and members, or of an enumerator.
     """
 
     index: int
@@ -72,10 +72,10 @@ class CoreRelocation:
 
 @dataclass(frozen=True)
 class Unresolved:
-    """The instruction at ``index`` of its function was replaced by a call that no kernel takes; ``told`` tells why.
+    """The instruction at ``index`` of its function was replaced by a call that no kernel accepts; ``told`` tells why.
 
-    A program that never reaches it loads all the same: that is how ``bpf_core_field_exists()`` guards what may be missing.
-    Then nobody asks why, so that ``told`` may be a function that looks for the answer.
+    A program that never reaches the instruction can still be loaded. ``bpf_core_field_exists()`` uses this to guard accesses to
+    fields that may be missing. Such a program does not need the reason, so ``told`` may be a function that finds it.
     """
 
     index: int
@@ -83,5 +83,5 @@ class Unresolved:
 
     @property
     def reason(self) -> str:
-        """In words, why."""
+        """The reason, as text."""
         return self.told if isinstance(self.told, str) else self.told()

@@ -1,4 +1,4 @@
-"""Whether a type of the object and one of the kernel are the same type to CO-RE (tools/lib/bpf/relo_core.c, Linux 6.18)."""
+"""Checks whether an object's type and a kernel's type are the same for CO-RE (tools/lib/bpf/relo_core.c, Linux 6.18)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..btf import Btf, Kind, Type
 from ..btf.btf_kinds import COMPOSITE, ENUMS
 
 _MAX_DEPTH = 32  # as in relo_core.c
-_MOST_ANONYMOUS = 500  # the kernel's largest struct has some twenty; this bounds the recursion
+_MOST_ANONYMOUS = 500  # bounds the recursion; the kernel's largest struct has about twenty anonymous members
 
 
 def essential_name(name: str) -> str:
-    """``name`` without its flavor: what follows the last ``___`` that stands between two other characters."""
+    """Returns ``name`` without its flavor, which begins at the last ``___`` between two characters other than ``_``."""
     for at in range(len(name) - 5, -1, -1):
         if name[at] != "_" and name[at + 1 : at + 4] == "___" and name[at + 4] != "_":
             return name[: at + 1]
@@ -21,12 +21,15 @@ def essential_name(name: str) -> str:
 
 
 def same_kind(one: Kind, other: Kind) -> bool:
-    """Enums of 32 and of 64 bits are one kind here."""
+    """Whether the kinds are the same. Enums of 32 and of 64 bits count as one kind."""
     return one is other or (one in ENUMS and other in ENUMS)
 
 
 class Field(NamedTuple):
-    """A member of a struct or of an anonymous one in it: ``place`` in its ``owner``, ``offset`` in bits from the outermost."""
+    """A member of a struct, or of an anonymous struct in it.
+
+    It is member number ``place`` of ``owner``. ``offset`` is in bits from the start of the outermost struct.
+    """
 
     owner: int
     place: int
@@ -35,7 +38,7 @@ class Field(NamedTuple):
 
 
 class Comparison:
-    """Compares the types of ``local`` with those of ``target``; what is found is remembered, which bounds the time."""
+    """Compares the types of ``local`` with those of ``target``. Results are cached, which bounds the time."""
 
     def __init__(self, local: Btf, target: Btf) -> None:
         self.local, self.target = local, target
@@ -43,14 +46,17 @@ class Comparison:
         self._fields: dict[int, dict[str, Field]] = {}
 
     def fields(self, struct: int) -> dict[str, Field]:
-        """The members of the target's ``struct``, anonymous ones replaced by theirs, by name; none for what is no struct."""
+        """Returns the members of the target's ``struct`` by name. An anonymous member is replaced by its own members.
+
+        The result is empty if the type is not a struct or union.
+        """
         if struct not in self._fields:
             self._fields[struct] = {}
             self._add_fields(self._fields[struct], struct, 0, set())
         return self._fields[struct]
 
     def _add_fields(self, found: dict[str, Field], struct: int, offset: int, seen: set[int]) -> None:
-        """The first of a name wins, so an anonymous struct that comes again has nothing to add."""
+        """Adds the members. The first member of a name is kept, so an anonymous struct that occurs again adds nothing."""
         struct = self.target.resolve(struct)
         if struct in seen or self.target[struct].kind not in COMPOSITE:
             return
@@ -66,7 +72,7 @@ class Comparison:
                 self._add_fields(found, member.type_id, offset + member.offset, seen)
 
     def fields_compatible(self, local_id: int, target_id: int) -> bool:
-        """Whether a field of the one type may be read where the other was meant (``bpf_core_fields_are_compat``)."""
+        """Whether a field of the target's type may be read as one of the local type (``bpf_core_fields_are_compat``)."""
         for _ in range(_MAX_DEPTH):
             local_id, target_id, ours, theirs = self._resolve(local_id, target_id)
             if ours.kind in COMPOSITE and theirs.kind in COMPOSITE:
@@ -87,7 +93,10 @@ class Comparison:
         return ours.kind in (Kind.PTR, Kind.FLOAT)
 
     def compatible(self, local_id: int, target_id: int, level: int = _MAX_DEPTH) -> bool:
-        """Whether the types are of one make, contents aside (``__bpf_core_types_are_compat``)."""
+        """Whether the kinds agree, also behind pointers, arrays and prototypes (``__bpf_core_types_are_compat``).
+
+        Names, members and enumerators are not compared.
+        """
         if not same_kind(self.local[local_id].kind, self.target[target_id].kind):
             return False
         for _ in range(_MAX_DEPTH):
@@ -118,7 +127,7 @@ class Comparison:
         )
 
     def match(self, local_id: int, target_id: int, behind_pointer: bool = False, level: int = _MAX_DEPTH) -> bool:
-        """Whether everything the one has is in the other, by name and type (``__bpf_core_types_match``)."""
+        """Whether the target's type has all that the local type has, by name and type (``__bpf_core_types_match``)."""
         if level <= 0:
             raise _too_deep(self.local[local_id])
         key = (local_id, target_id, behind_pointer)
@@ -149,7 +158,7 @@ class Comparison:
         return ours.kind is Kind.VOID
 
     def _match_composites(self, local_id: int, target_id: int, behind: bool, level: int) -> bool:
-        """Behind a pointer the name is enough, and a forward declaration as good as what it declares."""
+        """Behind a pointer, the name is sufficient, and a forward declaration matches the type that it declares."""
         ours, theirs = self.local[local_id], self.target[target_id]
         if behind:
             return _is_union(ours) == _is_union(theirs) if theirs.kind in (Kind.FWD, *COMPOSITE) else False
@@ -181,7 +190,7 @@ class Comparison:
         return local_id, target_id, self.local[local_id], self.target[target_id]
 
     def _whole(self, local_id: int, target_id: int) -> bool:
-        """An INT that begins inside a byte is a bit-field as old compilers wrote them: never the same as another."""
+        """Whether both INTs begin at bit 0. Old compilers wrote bit-fields as INTs that do not; these match no other type."""
         return not self.local.integer(local_id)[1] and not self.target.integer(target_id)[1]
 
 

@@ -1,4 +1,7 @@
-"""What a CO-RE relocation puts into its instruction (``bpf_core_calc_relo``, tools/lib/bpf/relo_core.c, Linux 6.18)."""
+"""Computes the value that a CO-RE relocation writes into its instruction.
+
+It does what ``bpf_core_calc_relo`` does (tools/lib/bpf/relo_core.c, Linux 6.18).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from .core_relocation import CoreKind
 
 
 class Value(NamedTuple):
-    """``size`` and ``type_id`` of what is loaded or stored where that may change with the target.
+    """The value of a relocation.
 
-    ``certain`` says that the compiler must have come to the same value for the object's own types.
+    ``size`` (in bytes) and ``type_id`` describe what is loaded or stored, if this can differ in the target. ``certain`` means
+    that the compiler must have computed the same value for the object's own types.
     """
 
     value: int
@@ -24,9 +28,10 @@ class Value(NamedTuple):
 
 
 def value_of(kind: CoreKind, access: Access | None) -> Value | None:
-    """The value for a way into types, or for the lack of one. None: there is none, the instruction must not be reached.
+    """Returns the value for the path ``access``, or for a path that does not exist (None).
 
-    Raises :class:`ObjectError` for what cannot be asked of the field.
+    Returns None if there is no value. Then the instruction must not be reached. Raises :class:`ObjectError` for a kind of
+    relocation that does not apply to the field.
     """
     if kind in (CoreKind.FIELD_EXISTS, CoreKind.ENUMVAL_EXISTS, CoreKind.TYPE_EXISTS, CoreKind.TYPE_MATCHES):
         return Value(int(access is not None))
@@ -39,7 +44,7 @@ def value_of(kind: CoreKind, access: Access | None) -> Value | None:
         return Value(access.btf.size_of(access.root))
     if kind.of_field:
         return _field_value(kind, access)
-    return Value(access.root, certain=False)  # a linker may have moved the type
+    return Value(access.root, certain=False)  # a linker may have changed the id of the type
 
 
 def _field_value(kind: CoreKind, access: Access) -> Value:
@@ -54,7 +59,7 @@ def _field_value(kind: CoreKind, access: Access) -> Value:
     else:
         start, size = access.bit_offset // 8, btf.size_of(field)
         bits = size * 8
-    certain = not member.bits  # a compiler may read a bit-field in other ways
+    certain = not member.bits  # a compiler may read a bit-field in another way
     if kind is CoreKind.FIELD_BYTE_OFFSET:
         return Value(start, *((0, 0) if member.bits else _access_size(btf, field)), certain)
     if kind is CoreKind.FIELD_BYTE_SIZE:
@@ -76,7 +81,10 @@ def _element_value(kind: CoreKind, access: Access) -> Value:
 
 
 def _container(access: Access, size: int, bits: int) -> tuple[int, int]:
-    """The smallest aligned integer, at least as large as the field's type, that holds the whole bit-field: offset and size."""
+    """Returns offset and size, in bytes, of the integer to load for a bit-field.
+
+    It is the smallest aligned integer that is at least as large as the field's type and contains the whole bit-field.
+    """
     offset = access.bit_offset
     while size and offset + bits > (offset // 8 // size + 1) * size * 8:
         size *= 2
@@ -86,9 +94,9 @@ def _container(access: Access, size: int, bits: int) -> tuple[int, int]:
 
 
 def _access_size(btf: Btf, type_id: int) -> tuple[int, int]:
-    """What one load of the field takes, and of which type: of an array, its element."""
+    """Returns size (in bytes) and type of one load of the field. For an array, these are size and type of its element."""
     while btf[type_id].kind is Kind.ARRAY:
-        btf.size_of(type_id)  # which refuses an array of itself
+        btf.size_of(type_id)  # raises for an array of itself
         type_id = btf.resolve(btf.array(type_id)[0])
     return btf.size_of(type_id), type_id
 
@@ -99,7 +107,10 @@ def _is_signed(btf: Btf, type_id: int) -> bool:
 
 
 def may_resize(local: Btf, ours: Value, target: Btf, theirs: Value) -> bool:
-    """Whether a load of ``ours`` may become one of ``theirs``: pointers and unsigned integers are extended with zeros."""
+    """Whether a load of ``ours`` may become a load of ``theirs``.
+
+    Only pointers and unsigned integers can be resized, because a load extends them with zeros.
+    """
     kinds = local[ours.type_id].kind, target[theirs.type_id].kind
     if kinds == (Kind.INT, Kind.INT):
         return not local.integer(ours.type_id)[2] and not target.integer(theirs.type_id)[2]
