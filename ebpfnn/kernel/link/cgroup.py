@@ -1,4 +1,4 @@
-"""Control groups: hooks on what the processes of a cgroup (version 2) do with sockets, devices, sysctls."""
+"""Control groups: hooks on what the processes of a cgroup (version 2) do with sockets, devices and sysctls."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..syscall import refusal
 from .link import Link
 from .prog_attach import link_or_attach
 
-_ALLOW_MULTI = 1 << 1  # BPF_F_ALLOW_MULTI: what a link always does
+_ALLOW_MULTI = 1 << 1  # BPF_F_ALLOW_MULTI; a link always implies it
 
 
 def attach_cgroup(program: Program, cgroup: Path | str, attach_type: AttachType) -> Link:
-    """Attaches to a cgroup and those below it, beside the programs already there (a link since Linux 5.7).
+    """Attaches to a cgroup and its descendants, in addition to the programs already attached (a link since Linux 5.7).
 
     ``cgroup`` is a directory of a cgroup2 file system. Raises :class:`~ebpfnn.errors.KernelError`.
     """

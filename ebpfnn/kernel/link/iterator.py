@@ -1,4 +1,4 @@
-"""Iterators: programs that the kernel runs for each task, map, element, ... and whose output is read as a file (Linux 5.8)."""
+"""Iterators: programs that the kernel runs for each task, map, element, ... (Linux 5.8). Their output is read like a file."""
 
 from __future__ import annotations
 
@@ -30,29 +30,31 @@ class _IteratorLinkCreate(LinkCreate):
 
 
 class IteratorLink(Link):
-    """An iterator in place. Every :meth:`chunks` walks anew; a pin of the link can be read like a file."""
+    """An attached iterator. Every call of :meth:`chunks` starts a new walk. A pin of the link can be read like a file."""
 
     def chunks(self) -> Iterator[bytes]:
-        """What the programs print in one walk, piece by piece. Raises :class:`~ebpfnn.errors.KernelError`."""
+        """Yields the output of one walk, piece by piece. Raises :class:`~ebpfnn.errors.KernelError`."""
         with Descriptor(bpf(Command.ITER_CREATE, LinkFd(self.fileno()), self.name), self.name) as held:
             while True:
                 try:
                     chunk = os.read(held.fileno(), _CHUNK)
-                except BlockingIOError:  # a million objects without a word (bpf_seq_read): the walk goes on
+                except BlockingIOError:  # after a million objects without output (bpf_seq_read); the walk goes on
                     continue
                 if not chunk:
                     return
                 yield chunk
 
     def read(self) -> bytes:
-        """The whole output of one walk."""
+        """Returns the whole output of one walk."""
         return b"".join(self.chunks())
 
 
 def attach_iterator(program: Program, *, map: Map | None = None, tid: int = 0, pid: int = 0) -> IteratorLink:  # noqa: A002
-    """Makes an iterator, over one ``map`` where the program is of that kind, or the tasks of one thread or process.
+    """Creates an iterator.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that visits all tasks or none (before Linux 6.1), else KernelError.
+    A program that iterates over the elements of a map needs ``map``. ``tid`` or ``pid`` restrict a program that iterates over
+    tasks to one thread or process. Raises :class:`~ebpfnn.errors.NotSupported` if the kernel cannot restrict the tasks (before
+    Linux 6.1), else KernelError.
     """
     what = f"iterator '{program.name}'"
     target: ctypes.Structure | None = None
@@ -71,6 +73,6 @@ def attach_iterator(program: Program, *, map: Map | None = None, tid: int = 0, p
 
 
 def _visits_all_tasks(link: IteratorLink) -> bool:
-    """Kernels before 6.1 (commit f0d74c4da1f0) take a request for one task and pay no heed to it."""
+    """Whether the kernel ignored the request for one task, as kernels before 6.1 do (commit f0d74c4da1f0)."""
     seen = link.info().target
     return not seen.get("tid") and not seen.get("pid")

@@ -1,4 +1,4 @@
-"""Kprobes: almost any instruction of the kernel, and returns from its functions."""
+"""Kprobes: attach to almost any instruction of the kernel, and to returns from its functions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN
 
 
 def attach_kprobe(program: Program, function: str, *, offset: int = 0, cookie: int = 0) -> Link:
-    """Attaches to the instruction ``offset`` bytes into a kernel function: its entry where that is 0.
+    """Attaches to the instruction ``offset`` bytes after the start of a kernel function. The entry is at offset 0.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without kprobes, else KernelError.
+    Raises :class:`~ebpfnn.errors.NotSupported` if the kernel has no kprobes, else KernelError.
     """
     return _attach(program, function, offset, returns=False, cookie=cookie)
 
@@ -38,13 +38,14 @@ def attach_kretprobe(program: Program, function: str, *, cookie: int = 0) -> Lin
 def attach_kprobe_multi(
     program: Program, functions: str | Sequence[str], *, returns: bool = False, session: bool = False
 ) -> Link:
-    """Attaches to many functions at once (Linux 5.18): those named, or those that match a pattern such as ``vfs_*``.
+    """Attaches to many functions at once (Linux 5.18). ``functions`` are names, or one pattern such as ``vfs_*``.
 
-    The program's section is ``kprobe.multi``, or, with ``session``, ``kprobe.session``: then it runs at a function's entry and
-    at its return (Linux 6.10). Of several functions of one name the kernel probes the first, with a warning here.
+    The section of the program is ``kprobe.multi``. With ``session`` it is ``kprobe.session``, and the program runs at the entry
+    of a function and at its return (Linux 6.10). If several functions have the same name, the kernel probes the first one, and
+    a :class:`RuntimeWarning` is issued.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that cannot, else KernelError, as for a pattern that nothing
-    matches.
+    Raises :class:`~ebpfnn.errors.NotSupported` if the kernel does not support this, else KernelError, also if no function
+    matches the pattern.
     """
     if returns and session:
         raise KernelError("kprobes: a session includes returns; give either returns or session", errno.EINVAL)

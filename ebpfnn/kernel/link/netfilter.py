@@ -17,7 +17,7 @@ _DEFRAGMENT = 1  # BPF_F_NETFILTER_IP_DEFRAG
 
 
 class Hook(IntEnum):
-    """NF_INET_*: where in a packet's way."""
+    """NF_INET_*: the points of a packet's path at which programs run."""
 
     PRE_ROUTING = 0
     LOCAL_IN = 1
@@ -33,10 +33,10 @@ class _NetfilterLinkCreate(LinkCreate):
 def attach_netfilter(
     program: Program, hook: Hook, *, family: int = socket.AF_INET, priority: int = -1, defragment: bool = False
 ) -> Link:
-    """Attaches in this network namespace; ``family`` is AF_INET or AF_INET6, and lower ``priority`` runs earlier.
+    """Attaches in this network namespace. ``family`` is AF_INET or AF_INET6. A program with a lower ``priority`` runs earlier.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without such links, else KernelError: EBUSY where another program
-    has that priority.
+    Raises :class:`~ebpfnn.errors.NotSupported` if the kernel has no such links, else KernelError, with EBUSY if another program
+    has this priority.
     """
     what = f"netfilter hook {hook.name.lower()}, priority {priority}"
     flags = _DEFRAGMENT if defragment else 0

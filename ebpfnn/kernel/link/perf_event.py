@@ -1,4 +1,4 @@
-"""Perf events: what perf_event_open(2) counts or samples, with a program on it."""
+"""Perf events: run a program on events that perf_event_open(2) counts or samples."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..syscall import Command, LinkCreate, PerfEventAttr, bpf, perf_event_open, 
 from .link import HeldLink, Link
 
 _IOC_SET_BPF, _IOC_ENABLE = 0x40042408, 0x2400
-_FREQUENCY = 1 << 10  # attr.freq: sample_period is in hertz
+_FREQUENCY = 1 << 10  # attr.freq: sample_period is a frequency in hertz
 
 
 class PerfType(IntEnum):
-    """PERF_TYPE_*: which table ``config`` of a perf event is a number of."""
+    """PERF_TYPE_*: the type of a perf event. It determines the meaning of ``config``."""
 
     HARDWARE = 0
     SOFTWARE = 1
@@ -46,12 +46,12 @@ def attach_perf_event(
     cpu: int = 0,
     cookie: int = 0,
 ) -> Link:
-    """Runs ``program`` every ``period`` events, or about ``frequency`` times a second: a timer where the event is a clock.
+    """Runs ``program`` every ``period`` events, or about ``frequency`` times a second.
 
-    ``pid`` is a thread (0: the calling one, -1: all) and ``cpu`` a CPU (-1: all, for one thread alone). ``cookie`` is what
-    bpf_get_attach_cookie() returns.
+    If the event is a clock, this is a timer. ``pid`` is a thread (0: the calling thread, -1: all threads). ``cpu`` is a CPU
+    (-1: all CPUs; only for a single thread). ``cookie`` is what bpf_get_attach_cookie() returns.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for an event that this machine does not count, else KernelError.
+    Raises :class:`~ebpfnn.errors.NotSupported` if this machine does not count the event, else KernelError.
     """
     what = f"perf event {type}:{config}"
     if bool(period) == bool(frequency):
@@ -72,7 +72,7 @@ def attach_perf_event(
 
 
 def link_perf_event(program: Program, event: Descriptor, what: str, cookie: int = 0) -> Link:
-    """A real link where the kernel has one for perf events (Linux 5.15, commit b89fbfbb854c), else an ioctl.
+    """Attaches with a BPF link if the kernel has links for perf events (Linux 5.15, commit b89fbfbb854c), else with an ioctl.
 
     ``event`` may be closed afterwards. Raises :class:`~ebpfnn.errors.KernelError`.
     """

@@ -1,4 +1,4 @@
-"""The kernel's dynamic perf units for probes (kprobe and uprobe, Linux 4.17; perf_event_open(2))."""
+"""The kernel's dynamic PMUs for probes (kprobe and uprobe, Linux 4.17; perf_event_open(2))."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFERENCE_COUNTER_SHIFT = 32
 
 
 def unit_type(unit: str) -> int | None:
-    """The number that perf_event_open(2) knows the unit by, None where this kernel does not have it."""
+    """Returns the type number of a PMU for perf_event_open(2), or None if this kernel does not have the PMU."""
     try:
         return int((UNITS / unit / "type").read_text())
     except OSError:
@@ -35,9 +35,10 @@ def attach_probe(
     cookie: int,
     counter: int = 0,
 ) -> Link:
-    """Attaches ``offset`` bytes into ``name``, a kernel function or a file. Raises :class:`~ebpfnn.errors.KernelError`.
+    """Attaches ``offset`` bytes after the start of ``name``, a kernel function or a file.
 
-    ``counter`` is the file offset of a reference counter (a semaphore of USDT) that the kernel raises while attached.
+    ``counter`` is the file offset of a reference counter (a USDT semaphore). The kernel increments it while the probe is
+    attached. Raises :class:`~ebpfnn.errors.KernelError`.
     """
     text = ctypes.create_string_buffer(name)
     attributes = PerfEventAttr(

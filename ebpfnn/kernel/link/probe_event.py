@@ -1,7 +1,7 @@
-"""Probes through tracefs, for kernels whose perf_event_open(2) cannot make them (before Linux 4.17).
+"""Probes through tracefs, for kernels whose perf_event_open(2) cannot create them (before Linux 4.17).
 
-A line in kprobe_events or uprobe_events defines an event, which is then attached to as a tracepoint is. The files are shared by
-the whole machine: they are opened for appending, for a plain write would clear everybody's probes.
+A line in kprobe_events or uprobe_events defines an event. A program is attached to this event as to a tracepoint. The whole
+machine shares these files. They are opened for appending, because a plain write would remove the probes of all processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _numbers = count()
 
 
 class ProbeLink(Link):
-    """A link on an event of its own, which closing it removes, except in the child of a fork."""
+    """A link to an event of its own. Closing the link removes the event, except in the child of a fork."""
 
     def __init__(self, link: Link, events: Path, event: str) -> None:
         super().__init__(link.release(), link.name)
@@ -37,14 +37,14 @@ class ProbeLink(Link):
             super().close()
             if self._process != os.getpid():
                 return
-            with suppress(KernelError):  # EBUSY: a pin keeps the program on the event, and the event with it
+            with suppress(KernelError):  # EBUSY: a pin keeps the program attached, and so keeps the event
                 _append(self._events, f"-:{_GROUP}/{self._event}", self.name)
 
 
 def lacks_probes(kind: str) -> str | None:
-    """None where this kernel has probes of ``kind`` (kprobe or uprobe), else the reason why not and what mends it, as one line.
+    """Returns None if this kernel has probes of ``kind`` (kprobe or uprobe), else one line with the fact and the remedy.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` where only tracefs could tell, and is not mounted.
+    Raises :class:`~ebpfnn.errors.NotSupported` if only tracefs can tell, and it is not mounted.
     """
     if unit_type(kind) is not None or (tracefs() / f"{kind}_events").exists():
         return None
@@ -52,9 +52,10 @@ def lacks_probes(kind: str) -> str | None:
 
 
 def attach_probe_event(program: Program, kind: str, place: str, *, returns: bool, what: str) -> Link:
-    """Defines an event at ``place`` (``symbol+offset``, ``path:0xoffset``) and attaches to it; ``kind`` is kprobe or uprobe.
+    """Defines an event at ``place`` and attaches to it.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without such probes, else KernelError.
+    ``kind`` is kprobe or uprobe. ``place`` is ``symbol+offset`` or ``path:0xoffset``. Raises
+    :class:`~ebpfnn.errors.NotSupported` if the kernel has no such probes, else KernelError.
     """
     events, lack = tracefs() / f"{kind}_events", lacks_probes(kind)
     if lack:

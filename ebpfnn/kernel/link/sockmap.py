@@ -1,4 +1,4 @@
-"""Sockmaps: programs on the sockets that lie in a BPF_MAP_TYPE_SOCKMAP or SOCKHASH."""
+"""Sockmaps: programs for the sockets in a BPF_MAP_TYPE_SOCKMAP or SOCKHASH."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TYPES = (MapType.SOCKMAP, MapType.SOCKHASH)
 def attach_sockmap(program: Program, sockets: Map, attach_type: AttachType) -> Link:
     """Attaches a stream parser, stream verdict, verdict or message verdict (a link since Linux 6.10).
 
-    It serves sockets that are put into the map afterwards. Raises :class:`~ebpfnn.errors.KernelError`.
+    The program handles sockets that are added to the map afterwards. Raises :class:`~ebpfnn.errors.KernelError`.
     """
     what = f"{attach_type.name.lower()} of sockmap '{sockets.name}'"
     if sockets.type not in _TYPES:

@@ -1,4 +1,4 @@
-"""Programs that are bound to a kernel function, a tracepoint's BTF or another program as they are loaded.
+"""Programs whose target is chosen at load time: a kernel function, the BTF of a tracepoint, or another program.
 
 These are tp_btf, fentry, fexit, fmod_ret and lsm (Linux 5.5 and 5.7), and freplace (Linux 5.6).
 """
@@ -19,9 +19,9 @@ class _TracingLinkCreate(LinkCreate):
 
 
 def attach_tracing(program: Program, attach_type: AttachType | None = None, *, cookie: int = 0) -> Link:
-    """Attaches to what ``program`` was loaded for. A ``cookie`` needs the ``attach_type`` again, and Linux 5.19.
+    """Attaches ``program`` to the target that it was loaded for.
 
-    Raises :class:`~ebpfnn.errors.KernelError`.
+    A ``cookie`` needs Linux 5.19, and the same ``attach_type`` as at load time. Raises :class:`~ebpfnn.errors.KernelError`.
     """
     what = f"tracing program '{program.name}'"
     if cookie:
@@ -38,10 +38,10 @@ def attach_tracing(program: Program, attach_type: AttachType | None = None, *, c
 
 
 def attach_freplace(program: Program, target: Program | None = None, target_btf_id: int = 0) -> Link:
-    """Puts ``program`` into the place of a global function of another program.
+    """Replaces a global function of another program by ``program``.
 
-    Without ``target`` it is the one it was loaded for; ``target_btf_id`` is the function in the target's BTF (Linux 5.10).
-    Raises :class:`~ebpfnn.errors.KernelError`.
+    Without ``target``, it replaces the function that ``program`` was loaded for. ``target_btf_id`` is the id of the function in
+    the BTF of ``target`` (Linux 5.10). Raises :class:`~ebpfnn.errors.KernelError`.
     """
     if target is None:
         return attach_tracing(program)

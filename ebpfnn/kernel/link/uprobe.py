@@ -1,4 +1,4 @@
-"""Uprobes: instructions of programs and libraries, in every process that runs them."""
+"""Uprobes: attach to instructions of programs and libraries, in every process that runs them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _RETURN = 1  # BPF_F_UPROBE_MULTI_RETURN
 def attach_uprobe(
     program: Program, path: Path | str, function: str, *, offset: int = 0, pid: int = -1, cookie: int = 0, counter: int = 0
 ) -> Link:
-    """Attaches ``offset`` bytes into ``function`` of the file, or into the file itself where ``function`` is empty.
+    """Attaches ``offset`` bytes after the start of ``function`` in the file.
 
-    ``pid`` is the one process watched (-1: all). ``counter`` is the file offset of a USDT semaphore.
+    If ``function`` is empty, ``offset`` is a file offset. ``pid`` is the process to watch (-1: all processes). ``counter`` is
+    the file offset of a USDT semaphore.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a kernel without uprobes, else KernelError.
+    Raises :class:`~ebpfnn.errors.NotSupported` if the kernel has no uprobes, else KernelError.
     """
     return _attach(program, Path(path), function, offset, returns=False, pid=pid, cookie=cookie, counter=counter)
 
@@ -47,10 +48,11 @@ def attach_uprobe_multi(
     pid: int = 0,
     session: bool = False,
 ) -> Link:
-    """Attaches to many functions of a file at once (Linux 6.6), in one process or all (0).
+    """Attaches to many functions of a file at once (Linux 6.6). ``pid`` is the process to watch (0: all processes).
 
-    The section is ``uprobe.multi``, or, with ``session``, ``uprobe.session``: then it runs at a function's entry and at its
-    return (Linux 6.13). Raises :class:`~ebpfnn.errors.NotSupported` for a kernel that cannot, else KernelError.
+    The section of the program is ``uprobe.multi``. With ``session`` it is ``uprobe.session``, and the program runs at the entry
+    of a function and at its return (Linux 6.13). Raises :class:`~ebpfnn.errors.NotSupported` if the kernel does not support
+    this, else KernelError.
     """
     if returns and session:
         raise KernelError(f"uprobes on '{path}': a session includes returns; give either returns or session", errno.EINVAL)

@@ -1,4 +1,7 @@
-"""The initial values of maps of maps and of program arrays, which exist only once everything else is loaded."""
+"""Sets the initial values of maps of maps and of program arrays.
+
+These values are maps and programs, so they are set after everything else is loaded.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ _KEY = struct.Struct("<I")
 
 
 def fill_values(spec: ObjectSpec, maps: Mapping[str, Map], programs: Mapping[str, Program], reused: Collection[str]) -> None:
-    """Puts into each map what its definition says; maps of maps that were ``reused`` keep what they hold.
+    """Writes the initial values of each map. Maps of maps that were ``reused`` keep their content.
 
-    Raises :class:`ObjectError` for a value that is of the wrong kind, else :class:`~ebpfnn.errors.KernelError`.
+    Raises :class:`ObjectError` if a value does not exist or is of the wrong kind, else :class:`~ebpfnn.errors.KernelError`.
     """
     for name, found in spec.maps.items():
         if name not in maps or found.type == MapType.STRUCT_OPS:
@@ -34,5 +37,5 @@ def _fill(
     for index, value in spec.values:
         if value not in known:
             raise ObjectError(f"{what}, but its value {index}, '{value}', does not exist; name one of its kind")
-        if value in made:  # what is optional may be missing
+        if value in made:  # an optional map or program may not exist
             target.update(_KEY.pack(index), made[value])

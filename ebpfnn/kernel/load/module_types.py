@@ -1,4 +1,4 @@
-"""Types that the kernel holds under an id: those of its modules, and those that programs were loaded with."""
+"""BTF that the kernel holds under an id: the BTF of its modules, and the BTF of loaded programs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _NAME_SIZE = 64  # MODULE_NAME_LEN is 56
 
 
 def module_descriptor(name: str) -> Descriptor:
-    """The types of a loaded module, by which its functions and variables are named (Linux 5.11).
+    """Returns a descriptor of the BTF of a loaded module (Linux 5.11).
 
-    Raises :class:`NotSupported` where there is no such module, else :class:`~ebpfnn.errors.KernelError`.
+    The BTF identifies the functions and variables of the module. Raises :class:`NotSupported` if the module is not loaded or
+    has no BTF, else :class:`~ebpfnn.errors.KernelError`.
     """
     for number in ids.ids(ids.Kind.BTF):
         try:
             held = Descriptor(ids.open_id(ids.Kind.BTF, number), f"BTF of module {name}")
         except KernelError as refused:
-            if refused.errno == errno.ENOENT:  # it went away meanwhile
+            if refused.errno == errno.ENOENT:  # it was removed in the meantime
                 continue
             raise
         with held:
@@ -34,7 +35,7 @@ def module_descriptor(name: str) -> Descriptor:
 
 
 def program_types(program: Program) -> Btf:
-    """The types that ``program`` was loaded with. Raises :class:`NotSupported` where it was loaded without."""
+    """Returns the BTF that ``program`` was loaded with. Raises :class:`NotSupported` if it was loaded without BTF."""
     number = program.info().btf_id
     if not number:
         raise NotSupported(f"program '{program.name}' was loaded without BTF, so its functions are unknown; build it with -g")
@@ -48,7 +49,7 @@ def program_types(program: Program) -> Btf:
 
 
 def _module_name(held: Descriptor) -> str | None:
-    """The module's name, None for types that are no module's."""
+    """Returns the name of the module, or None if the BTF does not belong to a module."""
     name = ctypes.create_string_buffer(_NAME_SIZE)
     found = BtfInfo(name=ctypes.addressof(name), name_len=_NAME_SIZE)
     read_info(held, found)

@@ -1,6 +1,6 @@
 """struct_ops: structs of functions, such as a TCP congestion control, that programs implement (Linux 5.6).
 
-An object declares the struct as its source has it; the kernel's may have other members, in another order.
+An object declares the struct as its source does. The struct of the kernel may have other members, in another order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _POINTER = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class StructOps:
-    """One struct in the kernel's layout. ``slots`` tells the program at a byte of ``value``, ``members`` its member's index."""
+    """One struct in the kernel's layout.
+
+    ``slots`` maps a byte offset in ``value`` to the name of a program. ``members`` maps this name to the index of the member.
+    """
 
     spec: MapSpec
     type_id: int
@@ -33,7 +36,7 @@ class StructOps:
     members: dict[str, int]
 
     def filled(self, programs: Mapping[str, Program]) -> bytes:
-        """The value with the programs' descriptors in place, which the kernel replaces by their addresses."""
+        """Returns the value with the descriptors of the programs. The kernel replaces them by addresses."""
         value = bytearray(self.value)
         for offset, name in self.slots.items():
             _POINTER.pack_into(value, offset, programs[name].fileno())
@@ -41,22 +44,22 @@ class StructOps:
 
 
 def fit(spec: ObjectSpec) -> dict[str, StructOps]:
-    """Every struct_ops map of ``spec`` that is to be made, in the kernel's layout.
+    """Returns every struct_ops map of ``spec`` that is to be created, in the kernel's layout.
 
-    Raises :class:`NotSupported` for a struct that the kernel lets nobody implement, :class:`ObjectError` for a member that it
-    does not have, or has of another size.
+    Raises :class:`NotSupported` if the kernel does not let programs implement the struct. Raises :class:`ObjectError` if the
+    kernel's struct lacks a member that is set, or has it with another size.
     """
     maps = (found for found in spec.maps.values() if found.type == MapType.STRUCT_OPS and found.autocreate)
     return {found.name: _Fitting(spec.name, spec.btf, found).fit() for found in maps if spec.btf}
 
 
 def kernel_maps(spec: ObjectSpec, fitted: Mapping[str, StructOps]) -> ObjectSpec:
-    """``spec`` with its struct_ops maps as the kernel wants them."""
+    """Returns ``spec`` with its struct_ops maps as the kernel expects them."""
     return replace(spec, maps={**spec.maps, **{name: found.spec for name, found in fitted.items()}}) if fitted else spec
 
 
 def bindings(fitted: Mapping[str, StructOps]) -> dict[str, tuple[AttachTarget, int]]:
-    """For each program of a struct: what it is bound to, and its expected attach type, which is the member's index."""
+    """Returns, for each program of a struct, its attach target and its expected attach type: the index of the member."""
     return {name: (AttachTarget(found.type_id), index) for found in fitted.values() for name, index in found.members.items()}
 
 

@@ -1,4 +1,4 @@
-"""Creating one map, also on a kernel that does not know all of what is asked for."""
+"""Creates one map, also on a kernel that does not support all requested properties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..memlock import charging
 from ..syscall import Command, MapCreate, bpf
 from .map_misfit import told_misfit
 
-# Map types whose keys and values the kernel takes no types for (libbpf 1.5, bpf_object__create_map).
+# Map types for which the kernel accepts no BTF types of keys and values (libbpf 1.5, bpf_object__create_map).
 _UNTYPED = frozenset(
     {MapType.PERF_EVENT_ARRAY, MapType.CGROUP_ARRAY, MapType.STACK_TRACE, MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS}
     | {MapType.DEVMAP, MapType.DEVMAP_HASH, MapType.CPUMAP, MapType.XSKMAP, MapType.SOCKMAP, MapType.SOCKHASH}
@@ -24,17 +24,18 @@ _UNTYPED = frozenset(
 )
 _UNKNOWN = (errno.EINVAL, errno.E2BIG)
 _LONGEST_NAME = 15  # BPF_OBJ_NAME_LEN without its NUL
-_SUFFIX = 7  # what libbpf keeps free for a section's name, if that is shorter (".rodata" is not)
+_SUFFIX = 7  # characters that libbpf reserves for the name of a section, if it is shorter (".rodata" is not)
 
 
 def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0, object_name: str = "") -> int:
-    """A new map's descriptor. What only helps (its name, mapping it) is dropped where the kernel knows none of it.
+    """Creates a map and returns its descriptor.
 
-    So are its types where it is refused with them, with a :class:`RuntimeWarning`. A data section's map is called after the
-    object, where that has a name.
+    The name and BPF_F_MMAPABLE are optional: they are dropped if the kernel does not know them. The BTF types are dropped if
+    the kernel refuses the map with them, with a :class:`RuntimeWarning`. The map of a data section is named after the object,
+    if the object has a name.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` for a struct_ops map that is to have a link where the kernel has none, else
-    :class:`~ebpfnn.errors.KernelError`, the first of its refusals.
+    Raises :class:`~ebpfnn.errors.NotSupported` for a struct_ops map that needs a link, if the kernel has no such links, else
+    :class:`~ebpfnn.errors.KernelError` with the first error of the kernel.
     """
     attributes = _attributes(spec, btf_fd, inner_fd)
     attributes.map_name = kernel_name(map_name(spec.name, object_name))
@@ -50,7 +51,7 @@ def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0, object_name: s
     with suppress(KernelError):
         if _drop_types(attributes):
             with Descriptor(_create(attributes, spec), spec.name) as held:
-                if not features.missing_btf():  # else types were fitted to what the kernel knows, and may not be a map's now
+                if not features.missing_btf():  # else the types were sanitized, and may no longer fit a map
                     warnings.warn(f"{first}; created without BTF", RuntimeWarning, stacklevel=2)
                 return held.release()
     if attributes.map_type == MapType.STRUCT_OPS and attributes.map_flags & LINK:
@@ -62,14 +63,15 @@ def create_map(spec: MapSpec, btf_fd: int = 0, inner_fd: int = 0, object_name: s
 
 
 def kernel_name(name: str) -> bytes:
-    """The first 15 characters, with ``_`` for those that the kernel allows in no name (``bpf_obj_name_cpy``)."""
+    """Returns the first 15 characters, with ``_`` for each that the kernel does not allow in a name (``bpf_obj_name_cpy``)."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name)[:_LONGEST_NAME].encode()
 
 
 def map_name(name: str, object_name: str) -> str:
-    """What other tools look for: a plain data section's map has the beginning of the object's name in front.
+    """Returns the name that other tools expect. The map of a plain data section has the start of the object's name as prefix.
 
-    As in libbpf 1.5, ``internal_map_name``: ``count.bpf.o`` has ``count.rodata``, and ``.rodata.settings`` stays as it is.
+    The rule is that of libbpf 1.5 (``internal_map_name``): in ``count.bpf.o``, ``.rodata`` becomes ``count.rodata``, and
+    ``.rodata.settings`` does not change.
     """
     if not holds_values(name) or "." in name[1:]:
         return name
@@ -102,7 +104,7 @@ def _create(attributes: MapCreate, spec: MapSpec) -> int:
 
 
 def _drop_unknown(attributes: MapCreate) -> bool:
-    """Takes out what the kernel does not know, and tells whether there was any."""
+    """Removes the properties that the kernel does not know. Returns whether there were any."""
     before = bytes(attributes)
     if not features.has_object_names():
         attributes.map_name = b""
@@ -112,7 +114,7 @@ def _drop_unknown(attributes: MapCreate) -> bool:
 
 
 def _drop_types(attributes: MapCreate) -> bool:
-    """Takes out the types of key and value, and tells whether there were any."""
+    """Removes the BTF types of key and value. Returns whether there were any."""
     had = bool(attributes.btf_value_type_id)
     if had:
         attributes.btf_fd = attributes.btf_key_type_id = attributes.btf_value_type_id = 0

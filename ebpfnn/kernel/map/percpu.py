@@ -1,4 +1,4 @@
-"""Per-CPU maps: one value for every CPU that the machine could ever have, each padded to 8 bytes."""
+"""Per-CPU maps: one value for each possible CPU. Each value is padded to a multiple of 8 bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays in shared memory: an array map that was created with BPF_F_MMAPABLE (Linux 5.5), seen without a system call."""
+"""Array maps in shared memory: maps with BPF_F_MMAPABLE (Linux 5.5) are accessed without system calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def share(held: Elements, writable: bool) -> mmap.mmap:
 
 
 def item_type(held: Elements, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """``dtype``, of which whole items fill a value. Raises :class:`~ebpfnn.errors.KernelError` where they do not."""
+    """Returns ``dtype`` as a numpy dtype.
+
+    Raises :class:`~ebpfnn.errors.KernelError` if the size of a value is not a multiple of the item size.
+    """
     import numpy as np
 
     kind = np.dtype(dtype)

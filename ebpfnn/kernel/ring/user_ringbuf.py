@@ -1,4 +1,4 @@
-"""The producer of BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1): records from this process to a program that drains them."""
+"""The producer of BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1): sends records from this process to a program that drains them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ _HEADER = struct.Struct("=II")
 
 
 class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
-    """One ring and its only producer. The program takes the records in bpf_user_ringbuf_drain()."""
+    """One ring buffer and its only producer. The program receives the records with bpf_user_ringbuf_drain()."""
 
     def __init__(self, held: Map) -> None:
-        """``held`` may be closed while the producer lives. Raises :class:`~ebpfnn.errors.KernelError` for another map."""
+        """Maps the ring buffer ``held``, which may be closed before the producer.
+
+        Raises :class:`~ebpfnn.errors.KernelError` if the map is of another type.
+        """
         if held.type != MapType.USER_RINGBUF:
             raise KernelError(f"map '{held.name}' is not a user ring buffer; its type must be BPF_MAP_TYPE_USER_RINGBUF")
         self.name, self._size = held.name, held.max_entries
@@ -34,7 +37,10 @@ class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
             self._resources = resources.pop_all()
 
     def submit(self, record: bytes) -> None:
-        """Hands ``record`` to the program. Raises :class:`~ebpfnn.errors.KernelError`: ENOSPC while the ring is full."""
+        """Sends ``record`` to the program.
+
+        Raises :class:`~ebpfnn.errors.KernelError` with ENOSPC if the ring has too little free space.
+        """
         produced, consumed = load_acquire(self._producer, 0), load_acquire(self._consumer, 0)
         needed = record_size(len(record))
         if needed > self._size - (produced - consumed):
@@ -46,7 +52,7 @@ class UserRingBuffer(AbstractContextManager["UserRingBuffer"]):
         store_release(self._producer, 0, produced + needed)
 
     def close(self) -> None:
-        """Gives the memory back. May be called twice."""
+        """Unmaps the ring buffer. May be called twice."""
         self._resources.close()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
