@@ -1,4 +1,4 @@
-"""How images begin: in so many bytes that pixels do not look like it by chance, so that one is found wherever it begins."""
+"""How images begin: with enough fixed bytes that pixels do not match by chance, so that an image is found at any offset."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _SMALL = 1 << 12
 
 
 def starts(buffer: bytearray, first: int, end: int) -> Iterator[re.Match[bytes]]:
-    """Every start of an image at ``first`` or behind, and before ``end``, though it may go on there."""
+    """Yields every start of an image at or after ``first`` and before ``end``. The match may extend beyond ``end``."""
     while match := _first(buffer, first, end):
         yield match
         first = match.start() + 1
@@ -79,7 +79,7 @@ def _first(buffer: bytearray, first: int, end: int) -> re.Match[bytes] | None:
 
 
 def check(window: Window, start: int, end: int) -> None:
-    """Makes the bytes up to ``end`` available; raises :class:`Broken` where another image begins among those from ``start``."""
+    """Makes the bytes up to ``end`` available. Raises :class:`Broken` if another image begins between ``start`` and ``end``."""
     window.allow(end)
     position = start
     while True:
@@ -92,9 +92,9 @@ def check(window: Window, start: int, end: int) -> None:
 
 
 def check_end(window: Window, end: int) -> None:
-    """Raises :class:`Broken` where another image begins in the last bytes before ``end`` and goes on behind it.
+    """Raises :class:`Broken` if another image begins in the last bytes before ``end`` and continues beyond it.
 
-    What is behind ``end`` is waited for a moment where the last bytes could be the first of another image.
+    If the last bytes could be the first bytes of another image, it waits a moment for the data beyond ``end``.
     """
     first = max(1, end - 64)
     while len(window.buffer) < end + OVERLAP and _BEGUN.search(window.buffer[first:end]) and window.soon():

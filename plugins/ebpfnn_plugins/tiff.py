@@ -1,4 +1,4 @@
-"""Where a TIFF ends: its parts may lie anywhere in it (TIFF 6.0, section 2), so it ends where the last of them does."""
+"""Finds the end of a TIFF. Its parts may lie anywhere (TIFF 6.0, section 2), so it ends where the last of them ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST, _MOST_VALUES = 4096, 1 << 17
 
 
 def tiff(window: Window) -> int:
-    """The end of its directories, of the values of their tags, and of the strips and tiles that these tell of."""
+    """The end of the last directory, tag value, strip or tile."""
     order: Literal["little", "big"] = "little" if window.get(0, 1) == b"I" else "big"
     end, seen, pages, others = 8, {0}, [_number(window, order, 4, 4)], list[int]()
     declared = 0
@@ -47,7 +47,7 @@ def tiff(window: Window) -> int:
 
 
 def _directory(window: Window, order: Literal["little", "big"], at: int) -> tuple[int, dict[int, list[int]]]:
-    """Where a directory and its values end, and the values of the tags that tell of places; 0 is the next directory's."""
+    """The end of a directory and its values, and the values of the tags that give offsets. Key 0 is the next directory."""
     numbers: dict[int, list[int]] = {}
     count, before, referred = _number(window, order, at, 2), 0, 0
     end = at + 6 + 12 * count
@@ -68,7 +68,7 @@ def _directory(window: Window, order: Literal["little", "big"], at: int) -> tupl
         check_end(window, place + size)
         end = max(end, place + size)
         if tag in _TOLD and values > _MOST_VALUES:
-            numbers[tag] = []  # more than is decoded, too
+            numbers[tag] = []  # the decoder does not take so many values either
         elif tag in _TOLD:
             each = _SIZES[kind]
             numbers[tag] = [_number(window, order, place + number * each, each) for number in range(values)]
@@ -77,12 +77,12 @@ def _directory(window: Window, order: Literal["little", "big"], at: int) -> tupl
 
 
 def _declared(numbers: dict[int, list[int]]) -> int:
-    """Bytes of strips and tiles, and of the numbers that tell of them: all are looked at, though they may lie on each other."""
+    """Bytes of all strips and tiles, and of the tables that list them. All are counted, even if they overlap."""
     return sum(sum(numbers.get(sizes, ())) for sizes in _PLACES.values()) + 4 * sum(map(len, numbers.values()))
 
 
 def _strips(window: Window, numbers: dict[int, list[int]]) -> list[int]:
-    """Where the strips and tiles end; no other image begins inside of one."""
+    """The end of the strips and tiles. No other image begins inside one."""
     ends = [0]
     for offsets, sizes in _PLACES.items():
         for start, size in zip(numbers.get(offsets, ()), numbers.get(sizes, ()), strict=False):
