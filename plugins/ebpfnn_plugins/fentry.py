@@ -67,7 +67,7 @@ class FentryTrigger(TaskTrigger):
         return KernelError(f"{self.name} '{function}': the kernel's types have no function with this name{hint}", errno.ENOENT)
 
     def _try(self, shell: ObjectSpec) -> None:
-        """Loads a program that does nothing for the same function, so that a refusal is the function's and no network's."""
+        """Loads a program that does nothing for the same function. A refusal then concerns the function, not the network."""
         program = shell.programs[self.entry]
         try:
             Object.load(do_nothing(program)).close()
