@@ -1,4 +1,4 @@
-"""Reading streams that may hold less, or more, than they say."""
+"""Reads streams that may contain less, or more, than they declare."""
 
 from __future__ import annotations
 

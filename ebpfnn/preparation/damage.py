@@ -1,4 +1,4 @@
-"""What Pillow raises for damaged images, as errors of ours."""
+"""Converts the exceptions that Pillow raises for damaged images to this package's errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAILURES = (
 
 @contextmanager
 def decoding(source: str) -> Iterator[None]:
-    """What decoders raise, as one :class:`InputError` that names ``source``."""
+    """Converts exceptions of decoders to one :class:`InputError` that names ``source``."""
     try:
         yield
     except UnidentifiedImageError:

@@ -1,4 +1,4 @@
-"""The image formats that are read, and the limits of an image."""
+"""The image formats that can be read, and the limits of an image."""
 
 from __future__ import annotations
 

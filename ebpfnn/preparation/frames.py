@@ -1,4 +1,4 @@
-"""Frames and panels around a glyph: a plot's axes, a border line, a dark square on a white page."""
+"""Removes frames and panels around a glyph: axes of a plot, a border line, a dark square on a white page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DEEPEST = 4
 
 
 def inside(gray: Gray) -> Gray:
-    """What is within the innermost frame or panel of ``gray``, less a hundredth at each side of the picture."""
+    """The part of ``gray`` inside the innermost frame or panel, without a hundredth at each side of the picture."""
     rows, columns = (int(side * _MARGIN) for side in gray.shape)
     gray = gray[rows : gray.shape[0] - rows, columns : gray.shape[1] - columns]
     for _ in range(_DEEPEST):
@@ -41,7 +41,7 @@ def inside(gray: Gray) -> Gray:
 
 
 def _framed(mask: Mask) -> Box | None:
-    """What is within the largest frame in ``mask`` that has something in it."""
+    """The inside of the largest frame in ``mask`` that contains something."""
     pieces = components(mask)
     boxes = pieces.boxes
     least = max(_SHARE * min(mask.shape), _LEAST)
@@ -61,7 +61,7 @@ def _framed(mask: Mask) -> Box | None:
 
 
 def _inner(piece: Mask) -> Box | None:
-    """What is within the four sides of ``piece``, which fills its array; None where it has not four sides."""
+    """The part inside the four sides of ``piece``, which fills its array. None if it does not have four sides."""
     sides = (piece, piece.T, piece[::-1], piece.T[::-1])
     if not all(_covers(side) for side in sides):
         return None
@@ -76,7 +76,7 @@ def _covers(side: Mask) -> bool:
 
 
 def _thickness(side: Mask, *, filled: bool) -> int:
-    """How many lines to cut from the first on: a frame and its soft edge, or a panel's edge."""
+    """The number of lines to cut, from the first line on: a frame and its soft edge, or the edge of a panel."""
     if filled:
         return max(1, round(len(side) * 0.02))
     lines = np.flatnonzero(side[: 2 * _near(side)].mean(axis=1) > 0.5)

@@ -1,4 +1,4 @@
-"""What looks like a sample of MNIST, and is therefore taken as it is."""
+"""Recognizes pictures that look like samples of MNIST, which are used unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FULL = 230
 
 
 def taken(pixels: Pixels, rows: int, columns: int, polarity: str) -> Pixels | None:
-    """``pixels`` themselves, or inverted, where they look like a sample of MNIST with ``rows`` and ``columns``; or None."""
+    """``pixels``, or their inverse, if they look like a sample of MNIST with ``rows`` and ``columns``. Else None."""
     if pixels.shape != (rows, columns):
         return None
     if polarity != "dark-on-light" and _looks(pixels):
@@ -34,7 +34,7 @@ def center_of_mass(glyph: Pixels) -> tuple[float, float]:
 
 
 def _centers(down: NDArray[np.float64], across: NDArray[np.float64]) -> tuple[float, float]:
-    """Of the sums of rows and columns."""
+    """The centers, from sums of rows and columns."""
     mass = float(down.sum())
     if not mass:
         return len(down) / 2, len(across) / 2
