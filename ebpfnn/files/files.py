@@ -52,9 +52,9 @@ def is_file(path: Path) -> bool:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Makes ``path`` a file of ``data``, or leaves it as it was and raises :class:`OSError`, as where it is a device or FIFO.
+    """Writes ``data`` to the file ``path``. On failure leaves it unchanged and raises :class:`OSError`.
 
-    A symbolic link to a regular file, or to nothing, is itself replaced: what it points to stays.
+    A device or FIFO is such a failure. A symbolic link to a regular file, or to nothing, is itself replaced. Its target stays.
     """
     if path.exists() and not path.is_file():
         number = errno.EISDIR if path.is_dir() else errno.EEXIST
@@ -84,7 +84,7 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def strangers(path: Path, known: re.Pattern[str]) -> list[str]:
-    """The names in the directory ``path`` that are not ``known``. None if the directory does not exist yet.
+    """The names in the directory ``path`` that are not ``known``. Empty if the directory does not exist yet.
 
     Raises :class:`OSError` if ``path`` is not a directory, or may not be read.
     """
@@ -117,7 +117,7 @@ def _former(path: Path) -> Path:
 
 
 def _take_back(path: Path) -> None:
-    """Where a process was killed in :func:`_exchange_in_steps`, the former directory is whole under its other name."""
+    """After a kill in :func:`_exchange_in_steps`, restores the old directory, which is complete under its other name."""
     former = _former(path)
     if os.path.lexists(path):
         shutil.rmtree(former, ignore_errors=True)

@@ -52,7 +52,7 @@ def _check_size(exif: bytes | bytearray) -> None:
 
 
 def _directory(data: bytes) -> None:
-    """The first directory of a TIFF (TIFF 6.0, section 2). The data that its tags refer to may not overlap."""
+    """The first directory of a TIFF (TIFF 6.0, section 2). Its tags may not refer to more bytes than the file has."""
     order = "<" if data[:2] == b"II" else ">"
     magic, start = struct.unpack_from(order + "HI", data, 2)
     if magic != 42:

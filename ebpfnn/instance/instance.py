@@ -134,7 +134,7 @@ class Instance(AbstractContextManager["Instance"]):
         return self._trigger
 
     def session(self, plugins: Plugins | None = None) -> InstanceSession:
-        """Infers on it from this process; close it. Raises :class:`~ebpfnn.errors.Error` as :class:`InstanceSession`."""
+        """A session that infers on it from this process; close it. Raises :class:`~ebpfnn.errors.Error`."""
         return InstanceSession(self.path, self.trigger(plugins))
 
     def statistics(self) -> Statistics:

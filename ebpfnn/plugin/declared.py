@@ -1,4 +1,4 @@
-"""The ABI version that a plugin says it was written for."""
+"""The ABI version that a plugin declares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "EBPFNN_ABI"
 
 
 def why_another(plugin: object, module: str) -> str | None:
-    """None for a plugin of this ebpfnn's ABI version, else what is the matter; ``module`` is the one it came from."""
+    """None for a plugin of this ebpfnn's ABI version, else the error. ``module`` is the module that it came from."""
     places = (plugin, sys.modules.get(module), sys.modules.get(module.partition(".")[0]))
     number = next((vars(place)[NAME] for place in places if hasattr(place, "__dict__") and NAME in vars(place)), None)
     if number == abi.VERSION and type(number) is int:

@@ -1,4 +1,4 @@
-"""Which preparation a network gets: what ``--prepare`` means, and what data look like."""
+"""Chooses the preparation of a network: from ``--prepare``, or from the data."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def chosen(text: str, plugins: Plugins) -> Preparation | None:
 
 
 def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
-    """How pictures become samples as ``arrays`` are, uint8 [n, *shape].
+    """How pictures become samples like ``arrays``, uint8 [n, *shape].
 
-    Where most look like MNIST's, glyphs of the ink that they have; other rows and columns are pictures, only resized.
+    If most of them look like MNIST's, ``glyph`` with their ink. Other shapes with rows and columns are ``picture``, only
+    resized.
     """
     if len(shape) != 2 or arrays.shape[1:] != shape:
         return usual(shape)

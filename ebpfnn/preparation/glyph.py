@@ -77,7 +77,7 @@ def prepare_glyph(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> Glyp
 
 
 def split_glyphs(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> list[Glyph]:
-    """Every digit in ``gray``, in reading order. None if it is blank. Each is made as, and raises as, :func:`prepare_glyph`."""
+    """Every digit in ``gray``, in reading order; none if it is blank. Each is made as, and raises as, :func:`prepare_glyph`."""
     pixels = _checked(gray)
     if mnist_like.taken(pixels, options.rows, options.columns, options.polarity) is not None:
         return [prepare_glyph(pixels, options)]

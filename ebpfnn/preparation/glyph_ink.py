@@ -108,7 +108,7 @@ def _extent(mask: Mask) -> Box:
 
 
 def _within(mask: Mask, reach: int) -> Mask:
-    """The pixels that have one of ``mask`` in the square of ``reach`` pixels around them: by sums, whatever the reach."""
+    """The pixels with a pixel of ``mask`` in the square of ``reach`` around them. The time does not depend on ``reach``."""
     for _ in range(2):
         counts = np.cumsum(np.pad(mask, ((reach + 1, reach), (0, 0))), axis=0, dtype=np.int32)
         mask = (counts[2 * reach + 1 :] > counts[: -2 * reach - 1]).T

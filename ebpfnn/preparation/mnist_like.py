@@ -29,7 +29,7 @@ def taken(pixels: Pixels, rows: int, columns: int, polarity: str) -> Pixels | No
 
 
 def center_of_mass(glyph: Pixels) -> tuple[float, float]:
-    """The row and the column, counted from 0 at the first pixel's middle; the array's middle where nothing has mass."""
+    """The row and column of the center of mass, 0 at the center of the first pixel. The array's middle if it has no mass."""
     return _centers(glyph.sum(axis=1, dtype=np.float64), glyph.sum(axis=0, dtype=np.float64))
 
 
@@ -47,7 +47,7 @@ def _counted(size: int) -> NDArray[np.float64]:
 
 
 def _looks(pixels: Pixels) -> bool:
-    """Sums of rows and columns tell most, and are the quickest to have: thousands of images a second come here."""
+    """Sums of rows and columns are checked first: they decide most cases and are fast, for thousands of images per second."""
     down, across = pixels.sum(axis=1, dtype=np.float64), pixels.sum(axis=0, dtype=np.float64)
     if down[0] or down[-1] or across[0] or across[-1]:
         return False

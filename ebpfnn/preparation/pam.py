@@ -76,7 +76,7 @@ def image(data: bytes) -> Image:
 
 
 def _in_bytes(values: NDArray[Any], largest: int) -> bytes:
-    """``values`` of up to ``largest`` as bytes, a piece at a time: the steps in between take four times as much."""
+    """``values`` of 0 to ``largest`` as bytes, one piece at a time: intermediate values take four times the memory."""
     scaled = bytearray()
     for at in range(0, len(values), _PIECE):
         piece = np.minimum(values[at : at + _PIECE], largest).astype(np.uint32)

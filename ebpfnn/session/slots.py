@@ -264,7 +264,7 @@ os.register_at_fork(after_in_child=_note_fork)
 
 
 def register(callers: Map, thread: int, slot: int) -> None:
-    """Has events of ``thread`` answered in ``slot``. Raises :class:`SessionError` where they are answered in one already."""
+    """Registers ``thread`` for ``slot``. Raises :class:`SessionError` if its events are already answered in a slot."""
     try:
         callers.update(struct.pack("<I", thread), struct.pack("<I", slot), NOEXIST)
     except KernelError as refusal:

@@ -146,7 +146,7 @@ def _thumbnail(exif: bytes, base: int) -> list[int]:
 
 
 def _entries(tiff: bytes, at: int) -> list[tuple[int, int, int]]:
-    """Tag, count and value of each entry of the directory at ``at`` (TIFF 6.0, section 2). None if it is malformed."""
+    """Tag, count and value of each entry of the directory at ``at`` (TIFF 6.0, section 2). Empty if it is malformed."""
     order = _order(tiff)
     try:
         (count,) = struct.unpack_from(order + "H", tiff, at) if at else (0,)

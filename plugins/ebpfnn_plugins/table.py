@@ -51,7 +51,7 @@ def _samples(table: Table, name: str, wanted: Wanted, notes: tuple[str, ...]) ->
 
 
 def _columns(wanted: Wanted) -> list[str]:
-    """The columns that a network takes by name. None if it takes something else."""
+    """The columns that a network takes by name. Empty if it takes something else."""
     preparation = wanted.form.preparation
     return [each["name"] for each in preparation.options["columns"]] if preparation.kind == "columns" else []
 
