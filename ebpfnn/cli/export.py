@@ -1,4 +1,4 @@
-"""``ebpfnn export``: a network for other programs."""
+"""``ebpfnn export``: writes a network for other programs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def command(context: click.Context, model: str, raw: Path | None, onnx: Path | N
 
 
 def _check(network: QuantizedNetwork, path: Path, data: str) -> int:
-    """Lists the samples for which onnxruntime gives another label; 1 where they are too many."""
+    """Lists the samples for which onnxruntime gives another label. Returns 1 if there are too many."""
     from ..exporters.onnx_check import run
 
     measured = read_measured(data, network, available())

@@ -131,7 +131,7 @@ class Plugins:
         return self.offered_inputs.get(claims[0])
 
     def _named(self, registry: Registry[Kind], name: str) -> Kind:
-        """As :meth:`Registry.get`; where no plugin offers ``name``, those that were left out are told: it may be theirs."""
+        """As :meth:`Registry.get`. If no plugin offers ``name``, the error lists broken plugins, which may have offered it."""
         try:
             return registry.get(name)
         except UsageError as unknown:

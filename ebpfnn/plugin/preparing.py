@@ -17,7 +17,7 @@ _GLYPHS = 0.8
 
 
 def chosen(text: str, plugins: Plugins) -> Preparation | None:
-    """What ``--prepare KIND:KEY=VALUE,...`` means; None for ''. Raises :class:`UsageError` and :class:`PluginError`."""
+    """The preparation in ``--prepare KIND:KEY=VALUE,...``; None for ''. Raises :class:`UsageError` and :class:`PluginError`."""
     if not text:
         return None
     name, _, rest = text.partition(":")
@@ -32,7 +32,7 @@ def chosen(text: str, plugins: Plugins) -> Preparation | None:
 def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
     """How pictures become samples like ``arrays``, uint8 [n, *shape].
 
-    If most of them look like MNIST's, ``glyph`` with their ink. Other shapes with rows and columns are ``picture``, only
+    If most of ``arrays`` look like MNIST's: ``glyph``, with their ink. Other samples with rows and columns: ``picture``, only
     resized.
     """
     if len(shape) != 2 or arrays.shape[1:] != shape:
