@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_IMAGES = 4096
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What libraries read once, when they are loaded: numpy is imported below."""
+"""Environment variables that libraries read once, when they are loaded. numpy is imported below."""
 
 
 @click.command()

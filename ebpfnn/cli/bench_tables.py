@@ -10,7 +10,7 @@ from ..errors import printable
 from .tables import open_console
 
 BASELINES = ("naive", "ort-iobinding", "avx2-intrinsics")
-"""The rows that the others are told as multiples of."""
+"""The rows that others are compared with, as multiples."""
 
 
 def print_tables(rows: list[Row]) -> None:

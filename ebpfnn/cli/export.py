@@ -14,7 +14,7 @@ from .measured import HELP, read_measured
 from .plugin_option import available, plugin_option
 
 _ENOUGH = 0.999
-"""The share of samples for which onnxruntime must give our label: it rounds otherwise, so not all need be the same."""
+"""The share of samples for which onnxruntime must give the same label. Its rounding differs, so not all need be the same."""
 
 
 @click.command()

@@ -26,14 +26,14 @@ from .verbose import is_verbose, verbose_option
 USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 """Wrong usage; 128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
 _MODULES = {"import": "importing", "include-dir": "include_dir"}
-"""Where the module is not called after its verb, which Python would not take for a name."""
+"""Verbs whose module has another name, since the verb is not a valid name in Python."""
 
 _SHORT = {
     errno.EMFILE: "raise ulimit -n, or close files",
     errno.ENFILE: "raise sysctl fs.file-max",
     errno.ENOMEM: "raise ulimit -v, or free some memory",
 }
-"""What mends that the process or the machine is short of something, wherever it shows."""
+"""Remedies if the process or the machine lacks a resource, wherever the error occurs."""
 
 
 class LazyGroup(Verbs):

@@ -25,7 +25,7 @@ class Given(NamedTuple):
 
 
 def _number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """Refuses NaN, which passes every range check, and below which no margin is."""
+    """Refuses NaN. It passes every range check, and no margin is less than NaN."""
     if value is not None and math.isnan(value):
         raise click.BadParameter("NaN is no margin; give a number of logits, such as 3", context, parameter)
     return value

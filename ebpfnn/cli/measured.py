@@ -17,7 +17,7 @@ from ..plugin import Plugins
 from .messages import complain
 
 BUNDLED = "bundled"
-"""What stands for the test digits that ship with ebpfnn."""
+"""The value that stands for the bundled test digits."""
 HELP = "Test samples: a directory of idx files, an .npz file, a table, folders of images, or `bundled`."
 _DIGITS = tuple("0123456789")
 

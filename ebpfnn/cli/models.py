@@ -22,7 +22,7 @@ RECORDED_NS: Mapping[str, int] = {
     "mnist-128": 3182,
     "mnist-cnn": 17948,
 }
-"""Nanoseconds an inference of a digit, unpacked, as docs/performance.md has them; nobody recorded the others."""
+"""Nanoseconds per inference of a digit, unpacked, from docs/performance.md. The other networks have no recorded time."""
 _MACHINE = "AMD EPYC (Zen 4), 3.7 GHz, Linux 6.18"
 _MEASURED = "integer accuracy"  # from the card (ebpfnn.training.card)
 

@@ -33,7 +33,7 @@ _PATH = click.Path(path_type=Path)
 _BITS = click.IntRange(2, 8)
 _DIGIT = (28, 28)
 _MOST = 2_000
-"""Samples to calibrate on; more tell no more."""
+"""The maximum number of calibration samples. More do not improve the result."""
 
 
 @click.command("quantize")

@@ -14,7 +14,7 @@ from ..session.runner import Served
 from .messages import complain
 
 NONE = "none of these"
-"""What is told for a label where no score leads by enough."""
+"""The label that is printed if no score leads by enough."""
 
 
 @dataclass

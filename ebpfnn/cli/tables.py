@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDE = 10_000
-"""Columns of what has no width: neither folded nor truncated."""
+"""The width in characters if there is no terminal: columns are neither folded nor truncated."""
 _SHORT = 16
-"""Characters of what is never folded: columns of names and numbers."""
+"""The maximum width, in characters, of columns that are never folded: names and numbers."""
 _Rows = list[list[str]]
 
 

@@ -12,7 +12,7 @@ from ..plugin import Plugins, Trigger
 from .complete import targets, triggers
 
 PREFERRED = ("tracepoint", "run")
-"""The triggers to try, in this order, where ``--trigger`` names none."""
+"""The triggers to try, in this order, if ``--trigger`` is not given."""
 
 
 def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ _ARGUMENTS = {
     "--instance": {"name", "names", "words"},
     "--image": {"images"},
 }
-"""Options that people try, and the parameters that take the same as an argument."""
+"""Options that people try, and the parameters that accept the same value as an argument."""
 
 
 class Verbs(click.Group):

@@ -15,13 +15,13 @@ from ..preparation.tables import SUFFIXES, is_table
 from . import imagefolder, mnist, npz, tables
 
 _IDX = {"train": "train", "test": "t10k"}
-"""What MNIST and its relatives call their parts."""
+"""The names of the parts in MNIST and its relatives."""
 _REMEDY = "give a directory of idx files, an .npz file, a table, or a directory with one folder of images a class"
 _FILES = (npz.SUFFIX, *(suffix for suffix in SUFFIXES if suffix not in (npz.SUFFIX, ".npy")))
-"""What files of a part end with."""
+"""The suffixes of files of a part."""
 
 Prepare = Callable[[Item], NDArray[np.uint8]]
-"""Makes the sample, uint8 of a network's shape, of an item."""
+"""A function that makes a sample, uint8 of a network's shape, of an item."""
 
 Samples = tuple[NDArray[np.uint8], NDArray[np.intp]]
 """Samples, uint8 ``[n, *shape]``, and their labels, ``[n]`` counted from 0."""

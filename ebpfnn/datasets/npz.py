@@ -22,7 +22,7 @@ MAX_LABELS = 64 << 20
 _PIECE = 1 << 20
 _REMEDY = "give what numpy.savez(file, samples=..., labels=...) writes"
 _DAMAGE = (*npy.DAMAGE, *zips.DAMAGE)
-"""What zipfile and numpy raise for a file that is not what it says."""
+"""The exceptions of zipfile and numpy for a malformed file."""
 
 
 def read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:

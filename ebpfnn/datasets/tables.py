@@ -17,9 +17,9 @@ from ..preparation.tables import SUFFIXES, Table, read_table
 from .idx import MAX_BYTES
 
 LABELS = ("label", "labels", "class", "target")
-"""What the column of classes is called, where nobody says."""
+"""The names of the column of classes, if none is given."""
 MAX_CELLS = 1 << 26
-"""Numbers to learn from, 8 bytes each."""
+"""The maximum count of numbers to learn from, 8 bytes each."""
 _BLOCK = 4096
 _REMEDY = "turn it into numbers, or leave it out with --ignore"
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_POINTS = 200
-"""Of a curve, as JSON and a page have it."""
+"""The number of points of a curve in JSON and in a report."""
 
 
 @dataclass(frozen=True)

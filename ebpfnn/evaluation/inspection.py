@@ -55,7 +55,7 @@ class InKernel:
 
 
 def compile_for(network: QuantizedNetwork, plan: str | None) -> tuple[Compiled, Code, str]:
-    """The network compiled for this kernel; and "". If this kernel cannot be probed, for the newest one; and the reason.
+    """The network compiled for this kernel. If it may not be probed, for the newest kernel, and with the reason (else "").
 
     Raises :class:`~ebpfnn.errors.ModelError` as :func:`~ebpfnn.compiler.compile_network`.
     """

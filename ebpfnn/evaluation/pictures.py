@@ -14,7 +14,7 @@ from ..network import QuantizedNetwork
 from ..network.layers import Dense, MaxPool, Shape
 
 POSITIVE, NEGATIVE = (58, 126, 222), (224, 98, 42)
-"""Blue and orange: told apart by eyes that see no red or no green, too."""
+"""Blue and orange, which people with red-green color blindness can distinguish."""
 _CELL, _GAP, _LINE = 112, 16, 17
 _GROUND, _INK, _WRONG = (255, 255, 255), (30, 34, 42), (190, 60, 20)
 

@@ -19,7 +19,7 @@ from .summary import summary
 
 PAGE, PICTURE, FIGURES = "index.html", "mistakes.png", "eval.json"
 WORST = 40
-"""Mistakes that are shown."""
+"""The number of mistakes that are shown."""
 _MOST_TILES = 64
 _TEMPLATES = Path(__file__).parent / "templates"
 _KNOWN = re.compile(r"index\.html|mistakes\.png|eval\.json")

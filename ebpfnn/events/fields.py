@@ -11,7 +11,7 @@ from ..errors import ObjectError
 from ..obj import Btf, Kind, ObjectSpec
 
 OBSERVER = "ebpfnn_observe"
-"""The function that a shell calls with the fields of an event: their struct is what its first argument points to."""
+"""The function that a shell calls with the fields of an event. Its first argument points to the struct of the fields."""
 _TAG = "ebpfnn:"  # EBPFNN_FIELD of fields.h
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _SIZES = (1, 2, 4, 8)

@@ -11,10 +11,10 @@ import struct
 from ..errors import InputError
 
 MAX_PIXELS = 1 << 24
-"""The largest tile of a TIFF and the largest canvas of a WebP, which are held several times while they are decoded."""
+"""The largest tile of a TIFF and the largest canvas of a WebP. Decoding holds several copies of them."""
 MAX_METADATA = 1 << 20
 MAX_VALUES = 1 << 17
-"""Values of a tag that Pillow makes Python's numbers of: 65,536 tiles of 16 x 16 are an image of 2^24 pixels."""
+"""The maximum number of a tag's values that Pillow converts to Python numbers: 65,536 tiles of 16 x 16 are 2^24 pixels."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _BYTES = (1, 2, 6, 7)
 _TILE = (322, 323)

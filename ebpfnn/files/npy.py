@@ -30,7 +30,7 @@ DAMAGE = (
     struct.error,
     tokenize.TokenError,  # a header that is not Python
 )
-"""What numpy raises for a file that is not what it says."""
+"""The exceptions of numpy for a malformed file."""
 _MAX_HEADER = 10_000
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

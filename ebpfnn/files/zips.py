@@ -26,10 +26,10 @@ DAMAGE = (
     OverflowError,
     ValueError,
 )
-"""What zipfile raises for a file that is not what it says."""
+"""The exceptions of zipfile for a malformed file."""
 _ENTRY = re.compile(rb"PK\x01\x02")
 _KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Others unpack without a bound: a few bytes of bzip2 become gigabytes."""
+"""Other methods decompress without a bound: a few bytes of bzip2 become gigabytes."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ..network.layers import InputFormat, Shape, expect
 from ..session.loading import pid_namespace
 
 SIZE = 128 << 10
-"""Bytes of one description: JSON, filled up with zeros."""
+"""The size of one description in bytes: JSON, padded with zeros."""
 _DIGITS = "0123456789abcdef"
 
 

@@ -14,7 +14,7 @@ from .about import About
 from .locks import telling
 
 LINK = "link"
-"""The pin of the attachment: absent where the kernel has none, a directory where there is one a CPU."""
+"""The pin of the attachment. It is missing if the kernel has no link, and a directory if there is one link per CPU."""
 
 
 def check_attached(path: Path, about: About) -> None:

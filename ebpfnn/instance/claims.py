@@ -37,7 +37,8 @@ class SharedClaims:
         with self._claiming():
             taken, key, caller = self._taken(), (self._map, thread), threading.current_thread()
             claims, owner = _claimed.get(key, (None, None))
-            if thread in taken and claims is self:  # Python forgets foreign threads after one call
+            # The session forgot its slot: Python knows a thread that it did not start only during one call.
+            if thread in taken and claims is self:
                 _claimed[key] = self, caller
                 return taken[thread]
             gone = {each for each in taken if (owner is not caller if each == thread else self._has_gone(each))}

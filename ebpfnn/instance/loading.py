@@ -31,7 +31,7 @@ from .stub import NETWORKS, load_stub
 
 _LOG = logging.getLogger(__name__)
 ROOM = 16 << 10
-"""Bytes of workspace that a result has at least, so that a wider network can be swapped in."""
+"""The minimum workspace of a result in bytes, so that a wider network can be swapped in."""
 
 
 @dataclass(frozen=True)

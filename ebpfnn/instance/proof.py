@@ -82,7 +82,7 @@ def _some(thresholds: tuple[int, ...]) -> set[int]:
 
 
 def _around_own(value_thresholds: tuple[tuple[int, ...], ...]) -> list[NDArray[np.uint8]]:
-    """Samples around each value's own thresholds: each value just below, and at it. None if values have no own thresholds."""
+    """Samples around each value's own thresholds: each value just below, and at it. Empty if values have none."""
     some = [np.array(each) for each in zip(*value_thresholds, strict=True)]
     chosen = [some[place] for place in sorted({0, len(some) // 2, len(some) - 1})] if some else []
     return [np.minimum(pixels, 255).astype(np.uint8) for own in chosen for pixels in (own - 1, own)]

@@ -23,10 +23,10 @@ from .locks import entries, is_locked, lock, telling
 from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_writable, default_root
 
 EXPORTED = ("input", "output", "callers")
-"""The maps that get a name of their own, ``<instance>_<map>``, beside the directory of instances."""
+"""The maps that have a name of their own, ``<instance>_<map>``, beside the directory of instances."""
 LOCKS = "locks"
 CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
-"""What an instance has in it: who changes its callers, swaps its network or watches it locks one of these."""
+"""Directories in an instance for locks: one each for changing its callers, swapping its network, and watching it."""
 HELD = "held"
 """The lock that a process holds on an instance whose attachment ends with it."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # no dot: a BPF file system refuses names with one (bpf_lookup, Linux 6.18)

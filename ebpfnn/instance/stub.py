@@ -15,7 +15,7 @@ from ..obj.uapi import MMAPABLE, MapType
 from ..plugin import Trigger
 
 CHOOSER, NETWORKS = "chooser", "networks"
-"""The stub's maps: how many swaps there were, whose lowest bit is the network that answers; and the two networks."""
+"""The stub's maps: the number of swaps, whose lowest bit selects the network that answers; and the two networks."""
 _ONLY = struct.pack("<I", 0)
 _TAIL_CALL = 12  # bpf_tail_call
 # What a program returns that lets the event go on as if it were not there, where that is not 0: XDP_PASS, TC_ACT_UNSPEC, and

@@ -7,7 +7,7 @@ import sys
 from .. import abi
 
 NAME = "EBPFNN_ABI"
-"""What a plugin calls it: in its module, or in the package that this lies in."""
+"""The name of this version in a plugin: in its module, or in the package of the module."""
 
 
 def why_another(plugin: object, module: str) -> str | None:

@@ -12,7 +12,7 @@ from ..errors import InputError
 
 STDIN = "-"
 _LONGEST = 1 << 16
-"""Bytes of a path in a list; PATH_MAX is 4096."""
+"""The maximum length of a path in a list, in bytes. PATH_MAX is 4096."""
 
 
 def files(uri: str) -> Iterator[str | InputError]:

@@ -13,7 +13,7 @@ from .manager import Plugins
 
 _LOOKED_AT = 500
 _GLYPHS = 0.8
-"""The share of samples that look like MNIST's, from which on a data set is one of glyphs."""
+"""If this share of the samples looks like MNIST's, the data set is one of glyphs."""
 
 
 def chosen(text: str, plugins: Plugins) -> Preparation | None:

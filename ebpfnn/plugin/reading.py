@@ -17,9 +17,9 @@ from .samples import Member, Sample, Wanted
 
 __all__ = ["STDIN", "Served", "opened", "peek", "read", "samples"]
 HEAD, LEAST = 512, 16
-"""Bytes that a source is shown to claim a file, and those that are waited for: as many as tell most files."""
+"""The number of bytes that a source gets to claim a file, and the number that is waited for, enough for most files."""
 DEPTH = 4
-"""Files inside of each other: an archive in an archive, both compressed."""
+"""The maximum depth of nested files: an archive in an archive, both compressed."""
 
 
 class Served(Protocol):

@@ -19,9 +19,9 @@ from ..errors import InputError
 from ..files.streams import take
 
 NPY, IDX = b"\x93NUMPY", b"\0\0\x08"
-"""What files begin with: .npy, and idx of unsigned bytes."""
+"""The first bytes of files: .npy, and idx of unsigned bytes."""
 MAX_ROW = 64 << 20
-"""Bytes of a row, and of an array whose rows do not lie one after another."""
+"""Limits in bytes: of a row, and of an array whose rows are not contiguous."""
 _MAX_HEADER = 10_000
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGE = (ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError, UserWarning, tokenize.TokenError)

@@ -10,13 +10,13 @@ import numpy as np
 from ..errors import InputError
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 64) - 1
-"""What an integer column takes: every int64 and every uint64."""
+"""The range of an integer column: every int64 and every uint64."""
 EXACT = 1 << 53
-"""Up to here every whole number is a float64 of its own."""
+"""Up to this value, each integer has its own float64."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,9})?|inf(?:inity)?)", re.IGNORECASE)
 _NOTHING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
-"""What people write where there is no value, in small letters."""
+"""Texts for a missing value, in lower case."""
 _SHOWN = 40
 
 

@@ -75,7 +75,7 @@ class Components:
     starts: _Indices
     ends: _Indices
     labels: _Indices
-    """Of each run: its row, its first column, the column after its last, and its piece."""
+    """For each run: its row, its first column, the column after its last, and its component."""
 
     @property
     def count(self) -> int:

@@ -27,7 +27,7 @@ FAILURES = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow's decoders raise for hostile bytes, by experience and by its issues: there is no common base."""
+"""The exceptions of Pillow's decoders for hostile data, from tests and from its issues. They have no common base class."""
 
 
 @contextmanager

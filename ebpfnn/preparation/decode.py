@@ -17,7 +17,7 @@ from .formats import MAX_BYTES, MAX_PIXELS, NAMES, PILLOW_NAMES
 from .items import Picture
 
 _GAIN_MAP = "its gain map is left out"
-"""Of a JPEG with a second picture that says how bright a screen may show the first; Pillow gives any other one as a frame."""
+"""The note of a JPEG whose second picture is a gain map of the first. Pillow returns any other second picture as a frame."""
 
 
 def pictures(data: bytes, source: str) -> Iterator[Picture]:

@@ -14,7 +14,7 @@ from ..errors import ModelError
 INTEGER, FLOAT = "integer", "float"
 TYPES = (INTEGER, FLOAT)
 MOST = 255
-"""Bounds of a column: a byte counts no more."""
+"""The maximum number of bounds of a column, since a byte counts them."""
 
 Number = int | float
 Bounds = tuple[Number, ...]

@@ -8,23 +8,23 @@ from .components import Box, Mask, components
 from .ground import Gray, flattened
 
 _FAINTEST = 0.3
-"""What differs from the border by this part of the most does not count as ground."""
+"""A pixel is not ground if it differs from the border by this fraction of the maximum difference."""
 _LEAST = 8
-"""Nothing that differs by fewer gray levels, or has fewer pixels a side, is a frame."""
+"""A frame differs by at least so many gray levels, and has at least so many pixels per side."""
 _SHARE = 1 / 3
-"""A frame has at least this part of the picture's shorter side: what is smaller may be a digit."""
+"""A frame has at least this fraction of the picture's shorter side. Smaller objects may be digits."""
 _NEAR = 0.05
-"""Near a side means within this part of the frame's size: ticks stick out of a plot's axes."""
+"""The distance from a side, as a fraction of the frame's size, that counts as near: ticks stick out of a plot's axes."""
 _COVERED = 0.85
-"""The part of each side that a frame covers; a digit covers less, since it is round or narrow somewhere."""
+"""The fraction of each side that a frame covers. A digit covers less, since it is round or narrow somewhere."""
 _ON_EDGE = 2
-"""Sides that a frame may have on the picture's edge: a shadow over a part of the picture has three."""
+"""The maximum number of a frame's sides on the picture's edge. A shadow over a part of the picture has three."""
 _EMPTY = 0.005
-"""What has less than this part of its inside set apart has nothing in it."""
+"""A frame in which a smaller fraction of the inside differs is empty."""
 _MARGIN = 0.01
-"""The part of a picture at each side that is left out: the edge of a scan or of a screenshot."""
+"""The fraction of a picture that is left out at each side: the edge of a scan or of a screenshot."""
 _DEEPEST = 4
-"""Frames within frames that are taken off."""
+"""The maximum number of nested frames that are removed."""
 
 
 def inside(gray: Gray) -> Gray:

@@ -21,7 +21,7 @@ from .pieces import Digit, digits, in_reading_order
 
 Polarity = Literal["auto", "light-on-dark", "dark-on-light"]
 SHARE = 20 / 28
-"""The part of a sample's side that a glyph's longer side fills."""
+"""The fraction of a sample's side that a glyph's longer side fills."""
 _LARGEST = 640
 """The longer side, in pixels, to which a larger picture is reduced: a photograph costs no more than a scan."""
 

@@ -12,7 +12,7 @@ from .ground import Gray, dark_on_light, ink
 from .pieces import Digit
 
 _SURE = 0.4
-"""Ink of this part of the full strength makes pieces. What is fainter counts where it lies beside such ink: a soft edge."""
+"""Ink of this fraction of the full strength forms pieces. Fainter ink counts only beside such ink, as a soft edge."""
 _FAINT = 0.2
 """Ink below this part does not count where a digit's extent is measured: MNIST's digits then measure 20 pixels, and what
 smoothing and JPEG leave around strokes is fainter."""
@@ -21,11 +21,11 @@ _FULL = 0.8
 _WEAKEST = 8
 """Gray levels by which the strongest ink has to differ from the ground."""
 _NOISE = 3.0
-"""Deviations of the noise that do not count as ink."""
+"""The number of standard deviations of the noise that do not count as ink."""
 _CLEAR = 7.0
-"""Deviations that the ink has to differ by: less is what noise does on its own."""
+"""The minimum difference of the ink in standard deviations. Noise alone can reach less."""
 _LARGE, _NOISY = 150, 0.06
-"""A picture with so many pixels a side is smoothed where the noise is more than that part of the strongest ink."""
+"""A picture with so many pixels per side is smoothed if the noise exceeds this fraction of the strongest ink."""
 _EDGE = 20
 """The soft edge of a stroke is at most this fraction of a digit's size: a pixel of a sample."""
 

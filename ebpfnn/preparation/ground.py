@@ -14,15 +14,15 @@ _WINDOW, _NARROW = 1 / 2, 1 / 3
 """The ground is looked for within this part of the picture's shorter side, and at least that of its longer one: wider than
 strokes, narrower than shadows."""
 _COARSE = 96
-"""The longer side, in pixels, at which the ground is looked at: it changes slowly, and noise averages out."""
+"""The longer side, in pixels, of the picture in which the ground is found. It changes slowly, and noise averages out."""
 _STROKE = 1 / 8
-"""A stroke is narrower than this part of the picture's longer side, where polarity is told by what is narrow."""
+"""If narrow parts decide the polarity, a stroke is narrower than this fraction of the picture's longer side."""
 _CLEARLY = 0.4
-"""One of two differences is clearly the lesser one when it is below this part of the other."""
+"""One of two differences is clearly smaller if it is below this fraction of the other."""
 _DARKEST = 32
-"""A darker ground than this divides as this does, so that noise in the dark does not become ink."""
+"""A ground darker than this divides as if it were this bright, so that noise in dark parts does not become ink."""
 _EXTREME = 0.2
-"""The percentage of pixels at either end that polarity does not look at: single hot pixels."""
+"""The percentage of pixels at either end that is ignored for polarity: single hot pixels."""
 
 
 def flattened(gray: Gray) -> Gray:

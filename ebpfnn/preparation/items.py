@@ -63,7 +63,7 @@ class Row:
 
 
 Item = Picture | Values | Row
-"""Whatever a source gives."""
+"""Any item that a source gives."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ Pixels = NDArray[np.uint8]
 
 _SIDE, _GLYPH = 28, 20
 _OFF_CENTER = 0.8
-"""How many pixels the center of mass may lie off the middle: MNIST's is put there to the nearest pixel."""
+"""The maximum distance in pixels of the center of mass from the middle. MNIST centers it to the nearest pixel."""
 _SOFT = 0.2
-"""The part of the ink that is not full. MNIST's strokes have more of it, a pencil of one pixel has none."""
+"""The minimum fraction of the ink that is not full. MNIST's strokes have more, a pencil of one pixel has none."""
 _FULL = 230
 
 

@@ -11,19 +11,19 @@ import numpy as np
 from .components import Box, Components
 
 _NEAR = 0.25
-"""A small piece belongs to a digit when the gap is at most this part of the digit's size: a bar of 5, a dot of dirt not."""
+"""A small piece belongs to a digit if the gap is at most this fraction of the digit's size: the bar of a 5, but not dirt."""
 _TOUCHING = 0.06
-"""Of tall pieces side by side: what is no further apart is one digit that the pen or the light broke."""
+"""Tall pieces side by side that are not further apart than this are one digit, broken by the pen or the light."""
 _TALL = 0.5
-"""A piece that has this part of the main one's size is no detail: it is of a digit of its own, unless it lies over or under."""
+"""A piece with this fraction of the main one's size is a digit of its own, not a detail, unless it lies above or below."""
 _SPECK = 0.08
-"""A piece below this part of the main one's size is dirt,"""
+"""A piece below this fraction of the main one's size is dirt,"""
 _THIN = 0.02
-"""and so is one below this part of its ink."""
+"""and so is one below this fraction of its ink."""
 _OVER = 0.3
-"""Pieces lie one over the other when this part of the narrower one's columns is in both."""
+"""One piece lies above the other if they share this fraction of the narrower one's columns."""
 _SPANNED = 0.6
-"""Along this part of a side of the picture, what touches the side is a line or a shadow."""
+"""A piece that touches a side of the picture along this fraction of it is a line or a shadow."""
 
 
 @dataclass(frozen=True)

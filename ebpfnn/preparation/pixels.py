@@ -14,7 +14,7 @@ from .damage import decoding
 
 _WITH_ALPHA, _WITH_KEY = ("LA", "PA", "RGBA"), ("1", "L", "P", "RGB")
 _BAND = 1 << 20
-"""Pixels that are converted at once: the steps in between take up to 20 bytes each."""
+"""The number of pixels that are converted at once. Intermediate values take up to 20 bytes each."""
 
 
 def gray(image: Image.Image, source: str) -> NDArray[np.uint8]:
@@ -50,7 +50,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By the EXIF tag Orientation, as in PIL.ImageOps.exif_transpose(), which would turn all channels."""
+"""By the EXIF tag Orientation, as in PIL.ImageOps.exif_transpose(), which would rotate all channels."""
 
 
 def _banded(image: Image.Image, mode: str) -> NDArray[np.uint8]:

@@ -12,11 +12,11 @@ LEAST, MOST = 1.7, 3.8
 """The widths of strokes, in pixels of a sample of 28 x 28, that are left as they are: four fifths of MNIST's digits lie
 between. Thinner ones turn gray where they are scaled down."""
 FINE = 4
-"""A stroke is widened in pixels this much finer than a sample's."""
+"""Strokes are widened at a resolution this many times that of a sample."""
 _SOFT, _HARD = 0.25, 0.65
-"""Ink up to the first is none, from the second on full, where strokes are widened: enlarging blurs them."""
+"""When strokes are widened, ink up to the first value is none, and from the second on full: enlarging blurs the edges."""
 _WIDEST = 0.5
-"""A stroke is at most this part of its glyph wide: a blot cannot be made narrower."""
+"""The maximum width of a stroke as a fraction of its glyph. A blot cannot be made narrower."""
 
 Pixels = NDArray[np.uint8]
 

@@ -30,7 +30,7 @@ _STATUS, _LABEL_AT = 0xFFFFFFFF, 32
 _COUNT = abi.CHECKED - 1  # the bits of a sequence number that count
 
 Explain = Callable[["KernelError | int | None"], Error]
-"""What to raise for the kernel's refusal, for a status that is not 0, and for an event that ran nothing (None)."""
+"""The error for the kernel's refusal, for a nonzero status, and for an event that ran nothing (None)."""
 
 
 Ready = Callable[[int], None]

@@ -20,7 +20,7 @@ from .options import Options
 MAX_BYTES = 1 << 30
 REMEDY = "train without --resume"
 NOTHING_YET = -1.0
-"""The best accuracy before the first epoch has ended: every accuracy is better."""
+"""The best accuracy before the first epoch has ended, below every real accuracy."""
 
 
 @dataclass

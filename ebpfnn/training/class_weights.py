@@ -9,7 +9,7 @@ from ..errors import ModelError, nearest
 
 BALANCED = "balanced"
 MOST = 1e6
-"""The most that a class may weigh against another of weight 1."""
+"""The maximum weight of a class, relative to a class of weight 1."""
 
 
 def class_weights(text: str, labels: NDArray[np.intp], names: tuple[str, ...]) -> NDArray[np.float32] | None:

@@ -18,7 +18,7 @@ from ..preparation.encoders import FLOAT, INTEGER, MOST
 from . import cuts
 
 BOUNDS = 16
-"""Bounds of a column, where nobody says; docs/preparation.md has what others did."""
+"""The default number of bounds of a column. docs/preparation.md compares it with other work."""
 _FEWER = {2: 3, 4: 15}
 """Bounds of a column by the bits of an input value: each bound a level."""
 _FINEST = 7

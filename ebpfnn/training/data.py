@@ -24,12 +24,12 @@ from .splitting import set_aside
 
 CACHE = Path("~/.cache/ebpfnn")
 HELD_OUT = 5_000
-"""Training samples that choose the epoch, and between seeds and recipes; a twelfth of those there are below 60,000."""
+"""The number of training samples that choose the epoch, and between seeds and recipes. A twelfth of fewer than 60,000."""
 _TESTED = 6
-"""One in so many samples is for testing, where data has no part for that."""
+"""One in this many samples is for testing, if the data has no part for that."""
 _PARTS = ("train", "test")
 _SPLIT_SEED = 0
-"""Not the run's own, so that runs of several seeds are compared on the same samples."""
+"""It is not the run's own seed, so that runs of several seeds are compared on the same samples."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
 _FILES = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet")
 INTERRUPTED = "interrupted"
-"""What the card of a run that was ended early has, and no other card."""
+"""The entry that only the card of an interrupted run has."""
 
 
 @dataclass(frozen=True)

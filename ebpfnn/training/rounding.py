@@ -29,7 +29,7 @@ from .options import Precision
 _WEIGHTED = (nn.Linear, nn.Conv2d)
 _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh)
 _LEAST_STEP = 1e-8
-"""A step of 0 would divide by it; what is smaller than this counts as 0."""
+"""The minimum step, since values are divided by it. Smaller values count as 0."""
 
 
 class Rounding:

@@ -37,7 +37,7 @@ CALIBRATION = 2_000
 EPOCHS, MOST_EPOCHS = 30, 300
 HIDDEN = 32
 _STEPS = 2_000
-"""Batches that a network needs to learn a table, however few its rows are."""
+"""The number of batches that a network needs to learn a table, even one with few rows."""
 _REHEARSED = 16
 _CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from ..errors import InputError
 
 Indices = NDArray[np.intp]
 _SEED = 0
-"""Not the run's own, so that runs of several seeds are compared on the same rows."""
+"""It is not the run's own seed, so that runs of several seeds are compared on the same rows."""
 
 
 def set_aside(rows: Indices, count: int, groups: NDArray[np.intp] | None) -> tuple[Indices, Indices]:

@@ -27,7 +27,7 @@ _CHUNK = 1_000
 _MAX_BYTES = 8 << 30
 _SAMPLES, _LOGITS = ".samples.npy", ".logits.npy"
 _SPREAD = 1_000_003
-"""Keeps the draws of a run's epochs apart from those of the next seed."""
+"""Separates the random numbers of a run's epochs from those of the next seed."""
 
 
 @dataclass(frozen=True, eq=False)

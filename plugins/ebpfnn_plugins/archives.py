@@ -9,7 +9,7 @@ from ebpfnn.errors import InputError
 from ebpfnn.plugin import Member
 
 MAX_MEMBER = 256 << 20
-"""Bytes of a file in an archive: as many as a data set may have."""
+"""The maximum size of a file in an archive, in bytes: that of a data set."""
 
 
 def member(archive: str, name: str, data: bytes | bytearray) -> Member:

@@ -100,7 +100,7 @@ _WORD, _BIT = re.compile(_SPACE + rb"(\d{0,9})"), re.compile(_SPACE + rb"([01]?)
 _MANY = 256
 _WORDS = re.compile(rb"(?:%s\d{1,9}(?=[\s#])){%d}" % (_SPACE, _MANY))
 _BITS = re.compile(rb"(?:%s[01]){%d}" % (_SPACE, _MANY))
-"""As many numbers at once, where they are there: a number at a time takes ten times as long."""
+"""Several numbers are matched at once, if they are available: one at a time takes ten times as long."""
 
 
 def pnm(window: Window) -> int:

@@ -46,10 +46,10 @@ _START = re.compile(b"|".join(b"(%b)" % known.start for known in FORMATS.values(
 _ENOUGH = 18
 """Bytes that are enough to tell whether an image begins at the first of them."""
 _PADDING = re.compile(rb"(?:[ \t\r\n]|\0(?!\0\0\x0c(?:j|\Z)|\0{0,2}\Z))*")
-"""White space and zeros, but for those that a JPEG 2000 image begins with, or might."""
+"""White space and zeros, except those that begin, or might begin, a JPEG 2000 image."""
 _PART = re.compile(rb"(?:--[^\r\n]{1,72}\r?\n){1,2}(?:[A-Za-z][\w-]*:[^\r\n]{0,200}\r?\n){1,20}\r?\n")
 _LAST_PART, _MAX_PART = re.compile(rb"--[^\r\n]{1,72}\s*\Z"), 4096
-"""What multipart streams have between images (RFC 2046, section 5.1), as cameras and ffmpeg's mpjpeg write them."""
+"""The data between images in multipart streams (RFC 2046, section 5.1), as cameras and ffmpeg's mpjpeg write them."""
 _BOUNDARY = re.compile(rb"--[\w'()+,./:=? -]{1,70}(?:\r?\n|\Z)")
 
 

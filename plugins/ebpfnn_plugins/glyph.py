@@ -24,7 +24,7 @@ _CHOICES = {
     "center": ("mass", "box"),
     "widen": _YES_NO,
 }
-"""What each option may be, its default first."""
+"""The values of each option, the default first."""
 _HELP = {
     "ink": "Ink of the network's samples",
     "polarity": "How the ink of pictures differs from its ground",

@@ -14,7 +14,7 @@ from ebpfnn.preparation.formats import NAMES, SUFFIXES
 from .framing import Piece, begins_image, fault, pieces
 
 _OTHERS = (b"\x1f\x8b\x08", b"PK\3\4", b"\x93NUMPY", b"\0\0\x08")
-"""What other inputs claim, whatever it is called."""
+"""Files that other inputs claim, whatever their names are."""
 
 
 class ImageFile(InputSource):

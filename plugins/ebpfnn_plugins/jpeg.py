@@ -9,15 +9,15 @@ from .starts import NEXT, OVERLAP, check, check_end, starts
 from .window import Broken, Window
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends entropy-coded data: a marker that is no restart."""
+"""The end of entropy-coded data: a marker other than a restart marker."""
 _MOST = 64
-"""Pictures in one file."""
+"""The maximum number of pictures in one file."""
 _GAP = 1 << 16
-"""Bytes between them."""
+"""The maximum number of bytes between them."""
 _PADDING = 16
-"""Bytes that the size of a picture may have more than the picture."""
+"""The maximum number of bytes by which the declared size of a picture may exceed the picture."""
 _LEAST = 40
-"""Bytes that follow a segment of an application in any JPEG, and that show whether another image began in it."""
+"""The bytes that follow an application segment in any JPEG. They show whether another image began in it."""
 
 
 def jpeg(window: Window) -> int:

@@ -9,7 +9,7 @@ from .window import Broken, Window
 
 _END = re.compile(rb"\xff\xd9")
 _LEAST = 16
-"""Bytes that follow a marker segment of the main header: those of a tile-part and EOC."""
+"""The minimum number of bytes after a marker segment of the main header: a tile-part and EOC."""
 
 
 def jpeg2000(window: Window) -> int:

@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "allow": "who may ask: prefixes such as 10.0.0.0/8,fd00::/8 [default: everybody]",
     }
 )
-"""The options that all of them take."""
+"""The options that all of these triggers take."""
 
 
 class PacketAttachment(Attachment):

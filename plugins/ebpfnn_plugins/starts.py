@@ -22,7 +22,7 @@ NEXT = re.compile(
 )
 """The start of an image."""
 OVERLAP = 400
-"""Bytes that a match of it has at most, but for more comments than anyone writes."""
+"""The maximum length of a match in bytes, unless there are more comments than is usual."""
 
 _BEGUN = re.compile(
     rb"(?:\x89(?:P(?:N(?:G.{0,3})?)?)?|G(?:I(?:F(?:8.?)?)?)?|R(?:I(?:F(?:F.{0,10})?)?)?|\xff(?:\xd8(?:\xff.{0,6})?|\x4f.{0,6})?"
@@ -30,7 +30,7 @@ _BEGUN = re.compile(
     rb"|\0\0\0\x0c.{0,7})\Z",
     re.DOTALL,
 )
-"""The first bytes of a start, at the end of what was read."""
+"""The first bytes of a start, at the end of the data that was read."""
 
 
 _ANCHORS = tuple(
@@ -48,9 +48,9 @@ _ANCHORS = tuple(
         (rb"\xff\x4f\xff\x51", 0),
     )
 )
-"""What is rare in each start, and how many bytes come before: looking for these one by one takes a tenth of the time."""
+"""The rare bytes of each start, and the number of bytes before them. A search for each in turn takes a tenth of the time."""
 _SMALL = 1 << 12
-"""Bytes in which it takes longer."""
+"""In fewer bytes than this, a search for all at once is faster."""
 
 
 def starts(buffer: bytearray, first: int, end: int) -> Iterator[re.Match[bytes]]:

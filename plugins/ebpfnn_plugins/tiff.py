@@ -9,16 +9,16 @@ from .window import Broken, Window
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BYTES = (1, 2, 6, 7)
-"""Kinds of values that may be anything, such as a thumbnail."""
+"""Types whose values may contain any data, such as a thumbnail."""
 _LONG = 4096
-"""Bytes of values that are not looked at."""
+"""Values over this size, in bytes, are not searched."""
 _PLACES = {273: 279, 324: 325, 288: 289, 513: 514}
-"""Tags with offsets, and those with the sizes of what is there: strips, tiles, free space, a JPEG."""
+"""Tags with offsets, and tags with the sizes of the data there: strips, tiles, free space, a JPEG."""
 _DIRECTORIES = (330, 34665, 34853, 40965)
 """Tags with the offsets of directories: SubIFDs, EXIF, GPS, interoperability."""
 _TOLD = frozenset((*_DIRECTORIES, *_PLACES, *_PLACES.values()))
 _MOST, _MOST_VALUES = 4096, 1 << 17
-"""Directories, one a page and one or two of EXIF, and values of a tag that tells of places."""
+"""Limits: directories (one per page and one or two of EXIF), and values of a tag with offsets."""
 
 
 def tiff(window: Window) -> int:

@@ -11,7 +11,7 @@ from ebpfnn.preparation.formats import MAX_BYTES
 CHUNK = 1 << 16
 LIMIT = MAX_BYTES
 MOMENT = 0.1
-"""Seconds that are waited for bytes that may never come."""
+"""How long to wait for bytes that may never arrive, in seconds."""
 
 
 class Broken(Exception):

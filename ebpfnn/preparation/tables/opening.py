@@ -16,10 +16,10 @@ from .table import MAX_BYTES, Table
 
 CSV, JSONL, NPY, NPZ, PARQUET = "csv", "jsonl", "npy", "npz", "parquet"
 SUFFIXES = {".csv": CSV, ".jsonl": JSONL, ".ndjson": JSONL, ".npy": NPY, ".npz": NPZ, ".parquet": PARQUET}
-"""What names of tables end with."""
+"""The suffixes of tables."""
 _MAGICS = {npy.MAGIC: NPY, b"PK\3\4": NPZ, b"PAR1": PARQUET, b"{": JSONL}
 _PNM = re.compile(rb"P[1-7fF][\s#]")
-"""The images that begin as text does."""
+"""The image formats that begin like text."""
 _TEXT = frozenset(range(32, 127)) | {9, 10, 13} | frozenset(range(128, 256))
 
 

@@ -10,7 +10,7 @@ from ..items import Row
 from .table import BLOCK, MAX_BYTES, Table, check_names
 
 _MAX_TEXT, _MAX_LIST = 16 << 20, 1 << 20
-"""What the file's own description of itself may take, in bytes and in entries."""
+"""Limits of the file's metadata, in bytes and in entries."""
 
 
 def read_parquet(file: BinaryIO, only: Collection[str] | None = None) -> Table:

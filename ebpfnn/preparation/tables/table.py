@@ -9,11 +9,11 @@ from ...errors import InputError, nearest
 from ..items import Row, Values
 
 MAX_BYTES = 256 << 20
-"""Of what has to be in memory at once: an array, or a row group of Parquet."""
+"""The limit of data that has to be in memory at once: an array, or a row group of Parquet."""
 MAX_COLUMNS = 10_000
 _SHOWN = 12
 BLOCK = 1024
-"""Rows that are taken out of an array at a time."""
+"""The number of rows that are taken from an array at a time."""
 
 
 @dataclass(frozen=True, eq=False)

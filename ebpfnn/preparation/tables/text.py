@@ -14,7 +14,7 @@ from ..items import Row
 from .table import Table, check_names
 
 MAX_ROW = 1 << 20
-"""Bytes of a row: what bounds the memory that a stream takes."""
+"""The maximum size of a row in bytes. It bounds the memory for a stream."""
 
 
 def read_csv(stream: BinaryIO) -> Table:
