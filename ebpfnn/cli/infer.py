@@ -120,7 +120,7 @@ def _instance(name: str) -> Instance:
 
 
 def _only_instance(quiet: bool) -> Instance | None:
-    """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
+    """The only instance, if there is one. Unless ``quiet``, reports whether it is used, and why an instance is inaccessible."""
     try:
         store = Store()
         if is_closed(store.root) or not store.names():

@@ -33,15 +33,16 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
     ================== ========================================================================================
     idx files          a directory with MNIST's file names, gzipped or not, or with a tree that torchvision made of them
     .npz               arrays ``samples`` and ``labels``; for either part, unless a directory has train.npz and test.npz
-    tables             .csv, .jsonl, .parquet, or .npz with columns' names: a row a sample; parts as .npz
-    images             one folder a class, each frame a sample; for either part, unless they lie in folders train/ and test/
+    tables             .csv, .jsonl, .parquet, or .npz with columns' names: each row is a sample; parts as .npz
+    images             one folder per class, each frame a sample; for either part, unless in folders train/ and test/
     ================== ========================================================================================
 
-    ``prepare`` makes a sample of each item, as the network says (:meth:`ebpfnn.plugin.Wanted.one`); None takes arrays as they
-    lie. ``names`` are the network's labels, which image folders must be called; without them, their order is the alphabet's.
-    ``label`` is the column with a table's classes (:func:`ebpfnn.datasets.tables.label_column`). Raises :class:`InputError`, in
-    one line that names the file, for whatever is absent, corrupt, too large, empty or does not fit, and for images and tables
-    without ``prepare``.
+    ``prepare`` makes a sample of each item for a network (:meth:`ebpfnn.plugin.Wanted.one`). If it is None, arrays are returned
+    unchanged. ``names`` are the network's labels. Image folders must have these names; without ``names`` they are numbered in
+    alphabetical order. ``label`` is the column with a table's classes (:func:`ebpfnn.datasets.tables.label_column`).
+
+    Raises :class:`InputError`, in one line that names the file, for data that is missing, corrupt, too large, empty or does not
+    fit, and for images and tables without ``prepare``.
     """
     place = _place(path, part)
     if folders := _folders(place):

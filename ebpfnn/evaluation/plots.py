@@ -42,7 +42,7 @@ def heat(counts: NDArray[np.int64]) -> list[list[HeatCell]]:
 class Histogram:
     """How many samples have a margin within each of ``BINS`` bins of ``low``..``high`` logits.
 
-    ``floats`` is None where no float network was run.
+    ``floats`` is None if no float network was run.
     """
 
     low: float

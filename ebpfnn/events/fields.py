@@ -19,7 +19,7 @@ _MOST_FIELDS, _MOST_BYTES, _LONGEST_HELP = 256, 4096, 256
 
 
 class Place(Enum):
-    """Where a field lies."""
+    """The memory that a field is in."""
 
     FIELDS = "fields"  # the struct that the shell fills
     CONTEXT = "context"  # what the kernel passes to the program

@@ -30,7 +30,7 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
     bytes.
     """
     try:
-        # O_NONBLOCK: a FIFO that nobody writes to must not block the open.
+        # O_NONBLOCK: the open must not block on a FIFO without a writer.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ModelError(f"{path}: not a regular file; {remedy}")

@@ -18,7 +18,7 @@ CHOOSER, NETWORKS = "chooser", "networks"
 """The stub's maps: the number of swaps, whose lowest bit selects the network that answers; and the two networks."""
 _ONLY = struct.pack("<I", 0)
 _TAIL_CALL = 12  # bpf_tail_call
-# What a program returns that lets the event go on as if it were not there, where that is not 0: XDP_PASS, TC_ACT_UNSPEC, and
+# The return values that let an event go on as if there were no program, if they are not 0: XDP_PASS, TC_ACT_UNSPEC, and
 # for cgroups, sockets and netfilter "let it pass" (include/uapi/linux/bpf.h; a socket filter's is how many bytes to keep).
 _VERDICTS = {
     ProgramType.XDP: 2,

@@ -229,7 +229,7 @@ def _is_loopback(interface: str) -> bool:
     try:
         return interface_index(interface) == _LOOPBACK
     except KernelError:
-        return False  # whoever attaches there is told
+        return False  # reported to the user who attaches there
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
