@@ -1,4 +1,4 @@
-"""The command line: one verb a file, imported when it is called, so that ``ebpfnn --help`` costs nothing."""
+"""The command line. Each verb has one file, which is imported when it is called, so that ``ebpfnn --help`` is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ebpfnn bench``: how long networks take in the kernel, beside the same networks in user space."""
+"""``ebpfnn bench``: inference times in the kernel, compared with the same networks in user space."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_IMAGES = 4096
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What libraries read once, when they are loaded: numpy is imported below."""
+"""Environment variables that libraries read once, when they are loaded. numpy is imported below."""
 
 
 @click.command()
@@ -89,7 +89,7 @@ def command(
 
 
 def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
-    """The networks, of which no two may go by one name."""
+    """The networks. Raises if two have the same name."""
     from ..network import modelfile
 
     networks = [modelfile.load(modelfile.resolve(model)) for model in models]
@@ -120,7 +120,7 @@ def _measure(
 
 
 def _event(plugins: Plugins) -> tuple[Trigger, str] | None:
-    """The quickest way from Python to an event, where it can be had: a system call that is a function of os."""
+    """The fastest event that Python can cause, if available: a system call that has a function in os."""
     from ..plugin import why_not
 
     trigger = plugins.triggers.get("tracepoint")
@@ -139,7 +139,7 @@ def _watched(rounds: int, label: str) -> Iterable[int]:
 
 
 def _plot(rows: list[Row], networks: list[QuantizedNetwork], data: Path | None, path: Path) -> None:
-    """Accuracies are those of all samples of ``data``, not of those rotated over alone."""
+    """Accuracies are for all samples of ``data``, not only for those used in the measurement."""
     from ..bench.plot import plot
     from ..datasets import mnist
     from ..network import reference

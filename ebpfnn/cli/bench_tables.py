@@ -1,4 +1,4 @@
-"""Measured rows as text for a terminal."""
+"""Measurements as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..errors import printable
 from .tables import open_console
 
 BASELINES = ("naive", "ort-iobinding", "avx2-intrinsics")
-"""The rows that the others are told as multiples of."""
+"""The rows that others are compared with, as multiples."""
 
 
 def print_tables(rows: list[Row]) -> None:
-    """A table a network, input and state of the caches. Ratios are of the least times in this run."""
+    """A table per network, input and cache state. Ratios are between the minimum times of this run."""
     console = open_console()
     tables: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
@@ -38,7 +38,7 @@ def _table(some: list[Row], rows: list[Row]) -> Table:
 
 
 def _exactness(row: Row) -> str:
-    """Whether every score was the reference's; of floats, how many labels were."""
+    """Whether every score equals the reference's; for floats, how many labels do."""
     if row.exact is not None:
         return "yes" if row.exact else "NO"
     return "" if row.agreement is None else f"{row.agreement:.1%} of labels"

@@ -1,4 +1,4 @@
-"""``ebpfnn bpf list``: the programs, maps and links in the kernel, and whose they are."""
+"""``ebpfnn bpf list``: the programs, maps and links in the kernel, and the processes that hold them."""
 
 from __future__ import annotations
 

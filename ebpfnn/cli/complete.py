@@ -1,4 +1,4 @@
-"""What the shell completes: verbs, networks, instances, triggers, inputs and network interfaces."""
+"""Shell completion of verbs, networks, instances, triggers, inputs and network interfaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _OF_INTERFACES = ("xdp", "tc", "socket_filter")
 
 
 def verbs(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The verbs, and behind a verb those below it."""
+    """The verbs, and after a verb its subcommands."""
     above = context.find_root()
     for word in context.params.get("words") or ():
         group = above.command
@@ -28,7 +28,7 @@ def networks(_context: click.Context, _parameter: click.Parameter, begun: str) -
 
 
 def instances(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The instances that are loaded; none where they cannot be read."""
+    """The loaded instances. Empty if they cannot be read."""
     from ..errors import Error
     from ..instance import Store
 
@@ -39,14 +39,14 @@ def instances(_context: click.Context, _parameter: click.Parameter, begun: str) 
 
 
 def instance_or_network(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """What ``swap`` takes: an instance or a network first, then a network. What is both is offered once."""
+    """The arguments of ``swap``: first an instance or a network, then a network. A name that is both is offered once."""
     known = [] if context.params.get("words") else instances(context, parameter, begun)
     found = networks(context, parameter, begun)
     return [*known, *(each for each in found if each.type != "plain" or each.value not in {one.value for one in known})]
 
 
 def triggers(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The triggers of the installed plugins: none of ``--plugin`` is executed to complete a word."""
+    """The triggers of the installed plugins. Files of ``--plugin`` are not executed for completion."""
     from ..plugin import Plugins
 
     return _those(Plugins.installed().offered_triggers.names, begun)
@@ -60,7 +60,7 @@ def inputs(_context: click.Context, _parameter: click.Parameter, begun: str) -> 
 
 
 def targets(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """This machine's network interfaces, where the trigger takes one."""
+    """The network interfaces of this machine, if the trigger takes one."""
     import socket
 
     if context.params.get("trigger") not in _OF_INTERFACES:

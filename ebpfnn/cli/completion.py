@@ -1,4 +1,4 @@
-"""``ebpfnn completion``: the script that has a shell complete the command line."""
+"""``ebpfnn completion``: prints the script for completion in a shell."""
 
 from __future__ import annotations
 

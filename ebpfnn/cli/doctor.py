@@ -1,4 +1,4 @@
-"""``ebpfnn doctor``: what this machine lacks, and the command that mends it."""
+"""``ebpfnn doctor``: what this machine lacks, and the commands that fix it."""
 
 from __future__ import annotations
 

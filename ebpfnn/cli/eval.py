@@ -1,4 +1,4 @@
-"""``ebpfnn eval``: how often a network is right, in floats, in integers and in the kernel."""
+"""``ebpfnn eval``: the accuracy of a network in floats, in integers and in the kernel."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def command(
         )
     measured = read_measured(data, network, available(), label)
     floats = _load_floats(float_file, path)
-    # The kernel first: it is the fastest, and who has none shall not wait to be told.
+    # The kernel first: it is the fastest, and without it the user should not wait for the error.
     kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, twin=twin)
     scores = evaluate.run_reference(network, measured.samples)
     logits = None if floats is None else evaluate.run_floats(floats, network, measured.samples)
@@ -161,7 +161,7 @@ def _write(done: Evaluation, directory: Path, *, quiet: bool) -> None:
 
 
 def _complain_of(done: Evaluation) -> int:
-    """Tells of samples for which the kernel and the reference differ; 1 where there are any."""
+    """Reports samples for which the kernel and the reference differ. Returns 1 if there are any."""
     if done.kernel is None or not len(done.disagreements):
         return 0
     labels = done.network.labels

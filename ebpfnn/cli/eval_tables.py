@@ -17,7 +17,7 @@ _WORST = 5
 
 
 def print_tables(done: Evaluation) -> None:
-    """Accuracy of each form, agreement, figures of each class, and the worst mistakes."""
+    """Prints the accuracy of each form, the agreement, the figures of each class, and the worst mistakes."""
     console = open_console()
     click.echo(f"{printable(done.network.name)} ({done.network.architecture}) on {printable(done.source)}\n")
     console.print(_accuracy(done))

@@ -1,4 +1,4 @@
-"""Examples that end each verb's help."""
+"""The examples at the end of each verb's help."""
 
 from __future__ import annotations
 

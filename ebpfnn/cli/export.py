@@ -1,4 +1,4 @@
-"""``ebpfnn export``: a network for other programs."""
+"""``ebpfnn export``: writes a network for other programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .measured import HELP, read_measured
 from .plugin_option import available, plugin_option
 
 _ENOUGH = 0.999
-"""The share of samples for which onnxruntime must give our label: it rounds otherwise, so not all need be the same."""
+"""The share of samples for which onnxruntime must give the same label. Its rounding differs, so not all need be the same."""
 
 
 @click.command()
@@ -51,7 +51,7 @@ def command(context: click.Context, model: str, raw: Path | None, onnx: Path | N
 
 
 def _check(network: QuantizedNetwork, path: Path, data: str) -> int:
-    """Lists the samples for which onnxruntime gives another label; 1 where they are too many."""
+    """Lists the samples for which onnxruntime gives another label. Returns 1 if there are too many."""
     from ..exporters.onnx_check import run
 
     measured = read_measured(data, network, available())

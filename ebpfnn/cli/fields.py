@@ -1,4 +1,4 @@
-"""``ebpfnn fields``: what the events of a trigger offer a network to see."""
+"""``ebpfnn fields``: the fields of a trigger's events that a network can use."""
 
 from __future__ import annotations
 

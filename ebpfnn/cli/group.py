@@ -1,4 +1,4 @@
-"""The group of verbs, and the one place where what goes wrong becomes a line on standard error and an exit status."""
+"""The group of verbs. It is the only place where errors become a line on standard error and an exit status."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from .verbose import is_verbose, verbose_option
 USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 """Wrong usage; 128 + SIGINT, SIGPIPE and SIGTERM: the statuses that shells give."""
 _MODULES = {"import": "importing", "include-dir": "include_dir"}
-"""Where the module is not called after its verb, which Python would not take for a name."""
+"""Verbs whose module has another name, since the verb is not a valid name in Python."""
 
 _SHORT = {
     errno.EMFILE: "raise ulimit -n, or close files",
     errno.ENFILE: "raise sysctl fs.file-max",
     errno.ENOMEM: "raise ulimit -v, or free some memory",
 }
-"""What mends that the process or the machine is short of something, wherever it shows."""
+"""Remedies if the process or the machine lacks a resource, wherever the error occurs."""
 
 
 class LazyGroup(Verbs):
-    """Imports ``ebpfnn.cli.VERB``, whose attribute ``command`` is the verb, once it is called for."""
+    """Imports ``ebpfnn.cli.VERB`` when the verb is called. Its attribute ``command`` is the verb."""
 
     def __init__(self, verbs: Mapping[str, str], **options: Any) -> None:
         super().__init__(**options)
@@ -72,14 +72,14 @@ class LazyGroup(Verbs):
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a verb; its errors become exit statuses."""
+        """Runs a verb and converts its errors to exit statuses."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt as error:
             raise click.Abort from error
-        except Exception as error:  # the last resort: a user is shown a line, a developer the traceback
+        except Exception as error:  # last resort: users get one line, developers the traceback
             known = error if isinstance(error, (Error, OSError)) else blame(ctx, error) or error
             if ctx.params["debug"] or (is_verbose(ctx) and (not isinstance(known, Error) or isinstance(known, PluginError))):
                 click.echo(getattr(error, "log", ""), err=True, nl=False)
@@ -88,9 +88,9 @@ class LazyGroup(Verbs):
 
 
 def _complete(command: click.Command, name: str) -> None:
-    """Gives a verb, and those below it, what all of them have: examples and ``-v``."""
+    """Adds what all verbs and subcommands have: examples and ``-v``."""
     lines = "\n".join(f"  {example}" for example in EXAMPLES[name])
-    command.epilog = f"\b\nExamples:\n{lines}"  # which click leaves as it is behind a backspace
+    command.epilog = f"\b\nExamples:\n{lines}"  # click does not reformat a paragraph that begins with a backspace
     command.params.append(verbose_option())
     for below, each in command.commands.items() if isinstance(command, click.Group) else ():
         _complete(each, f"{name} {below}")
@@ -118,12 +118,12 @@ def _status(error: Exception) -> int:
 
 
 def _drop_output() -> None:
-    """Nobody takes what is left: the interpreter, which flushes standard output at exit, is to keep the status."""
+    """Discards remaining output that cannot be written, so that the flush at exit does not change the exit status."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _has_privilege() -> bool:
-    """Whether this process may load programs, so that what was refused was so for another reason."""
+    """Whether this process may load programs. If so, a refusal had another reason."""
     from ..kernel.privilege import lack
 
     return not lack()
@@ -137,7 +137,7 @@ def _usage(error: click.ClickException) -> str:
 
 @contextmanager
 def _sigterm_unwinds() -> Iterator[None]:
-    """While this holds, SIGTERM ends the process as an exception does: what was attached is detached."""
+    """Meanwhile, SIGTERM raises an exception, so that everything attached is detached."""
 
     def unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(TERMINATED)

@@ -1,4 +1,4 @@
-"""``ebpfnn help``: the help of a verb, as ``--help`` behind it prints it."""
+"""``ebpfnn help``: prints the help of a verb, as ``--help`` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ebpfnn import``: a network from the files of another program."""
+"""``ebpfnn import``: reads a network from the files of another program."""
 
 from __future__ import annotations
 

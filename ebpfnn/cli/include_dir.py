@@ -1,4 +1,4 @@
-"""``ebpfnn include-dir``: where the headers lie that a trigger's shell is built with."""
+"""``ebpfnn include-dir``: the path of the headers for building a trigger's shell."""
 
 from __future__ import annotations
 

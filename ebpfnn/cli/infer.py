@@ -1,4 +1,4 @@
-"""``ebpfnn infer``: images in, labels out, the network in the kernel."""
+"""``ebpfnn infer``: labels images with a network that runs in the kernel."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ def _instance(name: str) -> Instance:
 
 
 def _only_instance(quiet: bool) -> Instance | None:
-    """The only instance, where there is one; which is used or not is told, unless ``quiet``, and why one is out of reach."""
+    """The only instance, if there is one. Unless ``quiet``, reports whether it is used, and why an instance is inaccessible."""
     try:
         store = Store()
         if is_closed(store.root) or not store.names():
             return None
-        from ..instance import Instance  # late: where none is loaded, as mostly, nothing of them is needed
+        from ..instance import Instance  # imported late: usually no instance is loaded, and this is not needed
 
         found = Instance.all()
         if len(found) == 1:
@@ -149,7 +149,7 @@ def _tell_swap(instance: str, former: Served, answering: Served) -> None:
 
 
 def _results(read_from: Given, inference: Inference, plugins: Plugins, *, split: bool) -> Iterator[Report | Error]:
-    """What every sample gave; one that cannot be used takes no other with it."""
+    """The result of every sample. An error in one sample does not affect the others."""
     wanted = plugins.wanted(inference.network.input, split=split)
     for sample in read(read_from.uris, plugins, wanted, read_from.source, inference.open):
         yield sample if isinstance(sample, Error) else inference.infer(sample)

@@ -1,4 +1,4 @@
-"""One network, of this process or of all, opened once there is something to infer."""
+"""One network, private or of an instance, opened when the first sample arrives."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Inference(ExitStack):
-    """Infers samples; the kernel is not touched before :meth:`open`, and left as it was at exit.
+    """Infers samples. The kernel is not used before :meth:`open`, and everything is removed at exit.
 
-    ``network`` tells what samples are to be; ``session`` is called to open one. With ``check`` every result is
+    ``network`` describes the samples that it takes, and ``session`` is called to open a session. With ``check`` every result is
     compared with the reference.
     """
 
@@ -37,13 +37,13 @@ class Inference(ExitStack):
         self._session: Runner | None = None
 
     def open(self) -> Runner:
-        """Opens the session; once, and the same after that. Raises what that raises."""
+        """Opens the session once; later calls return the same. Raises the errors of ``session``."""
         if self._session is None:
             self._session = self.enter_context(self._open())
         return self._session
 
     def infer(self, sample: Sample) -> Report:
-        """Runs the network on ``sample``. Raises what :meth:`open` and :meth:`Runner.infer` raise."""
+        """Runs the network on ``sample``. Raises as :meth:`open` and :meth:`Runner.infer` do."""
         session = self.open()
         result = session.infer(sample.data)
         scores = tuple(int(score) for score in result.scores)
@@ -56,7 +56,7 @@ class Inference(ExitStack):
 
 
 def private(model: str, target: str | None, trigger: Callable[[], Trigger], *, check: bool, twin: bool) -> Inference:
-    """A network of this process's own, behind the trigger that is found once it is needed."""
+    """A network that belongs to this process. Its trigger is chosen when it is needed."""
     network = modelfile.load(modelfile.resolve(model))
 
     def session() -> Session:
@@ -67,14 +67,14 @@ def private(model: str, target: str | None, trigger: Callable[[], Trigger], *, c
 
 
 def shared(instance: Instance, plugins: Plugins, *, check: bool) -> Inference:
-    """The network of an instance, which whoever likes may swap meanwhile."""
+    """The network of an instance, which other processes may swap meanwhile."""
     return Inference(instance.about(), lambda: instance.session(plugins), check=check)
 
 
 def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:
-    """The first trigger that this kernel can run; those passed over are told on standard error, unless ``quiet``.
+    """The first trigger that this kernel can run. Skipped triggers are reported on standard error, unless ``quiet``.
 
-    Raises :class:`PermissionDenied` where this process may load none, :class:`NotSupported` where there is none to run.
+    Raises :class:`PermissionDenied` if this process may load none, :class:`NotSupported` if there is none to run.
     """
     reasons: list[str] = []
     for trigger in candidates:

@@ -1,4 +1,4 @@
-"""What is read, and by which input: IMAGE, ``--paths``, ``--input`` and ``--raw``."""
+"""The files to read, and the input that reads them: IMAGE, ``--paths``, ``--input`` and ``--raw``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RAW = "raw-frames"
 
 
 class Given(NamedTuple):
-    """``uris`` are what to read, ``source`` the input that does, None for the one that claims it; names take ``width``."""
+    """``uris`` are read by the input ``source``; None for the one that claims them. ``width`` is the column width of names."""
 
     uris: Iterable[str | Error]
     source: str | None
@@ -25,14 +25,14 @@ class Given(NamedTuple):
 
 
 def _number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """NaN passes every range, and no margin is below it."""
+    """Refuses NaN. It passes every range check, and no margin is less than NaN."""
     if value is not None and math.isnan(value):
         raise click.BadParameter("NaN is no margin; give a number of logits, such as 3", context, parameter)
     return value
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a verb the options: ``source``, ``raw``, ``paths`` and ``null`` for :func:`given`, ``split`` and ``min_margin``."""
+    """Adds options to a verb: ``source``, ``raw``, ``paths`` and ``null`` for :func:`given`, ``split`` and ``min_margin``."""
     for option in (
         click.option(
             "--min-margin",
@@ -52,7 +52,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def given(context: click.Context, images: tuple[str, ...], source: str | None, *, raw: bool, paths: bool, null: bool) -> Given:
-    """What the options and arguments mean. Raises :class:`click.UsageError` where they contradict each other."""
+    """The meaning of options and arguments. Raises :class:`click.UsageError` if they contradict each other."""
     if raw and source not in (None, _RAW):
         raise click.UsageError(f"--raw is --input {_RAW}; leave out one", context)
     if null and not paths:

@@ -1,4 +1,4 @@
-"""``ebpfnn inspect``: a network's layers, what they are compiled to, and what the kernel says of that."""
+"""``ebpfnn inspect``: a network's layers, their compiled code, and the kernel's figures for it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
 
 
 def _in_kernel(network: QuantizedNetwork, compiled: Compiled, reason: str) -> tuple[InKernel | None, str]:
-    """What the kernel says, or why it was not asked."""
+    """The figures from the kernel, or the reason why there are none."""
     from ..evaluation import inspection
 
     if reason:
@@ -115,7 +115,7 @@ def _layer(number: int, row: dict[str, Any]) -> Sequence[str]:
 
 
 def _plan(told: dict[str, Any]) -> Iterable[str]:
-    """What was decided, what it comes to, and what there was to choose from."""
+    """The plan of each layer, its cost, and the alternatives."""
     plan = told["plan"]
     both = list(zip(plan["layers"], told["plans"], strict=True))
     yield f"plan: the first layer reads {plan['sample']}"

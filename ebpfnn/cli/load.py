@@ -1,4 +1,4 @@
-"""``ebpfnn load``: a network that stays in the kernel."""
+"""``ebpfnn load``: loads a network that stays in the kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .messages import complain
 from .plugin_option import available, plugin_option
 from .trigger_option import candidates, pairs, trigger_options
 
-_NO_GROUP = (1 << 32) - 1  # what chown(2) takes for no change
+_NO_GROUP = (1 << 32) - 1  # the value for "no change" in chown(2)
 
 
 @click.command()
@@ -62,7 +62,7 @@ def command(
 
 
 def _tell(instance: Instance) -> None:
-    """What was loaded; where that cannot be written, nothing stays loaded."""
+    """Prints what was loaded. If it cannot be printed, nothing stays loaded."""
     about = instance.about()
     where = f"{about.trigger} {about.target or ''}".strip()
     try:
@@ -85,7 +85,7 @@ def _group(name: str) -> int:
 
 
 def _stay(instance: Instance) -> None:
-    """Waits until the user ends it, or somebody unloads the instance."""
+    """Waits until the user interrupts it, or another process unloads the instance."""
     try:
         complain(f"{instance.holding}; it stays loaded until this command is stopped with Ctrl-C")
         while instance.is_loaded():
@@ -96,7 +96,7 @@ def _stay(instance: Instance) -> None:
 
 
 def _check_attached(instance: Instance) -> None:
-    """Raises :class:`DetachedError` where the attachment has gone that this process holds: there is nothing to stay for."""
+    """Raises :class:`DetachedError` if the attachment that this process holds is gone, so that waiting is of no use."""
     try:
         instance.check_attached()
     except DetachedError as gone:

@@ -1,4 +1,4 @@
-"""The samples that a network is measured on, as the command line names them."""
+"""The samples for the measurement of a network, from the command line."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..plugin import Plugins
 from .messages import complain
 
 BUNDLED = "bundled"
-"""What stands for the test digits that ship with ebpfnn."""
+"""The value that stands for the bundled test digits."""
 HELP = "Test samples: a directory of idx files, an .npz file, a table, folders of images, or `bundled`."
 _DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """``samples``, uint8 [n, *shape], their ``labels``, [n], and what people call them."""
+    """``samples``, uint8 [n, *shape], their ``labels``, [n], and their name for messages."""
 
     samples: NDArray[np.uint8]
     labels: NDArray[np.intp]
@@ -32,11 +32,11 @@ class Measured:
 
 
 def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins, label: str | None = None) -> Measured:
-    """The test part of ``data``, for None the bundled digits, which is said, where they can be what ``network`` learned.
+    """The test part of ``data``.
 
-    ``label`` is the column of a table with the classes, for None the one that the network learned.
-
-    Raises :class:`click.UsageError` where they cannot, else as :func:`datasets.read` does.
+    For None, the bundled digits, if ``network`` may have been trained on them; this is reported. ``label`` is the table column
+    with the classes, for None the one that the network was trained on. Raises :class:`click.UsageError` if the bundled digits
+    do not fit, else as :func:`datasets.read` does.
     """
     if data is None:
         if network.input.size != 28 * 28 or network.labels != _DIGITS:
@@ -54,7 +54,7 @@ def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins,
 
 
 def _counted(path: Path, count: int, learned: str | None) -> str:
-    """Which samples count. Where `ebpfnn train` split the same data, which has no part for tests, all of them do."""
+    """The name of the samples. Warns if `ebpfnn train` split the same data, which has no test part: then all samples count."""
     if learned != path.stem or datasets.is_divided(path):
         return f"{count:,} test samples of {path}"
     complain(f"{path} has no test part; measuring all {count:,} samples, including the 5 of every 6 used for training")

@@ -1,4 +1,4 @@
-"""``ebpfnn models``: the networks that ship with ebpfnn, and those in this directory."""
+"""``ebpfnn models``: the networks that ship with ebpfnn, and those in the current directory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RECORDED_NS: Mapping[str, int] = {
     "mnist-128": 3182,
     "mnist-cnn": 17948,
 }
-"""Nanoseconds an inference of a digit, unpacked, as docs/performance.md has them; nobody recorded the others."""
+"""Nanoseconds per inference of a digit, unpacked, from docs/performance.md. The other networks have no recorded time."""
 _MACHINE = "AMD EPYC (Zen 4), 3.7 GHz, Linux 6.18"
-_MEASURED = "integer accuracy"  # the card's (ebpfnn.training.card)
+_MEASURED = "integer accuracy"  # from the card (ebpfnn.training.card)
 
 
 @dataclass(frozen=True)
 class Input:
-    """What a sample is: its shape, bits a value, and whether values arrive packed."""
+    """A sample: its shape, bits per value, and whether values are packed."""
 
     shape: Shape
     bits: int
@@ -38,7 +38,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Model:
-    """A network file: ``accuracy`` and ``data`` are its card's, ``ns`` what was recorded, None where nobody did."""
+    """A network file. ``accuracy`` and ``data`` are from its card, ``ns`` is a recorded time, None if there is none."""
 
     name: str
     file: str

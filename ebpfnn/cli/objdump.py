@@ -1,4 +1,4 @@
-"""``ebpfnn objdump``: what is in a BPF object, read as the loader reads it; no privilege, no kernel."""
+"""``ebpfnn objdump``: the content of a BPF object, as the loader reads it. It needs no privileges and no kernel."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _function(function: dict[str, Any]) -> Iterator[str]:
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Nothing where there are no rows."""
+    """Prints nothing if there are no rows."""
     cells = [[str(cell) for cell in row] for row in rows]
     if cells:
         widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]

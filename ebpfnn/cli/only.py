@@ -1,4 +1,4 @@
-"""The instance that a verb works on: the one that is named, or the only one there is."""
+"""The instance that a verb uses: the named one, or the only one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def named_or_only(name: str | None) -> Instance:
-    """The instance ``name``, for None the only one that is loaded.
+    """The instance ``name``; for None, the only one that is loaded.
 
-    Raises :class:`~ebpfnn.errors.SessionError` where it is not loaded, or none is, and :class:`click.UsageError` where
-    there are several.
+    Raises :class:`~ebpfnn.errors.SessionError` if it is not loaded, or none is, and :class:`click.UsageError` if there are
+    several.
     """
     from ..instance import Instance
 
@@ -33,5 +33,5 @@ def named_or_only(name: str | None) -> Instance:
 
 
 def listed(instances: list[Instance]) -> str:
-    """Their names, as a message has them."""
+    """The names as messages show them."""
     return ", ".join(f"'{instance.name}'" for instance in instances)

@@ -1,4 +1,4 @@
-"""``--plugin FILE``, which may stand before a verb and behind it, and the plugins that a verb then has."""
+"""``--plugin FILE``, which may stand before or after a verb, and the plugins that the verb can use."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def available() -> Plugins:
 
 
 def blame(context: click.Context, error: BaseException) -> PluginError | None:
-    """What is to be said of an exception that arose in a plugin in use, None of any other.
+    """The message for an exception from a plugin in use. None for other exceptions.
 
-    It is the innermost plugin's that was running; what ships with ebpfnn is ebpfnn's own.
+    The innermost plugin that was running is named. Plugins that ship with ebpfnn do not count.
     """
     plugins: Plugins | None = context.meta.get(_IN_USE)
     modules: dict[str, Offer[Trigger] | Offer[InputSource] | Offer[PreparationKind]] = {}

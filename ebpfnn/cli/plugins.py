@@ -1,4 +1,4 @@
-"""``ebpfnn plugins``: every trigger, input and preparation, and whether it can be used here; ``plugins new`` begins one."""
+"""``ebpfnn plugins``: all triggers, inputs and preparations, and whether they work here. ``plugins new`` creates one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _rows(plugins: Plugins) -> list[dict[str, str | None]]:
 
 
 def _row(kind: str, offer: Offer[Any], reason: str | None) -> dict[str, str | None]:
-    """``reason`` tells why this kernel cannot run it, None where it can."""
+    """``reason`` says why this kernel cannot run it, None if it can."""
     return {
         "kind": kind,
         "name": offer.item.name,

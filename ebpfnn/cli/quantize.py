@@ -1,4 +1,4 @@
-"""``ebpfnn quantize``: a trained network from a file of PyTorch or ONNX becomes integers."""
+"""``ebpfnn quantize``: quantizes a trained network from a PyTorch or ONNX file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PATH = click.Path(path_type=Path)
 _BITS = click.IntRange(2, 8)
 _DIGIT = (28, 28)
 _MOST = 2_000
-"""Samples to calibrate on; more tell no more."""
+"""The maximum number of calibration samples. More do not improve the result."""
 
 
 @click.command("quantize")
@@ -101,7 +101,7 @@ def command(
 
 
 def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
-    """Folders of images name the classes, where nothing else does."""
+    """The options. If no labels are given, folders of images give the names of the classes."""
     from ..importers import ImportOptions
 
     named = given.pop("labels")
@@ -115,7 +115,7 @@ def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
 
 
 def _implied(architecture: str | None) -> Shape | None:
-    """The shape of a sample where an architecture begins with its size: flat, but an image where it is as large as MNIST's."""
+    """The shape of a sample, if the architecture begins with its size: flat, or an image if it is as large as MNIST's."""
     size = (architecture or "").split("-")[0]
     if not re.fullmatch("[1-9][0-9]{0,6}", size):
         return None
@@ -132,7 +132,7 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
 
 
 def _learned(calibration: Path | None, shape: Shape) -> Preparation:
-    """What calibration samples look like, where they are arrays; what is usual for the shape where they are images."""
+    """A preparation that fits the calibration samples if they are arrays, or the usual one for the shape if they are images."""
     path, part = calibration or mnist.BUNDLED, "train" if calibration else "test"
     if datasets.class_names(path, part):
         return usual(shape)
@@ -172,7 +172,7 @@ def _refuse_bits(*bits: int) -> None:
 
 
 def _save(integers: QuantizedNetwork, floats: Network | None, output: Path) -> None:
-    """The float form goes beside; one of another network does not stay there."""
+    """Writes the file, and the float form beside it. A float form of another network is removed."""
     if floats is not None:
         floatfile.save(replace(floats, card=integers.card), floatfile.beside(output))
     modelfile.save(integers, output)

@@ -1,4 +1,4 @@
-"""What quantization cost, layer by layer and in labels, on the samples that it was calibrated on."""
+"""The loss by quantization on the calibration samples, per layer and in labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK = 256
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """``samples``, uint8 [n, *shape], what people call them, and their labels, [n], None where they are not the network's."""
+    """``samples``, uint8 [n, *shape], their name for messages, and their labels, [n], None if they do not fit the network."""
 
     samples: NDArray[np.uint8]
     labels: NDArray[np.intp] | None
@@ -31,7 +31,7 @@ class Calibration:
 
 
 def print_report(integers: QuantizedNetwork, floats: Network | None, on: Calibration, output: Path) -> None:
-    """Prints what became of ``floats``; None stands for a file whose integers were taken as they are."""
+    """Prints the result for ``floats``. None stands for a file whose integers were used unchanged."""
     click.echo(
         f"{printable(str(output))}: {printable(integers.name)}, {integers.architecture}, {output.stat().st_size:,} bytes"
     )
@@ -59,9 +59,9 @@ def _table(network: QuantizedNetwork, on: Calibration) -> Table:
 
 
 def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> list[float | None]:
-    """For each layer the share, 0..1, of its outputs that its range cut off; None for pools, which cut nothing.
+    """For each layer the share, 0..1, of its outputs that its range clipped. None for pools, which clip nothing.
 
-    What a ReLU makes 0 is not cut off.
+    Values that a ReLU sets to 0 are not counted as clipped.
     """
     cut, seen = np.zeros(len(network.layers), np.int64), np.zeros(len(network.layers), np.int64)
     for start in range(0, len(samples), _CHUNK):

@@ -1,4 +1,4 @@
-"""``ebpfnn query``: images to a network on another machine, which answers from its kernel."""
+"""``ebpfnn query``: sends images to a network on another machine, which answers from its kernel."""
 
 from __future__ import annotations
 

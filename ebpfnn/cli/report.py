@@ -1,4 +1,4 @@
-"""What is told of one inferred sample: as text, as a bare label, as JSON."""
+"""The output for one inferred sample: as text, as a label only, or as JSON."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..session.runner import Served
 from .messages import complain
 
 NONE = "none of these"
-"""What is told for a label where no score leads by enough."""
+"""The label that is printed if no score leads by enough."""
 
 
 @dataclass
 class Report:
-    """A sample and its result: ``label`` is an index, ``check`` whether the reference gave the same (None: not compared).
+    """A sample and its result.
 
-    ``guessed`` says that another network may have answered than ``network``, so that the scale of its scores is not known.
-    ``elapsed_ns`` is None where the trigger does not measure it. ``top`` is how many labels are told; none is where the best
-    score leads by less than ``min_margin`` logits. ``round_trip`` is the time there and back, in seconds, where the network is
-    on another machine.
+    ``label`` is an index. ``check`` says whether the reference gave the same result (None: not compared). ``guessed`` is set if
+    another network than ``network`` may have answered, so that the scale of its scores is not known. ``elapsed_ns`` is None if
+    the trigger does not measure it. ``top`` is the number of labels to print; no label is printed if the best score leads by
+    less than ``min_margin`` logits. ``round_trip`` is the round-trip time in seconds, if the network is on another machine.
     """
 
     sample: Sample
@@ -46,18 +46,18 @@ class Report:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the best score leads by less than it must."""
+        """Whether the best score leads by less than ``min_margin``."""
         return self.min_margin is not None and self.margin < self.min_margin
 
     @property
     def margin(self) -> float:
-        """By how many logits the best score leads the second."""
+        """How many logits the best score leads the second one by."""
         ordered = sorted(self.scores, reverse=True)
         return (ordered[0] - ordered[1]) * self.network.score_scale if len(ordered) > 1 else float("inf")
 
     @property
     def confidence(self) -> float:
-        """The softmax of the logits at the label, 0..1: its weight against the others, not how often the network is right."""
+        """The softmax of the logits at the label, 0..1: its weight against the others, not the probability that it is right."""
         return self.shares()[self.label]
 
     def shares(self) -> list[float]:
@@ -68,11 +68,11 @@ class Report:
         return [power / total for power in powers]
 
     def answers(self) -> list[tuple[str, float]]:
-        """As :meth:`best`; :data:`NONE` alone where no score leads by enough."""
+        """As :meth:`best`; only :data:`NONE` if no score leads by enough."""
         return [(NONE, self.confidence)] if self.is_undecided else self.best()
 
     def best(self) -> list[tuple[str, float]]:
-        """The ``top`` labels with their shares, the best first; of equal ones, the first."""
+        """The ``top`` labels with their shares, the best first. Of equal ones, the first label is first."""
         order = np.argsort(-np.asarray(self.scores, dtype=np.int64), kind="stable")[: self.top]
         shares = self.shares()
         return [(self.network.labels[index], shares[index]) for index in order]
@@ -103,15 +103,15 @@ def as_label(report: Report, _width: int) -> str:
 
 
 def warn(report: Report) -> None:
-    """Prints the sample's warnings on standard error, for a layout that has no place for them."""
+    """Prints the sample's warnings on standard error, for a layout without room for them."""
     for warning in report.sample.warnings:
         complain(f"{report.sample.source}: warning: {warning}")
 
 
 def as_json(report: Report, _width: int) -> str:
-    """One object on one line; ``check`` is there where it was asked for, ``round_trip_ns`` where there was one.
+    """One JSON object on one line. ``check`` is present if requested, ``round_trip_ns`` if there is a round trip.
 
-    ``elapsed_ns`` is null where the trigger does not measure it.
+    ``elapsed_ns`` is null if the trigger does not measure it.
     """
     told: dict[str, object] = {
         "source": report.sample.source,

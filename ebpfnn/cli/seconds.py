@@ -1,4 +1,4 @@
-"""``--seconds`` and the like: a time that ends."""
+"""``--seconds`` and similar options: a finite time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """A finite number of seconds; click's own type takes ``nan`` and ``inf``."""
+    """A finite number of seconds. click's own type accepts ``nan`` and ``inf``."""
 
     name = "seconds"
 

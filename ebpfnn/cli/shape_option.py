@@ -1,4 +1,4 @@
-"""Shapes as people type them: 28x28, 3x32x32 or 784."""
+"""Shapes as users type them: 28x28, 3x32x32 or 784."""
 
 from __future__ import annotations
 

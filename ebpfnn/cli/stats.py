@@ -1,4 +1,4 @@
-"""``ebpfnn stats``: what an instance does a second."""
+"""``ebpfnn stats``: the rates of an instance per second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ebpfnn swap``: another network in the place of one that is loaded."""
+"""``ebpfnn swap``: replaces the network of a loaded instance."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(words: tuple[str, ...], quiet: bool) -> None:
 
 
 def _file(model: str, *, alone: bool) -> Path:
-    """The file of ``model``; where the only argument is an instance and no network, raises that the network is missing."""
+    """The file of ``model``. If the only argument is an instance and not a network, raises that the network is missing."""
     try:
         return modelfile.resolve(model)
     except ModelError:

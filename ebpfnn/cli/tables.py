@@ -1,4 +1,4 @@
-"""Tables without lines: as wide as the terminal; in a pipe one row a line, for awk(1) and grep(1)."""
+"""Tables without lines: as wide as the terminal, and in a pipe one row per line, for awk(1) and grep(1)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDE = 10_000
-"""Columns of what has no width: neither folded nor truncated."""
+"""The width in characters if there is no terminal: columns are neither folded nor truncated."""
 _SHORT = 16
-"""Characters of what is never folded: columns of names and numbers."""
+"""The maximum width, in characters, of columns that are never folded: names and numbers."""
 _Rows = list[list[str]]
 
 
 def on_terminal() -> bool:
-    """Whether standard output is a terminal, whose width counts."""
+    """Whether standard output is a terminal, whose width is used."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def open_console() -> Console:
-    """What prints tables of rich's on standard output as they are."""
+    """A console that prints rich's tables on standard output unchanged."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False, width=None if on_terminal() else _WIDE)
 
 
 def print_table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Prints ``rows`` in columns under ``headings``, and ``-`` in place of what is empty.
+    """Prints ``rows`` in columns under ``headings``, and ``-`` for empty cells.
 
-    On a terminal, what is too long is continued below, in its column.
+    On a terminal, long text continues below in its column.
     """
     cells = [[printable(str(cell)) or "-" for cell in row] for row in rows]
     heads = list(headings)

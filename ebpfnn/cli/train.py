@@ -1,4 +1,4 @@
-"""``ebpfnn train``: a new network from data."""
+"""``ebpfnn train``: trains a network from data."""
 
 from __future__ import annotations
 
@@ -123,17 +123,17 @@ def command(
                 "teaching": Teaching(teacher, temperature, teacher_share) if teacher else None,
             },
         )
-    except ModelError as error:  # what the options say does not go together
+    except ModelError as error:  # options that contradict each other
         raise click.UsageError(str(error)) from error
     if "output" not in given:
         options = replace(options, output=Path(options.name + modelfile.SUFFIX))
     path = train(options, available(), complain)
-    if os.environ.get("RANK", "0") == "0":  # torchrun's others did the same
+    if os.environ.get("RANK", "0") == "0":  # the other processes of torchrun did the same
         _report(path)
 
 
 def _report(path: Path) -> None:
-    """Prints how samples are made, and the card; ends the verb with the status of an interruption where there was one."""
+    """Prints how samples are made, and the card. Ends the verb with the status of an interruption if there was one."""
     network = modelfile.load(path)
     card = network.card
     click.echo(printable(str(path)))
@@ -147,5 +147,5 @@ def _report(path: Path) -> None:
 
 
 def _chosen(kind: type[_Chosen], given: dict[str, Any]) -> _Chosen:
-    """A ``kind`` of what is called like its fields; what was not given is as it is by default."""
+    """A ``kind`` from the options that have the names of its fields. Options that were not given keep their defaults."""
     return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})

@@ -1,4 +1,4 @@
-"""``--trigger``, ``--target`` and ``--option``: what makes the kernel run a network, as a user says it."""
+"""``--trigger``, ``--target`` and ``--option``: the event at which the kernel runs a network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..plugin import Plugins, Trigger
 from .complete import targets, triggers
 
 PREFERRED = ("tracepoint", "run")
-"""The triggers to try, in this order, where ``--trigger`` names none."""
+"""The triggers to try, in this order, if ``--trigger`` is not given."""
 
 
 def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a verb the three options, as ``trigger``, ``target`` and ``options``."""
+    """Adds the three options to a verb, as ``trigger``, ``target`` and ``options``."""
     command = click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Trigger option. Can be repeated.")(
         command
     )
@@ -26,7 +26,7 @@ def trigger_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def pairs(options: tuple[str, ...]) -> dict[str, str]:
-    """What ``--option KEY=VALUE`` gave. Raises :class:`UsageError` for another form, and for a key that comes twice."""
+    """The pairs of ``--option KEY=VALUE``. Raises :class:`UsageError` for another form, and for a duplicate key."""
     found: dict[str, str] = {}
     for option in options:
         key, equals, value = option.partition("=")
@@ -39,9 +39,10 @@ def pairs(options: tuple[str, ...]) -> dict[str, str]:
 
 
 def candidates(plugins: Plugins, name: str | None, target: str | None, options: tuple[str, ...]) -> list[Trigger]:
-    """The trigger that is named, or those to try; a target or an option belongs to one, so it leaves no choice.
+    """The named trigger, or those to try. A target or an option belongs to one trigger, so only that one is tried.
 
-    Raises as :meth:`Plugins.trigger`. Where two plugins offer the trigger, what else is wrong is told too, as far as it shows.
+    Raises as :meth:`Plugins.trigger`. If two plugins offer the trigger, other errors are reported too, as far as they can be
+    found.
     """
     if name is None and target is None and not options:
         return [plugins.trigger(known) for known in PREFERRED if known in plugins.offered_triggers.names]
@@ -58,7 +59,7 @@ def candidates(plugins: Plugins, name: str | None, target: str | None, options: 
 
 
 def _wrong_anyway(offered: list[Trigger], target: str | None, options: tuple[str, ...]) -> Iterator[str]:
-    """What would be wrong whichever of ``offered`` were taken, and what only one that is taken can check."""
+    """Errors that every one of ``offered`` would give, and checks that only a chosen trigger can make."""
     if target is None and all(each.needs_target for each in offered):
         yield f"also, trigger '{offered[0].name}' requires a target: give --target"
     for key in pairs(options):

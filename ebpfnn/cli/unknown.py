@@ -1,4 +1,4 @@
-"""What is said of a verb or an option that does not exist."""
+"""Messages for a verb or an option that does not exist."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _ARGUMENTS = {
     "--instance": {"name", "names", "words"},
     "--image": {"images"},
 }
-"""Options that people try, and the parameters that take the same as an argument."""
+"""Options that people try, and the parameters that accept the same value as an argument."""
 
 
 class Verbs(click.Group):
-    """A group that answers an unknown verb with those that are near to it."""
+    """A group that answers an unknown verb with similar ones."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if not ctx.resilient_parsing and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
@@ -26,14 +26,14 @@ class Verbs(click.Group):
 
 
 def no_verb(name: str, above: click.Context) -> click.UsageError:
-    """The error for ``name``, which is no verb of the group of ``above``."""
+    """The error for ``name``, which is not a verb of the group of ``above``."""
     group = above.command
     known = group.list_commands(above) if isinstance(group, click.Group) else []
     return click.UsageError(f"no verb '{name}'{nearest(name, known, alike=_ALIKE)}", above)
 
 
 def no_option(error: click.NoSuchOption) -> str:
-    """The message for an option that the verb does not have, with its usage where what was meant is an argument."""
+    """The message for an option that the verb does not have, with the verb's usage if an argument was meant."""
     fact, verb = f"no option '{error.option_name}'", error.ctx
     if verb is None:
         return fact

@@ -1,4 +1,4 @@
-"""``ebpfnn unload``: networks out of the kernel."""
+"""``ebpfnn unload``: removes networks from the kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(context: click.Context, names: tuple[str, ...], everything: bool, qu
     for instance in Instance.all() if everything else [named_or_only(name) for name in dict.fromkeys(names or (None,))]:
         try:
             instance.unload()
-        except Error as error:  # it takes no other with it
+        except Error as error:  # an error does not affect the others
             failures += complain(str(error))
             continue
         if not quiet:

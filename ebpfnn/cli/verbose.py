@@ -1,4 +1,4 @@
-"""``-v``: what is done, step by step, on standard error."""
+"""``-v``: prints each step on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GIVEN = "ebpfnn.verbose"
 
 
 def _listen(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    """Has the library's own log, of logger ``ebpfnn``, printed."""
+    """Prints the log of the library, of logger ``ebpfnn``."""
     if not wanted or context.resilient_parsing or is_verbose(context):
         return
     import logging
@@ -31,7 +31,7 @@ def _listen(context: click.Context, _parameter: click.Parameter, wanted: bool) -
 
 
 def verbose_option() -> click.Option:
-    """A new ``-v``, which may stand before a verb and behind it."""
+    """A new ``-v``, which may stand before or after a verb."""
     return click.Option(
         ["-v", "--verbose"],
         is_flag=True,

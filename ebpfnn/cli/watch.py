@@ -1,4 +1,4 @@
-"""``ebpfnn watch``: what an instance answers, as it happens."""
+"""``ebpfnn watch``: the inferences of an instance as they happen."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(name: str | None, seconds: float | None, count: int | None, as_json:
 
 
 def _events(watch: Watch, seconds: float | None, tally: Tally) -> Iterator[Event]:
-    """Every event, counted, until the time is over; what there is at its end belongs to it."""
+    """Every event, counted, until the time is over. Events that are waiting at that moment are included."""
     deadline = None if seconds is None else time.monotonic() + seconds
     over = False
     while not over:
@@ -68,7 +68,7 @@ def _events(watch: Watch, seconds: float | None, tally: Tally) -> Iterator[Event
 
 @contextmanager
 def _shown(name: str, tally: Tally, *, as_json: bool) -> Iterator[Show]:
-    """What shows an event: a line of JSON, a line of text, or on a terminal all of it, again and again."""
+    """A function that shows an event: as a line of JSON, a line of text, or on a terminal in a display that is refreshed."""
     if as_json:
         yield lambda event: _print(json.dumps(asdict(event)) if event else "")
     elif sys.stdout.isatty():
@@ -84,7 +84,7 @@ def _print(line: str) -> None:
 
 
 def _sum_up(name: str, tally: Tally, *, as_json: bool) -> None:
-    """In JSON the events say it all, but what was lost."""
+    """Prints a summary. In JSON only lost events are reported, since the output has all others."""
     lost = f"; {tally.lost} more were lost because they arrived faster than they were read" if tally.lost else ""
     if lost or not as_json:
         complain(f"{name}: {tally.total} inferences in {tally.seconds:.1f} s{lost}")

@@ -1,4 +1,4 @@
-"""How ``ebpfnn watch`` shows what happens: a line each, or the last of them and a histogram."""
+"""The output of ``ebpfnn watch``: one line per inference, or the latest ones and a histogram."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ("time", "label", "logit", "in the network", "source", "network")
 
 
 class Tally:
-    """What happened so far: ``total`` inferences, ``lost`` ones, how often each label came, and the ``last`` few events."""
+    """Counts so far: ``total`` inferences, ``lost`` ones, how often each label came, and the ``last`` few events."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = labels
@@ -38,11 +38,11 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The time since the start, in seconds."""
         return time.monotonic() - self._begun
 
     def rate(self) -> float:
-        """Inferences a second, of the last two seconds or so."""
+        """Inferences per second, over about the last two seconds."""
         now = time.monotonic()
         self._marks.append((now, self.total))
         while len(self._marks) > 2 and self._marks[1][0] < now - _RATE_SECONDS:
@@ -59,7 +59,7 @@ def as_line(event: Event) -> str:
 def _cells(event: Event) -> tuple[str, ...]:
     seconds = (time.time_ns() - time.monotonic_ns() + event.time_ns) / 1e9
     clock = time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03}"
-    source = f"source {event.source}"  # said again: a pipe has no headings
+    source = f"source {event.source}"  # repeated in each line: a pipe has no headings
     if event.status:
         return clock, f"failed: {KernelError.describe(-event.status)}", "-", "-", source, event.network
     score = f"{event.score * event.score_scale:.2f}"
@@ -68,7 +68,7 @@ def _cells(event: Event) -> tuple[str, ...]:
 
 @contextmanager
 def live(name: str, tally: Tally) -> Iterator[None]:
-    """Shows ``tally`` on the terminal, anew whenever it is refreshed, some times a second."""
+    """Shows ``tally`` on the terminal, and refreshes it several times per second."""
     from rich.live import Live
 
     with Live(_page(name, tally), auto_refresh=False) as shown:

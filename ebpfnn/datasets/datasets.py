@@ -1,4 +1,4 @@
-"""Samples with labels, from whatever form they lie in on a disk: idx files, an .npz file, a table, or folders of images."""
+"""Samples with labels, from any form on disk: idx files, an .npz file, a table, or folders of images."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..preparation.tables import SUFFIXES, is_table
 from . import imagefolder, mnist, npz, tables
 
 _IDX = {"train": "train", "test": "t10k"}
-"""What MNIST and its relatives call their parts."""
+"""The names of the parts in MNIST and its relatives."""
 _REMEDY = "give a directory of idx files, an .npz file, a table, or a directory with one folder of images a class"
 _FILES = (npz.SUFFIX, *(suffix for suffix in SUFFIXES if suffix not in (npz.SUFFIX, ".npy")))
-"""What files of a part end with."""
+"""The suffixes of files of a part."""
 
 Prepare = Callable[[Item], NDArray[np.uint8]]
-"""Makes the sample, uint8 of a network's shape, of an item."""
+"""A function that makes a sample, uint8 of a network's shape, of an item."""
 
 Samples = tuple[NDArray[np.uint8], NDArray[np.intp]]
 """Samples, uint8 ``[n, *shape]``, and their labels, ``[n]`` counted from 0."""
@@ -33,15 +33,16 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
     ================== ========================================================================================
     idx files          a directory with MNIST's file names, gzipped or not, or with a tree that torchvision made of them
     .npz               arrays ``samples`` and ``labels``; for either part, unless a directory has train.npz and test.npz
-    tables             .csv, .jsonl, .parquet, or .npz with columns' names: a row a sample; parts as .npz
-    images             one folder a class, each frame a sample; for either part, unless they lie in folders train/ and test/
+    tables             .csv, .jsonl, .parquet, or .npz with columns' names: each row is a sample; parts as .npz
+    images             one folder per class, each frame a sample; for either part, unless in folders train/ and test/
     ================== ========================================================================================
 
-    ``prepare`` makes a sample of each item, as the network says (:meth:`ebpfnn.plugin.Wanted.one`); None takes arrays as they
-    lie. ``names`` are the network's labels, which image folders must be called; without them, their order is the alphabet's.
-    ``label`` is the column with a table's classes (:func:`ebpfnn.datasets.tables.label_column`). Raises :class:`InputError`, in
-    one line that names the file, for whatever is absent, corrupt, too large, empty or does not fit, and for images and tables
-    without ``prepare``.
+    ``prepare`` makes a sample of each item for a network (:meth:`ebpfnn.plugin.Wanted.one`). If it is None, arrays are returned
+    unchanged. ``names`` are the network's labels. Image folders must have these names; without ``names`` they are numbered in
+    alphabetical order. ``label`` is the column with a table's classes (:func:`ebpfnn.datasets.tables.label_column`).
+
+    Raises :class:`InputError`, in one line that names the file, for data that is missing, corrupt, too large, empty or does not
+    fit, and for images and tables without ``prepare``.
     """
     place = _place(path, part)
     if folders := _folders(place):
@@ -57,13 +58,13 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
 
 
 def first(path: Path, part: str) -> Item:
-    """The first item of ``part`` at ``path``, by which a form can be chosen. Raises as :func:`read`."""
+    """The first item of ``part`` at ``path``, for the choice of a preparation. Raises as :func:`read`."""
     place = _place(path, part)
     return imagefolder.first(place) if _folders(place) else Values(_arrays(place, part)[0][0])
 
 
 def table(path: Path, part: str) -> Path | None:
-    """Where the table of ``part`` at ``path`` lies, None where there is no table. Raises as :func:`read`."""
+    """The path of the table of ``part`` at ``path``. None if there is no table. Raises as :func:`read`."""
     place = _place(path, part)
     return place if is_table(place) and place.is_file() else None
 
@@ -84,7 +85,7 @@ def _arrays(place: Path, part: str) -> Samples:
 
 
 def prepared(arrays: NDArray[np.uint8], prepare: Prepare, name: str) -> NDArray[np.uint8]:
-    """Each of ``arrays``, [n, ...], through ``prepare``, uint8 [n, *shape]. Raises :class:`InputError`, naming ``name``."""
+    """Each of ``arrays``, [n, ...], prepared by ``prepare``, uint8 [n, *shape]. Raises :class:`InputError`, naming ``name``."""
     try:
         begin = prepare(Values(arrays[0]))
         samples = np.empty((len(arrays), *begin.shape), np.uint8)
@@ -96,18 +97,18 @@ def prepared(arrays: NDArray[np.uint8], prepare: Prepare, name: str) -> NDArray[
 
 
 def is_divided(path: Path) -> bool:
-    """Whether the data at ``path`` has a part for training and another one for tests. Raises :class:`InputError`."""
+    """Whether the data at ``path`` has separate parts for training and tests. Raises :class:`InputError`."""
     places = [_place(path, part) for part in _IDX]
     return places[0] != places[1] or (places[0].is_dir() and not _folders(places[0]))
 
 
 def class_names(path: Path, part: str) -> tuple[str, ...]:
-    """What the data at ``path`` calls its classes: the names of image folders; empty for other forms."""
+    """The names of the classes of the data at ``path``: the names of image folders. Empty for other forms."""
     return _folders(_place(path, part))
 
 
 def check_labels(labels: NDArray[np.intp], classes: int, path: Path) -> None:
-    """Raises :class:`InputError` where a label is no index of one of ``classes`` classes."""
+    """Raises :class:`InputError` if a label is not an index of one of ``classes`` classes."""
     highest = int(labels.max())
     if highest >= classes:
         raise InputError(
@@ -116,14 +117,14 @@ def check_labels(labels: NDArray[np.intp], classes: int, path: Path) -> None:
 
 
 def _place(path: Path, part: str) -> Path:
-    """Where ``part`` lies: in a file or folder of that name, in the one tree that torchvision made, or in ``path`` itself."""
+    """Where ``part`` is: a file or folder of that name, the only tree that torchvision made, or ``path`` itself."""
     try:
         trees = [path / "raw", *path.glob("*/raw")]
         inside = path / part
-        folder = [inside] if not inside.is_dir() or not imagefolder.has_images(inside) else []  # a class may be called "test"
+        folder = [inside] if not inside.is_dir() or not imagefolder.has_images(inside) else []  # a class may be named "test"
         known = [*(path / (part + suffix) for suffix in _FILES), *folder, *(trees if sum(map(Path.is_dir, trees)) == 1 else ())]
         return next(filter(Path.exists, known), path)
-    except OSError as error:  # no right to look, or a name longer than any file's
+    except OSError as error:  # no permission, or a name that is too long
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
 
 

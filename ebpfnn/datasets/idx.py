@@ -28,7 +28,7 @@ _REMEDY = "give an idx file of unsigned bytes, gzipped or not, such as MNIST's"
 def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """The uint8 array in ``path``, gzipped or not; [n] for labels, [n, rows, columns] for images.
 
-    Raises :class:`InputError`, naming the file, where it is absent, malformed, cut short or over 256 MiB.
+    Raises :class:`InputError`, naming the file, if it does not exist, is malformed, truncated or over 256 MiB.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""Images in folders, one sub-folder a class, as torchvision.datasets.ImageFolder has them."""
+"""Images in folders, one subfolder per class, as in torchvision.datasets.ImageFolder."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .idx import MAX_BYTES
 
 
 def class_names(directory: Path) -> tuple[str, ...]:
-    """The classes of an image folder: its sub-folders that hold images, sorted; numbers by their value."""
+    """The classes of an image folder: its subfolders with images, sorted; numbers are sorted by value."""
     folders = (entry for entry in directory.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return tuple(sorted((folder.name for folder in folders if has_images(folder)), key=_order))
 
 
 def has_images(folder: Path) -> bool:
-    """Whether images lie in ``folder`` itself, as they do in that of a class."""
+    """Whether ``folder`` itself contains images, as the folder of a class does."""
     return any(_images(folder))
 
 
 def first(directory: Path) -> Picture:
     """The first image of the first class. Raises as :func:`read_folder`."""
-    from ..preparation.decode import picture  # late: Pillow takes longer to import than most data takes to read
+    from ..preparation.decode import picture  # imported late: Pillow takes longer to import than most data to read
 
     path = next(path for name in class_names(directory) for path in sorted(_images(directory / name)))
     return picture(_read(path), str(path))
@@ -38,10 +38,10 @@ def first(directory: Path) -> Picture:
 def read_folder(
     directory: Path, indices: Mapping[str, int], prepare: Callable[[Item], NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """The images of the sub-folders in ``indices``, each frame a sample as ``prepare`` makes it, and the index of its folder.
+    """The images of the subfolders in ``indices``, each frame prepared by ``prepare``, and the index of its folder.
 
-    Samples are uint8 ``[n, *shape]``, labels [n]. Raises :class:`InputError`, naming the file, for what is no image or cannot
-    be prepared, and for more than 256 MiB of samples.
+    Samples are uint8 ``[n, *shape]``, labels [n]. Raises :class:`InputError`, naming the file, for a file that is not an image
+    or cannot be prepared, and for more than 256 MiB of samples.
     """
     from ..preparation.decode import pictures
 
@@ -65,7 +65,7 @@ def _prepared(picture: Picture, prepare: Callable[[Item], NDArray[np.uint8]]) ->
 
 
 def _read(path: Path) -> bytes:
-    """As much of a file as shows whether it is too large."""
+    """Reads at most enough of a file to detect that it is too large."""
     try:
         with open(path, "rb") as file:
             return bytes(take(file, MAX_FILE + 1))

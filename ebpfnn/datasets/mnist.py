@@ -1,4 +1,4 @@
-"""MNIST's files: the 512 test images that ship with the package, or all of it where its idx files are."""
+"""MNIST's files: the 512 test images that ship with the package, or the full set from its idx files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RAW = Path("MNIST/raw")
 
 
 def read_test(directory: Path | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Test images and labels as :func:`ebpfnn.datasets.mnist.read_part` gives them; for None, the bundled ones."""
+    """Test images and labels as :func:`ebpfnn.datasets.mnist.read_part` returns them; the bundled ones for None."""
     return read_part(directory or BUNDLED, "t10k")
 
 
@@ -24,7 +24,7 @@ def read_part(directory: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np
     """Images, uint8 [n, rows, columns], and labels, uint8 [n], of ``train`` or ``t10k``.
 
     ``directory`` holds the idx files, gzipped or not, or the tree that torchvision makes. Raises
-    :class:`~ebpfnn.errors.InputError` where a file is absent or corrupt, or the two do not belong together.
+    :class:`~ebpfnn.errors.InputError` if a file does not exist or is corrupt, or if the two do not belong together.
     """
     image_path, label_path = (_find(directory, f"{part}-{name}-ubyte") for name in ("images-idx3", "labels-idx1"))
     images, labels = read_idx(image_path), read_idx(label_path)

@@ -1,6 +1,6 @@
-"""Samples and labels out of a numpy .npz file, with its sizes checked before anything of them is read.
+"""Samples and labels from a numpy .npz file. Its sizes are checked before any data is read.
 
-An .npz file is a zip of .npy files (:mod:`ebpfnn.files.npy`).
+An .npz file is a zip archive of .npy files (:mod:`ebpfnn.files.npy`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ MAX_LABELS = 64 << 20
 _PIECE = 1 << 20
 _REMEDY = "give what numpy.savez(file, samples=..., labels=...) writes"
 _DAMAGE = (*npy.DAMAGE, *zips.DAMAGE)
-"""What zipfile and numpy raise for a file that is not what it says."""
+"""The exceptions of zipfile and numpy for a malformed file."""
 
 
 def read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """The arrays ``samples``, uint8 [n, *shape], and ``labels``, [n], none negative, of the .npz file at ``path``.
 
-    Samples of another integer dtype, or floats, are taken where each is a whole number in 0..255. Raises
-    :class:`InputError`, naming the file, where it is malformed, its samples are over 256 MiB or its labels over 64, or an
-    array is missing or cannot be meant.
+    Samples of another integer dtype, or floats, are accepted if each is an integer in 0..255. Raises :class:`InputError`,
+    naming the file, if it is malformed, its samples are over 256 MiB or its labels over 64, or an array is missing or has the
+    wrong form.
     """
     try:
         with warnings.catch_warnings(), open(path, "rb") as file, zips.opened(file) as archive:
@@ -64,14 +64,14 @@ def _bytes(samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     low, high = (float(samples.min()), float(samples.max())) if samples.size else (0.0, 255.0)
     if kind == "f" and 0 <= low <= high <= 1:
         raise InputError(f"{fact} within 0..1, so scaled; multiply by 255, round, and give uint8")
-    # NaN compares false, and is refused too.
+    # comparisons with NaN are false, so NaN is refused too
     if not 0 <= low <= high <= 255 or (kind == "f" and not _whole(samples)):
         raise InputError(f"{fact}, not all of them whole numbers in 0..255; give uint8")
     return np.ascontiguousarray(samples, np.uint8)
 
 
 def _whole(samples: NDArray[Any]) -> bool:
-    """A piece at a time, or the remainders would take as much memory again."""
+    """Works on one piece at a time, since the remainders would double the memory."""
     flat = samples.reshape(-1, order="A")
     return not any((flat[start : start + _PIECE] % 1).any() for start in range(0, len(flat), _PIECE))
 

@@ -17,18 +17,18 @@ from ..preparation.tables import SUFFIXES, Table, read_table
 from .idx import MAX_BYTES
 
 LABELS = ("label", "labels", "class", "target")
-"""What the column of classes is called, where nobody says."""
+"""The names of the column of classes, if none is given."""
 MAX_CELLS = 1 << 26
-"""Numbers to learn from, 8 bytes each."""
+"""The maximum count of numbers to learn from, 8 bytes each."""
 _BLOCK = 4096
 _REMEDY = "turn it into numbers, or leave it out with --ignore"
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """``columns`` by name, int64, uint64 or float64 [n]; ``labels``, [n], index ``classes``.
+    """``columns`` by name, int64, uint64 or float64 [n]. ``labels``, [n], are indices into ``classes``.
 
-    ``label`` is the column of classes, and ``groups``, [n], number the values of the column to split by, where one was named.
+    ``label`` is the column of classes. ``groups``, [n], has numbers for the values of the column to split by, if there is one.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -38,16 +38,16 @@ class Labelled:
     groups: NDArray[np.intp] | None = None
 
     def rows(self) -> Iterator[Row]:
-        """Every row with its numbers, as reading the file again would give them."""
+        """Every row with its numbers, as another read of the file would return them."""
         for start in range(0, len(self.labels), _BLOCK):
             block = [values[start : start + _BLOCK].tolist() for values in self.columns.values()]
             yield from (Row(dict(zip(self.columns, row, strict=True))) for row in zip(*block, strict=True))
 
 
 def label_column(names: Sequence[str], wanted: str) -> str:
-    """The column of classes: ``wanted``, or the first that is called so, or the last.
+    """The column of classes: ``wanted``, or the first one with a usual name, or the last.
 
-    Raises :class:`InputError` where there is none.
+    Raises :class:`InputError` if there is none.
     """
     if wanted:
         return wanted
@@ -62,7 +62,8 @@ def read(
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """The sample of each row, uint8 ``[n, *shape]``, and the index of its class in ``classes``, [n].
 
-    Raises :class:`InputError`, naming the row, for what cannot be prepared, for another class, and over 256 MiB of samples.
+    Raises :class:`InputError`, naming the row, for a row that cannot be prepared, for an unknown class, and for over 256 MiB of
+    samples.
     """
     indices = {name: index for index, name in enumerate(classes)}
     samples: list[NDArray[np.uint8]] = []
@@ -83,9 +84,9 @@ def read(
 
 
 def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: str = "") -> Labelled:
-    """The whole table at ``place``, but the columns that are ``ignored``, have no name, or are not of numbers to learn from.
+    """The whole table at ``place``, without columns that are ``ignored``, have no name, or have no numbers to learn from.
 
-    Raises :class:`InputError`, naming row and column, for text and for missing values, and over 2^26 numbers.
+    Raises :class:`InputError`, naming row and column, for text and for missing values, and for over 2^26 numbers.
     """
     with _opened(place) as table:
         label = _label(table, place, label, [*ignored, *([split_by] if split_by else ())])
@@ -103,7 +104,7 @@ def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: 
 
 
 def class_name(cell: Any, where: str) -> str:
-    """What a class is called: the text of its label; a whole number has no point. Raises :class:`InputError` for no value."""
+    """The name of a class: the text of its label; integers without a point. Raises :class:`InputError` for a missing value."""
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     text = str(int(cell) if isinstance(cell, bool) else "" if cell is None else cell).strip()
@@ -117,7 +118,7 @@ def class_name(cell: Any, where: str) -> str:
 
 @dataclass
 class _Gathered:
-    """Rows so far, a block of them as they were read, the others as arrays."""
+    """The rows so far: the current block as it was read, the earlier ones as arrays."""
 
     columns: list[str]
     label: str
@@ -163,7 +164,7 @@ class _Gathered:
 
 
 def _array(values: list[int | float]) -> NDArray[Any]:
-    """As int64 or uint64 where all are integers of that range, else as float64."""
+    """The values as int64 or uint64 if all are integers of that range, else as float64."""
     if all(type(value) is int for value in values):
         for kind in (np.int64, np.uint64):
             if np.iinfo(kind).min <= min(values) and max(values) <= np.iinfo(kind).max:
@@ -172,7 +173,7 @@ def _array(values: list[int | float]) -> NDArray[Any]:
 
 
 def _joined(blocks: list[NDArray[Any]], name: str) -> NDArray[Any]:
-    """One array of all ``blocks``; numpy would make floats of int64 beside uint64."""
+    """One array of all ``blocks``. numpy would convert a mix of int64 and uint64 to floats."""
     kinds = {block.dtype.kind for block in blocks}
     if kinds == {"i", "u"}:
         if any(block.dtype.kind == "i" and int(block.min()) < 0 for block in blocks):
@@ -196,7 +197,7 @@ def _opened(place: Path) -> Iterator[Table]:
 
 
 def _label(table: Table, place: Path, wanted: str, others: Sequence[str] = ()) -> str:
-    """The column of classes. Raises :class:`InputError`, naming the file, where it or one of ``others`` is not there."""
+    """The column of classes. Raises :class:`InputError`, naming the file, if it or one of ``others`` does not exist."""
     try:
         label = label_column(table.names, wanted)
         table.check_has([label, *others])
@@ -206,7 +207,7 @@ def _label(table: Table, place: Path, wanted: str, others: Sequence[str] = ()) -
 
 
 def _rows(table: Table, place: Path) -> Iterator[tuple[str, Row]]:
-    """Every row and where it lies. Raises :class:`InputError` for the first that cannot be read."""
+    """Every row with its place. Raises :class:`InputError` for the first row that cannot be read."""
     for where, row in table.numbered(str(place)):
         if isinstance(row, InputError):
             raise row
@@ -223,7 +224,7 @@ def _prepared(row: Row, where: str, prepare: Callable[[Item], NDArray[np.uint8]]
 
 
 def _order(name: str) -> tuple[bool, int, str]:
-    """Numbers by their value, then the alphabet."""
+    """Sort key: numbers by value, then other names alphabetically."""
     digits = name.removeprefix("-")
     is_number = digits.isascii() and digits.isdigit() and len(digits) < 19
     return not is_number, int(name) if is_number else 0, name

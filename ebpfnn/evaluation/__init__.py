@@ -1,1 +1,1 @@
-"""How good a network is, in floats, in integers and in the kernel: figures, pictures, a page."""
+"""Evaluates a network in floats, in integers and in the kernel: figures, pictures, and a report."""

@@ -1,4 +1,4 @@
-"""How well one class is told from all others, over every margin that its score may be asked to lead by."""
+"""How well one class is distinguished from all others, at every margin by which its score must lead."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_POINTS = 200
-"""Of a curve, as JSON and a page have it."""
+"""The number of points of a curve in JSON and in a report."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """The class ``positive`` against all others, by its margin: its score less the best of the others, an integer.
+    """The class ``positive`` against all others, by its margin: its score minus the highest other score, an integer.
 
-    ``auc`` is the area under the ROC: how often the margin of a sample of the class exceeds that of another, ties by half; None
-    where there are none to compare. ``margin`` is the least at which no more than ``rate`` of the others are claimed, None
-    without others. It claims ``false_positives`` of the others, and ``true_positives`` of the class. ``curve`` has shares of
-    both, rising.
+    ``auc`` is the area under the ROC curve: how often the margin of a sample of the class exceeds that of another sample; ties
+    count half. It is None if one of the two sets is empty. ``margin`` is the lowest margin that at most a share ``rate`` of the
+    others reaches, None without others. At that margin there are ``false_positives`` among the others, and ``true_positives``
+    in the class. ``curve`` has the shares of both, increasing.
     """
 
     positive: int
@@ -34,7 +34,7 @@ class Detection:
 
     @property
     def recall(self) -> float | None:
-        """The share of the class that is found with :attr:`margin`; None where there is none of it."""
+        """The share of the class that is found with :attr:`margin`. None if there are no samples of it."""
         return self.true_positives / self.positives if self.positives and self.margin is not None else None
 
 
@@ -51,20 +51,20 @@ def detect(scores: NDArray[np.int32], truth: NDArray[np.intp], positive: int, ra
 
 
 def leading(scores: NDArray[np.int32], positive: int) -> NDArray[np.int64]:
-    """By how much the score of ``positive`` exceeds the best of the others, int64 [n]; 0 where there is one class alone."""
+    """How much the score of ``positive`` exceeds the highest other one, int64 [n]. 0 if there is only one class."""
     others = np.delete(scores.astype(np.int64), positive, axis=1)
     lead: NDArray[np.int64] = scores[:, positive] - others.max(axis=1) if others.size else np.zeros(len(scores), np.int64)
     return lead
 
 
 def area(own: NDArray[np.int64], others: NDArray[np.int64]) -> float:
-    """The area under the ROC from sorted margins, neither empty (Mann and Whitney's U over all pairs)."""
+    """The area under the ROC curve from sorted margins, both not empty (Mann and Whitney's U over all pairs)."""
     below, upto = np.searchsorted(others, own, side="left").sum(), np.searchsorted(others, own, side="right").sum()
     return float(below + upto) / (2 * len(own) * len(others))
 
 
 def least_margin(others: NDArray[np.int64], rate: float) -> int | None:
-    """The least margin that no more than ``rate`` of the ``others``, sorted, reach; None where there are none."""
+    """The lowest margin that at most a share ``rate`` of the sorted ``others`` reaches. None if there are no others."""
     if not len(others):
         return None
     allowed = min(floor(rate * len(others)), len(others))
@@ -72,9 +72,9 @@ def least_margin(others: NDArray[np.int64], rate: float) -> int | None:
 
 
 def _curve(own: NDArray[np.int64], others: NDArray[np.int64]) -> list[tuple[float, float]]:
-    """Shares of false and of true positives, from none to all."""
+    """Shares of false and of true positives, from no samples claimed to all."""
     margins = np.unique(np.concatenate([own, others]))[::-1]
-    if len(margins) > _MOST_POINTS:  # most of them where the false positives are few
+    if len(margins) > _MOST_POINTS:  # more points where false positives are few
         margins = margins[np.unique(np.geomspace(1, len(margins), _MOST_POINTS).astype(np.intp) - 1)]
     false = 1 - np.searchsorted(others, margins) / len(others)
     true = 1 - np.searchsorted(own, margins) / len(own)

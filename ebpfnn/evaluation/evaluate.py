@@ -1,4 +1,4 @@
-"""Running one network three ways over the same samples: in floats, in integers in numpy, and in the kernel."""
+"""Runs one network in three forms over the same samples: in floats, in integers in numpy, and in the kernel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Labels = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class KernelRun:
-    """What the kernel gave for every sample: ``scores`` int32 [n, classes], ``labels`` [n]."""
+    """The kernel's results for every sample: ``scores`` int32 [n, classes], ``labels`` [n]."""
 
     trigger: str
     scores: NDArray[np.int32]
@@ -37,9 +37,9 @@ class KernelRun:
 class Evaluation:
     """The results for ``samples``, uint8 ``[n, *shape]``, whose true labels are ``truth``, [n].
 
-    ``scores`` int32 [n, classes] are the reference's; ``logits`` float64 [n, classes] those of the float network and
-    ``kernel`` what ran in the kernel, each None where it was not run. ``source`` tells people which samples these are.
-    ``detection`` is how well one class is told from the others, None where nobody asked.
+    ``scores`` int32 [n, classes] are the reference's. ``logits`` float64 [n, classes] are those of the float network and
+    ``kernel`` the results of the kernel, each None if it was not run. ``source`` names the samples, for messages. ``detection``
+    says how well one class is distinguished from the others, None if this was not requested.
     """
 
     network: QuantizedNetwork
@@ -53,17 +53,17 @@ class Evaluation:
 
     @cached_property
     def predicted(self) -> _Labels:
-        """What the reference takes each sample for: the highest score, of equal ones the first."""
+        """The label that the reference gives each sample: that of the highest score, of equal ones the first."""
         return np.asarray(self.scores.argmax(axis=1), np.intp)
 
     @cached_property
     def floats_predicted(self) -> _Labels | None:
-        """What the float network takes each sample for; None where it was not run."""
+        """The label that the float network gives each sample. None if it was not run."""
         return None if self.logits is None else np.asarray(self.logits.argmax(axis=1), np.intp)
 
     @cached_property
     def columns(self) -> dict[str, _Labels | None]:
-        """What each form of the network takes the samples for, in the order in which they are shown."""
+        """The labels from each form of the network, in the order in which they are shown."""
         return {
             "float": self.floats_predicted,
             "reference": self.predicted,
@@ -71,13 +71,13 @@ class Evaluation:
         }
 
     def correct(self, column: str) -> int | None:
-        """How many samples ``column`` gets right; None where it was not run."""
+        """The number of samples that ``column`` labels correctly. None if it was not run."""
         predicted = self.columns[column]
         return None if predicted is None else int(np.count_nonzero(predicted == self.truth))
 
     @cached_property
     def disagreements(self) -> _Labels:
-        """The samples for which the kernel gave another label than the reference, or any other score."""
+        """The samples for which the kernel and the reference differ in the label or in any score."""
         if self.kernel is None:
             return np.empty(0, np.intp)
         differ = (self.kernel.scores != self.scores).any(axis=1) | (self.kernel.labels != self.predicted)
@@ -85,28 +85,28 @@ class Evaluation:
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
-        """How many samples of each class the reference takes for each, int64 [true class, class predicted]."""
+        """The number of samples of each class that the reference assigns to each class, int64 [true class, class predicted]."""
         return metrics.confusion(self.truth, self.predicted, len(self.network.labels))
 
     @cached_property
     def per_class(self) -> list[metrics.ClassFigures]:
-        """The figures of each class, by the reference, in the order of the network's labels."""
+        """The figures of each class, from the reference, in the order of the network's labels."""
         return metrics.per_class(self.confusion, self.network.labels)
 
     @cached_property
     def margins(self) -> NDArray[np.float64]:
-        """By how many logits the true label's score exceeds the best other, float64 [n]."""
+        """How much the logit of the true label exceeds the highest other one, float64 [n]."""
         return metrics.margins(self.scores, self.truth) * self.network.score_scale
 
     @cached_property
     def mistakes(self) -> _Labels:
-        """The samples that the reference takes for another class, the most certain of the wrong first."""
+        """The samples that the reference labels wrongly, the most confident mistakes first."""
         wrong = np.flatnonzero(self.predicted != self.truth)
         return wrong[np.argsort(self.margins[wrong], kind="stable")]
 
 
 def run_floats(floats: Network, network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The logits of ``floats``, float64 [n, classes]. Raises :class:`ModelError` where it cannot be what ``network`` was."""
+    """The logits of ``floats``, float64 [n, classes]. Raises :class:`ModelError` if ``network`` cannot be made from it."""
     if (floats.input.shape, len(floats.labels)) != (network.input_shape, len(network.labels)):
         takes = f"{describe(floats.input.shape)} to {len(floats.labels)} classes"
         wanted = f"'{network.name}' {describe(network.input_shape)} to {len(network.labels)}"
@@ -122,9 +122,9 @@ def run_kernel(
     watched: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     body: Body | None = None,
 ) -> KernelRun:
-    """What the kernel gives for every sample. ``watched`` wraps them, to show progress; ``body`` is as for :class:`Session`.
+    """The kernel's results for every sample.
 
-    Raises as that does.
+    ``watched`` wraps the samples to show progress. ``body`` is that of :class:`Session`. Raises as :class:`Session` does.
     """
     scores = np.empty((len(samples), len(network.labels)), np.int32)
     labels = np.empty(len(samples), np.intp)

@@ -1,4 +1,4 @@
-"""What there is to know of a network before one runs it: its layers, what the compiler makes of them, what the kernel says."""
+"""Facts on a network before it is used: its layers, its compiled code, and figures from the kernel."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Code:
-    """What the compiler made: ``stack``, ``workspace`` and ``table_bytes`` in bytes, and how long it took."""
+    """The result of the compiler: ``stack``, ``workspace`` and ``table_bytes`` in bytes, and the compile time."""
 
     instructions: int
     stack: int
@@ -40,10 +40,10 @@ class Code:
 
 @dataclass(frozen=True)
 class InKernel:
-    """What the kernel says.
+    """Figures from the kernel.
 
-    ``verified`` counts the instructions that its verifier walked, those of ``trigger``'s shell too. Times are nanoseconds an
-    inference of ``samples``, at least, with warm caches and with cold ones.
+    ``verified`` counts the instructions that the verifier walked, including those of ``trigger``'s shell. Times are nanoseconds
+    per inference of ``samples``, the minimum, with warm and with cold caches.
     """
 
     trigger: str
@@ -55,7 +55,7 @@ class InKernel:
 
 
 def compile_for(network: QuantizedNetwork, plan: str | None) -> tuple[Compiled, Code, str]:
-    """The network compiled for this kernel, or, where nothing may be asked of it, for the newest; and why, "" where not.
+    """The network compiled for this kernel. If it may not be probed, for the newest kernel, and with the reason (else "").
 
     Raises :class:`~ebpfnn.errors.ModelError` as :func:`~ebpfnn.compiler.compile_network`.
     """
@@ -71,7 +71,7 @@ def compile_for(network: QuantizedNetwork, plan: str | None) -> tuple[Compiled, 
 
 
 def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigger) -> InKernel:
-    """Loads it as anybody would, and again to time it. Raises as :class:`~ebpfnn.session.Session` does."""
+    """Loads the network as usual, and again to measure its time. Raises as :class:`~ebpfnn.session.Session` does."""
     begun = time.perf_counter()
     with Session(network, trigger, body=compiled) as session:
         elapsed = time.perf_counter() - begun
@@ -90,7 +90,7 @@ def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigge
 def describe(
     network: QuantizedNetwork, compiled: Compiled, code: Code, kernel: InKernel | None, left_out: str
 ) -> dict[str, Any]:
-    """All of it as plain data, for JSON."""
+    """All facts as plain data, for JSON."""
     rows, form = layer_rows(network), network.input
     return {
         "name": network.name,
@@ -111,10 +111,10 @@ def describe(
 
 
 def describe_plan(plan: NetworkPlan) -> dict[str, Any]:
-    """What was decided, as plain data: for each layer the candidates, the one taken first, and what it is estimated to take.
+    """The plan as plain data: for each layer the candidates, the chosen one first, and their estimated cost.
 
-    A candidate's ``cost`` is in instructions run by an inference; ``walked`` and ``forks`` are about how many instructions the
-    verifier walks and how many branches it puts off.
+    The ``cost`` of a candidate is the number of instructions that one inference runs. ``walked`` and ``forks`` estimate how
+    many instructions the verifier walks and how many branches it postpones.
     """
     layers = [
         {
@@ -131,7 +131,7 @@ def describe_plan(plan: NetworkPlan) -> dict[str, Any]:
 
 
 def annotated(compiled: Compiled) -> Iterator[str]:
-    """The instructions in the verifier's words, behind what they are for, and with the tables they read."""
+    """The instructions in the verifier's notation, with their purpose and the tables that they read."""
     notes: dict[tuple[str, int], list[str]] = {}
     for note in compiled.notes:
         where = f"layer {note.layer}: " if note.layer >= 0 else ""
@@ -144,7 +144,7 @@ def annotated(compiled: Compiled) -> Iterator[str]:
 
 
 def _samples(network: QuantizedNetwork) -> Inputs:
-    """The bundled digits where they fit, else dense noise."""
+    """The bundled digits if they fit, else dense noise."""
     digits, labels = read_test()
     if digits[0].size == network.input.size:
         return sparse_inputs(network, digits, labels)

@@ -1,4 +1,4 @@
-"""What people ask of each layer: how large it is, how much it computes, how near its sums come to int32."""
+"""The main figures of each layer: its size, its computation, and how close its sums come to the int32 range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape, Weighted, Win
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A line of the table. ``size`` counts bytes: weights, biases, multipliers. ``bound`` is the largest |accumulator|."""
+    """A row of the table. ``size`` is in bytes: weights, biases, multipliers. ``bound`` is the largest |accumulator|."""
 
     kind: str
     given: str
@@ -26,7 +26,7 @@ class LayerRow:
 
 
 def layer_rows(network: QuantizedNetwork) -> list[LayerRow]:
-    """One row a layer."""
+    """One row per layer."""
     rows = []
     density = network.density or (None,) * len(network.layers)
     each = zip(network.layers, network.shapes, network.shapes[1:], network.ranges, density, strict=False)

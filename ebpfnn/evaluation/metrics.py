@@ -1,4 +1,4 @@
-"""Figures of merit from labels and scores."""
+"""Metrics computed from labels and scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Labels = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class: how many samples are of it, are taken for it, and both. A share of nothing is None."""
+    """One class: the numbers of samples that are in it, that are predicted as it, and both. A ratio with divisor 0 is None."""
 
     label: str
     samples: int
@@ -22,12 +22,12 @@ class ClassFigures:
 
     @property
     def precision(self) -> float | None:
-        """Of the samples taken for it, the share that are of it."""
+        """Of the samples predicted as this class, the share that are in it."""
         return self.correct / self.claimed if self.claimed else None
 
     @property
     def recall(self) -> float | None:
-        """Of the samples of it, the share taken for it."""
+        """Of the samples in this class, the share predicted as it."""
         return self.correct / self.samples if self.samples else None
 
     @property
@@ -38,32 +38,32 @@ class ClassFigures:
 
     @property
     def missed(self) -> int:
-        """How many samples of it were taken for another."""
+        """The number of samples in this class that were predicted as another one."""
         return self.samples - self.correct
 
     @property
     def wrongly_claimed(self) -> int:
-        """How many samples of others were taken for it."""
+        """The number of samples of other classes that were predicted as this one."""
         return self.claimed - self.correct
 
 
 def confusion(truth: _Labels, predicted: _Labels, classes: int) -> NDArray[np.int64]:
-    """How often a sample of the row's class was taken for the column's, int64 [classes, classes]."""
+    """How often a sample of the row's class was predicted as the column's, int64 [classes, classes]."""
     counts = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return counts.astype(np.int64).reshape(classes, classes)
 
 
 def per_class(counts: NDArray[np.int64], labels: tuple[str, ...]) -> list[ClassFigures]:
-    """The figures of each class from what :func:`confusion` gives."""
+    """The figures of each class from the matrix of :func:`confusion`."""
     rows, columns, correct = counts.sum(axis=1), counts.sum(axis=0), counts.diagonal()
     each = zip(labels, rows.tolist(), columns.tolist(), correct.tolist(), strict=True)
     return [ClassFigures(*figures) for figures in each]
 
 
 def margins(scores: NDArray[Any], truth: _Labels) -> NDArray[np.float64]:
-    """By how much the score of the true label exceeds the best of the others, float64 [n]; below 0 for a mistake.
+    """How much the score of the true label exceeds the highest other one, float64 [n]; below 0 for a mistake.
 
-    ``scores`` is [n, classes]. All is 0 where there is one class alone.
+    ``scores`` is [n, classes]. All margins are 0 if there is only one class.
     """
     others = scores.astype(np.float64)
     if others.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""Samples and weights as pictures: PNG in memory, and as addresses that a page can hold."""
+"""Samples and weights as pictures: PNG in memory, and data: URIs for a page."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ..network import QuantizedNetwork
 from ..network.layers import Dense, MaxPool, Shape
 
 POSITIVE, NEGATIVE = (58, 126, 222), (224, 98, 42)
-"""Blue and orange: told apart by eyes that see no red or no green, too."""
+"""Blue and orange, which people with red-green color blindness can distinguish."""
 _CELL, _GAP, _LINE = 112, 16, 17
 _GROUND, _INK, _WRONG = (255, 255, 255), (30, 34, 42), (190, 60, 20)
 
 
 def is_picture(shape: Shape) -> bool:
-    """Whether a sample or window weights of ``shape`` can be looked at: [rows, columns], or with 1 or 3 channels in front."""
+    """Whether a sample or window of ``shape`` can be shown: [rows, columns], or with 1 or 3 channels in front."""
     return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
 
 
 def sample_image(sample: NDArray[np.uint8]) -> Image.Image:
-    """A sample, uint8 of a shape that :func:`is_picture`, as it is."""
+    """A sample as an image, unchanged. It is uint8, of a shape for which :func:`is_picture` is true."""
     if sample.ndim == 2 or sample.shape[0] == 1:
         return Image.fromarray(np.ascontiguousarray(sample.reshape(sample.shape[-2:])))
     return Image.fromarray(np.ascontiguousarray(sample.transpose(1, 2, 0)))
 
 
 def weight_images(network: QuantizedNetwork) -> Iterator[Image.Image]:
-    """What each output of the first layer looks for: blue where weights are positive, orange where negative, clear at 0.
+    """The weights of each output of the first layer: positive ones blue, negative ones orange, 0 transparent.
 
-    One picture for each output of a dense layer on images, or for the window weights of each channel that a convolution
-    gives; input channels lie side by side. None where the input is no image.
+    A dense layer on images gives one picture per output, a convolution one per channel of its output, with the weights of the
+    window. Input channels are side by side. None if the input is not an image.
     """
     layer = network.layers[0]
     if isinstance(layer, MaxPool) or (isinstance(layer, Dense) and len(network.input_shape) < 2):
@@ -66,7 +66,7 @@ def address(image: Image.Image) -> str:
 
 
 def grid(samples: NDArray[np.uint8], captions: list[tuple[str, str]], columns: int = 8) -> Image.Image:
-    """Samples of a shape that :func:`is_picture`, each over what it is and what it was taken for."""
+    """Samples of a shape for which :func:`is_picture` is true, each above its true and its predicted label."""
     columns = max(1, min(columns, len(samples)))
     rows = max(1, -(-len(samples) // columns))
     wide, high = _CELL + _GAP, _CELL + 2 * _LINE + _GAP
@@ -81,7 +81,7 @@ def grid(samples: NDArray[np.uint8], captions: list[tuple[str, str]], columns: i
 
 
 def _shortened(words: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """``words``, or as much of them as fits under a cell."""
+    """As much of ``words`` as fits under a cell."""
     for length in range(len(words), 0, -1):
         shown = words if length == len(words) else words[:length] + "..."
         if draw.textlength(shown, font) <= _CELL:
@@ -90,7 +90,7 @@ def _shortened(words: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFo
 
 
 def _fitted(image: Image.Image) -> Image.Image:
-    """The image in a square cell, whole and with square pixels."""
+    """The whole image in a square cell, with square pixels."""
     scale = _CELL / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     cell = Image.new("RGB", (_CELL, _CELL), _GROUND)

@@ -16,7 +16,7 @@ BINS = 60
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A cell of the confusion matrix: its share of the row, and 0..1 how strongly to color it."""
+    """A cell of the confusion matrix: its share of the row, and the intensity of its color, 0..1."""
 
     count: int
     share: float
@@ -25,7 +25,7 @@ class HeatCell:
 
 
 def heat(counts: NDArray[np.int64]) -> list[list[HeatCell]]:
-    """The cells of what :func:`metrics.confusion` gives; mistakes, which are rare, are as strong as beside the commonest."""
+    """The cells for the matrix of :func:`metrics.confusion`. The color of mistakes is relative to the most common mistake."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, shares)
     stretched = wrong / max(float(wrong.max()), 1e-12)
@@ -42,7 +42,7 @@ def heat(counts: NDArray[np.int64]) -> list[list[HeatCell]]:
 class Histogram:
     """How many samples have a margin within each of ``BINS`` bins of ``low``..``high`` logits.
 
-    ``floats`` is None where no float network was run.
+    ``floats`` is None if no float network was run.
     """
 
     low: float
@@ -51,21 +51,21 @@ class Histogram:
     floats: list[int] | None
 
     def height(self, count: int) -> float:
-        """How high to draw a count, 0..1: by its logarithm, or the few mistakes would not be seen beside the many hits."""
+        """The height of the bar for a count, 0..1. It is logarithmic, so that few mistakes are visible beside many hits."""
         return math.log1p(count) / math.log1p(max(1, *self.integers, *(self.floats or ())))
 
     def place(self, margin: float) -> float:
-        """How far to the right to draw a margin, 0..1."""
+        """The horizontal position of a margin, 0..1."""
         return (margin - self.low) / (self.high - self.low)
 
     @property
     def counts(self) -> list[int]:
-        """Where to put marks beside the heights."""
+        """The counts that are marked on the vertical axis."""
         return [10**power for power in range(7) if self.height(10**power) <= 1]
 
     @property
     def ticks(self) -> list[float]:
-        """Some round margins, 0 among them."""
+        """Some round margins, including 0."""
         rough = (self.high - self.low) / 8
         unit = 10 ** math.floor(math.log10(rough))
         step = next(unit * times for times in (1, 2, 5, 10) if unit * times >= rough)
@@ -73,7 +73,7 @@ class Histogram:
 
 
 def margin_histogram(of: Evaluation) -> Histogram:
-    """The margins of integer and float scores in the same bins, 0 between two of them; what lies outside is in the last."""
+    """Histograms of the margins of integer and float scores, with the same bins. 0 is an edge; the outer bins hold outliers."""
     floats = None if of.logits is None else metrics.margins(of.logits, of.truth)
     every = of.margins if floats is None else np.concatenate([of.margins, floats])
     low, high = np.percentile(every, [0, 99.9])

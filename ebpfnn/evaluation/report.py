@@ -1,4 +1,4 @@
-"""An evaluation as a page: one file that needs no other, no script and no network."""
+"""An evaluation as a single page, without other files, scripts or network access."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .summary import summary
 
 PAGE, PICTURE, FIGURES = "index.html", "mistakes.png", "eval.json"
 WORST = 40
-"""Mistakes that are shown."""
+"""The number of mistakes that are shown."""
 _MOST_TILES = 64
 _TEMPLATES = Path(__file__).parent / "templates"
 _KNOWN = re.compile(r"index\.html|mistakes\.png|eval\.json")
 
 
 def write(of: Evaluation, directory: Path) -> None:
-    """Makes ``directory`` the report: index.html, eval.json, and where samples are pictures mistakes.png. A former one goes.
+    """Makes ``directory`` the report: index.html, eval.json, and if samples are pictures, mistakes.png. Replaces an old report.
 
-    Raises :class:`Error` where the directory holds anything else or cannot be written, :class:`NotSupported` without Jinja.
+    Raises :class:`Error` if the directory holds anything else or cannot be written, :class:`NotSupported` without Jinja.
     """
     check(directory)
     contents = {PAGE: render(of).encode(), FIGURES: (json.dumps(summary(of), indent=2) + "\n").encode()}
@@ -39,9 +39,9 @@ def write(of: Evaluation, directory: Path) -> None:
 
 
 def check(directory: Path) -> None:
-    """Raises :class:`Error` where the directory holds anything but a report, :class:`NotSupported` without Jinja.
+    """Raises :class:`Error` if the directory holds anything but a report, :class:`NotSupported` without Jinja.
 
-    It is called before hours of evaluation, not after.
+    It is called before a long evaluation rather than after it.
     """
     if find_spec("jinja2") is None:
         raise NotSupported("a report: jinja2 is not installed; pip install 'ebpfnn[report]'")
@@ -60,7 +60,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def render(of: Evaluation) -> str:
-    """The page, by Jinja, for which :func:`check` looked."""
+    """The page, made by Jinja. :func:`check` made sure that it is installed."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(_TEMPLATES)
@@ -72,7 +72,7 @@ def render(of: Evaluation) -> str:
 
 
 def _shown(of: Evaluation) -> dict[str, Any]:
-    """What the template knows."""
+    """The values for the template."""
     tiles = list(pictures.weight_images(of.network))
     return {
         "of": of,
@@ -90,7 +90,7 @@ def _shown(of: Evaluation) -> dict[str, Any]:
 
 
 def _mistakes(of: Evaluation) -> list[dict[str, Any]]:
-    """The worst of them, with what each needs to be shown."""
+    """The worst mistakes, with the values that are shown for each."""
     seen = pictures.is_picture(of.network.input_shape)
     return [
         {

@@ -1,4 +1,4 @@
-"""What events offer: named integers, from a shell's types, from tracefs, or from the types of a function's arguments."""
+"""The fields of events: named integers, from a shell's types, from tracefs, or from the types of a function's arguments."""
 
 from .arguments import function_fields, probe_fields, raw_tracepoint_fields
 from .fields import OBSERVER, Field, Place, beside, fields_of

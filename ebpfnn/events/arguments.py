@@ -1,7 +1,8 @@
-"""Fields without a shell's help: the arguments of raw tracepoints and of functions, by the kernel's types (BTF).
+"""Fields from the kernel's types (BTF): the arguments of raw tracepoints and of functions.
 
-Where a program finds them: a raw tracepoint and fentry give an array of u64 (``bpf_trace_run``, ``bpf_trampoline``), a kprobe
-gives the registers (``struct pt_regs``), of which the procedure call standard of the machine says which have the arguments.
+Where a program finds them: a raw tracepoint and fentry provide an array of u64 (``bpf_trace_run``, ``bpf_trampoline``). A
+kprobe provides the registers (``struct pt_regs``); the procedure call standard of the machine says which of them hold the
+arguments.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .fields import Field, Place, integer_type
 
 _WORD = 8
 _MOST_ARGUMENTS = 12  # MAX_BPF_FUNC_ARGS (include/linux/bpf.h); the kernel refuses to trace functions with more
-# Offsets into struct pt_regs (arch/*/include/uapi/asm/ptrace.h): of the arguments in order, and of what is returned.
+# Offsets into struct pt_regs (arch/*/include/uapi/asm/ptrace.h): of the arguments in order, and of the return value.
 _REGISTERS = {
     "x86_64": ((112, 104, 96, 88, 72, 64), 80),
     "aarch64": (tuple(range(0, 64, 8)), 0),
@@ -26,18 +27,18 @@ _DEEPEST = 32  # pointers and qualifiers, as in MAX_RESOLVE_DEPTH (kernel/bpf/bt
 
 
 def raw_tracepoint_fields(btf: Btf, event: str) -> tuple[Field, ...] | None:
-    """The arguments of a tracepoint, None where ``btf`` does not have it."""
+    """The arguments of a tracepoint. None if ``btf`` does not have it."""
     typedef = btf.find(f"btf_trace_{event}", Kind.TYPEDEF)
     if typedef is None:
         return None
     parameters = btf.parameters(_function_type(btf, btf[typedef].reference))
     names = _names(btf, event, len(parameters))
     placed = [(name, kind) for name, (_, kind) in zip(names, parameters, strict=True)]
-    return tuple(_array(btf, placed[1:]))  # the first is the kernel's own, and no program is given it
+    return tuple(_array(btf, placed[1:]))  # the first one is internal to the kernel, and programs do not get it
 
 
 def function_fields(btf: Btf, function: str, *, leaving: bool = False) -> tuple[Field, ...] | None:
-    """The arguments of a function as fentry has them, with ``leaving`` also the return value; None without such a function."""
+    """The arguments of a function for fentry, and with ``leaving`` the return value. None if there is no such function."""
     prototype = _prototype(btf, function)
     if prototype is None:
         return None
@@ -48,7 +49,7 @@ def function_fields(btf: Btf, function: str, *, leaving: bool = False) -> tuple[
 
 
 def probe_fields(btf: Btf, function: str, machine: str, *, leaving: bool = False) -> tuple[Field, ...] | None:
-    """As :func:`function_fields`, where a kprobe has them: in registers. Leaving, what is returned is all that is left.
+    """As :func:`function_fields`, for a kprobe: in registers. At the return, only the return value is available.
 
     Raises :class:`~ebpfnn.errors.NotSupported` for a ``machine`` (``platform.machine()``) whose registers are not known.
     """
@@ -72,13 +73,13 @@ def _in_registers(btf: Btf, parameters: Sequence[tuple[str, int]], registers: Se
         if number >= len(registers) or integer_type(btf, kind) is None:
             yield Field(label, 0, 0, signed=False, place=Place.CONTEXT, refused="not readable: not in a register of its own")
             if number < len(registers):
-                return  # a struct takes as many registers as the machine's standard says
+                return  # the machine's standard defines how many registers a struct takes
         else:
             yield _field(btf, label, kind, registers[number])
 
 
 def _array(btf: Btf, parameters: Sequence[tuple[str, int]]) -> Iterator[Field]:
-    """Arguments one behind the other, each in so many words as it takes."""
+    """Consecutive arguments, each in as many words as it takes."""
     offset = 0
     for number, (name, kind) in enumerate(parameters[: _MOST_ARGUMENTS + 1]):
         if not kind:
@@ -98,7 +99,7 @@ def _field(btf: Btf, name: str, kind: int, offset: int) -> Field:
 
 
 def _spelled(btf: Btf, kind: int) -> str:
-    """A type as C has it, its qualifiers left out."""
+    """A type in C notation, without qualifiers."""
     stars, found = "", btf[kind]
     for _ in range(_DEEPEST):
         if found.kind not in _REFERRING:
@@ -112,7 +113,7 @@ def _spelled(btf: Btf, kind: int) -> str:
 
 
 def _names(btf: Btf, event: str, count: int) -> list[str]:
-    """The names of a tracepoint's arguments, which the function that runs its programs has; "" where they are not told."""
+    """The names of a tracepoint's arguments, from the function that runs its programs. "" if unknown."""
     for function in (f"__traceiter_{event}", f"__bpf_trace_{event}"):
         prototype = _prototype(btf, function)
         if prototype is not None and len(found := btf.parameters(prototype)) == count:

@@ -1,4 +1,4 @@
-"""A field: one integer that an event offers. Those that a shell extracts are the members of a struct in its BTF."""
+"""A field: one integer that an event offers. The fields that a shell extracts are the members of a struct in its BTF."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ObjectError
 from ..obj import Btf, Kind, ObjectSpec
 
 OBSERVER = "ebpfnn_observe"
-"""The function that a shell calls with the fields of an event: their struct is what its first argument points to."""
+"""The function that a shell calls with the fields of an event. Its first argument points to the struct of the fields."""
 _TAG = "ebpfnn:"  # EBPFNN_FIELD of fields.h
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _SIZES = (1, 2, 4, 8)
@@ -19,18 +19,18 @@ _MOST_FIELDS, _MOST_BYTES, _LONGEST_HELP = 256, 4096, 256
 
 
 class Place(Enum):
-    """Where a field lies."""
+    """The memory that a field is in."""
 
     FIELDS = "fields"  # the struct that the shell fills
-    CONTEXT = "context"  # what the kernel gives the program
+    CONTEXT = "context"  # what the kernel passes to the program
 
 
 @dataclass(frozen=True)
 class Field:
     """One integer of ``size`` bytes (1, 2, 4 or 8), ``offset`` bytes into its ``place``, in the host's byte order.
 
-    ``refused`` is "" for it, else it tells why the member of that name cannot be used: it is no integer, or out of reach.
-    ``unit`` and ``help`` are for people, and may be "".
+    ``refused`` is "" for a usable field. Otherwise it says why not: it is not an integer, or out of reach. ``unit`` and
+    ``help`` are shown to users, and may be "".
     """
 
     name: str
@@ -44,14 +44,14 @@ class Field:
 
     @property
     def type(self) -> str:
-        """``u8`` to ``s64``, "" where it is refused."""
+        """``u8`` to ``s64``, "" if it is refused."""
         return "" if self.refused else f"{'s' if self.signed else 'u'}{8 * self.size}"
 
 
 def fields_of(shell: ObjectSpec) -> tuple[Field, ...]:
-    """The fields that a shell extracts, in the order of its struct; none where it calls no observer.
+    """The fields that a shell extracts, in the order of its struct. Empty if the shell calls no observer.
 
-    Raises :class:`~ebpfnn.errors.ObjectError` where its BTF does not describe them, or describes anything but integers.
+    Raises :class:`~ebpfnn.errors.ObjectError` if its BTF does not describe them, or describes members that are not integers.
     """
     if OBSERVER not in shell.externs or shell.btf is None:
         return ()
@@ -68,7 +68,7 @@ def fields_of(shell: ObjectSpec) -> tuple[Field, ...]:
 
 
 def beside(own: Sequence[Field], others: Sequence[Field]) -> tuple[Field, ...]:
-    """An event's own fields and then ``others``: of an own one whose name is taken, the name becomes ``event_NAME``."""
+    """The fields of an event, then ``others``. A field of the event whose name is also in ``others`` becomes ``event_NAME``."""
     taken = {field.name for field in others}
     found = list[Field]()
     for field in own:
@@ -81,9 +81,9 @@ def beside(own: Sequence[Field], others: Sequence[Field]) -> tuple[Field, ...]:
 
 
 def integer_type(btf: Btf, type_id: int) -> tuple[int, bool] | None:
-    """Size in bytes and sign of an integer or enum, or of a pointer, which is a u64; None of any other type.
+    """Size in bytes and sign of an integer, an enum, or a pointer, which is a u64. None for other types.
 
-    Raises :class:`~ebpfnn.errors.ObjectError` where the types contradict themselves.
+    Raises :class:`~ebpfnn.errors.ObjectError` if the types are contradictory.
     """
     type_id = btf.resolve(type_id)
     found = btf[type_id]

@@ -1,4 +1,4 @@
-"""The fields of a tracepoint, as tracefs tells them (Documentation/trace/events.rst, "Event formats"; Linux 6.18)."""
+"""The fields of a tracepoint, from tracefs (Documentation/trace/events.rst, "Event formats"; Linux 6.18)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .fields import Field, Place
 _LINE = re.compile(r"\tfield:(.+);\toffset:(\d{1,5});\tsize:(\d{1,5});\tsigned:([01]);", re.ASCII)
 _DECLARED = re.compile(r"(.*\W)(\w+)((?:\[[^\]]*\])*)", re.ASCII)
 _SIZES = (1, 2, 4, 8)
-_HIDDEN = 8  # bytes: the kernel keeps a pointer there, and lets no program read it (tp_prog_is_valid_access, Linux 4.7)
+_HIDDEN = 8  # bytes: the kernel keeps a pointer there, which programs may not read (tp_prog_is_valid_access, Linux 4.7)
 _MOST_FIELDS, _MOST_BYTES = 256, 1 << 16
 
 
 def format_fields(text: str, event: str) -> tuple[Field, ...]:
-    """The fields in ``text``, the file ``format`` of ``event``, in order, the common ones left out; ``event`` is for errors.
+    """The fields in ``text``, the file ``format`` of ``event``, in order, without the common ones.
 
-    Arrays, strings and what else is no integer are among them, refused. Raises :class:`~ebpfnn.errors.ObjectError` for a text
-    of another form.
+    ``event`` is for error messages. Members that are not integers, such as arrays and strings, are included as refused fields.
+    Raises :class:`~ebpfnn.errors.ObjectError` for a text of another form.
     """
     lines = [line for line in text.splitlines() if line.startswith("\tfield:")]
     if not lines or len(lines) > _MOST_FIELDS or len(text) > 16 * _MOST_BYTES:
@@ -43,7 +43,7 @@ def _fields(lines: list[str], event: str) -> Iterator[Field]:
 
 
 def _refused(kind: str, array: str, offset: int, size: int) -> str:
-    """Why a member of C type ``kind`` is no field, "" where it is one."""
+    """Why a member of C type ``kind`` cannot be a field, "" if it can."""
     if kind.startswith(("__data_loc", "__rel_loc")):
         return "not an integer: a string or array of variable length (__data_loc)"
     if array:

@@ -1,4 +1,4 @@
-"""Files, read within limits, and written whole or not at all."""
+"""Reads files within limits, and writes them completely or not at all."""
 
 from .files import is_file, read, replace, replace_directory, strangers
 

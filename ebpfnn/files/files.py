@@ -1,7 +1,7 @@
-"""Files and directories that appear whole or not at all, and reading that is bounded before it begins.
+"""Writes files and directories completely or not at all, and bounds reads before they begin.
 
-What replaces a file or directory is written beside it, made to last with fsync(2), and renamed over it. Of a process that is
-killed meanwhile, the next one to write there removes what was left: see :mod:`.staging`.
+A replacement is written beside the file or directory, flushed with fsync(2), and renamed over it. If a process is killed
+meanwhile, the next one that writes there removes its remains: see :mod:`.staging`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # include/uapi/linux/fcntl.h and fs.h
 
 
 def read(path: Path, limit: int, remedy: str) -> bytes:
-    """What the regular file ``path`` holds.
+    """The content of the regular file ``path``.
 
-    Raises :class:`ModelError`, ending with ``remedy``, where it is absent, no regular file, or larger than ``limit`` bytes.
+    Raises :class:`ModelError`, ending with ``remedy``, if it does not exist, is not a regular file, or is larger than ``limit``
+    bytes.
     """
     try:
-        # O_NONBLOCK: a FIFO that nobody writes to must not block the open.
+        # O_NONBLOCK: the open must not block on a FIFO without a writer.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ModelError(f"{path}: not a regular file; {remedy}")
@@ -38,7 +39,7 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except MemoryError as error:
         raise ModelError(f"{path}: takes more memory than there is; raise the limit (ulimit -v), or {remedy}") from error
-    except ValueError as error:  # a zero byte in the name
+    except ValueError as error:  # a NUL byte in the name
         raise ModelError(f"{str(path)!r}: not a valid file name; {remedy}") from error
     if len(data) > limit:
         raise ModelError(f"{path}: larger than {f'{limit >> 20} MiB' if limit >> 20 else f'{limit} bytes'}; {remedy}")
@@ -46,14 +47,14 @@ def read(path: Path, limit: int, remedy: str) -> bytes:
 
 
 def is_file(path: Path) -> bool:
-    """Whether ``path`` is a regular file; of a name that no file can have, pathlib's own would raise."""
+    """Whether ``path`` is a regular file. False for an invalid name, for which pathlib raises."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Makes ``path`` a file of ``data``, or leaves it as it was and raises :class:`OSError`, as where it is a device or FIFO.
+    """Writes ``data`` to the file ``path``. On failure leaves it unchanged and raises :class:`OSError`.
 
-    A symbolic link to a regular file, or to nothing, is itself replaced: what it points to stays.
+    A device or FIFO is such a failure. A symbolic link to a regular file, or to nothing, is itself replaced. Its target stays.
     """
     if path.exists() and not path.is_file():
         number = errno.EISDIR if path.is_dir() else errno.EEXIST
@@ -66,9 +67,9 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
-    """Makes ``path`` a directory of these files and no others, or leaves it as it was and raises :class:`OSError`.
+    """Replaces the directory ``path`` by one with only these files. On failure leaves it unchanged and raises :class:`OSError`.
 
-    Whether a former one may go is the caller's to ask: see :func:`strangers`.
+    The caller decides whether an existing directory may be replaced: see :func:`strangers`.
     """
     path = path.resolve()
     _take_back(path)
@@ -83,16 +84,16 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def strangers(path: Path, known: re.Pattern[str]) -> list[str]:
-    """The names in the directory ``path`` that are not ``known``; none where there is no directory yet.
+    """The names in the directory ``path`` that are not ``known``. Empty if the directory does not exist yet.
 
-    Raises :class:`OSError` where ``path`` is something else, or may not be read.
+    Raises :class:`OSError` if ``path`` is not a directory, or may not be read.
     """
     names = os.listdir(path) if os.path.lexists(path) else []  # noqa: PTH208
     return sorted(name for name in names if not known.fullmatch(name))
 
 
 def _exchange(path: Path, beside: Path) -> None:
-    """Renames ``beside`` to ``path``, and what was there to ``beside``, in one step where the file system can."""
+    """Renames ``beside`` to ``path``, and the old ``path`` to ``beside``, atomically if the file system can."""
     if not path.exists():
         beside.rename(path)
     elif _libc.renameat2(_AT_FDCWD, os.fsencode(beside), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE):
@@ -100,7 +101,7 @@ def _exchange(path: Path, beside: Path) -> None:
 
 
 def _exchange_in_steps(path: Path, beside: Path) -> None:
-    """For file systems without RENAME_EXCHANGE, such as NFS; killed between the renames, it is taken back by the next."""
+    """For file systems without RENAME_EXCHANGE, such as NFS. If killed between the renames, the next process undoes it."""
     former = _former(path)
     path.rename(former)
     try:
@@ -116,7 +117,7 @@ def _former(path: Path) -> Path:
 
 
 def _take_back(path: Path) -> None:
-    """Where a process was killed in :func:`_exchange_in_steps`, the former directory is whole under its other name."""
+    """After a kill in :func:`_exchange_in_steps`, restores the old directory, which is complete under its other name."""
     former = _former(path)
     if os.path.lexists(path):
         shutil.rmtree(former, ignore_errors=True)
@@ -132,7 +133,7 @@ def _fill(descriptor: int, data: bytes) -> None:
 
 
 def _remember(directory: Path) -> None:
-    """Makes the names in ``directory`` last."""
+    """Makes the names in ``directory`` durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -141,7 +142,7 @@ def _remember(directory: Path) -> None:
 
 
 def _umask() -> int:
-    """There is no way to read it but to set it."""
+    """The umask. The only way to read it is to set it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

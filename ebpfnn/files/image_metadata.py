@@ -1,7 +1,7 @@
-"""What an image says before its pixels, looked at before Pillow is: there a few bytes can ask for gigabytes.
+"""Checks what an image declares before its pixels, before Pillow reads it: a few bytes can make Pillow allocate gigabytes.
 
-Pillow allocates a WebP's canvas while it opens one; keeps a copy of the bytes of every tag of TIFF and EXIF, though all may
-refer to the same ones; and adds up a GIF's comment in a time that grows with its square.
+Pillow allocates a WebP's canvas when it opens one. It copies the bytes of every TIFF and EXIF tag, though all tags may refer to
+the same bytes. It concatenates a GIF's comment in quadratic time.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import struct
 from ..errors import InputError
 
 MAX_PIXELS = 1 << 24
-"""The largest tile of a TIFF and the largest canvas of a WebP, which are held several times while they are decoded."""
+"""The largest tile of a TIFF and the largest canvas of a WebP. Decoding holds several copies of them."""
 MAX_METADATA = 1 << 20
 MAX_VALUES = 1 << 17
-"""Values of a tag that Pillow makes Python's numbers of: 65,536 tiles of 16 x 16 are an image of 2^24 pixels."""
+"""The maximum number of a tag's values that Pillow converts to Python numbers: 65,536 tiles of 16 x 16 are 2^24 pixels."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _BYTES = (1, 2, 6, 7)
 _TILE = (322, 323)
 
 
 def check(data: bytes) -> None:
-    """Raises :class:`InputError`, which names no file, where the image in ``data`` says more than it holds."""
+    """Raises :class:`InputError`, which names no file, if the image in ``data`` declares more than it contains."""
     try:
         if data[:2] in (b"II", b"MM"):
             _directory(data)
@@ -36,7 +36,7 @@ def check(data: bytes) -> None:
 
 
 def check_exif(data: bytes) -> None:
-    """As :func:`check`, for EXIF wherever it was found."""
+    """As :func:`check`, for EXIF from any format."""
     data = data.removeprefix(b"Exif\0\0")
     _check_size(data)
     if data[:2] in (b"II", b"MM"):
@@ -52,7 +52,7 @@ def _check_size(exif: bytes | bytearray) -> None:
 
 
 def _directory(data: bytes) -> None:
-    """The first directory of a TIFF (TIFF 6.0, section 2): what its tags refer to lies in the file once."""
+    """The first directory of a TIFF (TIFF 6.0, section 2). Its tags may not refer to more bytes than the file has."""
     order = "<" if data[:2] == b"II" else ">"
     magic, start = struct.unpack_from(order + "HI", data, 2)
     if magic != 42:
@@ -74,7 +74,7 @@ def _directory(data: bytes) -> None:
 
 
 def _jpeg(data: bytes) -> None:
-    """The segments before the pixels (ITU-T T.81, annex B); Pillow puts EXIF that is in several together."""
+    """The segments before the pixels (ITU-T T.81, annex B). EXIF in several segments is joined, as Pillow does."""
     at, exif = 2, bytearray()
     while data[at] == 0xFF and data[at + 1] != 0xDA:
         if data[at + 1] == 0xFF or 0xD0 <= data[at + 1] <= 0xD8:

@@ -26,18 +26,18 @@ DAMAGE = (
     EOFError,
     SyntaxError,
     ArithmeticError,
-    UserWarning,  # a header as Python 2 wrote it
+    UserWarning,  # a header written by Python 2
     struct.error,
-    tokenize.TokenError,  # a header that is no Python
+    tokenize.TokenError,  # a header that is not Python
 )
-"""What numpy raises for a file that is not what it says."""
+"""The exceptions of numpy for a malformed file."""
 _MAX_HEADER = 10_000
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What a file says of its array; ``by_columns`` is Fortran's order."""
+    """The header of an array. ``by_columns`` is Fortran order."""
 
     shape: tuple[int, ...]
     by_columns: bool
@@ -45,12 +45,12 @@ class Header:
 
     @property
     def size(self) -> int:
-        """Bytes of the values."""
+        """The size of the values in bytes."""
         return prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(stream: Readable) -> Header:
-    """The header at the start of ``stream``. Raises one of :data:`DAMAGE` where it is none, or its array holds objects."""
+    """The header at the start of ``stream``. Raises one of :data:`DAMAGE` if it is not a header, or the array holds objects."""
     held = _bytes(stream)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -61,7 +61,7 @@ def read_header(stream: Readable) -> Header:
 
 
 def read(stream: Readable) -> NDArray[Any]:
-    """The array in ``stream``. Its bytes are read before there is an array: numpy would allocate what the header declares."""
+    """The array in ``stream``. Its bytes are read before an array is made, since numpy would allocate the declared size."""
     header = read_header(stream)
     data = take(stream, header.size)
     if len(data) != header.size or stream.read(1):
@@ -70,7 +70,7 @@ def read(stream: Readable) -> NDArray[Any]:
 
 
 def _bytes(stream: Readable) -> io.BytesIO:
-    """The header's bytes: numpy would take as many as the header says it has."""
+    """The bytes of the header. numpy would read as many as the header declares."""
     start = take(stream, 12)
     size = int.from_bytes(start[8:10], "little") - 2 if start[6:7] == b"\1" else int.from_bytes(start[8:12], "little")
     if not 0 <= size <= _MAX_HEADER:

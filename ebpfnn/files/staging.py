@@ -1,7 +1,8 @@
-"""Files and folders while they are written, beside what they will replace; what a killed process leaves is removed by the next.
+"""Files and directories while they are written, beside those that they will replace.
 
-Whoever writes one holds flock(2) on it. The kernel drops that lock however a process ends, kill -9 included; so a name of
-ours that nobody has locked was left over. Only the user's own are removed.
+A writer holds flock(2) on its file or directory. The kernel releases the lock however the process ends, including kill -9. A
+file with our name pattern and without a lock was left by a killed process, and the next writer removes it. Only files of the
+same user are removed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _FOUND = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @contextmanager
 def stage(directory: Path, *, folder: bool = False) -> Iterator[tuple[Path, int]]:
-    """A new, empty file in ``directory``, or a folder, that its owner alone may open, and a descriptor of it.
+    """A new, empty file or directory in ``directory``, which only its owner can open, and a descriptor of it.
 
-    What bears its name at the end is removed: nothing once it was renamed, the former folder once both were exchanged.
-    Raises :class:`OSError` where it cannot be made.
+    What has its name at the end is removed: nothing after a rename, the old directory after an exchange. Raises
+    :class:`OSError` if it cannot be made.
     """
     sweep(directory)
     path, descriptor = _made(directory, folder=folder)
@@ -35,7 +36,7 @@ def stage(directory: Path, *, folder: bool = False) -> Iterator[tuple[Path, int]
 
 
 def sweep(directory: Path) -> None:
-    """Removes what writers that were killed left in ``directory``, as far as this user may."""
+    """Removes what killed writers left in ``directory``, as far as this user may."""
     with suppress(OSError):
         for name in os.listdir(directory):  # noqa: PTH208  # whose iterator would hold the directory open meanwhile
             if name.startswith(PREFIX):
@@ -44,11 +45,11 @@ def sweep(directory: Path) -> None:
 
 
 def _made(directory: Path, *, folder: bool) -> tuple[Path, int]:
-    """Made and locked are two steps; a sweeper may come between them, so what it took is made anew."""
+    """Creation and locking are two steps. If a sweeper removes the new file between them, it is created again."""
     while True:
         path = directory / (PREFIX + os.urandom(8).hex())
         descriptor = _new_folder(path) if folder else os.open(path, _NEW, 0o600)
-        with suppress(OSError):  # no locks on this file system: then a sweeper cannot lock either, and removes nothing
+        with suppress(OSError):  # no locks on this file system: a sweeper cannot lock either, and removes nothing
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_at(path, descriptor):
             return path, descriptor
@@ -58,7 +59,7 @@ def _made(directory: Path, *, folder: bool) -> tuple[Path, int]:
 def _new_folder(path: Path) -> int:
     while True:
         path.mkdir(0o700)
-        with suppress(FileNotFoundError):  # a sweeper's
+        with suppress(FileNotFoundError):  # removed by a sweeper
             return os.open(path, _FOUND | os.O_DIRECTORY)
 
 

@@ -1,4 +1,4 @@
-"""Reading streams that may hold less, or more, than they say."""
+"""Reads streams that may contain less, or more, than they declare."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Readable(Protocol):
 
 
 def take(stream: Readable, size: int) -> bytearray:
-    """The next ``size`` bytes of ``stream``, or all where it holds fewer.
+    """The next ``size`` bytes of ``stream``, or all if it has fewer.
 
-    Memory grows with what there is, not with what was asked for.
+    Memory use grows with the data that is there, not with the requested size.
     """
     held = bytearray()
     while len(held) < size:

@@ -1,4 +1,4 @@
-"""Zip archives that strangers made: how much is in one is bounded before any of it is in memory.
+"""Untrusted zip archives: the size of the content is bounded before any of it is in memory.
 
 Python's zipfile builds an object for every entry, believes the size that an entry declares, and unpacks all that a read gives
 it at once.
@@ -26,15 +26,15 @@ DAMAGE = (
     OverflowError,
     ValueError,
 )
-"""What zipfile raises for a file that is not what it says."""
+"""The exceptions of zipfile for a malformed file."""
 _ENTRY = re.compile(rb"PK\x01\x02")
 _KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Others unpack without a bound: a few bytes of bzip2 become gigabytes."""
+"""Other methods decompress without a bound: a few bytes of bzip2 become gigabytes."""
 
 
 @contextmanager
 def opened(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
-    """The archive in ``file``, which can be sought. Raises one of :data:`DAMAGE` where it is none, or has too many entries."""
+    """The archive in the seekable ``file``. Raises one of :data:`DAMAGE` if it is not an archive, or has too many entries."""
     if _count(file) > MAX_ENTRIES:
         raise zipfile.BadZipFile(f"over {MAX_ENTRIES} entries")
     with zipfile.ZipFile(file) as archive:
@@ -42,18 +42,18 @@ def opened(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
 
 
 def unpacked(archive: zipfile.ZipFile) -> int:
-    """How many bytes the archive says it unpacks to; :func:`read` gives no more of any entry."""
+    """The uncompressed size that the archive declares, in bytes. :func:`read` returns no more of any entry."""
     return sum(member.file_size for member in archive.infolist())
 
 
 def read(archive: zipfile.ZipFile, name: str) -> bytes:
-    """What the entry ``name`` unpacks to. Raises one of :data:`DAMAGE`, or :class:`KeyError` where there is none."""
+    """The content of the entry ``name``. Raises one of :data:`DAMAGE`, or :class:`KeyError` if there is no such entry."""
     with member(archive, name) as stream:
         return bytes(take(stream, archive.getinfo(name).file_size))
 
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """What ``entry`` unpacks to, where several may have its name. Raises one of :data:`DAMAGE`."""
+    """The content of ``entry``, for archives with several entries of its name. Raises one of :data:`DAMAGE`."""
     if entry.compress_type not in _KNOWN:
         raise NotImplementedError("compressed as it should not be")
     with archive.open(entry) as stream:
@@ -64,14 +64,14 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """The entry ``name`` as a stream; each read of it unpacks about as much as it asks for."""
+    """The entry ``name`` as a stream. Each read decompresses about as much as it requests."""
     if archive.getinfo(name).compress_type not in _KNOWN:
         raise NotImplementedError("compressed as it should not be")
     return archive.open(name)
 
 
 def _count(file: IO[bytes]) -> int:
-    """The entries that ``file`` can have: how often the mark of one is in it."""
+    """The maximum number of entries in ``file``: how often the signature of an entry occurs in it."""
     file.seek(0)
     found, tail = 0, b""
     while chunk := file.read(1 << 20):

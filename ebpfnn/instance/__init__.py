@@ -1,4 +1,4 @@
-"""Networks that stay in the kernel when the process that loaded them has gone. docs/instances.md is the guide."""
+"""Networks that stay in the kernel after the process that loaded them has ended. docs/instances.md is the guide."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .store import Store
     from .watch import Event, Watch
 
-# Imported when it is first asked for: whether there is an instance the store tells, and mostly there is none.
+# Imported on first use: the store tells whether there is an instance, and usually there is none.
 _HOMES = {
     "About": "about",
     "Event": "watch",

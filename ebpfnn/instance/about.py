@@ -1,4 +1,4 @@
-"""What an instance says of itself: one description for each of its two networks, in the map ``about``."""
+"""The description that an instance has of itself: one for each of its two networks, in the map ``about``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..network.layers import InputFormat, Shape, expect
 from ..session.loading import pid_namespace
 
 SIZE = 128 << 10
-"""Bytes of one description: JSON, filled up with zeros."""
+"""The size of one description in bytes: JSON, padded with zeros."""
 _DIGITS = "0123456789abcdef"
 
 
@@ -26,10 +26,10 @@ _DIGITS = "0123456789abcdef"
 class About:
     """A network in the kernel, and what runs it.
 
-    ``network`` is its name, ``file`` where it was read from ('' where it was made in memory), and ``digest`` the SHA-256 of
-    that file in hexadecimal. ``loaded`` is a time in ISO 8601, UTC; ``namespace`` the PID namespace whose thread ids the
-    callers are known by, st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps it attached, 0 where a
-    pin does; ``interface`` is the one that such an attachment goes with, where it is one's: st_dev and st_ino of the network
+    ``network`` is its name. ``file`` is where it was read from ('' if it was made in memory), and ``digest`` the SHA-256 of
+    that file in hexadecimal. ``loaded`` is a time in ISO 8601, UTC. ``namespace`` is the PID namespace that the callers' thread
+    ids belong to: st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps the attachment, 0 if a pin keeps
+    it. ``interface`` is the interface whose removal ends such an attachment, if there is one: st_dev and st_ino of the network
     namespace, and the index in it.
     """
 
@@ -52,16 +52,16 @@ class About:
 
     @property
     def name(self) -> str:
-        """The network's, as :class:`~ebpfnn.session.runner.Served` calls it."""
+        """The name of the network, as :class:`~ebpfnn.session.runner.Served` calls it."""
         return self.network
 
     @property
     def input_shape(self) -> Shape:
-        """A sample's shape."""
+        """The shape of a sample."""
         return self.input.shape
 
     def encode(self) -> bytes:
-        """``SIZE`` bytes. Raises :class:`ModelError` where it does not fit."""
+        """The description in ``SIZE`` bytes. Raises :class:`ModelError` if it does not fit."""
         described = {**vars(self), "input": describe_input(self.input), "options": dict(self.options)}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         remedy = "fewer bits of input" if self.input.value_thresholds else "shorter labels"
@@ -70,7 +70,7 @@ class About:
 
     @classmethod
     def decode(cls, data: bytes) -> About:
-        """Raises :class:`VersionError` for one of another ABI version, :class:`SessionError` for what is none."""
+        """Raises :class:`VersionError` for another ABI version, :class:`SessionError` for data that is not a description."""
         other = foreign(data)
         if other is not None:
             raise other.refusal("the instance")
@@ -83,7 +83,7 @@ class About:
 def describe(
     network: QuantizedNetwork, file: Path | None, trigger: str, target: str | None, options: Mapping[str, str], holder: int = 0
 ) -> About:
-    """What is to be said of ``network``, loaded now. Raises :class:`ModelError` for a file whose name cannot be told."""
+    """The description of ``network``, loaded now. Raises :class:`ModelError` if the name of its file cannot be encoded."""
     name = str(file.resolve()) if file else ""
     expect(name.isprintable(), f"{name!r}: a name that is not all printable text; rename the file")
     return About(
@@ -106,7 +106,7 @@ def describe(
 
 @dataclass(frozen=True)
 class Foreign:
-    """What can be told of an instance of another ABI version, ``abi``: what is no text in it is ''."""
+    """What is known of an instance of another ABI version, ``abi``. A value that is not text is ''."""
 
     abi: int
     network: str
@@ -116,7 +116,7 @@ class Foreign:
     version: str
 
     def refusal(self, what: str) -> VersionError:
-        """What to tell who wants more of ``what`` than to list and unload it."""
+        """The message for a user who wants to do more with ``what`` than list and unload it."""
         by = f" by ebpfnn {self.version}" if self.version else ""
         fact = f"{what} was loaded{by} with ABI version {self.abi}, and this ebpfnn has {abi.VERSION}"
         remedy = "use that ebpfnn, or unload it (`ebpfnn unload` works across versions) and load it again"
@@ -124,9 +124,9 @@ class Foreign:
 
 
 def foreign(data: bytes) -> Foreign | None:
-    """None for a description of this ebpfnn's ABI version. Raises :class:`SessionError` for what is none.
+    """None for a description of this ebpfnn's ABI version. Raises :class:`SessionError` if it is not a description.
 
-    In every version it is one JSON object, filled up with zeros, whose ``abi`` is a number.
+    In every version a description is one JSON object, padded with zeros, whose ``abi`` is a number.
     """
     try:
         described = _parse(data)
@@ -155,8 +155,8 @@ def _no_description(fault: Exception) -> SessionError:
 
 
 def digest(network: QuantizedNetwork) -> str:
-    """The SHA-256 of the file that ``network`` is saved as, in hexadecimal."""
-    from hashlib import sha256  # late: it loads OpenSSL, 4 MB that who runs no instance has no use for
+    """The SHA-256, in hexadecimal, of the file that ``network`` is saved as."""
+    from hashlib import sha256  # imported late: it loads OpenSSL, 4 MB that are of no use to a process without instances
 
     return sha256(modelfile.encode(network)).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Whether an instance's program still hangs where it was attached: an interface can go, or a cgroup."""
+"""Whether an instance's program is still attached: an interface or a cgroup can be removed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .about import About
 from .locks import telling
 
 LINK = "link"
-"""The pin of the attachment: absent where the kernel has none, a directory where there is one a CPU."""
+"""The pin of the attachment. It is missing if the kernel has no link, and a directory if there is one link per CPU."""
 
 
 def check_attached(path: Path, about: About) -> None:
-    """Raises :class:`DetachedError` where the instance at ``path`` is attached no more."""
+    """Raises :class:`DetachedError` if the instance at ``path`` is no longer attached."""
     if not is_attached(path, about):
         where = f"{about.trigger} '{about.target}'"
         fact = f"instance '{path.name}' is detached: {where} no longer exists, or the program was detached by force"
@@ -26,10 +26,11 @@ def check_attached(path: Path, about: About) -> None:
 
 
 def is_attached(path: Path, about: About) -> bool:
-    """Whether the instance at ``path`` is attached still, as far as the kernel tells.
+    """Whether the instance at ``path`` is still attached, as far as the kernel tells.
 
-    An interface that was made anew under its name is another one. Where a process holds the attachment, the interface is
-    looked for, by its index, in the network namespace that it was attached in; from others it counts as there.
+    An interface that was created again under the same name is another interface. If a process holds the attachment, the
+    interface is looked up by its index in the network namespace where it was attached. From another network namespace, it is
+    assumed to exist.
     """
     if about.interface is not None:
         *namespace, index = about.interface
@@ -38,7 +39,7 @@ def is_attached(path: Path, about: About) -> bool:
 
 
 def _links(pin: Path) -> Iterator[LinkInfo]:
-    """What the kernel says of each link that is pinned: of none where nothing is attached, as by BPF_PROG_RUN."""
+    """The kernel's information on each pinned link. Empty if nothing is attached, as with BPF_PROG_RUN."""
     with telling(pin):
         pins = list(pin.iterdir()) if pin.is_dir() else [pin] if pin.exists() else []
     for each in pins:

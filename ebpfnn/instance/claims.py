@@ -1,4 +1,4 @@
-"""Which slot a thread gets where threads of many processes share them."""
+"""Assigns slots to threads if threads of several processes share them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from ..session.slots import Ready, register
 from .locks import locked, open_directory
 
 _WORD = struct.Struct("<I")
-# Who claimed here, by map and thread id: a number alone may be that of a thread that ended, in whatever process.
+# Who claimed here, by map and thread id. The id alone may be that of a thread that ended, in any process.
 _claimed: dict[tuple[int, int], tuple[SharedClaims, threading.Thread]] = {}
-os.register_at_fork(after_in_child=_claimed.clear)  # they are the parent's
+os.register_at_fork(after_in_child=_claimed.clear)  # they belong to the parent
 
 
 class SharedClaims:
-    """The slots of an instance, by thread id in its map ``callers``; a claim takes the lock of the directory ``place``.
+    """The slots of an instance, by thread id in its map ``callers``. A claim locks the directory ``place``.
 
-    A slot whose thread has gone, of whatever process, is given out again. Raises :class:`SessionError` where ``place`` is gone,
-    and where this was closed.
+    The slot of a thread that has ended, in any process, is reused. Raises :class:`SessionError` if ``place`` was removed, and
+    after :meth:`close`.
     """
 
     def __init__(self, callers: Map, place: Path) -> None:
         self._callers, self._map, self._process = callers, callers.info().id, os.getpid()
-        self._place, self._lock = open_directory(place), threading.Lock()  # flock(2) keeps out other processes alone
+        self._place, self._lock = open_directory(place), threading.Lock()  # flock(2) only excludes other processes
 
     def claim(self, thread: int, ready: Ready) -> int:
         with self._claiming():
             taken, key, caller = self._taken(), (self._map, thread), threading.current_thread()
             claims, owner = _claimed.get(key, (None, None))
-            if thread in taken and claims is self:  # its session forgot: Python knows what it did not start for one call alone
+            # The session forgot its slot: Python knows a thread that it did not start only during one call.
+            if thread in taken and claims is self:
                 _claimed[key] = self, caller
                 return taken[thread]
             gone = {each for each in taken if (owner is not caller if each == thread else self._has_gone(each))}
@@ -51,7 +52,7 @@ class SharedClaims:
             return min(free)
 
     def close(self) -> None:
-        """Gives back what was claimed here; after a fork it is the parent's, and stays."""
+        """Frees the slots that were claimed here. In the child of a fork it does nothing, since they belong to the parent."""
         if self._process != os.getpid():
             self._place.close()
             return
@@ -73,7 +74,7 @@ class SharedClaims:
         with locked(self._place):
             taken = self._taken()
             self._forget({thread for thread in own & taken.keys() if is_ours(thread) or not exists(thread)})
-        for thread in own:  # what is left, another process has a thread of that number now, which may have claimed
+        for thread in own:  # the rest: another process now has a thread with that id, which may have claimed a slot
             _claimed.pop((self._map, thread), None)
 
     def _forget(self, threads: set[int]) -> None:
@@ -85,7 +86,7 @@ class SharedClaims:
         return {_WORD.unpack(key)[0]: _WORD.unpack(value)[0] for key, value in self._callers.items()}
 
     def _has_gone(self, thread: int) -> bool:
-        """Of this process's it is Python that knows first: the kernel's thread is there for a moment after join()."""
+        """Whether the thread has ended. For this process Python decides: the kernel's thread exists a moment after join()."""
         if not is_ours(thread):
             return not exists(thread)
         _, owner = _claimed.get((self._map, thread), (None, None))

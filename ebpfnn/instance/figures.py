@@ -1,4 +1,4 @@
-"""How often an instance ran: what the kernel counts of its program, and what its callers were answered."""
+"""Counters of an instance: the kernel's run counts of its program, and the inferences of its callers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SWITCH = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 @dataclass(frozen=True)
 class Statistics:
-    """``runs`` of the attached program, others' events included, and their mean time in ns; None where nobody counted.
+    """``runs`` of the attached program, for events of all processes, and their mean time in ns; None if not counted.
 
-    ``answered`` are the inferences that came to an end, less those that checked a network as it was loaded or swapped.
-    ``swaps`` is how often another network took its place.
+    ``answered`` counts completed inferences, without those that checked a network during load or swap. ``swaps`` counts how
+    often the network was replaced.
     """
 
     runs: int | None
@@ -28,7 +28,7 @@ class Statistics:
 
 
 def read(pins: Pins) -> Statistics:
-    """The figures now. Raises :class:`~ebpfnn.errors.KernelError`."""
+    """The current counters. Raises :class:`~ebpfnn.errors.KernelError`."""
     with pins.program() as stub:
         info = stub.info()
     runs = info.run_cnt if info.run_cnt or counting() else None
@@ -36,7 +36,7 @@ def read(pins: Pins) -> Statistics:
 
 
 def counting() -> bool:
-    """Whether the machine counts programs' runs by sysctl (kernel.bpf_stats_enabled, Linux 5.1)."""
+    """Whether a sysctl makes the kernel count the runs of programs (kernel.bpf_stats_enabled, Linux 5.1)."""
     try:
         return _SWITCH.read_text().strip() == "1"
     except OSError:
@@ -44,7 +44,7 @@ def counting() -> bool:
 
 
 def _answered(results: Map) -> int:
-    """The sum of all sequences: of every slot, or of every CPU. Checks have left their count as it was."""
+    """The sum of all sequence numbers, of every slot or of every CPU. Checks do not change the sum."""
     stride = results.element_stride
     if results.type == MapType.PERCPU_ARRAY:
         data = results.lookup(bytes(4)) or b""

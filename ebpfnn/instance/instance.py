@@ -1,4 +1,4 @@
-"""An instance: a network that stays in the kernel, behind its trigger, under a name."""
+"""An instance: a network that stays in the kernel with its trigger, under a name."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Instance(AbstractContextManager["Instance"]):
-    """A network that is loaded, by :meth:`load` or by whoever did; closing it leaves it loaded, unless it is ``holding``.
+    """A loaded network. Closing leaves it loaded, unless it is ``holding``.
 
-    ``name`` is the instance's, ``path`` the directory of its pins. ``proof`` tells how it was proved when it was loaded here,
-    and ``holding`` why it is attached only until this is closed, '' where the kernel keeps it.
+    ``name`` is the name of the instance, ``path`` the directory of its pins. ``proof`` says how it was checked, if it was
+    loaded here. ``holding`` says why it stays attached only until this object is closed; '' if the kernel keeps it.
     """
 
     def __init__(self, store: Store, name: str, path: Path, proof: str = "", holding: str = "") -> None:
@@ -57,15 +57,15 @@ class Instance(AbstractContextManager["Instance"]):
         body: Body | None = None,
         store: Store | None = None,
     ) -> Instance:
-        """Loads ``network`` behind ``trigger``, proves it against the reference, and leaves it in the kernel under ``name``.
+        """Loads ``network`` with ``trigger``, checks it against the reference, and leaves it in the kernel under ``name``.
 
-        For None that is the network's, its dots made to ``-``. ``options`` are the trigger's; ``file`` is where the network was
-        read from, which is told; the members of ``group`` may use the instance where it is not -1. ``body`` is what defines
-        ``ebpfnn_infer``, for None the network compiled for this kernel.
+        If ``name`` is None, it is the name of the network with its dots replaced by ``-``. ``options`` are the trigger's.
+        ``file`` is the path that the network was read from, for its description. If ``group`` is not -1, its members may use
+        the instance. ``body`` is the code that defines ``ebpfnn_infer``; None compiles the network for this kernel.
 
-        Raises :class:`~ebpfnn.errors.PluginError` for an option unknown, :class:`~ebpfnn.errors.SessionError` for a name that
-        is taken or a proof that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and what the kernel
-        refuses; nothing stays behind then.
+        Raises :class:`~ebpfnn.errors.PluginError` for an unknown option, :class:`~ebpfnn.errors.SessionError` for a name that
+        is taken or a check that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and the kernel's errors.
+        Nothing stays behind then.
         """
         store, name = store or Store(), network.name.replace(".", "-") if name is None else name
         ready = configured(trigger, options)
@@ -84,7 +84,7 @@ class Instance(AbstractContextManager["Instance"]):
 
     @classmethod
     def open(cls, name: str, store: Store | None = None) -> Instance:
-        """The instance of that name. Raises :class:`~ebpfnn.errors.SessionError` where there is none, with what is near."""
+        """The instance of that name. Raises :class:`~ebpfnn.errors.SessionError`, with similar names, if there is none."""
         store = store or Store()
         return cls(store, name, store.find(name))
 
@@ -93,82 +93,82 @@ class Instance(AbstractContextManager["Instance"]):
         """Every instance, by name."""
         store, found = store or Store(), []
         for name in store.names():
-            with suppress(SessionError):  # unloaded meanwhile
+            with suppress(SessionError):  # it was unloaded since
                 found.append(cls(store, name, store.directory / name))
         return found
 
     def is_loaded(self) -> bool:
-        """Whether it is there still: anybody who may can unload it."""
+        """Whether it still exists. Any user with the permission can unload it."""
         try:
             return self.path.stat().st_ino == self._inode
         except OSError:
             return False
 
     def about(self) -> About:
-        """What its network is, now. Raises :class:`~ebpfnn.errors.KernelError` where it may not be opened."""
+        """The description of its current network. Raises :class:`~ebpfnn.errors.KernelError` if it may not be opened."""
         with Pins(self.path) as pins:
             return pins.current()[1]
 
     def foreign(self) -> Foreign | None:
-        """What it is where it is of another ABI version, so that it can be listed and unloaded alone; else None.
+        """What is known of it if it has another ABI version, so that it can only be listed and unloaded. Else None.
 
         Raises as :meth:`about`.
         """
         return look(self.path)
 
     def is_attached(self) -> bool:
-        """Whether what it was attached to is there still. Raises as :meth:`about`."""
+        """Whether the target that it was attached to still exists. Raises as :meth:`about`."""
         with Pins(self.path) as pins:
             return is_attached(self.path, pins.current()[1])
 
     def check_attached(self) -> None:
-        """Raises :class:`~ebpfnn.errors.DetachedError` where what it was attached to has gone, else as :meth:`about`."""
+        """Raises :class:`~ebpfnn.errors.DetachedError` if the target that it was attached to is gone, else as :meth:`about`."""
         with Pins(self.path) as pins:
             pins.check_attached(pins.current()[1])
 
     def trigger(self, plugins: Plugins | None = None) -> Trigger:
-        """Its trigger, with its options. Raises :class:`~ebpfnn.errors.PluginError` where no plugin offers it any more."""
+        """Its trigger, with its options. Raises :class:`~ebpfnn.errors.PluginError` if no plugin offers it any more."""
         if self._trigger is None:
             about = self.about()
             self._trigger = configured((plugins or Plugins.installed()).trigger(about.trigger), about.options)
         return self._trigger
 
     def session(self, plugins: Plugins | None = None) -> InstanceSession:
-        """Infers on it from this process; close it. Raises :class:`~ebpfnn.errors.Error` as :class:`InstanceSession`."""
+        """A session that infers on it from this process; close it. Raises :class:`~ebpfnn.errors.Error`."""
         return InstanceSession(self.path, self.trigger(plugins))
 
     def statistics(self) -> Statistics:
-        """How often it ran and answered. Raises as :meth:`about`."""
+        """Its counters. Raises as :meth:`about`."""
         with Pins(self.path) as pins:
             return figures.read(pins)
 
     def watch(self) -> Watch:
-        """Tells of every inference from now on; close it. Raises as :class:`Watch`."""
+        """Reports every inference from now on; close it. Raises as :class:`Watch`."""
         return Watch(self.path)
 
     def stats(self, seconds: float = 1.0) -> Rates:
-        """What it does a second, counted for so long. Raises as :meth:`about`."""
+        """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""
         return measure(self.path, seconds)
 
     def swap(
         self, network: QuantizedNetwork, *, file: Path | None = None, body: Body | None = None, plugins: Plugins | None = None
     ) -> str:
-        """Has ``network`` answer in the place of its network, without a moment in between; tells how that was proved.
+        """Replaces its network by ``network`` between two events, without a gap. Returns how the new network was checked.
 
-        Raises :class:`~ebpfnn.errors.NotSupported` for a network of another input, or of more memory or other labels in number,
-        :class:`~ebpfnn.errors.SessionError` where its proof fails; the former network is in place then.
+        Raises :class:`~ebpfnn.errors.NotSupported` for a network that takes another input, needs more memory or has another
+        number of labels, and :class:`~ebpfnn.errors.SessionError` if its check fails. The previous network then stays in place.
         """
         return swap(self.path, self.trigger(plugins), network, body or compile_here(network), file)
 
     def unload(self) -> None:
-        """Detaches it and frees what it holds. Raises :class:`~ebpfnn.errors.SessionError` where it is gone already."""
+        """Detaches it and frees its memory. Raises :class:`~ebpfnn.errors.SessionError` if it no longer exists."""
         self.store.remove(self.name)
         self.close()
 
     def close(self) -> None:
-        """Lets go of it; where it is ``holding``, that detaches and unloads it. May be called twice.
+        """Closes its descriptors. If it is ``holding``, this detaches and unloads it. May be called twice.
 
-        In the child of a fork it stays: it is the parent's.
+        In the child of a fork the instance stays, since it belongs to the parent.
         """
         self._held.close()
         if self.holding and self._process == os.getpid():

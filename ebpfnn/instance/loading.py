@@ -1,4 +1,4 @@
-"""Loading an instance: everything is made in a staging directory, proved there, and published by one rename."""
+"""Loads an instance: everything is created in a staging directory, checked there, and published by one rename."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .stub import NETWORKS, load_stub
 
 _LOG = logging.getLogger(__name__)
 ROOM = 16 << 10
-"""Bytes of workspace that a result has at least, so that a wider network can be swapped in."""
+"""The minimum workspace of a result in bytes, so that a wider network can be swapped in."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Where the instance is, how it was proved, and why this process must keep it: '' where the kernel does."""
+    """The path of the instance, how it was checked, and why this process must keep it ('' if the kernel does)."""
 
     path: Path
     proof: str
@@ -46,9 +46,9 @@ class Loaded:
 def load_instance(
     held: ExitStack, store: Store, name: str, network: QuantizedNetwork, trigger: Trigger, body: Body, about: About, group: int
 ) -> Loaded:
-    """Makes the instance ``name``; what this process must keep for it goes into ``held``.
+    """Makes the instance ``name``. Objects that this process must keep open for it are added to ``held``.
 
-    Raises what :func:`ebpfnn.session.loading.load`, the trigger's ``attach`` and :func:`prove` raise; nothing stays behind
+    Raises what :func:`ebpfnn.session.loading.load`, the trigger's ``attach`` and :func:`prove` raise. Nothing stays behind
     then.
     """
     resident = trigger.resident()
@@ -88,7 +88,7 @@ def _proved(staged: Path, name: str, trigger: Trigger, network: QuantizedNetwork
 
 
 def share(directory: Path, group: int) -> None:
-    """Gives ``directory`` and all in it their owner and mode: the process's alone, or ``group``'s too where that is not -1."""
+    """Sets owner and mode of ``directory`` and its content: only for this user, and for ``group`` if that is not -1."""
     with telling(directory):
         for path in (directory, *directory.rglob("*")):
             if group >= 0:
@@ -98,7 +98,7 @@ def share(directory: Path, group: int) -> None:
 
 
 def _pin_link(attachment: Attachment, staged: Path) -> str:
-    """'' where the kernel keeps the attachment from now on, or there is none; else why it does not."""
+    """'' if the kernel keeps the attachment from now on, or there is none. Else the reason why it does not."""
     if attachment.link is None:
         return ""
     try:
@@ -109,7 +109,7 @@ def _pin_link(attachment: Attachment, staged: Path) -> str:
 
 
 def _held(about: About, attachment: Attachment) -> About:
-    """``about``, of an attachment that this process holds."""
+    """``about`` for an attachment that this process holds."""
     index = attachment.link.interface if attachment.link else 0
     return replace(about, holder=os.getpid(), interface=(*network_namespace(), index) if index else None)
 
@@ -131,7 +131,7 @@ def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, progra
 
 
 def _pin_state(staged: Path, shell: Object, spec: ObjectSpec) -> None:
-    """The shell's other maps, which a swap is to leave as they are: not its data sections, which tell it of the network."""
+    """Pins the shell's other maps, which a swap keeps. Its data sections are left out: they describe the network."""
     (staged / STATE).mkdir(mode=0o700)
     for name in spec.maps.keys() - NAMES.keys():
         if "." not in name:
@@ -140,5 +140,5 @@ def _pin_state(staged: Path, shell: Object, spec: ObjectSpec) -> None:
 
 def _missing(maps: dict[str, Map]) -> Iterator[MapSpec]:
     yield MapSpec(ABOUT, MapType.ARRAY, 4, SIZE, 2)
-    if abi.CALLERS not in maps:  # a shell that is told the slot by its event
+    if abi.CALLERS not in maps:  # a shell whose events give the slot
         yield MapSpec(abi.CALLERS, MapType.HASH, 4, 4, abi.MAX_SLOTS)

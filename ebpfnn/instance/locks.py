@@ -1,6 +1,7 @@
-"""Locks on directories: flock(2), which a process's end gives back.
+"""Locks on directories by flock(2), which are released when a process ends.
 
-The child of a fork has the parent's lock, not one of its own: there the end of a ``with`` closes the descriptor and no more.
+The child of a fork shares the parent's lock and has none of its own. In the child, the end of a ``with`` only closes the
+descriptor.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from ..kernel.syscall import refusal
 
 @contextmanager
 def lock(directory: Path) -> Iterator[None]:
-    """While this holds, nobody else holds the lock of ``directory``. Raises :class:`~ebpfnn.errors.Error` where none is had."""
+    """Holds the lock of ``directory``, exclusively. Raises :class:`~ebpfnn.errors.Error` if it cannot be taken."""
     with open_directory(directory) as place, locked(place):
         yield
 
 
 @contextmanager
 def try_lock(directory: Path) -> Iterator[bool]:
-    """:func:`lock` where nobody holds it; whether that is so."""
+    """As :func:`lock`, if nobody holds it. Yields whether it was taken."""
     with open_directory(directory) as place:
         try:
             _flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,7 +41,7 @@ def try_lock(directory: Path) -> Iterator[bool]:
 def is_locked(directory: Path) -> bool:
     """Whether somebody holds the lock of ``directory``.
 
-    It takes the lock to find out: to :func:`try_lock` in another process it is held at that moment.
+    To find out, it takes the lock for a moment. A :func:`try_lock` of another process fails at that moment.
     """
     with try_lock(directory) as free:
         return not free
@@ -48,7 +49,7 @@ def is_locked(directory: Path) -> bool:
 
 @contextmanager
 def locked(place: Descriptor) -> Iterator[None]:
-    """:func:`lock` of a directory that is open."""
+    """As :func:`lock`, for an open directory."""
     _flock(place, fcntl.LOCK_EX)
     with _given_up(place):
         yield
@@ -56,7 +57,7 @@ def locked(place: Descriptor) -> Iterator[None]:
 
 @contextmanager
 def _given_up(place: Descriptor) -> Iterator[None]:
-    """Unlocks at the end: closing alone does not where a child of a fork has the descriptor open too."""
+    """Unlocks at the end. Closing is not enough if the child of a fork also has the descriptor open."""
     process = os.getpid()
     try:
         yield
@@ -66,7 +67,7 @@ def _given_up(place: Descriptor) -> Iterator[None]:
 
 
 def open_directory(directory: Path) -> Descriptor:
-    """For :func:`locked`. Raises :class:`SessionError` where it is gone, else what the kernel refuses."""
+    """Opens a directory for :func:`locked`. Raises :class:`SessionError` if it does not exist, else the kernel's errors."""
     with telling(directory):
         return Descriptor(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), str(directory))
 
@@ -81,14 +82,14 @@ def _flock(place: Descriptor, how: int) -> None:
 
 
 def entries(directory: Path) -> list[Path]:
-    """What lies in it. Raises as :func:`telling` does."""
+    """The names in it. Raises as :func:`telling` does."""
     with telling(directory):
         return list(directory.iterdir())
 
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """What the file system says of ``path`` as typed errors: it is gone, not this user's, read-only, or something is full."""
+    """Errors of the file system on ``path`` as typed errors: it does not exist, no permission, read-only, or no space."""
     try:
         yield
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The pins of one instance: its maps by the names that the shell and the stub give them, its stub and its link."""
+"""The pins of one instance: its maps, named as in the shell and the stub, its stub and its link."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .locks import entries, telling
 from .stub import CHOOSER, NETWORKS
 
 ABOUT, STUB, STATE = "about", "stub", "state"
-_MOST = 1 << 20  # bytes of a description, in whatever version
+_MOST = 1 << 20  # size of a description in bytes, in every version
 NAMES = {
     abi.SAMPLES: "input",
     abi.RESULTS: "output",
@@ -34,9 +34,9 @@ Maps that are the shell's own affair, such as its counters, lie under their name
 
 
 def look(path: Path) -> Foreign | None:
-    """What the instance at ``path`` is where it is of another ABI version: nothing but its pin ``about`` is opened.
+    """What is known of the instance at ``path`` if it has another ABI version. Only its pin ``about`` is opened.
 
-    Raises :class:`~ebpfnn.errors.KernelError` where that may not be opened, :class:`SessionError` where nothing can be told.
+    Raises :class:`~ebpfnn.errors.KernelError` if that may not be opened, :class:`SessionError` if it cannot be read.
     """
     return foreign(_described(path))
 
@@ -50,7 +50,7 @@ def check_pinned(path: Path) -> None:
 
 def _described(path: Path) -> bytes:
     with telling(path), suppress(FileNotFoundError):
-        (path / ABOUT).stat()  # bpf(2) would refuse without a word on whose it is
+        (path / ABOUT).stat()  # bpf(2) would refuse without a reason
     with Map.open(path / ABOUT) as about:
         if about.key_size != 4 or about.value_size > _MOST:
             raise SessionError(f"instance '{path.name}': its map 'about' was not made by ebpfnn; unload it")
@@ -58,17 +58,17 @@ def _described(path: Path) -> bytes:
 
 
 class Pins(AbstractContextManager["Pins"]):
-    """The instance whose pins lie in ``path``, with every map open but ``networks``.
+    """The instance whose pins are in ``path``, with every map open except ``networks``.
 
-    Raises :class:`~ebpfnn.errors.VersionError` where it is of another ABI version, :class:`~ebpfnn.errors.KernelError` where a
-    pin is missing or may not be opened, :class:`SessionError` where the instance is gone, or goes meanwhile.
+    Raises :class:`~ebpfnn.errors.VersionError` if it has another ABI version, :class:`~ebpfnn.errors.KernelError` if a pin is
+    missing or may not be opened, :class:`SessionError` if the instance does not exist or is removed meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with telling(path):
             self._inode = path.stat().st_ino
-            (path / STATE).stat()  # of one that is closed the instance is told, and no directory in it
+            (path / STATE).stat()  # messages about a closed instance name the instance, not its directory
             own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
             check_pinned(path)
@@ -76,29 +76,29 @@ class Pins(AbstractContextManager["Pins"]):
                 name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()
             }
             self.check_in_place()
-            self.swaps = memoryview(self.maps[CHOOSER].mmap(writable=False)).cast("I")  # quicker to read than by bpf(2)
+            self.swaps = memoryview(self.maps[CHOOSER].mmap(writable=False)).cast("I")  # faster to read than by bpf(2)
             self._held = held.pop_all()
 
     def current(self) -> tuple[int, About]:
-        """How many swaps there were, and what the network is that answers since the last. Raises :class:`SessionError`."""
+        """The number of swaps, and the description of the network since the last one. Raises :class:`SessionError`."""
         while True:
             count = self.swaps[0]
             found = self.maps[ABOUT].lookup(struct.pack("<I", count & 1)) or b""
-            if self.swaps[0] == count:  # a swap writes the other description before, and this one only after it
+            if self.swaps[0] == count:  # a swap first writes the other description, and then this one
                 return count, About.decode(found)
 
     def program(self, name: str = "") -> Program:
-        """The stub, which the trigger knows as ``name``. Raises :class:`~ebpfnn.errors.KernelError`."""
+        """The stub, which has the name ``name`` for the trigger. Raises :class:`~ebpfnn.errors.KernelError`."""
         with self.in_place():
             return Program.open(self.path / STUB, name)
 
     def networks(self) -> Map:
-        """The programs that the stub calls, to be closed soon. Raises :class:`~ebpfnn.errors.KernelError`."""
+        """The programs that the stub calls; close them soon. Raises :class:`~ebpfnn.errors.KernelError`."""
         with self.in_place():
             return Map.open(self.path / NETWORKS)
 
     def current_place(self) -> bool:
-        """Whether the instance is still there, and no other in its place."""
+        """Whether the instance still exists, and no other one has replaced it."""
         try:
             return self.path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -106,7 +106,7 @@ class Pins(AbstractContextManager["Pins"]):
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """What fails within since the instance was unloaded meanwhile is told as that: :class:`SessionError`, and no pin's."""
+        """If the instance was unloaded meanwhile, errors inside become a :class:`SessionError` that says so."""
         try:
             yield
         except Error:
@@ -114,15 +114,15 @@ class Pins(AbstractContextManager["Pins"]):
             raise
 
     def check_in_place(self) -> None:
-        """Raises :class:`SessionError` where the instance was unloaded, another of its name in its place or not."""
+        """Raises :class:`SessionError` if the instance was unloaded, even if another one has its name now."""
         if not self.current_place():
             raise SessionError(f"instance '{self.path.name}' was unloaded; `ebpfnn list` shows what is loaded") from None
 
     def check_attached(self, about: About) -> None:
-        """Raises :class:`~ebpfnn.errors.DetachedError` where its attachment has gone, else as :meth:`check_in_place`."""
+        """Raises :class:`~ebpfnn.errors.DetachedError` if its attachment is gone, else as :meth:`check_in_place`."""
         with self.in_place():
             check_attached(self.path, about)
-        self.check_in_place()  # a link that is not there counts as one that never was
+        self.check_in_place()  # a missing link counts as one that never existed
 
     def close(self) -> None:
         self._held.close()

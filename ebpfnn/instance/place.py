@@ -1,4 +1,4 @@
-"""Where instances are kept, and whether this user can keep some there."""
+"""The directory of instances, and whether this user can keep instances there."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _AS_ROOT = "run as root (sudo)"
 
 
 def default_root() -> Path:
-    """What the environment names, else where a BPF file system is mounted on every Linux."""
+    """The directory that the environment names, else the usual mount point of the BPF file system."""
     return Path(os.environ.get(ROOT_VARIABLE) or BPFFS)
 
 
 def check_place(root: Path) -> None:
-    """Raises :class:`NotSupported` where ``root`` is no directory on a BPF file system, else as :func:`check_open`."""
+    """Raises :class:`NotSupported` if ``root`` is not a directory on a BPF file system, else as :func:`check_open`."""
     named = os.environ.get(ROOT_VARIABLE) == str(root)
     what = f"{ROOT_VARIABLE}={root}" if named else f"'{root}'"
     other = f"unset {ROOT_VARIABLE}, or " if named else ""
@@ -38,7 +38,7 @@ def check_place(root: Path) -> None:
 
 
 def check_open(root: Path) -> None:
-    """Raises :class:`PermissionDenied` where this user may not look into ``root``, so that nobody can tell what is in it."""
+    """Raises :class:`PermissionDenied` if this user may not search ``root``, so that its content is not known."""
     if is_closed(root):
         remedy = f"{_AS_ROOT}, or have root open it: chmod o+x {root}"
         raise PermissionDenied(f"'{root}' is closed to this user; {remedy}", errno.EACCES)
@@ -49,7 +49,7 @@ def is_closed(root: Path) -> bool:
 
 
 def check_writable(root: Path, directory: Path) -> None:
-    """Raises :class:`PermissionDenied` where this user may not load instances into ``directory``, which lies in ``root``."""
+    """Raises :class:`PermissionDenied` if this user may not load instances into ``directory``, which is in ``root``."""
     place = directory if directory.exists() else root
     if _is_writable(place):
         return
@@ -58,7 +58,7 @@ def check_writable(root: Path, directory: Path) -> None:
 
 
 def check_owned(directory: Path) -> None:
-    """Raises :class:`PermissionDenied` where this user may not take instances out of ``directory``."""
+    """Raises :class:`PermissionDenied` if this user may not remove instances from ``directory``."""
     if not _is_writable(directory):
         fact = f"'{directory}' belongs to user {directory.stat().st_uid}, so this user can unload nothing in it"
         raise PermissionDenied(f"{fact}; {_AS_ROOT}", errno.EACCES)
@@ -69,12 +69,12 @@ def is_read_only(place: Path) -> bool:
 
 
 def _is_writable(place: Path) -> bool:
-    """As far as owner and mode go: what is mounted read-only the kernel tells of when somebody writes."""
+    """Whether owner and mode allow writing. A read-only mount shows only on a write."""
     return is_read_only(place) or os.access(place, os.W_OK | os.X_OK)
 
 
 def _own_place(root: Path) -> str:
-    """What a user can do without root where the file system is open to everybody, as the kernel mounts it."""
+    """What a user can do without root if the file system is open to everybody, as the kernel mounts it."""
     own = root / "mine"
     if os.access(root, os.W_OK | os.X_OK):
         return f", or load into a directory of your own: mkdir -p {own} && export {ROOT_VARIABLE}={own}"
@@ -86,7 +86,7 @@ def _has_instances(root: Path) -> bool:
 
 
 def _kind(path: Path) -> int | None:
-    """The mode of what is there, None where nothing is. Raises :class:`PermissionDenied` where that cannot be told."""
+    """The mode of ``path``, None if it does not exist. Raises :class:`PermissionDenied` if this cannot be found out."""
     try:
         return path.stat().st_mode
     except PermissionError:

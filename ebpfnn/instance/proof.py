@@ -1,4 +1,4 @@
-"""Proof that a network in place computes what the reference does."""
+"""Checks that a loaded network computes the same as the reference."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ..session import Session
 from ..session.runner import Result, Runner
 from .session import InstanceSession
 
-_LONGEST = 2.0  # seconds that an event may take which comes seldom, such as a slow clock's
+_LONGEST = 2.0  # seconds to wait for a rare event, such as that of a slow clock
 _FEWEST = 2
 
 
 def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
-    """Has the samples of :func:`proving` inferred, by the real event where one can be provoked from here, and tells how.
+    """Infers the samples of :func:`proving`, by the real event if it can be provoked from here, and returns how it was done.
 
-    Else ``body``, the same code, runs by BPF_PROG_RUN; at a trigger's default target the event is known to come, and must.
-    Of an event that comes seldom the first two samples are awaited: noise, and a blank one after it.
+    Otherwise ``body``, the same code, runs by BPF_PROG_RUN. At a trigger's default target the event is known to happen, and has
+    to. For rare events, only the first two samples are used: noise, and a blank one after it.
 
-    Raises :class:`SessionError` where it does not, or what comes is not the reference's.
+    Raises :class:`SessionError` if the event does not happen, or the scores are not the reference's.
     """
     samples = proving(network.input)
     surely = False
@@ -49,18 +49,19 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
 
 
 def prove_uncounted(session: InstanceSession, network: QuantizedNetwork, body: Body) -> str:
-    """As :func:`prove`, on an instance: its samples are nobody's inferences, neither counted nor told to watchers."""
+    """As :func:`prove`, for an instance. These inferences are neither counted nor reported to watchers."""
     with ExitStack() as held:
-        with suppress(SessionError, NotSupported):  # where no slot is to be had, the same code is run apart, as prove() tells
+        with suppress(SessionError, NotSupported):  # if no slot is free, the same code runs separately, as prove() reports
             held.enter_context(session.checking())
         return prove(session, network, body)
 
 
 def proving(form: InputFormat) -> NDArray[np.uint8]:
-    """Samples that a network is proved on, uint8 [n, *form.shape]: a dozen, none like the one before.
+    """Samples for the check of a network, uint8 [n, *form.shape]: a dozen, each different from the one before.
 
-    Noise, then blank, since what is left of a sample shows in a blank one after it; then each value at a boundary over the
-    whole sample, a single bright pixel at either end and in the middle, few bright ones, and noise and blank once more.
+    Noise comes first, then a blank sample, in which data left from the sample before would show. Then each value at a boundary
+    fills a whole sample. Then come a single bright pixel at either end and in the middle, a few bright pixels, and noise and a
+    blank sample again.
     """
     random, size = np.random.default_rng(0), form.size
     noise = random.integers(0, 256, (2, size), np.uint8)
@@ -76,12 +77,12 @@ def proving(form: InputFormat) -> NDArray[np.uint8]:
 
 
 def _some(thresholds: tuple[int, ...]) -> set[int]:
-    """The lowest, one in the middle and the highest of ``thresholds``, where there are any."""
+    """The lowest, a middle and the highest one of ``thresholds``, if there are any."""
     return {thresholds[0], thresholds[len(thresholds) // 2], thresholds[-1]} if thresholds else set()
 
 
 def _around_own(value_thresholds: tuple[tuple[int, ...], ...]) -> list[NDArray[np.uint8]]:
-    """As around a threshold of all values: each value below its own, and at it; none where there are no such thresholds."""
+    """Samples around each value's own thresholds: each value just below, and at it. Empty if values have none."""
     some = [np.array(each) for each in zip(*value_thresholds, strict=True)]
     chosen = [some[place] for place in sorted({0, len(some) // 2, len(some) - 1})] if some else []
     return [np.minimum(pixels, 255).astype(np.uint8) for own in chosen for pixels in (own - 1, own)]

@@ -1,4 +1,4 @@
-"""What an instance does a second, counted for a while."""
+"""Rates of an instance per second, counted for a while."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .pins import Pins
 
 @dataclass(frozen=True)
 class Rates:
-    """What happened in ``seconds``, a second: ``runs`` of the attached program, others' events included, and ``answered``.
+    """Rates over ``seconds``: ``runs`` of the attached program per second, for events of all processes, and ``answered``.
 
-    ``mean_ns`` is the time of a run, None where nothing ran. ``runs`` is None too where the kernel did not count, for the
+    ``mean_ns`` is the mean time of a run, None if nothing ran. ``runs`` is also None if the kernel did not count, for the
     reason in ``uncounted``.
     """
 
@@ -29,16 +29,16 @@ class Rates:
 
 
 def measure(path: Path, seconds: float) -> Rates:
-    """Counts for ``seconds``, which has the kernel count every program of the machine, at some 20 ns a run.
+    """Counts for ``seconds``. Meanwhile the kernel counts runs of every program, which costs about 20 ns per run.
 
-    Raises :class:`~ebpfnn.errors.KernelError` where the instance may not be opened.
+    Raises :class:`~ebpfnn.errors.KernelError` if the instance may not be opened.
     """
     with ExitStack() as held:
         pins = held.enter_context(Pins(path))
         uncounted = ""
         try:
             held.enter_context(run_statistics())
-        except KernelError as refusal:  # it asks for CAP_SYS_ADMIN; what was answered can be told without
+        except KernelError as refusal:  # counting needs CAP_SYS_ADMIN; the answers can be counted without it
             uncounted = "" if figures.counting() else str(refusal)
         stub = held.enter_context(pins.program())
         begun, before, answered = time.monotonic(), stub.info(), figures.read(pins).answered

@@ -1,4 +1,4 @@
-"""A session on an instance: what another process, or this one, infers through it."""
+"""A session on an instance: inference from this process or another one."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _ONLY = bytes(4)
 
 
 class InstanceSession(Runner):
-    """Infers on the instance that is pinned at ``path``; closing it gives its threads' slots back and leaves the instance.
+    """Infers on the instance that is pinned at ``path``. Closing frees the slots of its threads and leaves the instance.
 
     ``network`` is the :class:`About` of the network that answered last.
 
-    Raises :class:`SessionError` in another PID namespace than the instance was loaded in,
-    :class:`~ebpfnn.errors.DetachedError` where what it was attached to has gone, else what opening the pins raises.
+    Raises :class:`SessionError` if the instance was loaded in another PID namespace, :class:`~ebpfnn.errors.DetachedError` if
+    its target is gone, else the errors of opening the pins.
     """
 
     def __init__(self, path: Path, trigger: Trigger) -> None:
@@ -54,7 +54,7 @@ class InstanceSession(Runner):
             self._held, self._closed = held.pop_all(), False
 
     def infer(self, sample: NDArray[np.uint8]) -> Result:
-        """As :meth:`ebpfnn.session.Session.infer`; once more where the network was swapped meanwhile: who answered is known."""
+        """As :meth:`ebpfnn.session.Session.infer`. If a swap happens meanwhile, infers again, so that the network is known."""
         while True:
             result = super().infer(sample)
             if self._pins.swaps[0] == self._count:
@@ -62,14 +62,14 @@ class InstanceSession(Runner):
             self._count, self.network = self._pins.current()
 
     def infer_many(self, samples: NDArray[np.uint8]) -> Results:
-        """As :meth:`ebpfnn.session.Session.infer_many`; all over again where the network was swapped: one network answers."""
+        """As :meth:`ebpfnn.session.Session.infer_many`. If a swap happens meanwhile, starts again: one network answers all."""
         while True:
             count, found = self._count, super().infer_many(samples)
             if count == self._count:
                 return found
 
     def _exchange(self, sample: NDArray[np.uint8]) -> Result:
-        """As :meth:`Runner._exchange`: BPF_PROG_RUN runs what is attached to nothing, too, so that is asked as well."""
+        """As :meth:`Runner._exchange`. BPF_PROG_RUN also runs detached programs, so the attachment is checked too."""
         with self._pins.in_place():
             result = super()._exchange(sample)
         self._pins.check_attached(self.network)
@@ -77,21 +77,22 @@ class InstanceSession(Runner):
 
     @contextmanager
     def checking(self) -> Iterator[None]:
-        """While this holds, what is inferred from this thread is neither counted nor told to watchers.
+        """Meanwhile, inferences of this thread are neither counted nor reported to watchers.
 
-        To be asked for before the thread has a slot. What happens in that is not until the session is closed: a timer goes on.
+        Enter it before the thread has a slot. Events in that slot stay uncounted until the session is closed, since a timer
+        goes on.
         """
         marks = self._pins.maps.get(abi.CHECK)
         if self._slots is not None:
             self._slots.checking = True
             yield
-        elif marks is None:  # its shell is of another kind than packet.h's
+        elif marks is None:  # its shell does not include packet.h
             yield
         else:
             yield from self._marked(marks)
 
     def source(self) -> QuantizedNetwork:
-        """As :meth:`ebpfnn.session.Session.source`, from its file. Raises :class:`ModelError` where that has changed."""
+        """As :meth:`ebpfnn.session.Session.source`, from its file. Raises :class:`ModelError` if the file has changed."""
         about = self.network
         if self._source is None or self._source[0] != about.digest:
             network = modelfile.load(about.file) if about.file else None
@@ -107,7 +108,7 @@ class InstanceSession(Runner):
 
     def _marked(self, marks: Map) -> Iterator[None]:
         self._attachment.check = secrets.randbits(32) | 1
-        marks.update(_ONLY, struct.pack(">I", self._attachment.check))  # as it lies in a packet
+        marks.update(_ONLY, struct.pack(">I", self._attachment.check))  # as in a packet
         try:
             yield
         finally:
@@ -131,7 +132,7 @@ class InstanceSession(Runner):
 
 
 def check_namespace(about: About) -> None:
-    """Raises :class:`SessionError` where this process numbers threads otherwise than the one that loaded the instance."""
+    """Raises :class:`SessionError` if this process is in another PID namespace than the one that loaded the instance."""
     if about.namespace != pid_namespace():
         remedy = "infer from the namespace that loaded it, or load another instance here"
         raise SessionError(

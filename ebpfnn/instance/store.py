@@ -1,7 +1,8 @@
-"""Where instances are pinned: directories in a BPF file system that appear whole or not at all.
+"""The directory of instances: directories in a BPF file system that appear whole or not at all.
 
-What is being made or removed lies in a directory whose name no instance can have, under a lock that its process holds: it goes
-by one rename(2), and where the process was killed, whoever comes next sees that nobody holds the lock, and removes it.
+An instance that is being made or removed is in a directory whose name no instance can have. Its process holds a lock on that
+directory. One rename(2) moves it in place or away. If the process was killed, nobody holds the lock, and the next process
+removes the directory.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from .locks import entries, is_locked, lock, telling
 from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_writable, default_root
 
 EXPORTED = ("input", "output", "callers")
-"""The maps that get a name of their own, ``<instance>_<map>``, beside the directory of instances."""
+"""The maps that have a name of their own, ``<instance>_<map>``, beside the directory of instances."""
 LOCKS = "locks"
 CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
-"""What an instance has in it: who changes its callers, swaps its network or watches it locks one of these."""
+"""Directories in an instance for locks: one each for changing its callers, swapping its network, and watching it."""
 HELD = "held"
 """The lock that a process holds on an instance whose attachment ends with it."""
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # without a dot, which a BPF file system refuses (bpf_lookup, Linux 6.18)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # no dot: a BPF file system refuses names with one (bpf_lookup, Linux 6.18)
 _UNFINISHED, _LOCK = "~", "~lock"
 _counter = itertools.count()
 
 
 class Store:
-    """The instances under ``root``, a BPF file system; for None that of the environment, else /sys/fs/bpf."""
+    """The instances under ``root``, a BPF file system. For None, the one that the environment names, else /sys/fs/bpf."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or default_root()
         self.directory = self.root / "ebpfnn"
 
     def names(self) -> list[str]:
-        """Every instance's, sorted, once what killed processes left was swept away.
+        """The names of all instances, sorted, after the remains of killed processes were removed.
 
-        Raises :class:`SessionError`, and :class:`~ebpfnn.errors.PermissionDenied` where this user may not look.
+        Raises :class:`SessionError`, and :class:`~ebpfnn.errors.PermissionDenied` if this user may not read the directory.
         """
         if ROOT_VARIABLE in os.environ:
             check_place(self.root)
@@ -52,7 +53,7 @@ class Store:
         return self._names()
 
     def find(self, name: str) -> Path:
-        """The directory of the instance ``name``. Raises :class:`SessionError` where there is none, with what is near to it."""
+        """The directory of the instance ``name``. Raises :class:`SessionError`, with similar names, if there is none."""
         names = self.names()
         if name not in names:
             known = nearest(name, names, alike=0.65) or ("; loaded: " + ", ".join(names) if names else "; nothing is loaded")
@@ -72,17 +73,17 @@ class Store:
             raise SessionError(f"'{taken}' exists already and is not ebpfnn's; give another name with --name")
 
     def check_usable(self) -> None:
-        """Whether this user can load instances here.
+        """Checks that this user can load instances here.
 
-        Raises :class:`~ebpfnn.errors.NotSupported` where there is no BPF file system, or
-        :class:`~ebpfnn.errors.PermissionDenied` where it is closed to this user.
+        Raises :class:`~ebpfnn.errors.NotSupported` if there is no BPF file system, and :class:`~ebpfnn.errors.PermissionDenied`
+        if this user has no access to it.
         """
         check_place(self.root)
         check_writable(self.root, self.directory)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A new directory that nobody takes for an instance, removed at the end where it was not published."""
+        """A new directory that is not taken for an instance. It is removed at the end if it was not published."""
         self._prepare()
         with ExitStack() as held:
             with self._locked():
@@ -90,15 +91,15 @@ class Store:
                 with telling(directory):
                     directory.mkdir(mode=0o700)
                     discard = partial(_discard, directory, directory.lstat(), os.getpid())
-                held.callback(discard)  # once its lock is given up: that frees a descriptor where none was left
+                held.callback(discard)  # after its lock is released: that frees a descriptor if none was left
                 held.enter_context(lock(directory))
-                held.callback(discard)  # under its lock, or a sweep would remove it too
+                held.callback(discard)  # under its lock, so that a sweep does not remove it as well
             with telling(directory):
                 (directory / LOCKS).mkdir(mode=0o700)
             yield directory
 
     def publish(self, staged: Path, name: str) -> Path:
-        """Makes ``staged`` the instance ``name``, at once. Raises :class:`SessionError` where the name is taken meanwhile."""
+        """Makes ``staged`` the instance ``name`` atomically. Raises :class:`SessionError` if the name was taken meanwhile."""
         with self._locked():
             self.check_free(name)
             with telling(staged):
@@ -107,7 +108,7 @@ class Store:
                 return staged.rename(self.directory / name)
 
     def remove(self, name: str) -> None:
-        """Takes the instance ``name`` away: at once for whoever looks, then from the kernel. Raises as :meth:`find`."""
+        """Removes the instance ``name``: first its name, atomically, then its content. Raises as :meth:`find`."""
         path = self.find(name)
         check_owned(self.directory)
         with self._locked():
@@ -116,13 +117,13 @@ class Store:
                 with telling(path):
                     path.rename(gone)
             except SessionError:
-                return  # somebody else was quicker
+                return  # another process was faster
             self._remove_dangling()
             with telling(gone):
                 shutil.rmtree(gone)
 
     def sweep(self) -> None:
-        """Removes what processes left that were killed: while making or removing an instance, or while holding one."""
+        """Removes what killed processes left, while they made or removed an instance, or while they held one."""
         if not self._is_there():
             return
         self._check_owner()
@@ -146,14 +147,14 @@ class Store:
         with telling(self.directory):
             if not os.path.lexists(self.directory):
                 self.directory.mkdir()
-                self.directory.chmod(0o755)  # whatever the umask: each instance has a mode of its own
+                self.directory.chmod(0o755)  # regardless of the umask: each instance has its own mode
         self._check_owner()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """While this holds, nobody else makes, publishes or removes an instance.
+        """Excludes all others that make, publish or remove an instance.
 
-        The lock is on a directory that is closed to others, since whoever can open one can lock it for ever.
+        The lock is on a directory that is closed to other users, since everybody who can open a directory can lock it forever.
         """
         place = self.directory / _LOCK
         with telling(place):
@@ -162,12 +163,12 @@ class Store:
             yield
 
     def _is_there(self) -> bool:
-        """Also False where others' eyes are kept out of the file system, of which pathlib's own would raise."""
+        """Whether it exists. False if this user may not search the file system, for which pathlib raises."""
         return os.path.isdir(self.directory)  # noqa: PTH112
 
     def _check_owner(self) -> None:
-        """That nobody else made the directory to have a look at what is pinned in it: anybody may write to /sys/fs/bpf."""
-        found = self.directory.lstat()  # not where a link leads, which whoever made it can turn elsewhere
+        """Checks that no other user made the directory, who could read the pins in it: anybody may write to /sys/fs/bpf."""
+        found = self.directory.lstat()  # symbolic links are not followed: their owner can change the target
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
             fact = f"'{self.directory}' is a link, belongs to user {found.st_uid}, or others may write to it"
             raise SessionError(f"{fact}; find out who made it, and remove it")
@@ -190,13 +191,13 @@ class Store:
 
     def _remove_dangling(self) -> None:
         for path in entries(self.root):
-            with suppress(FileNotFoundError):  # whoever may write here removed it meanwhile
+            with suppress(FileNotFoundError):  # another user with write permission removed it meanwhile
                 if path.is_symlink() and str(path.readlink()).startswith("ebpfnn/") and not path.exists():
                     path.unlink()
 
 
 def _is_free(held: Path) -> bool:
-    """Whether it is there and nobody holds its lock: whoever staged it may remove it meanwhile."""
+    """Whether it exists and nobody holds its lock. The process that made it may remove it meanwhile."""
     try:
         return not is_locked(held)
     except SessionError:
@@ -204,14 +205,14 @@ def _is_free(held: Path) -> bool:
 
 
 def _discard(directory: Path, made: os.stat_result, process: int) -> None:
-    """Removes what ``process`` made, unless it was published: then another process may be making something of that name."""
+    """Removes what ``process`` made, unless it was published. The name may by then be in use by another process."""
     with suppress(OSError):
         if process == os.getpid() and os.path.samestat(made, directory.lstat()):
             _remove(directory)
 
 
 def _remove(directory: Path) -> None:
-    """As :func:`shutil.rmtree` of what may be there, with one descriptor at a time, where errors were told of already."""
+    """As :func:`shutil.rmtree`, with one descriptor at a time. The path may not exist. Errors were reported already."""
     with suppress(OSError, Error):
         for path in entries(directory):
             if path.is_dir() and not path.is_symlink():

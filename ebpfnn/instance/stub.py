@@ -1,7 +1,7 @@
-"""The stub: the program that is attached, and that calls one of two networks by a tail call.
+"""The stub: the program that is attached, which calls one of two networks by a tail call.
 
-A network is replaced by one store into a map, under whatever is attached: perf events and raw tracepoints take no other program
-in place (perf_event_set_bpf_prog, Linux 6.18).
+A network is replaced by one write to a map, under any attachment. Perf events and raw tracepoints do not let a program be
+replaced in place (perf_event_set_bpf_prog, Linux 6.18).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..obj.uapi import MMAPABLE, MapType
 from ..plugin import Trigger
 
 CHOOSER, NETWORKS = "chooser", "networks"
-"""The stub's maps: how many swaps there were, whose lowest bit is the network that answers; and the two networks."""
+"""The stub's maps: the number of swaps, whose lowest bit selects the network that answers; and the two networks."""
 _ONLY = struct.pack("<I", 0)
 _TAIL_CALL = 12  # bpf_tail_call
-# What a program returns that lets the event go on as if it were not there, where that is not 0: XDP_PASS, TC_ACT_UNSPEC, and
+# The return values that let an event go on as if there were no program, if they are not 0: XDP_PASS, TC_ACT_UNSPEC, and
 # for cgroups, sockets and netfilter "let it pass" (include/uapi/linux/bpf.h; a socket filter's is how many bytes to keep).
 _VERDICTS = {
     ProgramType.XDP: 2,
@@ -39,7 +39,7 @@ _VERDICTS = {
 
 
 def load_stub(trigger: Trigger, target: str | None, network: Program) -> Object:
-    """The program of ``trigger``'s shell in name, type and attach point, which calls ``network``.
+    """A program that calls ``network``, with the name, type and attach point of the program in ``trigger``'s shell.
 
     Raises what :meth:`~ebpfnn.kernel.Object.load` and the trigger's ``prepare`` raise.
     """
@@ -53,7 +53,7 @@ def load_stub(trigger: Trigger, target: str | None, network: Program) -> Object:
 
 
 def put_network(networks: Map, index: int, network: Program) -> None:
-    """Makes ``network`` the one that is called where the chooser says ``index``."""
+    """Makes ``network`` the network that is called for ``index``."""
     networks.update(struct.pack("<I", index), network)
 
 

@@ -1,4 +1,4 @@
-"""Putting another network into the place of an instance's, under its attachment."""
+"""Replaces the network of an instance under its attachment."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .stub import CHOOSER, put_network, set_swaps
 
 
 def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, file: Path | None) -> str:
-    """Has the instance at ``path`` answer by ``network`` from one event to the next, and returns how that was proved.
+    """Replaces the network of the instance at ``path`` between two events, and returns how the new one was checked.
 
-    The other of its two networks is replaced, with its description, and then one store of 32 bits flips both. Swaps of one
-    instance wait for each other. Raises :class:`NotSupported` for a network that does not fit, :class:`SessionError` where its
-    proof fails or the instance is attached no more, or unloaded meanwhile; the former network is in place then.
+    The inactive one of its two networks is replaced, with its description. Then one store of 32 bits switches both. Swaps of
+    one instance wait for each other. Raises :class:`NotSupported` for a network that does not fit, :class:`SessionError` if its
+    check fails, or if the instance is no longer attached or was unloaded meanwhile. The previous network then stays in place.
     """
     resident = trigger.resident()
     with lock(path / LOCKS / SWAP_LOCK), Pins(path) as pins, pins.in_place():
@@ -57,7 +57,7 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
 
 
 def _load(pins: Pins, trigger: Trigger, network: QuantizedNetwork, body: Body, about: About, count: int) -> Object:
-    """The trigger's shell with the other network, on the maps that the instance has."""
+    """The trigger's shell with the other network, which uses the maps of the instance."""
     room = pins.maps[abi.RESULTS].value_size - abi.RESULT.itemsize
     return load(network, trigger, body, about.target, room=room, index=count & 1, maps=pins.maps)
 
@@ -85,7 +85,7 @@ def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, 
 
 
 def _input(form: InputFormat) -> str:
-    """What callers write for a sample, as one line; how pixels become levels is theirs to know where samples are packed."""
+    """What callers write for a sample, on one line. If samples are packed, the callers compute levels from pixels."""
     shape = "x".join(map(str, form.shape))
     levels = "thresholds of each value" if form.value_thresholds else str(list(form.thresholds))
     packed = f" packed, {form.bit_order}-endian, at {levels}" if form.packed else ""
@@ -93,7 +93,7 @@ def _input(form: InputFormat) -> str:
 
 
 def _other_thresholds(wanted: InputFormat, given: InputFormat) -> str | None:
-    """Of packed samples that are alike but for the thresholds of their values, the first value that has others."""
+    """If packed samples differ only in the thresholds of their values: the first value whose thresholds differ."""
     if not given.packed:
         return None
     for number, (old, new) in enumerate(zip(wanted.value_thresholds, given.value_thresholds, strict=True)):

@@ -1,4 +1,4 @@
-"""Watching an instance: every inference as it happens, whoever made it, out of a ring buffer in the kernel."""
+"""Watches an instance: reports every inference of any process as it happens, through a ring buffer in the kernel."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from .locks import try_lock
 from .pins import ABOUT, Pins
 from .store import LOCKS, WATCH_LOCK
 
-_AHEAD_NS = 3_000_000_000  # that long the kernel goes on telling a watcher that died
+_AHEAD_NS = 3_000_000_000  # the kernel reports to a watcher that died for this long
 _RENEWED_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Event:
-    """One inference. ``label`` is '' where ``status`` is not 0, a negative errno; ``score`` is the label's.
+    """One inference. ``label`` is '' if ``status`` is not 0, a negative errno. ``score`` is the score of the label.
 
-    ``time_ns`` is CLOCK_MONOTONIC as the network began, ``elapsed_ns`` the time in it. ``source`` is whose sample it was: a
-    slot, or what the trigger documents. ``network`` is the name of the one that answered; ``score * score_scale`` is its logit.
+    ``time_ns`` is CLOCK_MONOTONIC when the network started, ``elapsed_ns`` the time in it. ``source`` says where the sample is
+    from: a slot, or what the trigger documents. ``network`` is the name of the network that answered; ``score * score_scale``
+    is its logit.
     """
 
     time_ns: int
@@ -44,10 +45,10 @@ class Event:
 
 
 class Watch(AbstractContextManager["Watch"]):
-    """The only watcher of the instance whose pins lie in ``path``; closing it ends that, and so does the end of the process.
+    """The only watcher of the instance whose pins are in ``path``. The watch ends when it is closed or the process ends.
 
-    ``about`` says what the instance is. Raises :class:`SessionError` where somebody else watches, and
-    :class:`~ebpfnn.errors.KernelError` where it may not be opened.
+    ``about`` describes the instance. Raises :class:`SessionError` if another watcher exists, and
+    :class:`~ebpfnn.errors.KernelError` if the instance may not be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +64,7 @@ class Watch(AbstractContextManager["Watch"]):
             self._ring = held.enter_context(RingBuffer(self._pins.maps[abi.EVENTS]))
             memory = self._pins.maps[abi.WATCH].mmap()
             self._watched = np.ndarray(1, abi.WATCHED, buffer=memory)
-            for _former in self._ring.views():  # what a watcher that died left
+            for _former in self._ring.views():  # left by a watcher that died
                 pass
             self._lost_before, self._until_ns = int(self._watched["lost"][0]), 0
             held.callback(self._stop)
@@ -72,14 +73,14 @@ class Watch(AbstractContextManager["Watch"]):
 
     @property
     def lost(self) -> int:
-        """Inferences that happened and were not told, since the ring buffer was full."""
+        """The number of inferences that were not reported because the ring buffer was full."""
         return int(self._watched["lost"][0]) - self._lost_before
 
     def read(self, timeout: float = 0.2) -> Iterator[Event]:
-        """What happened since the last call, waiting for at most ``timeout`` seconds, up to one, where that is nothing.
+        """The events since the last call. If there are none, waits for up to ``timeout`` seconds, at most one.
 
-        To be called at least every three seconds, or the kernel stops telling. Raises :class:`SessionError` once the instance
-        was unloaded or detached, and after :meth:`close`.
+        Call it at least every three seconds, else the kernel stops reporting. Raises :class:`SessionError` if the instance was
+        unloaded or detached, and after :meth:`close`.
         """
         if self._closed:
             raise SessionError(f"the watch of instance '{self.path.name}' is closed; begin another")
@@ -89,12 +90,12 @@ class Watch(AbstractContextManager["Watch"]):
             yield self._event(np.frombuffer(record, abi.EVENT, 1)[0])
 
     def __iter__(self) -> Iterator[Event]:
-        """Every inference from now on, until the instance is unloaded, which raises as :meth:`read`."""
+        """Every inference from now on. When the instance is unloaded, it raises as :meth:`read` does."""
         while True:
             yield from self.read()
 
     def close(self) -> None:
-        """Has the kernel tell no more. May be called twice. In the child of a fork the parent's watch goes on."""
+        """Stops the reports of the kernel. May be called twice. In the child of a fork the parent's watch goes on."""
         self._closed = True
         self._held.close()
 
@@ -119,7 +120,7 @@ class Watch(AbstractContextManager["Watch"]):
         return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
 
     def _answered(self, number: int) -> About:
-        """What the network of that number is, read anew after a swap."""
+        """The description of the network with that number, read again after a swap."""
         swaps = self._pins.swaps[0]
         if self._described[0] != swaps:
             self._described = swaps, [None, None]

@@ -1,4 +1,4 @@
-"""What plugins are made of, and how they are found. docs/plugins.md is the guide."""
+"""The interface of plugins, and the code that finds them. docs/plugins.md is the guide."""
 
 from ..built import object_path
 from ..errors import nearest

@@ -1,4 +1,4 @@
-"""The ABI version that a plugin says it was written for."""
+"""The ABI version that a plugin declares."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from .. import abi
 
 NAME = "EBPFNN_ABI"
-"""What a plugin calls it: in its module, or in the package that this lies in."""
+"""The name of this version in a plugin: in its module, or in the package of the module."""
 
 
 def why_another(plugin: object, module: str) -> str | None:
-    """None for a plugin of this ebpfnn's ABI version, else what is the matter; ``module`` is the one it came from."""
+    """None for a plugin of this ebpfnn's ABI version, else the error. ``module`` is the module that it came from."""
     places = (plugin, sys.modules.get(module), sys.modules.get(module.partition(".")[0]))
     number = next((vars(place)[NAME] for place in places if hasattr(place, "__dict__") and NAME in vars(place)), None)
     if number == abi.VERSION and type(number) is int:

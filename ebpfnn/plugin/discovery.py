@@ -1,4 +1,4 @@
-"""Finding plugins: the entry points of group ``ebpfnn``, loaded one by one so that a broken one takes nothing with it."""
+"""Finds plugins: the entry points of group ``ebpfnn``. Each is loaded separately, so that a broken one affects no other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISABLE = "EBPFNN_DISABLE"
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that could not be used: the ``name`` of its entry point, the distribution it came with, and the reason."""
+    """A plugin that could not be used: the ``name`` of its entry point, its distribution, and the reason."""
 
     name: str
     distribution: str
@@ -32,7 +32,7 @@ class BrokenPlugin:
 
 
 def make_manager() -> pluggy.PluginManager:
-    """A pluggy manager that knows ebpfnn's hooks and has no plugin yet."""
+    """A pluggy manager with ebpfnn's hooks and without plugins."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
@@ -43,7 +43,7 @@ def register_installed(
 ) -> tuple[dict[str, str], list[BrokenPlugin]]:
     """Registers every installed plugin that ``EBPFNN_DISABLE`` does not name.
 
-    Returns the distribution that each registered plugin came with, by the plugin's name, and the plugins that are broken.
+    Returns the distribution of each registered plugin, by the plugin's name, and the broken plugins.
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
@@ -68,7 +68,7 @@ def disabled_by(environ: Mapping[str, str]) -> set[str]:
 
 
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
-    """Loads and registers one plugin; the reason why not where that fails."""
+    """Loads and registers one plugin. Returns the reason if that fails."""
     if manager.has_plugin(point.name):
         return "another installed plugin has the same name"
     try:
@@ -83,17 +83,17 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
 
 
 def distribution_of(point: EntryPoint) -> str:
-    """The distribution an entry point came with, as ``name version``."""
+    """The distribution of an entry point, as ``name version``."""
     return _name_and_version(point.dist) if point.dist else "unknown distribution"
 
 
-@cache  # it parses all that the distribution tells of itself, README and all, for either of the two
+@cache  # either of the two parses all metadata of the distribution, including its README
 def _name_and_version(distribution: Distribution) -> str:
     return f"{distribution.name} {distribution.version}"
 
 
 def check_hooks(manager: pluggy.PluginManager) -> None:
-    """Raises :class:`PluginError` where a plugin implements a hook that does not exist: a misspelling is never silent."""
+    """Raises :class:`PluginError` for a hook that does not exist, so that a misspelled name is reported."""
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:

@@ -1,4 +1,4 @@
-"""A plugin from a file, for whoever writes one: it is executed because the user named it, and for this process alone."""
+"""Plugins from files, for plugin authors. Such a file is executed because the user named it, only in this process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PREFIX = "_ebpfnn_plugin_"
 
 
 def register_files(manager: pluggy.PluginManager, paths: Iterable[Path], disabled: Container[str] = ()) -> dict[str, str]:
-    """Executes and registers each plugin in ``paths``, files and packages, in place of an installed one of its name.
+    """Executes and registers each plugin in ``paths``, files and packages. It replaces an installed one of the same name.
 
-    A plugin is called after its file, a package after its directory; one that is ``disabled`` is not executed. Returns the path
-    of each by its name.
+    A plugin has the name of its file, a package that of its directory. One that is ``disabled`` is not executed. Returns the
+    path of each by its name.
 
-    Raises :class:`PluginError` for a path that holds no plugin, two of one name, and a plugin that breaks: unlike one that is
-    installed, somebody wants it now.
+    Raises :class:`PluginError` for a path without a plugin, two plugins of one name, and a plugin that fails. An installed
+    plugin that fails is only reported, but this one was requested.
     """
     found: dict[str, str] = {}
     for path in paths:
@@ -41,7 +41,7 @@ def register_files(manager: pluggy.PluginManager, paths: Iterable[Path], disable
 
 
 def _file_of(path: Path) -> tuple[Path, str]:
-    """The file to execute, and what the plugin in it is called."""
+    """The file to execute, and the name of its plugin."""
     whole = path.absolute()
     file = whole / "__init__.py" if whole.is_dir() else whole
     if file.suffix != ".py" or not file.is_file():
@@ -55,7 +55,7 @@ def _register(manager: pluggy.PluginManager, name: str, file: Path) -> None:
         reason = why_another(module, module.__name__)
         if reason is None:
             manager.register(module, name=name)
-    except (Exception, SystemExit) as error:  # foreign code: whatever it raises is told in one line
+    except (Exception, SystemExit) as error:  # foreign code: every exception becomes one line
         raise PluginError(f"{file}: plugin '{name}' cannot be used: {describe(error)}{_line(error, file)}") from error
     if reason is not None:
         raise PluginError(f"{file}: plugin '{name}' {reason}")
@@ -70,7 +70,7 @@ def _execute(name: str, file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not what Python imports")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses and relative imports look it up
+    sys.modules[spec.name] = module  # dataclasses and relative imports look it up there
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -80,9 +80,9 @@ def _execute(name: str, file: Path) -> ModuleType:
 
 
 def _line(error: BaseException, file: Path) -> str:
-    """Where in ``file`` the error arose: the innermost of its lines that was being executed."""
+    """The line of ``file`` where the error occurred: the innermost one that was being executed."""
     if isinstance(error, SyntaxError):
-        return ""  # its own words tell the line
+        return ""  # the message names the line
     lines, trace = [], error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(file):

@@ -1,4 +1,4 @@
-"""The hooks that a plugin can implement. None takes an argument, and all that is returned is collected: no plugin is first."""
+"""The hooks that a plugin can implement. They take no arguments, and all results are collected; no plugin has priority."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def ebpfnn_triggers() -> Iterable[Trigger]:
-    """The triggers that this plugin brings.
+    """The triggers that this plugin provides.
 
-    Called once a command, before anything is known of the kernel: whether a trigger can run here is for its ``supported()``.
+    Called once per command, before the kernel is probed: ``supported()`` decides whether a trigger can run here.
     """
     raise NotImplementedError
 
 
 @hookspec
 def ebpfnn_inputs() -> Iterable[InputSource]:
-    """The input sources that this plugin brings.
+    """The input sources that this plugin provides.
 
-    Called once a command, before anything is read: what a source can read is for its ``accepts()``.
+    Called once per command, before anything is read: ``accepts()`` decides what a source reads.
     """
     raise NotImplementedError
 
 
 @hookspec
 def ebpfnn_preparations() -> Iterable[PreparationKind]:
-    """The kinds of preparation that this plugin brings.
+    """The kinds of preparation that this plugin provides.
 
-    Called once a command, before any network is read: what fits a network is for ``bind()``.
+    Called once per command, before a network is read: ``bind()`` decides what fits a network.
     """
     raise NotImplementedError

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Plugins:
-    """What the plugins registered with ``manager`` bring.
+    """Everything that the plugins registered with ``manager`` provide.
 
-    ``offered_triggers``, ``offered_inputs`` and ``offered_preparations`` hold all of it with where it comes from,
-    ``broken`` the plugins that could not be used. ``distributions`` tells which distribution a plugin, by its name, came with.
+    ``offered_triggers``, ``offered_inputs`` and ``offered_preparations`` hold all of it with its origin, ``broken`` the plugins
+    that could not be used. ``distributions`` maps the name of a plugin to its distribution.
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
@@ -56,10 +56,10 @@ class Plugins:
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
-        """The installed plugins and those in ``files``, less those that the environment variable ``EBPFNN_DISABLE`` names.
+        """The installed plugins and those in ``files``, without those that the environment variable ``EBPFNN_DISABLE`` names.
 
-        ``files`` are executed, and take the place of installed plugins of their names. Raises :class:`PluginError` for a
-        plugin that implements a hook that does not exist, and for one of ``files`` that cannot be used.
+        ``files`` are executed, and replace installed plugins of the same names. Raises :class:`PluginError` for a plugin that
+        implements a hook that does not exist, and for one of ``files`` that cannot be used.
         """
         manager = make_manager()
         distributions, broken = register_installed(manager, environ)
@@ -72,47 +72,47 @@ class Plugins:
 
     @property
     def triggers(self) -> dict[str, Trigger]:
-        """The triggers by name, less those whose name is offered twice."""
+        """The triggers by name, without names that are offered twice."""
         return self.offered_triggers.items
 
     @property
     def inputs(self) -> dict[str, InputSource]:
-        """The input sources by name, less those whose name is offered twice."""
+        """The input sources by name, without names that are offered twice."""
         return self.offered_inputs.items
 
     @property
     def preparations(self) -> dict[str, PreparationKind]:
-        """The kinds of preparation by name, less those whose name is offered twice."""
+        """The kinds of preparation by name, without names that are offered twice."""
         return self.offered_preparations.items
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong with the plugins, one line each."""
+        """The problems of the plugins, one line each."""
         clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
         return [*map(str, self.broken), *map(str, clashes)]
 
     def trigger(self, name: str) -> Trigger:
-        """Raises :class:`PluginError` where no plugin, or more than one, offers a trigger called ``name``."""
+        """Raises :class:`PluginError` if no plugin, or more than one, offers a trigger called ``name``."""
         return self._named(self.offered_triggers, name)
 
     def wanted(self, form: InputFormat, *, split: bool = False) -> Wanted:
-        """What makes samples of ``form``, by the kind that its preparation names.
+        """An object that makes samples of ``form``, by the kind that its preparation names.
 
-        Raises :class:`UsageError` where no plugin offers that, :class:`PluginError` where two do, and :class:`ModelError`
-        where the kind does not take the form or the options.
+        Raises :class:`UsageError` if no plugin offers that kind, :class:`PluginError` if two do, and :class:`ModelError` if the
+        kind does not accept the form or the options.
         """
         return Wanted(form, self._named(self.offered_preparations, form.preparation.kind), split=split)
 
     def describe(self, preparation: Preparation) -> str:
-        """One line of how samples are made; of a kind that is not installed, its name."""
+        """How samples are made, on one line. For a kind that is not installed, its name."""
         kind = self.preparations.get(preparation.kind)
         return kind.describe(preparation) if kind else f"{preparation.kind} (its plugin is not installed)"
 
     def input_for(self, uri: str, head: bytes, name: str | None = None, kind: str = "") -> InputSource:
-        """The input source that reads ``uri``, whose first bytes are ``head``: the one named, or else the one that claims it.
+        """The input source for ``uri``, whose first bytes are ``head``: the one named, or the one that claims it.
 
-        ``kind`` is the network's preparation: of several claims, those of sources that are for it count, and no others.
-        Raises :class:`InputError` where none claims it, :class:`PluginError` where two do or none has the name.
+        ``kind`` is the network's preparation. If several sources claim the file, only those for this kind count. Raises
+        :class:`InputError` if no source claims it, :class:`PluginError` if two do or none has the name.
         """
         if name is not None:
             return self._named(self.offered_inputs, name)
@@ -131,7 +131,7 @@ class Plugins:
         return self.offered_inputs.get(claims[0])
 
     def _named(self, registry: Registry[Kind], name: str) -> Kind:
-        """As :meth:`Registry.get`; where no plugin offers ``name``, those that were left out are told: it may be theirs."""
+        """As :meth:`Registry.get`. If no plugin offers ``name``, the error lists broken plugins, which may have offered it."""
         try:
             return registry.get(name)
         except UsageError as unknown:
@@ -141,7 +141,7 @@ class Plugins:
 
 
 def configured(trigger: Trigger, options: Mapping[str, str]) -> Trigger:
-    """``trigger`` as ``options`` say. Raises :class:`UsageError` for one that it does not know, naming those that it does."""
+    """``trigger`` with ``options``. Raises :class:`UsageError` for an unknown option, with the list of known ones."""
     unknown = sorted(set(options) - set(trigger.options))
     if unknown:
         known = ", ".join(sorted(trigger.options)) or "none at all"
@@ -150,10 +150,10 @@ def configured(trigger: Trigger, options: Mapping[str, str]) -> Trigger:
 
 
 def why_not(trigger: Trigger) -> str | None:
-    """None where this kernel can run ``trigger``, else the reason why not: a trigger that cannot tell cannot run."""
+    """None if this kernel can run ``trigger``, else the reason. A trigger whose check fails cannot run."""
     try:
         return trigger.supported()
-    except Exception as error:  # foreign code: a trigger that breaks is one that does not run
+    except Exception as error:  # foreign code: a trigger that raises cannot run
         return describe(error)
 
 
@@ -169,6 +169,6 @@ def _collect(manager: pluggy.PluginManager, plugin: object, hook: str, kind: typ
 def _accepts(offer: Offer[InputSource], uri: str, head: bytes) -> bool:
     try:
         return offer.item.accepts(uri, head)
-    except Exception as error:  # foreign code: say whose fault it is
+    except Exception as error:  # foreign code: the message names the plugin
         remedy = f"leave it out with {DISABLE}={offer.plugin}"
         raise PluginError(f"input '{offer.item.name}' of {offer} failed: {describe(error)}; {remedy}") from error

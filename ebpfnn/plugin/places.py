@@ -1,4 +1,4 @@
-"""The files that a user names: each by its path, those of a directory, those that match a pattern, those of a list."""
+"""The files that a user names: by path, in a directory, by a pattern, or in a list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..errors import InputError
 
 STDIN = "-"
 _LONGEST = 1 << 16
-"""Bytes of a path in a list; PATH_MAX is 4096."""
+"""The maximum length of a path in a list, in bytes. PATH_MAX is 4096."""
 
 
 def files(uri: str) -> Iterator[str | InputError]:
-    """The files that ``uri`` names, or why there are none: ``-``, a path, a directory or a pattern, sorted by name.
+    """The files that ``uri`` names, or errors: ``-``, a path, a directory or a pattern, sorted by name.
 
-    Of a directory come the files in it and below, but for hidden ones: names that begin with a dot. Links to directories are
-    not followed, and told.
+    For a directory, these are the files in it and below, without hidden ones: names that begin with a dot. Links to directories
+    are not followed, and are reported.
     """
     if uri != STDIN and _is_directory(uri):
         empty = True
@@ -35,14 +35,14 @@ def files(uri: str) -> Iterator[str | InputError]:
         for name in found:
             if not _is_directory(name):
                 yield name
-            elif "**" not in uri:  # which matches what is below as well
+            elif "**" not in uri:  # it also matches the content of subdirectories
                 yield from files(name)
     else:
         yield uri
 
 
 def listed(stream: BinaryIO, separator: bytes) -> Iterator[str | InputError]:
-    """The paths of a list in ``stream``, each as soon as its end is there."""
+    """The paths of a list in ``stream``, each as soon as it is complete."""
     read, held = getattr(stream, "read1", stream.read), b""
     while chunk := read(_LONGEST):
         *whole, held = (held + chunk).split(separator)
@@ -74,7 +74,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _below(directory: str) -> Iterator[str | InputError]:
-    """Without recursion: directories lie deeper than Python's calls may."""
+    """Not recursive: directories can be deeper than Python's call stack."""
     levels = [_entries(directory)]
     while levels:
         entry = next(levels[-1], None)
@@ -92,7 +92,7 @@ def _below(directory: str) -> Iterator[str | InputError]:
 
 
 def _entries(directory: str) -> Iterator[os.DirEntry[str] | InputError]:
-    """What lies in ``directory`` itself and is not hidden, sorted by name."""
+    """The entries of ``directory`` itself that are not hidden, sorted by name."""
     try:
         with os.scandir(directory) as entries:
             found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)

@@ -1,4 +1,4 @@
-"""Which preparation a network gets: what ``--prepare`` means, and what data look like."""
+"""Chooses the preparation of a network: from ``--prepare``, or from the data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .manager import Plugins
 
 _LOOKED_AT = 500
 _GLYPHS = 0.8
-"""The share of samples that look like MNIST's, from which on a data set is one of glyphs."""
+"""If this share of the samples looks like MNIST's, the data set is one of glyphs."""
 
 
 def chosen(text: str, plugins: Plugins) -> Preparation | None:
-    """What ``--prepare KIND:KEY=VALUE,...`` means; None for ''. Raises :class:`UsageError` and :class:`PluginError`."""
+    """The preparation in ``--prepare KIND:KEY=VALUE,...``; None for ''. Raises :class:`UsageError` and :class:`PluginError`."""
     if not text:
         return None
     name, _, rest = text.partition(":")
@@ -30,9 +30,10 @@ def chosen(text: str, plugins: Plugins) -> Preparation | None:
 
 
 def learned(arrays: NDArray[np.uint8], shape: Shape) -> Preparation:
-    """How pictures become samples as ``arrays`` are, uint8 [n, *shape].
+    """How pictures become samples like ``arrays``, uint8 [n, *shape].
 
-    Where most look like MNIST's, glyphs of the ink that they have; other rows and columns are pictures, only resized.
+    If most of ``arrays`` look like MNIST's: ``glyph``, with their ink. Other samples with rows and columns: ``picture``, only
+    resized.
     """
     if len(shape) != 2 or arrays.shape[1:] != shape:
         return usual(shape)

@@ -1,4 +1,4 @@
-"""Reading what a user names: the one way from files and streams to samples."""
+"""Reads the files that a user names: the only path from files and streams to samples."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .samples import Member, Sample, Wanted
 
 __all__ = ["STDIN", "Served", "opened", "peek", "read", "samples"]
 HEAD, LEAST = 512, 16
-"""Bytes that a source is shown to claim a file, and those that are waited for: as many as tell most files."""
+"""The number of bytes that a source gets to claim a file, and the number that is waited for, enough for most files."""
 DEPTH = 4
-"""Files inside of each other: an archive in an archive, both compressed."""
+"""The maximum depth of nested files: an archive in an archive, both compressed."""
 
 
 class Served(Protocol):
-    """A network, or what an instance says of one."""
+    """A network, or the description of one by an instance."""
 
     @property
     def input(self) -> InputFormat: ...
@@ -38,9 +38,9 @@ def read(
 ) -> Iterator[Sample | Error]:
     """Every sample of ``uris``, in order, as ``wanted`` says: paths, directories, patterns, or ``-`` for standard input.
 
-    What cannot be used comes as the error that says why, and what is behind it follows. ``source`` names the input source, None
-    for the one that claims a file; ``ready`` is called once a file has bytes. Raises :class:`PluginError` where two sources
-    claim a file.
+    Data that cannot be used is yielded as an error with the reason, and the data after it follows. ``source`` names the input
+    source, None for the one that claims a file. ``ready`` is called once a file has bytes. Raises :class:`PluginError` if two
+    sources claim a file.
     """
     for uri in uris:
         for file in [uri] if isinstance(uri, Error) else files(uri):
@@ -57,11 +57,11 @@ def read(
 def _read(
     file: Member, plugins: Plugins, wanted: Wanted, source: str | None, ready: Callable[[], object], depth: int = 1
 ) -> Iterator[Sample | Error]:
-    """The samples of one file, and of those in it."""
+    """The samples of one file, and of the files in it."""
     head, stream = peek(file.stream)
     try:
         reader = plugins.input_for(file.uri, head, source, wanted.kind.name)
-    except InputError:  # more may tell
+    except InputError:  # more bytes may decide
         head, stream = peek(stream, HEAD)
         reader = plugins.input_for(file.uri, head, source, wanted.kind.name)
     if head:
@@ -90,7 +90,7 @@ def _told(uri: str, error: InputError | OSError | MemoryError) -> InputError:
 def samples(network: Served, *uris: str | os.PathLike[str], plugins: Plugins | None = None) -> Iterator[Sample]:
     """The samples of files, as ``ebpfnn infer`` makes them for ``network``: ``ebpfnn.samples(network, "digit.png")``.
 
-    ``plugins`` are the installed ones for None. Raises :class:`InputError` at the first that cannot be used.
+    If ``plugins`` is None, the installed ones are used. Raises :class:`InputError` at the first file that cannot be used.
     """
     plugins = plugins or Plugins.installed()
     for sample in read((os.fspath(uri) for uri in uris), plugins, plugins.wanted(network.input)):
@@ -103,7 +103,7 @@ def samples(network: Served, *uris: str | os.PathLike[str], plugins: Plugins | N
 def opened(uri: str) -> Iterator[BinaryIO]:
     """The binary stream of ``uri``: a path, or ``-`` for standard input, which stays open.
 
-    Raises :class:`InputError` where a file cannot be opened.
+    Raises :class:`InputError` if a file cannot be opened.
     """
     if uri == STDIN:
         if sys.stdin is None:
@@ -123,10 +123,11 @@ def _open(path: str) -> BinaryIO:
 
 
 def peek(stream: BinaryIO, least: int = LEAST) -> tuple[bytes, BinaryIO]:
-    """The first bytes of ``stream``, up to 512, and a stream that still begins with them: the same where it can be sought.
+    """The first bytes of ``stream``, up to 512, and a stream that still begins with them.
 
-    Fewer than 512 only at the end of the stream or where a pipe has no more to give for now, yet at least ``least`` then.
-    (``BufferedReader.peek`` will not do: of a pipe it shows what one read gave, which can be one byte.)
+    It is the same stream if that is seekable. There are fewer than 512 bytes only at the end of the stream, or if a pipe has no
+    more for now, but then at least ``least``. (``BufferedReader.peek`` cannot be used: on a pipe it returns the bytes of one
+    read, which can be one byte.)
     """
     start = stream.tell() if stream.seekable() else None
     head = b""
@@ -162,5 +163,5 @@ class _Prepended(io.RawIOBase):
 
 
 def _read_some(stream: BinaryIO, size: int) -> bytes:
-    """What one read of the stream gives, so that a pipe is not waited for until it has given ``size`` bytes."""
+    """The result of one read of the stream, so that a pipe is not read until it has given ``size`` bytes."""
     return cast("bytes", getattr(stream, "read1", stream.read)(size))

@@ -1,4 +1,4 @@
-"""What plugins offer, by name, and what to say of a name that none or more than one offers."""
+"""Offers of plugins, by name, and the errors for a name that none or more than one offers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind)
 
 @dataclass(frozen=True)
 class Offer(Generic[Kind]):
-    """A trigger, an input source or a kind of preparation, and the plugin and distribution that bring it."""
+    """A trigger, an input source or a kind of preparation, with its plugin and distribution."""
 
     item: Kind
     plugin: str
@@ -26,7 +26,7 @@ class Offer(Generic[Kind]):
 
 
 class Registry(Generic[Kind]):
-    """All offers of one kind. A name offered twice is an error at look-up, so that it ends only the commands that need it."""
+    """All offers of one kind. A name that is offered twice is an error at look-up, so that only commands that use it fail."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -42,12 +42,12 @@ class Registry(Generic[Kind]):
 
     @property
     def offers(self) -> list[Offer[Kind]]:
-        """Every offer, those of one name side by side."""
+        """Every offer, with those of the same name together."""
         return [offer for name in self.names for offer in self._offers[name]]
 
     @property
     def items(self) -> dict[str, Kind]:
-        """What is offered once, by name."""
+        """The objects whose names are offered once, by name."""
         return {name: self._offers[name][0].item for name in self.names if len(self._offers[name]) == 1}
 
     @property
@@ -56,7 +56,7 @@ class Registry(Generic[Kind]):
         return [self._clash(name) for name in self.names if len(self._offers[name]) > 1]
 
     def get(self, name: str) -> Kind:
-        """Raises :class:`UsageError` where no plugin offers ``name``, :class:`PluginError` where more than one does."""
+        """Raises :class:`UsageError` if no plugin offers ``name``, :class:`PluginError` if more than one does."""
         offers = self._offers.get(name, [])
         if not offers:
             known = ", ".join(self.names) or "none"

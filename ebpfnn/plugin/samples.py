@@ -1,4 +1,4 @@
-"""What a plugin brings that feeds a network: input sources, which read, and kinds of preparation, which make samples."""
+"""The parts of plugins that provide samples: input sources, which read, and kinds of preparation, which make samples."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 class Sample:
     """One sample, encoded for a network.
 
-    ``data`` is uint8, C-contiguous, of the network's input shape. ``source`` names where it came from, for people. ``notes``
-    tells what was done to it on the way, such as ``inverted (dark on light)``; ``warnings`` what makes it doubtful, such as
-    ``blank``.
+    ``data`` is uint8, C-contiguous, of the network's input shape. ``source`` names its origin, for messages. ``notes`` says how
+    it was converted, such as ``inverted (dark on light)``; ``warnings`` says why it is doubtful, such as ``blank``.
     """
 
     data: NDArray[np.uint8]
@@ -34,10 +33,10 @@ class Sample:
 
 
 class PreparationKind(ABC):
-    """A way to make samples of what sources give. A network carries its name and its options (:class:`Preparation`).
+    """A way to make samples of items from sources. A network stores its name and its options (:class:`Preparation`).
 
-    ``name`` is what model files say, and ``summary`` one line for ``ebpfnn plugins``. ``options`` tells what
-    ``--prepare KIND:KEY=VALUE`` takes: each key with one line of help.
+    ``name`` is the name in model files, and ``summary`` one line for ``ebpfnn plugins``. ``options`` describes ``--prepare
+    KIND:KEY=VALUE``: each key with one line of help.
     """
 
     name: str
@@ -46,16 +45,16 @@ class PreparationKind(ABC):
 
     @abstractmethod
     def bind(self, form: InputFormat, *, split: bool = False) -> Callable[[Item], Sequence[Prepared]]:
-        """What makes samples of ``form`` of one item, as ``form.preparation.options`` say; without state, so in any order.
+        """A function that makes samples of ``form`` from one item, with ``form.preparation.options``. It has no state.
 
-        With ``split`` an item that shows several things gives one sample for each, where this kind can tell them apart;
-        otherwise every item gives one. What is returned raises :class:`~ebpfnn.errors.InputError`, without a source, for an
-        item that it cannot make a sample of. Raises :class:`~ebpfnn.errors.ModelError` where ``form`` or its options do not
-        fit this kind.
+        Items may therefore come in any order. With ``split`` an item that shows several things gives one sample for each, if
+        this kind can separate them; otherwise every item gives one. The function raises :class:`~ebpfnn.errors.InputError`,
+        without a source, for an item that it cannot make a sample of. Raises :class:`~ebpfnn.errors.ModelError` if ``form`` or
+        its options do not fit this kind.
         """
 
     def chosen(self, options: Mapping[str, str]) -> dict[str, Any]:
-        """The options of a network, as JSON knows them, for what ``--prepare`` was given; only keys of :attr:`options` come.
+        """The options of a network, as JSON values, from the text of ``--prepare``. Only keys of :attr:`options` are passed.
 
         Raises :class:`~ebpfnn.errors.PluginError` for a value of the wrong form. The default keeps the text.
         """
@@ -68,7 +67,7 @@ class PreparationKind(ABC):
 
 
 class Wanted:
-    """What a network says of its input, and how to make samples for it: what a source is given.
+    """The input that a network takes, and how to make samples for it. It is passed to input sources.
 
     ``form`` is the network's input format, ``kind`` the kind of its preparation, and ``split`` whether an item that shows
     several things may give several samples. Raises :class:`~ebpfnn.errors.ModelError` as :meth:`PreparationKind.bind`.
@@ -83,11 +82,11 @@ class Wanted:
         return self._prepare(item)
 
     def one(self, item: Item) -> NDArray[np.uint8]:
-        """The sample of ``item`` in a data set, uint8 of the form's shape. Raises as :meth:`prepare`."""
+        """The sample of ``item`` in a data set, uint8 of the shape of ``form``. Raises as :meth:`prepare`."""
         return self._prepare(item)[0].data
 
     def samples(self, item: Item, source: str) -> Iterator[Sample | Error]:
-        """The samples of ``item``, which came from ``source``, numbered where there are several, or why there is none."""
+        """The samples of ``item`` from ``source``, numbered if there are several, or the error."""
         from ..errors import InputError
 
         try:
@@ -103,9 +102,9 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A file inside of what a source reads, such as an archive's: ``uri`` names it, and ``stream`` gives its bytes.
+    """A file inside a file that a source reads, such as an archive: ``uri`` names it, and ``stream`` has its bytes.
 
-    It is read as a file of that name would be, by the source that claims it, before the next one is asked for.
+    It is read like a file of that name, by the source that claims it, before the next one is requested.
     """
 
     uri: str
@@ -116,7 +115,7 @@ class InputSource(ABC):
     """Turns a file or a stream into samples.
 
     ``name`` is what ``--input`` selects, and ``summary`` one line for ``ebpfnn plugins``. ``preparations`` names the kinds of
-    preparation that it is for, where other sources may claim the same files; empty, it is for any.
+    preparation that it is for, if other sources may claim the same files. If empty, it is for any kind.
     """
 
     name: str
@@ -127,15 +126,15 @@ class InputSource(ABC):
     def accepts(self, uri: str, head: bytes) -> bool:
         """Whether this source reads ``uri`` (a path, or ``-`` for standard input), whose first bytes are ``head``.
 
-        ``head`` is peeked, never consumed: up to 512 bytes, at least 16 where the stream has that many, empty for an empty one.
-        Where no source claims the file by fewer than 512, all are asked again.
+        ``head`` is peeked, not consumed: up to 512 bytes, at least 16 if the stream has that many, empty for an empty stream.
+        If no source claims the file with fewer than 512 bytes, all are asked again.
         """
 
     @abstractmethod
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error | Member]:
-        """Every sample of ``stream``, in order. What is read goes through ``wanted.samples``, which prepares it as in training.
+        """Every sample of ``stream``, in order. Pass items to ``wanted.samples``, which prepares them as in training.
 
-        A sample that cannot be used is yielded as the :class:`~ebpfnn.errors.InputError` that says why, and the ones after
-        it follow; raising ends the stream. A file inside is yielded as a :class:`Member`. ``stream`` can be sought where it is
-        a file, and not where it is a pipe.
+        A sample that cannot be used is yielded as an :class:`~ebpfnn.errors.InputError` with the reason, and the ones after it
+        follow. An exception ends the stream. A file inside is yielded as a :class:`Member`. ``stream`` is seekable if it is a
+        file, and not if it is a pipe.
         """

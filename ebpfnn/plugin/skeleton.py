@@ -1,4 +1,4 @@
-"""A plugin to begin with: the directory that ``ebpfnn plugins new`` writes, which builds, installs and runs as it is."""
+"""The template of a plugin: the directory that ``ebpfnn plugins new`` writes. It builds, installs and runs unchanged."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 def write(kind: str, name: str, parent: Path) -> list[Path]:
     """Writes a plugin of ``kind`` (one of ``KINDS``) into the new directory ``parent/name``, and returns its files.
 
-    The directory appears whole or not at all. Raises :class:`PluginError` for a name that cannot be a Python module's, or is
-    one's already, and where something is called so in ``parent`` or nothing can be written there.
+    The directory appears whole or not at all. Raises :class:`PluginError` if the name cannot be that of a Python module or is
+    that of an existing one, if ``parent/name`` exists, or if ``parent`` cannot be written.
     """
     _check(name)
     files = {file.replace("@NAME@", name): _fill(kind, file, name) for file in _FILES[kind]}
@@ -55,7 +55,7 @@ def _fill(kind: str, file: str, name: str) -> str:
 
 
 def _write(place: Path, files: dict[str, str]) -> None:
-    """Beside ``place`` first; rename(2) refuses to put a directory over anything but an empty one."""
+    """Written beside ``place`` first. rename(2) replaces no directory except an empty one."""
     with stage(place.parent, folder=True) as (beside, descriptor):
         for file, text in files.items():
             (beside / file).parent.mkdir(exist_ok=True)

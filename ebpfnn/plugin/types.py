@@ -1,4 +1,4 @@
-"""What a plugin brings that runs a network: triggers, and their attachments."""
+"""The parts of plugins that run a network: triggers, and their attachments."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Attachment(AbstractContextManager["Attachment"]):
-    """A trigger in place: closing it detaches. ``link`` is the kernel's link, where there is one.
+    """An attached trigger. Closing detaches it. ``link`` is the kernel's link, if there is one.
 
-    ``provoke`` is the call that provokes one event in the thread that makes it, for triggers that need no class of their own.
-    ``patience`` is for events that nothing provokes for certain, such as a timer's: for so many seconds :meth:`fire` is called
-    again until the network has run. 0 is for a call that provokes one event. ``check`` is set while :meth:`exchange` checks a
-    network: the number that then marks its request, so that it is neither counted nor told to watchers; else 0.
+    ``provoke`` is a call that provokes one event in the calling thread, for triggers that need no class of their own.
+    ``patience`` is for events that cannot be provoked reliably, such as those of a timer: for that many seconds :meth:`fire` is
+    called again until the network has run. 0 is for a call that provokes one event. ``check`` is nonzero while :meth:`exchange`
+    checks a network: it marks the request, so that it is neither counted nor reported to watchers.
     """
 
     link: Link | None = None
@@ -35,9 +35,9 @@ class Attachment(AbstractContextManager["Attachment"]):
         self.link, self._provoke = link, provoke
 
     def fire(self, slot: int) -> None:
-        """Provokes one event in the calling thread, whose sample lies in ``slot``.
+        """Provokes one event in the calling thread, whose sample is in ``slot``.
 
-        Raises :class:`~ebpfnn.errors.NotSupported` where this event cannot be provoked from here (the default).
+        Raises :class:`~ebpfnn.errors.NotSupported` if this event cannot be provoked from here (the default).
         """
         from ..errors import NotSupported
 
@@ -47,28 +47,28 @@ class Attachment(AbstractContextManager["Attachment"]):
         raise NotSupported(f"{type(self).__name__}: this event cannot be provoked from here; wait for it to happen")
 
     def prepare(self, slot: int) -> Callable[[], object]:
-        """:meth:`fire` of ``slot``, as quick to call as it can be made, and of no effect once the attachment is closed.
+        """:meth:`fire` of ``slot`` as a function, as fast as possible. It has no effect after the attachment is closed.
 
-        It need not tell of a refusal: where the network did not run, :meth:`fire` is called, and does.
+        It need not report a refusal: if the network did not run, :meth:`fire` is called, which reports it.
         """
         return partial(self.fire, slot)
 
     def prepare_batch(self, slot: int) -> Callable[[int], None]:
-        """What provokes one event that runs the network on so many samples of the batch, in the memory of ``slot``.
+        """A function that provokes one event, which runs the network on that many samples of the batch, with ``slot``'s memory.
 
-        It is asked of triggers whose shell has a map ``ebpfnn_outputs`` (``bpf/run.bpf.c``); the default knows none.
+        It is called for triggers whose shell has a map ``ebpfnn_outputs`` (``bpf/run.bpf.c``). The default does not support it.
         """
         from ..errors import NotSupported
 
         raise NotSupported(f"{type(self).__name__}: one event runs one sample; infer them one by one")
 
     def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
-        """Has one sample computed by the program itself, where samples come with the events.
+        """Runs the program itself on one sample, if samples come with the events.
 
-        Returns its label, its scores, and the nanoseconds in the network, None where they are not measured.
+        Returns the label, the scores, and the nanoseconds in the network, None if they are not measured.
 
-        ``sample`` is what :func:`ebpfnn.network.encoding.encode` made. It is asked of triggers whose shell defines
-        ``EBPFNN_SAMPLES_FROM_EVENTS``; the default knows no way, and raises :class:`~ebpfnn.errors.NotSupported`.
+        ``sample`` is the result of :func:`ebpfnn.network.encoding.encode`. It is called for triggers whose shell defines
+        ``EBPFNN_SAMPLES_FROM_EVENTS``. The default raises :class:`~ebpfnn.errors.NotSupported`.
         """
         from ..errors import NotSupported
 
@@ -84,7 +84,7 @@ class Attachment(AbstractContextManager["Attachment"]):
 
 
 class _Unprovoked(Attachment):
-    """Of a trigger that does not say how another process provokes its event."""
+    """The attachment of a trigger that does not say how another process provokes its event."""
 
     def __init__(self, trigger: str) -> None:
         super().__init__()
@@ -98,12 +98,12 @@ class _Unprovoked(Attachment):
 
 
 class Trigger(ABC):
-    """Knows an event of the kernel, and a shell (a clang-built object) that runs a network at it.
+    """A kind of kernel event, with a shell (an object that clang builds) that runs a network at it.
 
-    ``name`` is what ``--trigger`` selects, ``summary`` one line for ``ebpfnn plugins``, and ``default_target`` the event
-    where ``--target`` names none. ``options`` tells what ``--option KEY=VALUE`` takes: each key with one line of help.
-    ``capabilities`` names what a process needs beyond CAP_BPF, which every trigger needs. Where it ``needs_target``, nothing is
-    attached without one, and the program runs by BPF_PROG_RUN alone: ``ebpfnn load`` then refuses.
+    ``name`` is the value of ``--trigger``, ``summary`` one line for ``ebpfnn plugins``, and ``default_target`` the event if
+    ``--target`` is not given. ``options`` describes ``--option KEY=VALUE``: each key with one line of help. ``capabilities``
+    names what a process needs beyond CAP_BPF, which every trigger needs. If ``needs_target`` is set and there is no target,
+    nothing is attached, the program runs only by BPF_PROG_RUN, and ``ebpfnn load`` refuses.
     """
 
     name: str
@@ -125,51 +125,51 @@ class Trigger(ABC):
     def attach(self, loaded: Object, target: str | None) -> Attachment:
         """Attaches ``loaded.programs[self.program()]`` to ``target``, or to ``default_target`` for None.
 
-        What is in ``loaded`` may be a stub that calls the shell, and not the shell: use nothing of it but that program.
+        ``loaded`` may hold a stub that calls the shell instead of the shell. Use only that program of it.
 
-        Raises :class:`~ebpfnn.errors.PluginError` for a target of the wrong form, :class:`~ebpfnn.errors.KernelError` (ENOENT)
-        for one that is not there, with what is near to it (:func:`ebpfnn.plugin.nearest`), and
-        :class:`~ebpfnn.errors.NotSupported` where this kernel cannot.
+        Raises :class:`~ebpfnn.errors.PluginError` for a target of the wrong form, :class:`~ebpfnn.errors.KernelError` (ENOENT),
+        with similar names (:func:`ebpfnn.plugin.nearest`), for one that does not exist, and
+        :class:`~ebpfnn.errors.NotSupported` if this kernel does not support it.
         """
 
     def attached(self, program: Program, target: str | None) -> Attachment:
-        """What :meth:`attach` returned, for another process: ``program`` is in place at ``target`` already.
+        """The result of :meth:`attach` for another process: ``program`` is already attached to ``target``.
 
-        It has no link, so that closing it leaves the program where it is. The default can provoke nothing.
+        It has no link, so closing it leaves the program attached. The default cannot provoke events.
         """
         del program, target
         return _Unprovoked(self.name)
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
-        """This trigger as ``options`` say, which has none but those of :attr:`options`: :func:`ebpfnn.plugin.configured` looks.
+        """This trigger with ``options``. They are all in :attr:`options`: :func:`ebpfnn.plugin.configured` checks this.
 
-        Raises :class:`~ebpfnn.errors.PluginError` for a value of the wrong form; the default knows no option.
+        Raises :class:`~ebpfnn.errors.PluginError` for a value of the wrong form. The default has no options.
         """
         del options
         return self
 
     def resident(self) -> Trigger:
-        """This trigger with a program that a stub can tail-call, as an instance needs that stays in the kernel."""
+        """This trigger with a program that a stub can tail-call. An instance, which stays in the kernel, needs one."""
         return self
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
-        """Changes the shell before it is loaded, where the kernel must know the target by then (fentry).
+        """Changes the shell before it is loaded, if the kernel must know the target at that time (fentry).
 
         Raises as :meth:`attach` does.
         """
         del shell, target
 
     def refuses(self, form: InputFormat, classes: int) -> str | None:
-        """None where a network with these samples and so many classes can run here, else the reason why not, as one line."""
+        """None if a network with such samples and that many classes can run here, else the reason, on one line."""
         del form, classes
         return None
 
     def events_path(self) -> Path:
-        """The shell that hands every event to an observer, ``extern int ebpfnn_observe(struct ebpfnn_fields *, void *)``."""
+        """The shell that passes every event to an observer, ``extern int ebpfnn_observe(struct ebpfnn_fields *, void *)``."""
         return self.object_path()
 
     def fields(self, target: str | None) -> Sequence[Field]:
-        """What the events at ``target`` offer, each name once: the fields that the shell of :meth:`events_path` extracts.
+        """The fields of the events at ``target``, each name once: those that the shell of :meth:`events_path` extracts.
 
         Raises as :meth:`attach` does for a target, :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
         """
@@ -185,9 +185,9 @@ class Trigger(ABC):
         return found
 
     def variables(self) -> Mapping[str, bytes]:
-        """Values for the shell's global variables, set before it is loaded: exactly as many bytes as each variable has."""
+        """Values for the shell's global variables, set before it is loaded. Each has exactly the size of its variable."""
         return {}
 
     def supported(self) -> str | None:
-        """None where this kernel can run the trigger, else the reason why not and what mends it, as one line."""
+        """None if this kernel can run the trigger, else the reason and the remedy, on one line."""
         return None

@@ -1,4 +1,4 @@
-"""From what people have to samples: what sources give, decoding images, and the arithmetic of the kinds of preparation."""
+"""Converts input to samples: what sources give, image decoding, and the arithmetic of the kinds of preparation."""
 
 from .items import Item, Picture, Prepared, Row, Values
 

@@ -1,4 +1,4 @@
-"""Arrays in files, a row at a time: the headers of numpy's .npy and of idx, and the values behind.
+"""Reads arrays from files, one row at a time: the headers of numpy's .npy and of idx, and the values after them.
 
 Sources: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and http://yann.lecun.com/exdb/mnist/.
 """
@@ -19,9 +19,9 @@ from ..errors import InputError
 from ..files.streams import take
 
 NPY, IDX = b"\x93NUMPY", b"\0\0\x08"
-"""What files begin with: .npy, and idx of unsigned bytes."""
+"""The first bytes of files: .npy, and idx of unsigned bytes."""
 MAX_ROW = 64 << 20
-"""Bytes of a row, and of an array whose rows do not lie one after another."""
+"""Limits in bytes: of a row, and of an array whose rows are not contiguous."""
 _MAX_HEADER = 10_000
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGE = (ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError, UserWarning, tokenize.TokenError)
@@ -29,7 +29,7 @@ _REMEDY = "give an array of uint8, [n, ...] or one sample"
 
 
 class Array(NamedTuple):
-    """What a header says: ``shape``, and whether the values lie by columns; ``size`` is the header's own in bytes."""
+    """The content of a header: ``shape``, and whether values are stored by columns. ``size`` is the header's size in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
@@ -38,7 +38,7 @@ class Array(NamedTuple):
 
 
 def read_npy(stream: BinaryIO) -> Array:
-    """The header of a .npy file. Raises :class:`InputError`, without a source, for one that is no array of numbers."""
+    """The header of a .npy file. Raises :class:`InputError`, without a source, if it is not an array of numbers."""
     start = bytes(take(stream, 12))
     size = int.from_bytes(start[8:10], "little") - 2 if start[6:7] == b"\1" else int.from_bytes(start[8:12], "little")
     try:
@@ -56,7 +56,7 @@ def read_npy(stream: BinaryIO) -> Array:
 
 
 def read_idx(stream: BinaryIO) -> Array:
-    """The header of an idx file. Raises :class:`InputError`, without a source, for one that is cut short."""
+    """The header of an idx file. Raises :class:`InputError`, without a source, if it is truncated."""
     magic = bytes(take(stream, 4))
     header = bytes(take(stream, 4 * magic[3])) if len(magic) == 4 and magic[:3] == IDX and 1 <= magic[3] <= 4 else b""
     if not header or len(header) < 4 * magic[3]:
@@ -66,10 +66,10 @@ def read_idx(stream: BinaryIO) -> Array:
 
 
 def rows(array: Array, stream: BinaryIO) -> Iterator[NDArray[np.uint8]]:
-    """The rows of ``array``, whose values follow in ``stream``: uint8 of ``array.shape[1:]``, each as soon as it is there.
+    """The rows of ``array``, whose values follow in ``stream``: uint8 of ``array.shape[1:]``, each as soon as it has arrived.
 
-    Raises :class:`InputError`, without a source, for a row over 64 MiB, for values that are no whole numbers in 0..255, and
-    where the stream ends before the last row, or does not end behind it.
+    Raises :class:`InputError`, without a source, for a row over 64 MiB, for values that are not integers in 0..255, and if the
+    stream ends before the last row or continues after it.
     """
     shape = array.shape[1:]
     size = prod(shape) * array.dtype.itemsize
@@ -100,7 +100,7 @@ def _transposed(array: Array, stream: BinaryIO) -> Iterator[NDArray[np.uint8]]:
 
 
 def _bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """``values`` as bytes, where that changes none of them; scaled ones are refused, for they would be all but blank."""
+    """``values`` as bytes, if this changes none of them. Scaled values are refused: as bytes they would be almost blank."""
     if values.dtype == np.uint8:
         return values.view(np.uint8)
     if values.dtype.kind == "f" and values.size and 0 < float(values.max()) <= 1 and float(values.min()) >= 0:

@@ -1,4 +1,4 @@
-"""Cells of a table as the numbers that columns compare: integers exactly, other numbers as float64."""
+"""Converts cells of a table to the numbers that columns compare: integers exactly, other numbers to float64."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from ..errors import InputError
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 64) - 1
-"""What an integer column takes: every int64 and every uint64."""
+"""The range of an integer column: every int64 and every uint64."""
 EXACT = 1 << 53
-"""Up to here every whole number is a float64 of its own."""
+"""Up to this value, each integer has its own float64."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,9})?|inf(?:inity)?)", re.IGNORECASE)
 _NOTHING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
-"""What people write where there is no value, in small letters."""
+"""Texts for a missing value, in lower case."""
 _SHOWN = 40
 
 
 def number(cell: Any) -> int | float:
     """The number in ``cell``: a number of Python or numpy, or decimal text. Booleans are 0 and 1.
 
-    Raises :class:`InputError` for what is none: no value, NaN, other text.
+    Raises :class:`InputError` if it is not a number: no value, NaN, other text.
     """
     if isinstance(cell, np.generic):
         cell = cell.item()
@@ -39,9 +39,9 @@ def number(cell: Any) -> int | float:
 
 
 def integer(cell: Any) -> int:
-    """The whole number in ``cell``, in -2^63..2^64-1. Raises :class:`InputError` for what is none.
+    """The integer in ``cell``, in -2^63..2^64-1. Raises :class:`InputError` if it is not one.
 
-    A float, or text with a point, is taken up to 2^53, where it cannot have been rounded.
+    A float, or text with a decimal point, is accepted up to 2^53, since it cannot have been rounded there.
     """
     found = number(cell)
     if isinstance(found, float):
@@ -54,12 +54,12 @@ def integer(cell: Any) -> int:
 
 
 def real(cell: Any) -> float:
-    """The float64 nearest to the number in ``cell``; infinities too. Raises :class:`InputError` for what is no number."""
+    """The float64 nearest to the number in ``cell``, infinities included. Raises :class:`InputError` if it is not a number."""
     return float(number(cell))
 
 
 def shown(cell: Any) -> str:
-    """``cell`` as a message has it."""
+    """``cell`` as messages show it."""
     text = repr(cell)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 

@@ -1,6 +1,6 @@
-"""Samples of rows: each column has bounds of its own, and a byte counts how many of them its value reaches.
+"""Makes samples of rows. Each column has its own bounds, and a byte counts the bounds that its value reaches.
 
-docs/preparation.md defines it, so that other implementations can be held to it.
+docs/preparation.md defines the encoding, so that other implementations can be checked against it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _COMMON = {"name", "type", "encode", "step"}
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``bounds`` are what its encoder gives, int or float as its ``type`` says.
+    """One column. ``bounds`` are made by its encoder, int or float according to its ``type``.
 
-    Its byte is ``step`` times the bounds that are reached; a thermometer gives a 0 or a 1 for each bound instead.
+    Its byte is ``step`` times the number of bounds that are reached. A thermometer gives a 0 or a 1 for each bound instead.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Column:
 
     @property
     def inputs(self) -> int:
-        """How many values of the sample it gives."""
+        """The number of sample values that the column gives."""
         return len(self.bounds) if self.encode == THERMOMETER else 1
 
     def reached(self, cell: Any) -> int:
-        """How many bounds ``cell`` reaches. Raises :class:`InputError`, naming the column, for what is no number."""
+        """The number of bounds that ``cell`` reaches. Raises :class:`InputError`, naming the column, if it is not a number."""
         try:
             value = cells.integer(cell) if self.type == INTEGER else cells.real(cell)
         except InputError as error:
@@ -52,7 +52,7 @@ class Column:
         return bisect_right(self.bounds, value)
 
     def encoded(self, cell: Any) -> bytes:
-        """Its part of the sample. Raises as :meth:`reached`."""
+        """The column's part of the sample. Raises as :meth:`reached`."""
         count = self.reached(cell)
         if self.encode == THERMOMETER:
             return b"\1" * count + bytes(len(self.bounds) - count)
@@ -60,7 +60,7 @@ class Column:
 
 
 def read(options: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The columns that ``options`` describe. Raises :class:`ModelError`, naming the column, for what is malformed."""
+    """The columns that ``options`` describe. Raises :class:`ModelError`, naming the column, if they are malformed."""
     described = fields.get(options, "columns", list)
     expect(bool(described), "it names no columns; train on a table")
     columns = tuple(fields.within(f"column {place}", _read, each) for place, each in enumerate(described))
@@ -74,19 +74,19 @@ def read(options: Mapping[str, Any]) -> tuple[Column, ...]:
 
 
 def inputs(columns: Iterable[Column]) -> int:
-    """How many values a sample of ``columns`` has."""
+    """The number of values in a sample of ``columns``."""
     return sum(column.inputs for column in columns)
 
 
 def listed(columns: Iterable[Column]) -> str:
-    """For people: each column with its encoder and how many bounds it has."""
+    """The columns as text: each with its encoder and its number of bounds."""
     return ", ".join(f"{each.name} ({each.encode} {len(each.bounds)})" for each in columns)
 
 
 def preparer(columns: Sequence[Column]) -> Callable[[Item], NDArray[np.uint8]]:
-    """What makes samples, uint8 [:func:`inputs`], of rows by their names, and of arrays by position.
+    """A function that makes samples, uint8 [:func:`inputs`], of rows by column name, and of arrays by position.
 
-    It raises :class:`InputError`, naming column and value, for a row that lacks a column or has no number in one.
+    It raises :class:`InputError`, naming column and value, if a row lacks a column or a value is not a number.
     """
 
     def sample(item: Item) -> NDArray[np.uint8]:

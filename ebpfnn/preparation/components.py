@@ -1,4 +1,4 @@
-"""Connected pieces of a mask, by runs: a row of a glyph has a few runs, however many pixels it has."""
+"""Connected components of a mask, found by runs: a row of a glyph has a few runs, however many pixels it has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Box:
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the ends not included."""
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``; ``bottom`` and ``right`` are exclusive."""
 
     top: int
     left: int
@@ -42,40 +42,40 @@ class Box:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def gap(self, other: Box) -> int:
-        """The empty pixels between the two, in rows or columns, whichever are more; 0 where they meet."""
+        """The number of empty pixels between the boxes, in rows or columns, whichever is larger. 0 if they touch."""
         down = max(self.top, other.top) - min(self.bottom, other.bottom)
         across = max(self.left, other.left) - min(self.right, other.right)
         return max(down, across, 0)
 
     def sides_on_edge(self, shape: tuple[int, ...]) -> int:
-        """How many of the four sides lie on the edge of an array of ``shape``."""
+        """The number of sides that lie on the edge of an array of ``shape``."""
         return (self.top == 0) + (self.left == 0) + (self.bottom == shape[0]) + (self.right == shape[1])
 
     def moved(self, down: int, across: int) -> Box:
-        """The same box, ``down`` rows and ``across`` columns on."""
+        """The box moved by ``down`` rows and ``across`` columns."""
         return Box(self.top + down, self.left + across, self.bottom + down, self.right + across)
 
     def grown(self, by: int, shape: tuple[int, ...]) -> Box:
-        """Larger by ``by`` pixels at each side, within an array of ``shape``."""
+        """The box, larger by ``by`` pixels at each side, within an array of ``shape``."""
         ends = min(self.bottom + by, shape[0]), min(self.right + by, shape[1])
         return Box(max(self.top - by, 0), max(self.left - by, 0), *ends)
 
     def around(self, other: Box) -> Box:
-        """The least box with both in it."""
+        """The smallest box that contains both."""
         ends = max(self.bottom, other.bottom), max(self.right, other.right)
         return Box(min(self.top, other.top), min(self.left, other.left), *ends)
 
 
 @dataclass(frozen=True)
 class Components:
-    """The 8-connected pieces of a mask, numbered from 0 by where they begin, row by row."""
+    """The 8-connected components of a mask, numbered from 0 in the order in which they begin, row by row."""
 
     shape: tuple[int, int]
     rows: _Indices
     starts: _Indices
     ends: _Indices
     labels: _Indices
-    """Of each run: its row, its first column, the column after its last, and its piece."""
+    """For each run: its row, its first column, the column after its last, and its component."""
 
     @property
     def count(self) -> int:
@@ -83,13 +83,13 @@ class Components:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """The pixels of each piece, int64 [count]."""
+        """The number of pixels of each component, int64 [count]."""
         lengths = (self.ends - self.starts).astype(np.float64)
         return np.bincount(self.labels, lengths, self.count).astype(np.int64)
 
     @cached_property
     def boxes(self) -> tuple[Box, ...]:
-        """The bounding box of each piece."""
+        """The bounding box of each component."""
         order = np.argsort(self.labels, kind="stable")
         first = np.flatnonzero(np.diff(self.labels[order], prepend=-1))
         if not len(first):
@@ -103,7 +103,7 @@ class Components:
         return tuple(Box(*map(int, box)) for box in zip(*sides, strict=True))
 
     def mask(self, wanted: NDArray[np.bool_]) -> Mask:
-        """The pixels, bool [rows, columns], of the pieces for which ``wanted``, bool [count], holds."""
+        """The pixels, bool [rows, columns], of the components for which ``wanted``, bool [count], is true."""
         runs = wanted[self.labels]
         edges = np.zeros((self.shape[0], self.shape[1] + 1), np.int8)
         edges[self.rows[runs], self.starts[runs]] = 1
@@ -112,7 +112,7 @@ class Components:
 
 
 def components(mask: Mask) -> Components:
-    """The 8-connected pieces of ``mask``, bool [rows, columns]."""
+    """The 8-connected components of ``mask``, bool [rows, columns]."""
     edged = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
     edged[:, 1:-1] = mask
     steps = np.diff(edged, axis=1)
@@ -123,9 +123,9 @@ def components(mask: Mask) -> Components:
 
 
 def _touching(rows: _Indices, starts: _Indices, ends: _Indices, columns: int) -> tuple[_Indices, _Indices]:
-    """The pairs of runs, in rows one below the other, that meet at a side or a corner.
+    """The pairs of runs in adjacent rows that touch at a side or a corner.
 
-    Places of all rows are put on one line, a row after the other with room between, so that one search finds them all.
+    All rows are put one after the other on one line, with gaps between them, so that a single search finds all pairs.
     """
     pitch = columns + 2
     begin, end = rows * pitch + starts, rows * pitch + ends
@@ -137,7 +137,7 @@ def _touching(rows: _Indices, starts: _Indices, ends: _Indices, columns: int) ->
 
 
 def _joined(runs: int, upper: _Indices, lower: _Indices) -> _Indices:
-    """The piece of each run: the least run that pairs lead to, found by pointer jumping, then renumbered."""
+    """The component of each run: the lowest run that it is connected to, found by pointer jumping, then renumbered."""
     least = np.arange(runs)
     while True:
         high, low = least[upper], least[lower]

@@ -1,4 +1,4 @@
-"""What Pillow raises for damaged images, as errors of ours."""
+"""Converts the exceptions that Pillow raises for damaged images to this package's errors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FAILURES = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow's decoders raise for hostile bytes, by experience and by its issues: there is no common base."""
+"""The exceptions of Pillow's decoders for hostile data, from tests and from its issues. They have no common base class."""
 
 
 @contextmanager
 def decoding(source: str) -> Iterator[None]:
-    """What decoders raise, as one :class:`InputError` that names ``source``."""
+    """Converts exceptions of decoders to one :class:`InputError` that names ``source``."""
     try:
         yield
     except UnidentifiedImageError:

@@ -1,4 +1,4 @@
-"""Decoding images within limits: the one place where a file's pixels are read, for data sets as for inference."""
+"""Decodes images within limits. Pixels of files are read only here, both for data sets and for inference."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .formats import MAX_BYTES, MAX_PIXELS, NAMES, PILLOW_NAMES
 from .items import Picture
 
 _GAIN_MAP = "its gain map is left out"
-"""Of a JPEG with a second picture that says how bright a screen may show the first; Pillow gives any other one as a frame."""
+"""The note of a JPEG whose second picture is a gain map of the first. Pillow returns any other second picture as a frame."""
 
 
 def pictures(data: bytes, source: str) -> Iterator[Picture]:
     """Every frame of the image in ``data``, in order; most images have one.
 
-    Raises :class:`InputError`, naming ``source`` and the frame, where it is no image, cut short, or over 2^25 pixels (2^24 as
-    WebP or CMYK) or 64 MiB; frames before the damage have been given by then.
+    Raises :class:`InputError`, naming ``source`` and the frame, if it is not an image, is truncated, or is over 2^25 pixels
+    (2^24 as WebP or CMYK) or 64 MiB. Frames before the damage were yielded by then.
     """
     if not data:
         raise InputError(f"{source}: empty; give a {NAMES} file")
@@ -46,7 +46,7 @@ def picture(data: bytes, source: str) -> Picture:
 
 @contextmanager
 def _opened(data: bytes, source: str) -> Iterator[tuple[Image.Image, int]]:
-    """The image in ``data``, loaded where it has one frame, and how many the file says it has, or Pillow counts."""
+    """The image in ``data``, loaded if it has one frame, and its number of frames, from the file or as Pillow counts them."""
     with decoding(source), _strictly():
         image = _open(data)
         frames = int(getattr(image, "n_frames", 1)) if getattr(image, "is_animated", False) else 1
@@ -94,9 +94,9 @@ def _check_size(image: Image.Image) -> None:
 
 @contextmanager
 def _strictly() -> Iterator[None]:
-    """Pillow as it must be for strangers' bytes: no guessing of what is missing, and its own limit no lower than ours.
+    """Sets up Pillow for untrusted data: missing data is not guessed, and Pillow's own limit is not below ours.
 
-    Its limit is checked while a file is opened, before anyone can tell the user the size; ours comes before any decoding.
+    Pillow checks its limit while it opens a file, before a message could tell the size. Our limit is checked before decoding.
     """
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False

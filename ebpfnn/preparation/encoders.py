@@ -1,6 +1,6 @@
 """Encoders: rules that give a column its bounds. docs/preparation.md defines them.
 
-Bounds of an integer column are integers: ``x >= r`` holds for an integer just where ``x >= ceil(r)`` does.
+Bounds of an integer column are integers: for an integer, ``x >= r`` is true if and only if ``x >= ceil(r)`` is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import ModelError
 INTEGER, FLOAT = "integer", "float"
 TYPES = (INTEGER, FLOAT)
 MOST = 255
-"""Bounds of a column: a byte counts no more."""
+"""The maximum number of bounds of a column, since a byte counts them."""
 
 Number = int | float
 Bounds = tuple[Number, ...]
@@ -31,7 +31,7 @@ def linear(low: Number, high: Number, kind: str) -> Bounds:
 def log2(low: Number, high: Number, fraction: int, kind: str) -> Bounds:
     """The steps ``2^e (1 + m / 2^fraction)``, m = 0..2^fraction - 1, that lie in ``low..high``.
 
-    Raises :class:`ModelError` where these make no range above 0, or more than 255 steps.
+    Raises :class:`ModelError` if these are not a range above 0, or give more than 255 steps.
     """
     if not 0 < low <= high or not 0 <= fraction <= 7:
         raise ModelError(f"log2 from {low} to {high} in 2^{fraction} steps an octave; give 0 < low <= high, 0 <= fraction <= 7")
@@ -50,7 +50,7 @@ def log2(low: Number, high: Number, fraction: int, kind: str) -> Bounds:
 
 
 def explicit(bounds: Bounds) -> Bounds:
-    """``bounds`` themselves. Raises :class:`ModelError` where they do not rise, or are more than 255."""
+    """The given ``bounds``. Raises :class:`ModelError` if they do not increase, or are more than 255."""
     if not all(one < other for one, other in pairwise(bounds)):
         raise ModelError("its bounds do not rise; sort them, each once")
     if len(bounds) > MOST:
@@ -59,14 +59,14 @@ def explicit(bounds: Bounds) -> Bounds:
 
 
 def _octave(value: Fraction) -> Fraction:
-    """The highest power of two that is no more than ``value``."""
+    """The highest power of two that does not exceed ``value``."""
     exponent = value.numerator.bit_length() - value.denominator.bit_length()
     power = Fraction(2) ** exponent
     return power / 2 if power > value else power
 
 
 def _as(kind: str, value: Fraction) -> Number:
-    """The least integer that reaches ``value``, or the float64 nearest to it."""
+    """The lowest integer that is not less than ``value``, or the float64 nearest to it."""
     if kind == INTEGER:
         return ceil(value)
     nearest = float(value)

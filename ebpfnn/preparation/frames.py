@@ -1,4 +1,4 @@
-"""Frames and panels around a glyph: a plot's axes, a border line, a dark square on a white page."""
+"""Removes frames and panels around a glyph: axes of a plot, a border line, a dark square on a white page."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from .components import Box, Mask, components
 from .ground import Gray, flattened
 
 _FAINTEST = 0.3
-"""What differs from the border by this part of the most does not count as ground."""
+"""A pixel is not ground if it differs from the border by this fraction of the maximum difference."""
 _LEAST = 8
-"""Nothing that differs by fewer gray levels, or has fewer pixels a side, is a frame."""
+"""A frame differs by at least so many gray levels, and has at least so many pixels per side."""
 _SHARE = 1 / 3
-"""A frame has at least this part of the picture's shorter side: what is smaller may be a digit."""
+"""A frame has at least this fraction of the picture's shorter side. Smaller objects may be digits."""
 _NEAR = 0.05
-"""Near a side means within this part of the frame's size: ticks stick out of a plot's axes."""
+"""The distance from a side, as a fraction of the frame's size, that counts as near: ticks stick out of a plot's axes."""
 _COVERED = 0.85
-"""The part of each side that a frame covers; a digit covers less, since it is round or narrow somewhere."""
+"""The fraction of each side that a frame covers. A digit covers less, since it is round or narrow somewhere."""
 _ON_EDGE = 2
-"""Sides that a frame may have on the picture's edge: a shadow over a part of the picture has three."""
+"""The maximum number of a frame's sides on the picture's edge. A shadow over a part of the picture has three."""
 _EMPTY = 0.005
-"""What has less than this part of its inside set apart has nothing in it."""
+"""A frame in which a smaller fraction of the inside differs is empty."""
 _MARGIN = 0.01
-"""The part of a picture at each side that is left out: the edge of a scan or of a screenshot."""
+"""The fraction of a picture that is left out at each side: the edge of a scan or of a screenshot."""
 _DEEPEST = 4
-"""Frames within frames that are taken off."""
+"""The maximum number of nested frames that are removed."""
 
 
 def inside(gray: Gray) -> Gray:
-    """What is within the innermost frame or panel of ``gray``, less a hundredth at each side of the picture."""
+    """The part of ``gray`` inside the innermost frame or panel, without a hundredth at each side of the picture."""
     rows, columns = (int(side * _MARGIN) for side in gray.shape)
     gray = gray[rows : gray.shape[0] - rows, columns : gray.shape[1] - columns]
     for _ in range(_DEEPEST):
@@ -41,7 +41,7 @@ def inside(gray: Gray) -> Gray:
 
 
 def _framed(mask: Mask) -> Box | None:
-    """What is within the largest frame in ``mask`` that has something in it."""
+    """The inside of the largest frame in ``mask`` that contains something."""
     pieces = components(mask)
     boxes = pieces.boxes
     least = max(_SHARE * min(mask.shape), _LEAST)
@@ -61,7 +61,7 @@ def _framed(mask: Mask) -> Box | None:
 
 
 def _inner(piece: Mask) -> Box | None:
-    """What is within the four sides of ``piece``, which fills its array; None where it has not four sides."""
+    """The part inside the four sides of ``piece``, which fills its array. None if it does not have four sides."""
     sides = (piece, piece.T, piece[::-1], piece.T[::-1])
     if not all(_covers(side) for side in sides):
         return None
@@ -76,7 +76,7 @@ def _covers(side: Mask) -> bool:
 
 
 def _thickness(side: Mask, *, filled: bool) -> int:
-    """How many lines to cut from the first on: a frame and its soft edge, or a panel's edge."""
+    """The number of lines to cut, from the first line on: a frame and its soft edge, or the edge of a panel."""
     if filled:
         return max(1, round(len(side) * 0.02))
     lines = np.flatnonzero(side[: 2 * _near(side)].mean(axis=1) > 0.5)

@@ -1,7 +1,7 @@
-"""A picture of a handwritten digit as MNIST would have drawn it: light ink on black, of MNIST's size, at MNIST's place.
+"""Converts a picture of a handwritten digit to MNIST's form: light ink on black, MNIST's size and position.
 
-MNIST's own way (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"): a glyph is scaled to fit
-20 x 20 pixels with its aspect ratio kept, then put into 28 x 28 so that its center of mass is at the center.
+The method is that of MNIST (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"): a glyph is
+scaled to fit 20 x 20 pixels with its aspect ratio kept, then put into 28 x 28 so that its center of mass is at the center.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from .pieces import Digit, digits, in_reading_order
 
 Polarity = Literal["auto", "light-on-dark", "dark-on-light"]
 SHARE = 20 / 28
-"""The part of a sample's side that a glyph's longer side fills."""
+"""The fraction of a sample's side that a glyph's longer side fills."""
 _LARGEST = 640
 """The longer side, in pixels, to which a larger picture is reduced: a photograph costs no more than a scan."""
 
 
 @dataclass(frozen=True)
 class GlyphOptions:
-    """What a glyph is fitted to, and what is done to it on the way.
+    """The size that a glyph is fitted to, and how it is converted.
 
-    ``rows`` and ``columns`` are the sample's. ``polarity`` says how the ink differs from its ground, or leaves it to be seen.
-    ``ground`` is ``local`` where shadows are taken away, ``none`` where the picture is on black, or white, already. Without
-    ``crop`` the whole picture is scaled to the sample. ``center`` is ``mass`` as in MNIST, or ``box``. Without ``widen``
-    strokes are left as wide as they are.
+    ``rows`` and ``columns`` are the sample's. ``polarity`` says how the ink differs from its ground, or that this is detected.
+    ``ground`` is ``local`` to remove shadows, ``none`` if the ground is already black or white. Without ``crop`` the whole
+    picture is scaled to the sample. ``center`` is ``mass`` as in MNIST, or ``box``. Without ``widen`` the width of strokes is
+    not changed.
     """
 
     rows: int = 28
@@ -50,7 +50,7 @@ _DEFAULTS = GlyphOptions()
 
 @dataclass(frozen=True)
 class Glyph:
-    """``pixels``, uint8 [rows, columns], what was done to get them, and how many digits the picture seems to have."""
+    """``pixels``, uint8 [rows, columns], the steps that made them, and how many digits the picture seems to have."""
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
@@ -58,10 +58,10 @@ class Glyph:
 
 
 def prepare_glyph(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> Glyph:
-    """The digit in ``gray``, uint8 0..255 or floats 0..1 [height, width]: of several, the largest in the middle.
+    """The digit in ``gray``, uint8 0..255 or floats 0..1 [height, width]. If there are several, the largest near the middle.
 
-    What looks like a sample of MNIST is taken byte for byte. A picture with no ink gives a black sample, ``digits`` 0, and the
-    note ``blank or no digit``. Raises :class:`InputError` for another dtype or shape.
+    A picture that looks like a sample of MNIST is returned unchanged. A picture without ink gives a black sample, ``digits`` 0,
+    and the note ``blank or no digit``. Raises :class:`InputError` for another dtype or shape.
     """
     pixels = _checked(gray)
     ready = mnist_like.taken(pixels, options.rows, options.columns, options.polarity)
@@ -77,7 +77,7 @@ def prepare_glyph(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> Glyp
 
 
 def split_glyphs(gray: NDArray[Any], options: GlyphOptions = _DEFAULTS) -> list[Glyph]:
-    """Every digit in ``gray``, in reading order; none in a blank picture. Each is as, and raises as, :func:`prepare_glyph`."""
+    """Every digit in ``gray``, in reading order; none if it is blank. Each is made as, and raises as, :func:`prepare_glyph`."""
     pixels = _checked(gray)
     if mnist_like.taken(pixels, options.rows, options.columns, options.polarity) is not None:
         return [prepare_glyph(pixels, options)]
@@ -114,7 +114,7 @@ def _reduction(shape: tuple[int, ...]) -> int:
 def _fitted(
     shape: tuple[int, ...], inked: Inked, digit: Digit, options: GlyphOptions, notes: tuple[str, ...], count: int
 ) -> Glyph:
-    """``shape`` is the picture's, before it was reduced and frames were taken off."""
+    """``shape`` is the shape of the picture before it was reduced and frames were removed."""
     ink = inked.of(digit, whole=not options.crop)
     share = SHARE if options.crop else 1
     size = options.rows * share, options.columns * share
@@ -137,7 +137,7 @@ def _counted(dropped: int) -> tuple[str, ...]:
 
 
 def _placed(glyph: NDArray[np.uint8], options: GlyphOptions) -> NDArray[np.uint8]:
-    """In the middle of the sample, as near as whole pixels and the edges allow."""
+    """Puts the glyph in the middle of the sample, as near as whole pixels and the edges allow."""
     shape = options.rows, options.columns
     canvas = np.zeros(shape, np.uint8)
     glyph = glyph[: shape[0], : shape[1]]

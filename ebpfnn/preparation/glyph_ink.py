@@ -1,4 +1,4 @@
-"""From gray levels to ink: frames off, the ground off, the noise off, and the rest in connected pieces."""
+"""From gray levels to ink: removes frames, ground and noise, and finds the connected components."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .ground import Gray, dark_on_light, ink
 from .pieces import Digit
 
 _SURE = 0.4
-"""Ink of this part of the full strength makes pieces. What is fainter counts where it lies beside such ink: a soft edge."""
+"""Ink of this fraction of the full strength forms pieces. Fainter ink counts only beside such ink, as a soft edge."""
 _FAINT = 0.2
 """Ink below this part does not count where a digit's extent is measured: MNIST's digits then measure 20 pixels, and what
 smoothing and JPEG leave around strokes is fainter."""
@@ -21,25 +21,25 @@ _FULL = 0.8
 _WEAKEST = 8
 """Gray levels by which the strongest ink has to differ from the ground."""
 _NOISE = 3.0
-"""Deviations of the noise that do not count as ink."""
+"""The number of standard deviations of the noise that do not count as ink."""
 _CLEAR = 7.0
-"""Deviations that the ink has to differ by: less is what noise does on its own."""
+"""The minimum difference of the ink in standard deviations. Noise alone can reach less."""
 _LARGE, _NOISY = 150, 0.06
-"""A picture with so many pixels a side is smoothed where the noise is more than that part of the strongest ink."""
+"""A picture with so many pixels per side is smoothed if the noise exceeds this fraction of the strongest ink."""
 _EDGE = 20
 """The soft edge of a stroke is at most this fraction of a digit's size: a pixel of a sample."""
 
 
 @dataclass(frozen=True)
 class Inked:
-    """``strength``, 0 on the ground and 1 where ink is full, float32 [rows, columns]; its pieces; and what was done so far."""
+    """``strength``, float32 [rows, columns], 0 on the ground and 1 at full ink; its components; and the steps so far."""
 
     strength: Gray
     pieces: Components
     notes: tuple[str, ...]
 
     def of(self, digit: Digit, *, whole: bool = False) -> Gray:
-        """The ink of ``digit`` alone, cropped to it unless the ``whole`` picture is wanted."""
+        """The ink of only ``digit``, cropped to it unless the ``whole`` picture is requested."""
         wanted = np.zeros(self.pieces.count, bool)
         wanted[list(digit.pieces)] = True
         around = digit.box.grown(1 + digit.box.longer // _EDGE, self.strength.shape)
@@ -54,9 +54,9 @@ class Inked:
 
 
 def found(gray: Gray, *, dark: bool | None, even: bool, frames_too: bool) -> Inked:
-    """The ink in ``gray``, 0..255, which is ``dark`` on light, or light on dark, or as it looks where that is None.
+    """The ink in ``gray``, 0..255. ``dark``: dark on light, or light on dark; None detects it.
 
-    An ``even`` ground is black, or white under dark ink, and left as it is. With ``frames_too`` frames count as ink.
+    An ``even`` ground is black, or white under dark ink, and is not removed. With ``frames_too`` frames count as ink.
     """
     notes = []
     within = gray if frames_too else frames.inside(gray)
@@ -75,7 +75,7 @@ def found(gray: Gray, *, dark: bool | None, even: bool, frames_too: bool) -> Ink
 
 
 def _strength(strong: Gray) -> Gray:
-    """0 up to the noise, 1 at the usual strength of ink: that of the upper quarter, since the very strongest may be dirt."""
+    """0 up to the noise level, 1 at the usual strength of ink: that of the upper quarter, since the strongest may be dirt."""
     ground, noise = _noise(strong)
     top = float(strong.max())
     floor = min(ground + _NOISE * noise, (ground + top) / 2)
@@ -87,7 +87,7 @@ def _strength(strong: Gray) -> Gray:
 
 
 def _smoothed(strong: Gray) -> Gray:
-    """Each pixel as a weighted mean of the 7 x 7 around it, nearly a Gaussian of two pixels' deviation."""
+    """Each pixel as a weighted mean of the 7 x 7 pixels around it, nearly a Gaussian with a deviation of two pixels."""
     weights = np.array([1, 4, 8, 10, 8, 4, 1], np.float32) / 36
     for _ in range(2):
         edged = np.pad(strong, ((3, 3), (0, 0)), mode="edge")
@@ -96,7 +96,7 @@ def _smoothed(strong: Gray) -> Gray:
 
 
 def _noise(strong: Gray) -> tuple[float, float]:
-    """The level of the ground, and the standard deviation there, by two quantiles that lie in it though half may be ink."""
+    """The level and standard deviation of the ground, from two quantiles that lie in it even if half of the pixels are ink."""
     low, high = (float(each) for each in np.percentile(strong, (10, 30)))
     deviation = (high - low) / (1.2816 - 0.5244)
     return high + 0.5244 * deviation, deviation
@@ -108,7 +108,7 @@ def _extent(mask: Mask) -> Box:
 
 
 def _within(mask: Mask, reach: int) -> Mask:
-    """The pixels that have one of ``mask`` in the square of ``reach`` pixels around them: by sums, whatever the reach."""
+    """The pixels with a pixel of ``mask`` in the square of ``reach`` around them. The time does not depend on ``reach``."""
     for _ in range(2):
         counts = np.cumsum(np.pad(mask, ((reach + 1, reach), (0, 0))), axis=0, dtype=np.int32)
         mask = (counts[2 * reach + 1 :] > counts[: -2 * reach - 1]).T

@@ -1,4 +1,4 @@
-"""What a glyph is drawn on: paper, a board, a shadow across them. It is found, and what remains without it is ink."""
+"""Finds the ground that a glyph is drawn on (paper, a board, shadows) and removes it. The rest is ink."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _WINDOW, _NARROW = 1 / 2, 1 / 3
 """The ground is looked for within this part of the picture's shorter side, and at least that of its longer one: wider than
 strokes, narrower than shadows."""
 _COARSE = 96
-"""The longer side, in pixels, at which the ground is looked at: it changes slowly, and noise averages out."""
+"""The longer side, in pixels, of the picture in which the ground is found. It changes slowly, and noise averages out."""
 _STROKE = 1 / 8
-"""A stroke is narrower than this part of the picture's longer side, where polarity is told by what is narrow."""
+"""If narrow parts decide the polarity, a stroke is narrower than this fraction of the picture's longer side."""
 _CLEARLY = 0.4
-"""One of two differences is clearly the lesser one when it is below this part of the other."""
+"""One of two differences is clearly smaller if it is below this fraction of the other."""
 _DARKEST = 32
-"""A darker ground than this divides as this does, so that noise in the dark does not become ink."""
+"""A ground darker than this divides as if it were this bright, so that noise in dark parts does not become ink."""
 _EXTREME = 0.2
-"""The percentage of pixels at either end that polarity does not look at: single hot pixels."""
+"""The percentage of pixels at either end that is ignored for polarity: single hot pixels."""
 
 
 def flattened(gray: Gray) -> Gray:
-    """``gray`` less the plane that fits its border best: lighter than the border is above 0, darker below.
+    """``gray`` minus the plane that fits its border best. Positive is lighter than the border, negative darker.
 
-    Places of the border that differ most are left out of the fit, because a stroke may touch the border.
+    The parts of the border that differ most are left out of the fit, since a stroke may touch the border.
     """
     rows, columns = gray.shape
     down, across = np.linspace(-1, 1, rows, dtype=np.float32), np.linspace(-1, 1, columns, dtype=np.float32)
@@ -42,9 +42,9 @@ def flattened(gray: Gray) -> Gray:
 
 
 def dark_on_light(gray: Gray) -> bool:
-    """Whether the ink is darker than its ground: what differs most from the border is ink.
+    """Whether the ink is darker than its ground: the pixels that differ most from the border are ink.
 
-    Where a shadow's edge differs from the border about as much, what is narrow is ink.
+    If the edge of a shadow differs from the border about as much, the narrow parts are ink.
     """
     flat = np.sort(flattened(gray), axis=None)
     skipped = int(flat.size * _EXTREME / 100)
@@ -58,14 +58,14 @@ def dark_on_light(gray: Gray) -> bool:
 
 
 def ink(gray: Gray, *, dark: bool) -> Gray:
-    """How strong the ink is, 0 on the ground and at most 255.
+    """The strength of the ink, 0 on the ground and at most 255.
 
-    A shadow makes the ink on paper weaker by as much as the paper, so dark ink is measured by the part of the light that it
-    takes; light ink by the light that it adds.
+    A shadow weakens ink and paper by the same factor. Dark ink is therefore measured by the share of the light that it absorbs,
+    light ink by the light that it adds.
     """
     light = gray if dark else 255 - gray
     flat = flattened(light)
-    # A closing takes the dark end of a slope for ink, and without its slope the edge of a shadow: ink is what both find.
+    # A closing mistakes the dark end of a slope for ink, and without a slope the edge of a shadow. Ink is what both find.
     differs = np.minimum(_ground(light) - light, _ground(flat) - flat)
     taken: Gray = np.maximum(differs, 0)
     if dark:
@@ -74,7 +74,7 @@ def ink(gray: Gray, *, dark: bool) -> Gray:
 
 
 def _robust_fit(terms: Gray, values: Gray) -> Gray:
-    """The factors of ``terms`` that give ``values`` best, by least squares without what lies far off."""
+    """The factors of ``terms`` that fit ``values`` best, by least squares without outliers."""
     factors = np.array([np.median(values), 0, 0], np.float32)
     for _ in range(3):
         off = np.abs(values - terms @ factors)
@@ -86,7 +86,7 @@ def _robust_fit(terms: Gray, values: Gray) -> Gray:
 
 
 def _ground(light: Gray) -> Gray:
-    """The ground under dark ink: a morphological closing, which fills what is narrower than its window."""
+    """The ground under dark ink: a morphological closing, which fills everything narrower than its window."""
     coarse = _coarse(light)
     window = max(3, round(max(min(coarse.shape) * _WINDOW, max(coarse.shape) * _NARROW))) | 1
     closed = _closed(coarse, window)
@@ -108,7 +108,7 @@ def _closed(light: Gray, window: int) -> Gray:
 
 
 def _highest(values: Gray, window: int) -> Gray:
-    """The maximum of the square of ``window`` x ``window`` pixels around each; beyond the edges nothing counts."""
+    """The maximum in the ``window`` x ``window`` square around each pixel. Pixels beyond the edges are ignored."""
     for axis in (0, 1):
         width = [(window // 2, window // 2) if each == axis else (0, 0) for each in (0, 1)]
         edged = np.pad(values, width, constant_values=-np.inf)

@@ -1,4 +1,4 @@
-"""What a source gives before it is prepared, and what preparing makes of it."""
+"""Items as a source gives them, before preparation, and the prepared sample."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded image, or one frame of it: ``image`` is Pillow's, loaded; :mod:`ebpfnn.preparation.decode` makes them.
+    """A decoded image, or one frame of it. ``image`` is Pillow's, loaded; :mod:`ebpfnn.preparation.decode` makes them.
 
-    ``notes`` tells what of its file is left out.
+    ``notes`` says which parts of its file are left out.
     """
 
     image: Image
@@ -26,13 +26,13 @@ class Picture:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> Picture:
-        """The picture of ``pixels``, uint8 [rows, columns] in gray, or [rows, columns, 3] in red, green and blue."""
+        """The picture of ``pixels``, uint8 [rows, columns] for gray, or [rows, columns, 3] for red, green and blue."""
         from PIL import Image
 
         return cls(Image.fromarray(pixels))
 
     def gray(self) -> NDArray[np.uint8]:
-        """The pixels, uint8 [rows, columns], upright; what is transparent is ground. Raises :class:`InputError`."""
+        """The pixels, uint8 [rows, columns], upright. Transparent pixels become ground. Raises :class:`InputError`."""
         from . import pixels
 
         return pixels.gray(self.image, self.source)
@@ -48,7 +48,7 @@ class Picture:
 class Values:
     """A sample as a data set or a raw stream has it: ``array``, of any shape, integers, floats or booleans.
 
-    ``notes`` tells what was done to it.
+    ``notes`` says how it was converted.
     """
 
     array: NDArray[Any]
@@ -57,20 +57,20 @@ class Values:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A row of a table: ``cells`` by the name of their column, numbers or text as they were read."""
+    """A row of a table: ``cells`` by column name, numbers or text as they were read."""
 
     cells: Mapping[str, Any]
 
 
 Item = Picture | Values | Row
-"""Whatever a source gives."""
+"""Any item that a source gives."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """``data``, uint8 of a network's input shape, C-contiguous, and what was done to get there, for people.
+    """``data``, uint8 of a network's input shape, C-contiguous, and the steps that made it, as text.
 
-    ``warnings`` tell what makes the sample doubtful, such as ``blank``.
+    ``warnings`` says why the sample is doubtful, such as ``blank``.
     """
 
     data: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What looks like a sample of MNIST, and is therefore taken as it is."""
+"""Recognizes pictures that look like samples of MNIST, which are used unchanged."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Pixels = NDArray[np.uint8]
 
 _SIDE, _GLYPH = 28, 20
 _OFF_CENTER = 0.8
-"""How many pixels the center of mass may lie off the middle: MNIST's is put there to the nearest pixel."""
+"""The maximum distance in pixels of the center of mass from the middle. MNIST centers it to the nearest pixel."""
 _SOFT = 0.2
-"""The part of the ink that is not full. MNIST's strokes have more of it, a pencil of one pixel has none."""
+"""The minimum fraction of the ink that is not full. MNIST's strokes have more, a pencil of one pixel has none."""
 _FULL = 230
 
 
 def taken(pixels: Pixels, rows: int, columns: int, polarity: str) -> Pixels | None:
-    """``pixels`` themselves, or inverted, where they look like a sample of MNIST with ``rows`` and ``columns``; or None."""
+    """``pixels``, or their inverse, if they look like a sample of MNIST with ``rows`` and ``columns``. Else None."""
     if pixels.shape != (rows, columns):
         return None
     if polarity != "dark-on-light" and _looks(pixels):
@@ -29,12 +29,12 @@ def taken(pixels: Pixels, rows: int, columns: int, polarity: str) -> Pixels | No
 
 
 def center_of_mass(glyph: Pixels) -> tuple[float, float]:
-    """The row and the column, counted from 0 at the first pixel's middle; the array's middle where nothing has mass."""
+    """The row and column of the center of mass, 0 at the center of the first pixel. The array's middle if it has no mass."""
     return _centers(glyph.sum(axis=1, dtype=np.float64), glyph.sum(axis=0, dtype=np.float64))
 
 
 def _centers(down: NDArray[np.float64], across: NDArray[np.float64]) -> tuple[float, float]:
-    """Of the sums of rows and columns."""
+    """The centers, from sums of rows and columns."""
     mass = float(down.sum())
     if not mass:
         return len(down) / 2, len(across) / 2
@@ -47,7 +47,7 @@ def _counted(size: int) -> NDArray[np.float64]:
 
 
 def _looks(pixels: Pixels) -> bool:
-    """Sums of rows and columns tell most, and are the quickest to have: thousands of images a second come here."""
+    """Sums of rows and columns are checked first: they decide most cases and are fast, for thousands of images per second."""
     down, across = pixels.sum(axis=1, dtype=np.float64), pixels.sum(axis=0, dtype=np.float64)
     if down[0] or down[-1] or across[0] or across[-1]:
         return False

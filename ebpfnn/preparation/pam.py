@@ -25,7 +25,7 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 class Header(NamedTuple):
-    """``size`` is that of the header itself in bytes, and ``largest`` the value that is white."""
+    """``size`` is the size of the header in bytes, and ``largest`` the value of white."""
 
     columns: int
     rows: int
@@ -35,12 +35,12 @@ class Header(NamedTuple):
 
     @property
     def raster(self) -> int:
-        """Bytes of the pixels."""
+        """The size of the pixels in bytes."""
         return self.columns * self.rows * self.depth * (1 if self.largest < 256 else 2)
 
 
 def read_header(data: bytes) -> Header | None:
-    """The header at the start of ``data``; None where there is none that makes sense."""
+    """The header at the start of ``data``. None if there is no valid header."""
     end = HEADER_END.search(data, 0, MAX_HEADER)
     if not data.startswith(b"P7") or not end:
         return None
@@ -54,7 +54,7 @@ def read_header(data: bytes) -> Header | None:
 
 
 def image(data: bytes) -> Image:
-    """The image in ``data``, by its depth in gray or in color, with alpha or without, 8 bits a channel.
+    """The image in ``data``, 8 bits per channel: gray or color, with or without alpha, according to its depth.
 
     Raises :class:`InputError`, which names no file.
     """
@@ -76,7 +76,7 @@ def image(data: bytes) -> Image:
 
 
 def _in_bytes(values: NDArray[Any], largest: int) -> bytes:
-    """``values`` of up to ``largest`` as bytes, a piece at a time: the steps in between take four times as much."""
+    """``values`` of 0 to ``largest`` as bytes, one piece at a time: intermediate values take four times the memory."""
     scaled = bytearray()
     for at in range(0, len(values), _PIECE):
         piece = np.minimum(values[at : at + _PIECE], largest).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Which pieces of ink make up a digit, and which are other digits, specks, lines, or letters beside it."""
+"""Decides which pieces of ink belong to a digit, and which are other digits, specks, lines, or letters beside it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 from .components import Box, Components
 
 _NEAR = 0.25
-"""A small piece belongs to a digit when the gap is at most this part of the digit's size: a bar of 5, a dot of dirt not."""
+"""A small piece belongs to a digit if the gap is at most this fraction of the digit's size: the bar of a 5, but not dirt."""
 _TOUCHING = 0.06
-"""Of tall pieces side by side: what is no further apart is one digit that the pen or the light broke."""
+"""Tall pieces side by side that are not further apart than this are one digit, broken by the pen or the light."""
 _TALL = 0.5
-"""A piece that has this part of the main one's size is no detail: it is of a digit of its own, unless it lies over or under."""
+"""A piece with this fraction of the main one's size is a digit of its own, not a detail, unless it lies above or below."""
 _SPECK = 0.08
-"""A piece below this part of the main one's size is dirt,"""
+"""A piece below this fraction of the main one's size is dirt,"""
 _THIN = 0.02
-"""and so is one below this part of its ink."""
+"""and so is one below this fraction of its ink."""
 _OVER = 0.3
-"""Pieces lie one over the other when this part of the narrower one's columns is in both."""
+"""One piece lies above the other if they share this fraction of the narrower one's columns."""
 _SPANNED = 0.6
-"""Along this part of a side of the picture, what touches the side is a line or a shadow."""
+"""A piece that touches a side of the picture along this fraction of it is a line or a shadow."""
 
 
 @dataclass(frozen=True)
 class Digit:
-    """Numbers of the pieces, and the box around them."""
+    """The numbers of the pieces, and the box around them."""
 
     pieces: tuple[int, ...]
     box: Box
@@ -38,7 +38,7 @@ class Digit:
 
 
 def digits(pieces: Components) -> tuple[Digit, ...]:
-    """The digits among ``pieces``, the main one first: large, and in the middle. None where there are no pieces."""
+    """The digits among ``pieces``. The main one, large and near the middle, is first. Empty if there are no pieces."""
     boxes = pieces.boxes
     if not boxes:
         return ()
@@ -68,7 +68,7 @@ def in_reading_order(found: Iterable[Digit]) -> tuple[Digit, ...]:
 
 
 def _weight(box: Box, shape: tuple[int, int]) -> float:
-    """How much a piece is the main one."""
+    """The weight of a piece in the choice of the main one."""
     down, across = (box.top + box.bottom) / shape[0] - 1, (box.left + box.right) / shape[1] - 1
     central = 1 - 0.5 * min(float(np.hypot(down, across)), 1)
     return box.longer * central * (0.6 if _touches(box, shape) else 1)
@@ -84,7 +84,7 @@ def _is_tall(box: Box, size: int, shape: tuple[int, int]) -> bool:
 
 
 def _joined(tall: list[Digit], size: int) -> list[Digit]:
-    """Digits of tall pieces: those that are one are joined, until none is left to join."""
+    """The digits made of tall pieces. Pieces of one digit are joined until no more can be joined."""
     apart: list[Digit] = []
     for each in tall:
         same = [other for other in apart if _same(each.box, other.box, size)]
@@ -101,7 +101,7 @@ def _same(one: Box, other: Box, size: int) -> bool:
 
 
 def _with_details(apart: list[Digit], small: list[Digit], size: int) -> list[Digit]:
-    """Each small piece with the digit that is nearest to it, where one is near; the nearest first, since a digit grows."""
+    """Adds each small piece to the nearest digit, if one is near. The nearest pieces are added first, since a digit grows."""
     for detail in sorted(small, key=lambda each: min(each.box.gap(digit.box) for digit in apart)):
         near = min(range(len(apart)), key=lambda each: detail.box.gap(apart[each].box))
         if detail.box.gap(apart[near].box) <= _NEAR * size:
@@ -114,5 +114,5 @@ def _beside(one: Box, other: Box) -> bool:
 
 
 def _shared(start: int, end: int, other_start: int, other_end: int) -> float:
-    """The part of the shorter of two ranges that is in both; 0 or less where they do not meet."""
+    """The overlap of two ranges as a share of the shorter one. 0 or less if they do not overlap."""
     return (min(end, other_end) - max(start, other_start)) / min(end - start, other_end - other_start)

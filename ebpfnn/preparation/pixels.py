@@ -1,4 +1,4 @@
-"""The pixels of a decoded image: in gray or in color, upright, with what is transparent laid over a ground."""
+"""The pixels of a decoded image: gray or color, upright, with transparent pixels laid over a ground."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .damage import decoding
 
 _WITH_ALPHA, _WITH_KEY = ("LA", "PA", "RGBA"), ("1", "L", "P", "RGB")
 _BAND = 1 << 20
-"""Pixels that are converted at once: the steps in between take up to 20 bytes each."""
+"""The number of pixels that are converted at once. Intermediate values take up to 20 bytes each."""
 
 
 def gray(image: Image.Image, source: str) -> NDArray[np.uint8]:
-    """The pixels of ``image``, uint8 [rows, columns], a band of rows at a time. Raises :class:`InputError`."""
+    """The pixels of ``image``, uint8 [rows, columns], computed in bands of rows. Raises :class:`InputError`."""
     with decoding(source):
         return _upright(_banded(image, "L"), image)
 
@@ -30,7 +30,7 @@ def color(image: Image.Image, source: str) -> NDArray[np.uint8]:
 
 
 def _upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
-    """``pixels`` turned as ``image`` says it was taken."""
+    """``pixels`` rotated according to the orientation in ``image``."""
     if not image.info and image.format != "TIFF":
         return pixels
     for key in ("exif", "Raw profile type exif"):
@@ -50,11 +50,11 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By the EXIF tag Orientation, as in PIL.ImageOps.exif_transpose(), which would turn all channels."""
+"""By the EXIF tag Orientation, as in PIL.ImageOps.exif_transpose(), which would rotate all channels."""
 
 
 def _banded(image: Image.Image, mode: str) -> NDArray[np.uint8]:
-    """A band of rows at a time, in ``mode``: L or RGB."""
+    """The pixels in ``mode``, L or RGB, computed in bands of rows."""
     convert = _converter(image, mode)
     if image.width * image.height <= _BAND:
         return convert(image)
@@ -71,7 +71,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _converter(image: Image.Image, mode: str) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    """What makes ``mode`` of a band of ``image``."""
+    """A function that converts a band of ``image`` to ``mode``."""
     if image.mode in _WITH_ALPHA or (image.mode in _WITH_KEY and "transparency" in image.info):
         return partial(_composited, mode=mode, ground=_ground(image))
     spread = (lambda gray: gray) if mode == "L" else (lambda gray: np.repeat(gray[..., None], 3, axis=2))
@@ -81,7 +81,7 @@ def _converter(image: Image.Image, mode: str) -> Callable[[Image.Image], NDArray
         span = max(high - low, float(np.finfo(np.float32).tiny))
         return lambda band: spread(_stretched(band, low=low, span=span))
     if image.mode.startswith("I"):
-        # 16 bits a pixel, whatever Pillow's release calls the mode.
+        # 16 bits per pixel, for the mode names of all Pillow releases
         return lambda band: spread(np.rint(np.clip(np.asarray(band, dtype=np.float32), 0, 65535) / 257).astype(np.uint8))
     if image.mode == mode:
         return np.array
@@ -99,7 +99,7 @@ def _stretched(band: Image.Image, *, low: float, span: float) -> NDArray[np.uint
 
 
 def _ground(image: Image.Image) -> int:
-    """The ground that lets the ink be seen: white under dark ink, black under light ink."""
+    """The ground that makes the ink visible: white under dark ink, black under light ink."""
     total = count = 0.0
     for _, band in _bands(image):
         seen = band.convert("RGBA")

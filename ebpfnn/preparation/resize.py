@@ -1,4 +1,4 @@
-"""Pictures of any size as samples: scaled, in gray or in color by the channels that a network takes, and nothing guessed."""
+"""Pictures of any size as samples: scaled, in gray or color according to the network's channels. Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FITS = ("stretch", "crop")
 def resized(picture: Picture, shape: Shape, fit: str) -> NDArray[np.uint8]:
     """``picture`` as uint8 of ``shape``: (rows, columns), or 1 or 3 channels of them.
 
-    Each new pixel is the mean of those it covers. ``fit`` says what becomes of another aspect ratio: "stretch" ignores it, and
-    "crop" keeps the middle. Raises :class:`InputError` for a picture that cannot be decoded.
+    Each new pixel is the mean of the pixels that it covers. ``fit`` says how another aspect ratio is handled: "stretch" ignores
+    it, and "crop" keeps the middle. Raises :class:`InputError` for a picture that cannot be decoded.
     """
     colored = len(shape) == 3 and shape[0] == 3
     pixels = picture.color() if colored else picture.gray()
@@ -25,7 +25,7 @@ def resized(picture: Picture, shape: Shape, fit: str) -> NDArray[np.uint8]:
 
 
 def check_shape(shape: Shape) -> str | None:
-    """None where pictures can have ``shape``, else why not."""
+    """None if pictures can have ``shape``, else the reason why not."""
     if len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3)):
         return None
     return "a picture has rows and columns, in 1 or 3 channels"

@@ -1,4 +1,4 @@
-"""Strokes as MNIST has them: how wide they are, and how a glyph is drawn small without losing them."""
+"""Gives strokes the width that they have in MNIST: measures it, and scales a glyph down without losing its strokes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ LEAST, MOST = 1.7, 3.8
 """The widths of strokes, in pixels of a sample of 28 x 28, that are left as they are: four fifths of MNIST's digits lie
 between. Thinner ones turn gray where they are scaled down."""
 FINE = 4
-"""A stroke is widened in pixels this much finer than a sample's."""
+"""Strokes are widened at a resolution this many times that of a sample."""
 _SOFT, _HARD = 0.25, 0.65
-"""Ink up to the first is none, from the second on full, where strokes are widened: enlarging blurs them."""
+"""When strokes are widened, ink up to the first value is none, and from the second on full: enlarging blurs the edges."""
 _WIDEST = 0.5
-"""A stroke is at most this part of its glyph wide: a blot cannot be made narrower."""
+"""The maximum width of a stroke as a fraction of its glyph. A blot cannot be made narrower."""
 
 Pixels = NDArray[np.uint8]
 
 
 def width(ink: Gray) -> float:
-    """The mean width of strokes in pixels, for ink 0..1, float32 [rows, columns]; 0 where there is none.
+    """The mean stroke width in pixels, for ink 0..1, float32 [rows, columns]. 0 if there is none.
 
-    A stroke of width w and length l has w * l of ink, and both its sides together 2 * l of change between none and full.
+    A stroke of width w and length l has w * l of ink. Along its two sides, 2 * l in total, the ink changes between none and
+    full.
     """
     edged = np.pad(ink, 1)
     down, across = edged[1:, :-1] - edged[:-1, :-1], edged[:-1, 1:] - edged[:-1, :-1]
@@ -33,12 +34,12 @@ def width(ink: Gray) -> float:
 
 
 def growth(ink: Gray, size: tuple[float, float], unit: float) -> float:
-    """By how many pixels each side of a stroke has to grow where ``ink`` is scaled to fit ``size``, (rows, columns).
+    """How many pixels each side of a stroke has to grow if ``ink`` is scaled to fit ``size``, (rows, columns).
 
-    ``unit`` is how many pixels one of a sample of 28 x 28 takes there.
-    Negative where strokes have to become narrower, and 0 where they are as MNIST's. What grows needs room, for which the
-    glyph is scaled down the more: with s pixels for its longer side and w of that for the stroke's width, a stroke
-    grown by g has (s - 2 g) w + 2 g. Strokes are measured no finer than they are drawn: there noise has averaged out.
+    ``unit`` is the number of pixels there for one pixel of a 28 x 28 sample. The result is negative if strokes have to become
+    narrower, and 0 if they are as wide as MNIST's. Growth needs room, for which the glyph is scaled down further: with s pixels
+    for its longer side and w of them for the stroke's width, a stroke grown by g has (s - 2 g) w + 2 g. Strokes are not
+    measured at a finer resolution than they are drawn, since noise has averaged out there.
     """
     longer = _scale(ink, size) * max(ink.shape)
     seen = _resized(ink, min(FINE * longer / max(ink.shape), 1))
@@ -48,7 +49,7 @@ def growth(ink: Gray, size: tuple[float, float], unit: float) -> float:
 
 
 def drawn(ink: Gray, size: tuple[float, float], grown: float) -> Pixels:
-    """``ink`` 0..1, its strokes grown by ``grown``, scaled with its aspect kept to fit ``size`` (rows, columns)."""
+    """``ink`` 0..1 with its strokes grown by ``grown``, scaled to fit ``size`` (rows, columns) with its aspect ratio kept."""
     scale = _scale(ink, size)
     radius = round(grown * FINE)
     if not radius:
@@ -67,7 +68,7 @@ def _scale(ink: Gray, size: tuple[float, float]) -> float:
 
 
 def _resized(ink: Gray, scale: float) -> Gray:
-    """Scaled; where that makes it smaller, each new pixel is the mean of those it covers."""
+    """Scales. If the result is smaller, each new pixel is the mean of the pixels that it covers."""
     rows, columns = (max(1, round(side * scale)) for side in ink.shape)
     way = Image.Resampling.BOX if scale <= 1 else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(ink).resize((columns, rows), way))
@@ -79,7 +80,7 @@ def _bytes(ink: Gray) -> Pixels:
 
 
 def _spread(ink: Gray, radius: int) -> Gray:
-    """The strongest ink within ``radius`` pixels, or for a negative one the weakest: what a disk meets at each place."""
+    """The strongest ink within ``radius`` pixels, or for a negative radius the weakest, over a disk at each pixel."""
     if radius < 0:
         weakest: Gray = 1 - _strongest(1 - ink, -radius, outside=1)
         return weakest

@@ -1,4 +1,4 @@
-"""Samples that are arrays already: checked, and given the axes that a network wants."""
+"""Samples that are arrays already: checks them, and gives them the axes that a network takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .items import Item, Picture, Row
 
 
 def fitted(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-    """``array``, a sample in uint8, as ``shape``: an axis of one channel may be missing or too many, and axes may be flattened.
+    """``array``, a uint8 sample, as ``shape``. A channel axis of length 1 may be missing or added, and axes may be flattened.
 
     Raises :class:`InputError` for another dtype or number of values.
     """
@@ -26,9 +26,9 @@ def fitted(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
 
 
 def unprepared(item: Item, shape: Shape) -> NDArray[np.uint8]:
-    """The values of ``item`` as they lie, uint8 of ``shape``: arrays, and pictures that have as many pixels.
+    """The values of ``item`` unchanged, uint8 of ``shape``: arrays, and pictures with the same number of pixels.
 
-    Raises :class:`InputError` where it has others, or is a row of a table.
+    Raises :class:`InputError` for another number of values, or a row of a table.
     """
     if isinstance(item, Row):
         raise InputError("a row of a table, but the network takes arrays; use a network that was trained on a table")

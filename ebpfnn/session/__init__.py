@@ -1,4 +1,4 @@
-"""One network behind one trigger, for one process: linked, loaded, and run."""
+"""One network with one trigger, for one process: linked, loaded, and run."""
 
 from .runner import Result
 from .session import Session

@@ -1,4 +1,4 @@
-"""A network compiled for the kernel that runs here, by what that is found to take."""
+"""Compiles a network for the running kernel, according to the features that it is found to have."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LOG = logging.getLogger(__name__)
 
 
 def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled:
-    """``ebpfnn_infer`` for ``network`` in instructions that this kernel takes.
+    """``ebpfnn_infer`` for ``network`` in instructions that this kernel accepts.
 
-    What takes long to find out, such as the kernel's functions (some 20 ms), is asked only where the code makes use of it.
+    Slow probes, such as reading the kernel's functions (some 20 ms), are made only if the code depends on them.
 
-    Raises :class:`~ebpfnn.errors.ModelError` as :func:`compile_network`, :class:`~ebpfnn.errors.PermissionDenied` where
-    nothing may be tried.
+    Raises :class:`~ebpfnn.errors.ModelError` as :func:`compile_network`, :class:`~ebpfnn.errors.PermissionDenied` if this
+    process may not probe.
     """
     begun = time.perf_counter()
     hoped = KernelFeatures(sign_extension=has_sign_extension())

@@ -1,4 +1,4 @@
-"""A network and a trigger's shell become one object in the kernel."""
+"""Links a network and a trigger's shell, and loads them as one object."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_OF_A_CPU = 32 << 10  # PCPU_MIN_UNIT_SIZE (include/linux/percpu.h, Linu
 
 
 def default_batch(form: InputFormat) -> int:
-    """Samples in a batch: so many that a system call costs each little, and that all of them stay in a cache."""
+    """The number of samples in a batch: large enough to amortize the system call, small enough to fit in a cache."""
     return min(max(_BATCH_BYTES // form.sample_bytes, 1), _LARGEST_BATCH)
 
 
@@ -45,13 +45,13 @@ def load(
     index: int = 0,
     maps: Mapping[str, Map] = MappingProxyType({}),
 ) -> Object:
-    """The trigger's shell with ``body`` in it, loaded; one event may run the network ``repeats`` times on ``batch`` samples.
+    """The trigger's shell with ``body``, loaded. One event may run the network ``repeats`` times on ``batch`` samples.
 
-    ``room`` is how many bytes a result's workspace has at least, ``index`` which of two networks events say they are from, and
-    ``maps`` are used in place of the shell's of the same names; those that it has not are passed over.
+    ``room`` is the minimum size of a result's workspace in bytes. ``index`` is the number, of two networks, that events report.
+    ``maps`` replace the shell's maps of the same names; names that the shell does not have are ignored.
 
     Raises :class:`PluginError` for a shell of another ABI version, :class:`NotSupported` for a network that the trigger
-    refuses, and what :meth:`Object.load` raises; of a refusal by the verifier it tells what can be done.
+    refuses, and what :meth:`Object.load` raises. If the verifier refuses, the message has a remedy.
     """
     reason = trigger.refuses(network.input, len(network.labels))
     if reason:
@@ -83,7 +83,7 @@ def load(
 
 
 def _tell(loaded: Object, trigger: Trigger, network: QuantizedNetwork, elapsed_ms: float) -> None:
-    """The verifier walks the shell with the network, so the same network takes another number behind another trigger."""
+    """The verifier walks the shell together with the network, so the same network has another count with another trigger."""
     if _LOG.isEnabledFor(logging.INFO):
         for name, program in loaded.programs.items():
             what = f"program '{name}' (trigger '{trigger.name}' with network '{network.name}')"
@@ -92,9 +92,9 @@ def _tell(loaded: Object, trigger: Trigger, network: QuantizedNetwork, elapsed_m
 
 
 def pid_namespace() -> tuple[int, int]:
-    """The PID namespace of this process, whose thread ids it is known by: st_dev and st_ino.
+    """The PID namespace of this process, in which its thread ids are valid: st_dev and st_ino.
 
-    Raises :class:`~ebpfnn.errors.KernelError` where /proc does not tell.
+    Raises :class:`~ebpfnn.errors.KernelError` if /proc cannot be read.
     """
     place = Path("/proc/self/ns/pid")
     try:
@@ -112,7 +112,7 @@ def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError
 
 
 def _keep(log: str) -> str:
-    """Writes it to a file and tells where it is; a disk that is full is not to hide what the log is about."""
+    """Writes the log to a file and returns where it is. A full disk must not hide the error that the log is about."""
     try:
         kept = Path(mkdtemp(prefix="ebpfnn-")) / "verifier.log"
         kept.write_text(log)
@@ -149,7 +149,7 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
 
 
 def _check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
-    """Raises :class:`PluginError` for a shell that was built for another ABI version: nothing of it means what it seems to."""
+    """Raises :class:`PluginError` for a shell of another ABI version: its content cannot be interpreted."""
     place = shell.variables.get(abi.VARIABLE)
     contents = shell.maps[place.map].contents if place else None
     number = int.from_bytes(contents[place.offset :][: place.size], "little") if place and contents else None
@@ -161,7 +161,7 @@ def _check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
 
 
 def _set_if_there(shell: ObjectSpec, values: Mapping[str, int], form: str = "<I") -> None:
-    """Tells the shell what it asks for: a variable of one of these names, packed as ``form`` says."""
+    """Sets the variable of the shell that has one of these names, if there is one, packed as ``form`` says."""
     for name, value in values.items():
         if name in shell.variables:
             shell.set_variable(name, struct.pack(form, value))

@@ -1,4 +1,4 @@
-"""What infers samples on a network that is in place behind a trigger."""
+"""Infers samples on a network that is loaded with a trigger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Self = TypeVar("_Self", bound="Runner")
 
 
 class Served(Protocol):
-    """What callers must know of a network: a :class:`~ebpfnn.network.QuantizedNetwork` is one."""
+    """What callers must know of a network. A :class:`~ebpfnn.network.QuantizedNetwork` is one."""
 
     @property
     def name(self) -> str: ...
@@ -39,10 +39,10 @@ class Served(Protocol):
 
 @dataclass(eq=False)
 class Result:
-    """What the kernel made of one sample.
+    """The kernel's result for one sample.
 
     ``label`` is the index of the highest score, ``scores`` int32 [classes], ``elapsed_ns`` the time inside the network by the
-    kernel's clock, None where the trigger does not measure it.
+    kernel's clock, None if the trigger does not measure it.
     """
 
     label: int
@@ -52,9 +52,9 @@ class Result:
 
 @dataclass(eq=False)
 class Results:
-    """What the kernel made of many samples: ``labels`` uint32 [n], ``scores`` int32 [n, classes].
+    """The kernel's results for many samples: ``labels`` uint32 [n], ``scores`` int32 [n, classes].
 
-    ``elapsed_ns`` is the time inside the network, of all of them, None where the trigger does not measure it.
+    ``elapsed_ns`` is the total time inside the network, None if the trigger does not measure it.
     """
 
     labels: NDArray[np.uint32]
@@ -63,13 +63,13 @@ class Results:
 
 
 class Runner(ABC):
-    """Infers samples on ``network``, which ``trigger`` runs at ``target``: who derives from it has seen to that."""
+    """Infers samples on ``network``, which ``trigger`` runs at ``target``. The subclass loads and attaches it."""
 
     network: Served
     trigger: Trigger
     target: str | None
     _attachment: Attachment
-    _slots: Slots | None = None  # where the trigger takes its samples from its events
+    _slots: Slots | None = None  # the trigger takes its samples from its events
     _closed = True
 
     def __init__(self) -> None:
@@ -78,11 +78,11 @@ class Runner(ABC):
     def infer(self, sample: NDArray[np.uint8]) -> Result:
         """Runs the network in the kernel on one sample, uint8 of the network's input shape.
 
-        Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` where the event did not run
-        the network or the session is closed, :class:`NotSupported` where the trigger cannot provoke its event.
+        Raises :class:`InputError` for a sample of another shape or dtype, :class:`SessionError` if the event did not run the
+        network or the session is closed, :class:`NotSupported` if the trigger cannot provoke its event.
         """
         form, slots = self.network.input, self._slots
-        if not (type(sample) is _ARRAY and sample.dtype is _UINT8 and sample.shape == form.shape):  # the quick way to say yes
+        if not (type(sample) is _ARRAY and sample.dtype is _UINT8 and sample.shape == form.shape):  # the fast path
             _check_sample(sample, self.network, ())
         if slots is None:
             return self._exchange(sample)
@@ -92,7 +92,7 @@ class Runner(ABC):
         return Result(slot.label, slot.scores.copy(), slot.elapsed_ns)
 
     def infer_many(self, samples: NDArray[np.uint8]) -> Results:
-        """Runs the network in the kernel on samples, uint8 ``[n, *shape]``: many an event where the trigger can, or else one.
+        """Runs the network in the kernel on samples, uint8 ``[n, *shape]``: many per event if the trigger can, else one.
 
         Raises as :meth:`infer`.
         """
@@ -103,20 +103,20 @@ class Runner(ABC):
         if batch is None:
             self._infer_each(samples, found)
         else:
-            slot = self.slot()  # first: it refuses in the child of a fork, where nobody may ever give up the lock
+            slot = self.slot()  # first: it refuses in the child of a fork, where the lock may never be released
             with batch.lock:
                 self._infer_batches(samples, slot, batch, found)
         return found
 
     @abstractmethod
     def source(self) -> QuantizedNetwork:
-        """The network itself, of the last result: what :mod:`ebpfnn.network.reference` computes with."""
+        """The network of the last result, for :mod:`ebpfnn.network.reference`."""
 
     def slot(self) -> Slot:
-        """The calling thread's own slot, for the shortest way there and back; the same at every call.
+        """The slot of the calling thread, for the fastest inference. Each call returns the same slot.
 
-        Raises :class:`SessionError` where none is free, after a fork, where the session is closed, or where the trigger takes
-        its samples from its events.
+        Raises :class:`SessionError` if none is free, after a fork, if the session is closed, or if the trigger takes its
+        samples from its events.
         """
         slots = self._slots
         if self._closed:
@@ -127,12 +127,12 @@ class Runner(ABC):
 
     @property
     def has_slots(self) -> bool:
-        """Whether :meth:`slot` gives any: not where the trigger takes its samples from its events."""
+        """Whether :meth:`slot` returns a slot. False if the trigger takes its samples from its events."""
         return self._slots is not None
 
     @property
     def batch(self) -> Batch | None:
-        """The memory of :meth:`infer_many`, None where one event computes one sample. Raises as :meth:`slot`."""
+        """The memory of :meth:`infer_many`, None if one event computes one sample. Raises as :meth:`slot`."""
         slots = self._slots
         if self._closed:
             raise self._is_closed()
@@ -141,8 +141,8 @@ class Runner(ABC):
         return slots.batch if slots else None
 
     def close(self) -> None:
-        """Ends it. May be called twice, and while other threads infer: they are told."""
-        self._closed, self._slots = True, None  # the maps live as long as their memory is mapped
+        """Ends it. May be called twice, and while other threads infer: their calls raise."""
+        self._closed, self._slots = True, None  # the maps exist as long as their memory is mapped
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -151,7 +151,7 @@ class Runner(ABC):
         self.close()
 
     def _exchange(self, sample: NDArray[np.uint8]) -> Result:
-        """:meth:`infer` where the trigger takes its samples from its events."""
+        """:meth:`infer` if the trigger takes its samples from its events."""
         if self._closed:
             raise self._is_closed()
         if self._process != os.getpid():
@@ -175,7 +175,7 @@ class Runner(ABC):
             found.elapsed_ns = _sum(found.elapsed_ns, slot.elapsed_ns)
 
     def _explain(self, fault: KernelError | int | None) -> Error:
-        """What :data:`ebpfnn.session.slots.Explain` says."""
+        """As :data:`ebpfnn.session.slots.Explain`."""
         if self._closed:
             return self._is_closed()
         if isinstance(fault, KernelError):
@@ -195,7 +195,7 @@ def _sum(so_far: int | None, more: int | None) -> int | None:
 
 
 def _check_sample(sample: object, network: Served, in_front: tuple[str, ...]) -> None:
-    """That it is an array of the network's samples, with the axes ``in_front`` before those of one."""
+    """Checks that it is an array of the network's samples, with the axes ``in_front`` before those of one sample."""
     shape = network.input.shape
     if isinstance(sample, np.ndarray) and sample.dtype == _UINT8 and sample.shape[len(in_front) :] == shape:
         return

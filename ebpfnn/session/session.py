@@ -1,4 +1,4 @@
-"""A session: one network behind one trigger."""
+"""A session: one network with one trigger."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class Session(Runner):
-    """Loads ``network`` behind ``trigger`` and attaches it to ``target``; closing it detaches and unloads.
+    """Loads ``network`` with ``trigger`` and attaches it to ``target``. Closing detaches and unloads it.
 
-    Any thread may call it; up to 64 threads get a slot each. ``body`` is what defines ``ebpfnn_infer``, for None the network
-    compiled for this kernel. ``batch`` is how many samples one event can compute, where the trigger can compute many, and
-    ``repeats`` how often over.
+    Any thread may call it; up to 64 threads get a slot each. ``body`` is the code that defines ``ebpfnn_infer``; None compiles
+    the network for this kernel. ``batch`` is the number of samples that one event can compute, if the trigger can compute
+    several, and ``repeats`` how often it computes them.
 
-    Raises :class:`~ebpfnn.errors.Error`: what the trigger cannot do here, what the compiler cannot take, or what the kernel
-    refuses.
+    Raises :class:`~ebpfnn.errors.Error`: the trigger cannot run here, the network cannot be compiled, or the kernel refuses.
     """
 
     def __init__(
@@ -68,6 +67,6 @@ class Session(Runner):
         return self._loaded
 
     def close(self) -> None:
-        """Detaches and unloads. May be called twice, and while other threads infer: they are told."""
+        """Detaches and unloads. May be called twice, and while other threads infer: their calls raise."""
         super().close()
         self._held.close()

@@ -1,4 +1,4 @@
-"""The memory that a loaded shell shares with the kernel: a slot for each calling thread, and a batch for whoever takes it."""
+"""The memory that a loaded shell shares with the kernel: a slot for each calling thread, and a batch."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from ..obj.uapi import MapType
 from ..plugin import Attachment
 
 _UINT8 = np.dtype(np.uint8)
-# Where the 64-bit words of a result lie; status and label are one, on the little-endian machines that ebpfnn knows.
+# Offsets of the 64-bit words of a result. Status and label are one word, on the little-endian machines that ebpfnn supports.
 _SEQUENCE, _ELAPSED_NS, _OUTCOME = (abi.offset(name) // 8 for name in ("sequence", "elapsed_ns", "status"))
 _STATUS, _LABEL_AT = 0xFFFFFFFF, 32
-_COUNT = abi.CHECKED - 1  # the bits of a sequence that count
+_COUNT = abi.CHECKED - 1  # the bits of a sequence number that count
 
 Explain = Callable[["KernelError | int | None"], Error]
-"""What to raise for the kernel's refusal, for a status that is not 0, and for an event that ran nothing (None)."""
+"""The error for the kernel's refusal, for a nonzero status, and for an event that ran nothing (None)."""
 
 
 Ready = Callable[[int], None]
 
 
 class Claims(Protocol):
-    """Who decides which slot a thread gets."""
+    """Decides which slot a thread gets."""
 
     def claim(self, thread: int, ready: Ready) -> int:
-        """A slot that no living thread has, from now on that of ``thread``, which calls; one call at a time.
+        """A slot that no living thread has. From now on it belongs to ``thread``, the caller. Calls must not overlap.
 
-        ``ready`` is called with its number before events are answered in it. Raises :class:`SessionError` where there is none.
+        ``ready`` is called with its number before events are answered in it. Raises :class:`SessionError` if none is free.
         """
 
 
 class OwnClaims:
-    """The slots of a network that this process alone calls; ``callers`` is None where events tell the slot themselves."""
+    """The slots of a network that only this process calls. ``callers`` is None if events give the slot themselves."""
 
     def __init__(self, count: int, callers: Map | None) -> None:
         self._count, self._callers = count, callers
@@ -57,7 +57,7 @@ class OwnClaims:
         self._give_up_dead_threads()
         known = self._taken.get(
             thread
-        )  # of a thread that Python did not start, and knows for one call alone; or a number again
+        )  # known: Python did not start the thread, and forgets it after one call; or the id was reused
         number = known[0] if known else self._free()
         ready(number)
         if self._callers is not None and not known:
@@ -73,7 +73,7 @@ class OwnClaims:
 
     def _give_up_dead_threads(self) -> None:
         for thread, (_, owner) in [*self._taken.items()]:
-            if owner.is_alive() and is_ours(thread):  # the former of one that Python did not start, the latter after join()
+            if owner.is_alive() and is_ours(thread):  # the former: Python did not start it; the latter: after join()
                 continue
             if self._callers is not None:
                 self._callers.delete(struct.pack("<I", thread))
@@ -81,16 +81,17 @@ class OwnClaims:
 
 
 class Slot:
-    """One sample and one result, in memory that the kernel shares: nothing is copied, nothing is allocated.
+    """One sample and one result, in memory that is shared with the kernel. Nothing is copied or allocated.
 
-    ``sample`` is what the kernel gets, to be written: uint8 of the network's input shape, or for a packed network [bytes] as
-    :func:`ebpfnn.network.encoding.encode` makes them. ``memory`` is the same, flat: ``memory[:] = bytes`` takes half the time.
+    Write the sample to ``sample``: uint8 of the network's input shape, or for a packed network [bytes] as
+    :func:`ebpfnn.network.encoding.encode` makes them. ``memory`` is the same memory, flat: ``memory[:] = bytes`` takes half the
+    time.
 
-    What came of it: ``scores``, int32 [classes], until the next run, and ``label``, the index of the highest; of equal ones,
-    the first.
+    The result is in ``scores``, int32 [classes], until the next run, and in ``label``, the index of the highest score; of equal
+    ones, the first.
 
-    It is for the thread that asked for it. In the child of a fork, and once its session is closed, running it raises; what a
-    child writes into ``sample`` the parent has there.
+    Only the thread that requested the slot may use it. In the child of a fork, and after its session is closed, a run raises.
+    What a child writes to ``sample`` changes the parent's memory.
     """
 
     def __init__(self, number: int, slots: Slots) -> None:
@@ -105,18 +106,18 @@ class Slot:
 
     @property
     def elapsed_ns(self) -> int:
-        """The time in the network, by the kernel's clock; of a batch, that of all its runs."""
+        """The time in the network, by the kernel's clock, in ns. For a batch, the total time of all its runs."""
         return self._words[_ELAPSED_NS]
 
     def run(self) -> None:
-        """Runs the network on ``sample``. Raises :class:`SessionError` where the event did not, or the session is closed."""
+        """Runs the network on ``sample``. Raises :class:`SessionError` if the event did not run it or the session is closed."""
         words = self._words
-        before = words[_SEQUENCE]  # what ran until now had another sample, or another's
+        before = words[_SEQUENCE]  # earlier runs had another sample, or another thread's
         try:
             self._fire()
         except KernelError as refusal:
             raise self._explain(refusal) from None
-        if words[_SEQUENCE] == before:  # it moves once all else is written
+        if words[_SEQUENCE] == before:  # it changes after everything else was written
             raise self._nothing_ran()
         outcome = words[_OUTCOME]
         if outcome & _STATUS:
@@ -132,13 +133,13 @@ class Slot:
             self._fire = own
 
     def _fire_until_it_ran(self, fire: Callable[[], object]) -> None:
-        """Fires as long as it takes: what ran before the sample was whole does not count."""
+        """Fires until the network has run. Runs that began before the sample was complete do not count."""
         before, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
         while self._words[_SEQUENCE] == before and time.monotonic() < deadline:
             fire()
 
     def leave(self, process: int) -> None:
-        """In the child of a fork: every run from now on is refused, since the slot is that of ``process``."""
+        """In the child of a fork: refuses every run from now on, since the slot belongs to ``process``."""
 
         def refused(_runs: int = 1) -> None:
             raise foreign(process)
@@ -146,7 +147,7 @@ class Slot:
         self._fire = self._fire_batch = refused
 
     def _nothing_ran(self) -> Error:
-        """Why: the kernel's refusal, which the quick way does not tell, or the event did not happen."""
+        """The error: the kernel's refusal, which the fast path does not report, or that the event did not happen."""
         try:
             self._attachment.fire(self.number)
         except KernelError as refusal:
@@ -159,7 +160,7 @@ class Slot:
 
 
 class Batch:
-    """The samples that one event computes, and what came of each, in place; whoever uses it holds ``lock``.
+    """The samples that one event computes, and the result of each, in place. The user of it holds ``lock``.
 
     ``samples`` is uint8 [capacity, bytes] as :func:`ebpfnn.network.encoding.encode` makes them, ``labels`` uint32 [capacity]
     and ``scores`` int32 [capacity, classes].
@@ -177,16 +178,16 @@ class Batch:
 
 
 def has_slots(maps: Mapping[str, Map]) -> bool:
-    """Whether a shell's samples lie in slots: they do not where its events bring them."""
+    """Whether a shell's samples are in slots. False if its events bring the samples."""
     return maps[abi.SAMPLES].type == MapType.ARRAY
 
 
 class Slots:
-    """Gives a thread its slot at its first call, and takes it back when the thread has ended.
+    """Gives a thread its slot at its first call, and frees the slot when the thread has ended.
 
-    ``claims`` decides which, for None among the threads of this process alone. ``batch`` is None where the shell runs one
-    sample an event. Where ``checking`` is set, runs in slots that are given from then on are neither counted as answers nor
-    told to watchers; whoever claims a slot next marks it anew.
+    ``claims`` chooses the slot; None chooses among the threads of this process only. ``batch`` is None if the shell runs one
+    sample per event. While ``checking`` is set, runs in slots that are given are neither counted as answers nor reported to
+    watchers. The next claim of such a slot sets its mark again.
     """
 
     def __init__(
@@ -213,21 +214,21 @@ class Slots:
         _all.add(self)
 
     def words(self, number: int) -> memoryview:
-        """The 64-bit words in front of a result's scores: to read one is several times quicker than an item of an array."""
+        """The 64-bit words before a result's scores. Reading one is several times faster than reading an array item."""
         words: NDArray[np.uint64] = np.lib.stride_tricks.as_strided(
             self.results["sequence"], (len(self.results), _OUTCOME + 1), (self.results.strides[0], 8)
         )
         return memoryview(words[number]).cast("B").cast("Q")
 
     def mine(self) -> Slot:
-        """The calling thread's slot. Raises :class:`SessionError` where none is free, or after a fork."""
+        """The slot of the calling thread. Raises :class:`SessionError` if none is free, or after a fork."""
         if self._process != _process:
             raise foreign(self._process)
         slot: Slot | None = getattr(self._own, "slot", None)
         return slot or self._claim(current())
 
     def leave(self) -> None:
-        """In the child of a fork: slots that were handed out are of no use there."""
+        """In the child of a fork: disables the slots that were given."""
         for slot in self._made.values():
             slot.leave(self._process)
 
@@ -238,17 +239,17 @@ class Slots:
             return self._made[number]
 
     def _mark(self, number: int, *, checking: bool) -> None:
-        """Whether runs in that slot are checks; whoever had it may have been killed while checking."""
+        """Sets whether runs in that slot are checks. The previous user may have been killed during a check."""
         words = self.words(number)
         words[_SEQUENCE] = words[_SEQUENCE] & _COUNT | (abi.CHECKING if checking else 0)
 
 
-_process = os.getpid()  # kept, since to compare it is quicker than to ask for it
+_process = os.getpid()  # kept, since comparing it is faster than requesting it
 _all: WeakSet[Slots] = WeakSet()
 
 
 def foreign(process: int) -> SessionError:
-    """What to raise where the child of a fork uses the session of ``process``."""
+    """The error for the child of a fork that uses the session of ``process``."""
     return SessionError(f"this session belongs to process {process}; open another after a fork")
 
 
@@ -263,7 +264,7 @@ os.register_at_fork(after_in_child=_note_fork)
 
 
 def register(callers: Map, thread: int, slot: int) -> None:
-    """Has events of ``thread`` answered in ``slot``. Raises :class:`SessionError` where they are answered in one already."""
+    """Registers ``thread`` for ``slot``. Raises :class:`SessionError` if its events are already answered in a slot."""
     try:
         callers.update(struct.pack("<I", thread), struct.pack("<I", slot), NOEXIST)
     except KernelError as refusal:
@@ -273,13 +274,13 @@ def register(callers: Map, thread: int, slot: int) -> None:
 
 
 def _view(held: Map, dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> NDArray[Any]:
-    """An array of slots over the map's own memory: what is written here the kernel reads, and the other way round."""
+    """An array of slots over the map's own memory. The kernel reads what is written here, and vice versa."""
     strides = (held.element_stride, *np.empty(shape, dtype).strides)
     slots: NDArray[Any] = np.ndarray((held.max_entries, *shape), dtype, buffer=held.mmap(), strides=strides)
     return slots
 
 
 def _shaped(slots: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """``slots``, uint8 [slots, bytes], as [slots, *shape]: in place, where between two slots there may be a gap."""
+    """``slots``, uint8 [slots, bytes], as [slots, *shape], in place. There may be a gap between two slots."""
     strides = (slots.strides[0], *np.empty(shape, np.uint8).strides)
     return np.lib.stride_tricks.as_strided(slots, (len(slots), *shape), strides)

@@ -1,4 +1,4 @@
-"""Training a network in PyTorch: the only room, beside the importers, that knows torch, and only once it is called."""
+"""Trains a network in PyTorch. Besides the importers, this is the only package that uses torch, and it imports it on use."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["DATASETS", "INTERRUPTED", "Distortion", "Options", "Precision", "Tea
 
 
 def train(options: Options, plugins: Plugins | None = None, tell: Callable[[str], object] = str) -> Path:
-    """Trains a network, quantizes it, measures both forms on the test samples and writes both; ``options.output`` is returned.
+    """Trains a network, quantizes it, measures both forms on the test samples, writes both, and returns ``options.output``.
 
-    Samples are prepared by the kinds of ``plugins``, the installed ones for None. ``tell`` is called with what was decided by
-    the data, such as which column has the labels.
+    Samples are prepared by the kinds of ``plugins``; None stands for the installed ones. ``tell`` is called with the choices
+    that were made from the data, such as the column of labels.
 
-    Raises :class:`NotSupported` without PyTorch (or torchvision, to download), :class:`~ebpfnn.errors.InputError` for data
-    that is absent or corrupt, and :class:`~ebpfnn.errors.ModelError` for an architecture that does not fit the data, a
-    network that cannot be quantized, or a file that cannot be written.
+    Raises :class:`NotSupported` without PyTorch (or torchvision, to download), :class:`~ebpfnn.errors.InputError` for data that
+    is absent or corrupt, and :class:`~ebpfnn.errors.ModelError` for an architecture that does not fit the data, a network that
+    cannot be quantized, or a file that cannot be written.
     """
     try:
         from . import run

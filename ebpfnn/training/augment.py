@@ -1,4 +1,4 @@
-"""Small random distortions of images, so that a network learns shapes and not pixels."""
+"""Small random distortions of images, so that a network learns shapes rather than pixels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .options import Distortion
 
 
 def distort(images: Tensor, by: Distortion, generator: torch.Generator) -> Tensor:
-    """``images``, float32 [n, channels, rows, columns], each rotated, scaled, sheared and shifted a little of its own.
+    """``images``, float32 [n, channels, rows, columns], each randomly rotated, scaled, sheared and shifted a little.
 
-    What is drawn depends on ``generator``, on the CPU, alone, wherever ``images`` lie.
+    The random numbers depend only on ``generator``, which is on the CPU, whatever the device of ``images``.
     """
     theta = _random_affine(images, by, generator).to(images.device)
     grid = affine_grid(theta, list(images.shape), align_corners=False)
@@ -22,7 +22,7 @@ def distort(images: Tensor, by: Distortion, generator: torch.Generator) -> Tenso
 
 
 def _random_affine(images: Tensor, by: Distortion, generator: torch.Generator) -> Tensor:
-    """Affine maps, [count, 2, 3], of grid coordinates, which run from -1 to 1 across an image."""
+    """Affine maps, [count, 2, 3], of grid coordinates from -1 to 1 across an image."""
     count, _, rows, columns = images.shape
 
     def uniform(reach: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The card: where a network came from and how well it does, without dates and paths, so that one recipe makes one file."""
+"""The model card: where a network came from and its accuracy. No dates and paths, so that one recipe makes the same file."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def describe(options: Options, network: Network, integers: QuantizedNetwork, dat
 
 
 def _as_shown(options: Options, data: Data) -> Options:
-    """``options`` without the distortion, where samples have no rows and columns to distort."""
+    """``options`` without the distortion, if samples have no rows and columns."""
     return replace(options, distortion=None) if data.training.samples.ndim == 2 else options
 
 
 def recipe(options: Options) -> str:
-    """All that training was told, but the seed."""
+    """All options of the training except the seed."""
     activation = f"LeakyReLU slope {options.slope:g}" if options.slope else "ReLU"
     words = [
         "a module of one's own" if options.module else activation,
@@ -57,17 +57,17 @@ def recipe(options: Options) -> str:
 
 
 def measured(held_out: float, test: float) -> str:
-    """Shares as a card has them."""
+    """Shares in the form that a card has."""
     return f"{test:.2%} of the test samples, {held_out:.2%} of those held out"
 
 
 def float_share(network: Network, part: Part) -> float:
-    """The share of ``part`` that the float network labels rightly, 0..1."""
+    """The share of ``part`` that the float network labels correctly, 0..1."""
     return float((float_reference.logits(network, part.samples).argmax(axis=1) == part.labels).mean())
 
 
 def integer_share(network: QuantizedNetwork, part: Part) -> float:
-    """The share of ``part`` that the integer network labels rightly, 0..1."""
+    """The share of ``part`` that the integer network labels correctly, 0..1."""
     return float((reference.labels(network, part.samples) == part.labels).mean())
 
 

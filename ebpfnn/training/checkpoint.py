@@ -1,4 +1,4 @@
-"""Where a training run stands, in a file, so that an interrupted one can go on as if nothing had been."""
+"""Stores the state of a training run in a file, so that an interrupted run resumes as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .options import Options
 MAX_BYTES = 1 << 30
 REMEDY = "train without --resume"
 NOTHING_YET = -1.0
-"""The best accuracy before the first epoch has ended: every accuracy is better."""
+"""The best accuracy before the first epoch has ended, below every real accuracy."""
 
 
 @dataclass
 class Checkpoint:
-    """After ``epoch`` epochs: the state of all that changes, and the best epoch's module by held-out samples.
+    """The state after ``epoch`` epochs: all that changes, and the module of the epoch that was best on held-out samples.
 
-    ``generator`` is of what orders samples, ``dropout`` of PyTorch's own, from which dropout draws.
+    ``generator`` is the state of the generator that orders samples, ``dropout`` that of PyTorch's own, which dropout uses.
     """
 
     epoch: int
@@ -41,14 +41,14 @@ class Checkpoint:
 
 
 def path_of(options: Options) -> Path:
-    """The checkpoint lies beside the network that the run will write."""
+    """The path of the checkpoint, beside the network that the run will write."""
     return options.output.with_name(options.output.name + ".checkpoint")
 
 
 def save(checkpoint: Checkpoint, options: Options, data: str) -> None:
-    """``data`` is a digest of what the run learns from.
+    """Writes the checkpoint. ``data`` is a digest of the data that the run learns from.
 
-    Raises :class:`ModelError` where the file cannot be written; a former one then stays.
+    Raises :class:`ModelError` if the file cannot be written. An older file then stays.
     """
     path, file = path_of(options), io.BytesIO()
     torch.save({**vars(checkpoint), "options": _described(options), "data": data}, file)
@@ -59,10 +59,10 @@ def save(checkpoint: Checkpoint, options: Options, data: str) -> None:
 
 
 def load(options: Options, data: str) -> Checkpoint:
-    """The checkpoint of a run of the same ``options`` on the same ``data``.
+    """The checkpoint of a run with the same ``options`` on the same ``data``.
 
-    Nothing in it is executed: see :mod:`ebpfnn.importers.torch_pickle`. Raises :class:`ModelError` where there is none, it is
-    damaged, or it belongs to another run.
+    Nothing in it is executed: see :mod:`ebpfnn.importers.torch_pickle`. Raises :class:`ModelError` if it does not exist, is
+    damaged, or belongs to another run.
     """
     path = path_of(options)
     file = files.read(path, MAX_BYTES, REMEDY)
@@ -81,8 +81,8 @@ def load(options: Options, data: str) -> Checkpoint:
 
 
 def _tensors(saved: Saved) -> dict[str, Any]:
-    """What was saved, its tensors PyTorch's again."""
-    done: dict[int, Any] = {}  # what is there many times over is made once, however deep it is nested
+    """The saved value, with its tensors as PyTorch tensors."""
+    done: dict[int, Any] = {}  # a value that occurs many times is converted once, however deeply it is nested
 
     def made(value: Any) -> Any:
         if id(value) not in done:
@@ -105,7 +105,7 @@ def _tensors(saved: Saved) -> dict[str, Any]:
 
 
 def _tensor(saved: Saved, described: Tensor) -> torch.Tensor:
-    """With the strides that it had. No run saves one that says more than it holds."""
+    """A tensor with its saved strides. Refuses one that declares more than it holds, which no run saves."""
     array = saved.array(described, "a tensor")
     expect(prod(described.sizes) <= described.held, "a tensor that repeats itself")
     array = array.astype(array.dtype.newbyteorder("="), order="K")
@@ -113,7 +113,7 @@ def _tensor(saved: Saved, described: Tensor) -> torch.Tensor:
 
 
 def _fits(checkpoint: Checkpoint) -> bool:
-    """Whether its fields are of their types; what is in the dicts, the loop compares with its own."""
+    """Whether its fields have the right types. The loop checks the content of the dicts."""
     states = (checkpoint.best_state, checkpoint.model, checkpoint.optimizer, checkpoint.schedule)
     generators = (checkpoint.generator, checkpoint.dropout)
     return (

@@ -1,4 +1,4 @@
-"""How much each class counts in the loss."""
+"""The weight of each class in the loss."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..errors import ModelError, nearest
 
 BALANCED = "balanced"
 MOST = 1e6
-"""The most that a class may weigh against another of weight 1."""
+"""The maximum weight of a class, relative to a class of weight 1."""
 
 
 def class_weights(text: str, labels: NDArray[np.intp], names: tuple[str, ...]) -> NDArray[np.float32] | None:
-    """The weight of each of ``names`` that ``text`` gives, float32 [classes]; None for "".
+    """The weight that ``text`` gives to each of ``names``, float32 [classes]; None for "".
 
-    ``balanced`` weighs a class by how rare it is in ``labels``; ``a=2,b=1`` names weights, and all others are 1. Raises
-    :class:`ModelError` for a class that there is not, and for what is no weight above 0.
+    ``balanced`` weights a class inversely to its frequency in ``labels``. ``a=2,b=1`` gives weights by name, and all others are
+    1. Raises :class:`ModelError` for an unknown class, and for a weight that is not a number above 0.
     """
     if not text:
         return None

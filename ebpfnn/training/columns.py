@@ -1,4 +1,4 @@
-"""How the columns of a table become samples: what the options ask for, and bounds learned from the training rows."""
+"""How the columns of a table become samples: by the options, and by bounds learned from the training rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..preparation.encoders import FLOAT, INTEGER, MOST
 from . import cuts
 
 BOUNDS = 16
-"""Bounds of a column, where nobody says; docs/preparation.md has what others did."""
+"""The default number of bounds of a column. docs/preparation.md compares it with other work."""
 _FEWER = {2: 3, 4: 15}
 """Bounds of a column by the bits of an input value: each bound a level."""
 _FINEST = 7
@@ -27,19 +27,19 @@ _LARGEST = sys.float_info.max
 
 @dataclass(frozen=True)
 class Asked:
-    """The encoder of a column, and its number: how many bounds, or of log2 the bits of its fraction; None for the usual."""
+    """The encoder of a column, and its number: of bounds, or for log2 of fraction bits. None for the default."""
 
     encode: str
     number: int | None = None
 
 
 def asked(text: str) -> dict[str, Asked]:
-    """What ``--columns "dst_port=bins:16,len=log2"`` says of each column. Raises :class:`ModelError` for what says nothing."""
+    """What ``--columns "dst_port=bins:16,len=log2"`` requests for each column. Raises :class:`ModelError` if malformed."""
     return dict(_pair(each) for each in text.split(",")) if text else {}
 
 
 def encoder(text: str) -> Asked:
-    """What ``bins:16`` means. Raises :class:`ModelError` for what is no encoder, or a number that it cannot have."""
+    """The meaning of ``bins:16``. Raises :class:`ModelError` for an unknown encoder, or a number that it cannot have."""
     name, colon, number = text.partition(":")
     if name not in ENCODERS:
         raise ModelError(f"encoder {name!r} is not known; give one of {', '.join(ENCODERS)}{nearest(name, ENCODERS)}")
@@ -55,10 +55,10 @@ def encoder(text: str) -> Asked:
 def learn(
     columns: Mapping[str, NDArray[Any]], labels: NDArray[np.intp], by_column: Mapping[str, Asked], usual: Asked, bits: int
 ) -> list[dict[str, Any]]:
-    """The columns as a network carries them, with bounds from ``columns``, [n] each, and their ``labels``, the training rows'.
+    """The columns as a network stores them, with bounds from ``columns``, [n] each, and ``labels`` of the training rows.
 
-    A column of one value is left out: it tells nothing. Raises :class:`InputError` for a column that is not there, for an
-    encoder that does not go with the bits of an input value, or with the values, and where no column is left.
+    A column with only one value is left out, since it carries no information. Raises :class:`InputError` for a missing column,
+    for an encoder that does not fit the bits of an input value or the values, and if no column is left.
     """
     for name in by_column:
         if name not in columns:
@@ -85,7 +85,7 @@ def left_out(columns: Iterable[str], described: Iterable[Mapping[str, Any]]) -> 
 def _described(name: str, values: NDArray[Any], labels: NDArray[np.intp], by: Asked, bits: int) -> dict[str, Any]:
     kind = FLOAT if values.dtype.kind == "f" else INTEGER
     if kind == FLOAT:
-        values = np.clip(values, -_LARGEST, _LARGEST)  # infinities have no place in JSON
+        values = np.clip(values, -_LARGEST, _LARGEST)  # JSON has no infinities
     told: dict[str, Any] = {"name": name, "type": kind, "encode": by.encode}
     if by.encode == LINEAR:
         return {**told, "low": values.min().item(), "high": values.max().item()}
@@ -100,7 +100,7 @@ def _described(name: str, values: NDArray[Any], labels: NDArray[np.intp], by: As
 
 
 def _log2(name: str, values: NDArray[Any], kind: str, fraction: int | None) -> dict[str, Any]:
-    """From the octave of the smallest value above 0 to the largest, in as fine steps as a byte counts."""
+    """From the octave of the smallest value above 0 to the largest value, with the finest steps that a byte can count."""
     above = values[values > 0]
     if not len(above):
         raise InputError(f"column '{name}': nothing above 0, which has no logarithm; give it bins or linear")

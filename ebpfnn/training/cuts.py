@@ -1,4 +1,4 @@
-"""Bounds of a column from training values: where its values say most of the labels, or where they lie close together."""
+"""Bounds of a column, from training values: where they separate the labels best, or at quantiles."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Labels = NDArray[np.intp]
 
 
 def by_quantiles(values: Values, count: int) -> list[Any]:
-    """At most ``count`` bounds, rising, at quantiles of the distinct values of ``values``, [n] of integers or finite floats."""
+    """At most ``count`` bounds, increasing, at quantiles of the distinct ``values``, [n] integers or finite floats."""
     distinct = np.unique(values)
     places = np.unique(np.arange(1, count + 1) * len(distinct) // (count + 1))
     return [_between(distinct, place) for place in places[places > 0].tolist()]
 
 
 def by_labels(values: Values, labels: Labels, count: int) -> list[Any]:
-    """At most ``count`` bounds, rising: the thresholds of a decision tree of this column alone, grown where it gains most.
+    """At most ``count`` bounds, increasing: the thresholds of a decision tree of this column, grown where it gains most.
 
-    Each split is the one of all leaves that takes most from the entropy of ``labels``, [n] counted from 0, weighted by the
-    values in the leaf; it leaves at least n / (2 count + 2) values on either side, or it would tell of single rows. Fewer
-    bounds come back where no further split tells anything.
+    Each split is the one, over all leaves, that reduces the entropy of ``labels`` most. ``labels`` is [n] counted from 0, and
+    the entropy is weighted by the number of values in the leaf. A split leaves at least n / (2 count + 2) values on either
+    side, so that it does not fit single rows. If no further split gains anything, there are fewer bounds.
     """
     distinct, places = np.unique(values, return_inverse=True)
     if len(distinct) > CANDIDATES:
@@ -44,7 +44,7 @@ def by_labels(values: Values, labels: Labels, count: int) -> list[Any]:
 
 
 def _grown(below: NDArray[np.int64], count: int, least: int) -> list[int]:
-    """The places of the splits, the one that gains most first. ``below`` counts each class in front of each place."""
+    """The positions of the splits, the one with the highest gain first. ``below`` counts each class before each position."""
     found: list[int] = []
     leaves = [(*_best(below, 0, len(below) - 1, least), 0, len(below) - 1)]
     while leaves and len(found) < count:
@@ -58,7 +58,7 @@ def _grown(below: NDArray[np.int64], count: int, least: int) -> list[int]:
 
 
 def _best(below: NDArray[np.int64], first: int, last: int, least: int) -> tuple[float, int]:
-    """What the best split of the places from ``first`` to ``last`` gains, negative for a heap, and where; (0, 0) for none."""
+    """The gain of the best split from ``first`` to ``last``, negated for a heap, and its position. (0, 0) if there is none."""
     if last - first < 2:
         return 0.0, 0
     left = below[first + 1 : last] - below[first]
@@ -75,7 +75,7 @@ _LEAST = 1e-9
 
 
 def _disorder(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The entropy of each row of class counts, in bits, times how many values it counts."""
+    """The entropy of each row of class counts, in bits, times the number of values in the row."""
     total = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(total, 1)
     bits: NDArray[np.float64] = -(counts * np.log2(np.where(counts > 0, shares, 1))).sum(axis=1)
@@ -83,7 +83,7 @@ def _disorder(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _between(distinct: Values, place: int) -> Any:
-    """A bound above ``distinct[place - 1]`` that ``distinct[place]`` reaches: halfway, rounded up."""
+    """A bound above ``distinct[place - 1]`` and not above ``distinct[place]``: halfway between them, rounded up."""
     low, high = distinct[place - 1].item(), distinct[place].item()
     if isinstance(high, int):
         return high - (high - low) // 2

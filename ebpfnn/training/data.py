@@ -1,4 +1,4 @@
-"""What a training run learns from, is chosen by, and is measured on."""
+"""The data of a training run: samples to learn from, to choose the best epoch by, and to measure on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .splitting import set_aside
 
 CACHE = Path("~/.cache/ebpfnn")
 HELD_OUT = 5_000
-"""Training samples that choose the epoch, and between seeds and recipes; a twelfth of those there are below 60,000."""
+"""The number of training samples that choose the epoch, and between seeds and recipes. A twelfth of fewer than 60,000."""
 _TESTED = 6
-"""One in so many samples is for testing, where data has no part for that."""
+"""One in this many samples is for testing, if the data has no part for that."""
 _PARTS = ("train", "test")
 _SPLIT_SEED = 0
-"""Not the run's own, so that runs of several seeds are compared on the same samples."""
+"""It is not the run's own seed, so that runs of several seeds are compared on the same samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,10 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Training samples, those held out from them, and test samples, which nothing is chosen by.
+    """Training samples, samples held out from them, and test samples, by which nothing is chosen.
 
-    ``names`` are the classes'; ``preparation`` is how the samples were made, and ``card`` what the network's says of them.
+    ``names`` are those of the classes. ``preparation`` says how the samples were made, and ``card`` is the entry in the model
+    card.
     """
 
     training: Part
@@ -56,12 +57,12 @@ class Data:
 
 
 def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str) -> Data:
-    """The data of ``options``, downloaded where none are given, and prepared by the kinds of ``plugins``.
+    """The data of ``options``, downloaded if no path is given, and prepared by the kinds of ``plugins``.
 
-    ``tell`` is called with what was decided by the data.
+    ``tell`` is called with the choices that were made from the data.
 
-    Raises :class:`InputError` where a file is absent or corrupt, cannot be downloaded, or has too few samples, and
-    :class:`NotSupported` without torchvision, which downloads.
+    Raises :class:`InputError` if a file does not exist, is corrupt, cannot be downloaded, or has too few samples, and
+    :class:`NotSupported` if a download needs torchvision and it is missing.
     """
     if options.data and (place := datasets.table(options.data, "train")):
         return _table(options, plugins, place, tell)
@@ -79,7 +80,7 @@ def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str
 
 
 def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str], object]) -> Data:
-    """Rows of a table: bounds are learned from the training rows alone, and then every row is prepared."""
+    """Rows of a table. Bounds are learned only from the training rows, and then every row is prepared."""
     by_column, bits = columns.asked(options.columns), options.precision.input_bits
     usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS))
     whole = tables.load(place, options.label, options.ignore, options.split_by)
@@ -112,7 +113,7 @@ def _check_classes(whole: tables.Labelled, place: Path) -> None:
 
 
 def _apart(training: Part, test: Part) -> tuple[Part, Part]:
-    """Data that lies in one part is split, lest a network be measured on what it learned."""
+    """Splits data that has only one part, so that a network is not measured on its training samples."""
     if not np.array_equal(training.samples, test.samples):
         return training, test
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(training.samples))
@@ -134,14 +135,14 @@ def _read(options: Options, plugins: Plugins) -> _Read:
 
 
 def _as_arrays(parts: Parts, names: tuple[str, ...], options: Options, plugins: Plugins) -> _Read:
-    """Arrays as they lie, which a kind of preparation has to leave as they are."""
+    """Arrays without preparation. The kind of preparation must leave them unchanged."""
     wanted = preparing.for_arrays(options, plugins, parts[0][0])
     prepared = [(datasets.prepared(samples, wanted.one, "data"), labels) for samples, labels in parts]
     return prepared, names, wanted.form.preparation
 
 
 def _download(options: Options, plugins: Plugins) -> _Read:
-    """Has torchvision fetch and check what its cache lacks."""
+    """Lets torchvision download and check the files that are missing in its cache."""
     name = options.dataset
     try:
         from torchvision import datasets as known
@@ -162,18 +163,18 @@ def _download(options: Options, plugins: Plugins) -> _Read:
 
 
 def _upright(images: NDArray[Any], name: str) -> NDArray[Any]:
-    """EMNIST's files have rows for columns (Cohen et al. 2017, arXiv:1702.05373)."""
+    """The images upright: EMNIST's files have rows and columns swapped (Cohen et al. 2017, arXiv:1702.05373)."""
     return images.swapaxes(1, 2) if name == "EMNIST" else images
 
 
 def _array(values: Any) -> NDArray[Any]:
-    """What torchvision keeps: tensors, arrays or lists; QMNIST's labels have columns."""
+    """The array of torchvision's data. It keeps tensors, arrays or lists; QMNIST's labels have several columns."""
     array = np.asarray(values)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 8 else array
 
 
 def _names(found: Any) -> tuple[str, ...]:
-    """The classes; "0 - zero" is MNIST's way to say 0."""
+    """The names of the classes. MNIST writes "0 - zero" for 0."""
     return tuple(str(name).split(" - ")[0] for name in getattr(found, "classes", ()))
 
 

@@ -1,6 +1,6 @@
-"""Several processes that train one network, as torchrun starts them; or one, without it.
+"""Several processes that train one network, started by torchrun, or a single process without it.
 
-torchrun tells each process who it is by environment variables:
+torchrun gives each process its rank in environment variables:
 https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables.
 """
 
@@ -22,9 +22,10 @@ from ..errors import NotSupported
 
 @dataclass(frozen=True)
 class Team:
-    """``size`` processes of which this is number ``rank``, and number ``local`` of its machine, on ``device``.
+    """``size`` processes. This one has the number ``rank``, and the number ``local`` on its machine, and uses ``device``.
 
-    ``signals`` are those that asked this process to stop: several processes must stop together, so each only notes them.
+    ``signals`` are those that asked this process to stop. Several processes must stop together, so each process only records
+    them.
     """
 
     rank: int
@@ -39,17 +40,17 @@ class Team:
         return self.rank == 0
 
     def share(self, model: nn.Module) -> nn.Module:
-        """``model``, its gradients averaged over the processes."""
+        """``model`` with its gradients averaged over the processes."""
         return DistributedDataParallel(model) if self.size > 1 else model
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Waits until every process has arrived here."""
         if self.size > 1:
             torch.distributed.barrier()
 
     @contextmanager
     def one_first(self) -> Iterator[None]:
-        """One process of each machine does what this holds before its others do."""
+        """One process of each machine runs the block before the others do."""
         if self.local:
             self.wait()
         yield
@@ -57,7 +58,7 @@ class Team:
             self.wait()
 
     def must_stop(self) -> bool:
-        """Whether any process was asked to stop; every process must call this, and all are told the same."""
+        """Whether any process was asked to stop. Every process must call this, and all get the same answer."""
         if self.size == 1:
             return False
         asked = torch.tensor(int(bool(self.signals)), device=self.device)
@@ -67,10 +68,10 @@ class Team:
 
 @contextmanager
 def team(device: str) -> Iterator[Team]:
-    """The processes that torchrun started, or this one alone, which Ctrl-C interrupts as any other.
+    """The processes that torchrun started, or this process alone, which Ctrl-C interrupts as usual.
 
-    While several run, SIGINT and SIGTERM, which torchrun passes on, are noted in :attr:`Team.signals`.
-    Raises :class:`NotSupported` for a device that is not here.
+    If there are several, SIGINT and SIGTERM, which torchrun passes on, are recorded in :attr:`Team.signals`. Raises
+    :class:`NotSupported` for a device that does not exist here.
     """
     size, rank, local = (int(os.environ.get(name, default)) for name, default in _VARIABLES)
     found = _device(device, local)
@@ -89,14 +90,14 @@ def team(device: str) -> Iterator[Team]:
 
 
 def as_the_leader(values: Tensor) -> None:
-    """Makes ``values`` the leader's in every process, where there are several."""
+    """Sets ``values`` to the leader's in every process, if there are several."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.broadcast(values, 0)
 
 
 @contextmanager
 def _noting(signals: list[int]) -> Iterator[None]:
-    """SIGINT and SIGTERM are appended to ``signals``."""
+    """Appends SIGINT and SIGTERM to ``signals``."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

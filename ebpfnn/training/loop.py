@@ -1,4 +1,4 @@
-"""The training loop: epochs over views, the best one by held-out samples kept."""
+"""The training loop: epochs over views. The epoch that is best on held-out samples is kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EVALUATED = 2_048
 
 @dataclass(frozen=True)
 class Course:
-    """All that a run trains with, besides the module."""
+    """All parameters and data of a run except the module."""
 
     options: Options
     form: InputFormat
@@ -43,7 +43,7 @@ class Course:
 
     @property
     def data(self) -> str:
-        """A digest of what is learned from and chosen by."""
+        """A digest of the training and held-out data."""
         digest = hashlib.sha256(self.views.key.encode())
         for values in (self.labels.numpy(), self.held_out.samples, self.held_out.labels):
             digest.update(values.tobytes())
@@ -51,10 +51,10 @@ class Course:
 
 
 def fit(model: nn.Module, course: Course) -> int:
-    """Trains ``model`` and leaves it as it was after its best epoch; how many epochs ran: fewer than all for Ctrl-C.
+    """Trains ``model``, sets it to its state after the best epoch, and returns the number of epochs: fewer after Ctrl-C.
 
-    Several processes stop together, after the same batch. Ctrl-C in the first epoch leaves ``model`` as its batches made it so
-    far; before the first batch it raises KeyboardInterrupt, for there is nothing to keep.
+    Several processes stop together, after the same batch. After Ctrl-C in the first epoch, ``model`` keeps what its batches
+    have learned. Before the first batch, Ctrl-C raises KeyboardInterrupt, since there is nothing to keep.
     """
     run = _Run(model, course)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -75,12 +75,12 @@ def fit(model: nn.Module, course: Course) -> int:
 
 
 class _Run:
-    """What changes from epoch to epoch."""
+    """The state that changes from epoch to epoch."""
 
     def __init__(self, model: nn.Module, course: Course) -> None:
         options, team = course.options, course.team
         self._course = course
-        self._model = model.to(team.device).to(memory_format=torch.channels_last)  # half the time of a convolution
+        self._model = model.to(team.device).to(memory_format=torch.channels_last)  # halves the time of a convolution
         self._shared = team.share(self._model)
         self._batch = max(1, options.batch_size // team.size)
         self._steps = math.ceil(len(course.labels) // team.size / self._batch)
@@ -101,13 +101,13 @@ class _Run:
         order = torch.randperm(len(self._course.labels), generator=self._generator)
         losses = []
         for batch in torch.split(self._mine(order), self._batch):
-            if len(batch) > 1 or self._batch == 1:  # a batch normalization cannot learn from one left over
+            if len(batch) > 1 or self._batch == 1:  # a batch normalization cannot learn from a single sample
                 losses.append(self._step(view, batch))
             if self._course.team.must_stop():
                 raise KeyboardInterrupt
         found = accuracy(self._model, self._course.form, self._course.held_out, self._course.team.device)
         self.loss = float(torch.stack(losses).mean())
-        # Of equal ones the latest: its learning rate was the lowest.
+        # Among equal ones the latest: its learning rate was the lowest.
         if found >= self.best:
             self.best, self.best_state = found, copy.deepcopy(self._model.state_dict())
         self.epoch += 1
@@ -117,18 +117,18 @@ class _Run:
         return found
 
     def keep(self) -> None:
-        """Writes the checkpoint of the last whole epoch: half of one could not be gone on with as if nothing had been."""
+        """Writes the checkpoint of the last complete epoch, since an incomplete one cannot be resumed exactly."""
         if self._course.team.leads:
             checkpoint.save(self._whole, self._course.options, self._course.data)
         self._kept = time.monotonic()
 
     def _mine(self, order: Tensor) -> Tensor:
-        """This process's share of an epoch: as many samples as every other's, so that none waits for a batch more."""
+        """This process's share of an epoch. All shares have the same size, so that no process waits for an extra batch."""
         team = self._course.team
         return order[: len(order) // team.size * team.size][team.rank :: team.size]
 
     def _step(self, view: View, batch: Tensor) -> Tensor:
-        """Learns from one batch and returns its loss, which is not waited for."""
+        """Learns from one batch and returns its loss, without waiting for its value."""
         device = self._course.team.device
         inputs = as_input(view.samples[batch].to(device), self._course.form)
         logits = self._shared(inputs)
@@ -170,7 +170,7 @@ class _Run:
         self.epoch, self.best, self.best_state = found.epoch, found.best, found.best_state
 
     def _check_kinds(self, found: Checkpoint) -> None:
-        """PyTorch takes what it is given, and fails in the middle of an epoch. Raises :class:`ValueError`."""
+        """Checks types, since PyTorch accepts others and fails in the middle of an epoch. Raises :class:`ValueError`."""
         groups = self._optimizer.state_dict()["param_groups"]
         schedule = self._schedule.state_dict()
         alike = _alike(found.optimizer["param_groups"], groups) and _alike(found.schedule, schedule)
@@ -181,7 +181,7 @@ class _Run:
 
 
 def _alike(found: Any, own: Any) -> bool:
-    """Whether both hold the same keys, in the same places values of the same types."""
+    """Whether both hold the same keys, with values of the same types."""
     if isinstance(own, dict):
         return isinstance(found, dict) and found.keys() == own.keys() and all(_alike(found[key], own[key]) for key in own)
     if isinstance(own, (list, tuple)):
@@ -192,7 +192,7 @@ def _alike(found: Any, own: Any) -> bool:
 
 
 def _moves(state: dict[str, Any], size: torch.Size) -> bool:
-    """Whether ``state`` is what an optimizer keeps of a parameter of ``size``: Adam's of both kinds, or SGD's."""
+    """Whether ``state`` is an optimizer's state for a parameter of ``size``: of Adam (both kinds) or SGD."""
     shapes = {name: torch.Size() if name == "step" else size for name in state}
     known = state.keys() in ({"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"})
     return known and all(isinstance(each, Tensor) and each.shape == shapes[name] for name, each in state.items())
@@ -200,7 +200,7 @@ def _moves(state: dict[str, Any], size: torch.Size) -> bool:
 
 @torch.no_grad()
 def accuracy(model: nn.Module, form: InputFormat, part: Part, device: torch.device) -> float:
-    """The share of ``part`` that ``model`` labels rightly, 0..1."""
+    """The share of ``part`` that ``model`` labels correctly, 0..1."""
     model.eval()
     right = 0
     for start in range(0, len(part.samples), _EVALUATED):

@@ -1,4 +1,4 @@
-"""From an architecture, or a user's own file, to a PyTorch module."""
+"""Makes a PyTorch module from an architecture string, or from the user's own file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .options import Options
 
 
 def build(options: Options, shape: Shape, classes: int) -> nn.Module:
-    """The module to train, initialized from the run's seed: it takes float32 [n, *module_shape] and gives logits [n, classes].
+    """The module to train, initialized from the run's seed. It maps float32 [n, *module_shape] to logits [n, classes].
 
-    Raises :class:`ModelError` where it does not fit ``shape`` and ``classes``.
+    Raises :class:`ModelError` if it does not fit ``shape`` and ``classes``.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -31,7 +31,7 @@ def build(options: Options, shape: Shape, classes: int) -> nn.Module:
 
 
 def from_steps(steps: Sequence[Step], shape: Shape, options: Options) -> nn.Sequential:
-    """Each convolution is followed by a batch normalization; every layer with weights but the last by the activation."""
+    """Adds a batch normalization after each convolution, and the activation after every layer with weights except the last."""
     shape, layers = module_shape(shape), list[nn.Module]()
     for number, step in enumerate(steps, 1):
         made, shape = _layer(step, shape, options.dropout)
@@ -42,14 +42,14 @@ def from_steps(steps: Sequence[Step], shape: Shape, options: Options) -> nn.Sequ
 
 
 def module_shape(shape: Shape) -> Shape:
-    """What a module is given for a sample of ``shape``: images have channels, as PyTorch expects."""
+    """The input shape of a module for samples of ``shape``. Images get a channel axis, as PyTorch expects."""
     return (1, *shape) if len(shape) == 2 else shape
 
 
 def from_file(text: str) -> nn.Module:
-    """What the function in ``file.py:function`` returns; the file is the user's own code, and runs.
+    """The module that the function in ``file.py:function`` returns. The file is the user's own code and is executed.
 
-    Raises :class:`ModelError` where there is no such file or function, it fails, or it returns no module.
+    Raises :class:`ModelError` if the file or function does not exist, the function fails, or it does not return a module.
     """
     name, _, function = text.partition(":")
     path = Path(name)
@@ -57,7 +57,7 @@ def from_file(text: str) -> nn.Module:
     if not path.is_file() or spec is None or spec.loader is None:
         raise ModelError(f"module {text!r}: {name} is no Python file; give one as file.py:build")
     found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found  # a dataclass looks its module up here
+    sys.modules[spec.name] = found  # dataclasses look up their module here
     with _blaming(text), _importing_from(path.resolve().parent):
         spec.loader.exec_module(found)
     make = getattr(found, function or "build", None)
@@ -72,7 +72,7 @@ def from_file(text: str) -> nn.Module:
 
 @contextmanager
 def _importing_from(folder: Path) -> Iterator[None]:
-    """A file finds its neighbors, as it does when Python runs it."""
+    """Lets a file import from its directory, as when Python runs it."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -84,7 +84,7 @@ def _importing_from(folder: Path) -> Iterator[None]:
 def _blaming(text: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # foreign code: say whose fault it is
+    except Exception as error:  # foreign code: the message names the file
         fact = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"module {text!r}: {fact}; mend it (ebpfnn --debug shows where)") from error
 
@@ -95,7 +95,7 @@ def _layer(step: Step, shape: Shape, dropout: float) -> tuple[list[nn.Module], S
         dropped: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
         return [*flat, *dropped, nn.Linear(prod(shape), step.channels)], (step.channels,)
     channels = image_shape(shape)[0]
-    if step.window is None:  # gap
+    if step.window is None:  # the global average pool
         return [nn.AdaptiveAvgPool2d(1), nn.Flatten()], (channels,)
     size = MaxPool(step.window).output_shape(shape)[1:]
     if step.kind == "pool":
@@ -115,12 +115,12 @@ def _moves(window: Window) -> tuple[tuple[int, int], tuple[int, int], tuple[int,
 
 
 def _check(model: nn.Module, shape: Shape, classes: int, name: str) -> None:
-    """Shows it two blank samples."""
+    """Runs the module on two blank samples."""
     model.eval()
     try:
         with torch.no_grad():
             found = tuple(model(torch.zeros(2, *module_shape(shape))).shape)
-    except Exception as error:  # foreign code, where the module is a user's own
+    except Exception as error:  # foreign code, if the module is the user's
         fact = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"network {name!r} does not take samples of {list(shape)} ({fact}); give one that does") from error
     if found != (2, classes):

@@ -17,7 +17,7 @@ _WARM_UP = 0.1
 
 
 def optimizer(parameters: Iterable[nn.Parameter], options: Options) -> Optimizer:
-    """The optimizer of ``options``; SGD has Nesterov's momentum of 0.9."""
+    """The optimizer of ``options``. SGD has Nesterov momentum of 0.9."""
     rate, decay = options.learning_rate, options.weight_decay
     if options.optimizer == "sgd":
         return SGD(parameters, rate, momentum=0.9, weight_decay=decay, nesterov=True)
@@ -25,9 +25,9 @@ def optimizer(parameters: Iterable[nn.Parameter], options: Options) -> Optimizer
 
 
 def schedule(moved: Optimizer, options: Options, steps: int) -> LRScheduler:
-    """How the learning rate moves over ``steps`` batches."""
+    """The schedule of the learning rate over ``steps`` batches."""
     if options.schedule == "onecycle":
-        # PyTorch divides by the warm-up's steps less one, which of 10 steps are none.
+        # PyTorch divides by the number of warm-up steps minus one, which is 0 if there are 10 steps.
         return OneCycleLR(moved, options.learning_rate, total_steps=steps, pct_start=_WARM_UP if steps != 10 else 0.3)
     if options.schedule == "constant":
         return ConstantLR(moved, 1.0)

@@ -1,4 +1,4 @@
-"""What a training run is told."""
+"""The options of a training run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
 _FILES = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet")
 INTERRUPTED = "interrupted"
-"""What the card of a run that was ended early has, and no other card."""
+"""The entry that only the card of an interrupted run has."""
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """How far each training image is moved at most: degrees, pixels, and shares of its size; and whether half are mirrored."""
+    """The maximum random change of each training image: degrees, pixels, shares of its size; and whether half are mirrored."""
 
     rotation: float = 8.0
     shift: float = 1.2
@@ -27,10 +27,10 @@ class Distortion:
 
 @dataclass(frozen=True)
 class Precision:
-    """What the network will compute in: bits of an input value, of the values between layers, and of a weight.
+    """The precision of the network: bits of an input value, of the values between layers, and of a weight.
 
-    ``thresholds`` are those of :class:`~ebpfnn.network.layers.InputFormat`, evenly spread where empty. ``aware`` trains with
-    the rounding that quantization will do (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the trained
+    ``thresholds`` are those of :class:`~ebpfnn.network.layers.InputFormat`, evenly spaced if empty. ``aware`` simulates the
+    rounding of quantization during training (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the trained
     network lighter (:mod:`ebpfnn.quantize.trimming`): inputs that are above 0 in at most that share of the training samples
     lose their weights, and the outputs of a hidden layer get one step.
 
@@ -59,9 +59,10 @@ class Precision:
 
 @dataclass(frozen=True)
 class Teaching:
-    """A teacher: a float network whose logits the trained one learns to give (Hinton et al. 2015, arXiv:1503.02531).
+    """A teacher: a float network whose logits the trained network learns to reproduce (Hinton et al. 2015, arXiv:1503.02531).
 
-    The loss is ``share`` of the divergence from the teacher's distribution at ``temperature``, the rest that from the labels.
+    ``share`` weights the divergence from the teacher's distribution at ``temperature`` in the loss; the rest is the loss of the
+    labels.
     """
 
     network: Path
@@ -73,21 +74,21 @@ class Teaching:
 class Options:
     """A training run. On the CPU, the same options, data, machine, PyTorch and number of threads give the same file.
 
-    ``data`` is where samples lie (:func:`ebpfnn.datasets.read`), None to download ``dataset``. Where no ``dataset`` is named it
-    is what ``data`` is called, or MNIST without any; where no ``name`` is, it is the data set's. ``prepare`` says how samples
-    are made, as ``KIND:KEY=VALUE,...``, and ``input_shape`` their shape; the data tell where neither is given.
+    ``data`` is the path of the samples (:func:`ebpfnn.datasets.read`), None to download ``dataset``. The default of ``dataset``
+    is the name of ``data``, or MNIST if there is none. The default of ``name`` is the data set's name. ``prepare`` says how
+    samples are made, as ``KIND:KEY=VALUE,...``, and ``input_shape`` their shape; the default of both is chosen from the data.
     ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, "" for one hidden layer of 32, or ``module``
-    names a Python file and the function in it that returns an nn.Module: ``file.py:build``. 0 ``epochs`` are 30, and of a small
-    table more. ``views`` are the distorted copies of the training images that are made before training and shown in turn, 0
-    for new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is the LeakyReLU's, 0 for
-    ReLU. ``distortion`` None shows samples as they are. ``output`` is the file of the integer network; the float one lies
-    beside it.
+    names a Python file and the function in it that returns an nn.Module: ``file.py:build``. 0 ``epochs`` means 30, or more for
+    a small table. ``views`` are the distorted copies of the training images that are made before training and used in turn, 0
+    to make new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is that of LeakyReLU,
+    0 for ReLU. If ``distortion`` is None, samples are not changed. ``output`` is the file of the integer network; the file of
+    the float network is beside it.
 
-    Of a table, ``label`` is the column of classes ("": by its name), ``ignore`` are columns that are not learned from, and rows
+    For a table, ``label`` is the column of classes ("": found by its name), ``ignore`` are columns that are not used, and rows
     with one value of ``split_by`` stay together when rows are held out. ``columns`` and ``encode`` say how columns are encoded
     (:mod:`ebpfnn.training.columns`). ``class_weights`` is ``balanced``, or weights in the loss by class, such as ``a=2,b=1``.
 
-    Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views`` to keep.
+    Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views``.
     """
 
     output: Path
@@ -136,6 +137,6 @@ class Options:
 
 
 def _called(data: Path) -> str:
-    """What the file or directory is called."""
+    """The name of the file or directory."""
     path = data.resolve()
     return (path.stem if path.suffix in _FILES else path.name) or "data"

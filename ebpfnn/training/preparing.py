@@ -1,4 +1,4 @@
-"""How samples are made for a network that does not exist yet: chosen by the options, and by the data where they say nothing."""
+"""Chooses how samples are made for a new network: by the options, or by the data if there are none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GLYPH = (28, 28)
 def for_pictures(options: Options, plugins: Plugins, first: Picture) -> Wanted:
     """For folders of images: ``picture`` unless the options name another kind, and the size of the first image.
 
-    Raises :class:`InputError` for what the options cannot mean.
+    Raises :class:`InputError` for options that do not fit.
     """
     preparation = _named(options, plugins) or Preparation("picture")
     columns, rows = first.image.size
@@ -36,15 +36,15 @@ def for_pictures(options: Options, plugins: Plugins, first: Picture) -> Wanted:
 
 
 def for_arrays(options: Options, plugins: Plugins, arrays: NDArray[np.uint8]) -> Wanted:
-    """For samples that are arrays, uint8 [n, *shape]: what the options name, or what the arrays look like."""
+    """For samples that are arrays, uint8 [n, *shape]: the kind that the options name, or the one that fits the arrays."""
     shape = options.input_shape or arrays.shape[1:]
     return _wanted(plugins, shape, _named(options, plugins) or learned(arrays, shape))
 
 
 def for_columns(options: Options, plugins: Plugins, described: Sequence[Mapping[str, Any]]) -> Wanted:
-    """For the rows of a table, whose columns are ``described`` as a network carries them.
+    """For the rows of a table. ``described`` has the columns as a network stores them.
 
-    Raises :class:`UsageError` where the options name another kind.
+    Raises :class:`UsageError` if the options name another kind.
     """
     named = options.prepare.partition(":")[0]
     if named not in ("", COLUMNS):
@@ -54,7 +54,7 @@ def for_columns(options: Options, plugins: Plugins, described: Sequence[Mapping[
 
 
 def input_format(precision: Precision, shape: Shape, preparation: Preparation | None = None) -> InputFormat:
-    """What the network will take; thresholds are evenly spread where none are given.
+    """The input format of the network. If no thresholds are given, they are evenly spaced.
 
     Columns of 1 bit are bits already, 0 or 1, and arrive packed.
     """
@@ -67,7 +67,7 @@ def input_format(precision: Precision, shape: Shape, preparation: Preparation | 
 
 
 def _named(options: Options, plugins: Plugins) -> Preparation | None:
-    """What ``--prepare`` names, for pictures and arrays; None where nothing was given."""
+    """The kind that ``--prepare`` names, for pictures and arrays. None if it was not given."""
     preparation = chosen(options.prepare, plugins)
     if preparation is not None and preparation.kind == COLUMNS:
         raise UsageError(f"--prepare {COLUMNS}: the data are no table; name another kind, or leave out --prepare")

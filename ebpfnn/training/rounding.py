@@ -1,11 +1,11 @@
-"""Training with the rounding that quantization will do, so that a network learns to live with it.
+"""Training with the rounding that quantization will do, so that the network adapts to it.
 
-Weights pass through a parametrization and activations through a forward hook that round them to few steps, while gradients flow
-as if they had not (Jacob et al. 2018, arXiv:1712.05877). At 8 bits a weight's step is its output's largest magnitude / 127,
-which is what :func:`ebpfnn.quantize.quantization.quantize` will choose. With fewer bits, and for activations at any, the step
-is learned (Esser et al. 2020, arXiv:1902.08153) and handed to it.
+A parametrization rounds weights, and a forward hook rounds activations, to few steps. Gradients pass as if there were no
+rounding (Jacob et al. 2018, arXiv:1712.05877). At 8 bits a weight's step is its output's largest magnitude / 127, as
+:func:`ebpfnn.quantize.quantization.quantize` will choose it. With fewer bits, and for activations at any number of bits, the
+step is learned (Esser et al. 2020, arXiv:1902.08153) and passed to ``quantize``.
 
-A batch normalization scales whole outputs, so weights that were rounded before it is folded are the same integers after.
+A batch normalization scales whole outputs. So weights that are rounded before it is folded give the same integers after.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from .options import Precision
 _WEIGHTED = (nn.Linear, nn.Conv2d)
 _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh)
 _LEAST_STEP = 1e-8
-"""A step of 0 would divide by it; what is smaller than this counts as 0."""
+"""The minimum step, since values are divided by it. Smaller values count as 0."""
 
 
 class Rounding:
-    """Rounds what ``model`` computes in, until :meth:`remove`.
+    """Rounds weights and activations of ``model`` until :meth:`remove`.
 
-    Activations that a module of one's own calls as functions, not as modules, are not seen, and so not rounded.
+    Activations that a user's module calls as functions, not as modules, are not seen, and so not rounded.
     """
 
     def __init__(self, model: nn.Module, precision: Precision) -> None:
@@ -49,10 +49,10 @@ class Rounding:
         self._hooks = [module.register_forward_hook(_round) for module in self._activations]
 
     def remove(self, network_of: Callable[[], Network]) -> Network:
-        """Takes the rounding off, leaving weights rounded, and returns ``network_of()``, marked with its precision.
+        """Removes the rounding, leaves weights rounded, and returns ``network_of()``, marked with its precision.
 
-        Raises :class:`ModelError` where the network's layers are not the module's own, in number, or learned steps do not
-        outlive the folding of a batch normalization into them.
+        Raises :class:`ModelError` if the network does not have as many layers as the module, or if learned steps are not valid
+        after a batch normalization is folded into them.
         """
         weight_steps = {module: _parametrization(module).steps().detach().flatten().numpy() for module in self._weighted}
         steps = {module: float(module.rounded.size().detach()) for module in self._activations}
@@ -70,7 +70,7 @@ class Rounding:
         return replace(network, layers=tuple(self._marked(network.layers, iter(called))))
 
     def _called(self, network: Network) -> list[tuple[Any, Any]]:
-        """The modules with weights in the order of their calls, each with the activation called next, or None."""
+        """The modules with weights in the order of their calls, each with the activation that is called next, or None."""
         calls: list[Any] = []
         modules = (*self._weighted, *self._activations)
         hooks = [module.register_forward_hook(lambda called, *_: calls.append(called)) for module in modules]
@@ -96,7 +96,7 @@ class Rounding:
 
 
 class _Weights(nn.Module):
-    """Rounds weights, [outputs, ...], to ``bits``, with one step an output."""
+    """Rounds weights, [outputs, ...], to ``bits``, with one step per output."""
 
     def __init__(self, weights: Tensor, bits: int) -> None:
         super().__init__()
@@ -119,9 +119,9 @@ class _Weights(nn.Module):
 
 
 class _Activations(nn.Module):
-    """Rounds activations to ``bits``: 0..2^bits - 1, or where ``signed`` the symmetric range of as many bits.
+    """Rounds activations to ``bits``: to 0..2^bits - 1, or if ``signed``, to the symmetric range of as many bits.
 
-    The step begins as section 2.1 of LSQ has it, from the first batch, the leader's where several processes train.
+    The step is initialized from the first batch as in section 2.1 of LSQ; with several processes, from the leader's.
     """
 
     def __init__(self, bits: int, *, signed: bool) -> None:
@@ -147,14 +147,14 @@ def _round(module: Any, _given: Any, output: Tensor) -> Tensor:
 
 
 def _signed(module: nn.Module) -> bool:
-    """Whether ``quantize`` gives what this activation lets through a range that reaches below 0."""
-    if isinstance(module, nn.Hardtanh):  # ReLU6 is one
+    """Whether ``quantize`` gives the output of this activation a range that extends below 0."""
+    if isinstance(module, nn.Hardtanh):  # includes ReLU6
         return module.min_val < 0
     return isinstance(module, nn.LeakyReLU) and module.negative_slope != 0
 
 
 def _rounded(values: Tensor, step: Tensor, low: int, high: int, to_integers: Callable[[Tensor], Tensor]) -> Tensor:
-    """Round and clip; the gradient passes through the rounding as if it were not there."""
+    """Rounds and clips. The gradient passes through the rounding unchanged."""
     scaled = (values / step).clamp(low, high)
     return (scaled + (to_integers(scaled) - scaled).detach()) * step
 
@@ -164,12 +164,12 @@ def _half_up(values: Tensor) -> Tensor:
 
 
 def _slowed(step: Tensor, factor: float) -> Tensor:
-    """``step`` with its gradient scaled: it sums over all values and would outrun the weights (section 2.2 of LSQ)."""
+    """``step`` with its gradient scaled. It sums over all values and would outrun the weights (section 2.2 of LSQ)."""
     return step * factor + (step * (1 - factor)).detach()
 
 
 def _those(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[Any]:
-    """Untyped, because torch types what hangs on a module as Tensor or Module."""
+    """Untyped, because torch types attributes of a module as Tensor or Module."""
     return [module for module in model.modules() if isinstance(module, kinds)]
 
 
@@ -178,9 +178,9 @@ def _parametrization(module: Any) -> Any:
 
 
 def _folded(step: Any, trained: Any, layer: FloatDense | FloatConv2d) -> Any:
-    """The step of each output's weights once a batch normalization is folded into them: it grew as they did.
+    """The step of each output's weights after a batch normalization is folded into them: it was scaled like the weights.
 
-    Raises :class:`ModelError` where weights of one output grew apart, so that they have no step any more.
+    Raises :class:`ModelError` if weights of one output were scaled differently, so that they no longer have a common step.
     """
     before, after = (weights.reshape(len(weights), -1) for weights in (trained, layer.weights))
     outputs, largest = np.arange(len(before)), np.abs(before).argmax(axis=1)

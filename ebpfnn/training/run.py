@@ -1,4 +1,4 @@
-"""A training run from its options to the files it leaves."""
+"""A training run, from its options to the files that it writes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CALIBRATION = 2_000
 EPOCHS, MOST_EPOCHS = 30, 300
 HIDDEN = 32
 _STEPS = 2_000
-"""Batches that a network needs to learn a table, however few its rows are."""
+"""The number of batches that a network needs to learn a table, even one with few rows."""
 _REHEARSED = 16
 _CPU = torch.device("cpu")
 
@@ -46,7 +46,7 @@ def run(options: Options, plugins: Plugins, tell: Callable[[str], object]) -> Pa
     """Trains, quantizes, measures and saves; see :func:`ebpfnn.training.train`."""
     if options.threads:
         torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)  # dropout draws from the global generator
+    torch.manual_seed(options.seed)  # dropout uses the global generator
     _check_writable(options.output)
     with team(options.device) as mine:
         data = _loaded(options, plugins, mine, tell if mine.leads else str)
@@ -62,7 +62,7 @@ def run(options: Options, plugins: Plugins, tell: Callable[[str], object]) -> Pa
 
 
 def _loaded(options: Options, plugins: Plugins, mine: Team, tell: Callable[[str], object]) -> Data:
-    """Several processes must not download at once."""
+    """Loads the data. Several processes must not download at the same time."""
     if options.data:
         return load(options, plugins, tell)
     with mine.one_first():
@@ -70,7 +70,7 @@ def _loaded(options: Options, plugins: Plugins, mine: Team, tell: Callable[[str]
 
 
 def _completed(options: Options, data: Data) -> Options:
-    """``options`` with what the data decide."""
+    """``options`` with the values that are chosen from the data."""
     shape, count = data.training.samples.shape[1:], len(data.training.samples)
     few = data.preparation.kind == COLUMNS and not options.epochs
     epochs = min(MOST_EPOCHS, math.ceil(_STEPS / math.ceil(count / options.batch_size))) if few else 0
@@ -79,26 +79,26 @@ def _completed(options: Options, data: Data) -> Options:
 
 
 def _check_writable(path: Path) -> None:
-    """Raises :class:`ModelError` where ``path`` cannot be written: better before training than after."""
+    """Raises :class:`ModelError` if ``path`` cannot be written. It is checked before training rather than after."""
     if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
         raise ModelError(f"{path}: cannot be written; give an --output in a directory you may write to")
 
 
 def _rehearse(model: nn.Module, form: InputFormat, data: Data, options: Options) -> None:
-    """Makes integers of the untrained module, so that one that has none is refused before it is trained."""
+    """Quantizes the untrained module, so that a module that cannot be quantized is refused before training."""
     network = _lightened(from_module(model, form, options.name, data.names), data, options)
     quantize(network, data.training.samples[:_REHEARSED])
 
 
 def _lightened(network: Network, data: Data, options: Options) -> Network:
-    """``network`` as :mod:`ebpfnn.quantize.trimming` makes it, where that was asked for."""
+    """``network`` trimmed by :mod:`ebpfnn.quantize.trimming`, if requested."""
     if options.precision.idle is not None:
         network = trim_idle(network, data.training.samples, options.precision.idle)
     return share_steps(network) if options.precision.shared_steps else network
 
 
 def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tuple[Network, int]:
-    """The float network that training leaves, and how many epochs ran."""
+    """The trained float network, and the number of epochs."""
     shape = data.training.samples.shape[1:]
     form = input_format(options.precision, shape, data.preparation)
     _rehearse(model, form, data, options)

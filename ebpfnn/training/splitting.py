@@ -1,4 +1,4 @@
-"""Which rows are learned from, and which are set aside: rows of one session stay together, where sessions are told."""
+"""Splits rows into those to learn from and those set aside. Rows of one group stay together, if groups are given."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..errors import InputError
 
 Indices = NDArray[np.intp]
 _SEED = 0
-"""Not the run's own, so that runs of several seeds are compared on the same rows."""
+"""It is not the run's own seed, so that runs of several seeds are compared on the same rows."""
 
 
 def set_aside(rows: Indices, count: int, groups: NDArray[np.intp] | None) -> tuple[Indices, Indices]:
-    """``rows`` without those set aside, and these: about ``count`` of them, chosen at random, always the same ones.
+    """``rows`` in two parts: without those set aside, and those set aside, about ``count``, at random, always the same.
 
-    ``groups`` has the number of each row's group, of all rows that there are: a group is on one side as a whole. Raises
-    :class:`InputError` where there are not enough groups.
+    ``groups`` has the group number of every existing row. A group is never split. Raises :class:`InputError` if there are not
+    enough groups.
     """
     random = np.random.default_rng(_SEED)
     if groups is None:

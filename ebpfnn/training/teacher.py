@@ -1,4 +1,4 @@
-"""A teacher: a float network, loaded from its file, that tells what it thinks of a sample."""
+"""A teacher: a float network, loaded from its file, that gives logits for samples."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..quantize.floats import Activation, AvgPool, FloatDense, FloatLayer, Netwo
 
 
 class Teacher(nn.Module):
-    """``network`` in PyTorch, for inference alone: float32 [n, *module_shape] of 0..1 to logits, float32 [n, classes].
+    """``network`` in PyTorch, for inference only: float32 [n, *module_shape] of 0..1 to logits, float32 [n, classes].
 
-    ``digest`` tells it from every other: its layers with all their settings.
-    Raises :class:`ModelError` where it is not for 8-bit samples of ``shape`` and ``classes``, or pads one side only.
+    ``digest`` identifies it by its layers with all their settings. Raises :class:`ModelError` if it is not for 8-bit samples of
+    ``shape`` and ``classes``, or has padding on one side only.
     """
 
     def __init__(self, network: Network, shape: Shape, classes: int) -> None:
@@ -34,13 +34,13 @@ class Teacher(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where samples must lie."""
+        """The device that samples must be on."""
         return next(self.parameters()).device
 
     @torch.no_grad()
     def forward(self, samples: Tensor) -> Tensor:
         values = samples.contiguous(memory_format=torch.channels_last) if samples.ndim == 4 else samples
-        # 16 bits of a logit tell as much as 32, in half the time.
+        # 16 bits of a logit carry as much information as 32, in half the time.
         with torch.autocast(samples.device.type, torch.bfloat16):
             for layer, activation in zip(self.layers, self.activations, strict=True):
                 values = layer(values.flatten(1) if isinstance(layer, nn.Linear) else values)

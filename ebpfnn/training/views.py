@@ -1,7 +1,7 @@
-"""What a network is shown: the training samples, distorted, beside what the teacher says of each.
+"""The training samples, distorted, with the teacher's logits for each.
 
-Drawing distortions and asking a teacher costs more than training a small network on them. So a number of distorted copies,
-the views, can be made once and shown in turn, epoch after epoch, and kept for the next run.
+Drawing distortions and running a teacher take longer than training a small network on them. Therefore a number of distorted
+copies, the views, can be made once, used in turn in the epochs, and kept for the next run.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _CHUNK = 1_000
 _MAX_BYTES = 8 << 30
 _SAMPLES, _LOGITS = ".samples.npy", ".logits.npy"
 _SPREAD = 1_000_003
-"""Keeps the draws of a run's epochs apart from those of the next seed."""
+"""Separates the random numbers of a run's epochs from those of the next seed."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Samples, uint8 [n, *shape], and the teacher's logits of each, float16 [n, classes], or None without a teacher."""
+    """Samples, uint8 [n, *shape], and the teacher's logits for each, float16 [n, classes], or None without a teacher."""
 
     samples: Tensor
     logits: Tensor | None
 
 
 class Views:
-    """Distorted copies of ``part``: ``count`` of them, shown in turn, or new ones in every epoch for a ``count`` of 0.
+    """Distorted copies of ``part``: ``count`` of them, used in turn, or new ones in every epoch if ``count`` is 0.
 
-    The former are drawn alike whatever the ``seed``, and kept in memory, and in ``directory``, where the next run finds them.
-    ``key`` names the samples, the distortion and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
+    A fixed number of views does not depend on ``seed``. They are kept in memory, and in ``directory``, where the next run finds
+    them. ``key`` names the samples, the distortion and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Views:
         _check_size(self._samples, teacher, count)
 
     def shown(self, epoch: int) -> View:
-        """What ``epoch`` shows, in the order of the training samples. Raises :class:`InputError` where it cannot be kept."""
+        """The view for ``epoch``, in the order of the training samples. Raises :class:`InputError` if it cannot be kept."""
         if not self._count:
             return self._draw(self._seed * _SPREAD + epoch)
         number = epoch % self._count
@@ -72,7 +72,7 @@ class Views:
         return self._kept[number]
 
     def _read(self, number: int, directory: Path) -> View:
-        """A view that is absent or damaged is drawn, and kept."""
+        """The view from its file. A view that is missing or damaged is made and stored."""
         path = directory / f"{self.key}-{number}"
         samples = _load(path.with_name(path.name + _SAMPLES), np.uint8, tuple(self._samples.shape))
         logits = None
@@ -103,7 +103,7 @@ class Views:
 
 
 def _load(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> Tensor | None:
-    """The array in ``path``, if it is there and whole; mapped first, so that no file tells how much memory to take."""
+    """The array in ``path``, if it exists and is complete. It is mapped first, so that a file cannot choose the memory used."""
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
@@ -132,7 +132,7 @@ def _check_size(samples: Tensor, teacher: Teacher | None, count: int) -> None:
 
 
 def _key(part: Part, distortion: Distortion | None, teacher: Teacher | None) -> str:
-    """What views depend on, as a name for their files."""
+    """All that the views depend on, as a name for their files."""
     digest = hashlib.sha256(f"{part.samples.shape} {distortion}".encode())
     digest.update(part.samples.tobytes())
     digest.update(teacher.digest.encode() if teacher else b"")

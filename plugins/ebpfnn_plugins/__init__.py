@@ -1,3 +1,3 @@
-"""The triggers and inputs that come with ebpfnn: plugins as anyone's."""
+"""The triggers and inputs that ebpfnn ships. They are plugins like any other."""
 
 EBPFNN_ABI = 2

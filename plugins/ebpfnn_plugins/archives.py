@@ -1,4 +1,4 @@
-"""What the inputs ``tar`` and ``zip`` share: one file of an archive at a time, in memory, within a limit."""
+"""Code that the inputs ``tar`` and ``zip`` share: reads one file of an archive at a time, in memory, within a limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ebpfnn.errors import InputError
 from ebpfnn.plugin import Member
 
 MAX_MEMBER = 256 << 20
-"""Bytes of a file in an archive: as many as a data set may have."""
+"""The maximum size of a file in an archive, in bytes: that of a data set."""
 
 
 def member(archive: str, name: str, data: bytes | bytearray) -> Member:
@@ -18,7 +18,7 @@ def member(archive: str, name: str, data: bytes | bytearray) -> Member:
 
 
 def shown(archive: str, name: str) -> str:
-    """What people are told of the file ``name`` of ``archive``."""
+    """The name of the file ``name`` of ``archive`` in messages."""
     return f"{'stdin' if archive == '-' else archive}:{name}"
 
 

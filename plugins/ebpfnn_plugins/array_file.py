@@ -1,4 +1,4 @@
-"""The inputs ``npy`` and ``idx``: files of one array, of which every row is one sample."""
+"""The inputs ``npy`` and ``idx``: files that hold one array. Each row is one sample."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _name(uri: str) -> str:
 
 
 def _samples(array: Array, stream: BinaryIO, name: str, wanted: Wanted, *, transpose: bool = False) -> Iterator[Sample | Error]:
-    """The array itself, where it has as many values as a sample, else its rows. What is wrong with the first is with all."""
+    """The array as one sample if it has as many values as a sample, else its rows. An error in the first row ends the file."""
     if prod(array.shape) == prod(wanted.form.shape):
         array = array._replace(shape=(1, *array.shape))
     if len(array.shape) < 2:

@@ -19,7 +19,7 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 class CgroupSkbTrigger(WatchingTrigger):
-    """The target is a directory of the cgroup2 file system, or its path below where that is mounted."""
+    """The target is a directory of the cgroup2 file system, or a path relative to its mount point."""
 
     name = "cgroup_skb"
     summary = "UDP requests that the sockets of a cgroup receive or send; they are passed on"

@@ -1,4 +1,4 @@
-"""The preparation ``columns``: rows of a table, each column compared with bounds of its own."""
+"""The preparation ``columns``: rows of a table. Each column is compared with its own bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``fentry`` and ``fexit`` triggers: a function of the kernel, entered or left by way of a trampoline, without a trap."""
+"""The ``fentry`` and ``fexit`` triggers: entry and exit of a kernel function, by a trampoline, without a trap."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .task import TaskTrigger, do_nothing, known_functions, system_call
 
 
 class FentryTrigger(TaskTrigger):
-    """A function in the BTF of the kernel or of its modules, by name. The kernel must know it as the program is loaded."""
+    """A function in the BTF of the kernel or of its modules, by name. The kernel must know it when the program is loaded."""
 
     default_target = system_call("getcpu")
     shell = "fentry"
@@ -67,7 +67,7 @@ class FentryTrigger(TaskTrigger):
         return KernelError(f"{self.name} '{function}': the kernel's types have no function with this name{hint}", errno.ENOENT)
 
     def _try(self, shell: ObjectSpec) -> None:
-        """Loads a program that does nothing for the same function, so that a refusal is the function's and no network's."""
+        """Loads a program that does nothing for the same function. A refusal then concerns the function, not the network."""
         program = shell.programs[self.entry]
         try:
             Object.load(do_nothing(program)).close()

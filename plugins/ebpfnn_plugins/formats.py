@@ -1,7 +1,8 @@
-"""Where an image ends, format by format: functions from a window, at whose start the image lies, to the image's size in bytes.
+"""Finds the end of an image, for each format.
 
-Nothing is decoded. What carries pixels is searched for the start of another image, so that one that was cut short does not
-take its successor with it; where a format proves broken, the next image is looked for from the last part that was whole.
+Each function takes a window at whose start the image lies, and returns the size of the image in bytes. Nothing is decoded. The
+parts that contain pixels are searched for the start of another image, so that a truncated image does not include the next one.
+If an image is broken, the search for the next image starts after the last part that was complete.
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ def _color_table(flags: int) -> int:
 
 
 def bmp(window: Window) -> int:
-    """The size that the headers tell (BITMAPFILEHEADER, BITMAPINFOHEADER); there is no checksum."""
+    """The size according to the headers (BITMAPFILEHEADER, BITMAPINFOHEADER). The format has no checksum."""
     told, pixels, header = window.little(2, 4), window.little(10, 4), window.little(14, 4)
     window.allow(told)
     wide = 4 if header > 12 else 2
     columns, rows = window.little(18, wide), window.little(18 + wide, wide)
     depth, packing = window.little(20 + 2 * wide, 2), window.little(30, 4) if header > 12 else 0
-    rows = min(rows, (1 << 8 * wide) - rows)  # top-down, where it is negative
+    rows = min(rows, (1 << 8 * wide) - rows)  # a negative height means top-down
     raster = (columns * depth + 31) // 32 * 4 * rows if packing in (0, 3, 6) else window.little(34, 4)
     size = max(told, pixels + raster)
     if not 26 <= pixels < size or not raster:
@@ -99,11 +100,11 @@ _WORD, _BIT = re.compile(_SPACE + rb"(\d{0,9})"), re.compile(_SPACE + rb"([01]?)
 _MANY = 256
 _WORDS = re.compile(rb"(?:%s\d{1,9}(?=[\s#])){%d}" % (_SPACE, _MANY))
 _BITS = re.compile(rb"(?:%s[01]){%d}" % (_SPACE, _MANY))
-"""As many numbers at once, where they are there: a number at a time takes ten times as long."""
+"""Several numbers are matched at once, if they are available: one at a time takes ten times as long."""
 
 
 def pnm(window: Window) -> int:
-    """A header of numbers, then the raster (Netpbm's man pages pbm, pgm, ppm): words for P1 to P3, bytes for P4 to P6."""
+    """A header of numbers, then the raster (Netpbm's man pages pbm, pgm, ppm): P1 to P3 are text, P4 to P6 binary."""
     kind = int(window.get(1, 1))
     bitmap, channels = kind in (1, 4), 3 if kind in (3, 6) else 1
     columns, at = _word(window, 2)
@@ -122,7 +123,7 @@ def pnm(window: Window) -> int:
 
 
 def _skip_words(window: Window, at: int, count: int, bitmap: bool) -> int:
-    """Where the last of ``count`` numbers ends, bits in a bitmap."""
+    """The end of the last of ``count`` numbers; in a bitmap, of ``count`` bits."""
     word, words = (_BIT, _BITS) if bitmap else (_WORD, _WORDS)
     while count:
         some = min(count, _MANY)
@@ -139,7 +140,7 @@ def _skip_words(window: Window, at: int, count: int, bitmap: bool) -> int:
 
 
 def _word(window: Window, at: int, pattern: re.Pattern[bytes] = _WORD) -> tuple[int, int]:
-    """The number after white space and comments, and where it ends: at something that is no digit, unless it is a bit."""
+    """The number after white space and comments, and its end: the first byte that is not a digit. A bit is one digit long."""
     while True:
         match = pattern.match(window.buffer, at)
         word, end = (match[1], match.end()) if match else (b"", at)
@@ -153,7 +154,7 @@ def _word(window: Window, at: int, pattern: re.Pattern[bytes] = _WORD) -> tuple[
 
 
 def pam(window: Window) -> int:
-    """Lines of a header up to ENDHDR, then the raster (Netpbm's man page pam)."""
+    """Header lines up to ENDHDR, then the raster (Netpbm's man page pam)."""
     match = None
     while not (match := HEADER_END.search(window.buffer, 0, MAX_HEADER)):
         if len(window.buffer) >= MAX_HEADER:

@@ -1,4 +1,4 @@
-"""Ethernet frames with a UDP payload, as BPF_PROG_RUN is given them (RFC 768, 791, 8200)."""
+"""Ethernet frames with a UDP payload, in the form that BPF_PROG_RUN takes (RFC 768, 791, 8200)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ipaddress import IPv4Address, IPv6Address
 Address = IPv4Address | IPv6Address
 _UDP, _HOPS = 17, 64
 _UDP_HEADER = struct.Struct("!HHHH")
-_LINK = bytes(12)  # both hardware addresses: no group's
+_LINK = bytes(12)  # both hardware addresses; neither is a group address
 
 
 def frame(source: Address, destination: Address, ports: tuple[int, int], payload: bytes) -> bytes:
-    """One from ``source`` to ``destination``, which are of one version, both checksums filled in."""
+    """A frame from ``source`` to ``destination``, which have the same IP version. Both checksums are filled in."""
     length = _UDP_HEADER.size + len(payload)
     addresses = source.packed + destination.packed
     header = _UDP_HEADER.pack(*ports, length, 0) + payload
@@ -25,12 +25,12 @@ def frame(source: Address, destination: Address, ports: tuple[int, int], payload
 
 
 def payload(answer: bytes, version: int) -> bytes:
-    """The UDP payload of a frame as :func:`frame` makes them."""
+    """The UDP payload of a frame that :func:`frame` made."""
     return answer[14 + (40 if version == 6 else 20) + _UDP_HEADER.size :]
 
 
 def checksum(data: bytes) -> int:
-    """RFC 1071."""
+    """The Internet checksum (RFC 1071)."""
     even = data + bytes(len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(even) // 2}H", even))
     while total >> 16:

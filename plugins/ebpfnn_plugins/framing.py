@@ -1,4 +1,4 @@
-"""Splitting a stream of images, one after another, into images."""
+"""Splits a stream of consecutive images into images."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from .window import LIMIT, Broken, Window
 
 
 class Format(NamedTuple):
-    """``start`` is a pattern of an image's first bytes; ``size`` finds its end, which is ``sealed`` where nothing else can be.
+    """An image format.
 
-    Without a seal the last bytes may be the next image's first.
+    ``start`` is a pattern for the first bytes of an image, and ``size`` finds its end. ``sealed`` is set if the format marks
+    its end so that the last bytes cannot belong to the next image. Without it, the last bytes may be the first bytes of the
+    next image.
     """
 
     start: bytes
@@ -44,22 +46,22 @@ _START = re.compile(b"|".join(b"(%b)" % known.start for known in FORMATS.values(
 _ENOUGH = 18
 """Bytes that are enough to tell whether an image begins at the first of them."""
 _PADDING = re.compile(rb"(?:[ \t\r\n]|\0(?!\0\0\x0c(?:j|\Z)|\0{0,2}\Z))*")
-"""White space and zeros, but for those that a JPEG 2000 image begins with, or might."""
+"""White space and zeros, except those that begin, or might begin, a JPEG 2000 image."""
 _PART = re.compile(rb"(?:--[^\r\n]{1,72}\r?\n){1,2}(?:[A-Za-z][\w-]*:[^\r\n]{0,200}\r?\n){1,20}\r?\n")
 _LAST_PART, _MAX_PART = re.compile(rb"--[^\r\n]{1,72}\s*\Z"), 4096
-"""What multipart streams have between images (RFC 2046, section 5.1), as cameras and ffmpeg's mpjpeg write them."""
+"""The data between images in multipart streams (RFC 2046, section 5.1), as cameras and ffmpeg's mpjpeg write them."""
 _BOUNDARY = re.compile(rb"--[\w'()+,./:=? -]{1,70}(?:\r?\n|\Z)")
 
 
 def begins_image(head: bytes) -> bool:
-    """Whether an image, perhaps after padding or the headers of a part of a multipart stream, begins with ``head``."""
+    """Whether ``head`` begins an image, perhaps after padding or the headers of a part of a multipart stream."""
     padding = _PADDING.match(head)
     begun = padding.end() if padding else 0
     return bool(_START.match(head, begun) or _BOUNDARY.match(head, begun))
 
 
 class Piece(NamedTuple):
-    """A whole image, or ``fault``: why what is at ``offset`` of the stream is none, though perhaps it has ``begun`` as one."""
+    """A whole image, or ``fault``: why the data at ``offset`` of the stream is not an image. ``begun``: it began as one."""
 
     offset: int
     image: bytes
@@ -68,10 +70,11 @@ class Piece(NamedTuple):
 
 
 def pieces(stream: BinaryIO, limit: int = LIMIT) -> Iterator[Piece]:
-    """Every image of ``stream`` in order, each as soon as its last byte is there.
+    """Yields every image of ``stream`` in order, each as soon as its last byte has arrived.
 
-    What is no image, or part of one, comes as its fault, and the next image is looked for after it. White space, zeros and the
-    headers of multipart streams between images are skipped. At most ``limit`` bytes, and one read, are held.
+    Data that is not an image, or only part of one, is yielded as a fault, and the search for the next image continues after it.
+    White space, zeros and the headers of multipart streams between images are skipped. At most ``limit`` bytes, plus one read,
+    are held in memory.
     """
     window = Window(stream, limit)
     while _skip_padding(window):
@@ -88,13 +91,13 @@ def pieces(stream: BinaryIO, limit: int = LIMIT) -> Iterator[Piece]:
 
 
 def split(stream: BinaryIO, name: str, limit: int = LIMIT) -> Iterator[tuple[str, bytes | InputError]]:
-    """As :func:`pieces`, each with a name of its own, ``name:1`` and so on, and faults as errors."""
+    """As :func:`pieces`, but each has its own name (``name:1`` and so on), and faults are errors."""
     for number, piece in enumerate(pieces(stream, limit), 1):
         yield f"{name}:{number}", fault(piece, f"{name}:{number}") if piece.fault else piece.image
 
 
 def fault(piece: Piece, source: str) -> InputError:
-    """The fault of ``piece``, which came from ``source``."""
+    """The fault of ``piece``, which came from ``source``, as an error."""
     return InputError(f"{source}: {piece.fault}; give whole images, one after another")
 
 
@@ -113,7 +116,7 @@ def _size(window: Window) -> int:
 
 
 def _skip_padding(window: Window) -> bool:
-    """Whether anything but padding follows."""
+    """Skips padding, and returns whether other data follows."""
     while True:
         padding = _PADDING.match(window.buffer)
         if padding and padding.end():
@@ -133,7 +136,7 @@ def _skip_padding(window: Window) -> bool:
 
 
 def _skip_to_start(window: Window) -> None:
-    """Takes what comes before the next image, which begins at ``window.resume`` or behind."""
+    """Removes the data before the next image, which begins at or after ``window.resume``."""
     inner = {each - window.resume for each in window.inner}
     window.take(window.resume)
     if _START.match(window.buffer):

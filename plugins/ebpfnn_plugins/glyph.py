@@ -1,4 +1,4 @@
-"""The preparation ``glyph``: pictures of one written character, made to look as MNIST's do."""
+"""The preparation ``glyph``: pictures of one written character, converted to look like MNIST's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHOICES = {
     "center": ("mass", "box"),
     "widen": _YES_NO,
 }
-"""What each option may be, its default first."""
+"""The values of each option, the default first."""
 _HELP = {
     "ink": "Ink of the network's samples",
     "polarity": "How the ink of pictures differs from its ground",
@@ -70,7 +70,7 @@ class GlyphKind(PreparationKind):
 
 
 def _glyphs(item: Picture, shape: tuple[int, ...], options: Mapping[str, str], *, split: bool) -> Sequence[Glyph]:
-    from ebpfnn.preparation.glyph import GlyphOptions, prepare_glyph, split_glyphs  # late: Pillow is slow to import
+    from ebpfnn.preparation.glyph import GlyphOptions, prepare_glyph, split_glyphs  # imported late: Pillow is slow to import
 
     told: dict[str, Any] = {key: options[key] for key in ("polarity", "ground", "center")}
     wanted = GlyphOptions(shape[0], shape[1], crop=options["crop"] == "yes", widen=options["widen"] == "yes", **told)
@@ -79,7 +79,7 @@ def _glyphs(item: Picture, shape: tuple[int, ...], options: Mapping[str, str], *
 
 
 def _prepared(glyph: Glyph, ink: str) -> Prepared:
-    """What makes a sample doubtful is a warning: that there is no digit, or more than one."""
+    """The sample. It has a warning if the picture shows no digit, or more than one."""
     doubtful = tuple(note for note in glyph.notes if glyph.digits != 1 and note.startswith(("blank", "several")))
     notes = tuple(note for note in glyph.notes if note not in doubtful)
     return Prepared(glyph.pixels if ink == "light" else np.uint8(255) - glyph.pixels, notes, doubtful)

@@ -1,4 +1,4 @@
-"""The input ``gzip``: what a gzipped file holds, read as if it were not gzipped."""
+"""The input ``gzip``: reads the content of a gzipped file as if it were not compressed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Gzip(InputSource):
         return head.startswith(b"\x1f\x8b\x08")
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Member]:
-        """Standard input stays what it is, so that images in it are numbered as others are."""
+        """The name of standard input is kept, so that its images are numbered as usual."""
         yield Member(uri, cast("BinaryIO", io.BufferedReader(_Unpacked(gzip.GzipFile(fileobj=stream)))))
 
 
 class _Unpacked(io.RawIOBase):
-    """The bytes of ``packed``; that it is damaged is an error of reading, as a disk's are."""
+    """The decompressed bytes of ``packed``. Damaged data raises a read error, as a damaged disk does."""
 
     def __init__(self, packed: gzip.GzipFile) -> None:
         self._packed = packed

@@ -1,4 +1,4 @@
-"""The input ``image-file``: a path to images, of which every frame is one sample."""
+"""The input ``image-file``: a file of images. Every frame is one sample."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ebpfnn.preparation.formats import NAMES, SUFFIXES
 from .framing import Piece, begins_image, fault, pieces
 
 _OTHERS = (b"\x1f\x8b\x08", b"PK\3\4", b"\x93NUMPY", b"\0\0\x08")
-"""What other inputs claim, whatever it is called."""
+"""Files that other inputs claim, whatever their names are."""
 
 
 class ImageFile(InputSource):
@@ -22,11 +22,11 @@ class ImageFile(InputSource):
     summary = f"file of images, every frame of each: {NAMES}"
 
     def accepts(self, uri: str, head: bytes) -> bool:
-        """By its first bytes, or by its name: a file that only claims to be an image is to be told so."""
+        """Accepts a file by its first bytes or by its name. A broken file with an image's name then gets an error message."""
         return uri != "-" and (begins_image(head) or (_is_called_image(uri) and not head.startswith(_OTHERS)))
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:
-        """Images are numbered where there are several; a pipe's always, for it may take long until the second one comes."""
+        """Images are numbered if there are several. In a pipe they are always numbered, since the second one may come late."""
         found = pieces(stream)
         first = next(found, None)
         if first is None:
@@ -55,8 +55,8 @@ def _alone(piece: Piece, source: str, wanted: Wanted) -> Iterator[Sample | Error
 
 
 def answered(piece: Piece, source: str, wanted: Wanted) -> Iterator[Sample | Error]:
-    """The samples of every frame of the image in ``piece``, or why there is none."""
-    from ebpfnn.preparation.decode import pictures  # late: Pillow takes longer to import than most commands take to run
+    """The samples of all frames of the image in ``piece``, or the reason why there are none."""
+    from ebpfnn.preparation.decode import pictures  # imported late: Pillow takes longer than most commands take to run
 
     if piece.fault:
         yield fault(piece, source)

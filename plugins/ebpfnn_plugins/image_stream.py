@@ -19,7 +19,7 @@ class ImageStream(InputSource):
     summary = "images on standard input, one after another, or as a camera's multipart MJPEG"
 
     def accepts(self, uri: str, head: bytes) -> bool:
-        """Also an empty stream, to say that it is empty and what to give."""
+        """Accepts an empty stream too, to report that it is empty and what to give."""
         return uri == STDIN and (not head or begins_image(head))
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:

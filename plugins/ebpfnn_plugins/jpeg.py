@@ -1,4 +1,4 @@
-"""Where a JPEG ends, and the pictures that phones and cameras put behind it as parts of it."""
+"""Finds the end of a JPEG, and the pictures that phones and cameras append to it as parts of the same file."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .starts import NEXT, OVERLAP, check, check_end, starts
 from .window import Broken, Window
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends entropy-coded data: a marker that is no restart."""
+"""The end of entropy-coded data: a marker other than a restart marker."""
 _MOST = 64
-"""Pictures in one file."""
+"""The maximum number of pictures in one file."""
 _GAP = 1 << 16
-"""Bytes between them."""
+"""The maximum number of bytes between them."""
 _PADDING = 16
-"""Bytes that the size of a picture may have more than the picture."""
+"""The maximum number of bytes by which the declared size of a picture may exceed the picture."""
 _LEAST = 40
-"""Bytes that follow a segment of an application in any JPEG, and that show whether another image began in it."""
+"""The bytes that follow an application segment in any JPEG. They show whether another image began in it."""
 
 
 def jpeg(window: Window) -> int:
-    """A JPEG, and behind it the pictures that its MPF segment tells of (CIPA DC-007), as far as they are there."""
+    """A JPEG, and the pictures behind it that its MPF segment lists (CIPA DC-007), as far as they are present."""
     behind: list[tuple[int, int]] = []
     end = _picture(window, 0, behind)
     for start, size in sorted(behind)[:_MOST]:
@@ -33,12 +33,12 @@ def jpeg(window: Window) -> int:
             following = next(starts(window.buffer, start + 1, len(window.buffer)), None)
             return following.start() if following else len(window.buffer)
         if not end <= start + size < end + _PADDING:
-            return last  # another image that lies where this picture was
+            return last  # another image lies at the place of this picture
     return end
 
 
 def _follows(window: Window, end: int, start: int) -> bool:
-    """Whether a picture of the same file begins at ``start``, and nothing else before."""
+    """Whether a picture of the same file begins at ``start``, and no other image before it."""
     try:
         if not end <= start <= end + _GAP:
             return False
@@ -49,14 +49,14 @@ def _follows(window: Window, end: int, start: int) -> bool:
 
 
 def _behind_stump(window: Window, end: int) -> int:
-    """Behind what may be left of a picture's first bytes, where no image begins with them."""
+    """The end of a possible fragment of a picture's first bytes at ``end``, if no image begins there."""
     if NEXT.match(window.buffer, end) or window.buffer[end : end + 3] == b"\xff\xd8\xff":
         return end
     return next(end + size for size in (2, 1, 0) if window.buffer[end : end + size] == b"\xff\xd8"[:size])
 
 
 def _picture(window: Window, at: int, behind: list[tuple[int, int]]) -> int:
-    """Segments and entropy-coded data up to EOI (ITU-T T.81, annex B); ``behind`` gets where further pictures are to begin."""
+    """Segments and entropy-coded data up to EOI (ITU-T T.81, annex B). ``behind`` receives the starts of further pictures."""
     at += 2
     while True:
         prefix, marker = window.get(at, 2)
@@ -70,7 +70,7 @@ def _picture(window: Window, at: int, behind: list[tuple[int, int]]) -> int:
             raise Broken(f"cut short before byte {at}")
         else:
             start, at = at, at + 2 + window.big(at + 2, 2)
-            if marker < 0xE0:  # APPn and COM alone may hold a whole image
+            if marker < 0xE0:  # only APPn and COM may contain a whole image
                 check(window, start, at)
             else:
                 _segment(window, start, at, behind)
@@ -81,7 +81,7 @@ def _picture(window: Window, at: int, behind: list[tuple[int, int]]) -> int:
 
 
 def _behind_pixels(window: Window, start: int) -> int:
-    """Where entropy-coded data ends that begins at ``start``; no other image begins in it."""
+    """The end of the entropy-coded data that begins at ``start``. No other image begins in it."""
     position = start
     while True:
         marker = _MARKER.search(window.buffer, position)
@@ -95,12 +95,12 @@ def _behind_pixels(window: Window, start: int) -> int:
 
 
 def _segment(window: Window, start: int, end: int, behind: list[tuple[int, int]]) -> None:
-    """Remembers the images inside of an APPn or COM segment, and looks for one that begins in it and is not."""
+    """Records the images inside an APPn or COM segment, and looks for an image that begins in it but is not a part of it."""
     try:
         window.require(end + _LEAST)
         check_end(window, end)
         _refuse_swallowed(window, start, end)
-    finally:  # also of a segment that was cut short
+    finally:  # also if the segment was truncated
         segment = bytes(window.buffer[start + 4 : end])
         tiff, images = 0, list[int]()
         if segment.startswith(b"Exif\0\0"):
@@ -117,8 +117,8 @@ def _segment(window: Window, start: int, end: int, behind: list[tuple[int, int]]
 
 
 def _refuse_swallowed(window: Window, start: int, end: int) -> None:
-    """Refuses a segment that was cut short where another JPEG, which begins in it, has a segment that begins at its end."""
-    walked: set[int] = set()  # segments of one are those of another: each is looked at once
+    """Raises :class:`Broken` if a JPEG that begins in the segment has a segment that begins at its end: it was truncated."""
+    walked: set[int] = set()  # the segments of one JPEG are also segments of the other: each is checked once
     for match in starts(window.buffer, start, end):
         at = match.start() + 2
         while at < end and at not in walked and window.buffer[at] == 0xFF and 0xC0 <= window.buffer[at + 1] != 0xDA:
@@ -129,7 +129,7 @@ def _refuse_swallowed(window: Window, start: int, end: int) -> None:
 
 
 def _pictures(mpf: bytes, base: int) -> list[tuple[int, int]]:
-    """Where pictures behind the first begin, and their sizes, by an MPF directory, whose offsets count from ``base``."""
+    """The starts and sizes of further pictures, from an MPF directory. Its offsets count from ``base``."""
     order, found = _order(mpf), list[tuple[int, int]]()
     for tag, size, value in _entries(mpf, _place(mpf, 4)):
         if tag == 0xB002:
@@ -139,14 +139,14 @@ def _pictures(mpf: bytes, base: int) -> list[tuple[int, int]]:
 
 
 def _thumbnail(exif: bytes, base: int) -> list[int]:
-    """Where the thumbnail begins: the second directory of EXIF tells."""
+    """The start of the thumbnail, from the second directory of EXIF."""
     first = _place(exif, 4)
     second = _place(exif, first + 2 + 12 * len(_entries(exif, first)))
     return [base + value for tag, _, value in _entries(exif, second) if tag == 0x0201]
 
 
 def _entries(tiff: bytes, at: int) -> list[tuple[int, int, int]]:
-    """Tag, count and value of each entry of the directory at ``at`` (TIFF 6.0, section 2); none where it makes no sense."""
+    """Tag, count and value of each entry of the directory at ``at`` (TIFF 6.0, section 2). Empty if it is malformed."""
     order = _order(tiff)
     try:
         (count,) = struct.unpack_from(order + "H", tiff, at) if at else (0,)

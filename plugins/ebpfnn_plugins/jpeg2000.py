@@ -1,4 +1,4 @@
-"""Where a JPEG 2000 image ends: a file of boxes, or a codestream alone."""
+"""Finds the end of a JPEG 2000 image: a file of boxes, or a bare codestream."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .window import Broken, Window
 
 _END = re.compile(rb"\xff\xd9")
 _LEAST = 16
-"""Bytes that follow a marker segment of the main header: those of a tile-part and EOC."""
+"""The minimum number of bytes after a marker segment of the main header: a tile-part and EOC."""
 
 
 def jpeg2000(window: Window) -> int:
-    """Boxes up to the one with the codestream (ITU-T T.800, annex I), or markers up to EOC (annex A)."""
+    """Boxes up to the one that contains the codestream (ITU-T T.800, annex I), or markers up to EOC (annex A)."""
     if window.get(0, 2) == b"\xff\x4f":
         return _codestream(window, 0)
     at = 12
@@ -46,7 +46,7 @@ def _codestream(window: Window, at: int) -> int:
         if not 0xFF4F < marker < 0xFF94:
             raise Broken(f"cut short before byte {at}")
         size = window.big(at + 6, 4) if marker == 0xFF90 else 2 + window.big(at + 2, 2)
-        if marker == 0xFF90 and size == 0:  # the last tile-part goes up to the end, which its data cannot look like
+        if marker == 0xFF90 and size == 0:  # the last tile-part extends to the EOC marker, which cannot occur in its data
             found = window.find(_END, at + 12, OVERLAP)
             check(window, at + 2, found)
             return found + 2

@@ -1,4 +1,4 @@
-"""The ``kprobe`` and ``kretprobe`` triggers: almost any function of the kernel, entered or left."""
+"""The ``kprobe`` and ``kretprobe`` triggers: entry and return of almost any kernel function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .task import TaskTrigger, known_functions, system_call
 
 
 class KprobeTrigger(TaskTrigger):
-    """A function of the kernel, and of its modules, by name."""
+    """A function of the kernel or of a module, by name."""
 
     default_target = system_call("getcpu")
     shell = "kprobe"

@@ -1,4 +1,4 @@
-"""What the triggers of the network share: their options, and how a sample is brought to them by hand."""
+"""Code that the network triggers share: their options, and how a sample is delivered to them without a packet."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ebpfnn.remote.protocol import LARGEST_SAMPLE, PORT, Reply, payload_bytes, r
 from .frames import Address, frame, payload
 
 _MOST_PREFIXES = 16  # EBPFNN_MAX_PREFIXES
-_MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 lies in IPv6
+_MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, the IPv4-mapped addresses in IPv6
 _MOST_SCORES = abi.RESULT["scores"].shape[0]
-_LOOPBACK = 1  # LOOPBACK_IFINDEX (include/net/flow.h), in every namespace
-_HOSTS: Sequence[Address] = tuple(  # of networks for documentation (RFC 5737, 3849): where a sample comes from, and goes to
+_LOOPBACK = 1  # LOOPBACK_IFINDEX (include/net/flow.h), the same in every namespace
+_HOSTS: Sequence[Address] = tuple(  # documentation networks (RFC 5737, 3849): source and destination of a sample
     map(ip_address, ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "1.0.0.1"))
 )
 _ANYBODY = _HOSTS[0]
@@ -34,11 +34,11 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "allow": "who may ask: prefixes such as 10.0.0.0/8,fd00::/8 [default: everybody]",
     }
 )
-"""The options that all of them take."""
+"""The options that all of these triggers take."""
 
 
 class PacketAttachment(Attachment):
-    """A program that packets run. Samples are exchanged with it by BPF_PROG_RUN, whatever it is attached to."""
+    """A program that runs on packets. It is given samples by BPF_PROG_RUN, whatever it is attached to."""
 
     def __init__(self, program: Program, port: int, source: Address, link: Link | None) -> None:
         self.link = link
@@ -47,9 +47,9 @@ class PacketAttachment(Attachment):
         self._size = 0
 
     def exchange(self, sample: bytes) -> tuple[int, Sequence[int], int | None]:
-        """Raises :class:`~ebpfnn.errors.SessionError` where the network does not take a request with this sample."""
+        """Raises :class:`~ebpfnn.errors.SessionError` if the network does not accept a request with this sample."""
         sizes = [self._size] if self._size else sorted({payload_bytes(len(sample), n + 1) for n in range(_MOST_SCORES)})
-        for size in sizes:  # a small sample leaves open how many scores there are
+        for size in sizes:  # with a small sample, the number of scores is not known
             packet = frame(self._source, self._destination, self._ports, request(sample, size, sequence=self.check))
             found = self.run(packet)
             if found is not None:
@@ -60,7 +60,7 @@ class PacketAttachment(Attachment):
         )
 
     def run(self, packet: bytes) -> tuple[int, Sequence[int], int | None] | None:
-        """What the program sends back for a packet, as :meth:`exchange`; None where it passes it on."""
+        """The packet that the program sends back, as in :meth:`exchange`. None if it passes the packet on."""
         try:
             answer: Reply = reply(payload(self._program.run(data=packet).data, self._source.version))
         except InputError:
@@ -69,10 +69,10 @@ class PacketAttachment(Attachment):
 
 
 class PacketTrigger(Trigger):
-    """One whose shell includes ``packet.h`` and is called after the trigger.
+    """A trigger whose shell includes ``packet.h``. The shell and its program are named after the trigger.
 
-    ``choices`` are the options of few values: each with its values, of which the first is the default. Without a target nothing
-    is attached, and the program runs by BPF_PROG_RUN alone.
+    ``choices`` are the options with few values: each option with its values, the default first. Without a target nothing is
+    attached, and the program runs only by BPF_PROG_RUN.
     """
 
     program_type: ProgramType
@@ -102,7 +102,7 @@ class PacketTrigger(Trigger):
         return super().fields(target)
 
     def find(self, target: str) -> object:
-        """Looks for ``target``. Raises :class:`~ebpfnn.errors.KernelError` where it is not there."""
+        """Looks up ``target``. Raises :class:`~ebpfnn.errors.KernelError` if it does not exist."""
         return interface_index(target)
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:
@@ -138,17 +138,17 @@ class PacketTrigger(Trigger):
         return changed
 
     def is_own(self, target: str | None) -> bool:
-        """Whether requests may be of this machine itself, from 127/8 and ::1: where nobody is answered, at any target."""
+        """Whether requests may come from 127/8 and ::1, this machine itself. A trigger that answers nobody always allows it."""
         del target
         return True
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
-        """Raises :class:`UsageError` where no request can come at ``target`` from what is allowed."""
+        """Raises :class:`UsageError` if no allowed address can send a request at ``target``."""
         self._source(target)
         shell.set_variable("ebpfnn_loopback", struct.pack("<I", self.is_own(target)))
 
     def _source(self, target: str | None) -> Address:
-        """An address that is allowed to ask at ``target``."""
+        """An address that may send requests at ``target``."""
         if not self._allowed:
             return _ANYBODY
         found = next((host for each in self._allowed for host in _hosts(each, self.is_own(target))), None)
@@ -173,7 +173,7 @@ class PacketTrigger(Trigger):
         }
 
     def switches(self) -> Mapping[str, int]:
-        """``answering`` and ``keeps_partial``: variables ``ebpfnn_...`` of ``packet.h`` that are not 0."""
+        """Values of ``answering`` and ``keeps_partial``, variables ``ebpfnn_...`` of ``packet.h``, if they are not 0."""
         return {}
 
     def supported(self) -> str | None:
@@ -191,7 +191,7 @@ class PacketTrigger(Trigger):
 
 
 class AnsweringTrigger(PacketTrigger):
-    """One that can send packets back, or with ``answer=no`` passes them on as they are."""
+    """A trigger that can send packets back. With ``answer=no`` it passes them on unchanged."""
 
     choices = MappingProxyType({"answer": ("yes", "no")})
     options = MappingProxyType(
@@ -206,7 +206,7 @@ class AnsweringTrigger(PacketTrigger):
         return attachment if self.chosen["answer"] == "yes" else _Silent(attachment)
 
     def is_own(self, target: str | None) -> bool:
-        """On the loopback interface the machine asks itself; elsewhere such addresses are forged."""
+        """On the loopback interface, requests come from this machine. On others, such addresses are forged."""
         return target is not None and _is_loopback(target)
 
     def switches(self) -> Mapping[str, int]:
@@ -214,7 +214,7 @@ class AnsweringTrigger(PacketTrigger):
 
 
 class _Silent(Attachment):
-    """Its program answers nobody: not even by BPF_PROG_RUN."""
+    """An attachment whose program answers no packet, not even by BPF_PROG_RUN."""
 
     def __init__(self, attachment: Attachment) -> None:
         self.link = attachment.link
@@ -229,7 +229,7 @@ def _is_loopback(interface: str) -> bool:
     try:
         return interface_index(interface) == _LOOPBACK
     except KernelError:
-        return False  # whoever attaches there is told
+        return False  # reported to the user who attaches there
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> str:
@@ -261,7 +261,7 @@ def _mapped(network: IPv4Network | IPv6Network) -> IPv6Network:
 
 
 def _hosts(network: IPv4Network | IPv6Network, own: bool) -> list[Address]:
-    """Addresses out of ``network`` that a request can come from, as ebpfnn_is_host() of packet_find.h says; or none."""
+    """Addresses in ``network`` that can send a request, by the rule of ebpfnn_is_host() in packet_find.h. May be empty."""
     lowest = [network[min(number, network.num_addresses - 1)] for number in range(3)]
     found = [host for host in (*lowest, *_HOSTS) if host.version == network.version and host in network]
     return [host for host in found if _can_ask(host, own)]

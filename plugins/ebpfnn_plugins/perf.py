@@ -1,4 +1,4 @@
-"""The ``perf`` trigger: timers and counters, which interrupt whatever thread runs."""
+"""The ``perf`` trigger: timers and counters, which interrupt the running thread."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ebpfnn.plugin import Attachment, Trigger, hookimpl, nearest
 
 from .task import TaskTrigger
 
-_SECOND = 1_000_000_000  # ns, which the clocks count
+_SECOND = 1_000_000_000  # nanoseconds, the unit of the clocks
 _FASTEST, _LONGEST = 100_000, 1 << 40
-_PATIENCE = 2.0  # seconds of waiting, and so many more times between two events of a clock: other threads take some of them
+_PATIENCE = 2.0  # seconds to wait, plus that many intervals of a clock: some of its events happen in other threads
 _ROUNDS = 10
 
 
 class _Event(NamedTuple):
-    """``config`` of ``type`` in perf_event_open(2), and how often it fires where the target does not say."""
+    """``config`` of ``type`` in perf_event_open(2), and the frequency or period that is used if the target gives none."""
 
     type: PerfType
     config: int
@@ -50,19 +50,19 @@ _EVENTS = {
 
 
 class PerfAttachment(Attachment):
-    """A program on one event of every CPU. Nothing provokes it but time and work."""
+    """A program on one event on every CPU. Only time and work cause the event."""
 
     def __init__(self, link: Link | None, hertz: float) -> None:
         self.link = link
         self.patience = _PATIENCE + _ROUNDS / hertz
 
     def fire(self, slot: int) -> None:
-        """Does a little work in the calling thread: the event may happen in it."""
+        """Does a little work in the calling thread, during which the event may happen."""
         sum(range(500))
 
 
 class PerfTrigger(TaskTrigger):
-    """``EVENT:NUMBER``: a clock fires so many times a second, a counter every so many events, on each CPU."""
+    """``EVENT:NUMBER``. A clock fires NUMBER times per second, a counter after every NUMBER events, on each CPU."""
 
     name = "perf"
     summary = "a timer or counter of every CPU, EVENT:NUMBER (NUMBER: hertz of a clock, else events per run)"

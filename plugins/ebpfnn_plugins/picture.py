@@ -1,4 +1,4 @@
-"""The preparation ``picture``: resize, to gray or color, and nothing else."""
+"""The preparation ``picture``: resizes and converts to gray or color, and does nothing else."""
 
 from __future__ import annotations
 

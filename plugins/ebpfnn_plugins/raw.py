@@ -1,4 +1,4 @@
-"""The preparation ``raw``: values as they lie."""
+"""The preparation ``raw``: takes values unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The input ``raw-frames``: samples as bytes, one after another, each as many as the network takes values."""
+"""The input ``raw-frames``: consecutive samples as bytes. Each has as many bytes as the network takes values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RawFrames(InputSource):
     summary = "samples as bytes, a byte a value, without header (--raw)"
 
     def accepts(self, uri: str, head: bytes) -> bool:
-        """None, for anything could be meant: it has to be named."""
+        """Accepts nothing, since any data could be raw. The user has to name this input."""
         return False
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error]:

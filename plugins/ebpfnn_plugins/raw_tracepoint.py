@@ -1,4 +1,4 @@
-"""The ``raw_tracepoint`` trigger: a tracepoint without the work that perf events do before it, and without tracefs."""
+"""The ``raw_tracepoint`` trigger: a tracepoint without the overhead of perf events, and without tracefs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .task import TaskTrigger, getcpu_number
 
 _FILTERED = "sys_enter"
 _HIGHEST = 1 << 31
-_TYPED = "btf_trace_"  # what the kernel calls the type of a tracepoint (Linux 5.5)
+_TYPED = "btf_trace_"  # the kernel's name for the type of a tracepoint (Linux 5.5)
 
 
 def _is_number(text: str) -> bool:
-    """Whether it is a system call's."""
+    """Whether it is the number of a system call."""
     return text.isascii() and text.isdigit() and len(text) < 11 and int(text) < _HIGHEST
 
 
 class RawTracepointTrigger(TaskTrigger):
-    """Any event by its own name. ``sys_enter`` is entered at every system call: ``nr`` says at which the network runs."""
+    """Any event by its own name. ``sys_enter`` fires at every system call; ``nr`` selects the one that runs the network."""
 
     name = "raw_tracepoint"
     summary = "raw tracepoint, EVENT; cheaper than a tracepoint, needs no tracefs"

@@ -1,4 +1,4 @@
-"""The ``run`` trigger: BPF_PROG_RUN runs the network. No event, no attachment: the shortest way from a sample to its scores."""
+"""The ``run`` trigger: BPF_PROG_RUN runs the network, without event and attachment. This is the fastest way to get scores."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ebpfnn.plugin import Attachment, Trigger, hookimpl, object_path
 _SYSCALL, _XDP = "ebpfnn_run", "ebpfnn_run_xdp"
 _CONTEXT = struct.Struct("=II")  # struct run_context of bpf/run.bpf.c
 _OWN_SAMPLE = 0
-_ETHERNET_HEADER = 14  # the shortest packet that a test run of XDP takes (bpf_test_init)
+_ETHERNET_HEADER = 14  # the shortest packet that an XDP test run takes (bpf_test_init)
 
 
 class RunAttachment(Attachment):
-    """Nothing is attached; the program is run by name."""
+    """Nothing is attached. The program is run by its name."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -55,7 +55,7 @@ class RunAttachment(Attachment):
 
 
 class RunTrigger(Trigger):
-    """A SYSCALL program (Linux 5.14), or an XDP one in a test run where the kernel has none."""
+    """A SYSCALL program (Linux 5.14), or, if the kernel does not have these, an XDP program in a test run."""
 
     name = "run"
     summary = "BPF_PROG_RUN, without an event"
@@ -72,7 +72,7 @@ class RunTrigger(Trigger):
         return _SYSCALL if not self._by_xdp and has_program_type(ProgramType.SYSCALL) else _XDP
 
     def resident(self) -> Trigger:
-        """By XDP: the kernel lets SYSCALL programs use no array of programs (check_map_prog_compatibility, Linux 6.18)."""
+        """Uses XDP, since SYSCALL programs cannot use program arrays (check_map_prog_compatibility, Linux 6.18)."""
         return RunTrigger(by_xdp=True)
 
     def attach(self, loaded: Object, target: str | None) -> Attachment:

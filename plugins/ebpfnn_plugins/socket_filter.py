@@ -1,4 +1,4 @@
-"""The ``socket_filter`` trigger: requests that a packet socket on an interface is shown."""
+"""The ``socket_filter`` trigger: requests that a packet socket on an interface receives."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ALL = 3  # ETH_P_ALL
 
 
 class SocketLink(Link):
-    """The socket, which the filter goes with: there is no link of the kernel's to it."""
+    """The socket. The filter is removed when it is closed, since the kernel has no link for it."""
 
     def pin(self, path: Path) -> None:
         raise NotSupported(f"pin '{path}': {self.name} is a socket of this process and ends with it; keep the process running")
 
 
 class SocketFilterTrigger(WatchingTrigger):
-    """The target is an interface, on which a socket of its own is shown what comes in; it keeps nothing of that."""
+    """The target is an interface. A packet socket on it receives copies of incoming packets; the filter keeps none of them."""
 
     name = "socket_filter"
     summary = "UDP requests that come in at an interface, seen by a packet socket's filter; they are passed on"
@@ -37,7 +37,7 @@ class SocketFilterTrigger(WatchingTrigger):
     def link(self, program: Program, target: str) -> Link:
         index = interface_index(target)
         try:
-            # Without a protocol it is shown nothing, until it is bound: the filter is there first.
+            # Without a protocol the socket receives nothing until it is bound, so the filter is in place first.
             with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as opened:
                 opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, struct.pack("=I", program.fileno()))
                 opened.bind((socket.if_indextoname(index), _ALL))

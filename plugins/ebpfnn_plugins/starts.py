@@ -1,4 +1,4 @@
-"""How images begin: in so many bytes that pixels do not look like it by chance, so that one is found wherever it begins."""
+"""How images begin: with enough fixed bytes that pixels do not match by chance, so that an image is found at any offset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEXT = re.compile(
 )
 """The start of an image."""
 OVERLAP = 400
-"""Bytes that a match of it has at most, but for more comments than anyone writes."""
+"""The maximum length of a match in bytes, unless there are more comments than is usual."""
 
 _BEGUN = re.compile(
     rb"(?:\x89(?:P(?:N(?:G.{0,3})?)?)?|G(?:I(?:F(?:8.?)?)?)?|R(?:I(?:F(?:F.{0,10})?)?)?|\xff(?:\xd8(?:\xff.{0,6})?|\x4f.{0,6})?"
@@ -30,7 +30,7 @@ _BEGUN = re.compile(
     rb"|\0\0\0\x0c.{0,7})\Z",
     re.DOTALL,
 )
-"""The first bytes of a start, at the end of what was read."""
+"""The first bytes of a start, at the end of the data that was read."""
 
 
 _ANCHORS = tuple(
@@ -48,13 +48,13 @@ _ANCHORS = tuple(
         (rb"\xff\x4f\xff\x51", 0),
     )
 )
-"""What is rare in each start, and how many bytes come before: looking for these one by one takes a tenth of the time."""
+"""The rare bytes of each start, and the number of bytes before them. A search for each in turn takes a tenth of the time."""
 _SMALL = 1 << 12
-"""Bytes in which it takes longer."""
+"""In fewer bytes than this, a search for all at once is faster."""
 
 
 def starts(buffer: bytearray, first: int, end: int) -> Iterator[re.Match[bytes]]:
-    """Every start of an image at ``first`` or behind, and before ``end``, though it may go on there."""
+    """Yields every start of an image at or after ``first`` and before ``end``. The match may extend beyond ``end``."""
     while match := _first(buffer, first, end):
         yield match
         first = match.start() + 1
@@ -79,7 +79,7 @@ def _first(buffer: bytearray, first: int, end: int) -> re.Match[bytes] | None:
 
 
 def check(window: Window, start: int, end: int) -> None:
-    """Makes the bytes up to ``end`` available; raises :class:`Broken` where another image begins among those from ``start``."""
+    """Makes the bytes up to ``end`` available. Raises :class:`Broken` if another image begins between ``start`` and ``end``."""
     window.allow(end)
     position = start
     while True:
@@ -92,9 +92,9 @@ def check(window: Window, start: int, end: int) -> None:
 
 
 def check_end(window: Window, end: int) -> None:
-    """Raises :class:`Broken` where another image begins in the last bytes before ``end`` and goes on behind it.
+    """Raises :class:`Broken` if another image begins in the last bytes before ``end`` and continues beyond it.
 
-    What is behind ``end`` is waited for a moment where the last bytes could be the first of another image.
+    If the last bytes could be the first bytes of another image, it waits a moment for the data beyond ``end``.
     """
     first = max(1, end - 64)
     while len(window.buffer) < end + OVERLAP and _BEGUN.search(window.buffer[first:end]) and window.soon():

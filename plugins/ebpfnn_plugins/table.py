@@ -35,7 +35,7 @@ class TableInput(InputSource):
 
 
 def _samples(table: Table, name: str, wanted: Wanted, notes: tuple[str, ...]) -> Iterator[Sample | Error]:
-    """``notes`` are told once: with the first sample."""
+    """``notes`` are given once, with the first sample."""
     empty = True
     for place, row in table.numbered(name):
         empty = False
@@ -51,7 +51,7 @@ def _samples(table: Table, name: str, wanted: Wanted, notes: tuple[str, ...]) ->
 
 
 def _columns(wanted: Wanted) -> list[str]:
-    """The columns that a network takes by name; none where it takes something else."""
+    """The columns that a network takes by name. Empty if it takes something else."""
     preparation = wanted.form.preparation
     return [each["name"] for each in preparation.options["columns"]] if preparation.kind == "columns" else []
 
@@ -62,7 +62,7 @@ def _ignored(table: Table, columns: list[str]) -> tuple[str, ...]:
 
 
 def _unzipped(uri: str) -> str:
-    """What a gzipped file is called inside: ``flows.csv`` of ``flows.csv.gz``."""
+    """The name of a gzipped file without its suffix: ``flows.csv`` for ``flows.csv.gz``."""
     return uri.removesuffix(".gz")
 
 

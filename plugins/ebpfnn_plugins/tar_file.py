@@ -1,7 +1,7 @@
-"""The input ``tar``: the files in a tar archive, in order. Nothing is unpacked to a disk.
+"""The input ``tar``: the files in a tar archive, in order. Nothing is written to disk.
 
-Source: POSIX.1-2017, pax, and GNU tar's manual, "Basic Tar Format". Headers are decoded by :class:`tarfile.TarInfo`; the rest
-of tarfile reads extended headers of any size.
+Source: POSIX.1-2017, pax, and GNU tar's manual, "Basic Tar Format". Headers are decoded by :class:`tarfile.TarInfo`; the other
+code of tarfile is not used, since it reads extended headers of any size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Tar(InputSource):
     summary = "tar archive, each file in it read as if it were one"
 
     def accepts(self, uri: str, head: bytes) -> bool:
-        """By its first header, which has a checksum."""
+        """Accepts a file by its first header, which has a checksum."""
         return len(head) >= _BLOCK and bool(head.strip(b"\0")) and _header(head[:_BLOCK]) is not None
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error | Member]:
@@ -47,7 +47,7 @@ def _header(block: bytes) -> tarfile.TarInfo | None:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """The path and the size among pax records, each ``LENGTH KEY=VALUE`` and a line feed; a value may have line feeds in it."""
+    """The path and the size in pax records. Each is ``LENGTH KEY=VALUE`` and a line feed; a value may contain line feeds."""
     told: dict[bytes, bytes] = {}
     at = 0
     while length := _LENGTH.match(data, at):
@@ -59,7 +59,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
 
 
 class _Archive:
-    """The members of the archive in ``stream``, which people know as ``name``."""
+    """The members of the archive in ``stream``; ``name`` is used in messages."""
 
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self.name, self._stream, self._at = name, stream, 0
@@ -76,7 +76,7 @@ class _Archive:
             yield from self._member(info, path or info.name, size)
 
     def _extended(self, info: tarfile.TarInfo, size: int) -> dict[bytes, bytes]:
-        """What a header of a header says of the next member: its path and size."""
+        """The path and the size of the next member, from an extended header."""
         if size > _MAX_EXTENDED:
             raise InputError(f"{self.name}: an extended header of {size} bytes at byte {self._at}; make it anew")
         data = bytes(self._take(size))
@@ -100,7 +100,7 @@ class _Archive:
             self._take(min(_PIECE, size - at))
 
     def _header(self) -> tarfile.TarInfo | None:
-        """The next header; None at the end, which is a block of zeros or the end of the stream."""
+        """The next header. None at the end: a block of zeros, or the end of the stream."""
         block = bytes(take(self._stream, _BLOCK))
         if not block.strip(b"\0") and len(block) in (0, _BLOCK):
             return None
@@ -111,7 +111,7 @@ class _Archive:
         return info
 
     def _take(self, size: int) -> bytearray:
-        """The next ``size`` bytes; what fills up their last block is skipped."""
+        """The next ``size`` bytes. The padding of their last block is skipped."""
         data = take(self._stream, size)
         padding = -size % _BLOCK
         if len(data) < size or len(take(self._stream, padding)) < padding:

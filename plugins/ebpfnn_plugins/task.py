@@ -1,4 +1,4 @@
-"""What the triggers have in common whose events happen in a thread: who is meant, and calls that provoke events."""
+"""Code that the triggers share whose events happen in a thread: whose events run the network, and calls that cause them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENTRIES = MappingProxyType({"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"})
 
 
 def getcpu_number() -> int:
-    """getcpu(2)'s. Raises :class:`KeyError` for a machine that ebpfnn does not know."""
+    """The number of getcpu(2). Raises :class:`KeyError` for a machine type that ebpfnn does not know."""
     return _GETCPU[platform.machine()]
 
 
@@ -33,11 +33,11 @@ def system_call(name: str) -> str:
 
 
 def getcpu() -> None:
-    """The system call itself: C libraries answer it in the vDSO, so that hardly anybody else makes it."""
+    """Makes the system call itself. C libraries answer it in the vDSO, so few other programs cause the event."""
     _libc.syscall(getcpu_number(), None, None, None)
 
 
-# Calls that change nothing, return at once and have an event of their own name: a system call, or a function of the C library.
+# Calls that change nothing, return at once and have their own event: a system call, or a function of the C library.
 CALLS: Mapping[str, Callable[[], object]] = MappingProxyType(
     {
         "a64l": lambda: _libc.a64l(b""),
@@ -57,7 +57,7 @@ _PREFIX = re.compile(r"(__(x64|arm64|se|do)_)?sys_((enter|exit)_)?")
 
 
 def calls_for(event: str) -> list[Callable[[], object]]:
-    """What provokes ``event``: one call where one is known to, else all, for it may still come from the work of one."""
+    """The calls that may cause ``event``: its own call if one is known, else all, since one of them may cause it indirectly."""
     if event in _ANY_SYSTEM_CALL:
         return [getcpu]
     found = _PREFIX.match(event)
@@ -66,14 +66,14 @@ def calls_for(event: str) -> list[Callable[[], object]]:
 
 
 class TaskAttachment(Attachment):
-    """A program at an event of threads, and the calls that provoke it."""
+    """A program at an event of threads, and the calls that cause the event."""
 
     def __init__(self, link: Link | None, event: str) -> None:
         self.link = link
         self._calls = calls_for(event)
 
     def fire(self, slot: int) -> None:
-        """Makes the call. For an event that none is known for, all of them: whoever waits sees whether it happened."""
+        """Makes the call. If none is known for the event, makes all of them; the caller checks whether the event happened."""
         for call in self._calls:
             call()
 
@@ -95,10 +95,10 @@ class TaskTrigger(Trigger):
 
     @abstractmethod
     def link(self, program: Program, target: str | None) -> Link:
-        """Puts ``program`` in place. Raises as :meth:`attach` does."""
+        """Attaches ``program``. Raises as :meth:`attach` does."""
 
     def lack(self) -> str | None:
-        """What this kernel lacks besides the type of program, None where nothing. Raises :class:`~ebpfnn.errors.Error`."""
+        """What this kernel lacks besides the program type, or None. Raises :class:`~ebpfnn.errors.Error`."""
         return None
 
     def object_path(self) -> Path:
@@ -114,7 +114,7 @@ class TaskTrigger(Trigger):
         return beside(self.own_fields(target), super().fields(target))
 
     def own_fields(self, target: str | None) -> Sequence[Field]:
-        """What the event itself offers, besides the thread it happens in. Raises as :meth:`fields` does."""
+        """The fields of the event itself, besides those of its thread. Raises as :meth:`fields` does."""
         self.event(target)
         return ()
 
@@ -134,19 +134,19 @@ class TaskTrigger(Trigger):
             return str(lack)
 
     def refused(self) -> str:
-        """Why this kernel takes no programs of the type, and what to do, as one line."""
+        """Why this kernel refuses programs of the type, and the remedy, on one line."""
         fact = "this kernel was built without CONFIG_BPF_EVENTS, so no BPF program runs at its tracing and perf events"
         return f"{fact}; use trigger run, or boot a kernel with that option"
 
 
 def known_functions() -> set[str]:
-    """The kernel's own functions, by its types. Raises :class:`~ebpfnn.errors.NotSupported` where it shows none."""
+    """The functions in the kernel's BTF. Raises :class:`~ebpfnn.errors.NotSupported` if the kernel shows none."""
     types = vmlinux()
     return {found.name for found in map(types.__getitem__, range(1, len(types))) if found.kind is Kind.FUNC}
 
 
 def do_nothing(program: ProgramSpec) -> ObjectSpec:
-    """An object whose one program is like ``program`` to the kernel, and returns at once."""
+    """An object with one program that returns at once. For the kernel it has the same type and attach point as ``program``."""
     code = bytes([0xB7, *bytes(7), 0x95, *bytes(7)])  # r0 = 0; exit
     return ObjectSpec(
         "nothing", "GPL", functions={program.name: Function(program.name, code)}, programs={program.name: program}

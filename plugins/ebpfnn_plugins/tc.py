@@ -1,4 +1,4 @@
-"""The ``tc`` trigger: traffic control answers requests that an interface receives, or that are about to leave by it."""
+"""The ``tc`` trigger: traffic control answers requests that an interface receives or is about to send."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INGRESS = 1  # BPF_F_INGRESS
 
 
 class TcTrigger(AnsweringTrigger):
-    """A tcx link (Linux 6.6), or before that a filter of the clsact qdisc, which lasts as long as the process."""
+    """A tcx link (Linux 6.6), or on older kernels a filter of the clsact qdisc, which exists as long as the process."""
 
     name = "tc"
     summary = "answer UDP requests that an interface receives or sends, by traffic control"
@@ -34,7 +34,7 @@ class TcTrigger(AnsweringTrigger):
             return attach_clsact(program, target, egress=self._egress)
 
     def switches(self) -> Mapping[str, int]:
-        """The packet stays the socket buffer that it is, so a checksum that is to be completed stays so."""
+        """The packet stays in the same socket buffer, so a partial checksum stays partial."""
         return {**super().switches(), "keeps_partial": 1}
 
     def variables(self) -> Mapping[str, bytes]:

@@ -1,4 +1,4 @@
-"""Where a TIFF ends: its parts may lie anywhere in it (TIFF 6.0, section 2), so it ends where the last of them does."""
+"""Finds the end of a TIFF. Its parts may lie anywhere (TIFF 6.0, section 2), so it ends where the last of them ends."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from .window import Broken, Window
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BYTES = (1, 2, 6, 7)
-"""Kinds of values that may be anything, such as a thumbnail."""
+"""Types whose values may contain any data, such as a thumbnail."""
 _LONG = 4096
-"""Bytes of values that are not looked at."""
+"""Values over this size, in bytes, are not searched."""
 _PLACES = {273: 279, 324: 325, 288: 289, 513: 514}
-"""Tags with offsets, and those with the sizes of what is there: strips, tiles, free space, a JPEG."""
+"""Tags with offsets, and tags with the sizes of the data there: strips, tiles, free space, a JPEG."""
 _DIRECTORIES = (330, 34665, 34853, 40965)
 """Tags with the offsets of directories: SubIFDs, EXIF, GPS, interoperability."""
 _TOLD = frozenset((*_DIRECTORIES, *_PLACES, *_PLACES.values()))
 _MOST, _MOST_VALUES = 4096, 1 << 17
-"""Directories, one a page and one or two of EXIF, and values of a tag that tells of places."""
+"""Limits: directories (one per page and one or two of EXIF), and values of a tag with offsets."""
 
 
 def tiff(window: Window) -> int:
-    """The end of its directories, of the values of their tags, and of the strips and tiles that these tell of."""
+    """The end of the last directory, tag value, strip or tile."""
     order: Literal["little", "big"] = "little" if window.get(0, 1) == b"I" else "big"
     end, seen, pages, others = 8, {0}, [_number(window, order, 4, 4)], list[int]()
     declared = 0
@@ -47,7 +47,7 @@ def tiff(window: Window) -> int:
 
 
 def _directory(window: Window, order: Literal["little", "big"], at: int) -> tuple[int, dict[int, list[int]]]:
-    """Where a directory and its values end, and the values of the tags that tell of places; 0 is the next directory's."""
+    """The end of a directory and its values, and the values of the tags that give offsets. Key 0 is the next directory."""
     numbers: dict[int, list[int]] = {}
     count, before, referred = _number(window, order, at, 2), 0, 0
     end = at + 6 + 12 * count
@@ -68,7 +68,7 @@ def _directory(window: Window, order: Literal["little", "big"], at: int) -> tupl
         check_end(window, place + size)
         end = max(end, place + size)
         if tag in _TOLD and values > _MOST_VALUES:
-            numbers[tag] = []  # more than is decoded, too
+            numbers[tag] = []  # the decoder does not take so many values either
         elif tag in _TOLD:
             each = _SIZES[kind]
             numbers[tag] = [_number(window, order, place + number * each, each) for number in range(values)]
@@ -77,12 +77,12 @@ def _directory(window: Window, order: Literal["little", "big"], at: int) -> tupl
 
 
 def _declared(numbers: dict[int, list[int]]) -> int:
-    """Bytes of strips and tiles, and of the numbers that tell of them: all are looked at, though they may lie on each other."""
+    """Bytes of all strips and tiles, and of the tables that list them. All are counted, even if they overlap."""
     return sum(sum(numbers.get(sizes, ())) for sizes in _PLACES.values()) + 4 * sum(map(len, numbers.values()))
 
 
 def _strips(window: Window, numbers: dict[int, list[int]]) -> list[int]:
-    """Where the strips and tiles end; no other image begins inside of one."""
+    """The end of the strips and tiles. No other image begins inside one."""
     ends = [0]
     for offsets, sizes in _PLACES.items():
         for start, size in zip(numbers.get(offsets, ()), numbers.get(sizes, ()), strict=False):

@@ -1,4 +1,4 @@
-"""The ``tracepoint`` trigger: an event of the kernel runs the network, for the threads that asked and nobody else."""
+"""The ``tracepoint`` trigger: a kernel event runs the network, only for threads that requested it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .task import TaskTrigger
 
 
 class TracepointTrigger(TaskTrigger):
-    """Any ``category:event`` of tracefs. getcpu(2) is the default: it is rare, since most C libraries answer it in the vDSO."""
+    """Any ``category:event`` of tracefs. The default, getcpu(2), is rare, since most C libraries answer it in the vDSO."""
 
     name = "tracepoint"
     summary = "tracepoint, CATEGORY:EVENT"

@@ -16,19 +16,19 @@ from ebpfnn.plugin import Trigger, hookimpl, nearest
 from .task import TaskTrigger
 
 _MAPS = Path("/proc/self/maps")
-_LIBRARY = re.compile(r"[-.\d]*\.so[.\d]*")  # what follows a library's short name: libc.so.6, libc-2.31.so
+_LIBRARY = re.compile(r"[-.\d]*\.so[.\d]*")  # what may follow the short name of a library: libc.so.6, libc-2.31.so
 
 
 class UprobeTrigger(TaskTrigger):
-    """``BINARY:SYMBOL``. A binary without a slash is a library that this process has loaded, else a program in $PATH."""
+    """``BINARY:SYMBOL``. BINARY without a slash is a library that this process has loaded, or a program in $PATH."""
 
     name = "uprobe"
     summary = "function of a program or library, BINARY:SYMBOL"
-    default_target = "libc:a64l"  # pure, and called by hardly anybody: each call costs whoever makes it
+    default_target = "libc:a64l"  # a pure function that few programs call: each call is slower for the caller
     shell = "kprobe"
     entry = "ebpfnn_kprobe"
     type = ProgramType.KPROBE
-    capabilities = ("CAP_SYS_ADMIN",)  # perf_uprobe_event_init, Linux 6.18, and 5.10 and 6.1 as Debian has them
+    capabilities = ("CAP_SYS_ADMIN",)  # perf_uprobe_event_init, in Linux 6.18 and in Debian's 5.10 and 6.1
 
     def event(self, target: str | None) -> str:
         return self._split(target)[1]
@@ -58,7 +58,7 @@ class UprobeTrigger(TaskTrigger):
 
 
 def find_binary(name: str) -> Path:
-    """The file that ``name`` stands for. Raises :class:`KernelError`, ENOENT where it is neither loaded nor in $PATH."""
+    """The file for ``name``. Raises :class:`KernelError` (ENOENT) if it is neither loaded nor in $PATH."""
     if "/" in name:
         return Path(name)
     loaded = _loaded_files()
@@ -73,7 +73,7 @@ def find_binary(name: str) -> Path:
 
 
 def _loaded_files() -> dict[str, Path]:
-    """The files that this process runs code of, by their names."""
+    """The files whose code this process has mapped, by name."""
     try:
         fields = [line.split(maxsplit=5) for line in _MAPS.read_text().splitlines()]
     except OSError as fault:

@@ -1,4 +1,4 @@
-"""What the triggers share that may only look at packets."""
+"""Code that the triggers share that may only read packets."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from .packets import PacketAttachment, PacketTrigger
 
-_CONTEXT = struct.Struct("=48x5I")  # struct __sk_buff as far as cb
+_CONTEXT = struct.Struct("=48x5I")  # struct __sk_buff up to cb
 _OUTCOME = struct.Struct("=48xI4i")
 _RAN = 1 << 31  # EBPFNN_RAN
 
 
 class WatchingAttachment(PacketAttachment):
-    """Its program leaves what it found in the context, four scores at a time."""
+    """The program leaves its result in the context, four scores at a time."""
 
     def run(self, packet: bytes) -> tuple[int, Sequence[int], int | None] | None:
-        label, scores, count = 0, list[int](), 1  # how long it took, the context has no room for
+        label, scores, count = 0, list[int](), 1  # the context has no room for the time
         while len(scores) < count:
             context = _CONTEXT.pack(len(scores), 0, 0, 0, 0)
             mark, *four = _OUTCOME.unpack_from(self._program.run(context=context, data=packet).context)
@@ -28,6 +28,6 @@ class WatchingAttachment(PacketAttachment):
 
 
 class WatchingTrigger(PacketTrigger):
-    """One whose packets go on their way, whatever the network says: it counts, and tells watchers."""
+    """A trigger whose packets are passed on, whatever the result. It counts inferences and reports them to watchers."""
 
     attachment = WatchingAttachment

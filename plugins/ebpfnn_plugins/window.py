@@ -1,4 +1,4 @@
-"""A stream as bytes at offsets: what an image's framing looks at, read no further than it must be."""
+"""A stream as bytes at offsets, for the code that finds image ends. It reads no more than it needs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ebpfnn.preparation.formats import MAX_BYTES
 CHUNK = 1 << 16
 LIMIT = MAX_BYTES
 MOMENT = 0.1
-"""Seconds that are waited for bytes that may never come."""
+"""How long to wait for bytes that may never arrive, in seconds."""
 
 
 class Broken(Exception):
-    """An image ends too early, or stops making sense."""
+    """An image is truncated or malformed."""
 
 
 class Window:
-    """The part of ``stream`` that is read and not yet taken; offsets count from its start.
+    """The part of ``stream`` that was read and not yet taken. Offsets count from its start.
 
-    Reading waits for what is asked for and no more, so that an image in a pipe is complete once its last byte is there.
-    Where an image proves broken, the next one is looked for from ``resume`` on, which whoever reads an image may move up to
-    where no other can begin, and not at what was added to ``inner``: images that are parts of this one. ``taken`` counts the
-    bytes of the stream before the window.
+    A read waits only for the bytes that were requested, so that an image in a pipe is complete as soon as its last byte
+    arrives. After a broken image, the search for the next one starts at ``resume``. The reader of an image may advance it up to
+    where no other image can begin. The search ignores starts in ``inner``: images that are parts of this image. ``taken``
+    counts the bytes of the stream before the window.
     """
 
     def __init__(self, stream: BinaryIO, limit: int = LIMIT) -> None:
@@ -38,29 +38,29 @@ class Window:
         self._read = getattr(stream, "read1", stream.read)
 
     def more(self) -> bool:
-        """Reads what the stream has now, waiting for at least a byte; False at its end."""
+        """Reads the data that is available, at least one byte. False at the end of the stream."""
         chunk = b"" if self.ended else self._read(CHUNK)
         self.ended = not chunk
         self.buffer += chunk
         return not self.ended
 
     def soon(self) -> bool:
-        """:meth:`more`, where that does not wait, or not for long; False where nothing came."""
+        """As :meth:`more`, if that does not wait, or only briefly. False if no data arrived."""
         try:
             waiting = select.poll()
             waiting.register(self._stream.fileno(), select.POLLIN)
             there = bool(waiting.poll(MOMENT * 1000))
         except (OSError, ValueError):
-            there = self._stream.seekable()  # in memory
+            there = self._stream.seekable()  # the stream is in memory
         return there and self.more()
 
     def allow(self, size: int) -> None:
-        """Raises :class:`Broken` where ``size`` bytes are more than an image may have."""
+        """Raises :class:`Broken` if ``size`` bytes are more than an image may have."""
         if size > self.limit:
             raise Broken(f"larger than {self.limit >> 20} MiB")
 
     def require(self, end: int) -> None:
-        """Makes the first ``end`` bytes available; raises :class:`Broken` where the stream or the limit ends before."""
+        """Makes the first ``end`` bytes available. Raises :class:`Broken` if the stream or the limit ends before."""
         self.allow(end)
         while len(self.buffer) < end:
             if not self.more():
@@ -80,9 +80,9 @@ class Window:
         return int.from_bytes(self.get(start, size), "little")
 
     def find(self, pattern: re.Pattern[bytes], start: int, overlap: int) -> int:
-        """Where the first match at or after ``start`` begins, of a pattern that matches ``overlap`` bytes at most.
+        """The start of the first match at or after ``start``; ``overlap`` is the maximum length of a match.
 
-        Raises as :meth:`require` where there is none.
+        Raises as :meth:`require` if there is none.
         """
         position = start
         while not (match := pattern.search(self.buffer, position)):
@@ -91,7 +91,7 @@ class Window:
         return match.start()
 
     def take(self, size: int) -> bytes:
-        """Removes the first ``size`` bytes, or what there is of them, and returns them."""
+        """Removes and returns the first ``size`` bytes, or all bytes if there are fewer."""
         taken = bytes(self.buffer[:size])
         del self.buffer[:size]
         self.taken += len(taken)

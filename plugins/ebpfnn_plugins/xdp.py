@@ -1,4 +1,4 @@
-"""The ``xdp`` trigger: a network interface answers requests before the network stack sees them."""
+"""The ``xdp`` trigger: a network interface answers requests before they reach the network stack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME_BYTES = 16  # IFNAMSIZ
 
 
 class XdpTrigger(AnsweringTrigger):
-    """XDP in the driver, or in the generic code, which every interface has."""
+    """XDP in the driver, or generic XDP, which every interface supports."""
 
     name = "xdp"
     summary = "answer UDP requests at an interface, by XDP"
@@ -47,24 +47,24 @@ class XdpTrigger(AnsweringTrigger):
             raise NotSupported(f"{fact}; give --option mode=generic, which every interface has") from lack
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
-        """A socket buffer, which generic XDP has, stays one whose checksum is to be completed; a driver's frame does not."""
+        """Partial checksums stay partial in generic XDP, which has a socket buffer, but not in a driver's frame."""
         super().prepare(shell, target)
         shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
 
     def _mode(self, target: str | None) -> str:
-        """The driver of veth sends from XDP only to a peer that has XDP too (veth_xdp_xmit, Linux 6.18).
+        """The attach mode. veth sends from XDP only to a peer that also has XDP (veth_xdp_xmit, Linux 6.18).
 
-        Raises :class:`~ebpfnn.errors.KernelError`, ENODEV, where there is no such interface.
+        Raises :class:`~ebpfnn.errors.KernelError` (ENODEV) if the interface does not exist.
         """
         mode = self.chosen["mode"]
         if mode != "auto" or target is None:
             return "native" if mode == "auto" else mode
-        interface_index(target)  # of no interface there is no driver to ask
+        interface_index(target)  # an interface that does not exist has no driver
         return "generic" if _driver(target) == "veth" else "native"
 
 
 def _driver(interface: str) -> str:
-    """The name of an interface's driver, empty where there is no such interface, or none that tells."""
+    """The driver name of an interface. Empty if there is no such interface, or its driver is not known."""
     told = bytearray(_DRIVER_INFO.pack(_ETHTOOL_GDRVINFO, b""))
     address = (ctypes.c_char * len(told)).from_buffer(told)
     name = interface.encode()[: _NAME_BYTES - 1]

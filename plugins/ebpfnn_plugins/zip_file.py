@@ -1,4 +1,4 @@
-"""The input ``zip``: the files in a zip archive, in order, and so the arrays of an .npz file. Nothing is unpacked to a disk."""
+"""The input ``zip``: the files of a zip archive, in order, including the arrays of an .npz file. Nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Zip(InputSource):
         return head.startswith((b"PK\3\4", b"PK\5\6"))
 
     def samples(self, uri: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Sample | Error | Member]:
-        """Of a pipe all is read first, for a zip archive's list of its files is at its end."""
+        """A pipe is read completely first, since a zip archive has its list of files at the end."""
         name = "stdin" if uri == "-" else uri
         try:
             with zips.opened(stream if stream.seekable() else _held(stream, name)) as archive:

@@ -1,4 +1,4 @@
-"""Tables as their rows, one at a time: CSV, JSON lines, numpy's files, Parquet. Memory is bounded whatever a file says."""
+"""Reads tables row by row: CSV, JSON lines, numpy's files, Parquet. Memory is bounded for every file."""
 
 from .opening import SUFFIXES, form, is_table, read_table
 from .table import Table

@@ -1,4 +1,4 @@
-"""Tables in numpy's files: .npy, whose columns have places, and .npz, whose columns have names."""
+"""Tables in numpy's files: .npy, whose columns have positions, and .npz, whose columns have names."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _DAMAGE = (*npy.DAMAGE, *zips.DAMAGE)
 
 
 def read_npy(stream: BinaryIO, sample: tuple[int, ...] | None = None) -> Table:
-    """Each row of the array in ``stream``, of which a block at a time is in memory.
+    """The rows of the array in ``stream``. One block at a time is in memory.
 
-    One of shape ``sample`` is one row, and so is one of a single axis. Raises :class:`InputError` for what is no array.
+    An array of shape ``sample``, or with a single axis, is one row. Raises :class:`InputError` if it is not an array.
     """
     with _undamaged(".npy"):
         header = npy.read_header(stream)
@@ -46,10 +46,10 @@ def read_npy(stream: BinaryIO, sample: tuple[int, ...] | None = None) -> Table:
 
 
 def read_npz(file: BinaryIO, only: Collection[str] | None = None) -> Table:
-    """The rows of an .npz file: an array [n] a column; or ``samples``, [n, columns], with the ``columns``' names.
+    """The rows of an .npz file: an array [n] per column, or ``samples``, [n, columns], with the names in ``columns``.
 
-    ``samples`` without names give rows by position. Of arrays by name those in ``only`` are read. ``file`` can be sought.
-    Raises :class:`InputError` for arrays of other lengths or kinds, or over 256 MiB together.
+    ``samples`` without names give rows by position. Of arrays with names, those in ``only`` are read. ``file`` must be
+    seekable. Raises :class:`InputError` for arrays of different lengths or other kinds, or over 256 MiB in total.
     """
     with _undamaged(".npz"), zips.opened(file) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -69,7 +69,7 @@ def read_npz(file: BinaryIO, only: Collection[str] | None = None) -> Table:
 
 
 def is_named(file: BinaryIO) -> bool:
-    """Whether the .npz ``file`` is a table: its columns have names. False for what is no .npz file."""
+    """Whether the .npz ``file`` is a table: its columns have names. False if it is not an .npz file."""
     try:
         with zips.opened(file) as archive:
             names = archive.namelist()
@@ -87,7 +87,7 @@ def _matrix(archive: zipfile.ZipFile, total: list[int]) -> dict[str, NDArray[Any
 
 
 def _array(archive: zipfile.ZipFile, name: str, total: list[int]) -> NDArray[Any]:
-    """The array ``name``; ``total`` counts the bytes of all that were read."""
+    """The array ``name``. ``total`` counts the bytes of all arrays that were read."""
     total[0] += archive.getinfo(name + ".npy").file_size
     if total[0] > MAX_BYTES:
         raise InputError(f"its arrays are over {MAX_BYTES >> 20} MiB; give fewer rows")
@@ -133,7 +133,7 @@ def _whole(stream: BinaryIO, size: int) -> bytes:
 
 @contextmanager
 def _undamaged(kind: str) -> Iterator[None]:
-    """What numpy and zipfile raise, as one :class:`InputError`."""
+    """Converts exceptions of numpy and zipfile to one :class:`InputError`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

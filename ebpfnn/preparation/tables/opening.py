@@ -1,4 +1,4 @@
-"""Which form a table has, and the one way to read it: for data sets as for inference."""
+"""Finds the form of a table, and reads it. Data sets and inference use the same code."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .table import MAX_BYTES, Table
 
 CSV, JSONL, NPY, NPZ, PARQUET = "csv", "jsonl", "npy", "npz", "parquet"
 SUFFIXES = {".csv": CSV, ".jsonl": JSONL, ".ndjson": JSONL, ".npy": NPY, ".npz": NPZ, ".parquet": PARQUET}
-"""What names of tables end with."""
+"""The suffixes of tables."""
 _MAGICS = {npy.MAGIC: NPY, b"PK\3\4": NPZ, b"PAR1": PARQUET, b"{": JSONL}
 _PNM = re.compile(rb"P[1-7fF][\s#]")
-"""The images that begin as text does."""
+"""The image formats that begin like text."""
 _TEXT = frozenset(range(32, 127)) | {9, 10, 13} | frozenset(range(128, 256))
 
 
 def form(name: str, head: bytes) -> str | None:
-    """Which form a table called ``name`` has, whose first bytes are ``head``; None where it is no table.
+    """The form of a table called ``name`` whose first bytes are ``head``. None if it is not a table.
 
-    What has no name of its own (``-``) is told by its first bytes, a CSV by the comma in its text.
+    Data without a name of its own (``-``) is recognized by its first bytes, a CSV by the comma in its text.
     """
     suffix = SUFFIXES.get(Path(name).suffix.lower())
     if suffix or name != "-":
@@ -36,7 +36,7 @@ def form(name: str, head: bytes) -> str | None:
 
 
 def is_table(path: Path) -> bool:
-    """Whether the file at ``path`` is a table with labels, by its name; an .npz file is one where its columns have names."""
+    """Whether the file at ``path`` is a table with labels, by its name. An .npz file is a table if its columns have names."""
     kind = SUFFIXES.get(path.suffix.lower())
     if kind != NPZ:
         return kind not in (None, NPY)
@@ -50,11 +50,12 @@ def is_table(path: Path) -> bool:
 def read_table(
     kind: str, stream: BinaryIO, only: Collection[str] | None = None, sample: tuple[int, ...] | None = None
 ) -> Table:
-    """The table of form ``kind`` in ``stream``. Rows come as they are asked for, while ``stream`` is open.
+    """The table of form ``kind`` in ``stream``. Rows are read on demand, while ``stream`` is open.
 
-    ``only`` names the columns that are wanted: others may be left out of the rows, not of the names. ``sample`` is the shape of
-    a network's sample: an .npy file of that shape is one. What cannot be sought and has to be is held in memory, up to 256 MiB.
-    Raises :class:`InputError`, without the file's name, and :class:`NotSupported` for Parquet without pyarrow.
+    ``only`` names the wanted columns. Other columns may be missing from the rows, but not from the names. ``sample`` is the
+    shape of a network's sample: an .npy file of that shape is one sample. A stream that has to be seekable and is not is held
+    in memory, up to 256 MiB. Raises :class:`InputError`, without the file's name, and :class:`NotSupported` for Parquet without
+    pyarrow.
     """
     if kind in (NPZ, PARQUET):
         held = stream if stream.seekable() else _held(stream)

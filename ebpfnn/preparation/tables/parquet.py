@@ -1,4 +1,4 @@
-"""Tables in Apache Parquet's format, by pyarrow, which few need: it is imported when a file is one."""
+"""Tables in Apache Parquet's format, read by pyarrow. It is imported only when a file needs it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ..items import Row
 from .table import BLOCK, MAX_BYTES, Table, check_names
 
 _MAX_TEXT, _MAX_LIST = 16 << 20, 1 << 20
-"""What the file's own description of itself may take, in bytes and in entries."""
+"""Limits of the file's metadata, in bytes and in entries."""
 
 
 def read_parquet(file: BinaryIO, only: Collection[str] | None = None) -> Table:
-    """The rows of the Parquet ``file``, which can be sought; of its columns those in ``only`` are read.
+    """The rows of the seekable Parquet ``file``, with the columns in ``only``.
 
-    Raises :class:`InputError` for what is none, or has a row group over 256 MiB, and :class:`NotSupported` without pyarrow.
+    Raises :class:`InputError` if it is not a Parquet file, or has a row group over 256 MiB, and :class:`NotSupported` without
+    pyarrow.
     """
     try:
         import pyarrow
@@ -43,7 +44,7 @@ def _is_text(types: Any, kind: Any) -> bool:
 
 
 def _is_number(types: Any, kind: Any) -> bool:
-    """Of a size that is known; lists and structs, of which a few bytes can be gigabytes, are left out."""
+    """Whether values have a known size. Lists and structs are left out, since a few bytes of them can expand to gigabytes."""
     return any(is_number(_stored(types, kind)) for is_number in (types.is_primitive, types.is_decimal, types.is_null))
 
 
@@ -69,7 +70,7 @@ def _check(metadata: Any) -> None:
 
 
 def _check_text(batch: Any) -> None:
-    """What many rows refer to is in the file once, and would be in memory once a row."""
+    """Checks the size of text: a value that many rows share is in the file once, but in memory once per row."""
     from pyarrow import compute, types
 
     columns = [each for each in batch.columns if types.is_dictionary(each.type) and _is_text(types, each.type)]

@@ -1,4 +1,4 @@
-"""A table that is being read."""
+"""A table while it is read."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ...errors import InputError, nearest
 from ..items import Row, Values
 
 MAX_BYTES = 256 << 20
-"""Of what has to be in memory at once: an array, or a row group of Parquet."""
+"""The limit of data that has to be in memory at once: an array, or a row group of Parquet."""
 MAX_COLUMNS = 10_000
 _SHOWN = 12
 BLOCK = 1024
-"""Rows that are taken out of an array at a time."""
+"""The number of rows that are taken from an array at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """``names`` of the columns, and ``rows`` in order, which can be gone through once.
+    """The ``names`` of the columns, and the ``rows`` in order, which can be iterated once.
 
-    Arrays without names give :class:`Values`, by position, and no ``names``. A row that cannot be read comes as the error that
-    says why, without its place; rows behind it follow. Going on raises :class:`InputError` where nothing can follow.
+    Arrays without names give :class:`Values`, by position, and no ``names``. A row that cannot be read is yielded as an error,
+    without its place; the rows after it follow. The iteration raises :class:`InputError` if no further row can be read.
     """
 
     names: tuple[str, ...]
     rows: Iterator[Row | Values | InputError]
 
     def numbered(self, name: str) -> Iterator[tuple[str, Row | Values | InputError]]:
-        """Each row with its place: ``name`` of the file, and its number from 1, the header not counted.
+        """Each row with its place: ``name`` of the file, and the row number from 1, without the header.
 
-        Errors, also those that are raised, name the place.
+        Errors, both yielded and raised, name the place.
         """
         number = 0
         try:
@@ -40,7 +40,7 @@ class Table:
             raise InputError(f"{name}:{number + 1}: {error}") from error
 
     def check_has(self, wanted: Iterable[str]) -> None:
-        """Raises :class:`InputError` where a column that is wanted is not there; without names nobody can tell."""
+        """Raises :class:`InputError` if a wanted column is missing. A table without names cannot be checked."""
         for name in wanted if self.names else ():
             if name not in self.names:
                 shown = ", ".join(self.names[:_SHOWN]) + (", ..." if len(self.names) > _SHOWN else "")
@@ -48,7 +48,7 @@ class Table:
 
 
 def check_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """``names``. Raises :class:`InputError` where one is there twice, or there are over 10,000; empty ones may be many."""
+    """``names``. Raises :class:`InputError` for a duplicate name, except empty ones, and for over 10,000 names."""
     seen: set[str] = set()
     for name in filter(None, names):
         if name in seen:

@@ -14,11 +14,11 @@ from ..items import Row
 from .table import Table, check_names
 
 MAX_ROW = 1 << 20
-"""Bytes of a row: what bounds the memory that a stream takes."""
+"""The maximum size of a row in bytes. It bounds the memory for a stream."""
 
 
 def read_csv(stream: BinaryIO) -> Table:
-    """The table whose first line names the columns. Raises :class:`InputError` where there is none."""
+    """The table whose first line names the columns. Raises :class:`InputError` if there is none."""
     lines = _Lines(stream)
     reader = csv.reader(lines, strict=True)
     header = next(_fields(reader, lines), None)
@@ -31,7 +31,7 @@ def read_csv(stream: BinaryIO) -> Table:
 
 
 def read_jsonl(stream: BinaryIO) -> Table:
-    """The table of JSON objects, one a line; the first one names the columns. Raises :class:`InputError` where it is none."""
+    """The table of JSON objects, one per line. The first one names the columns. Raises :class:`InputError` if it is not one."""
     rows = _objects(_Lines(stream))
     first = next(rows, None)
     if not isinstance(first, Row):
@@ -40,7 +40,7 @@ def read_jsonl(stream: BinaryIO) -> Table:
 
 
 class _Lines:
-    """The lines of a stream as text; none is longer than a row may be, and a row not either."""
+    """The lines of a stream as text. Neither a line nor a row may exceed the limit of a row."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._left, self._begun = stream, MAX_ROW, False
@@ -55,17 +55,17 @@ class _Lines:
         self._left -= len(line)
         if self._left < 0:
             raise InputError(f"a row is over {MAX_ROW >> 20} MiB, so what follows cannot be told apart; give rows")
-        text = line.decode("utf-8", "surrogateescape")  # labels and numbers are looked at, and what is odd is refused there
+        text = line.decode("utf-8", "surrogateescape")  # invalid bytes are refused later, where labels and numbers are checked
         begun, self._begun = self._begun, True
         return text if begun else text.removeprefix("\ufeff")
 
     def new_row(self) -> None:
-        """A row is complete."""
+        """Tells that a row is complete."""
         self._left = MAX_ROW
 
 
 def _fields(reader: Iterator[list[str]], lines: _Lines) -> Iterator[list[str]]:
-    """The fields of each row that has any. Raises :class:`InputError` where quotes are broken."""
+    """The fields of each row that is not empty. Raises :class:`InputError` for malformed quotes."""
     try:
         for fields in reader:
             lines.new_row()
