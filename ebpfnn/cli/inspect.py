@@ -39,7 +39,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     largest accumulator that any sample can cause. The range is that of a layer's outputs.
 
     Plans: "straight" reads all inputs, "listed" those that are not 0, "rows" adds partial sums from a table, and "windows" is
-    a convolution, which may skip blank rows. Sums lie in lanes of 64-bit words: 3x21 means three lanes of 21 bits. A tile is
+    a convolution, which may skip blank rows. Several sums share a 64-bit word: 3x21 means three lanes of 21 bits. A tile is
     as many outputs as the registers hold at a time, in so many words. A segment is a run of inputs after which the lanes are
     flushed. The verifier goes through every turn of a loop, unless the loop is one of those not walked; "walked" and "branches"
     estimate how many instructions it goes through, and how many branches it has to come back to. The cost estimates how many

@@ -1,7 +1,7 @@
 """Levels of values that have thresholds of their own: by a table with a row of 256 levels for each value.
 
-They are stored one a byte, or side by side, as :mod:`ebpfnn.compiler.evenly` does. For the latter the levels of a row are
-already where its value lies in the byte, so that those of one byte need only be joined.
+They are stored one a byte, or side by side, as :mod:`ebpfnn.compiler.evenly` does. For the latter, each row
+stores its levels shifted to the bits of its value, so that the levels of one byte only need an OR.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _AT_A_TIME = 8
 
 
 def own_rows(form: InputFormat, bits: int) -> NDArray[np.uint8]:
-    """uint8 [values, 256]: the level of each byte, moved to where it lies in a byte that holds levels of ``bits``."""
+    """uint8 [values, 256]: the level of each byte, shifted to its bits in a byte that holds several levels of ``bits``."""
     places = np.arange(form.size) % (BYTE // bits) * bits
     rows: NDArray[np.uint8] = value_tables(form.value_thresholds) << places[:, None].astype(np.uint8)
     return rows

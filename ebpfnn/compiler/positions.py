@@ -53,9 +53,9 @@ def unwalked_loops(turns: tuple[int, ...], size: int, features: KernelFeatures) 
 def emit_window(
     emit: Emitter, kernel: tuple[int, int], row: int, pointer: Register, scratch: Register, body: Callable[[int], None]
 ) -> None:
-    """``body(count)`` for the values of a window in loops, so many that lie behind ``pointer`` each time.
+    """Loops over the values of a window; each turn emits ``body(count)`` for the next ``count`` values at ``pointer``.
 
-    At the end that has moved by all rows, which are ``row`` bytes apart. ``scratch`` is lost between values.
+    At the end ``pointer`` has moved by all rows, which are ``row`` bytes apart. ``scratch`` is lost between values.
     """
     rows, columns = kernel
 

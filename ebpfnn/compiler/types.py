@@ -1,4 +1,4 @@
-"""The types of a compiled body: without BTF the kernel accepts neither source lines nor calls of its own functions.
+"""The BTF of a compiled body. Without BTF, the kernel accepts neither line information nor calls of subprograms and kfuncs.
 
 A table of types is written as Documentation/bpf/btf.rst (Linux 6.18) describes; ids count from 1 in the order of the records.
 """

@@ -54,20 +54,19 @@ def read(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """The content of ``entry``, for archives with several entries of its name. Raises one of :data:`DAMAGE`."""
-    if entry.compress_type not in _KNOWN:
-        raise NotImplementedError("compressed as it should not be")
-    with archive.open(entry) as stream:
+    with member(archive, entry) as stream:
         data = bytes(take(stream, entry.file_size))
         if len(data) < entry.file_size:
             raise EOFError("cut short")
         return data
 
 
-def member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """The entry ``name`` as a stream. Each read decompresses about as much as it requests."""
-    if archive.getinfo(name).compress_type not in _KNOWN:
-        raise NotImplementedError("compressed as it should not be")
-    return archive.open(name)
+def member(archive: zipfile.ZipFile, entry: str | zipfile.ZipInfo) -> IO[bytes]:
+    """``entry``, or the entry of that name, as a stream. Each read decompresses about as much as it requests."""
+    found = archive.getinfo(entry) if isinstance(entry, str) else entry
+    if found.compress_type not in _KNOWN:
+        raise NotImplementedError("a compression method other than stored and deflated")
+    return archive.open(found)
 
 
 def _count(file: IO[bytes]) -> int:

@@ -224,6 +224,7 @@ def damaged(frame: bytes, seed: int, times: int) -> bytes:
     return bytes(changed[: chosen.randrange(14, len(changed) + 1)] if times % 2 else changed)
 
 
+@pytest.mark.slow  # on an emulated processor: 1,200 programs' runs with hypothesis between them
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=frames, seed=st.integers(0, 1 << 32), times=st.integers(0, 5))
 def test_whatever_comes(hook: Hook, frame: bytes, seed: int, times: int) -> None:

@@ -26,6 +26,7 @@ from ebpfnn.instance.session import InstanceSession
 from ebpfnn.kernel import Map
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session.runner import Result, Runner
 
@@ -126,7 +127,6 @@ def test_a_proof_is_nobodys_inference(trigger: Trigger, store: Store) -> None:
         for path in state:
             with Map.open(path) as packets:
                 assert packets.lookup_percpu(bytes(4), np.uint64)[:, 0].sum() == counted
-    instance.unload()
 
 
 def test_who_was_killed_while_checking_leaves_a_slot_that_counts_again(store: Store) -> None:
@@ -236,6 +236,28 @@ def test_packed_samples_of_other_thresholds_are_refused(store: Store) -> None:
     plain = Instance.load(network(SMALL.layers, replace(form, packed=False)), RunTrigger(), name="two")
     plain.swap(network(SMALL.layers, replace(other, packed=False)))
     assert plain.statistics().swaps == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        ("picture", {}, "its samples are prepared by 'picture', and the instance's by 'glyph'; load it as another instance"),
+        ("glyph", {"ink": "dark"}, "its samples are prepared by 'glyph', with other options; load it as another instance"),
+    ],
+)
+def test_another_preparation_is_refused(kind: str, options: dict[str, str], reason: str, store: Store) -> None:
+    """Callers prepare samples for the network that they found: those of the next must be made in the same way."""
+
+    def prepared(*preparation: Any) -> QuantizedNetwork:
+        form = InputFormat((3, 3), prepared=Preparation(*preparation))
+        return network(SMALL.layers, form)
+
+    instance = Instance.load(prepared("glyph", {"ink": "light"}), RunTrigger(), name="one")
+    with pytest.raises(NotSupported, match="cannot take the place of") as caught:
+        instance.swap(prepared(kind, options))
+    assert str(caught.value).endswith(reason)
+    instance.swap(prepared("glyph", {"ink": "light"}))
+    assert instance.statistics().swaps == 1
 
 
 def test_a_network_of_more_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
