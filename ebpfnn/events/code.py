@@ -1,0 +1,50 @@
+"""The instructions that a reducer may write, and the registers that it may use."""
+
+from __future__ import annotations
+
+from ..obj.asm import R0, R1, R2, R3, R4, R5, R9, Assembler, Register
+
+VALUE = R1
+"""Has the value when :meth:`Reducer.emit_step` begins. It may be overwritten, as may all of :data:`FREE`."""
+FREE = (R0, R2, R3, R4, R5)
+STATE = R9
+"""Points to the first word of the reducer's state, after ``offset`` bytes."""
+
+
+class ReducerCode:
+    """Where one reducer writes its instructions. All other registers than :data:`VALUE` and :data:`FREE` belong to the observer.
+
+    ``asm`` takes any instruction that needs no stack and calls nothing; labels come from :meth:`fresh`. ``locked`` says that
+    the code runs in a spin lock's section, where nothing may be added atomically because nothing needs to be.
+    """
+
+    def __init__(
+        self, asm: Assembler, offset: int, time: tuple[Register, int], results: tuple[Register, int], *, locked: bool
+    ) -> None:
+        self.asm, self.locked = asm, locked
+        self._offset, self._time, self._results = offset, time, results
+
+    def load(self, to: Register, word: int) -> None:
+        """``to`` = word number ``word`` of the state."""
+        self.asm.load(to, "u64", STATE, self._offset + 8 * word)
+
+    def store(self, word: int, value: Register | int) -> None:
+        """Word number ``word`` of the state = ``value``."""
+        self.asm.store("u64", STATE, self._offset + 8 * word, value)
+
+    def add(self, word: int, value: Register) -> None:
+        """Word number ``word`` of the state += ``value``, atomically where several CPUs may do it at once."""
+        raise NotImplementedError
+
+    def load_time(self, to: Register) -> None:
+        """``to`` = the time of the event, in nanoseconds."""
+        self.asm.load(to, "u64", *self._time)
+
+    def put(self, result: int, value: Register | int) -> None:
+        """Result number ``result`` = ``value``."""
+        base, offset = self._results
+        self.asm.store("u64", base, offset + 8 * result, value)
+
+    def fresh(self, stem: str) -> str:
+        """A label that does not exist yet."""
+        return self.asm.fresh(stem)

@@ -1,0 +1,1 @@
+"""From a checked spec to the BPF object that defines ``ebpfnn_observe``; pure, the kernel is not asked."""
