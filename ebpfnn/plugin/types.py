@@ -168,12 +168,30 @@ class Trigger(ABC):
         """The shell that passes every event to an observer, ``extern int ebpfnn_observe(struct ebpfnn_fields *, void *)``."""
         return self.object_path()
 
+    def observer(self) -> Trigger:
+        """The same trigger with its event shell: :meth:`object_path` is :meth:`events_path`, :meth:`program` a program in it.
+
+        It is prepared and attached like any trigger, and takes the options that concern its events. The default is for a
+        trigger with one shell. Raises :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
+        """
+        from ..errors import NotSupported
+
+        if self.events_path() != self.object_path():
+            fact = f"trigger '{self.name}': its plugin does not say which program of {self.events_path().name} observes"
+            raise NotSupported(f"{fact}; define Trigger.observer()")
+        self._extracted()
+        return self
+
     def fields(self, target: str | None) -> Sequence[Field]:
         """The fields of the events at ``target``, each name once: those that the shell of :meth:`events_path` extracts.
 
         Raises as :meth:`attach` does for a target, :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
         """
         del target
+        return self._extracted()
+
+    def _extracted(self) -> Sequence[Field]:
+        """The fields in the event shell. Raises :class:`~ebpfnn.errors.NotSupported` for a shell without fields."""
         from ..errors import NotSupported
         from ..events import fields_of
         from ..obj import ObjectSpec

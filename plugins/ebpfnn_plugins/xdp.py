@@ -49,6 +49,8 @@ class XdpTrigger(AnsweringTrigger):
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """Partial checksums stay partial in generic XDP, which has a socket buffer, but not in a driver's frame."""
         super().prepare(shell, target)
+        if self.observes:
+            return
         shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
 
     def _mode(self, target: str | None) -> str:
