@@ -202,6 +202,14 @@ class Trigger(ABC):
             raise NotSupported(f"{fact}; use another trigger")
         return found
 
+    def mode(self, target: str | None) -> str:
+        """How it is attached to ``target``, if its events differ by that: ``native`` or ``generic``. ``""`` if not.
+
+        A model carries the mode that its data were collected in. Raises as :meth:`attach` does for a target.
+        """
+        del target
+        return ""
+
     def variables(self) -> Mapping[str, bytes]:
         """Values for the shell's global variables, set before it is loaded. Each has exactly the size of its variable."""
         return {}

@@ -37,7 +37,7 @@ class XdpTrigger(AnsweringTrigger):
     )
 
     def link(self, program: Program, target: str) -> Link:
-        mode = self._mode(target)
+        mode = self.mode(target)
         try:
             return attach_xdp(program, target, _MODES[mode])
         except NotSupported as lack:
@@ -51,10 +51,10 @@ class XdpTrigger(AnsweringTrigger):
         super().prepare(shell, target)
         if self.observes:
             return
-        shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
+        shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self.mode(target) == "generic"))
 
-    def _mode(self, target: str | None) -> str:
-        """The attach mode. veth sends from XDP only to a peer that also has XDP (veth_xdp_xmit, Linux 6.18).
+    def mode(self, target: str | None) -> str:
+        """``native`` or ``generic``. veth sends from XDP only to a peer that also has XDP (veth_xdp_xmit, Linux 6.18).
 
         Raises :class:`~ebpfnn.errors.KernelError` (ENODEV) if the interface does not exist.
         """
