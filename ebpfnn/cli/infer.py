@@ -128,8 +128,11 @@ def _only_instance(quiet: bool) -> Instance | None:
         from ..instance import Instance  # imported late: usually no instance is loaded, and this is not needed
 
         found = Instance.all()
-        if len(found) == 1:
-            found[0].about()
+        if len(found) == 1 and found[0].about().observes:
+            if not quiet:
+                fact = f"instance '{found[0].name}' observes events and takes no samples"
+                complain(f"{fact}; loading a network for this command only")
+            return None
     except Error as reason:
         complain(f"{reason}; loading a network for this command only")
         return None

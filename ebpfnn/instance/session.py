@@ -45,6 +45,9 @@ class InstanceSession(Runner):
             pins = held.enter_context(Pins(path))
             self._pins = pins
             self._count, self.network = pins.current()
+            if self.network.observes:
+                fact = f"instance '{path.name}' observes events of {self.network.trigger} itself, and takes no samples"
+                raise SessionError(f"{fact}; `ebpfnn watch {path.name}` and `ebpfnn verdicts {path.name}` show what it finds")
             self.target = self.network.target
             check_namespace(self.network)
             pins.check_attached(self.network)
