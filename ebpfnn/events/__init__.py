@@ -6,10 +6,11 @@ from .fields import OBSERVER, Field, Place, beside, fields_of
 from .formats import format_fields
 from .reducer import Options, Reducer
 from .spec import At, ColumnSpec, Condition, EventSpec, Spec, StateSpec
-from .units import duration, hashed
+from .units import HASH_FACTOR, duration, hashed
 
 __all__ = [
     "FREE",
+    "HASH_FACTOR",
     "OBSERVER",
     "STATE",
     "VALUE",

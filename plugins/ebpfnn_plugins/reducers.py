@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ebpfnn.errors import ModelError
-from ebpfnn.events import Options, Reducer, duration, hashed
+from ebpfnn.events import HASH_FACTOR, VALUE, Options, Reducer, ReducerCode, duration, hashed
+from ebpfnn.obj.asm import R0, R2, R3, R4, R5, Register
 
 WORD = (1 << 64) - 1
 
@@ -19,6 +20,13 @@ class Count(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        code.asm.mov(R2, 1)
+        code.add(0, R2)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 0)
 
 
 class Sum(Reducer):
@@ -33,6 +41,12 @@ class Sum(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        code.add(0, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 0)
+
 
 class Last(Reducer):
     name, summary = "last", "last value"
@@ -43,6 +57,12 @@ class Last(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        code.store(0, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 0)
+
 
 class Maximum(Reducer):
     name, summary = "max", "greatest value"
@@ -52,6 +72,12 @@ class Maximum(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        _keep_greater(code, 0, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 0)
 
 
 class Minimum(Reducer):
@@ -67,6 +93,20 @@ class Minimum(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[1],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        first, kept = code.fresh("first"), code.fresh("kept")
+        code.load(R2, 0)
+        code.asm.jump_if(R2, "==", 0, first)
+        code.load(R3, 1)
+        code.asm.jump_if(R3, "<=", VALUE, kept)
+        code.asm.label(first)
+        code.store(0, 1)
+        code.store(1, VALUE)
+        code.asm.label(kept)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 1)
 
 
 class Mean(Reducer):
@@ -86,6 +126,13 @@ class Mean(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[1] // state[0] if state[0] else 0,)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        _add(code, 0, 1)
+        _add(code, 1, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put_quotient(code, 1)
+
 
 class Deviation(Reducer):
     """State: the number of values, their sum, and the sum of their distances."""
@@ -104,6 +151,20 @@ class Deviation(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[2] // state[0] if state[0] else 0,)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        _add(code, 0, 1, R2)
+        _add(code, 1, VALUE, R3)
+        code.asm.alu(R3, "/=", R2)
+        code.asm.alu(VALUE, "-=", R3)
+        code.asm.mov(R3, VALUE)
+        code.asm.alu(R3, "s>>=", 63)
+        code.asm.alu(VALUE, "^=", R3)
+        code.asm.alu(VALUE, "-=", R3)
+        _add(code, 2, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put_quotient(code, 2)
 
 
 class First(Reducer):
@@ -132,6 +193,21 @@ class First(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return tuple(state[1:])
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        full = code.fresh("full")
+        code.load(R2, 0)
+        code.asm.jump_if(R2, ">", options["n"] - 1, full)
+        code.asm.mov(R3, R2)
+        code.point(R4, R3)
+        code.store(1, VALUE, R4)
+        code.asm.alu(R2, "+=", 1)
+        code.store(0, R2)
+        code.asm.label(full)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        for place in range(options["n"]):
+            _put(code, 1 + place, place)
+
 
 class Recent(Reducer):
     """State: the last values, the newest first."""
@@ -157,6 +233,16 @@ class Recent(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return tuple(state)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        for place in reversed(range(1, options["n"])):
+            code.load(R2, place - 1)
+            code.store(place, R2)
+        code.store(0, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        for place in range(options["n"]):
+            _put(code, place, place)
+
 
 class Ewma(Reducer):
     """State: whether there was a value, and the average times 2^power."""
@@ -179,6 +265,28 @@ class Ewma(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[1] >> options["power"],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        later, done, power = code.fresh("later"), code.fresh("done"), options["power"]
+        code.load(R2, 0)
+        code.asm.jump_if(R2, "!=", 0, later)
+        code.store(0, 1)
+        code.asm.alu(VALUE, "<<=", power)
+        code.store(1, VALUE)
+        code.asm.goto(done)
+        code.asm.label(later)
+        code.load(R2, 1)
+        code.asm.mov(R3, R2)
+        code.asm.alu(R3, ">>=", power)
+        code.asm.alu(R2, "-=", R3)
+        code.asm.alu(R2, "+=", VALUE)
+        code.store(1, R2)
+        code.asm.label(done)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        code.load(R2, 1)
+        code.asm.alu(R2, ">>=", options["power"])
+        code.put(0, R2)
 
 
 class Period(Reducer):
@@ -203,6 +311,29 @@ class Period(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[1],)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        self._emit_sum(code, options)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 1)
+
+    @staticmethod
+    def _emit_sum(code: ReducerCode, options: Options) -> None:
+        """R4 = the sum of the current period, stored."""
+        same, added = code.fresh("same"), code.fresh("added")
+        code.load_time(R2)
+        code.asm.mov(R3, options["period"])
+        code.asm.alu(R2, "/=", R3)
+        code.asm.alu(R2, "+=", 1)
+        code.load(R3, 0)
+        code.asm.jump_if(R3, "==", R2, same)
+        code.store(0, R2)
+        code.store(1, VALUE)
+        code.asm.goto(added)
+        code.asm.label(same)
+        _add(code, 1, VALUE)
+        code.asm.label(added)
+
 
 class Peak(Period):
     """State: as :class:`Period`, and the greatest sum."""
@@ -218,6 +349,14 @@ class Peak(Period):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[2],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        self._emit_sum(code, options)
+        code.load(R4, 1)
+        _keep_greater(code, 2, R4)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 2)
 
 
 class Distinct(Reducer):
@@ -240,6 +379,26 @@ class Distinct(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        known = code.fresh("known")
+        _hash(code, VALUE, options["bits"].bit_length() - 1)
+        code.asm.mov(R2, VALUE)
+        code.asm.alu(R2, ">>=", 6)
+        code.point(R4, R2)
+        code.asm.alu(VALUE, "&=", 63)
+        code.asm.mov(R3, 1)
+        code.asm.alu(R3, "<<=", VALUE)
+        code.load(R5, 1, R4)
+        code.asm.mov(R2, R5)
+        code.asm.alu(R2, "|=", R3)
+        code.asm.jump_if(R2, "==", R5, known)
+        code.store(1, R2, R4)
+        _add(code, 0, 1)
+        code.asm.label(known)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        _put(code, 0)
 
 
 class Ngram(Reducer):
@@ -266,8 +425,74 @@ class Ngram(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return tuple(state[2:])
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        n, early, counted = options["n"], code.fresh("early"), code.fresh("counted")
+        code.load(R3, 1)
+        code.asm.alu(R3, "<<=", 16)
+        code.asm.alu(VALUE, "&=", 0xFFFF)
+        code.asm.alu(R3, "|=", VALUE)
+        code.store(1, R3)
+        code.load(R2, 0)
+        code.asm.jump_if(R2, ">", n - 1, counted)
+        code.asm.alu(R2, "+=", 1)
+        code.store(0, R2)
+        code.asm.jump_if(R2, "<", n, early)
+        code.asm.label(counted)
+        code.asm.alu(R3, "<<=", 64 - 16 * n)
+        code.asm.alu(R3, ">>=", 64 - 16 * n)
+        _hash(code, R3, options["buckets"].bit_length() - 1)
+        code.point(R4, R3)
+        code.load(R5, 2, R4)
+        code.asm.alu(R5, "+=", 1)
+        code.store(2, R5, R4)
+        code.asm.label(early)
 
-ALL: tuple[Reducer, ...] = ()  # filled when every one has its BPF half
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        for place in range(options["buckets"]):
+            _put(code, 2 + place, place)
+
+
+ALL: tuple[Reducer, ...] = (
+    *(Count(), Sum(), Last(), First(), Recent(), Minimum(), Maximum(), Mean(), Deviation(), Ewma(), Period(), Peak()),
+    *(Distinct(), Ngram()),
+)
+
+
+def _add(code: ReducerCode, word: int, value: Register | int, total: Register = R5) -> None:
+    """``total`` = word number ``word`` += ``value``."""
+    code.load(total, word)
+    code.asm.alu(total, "+=", value)
+    code.store(word, total)
+
+
+def _keep_greater(code: ReducerCode, word: int, value: Register) -> None:
+    """Word number ``word`` = ``value`` if that is greater."""
+    kept = code.fresh("kept")
+    code.load(R5, word)
+    code.asm.jump_if(R5, ">=", value, kept)
+    code.store(word, value)
+    code.asm.label(kept)
+
+
+def _hash(code: ReducerCode, value: Register, bits: int) -> None:
+    """``value`` = the highest ``bits`` bits of its product."""
+    code.asm.wide(R0, HASH_FACTOR)
+    code.asm.alu(value, "*=", R0)
+    code.asm.alu(value, ">>=", 64 - bits)
+
+
+def _put(code: ReducerCode, word: int, result: int = 0) -> None:
+    """Result number ``result`` = word number ``word``."""
+    code.load(R2, word)
+    code.put(result, R2)
+
+
+def _put_quotient(code: ReducerCode, word: int) -> None:
+    """The result = word number ``word`` divided by word 0; a quotient by 0 is 0 (RFC 9669, 4.1)."""
+    code.load(R2, word)
+    code.load(R3, 0)
+    code.asm.alu(R2, "/=", R3)
+    code.put(0, R2)
 
 
 def _integer(given: Mapping[str, Any], key: str, default: int, low: int, high: int) -> int:
