@@ -1,7 +1,7 @@
 """The fields of events, and specs, which say what is computed from them. docs/events.md is the guide."""
 
 from .arguments import function_fields, probe_fields, raw_tracepoint_fields
-from .code import FREE, STATE, VALUE, ReducerCode
+from .code import FREE, STATE, VALUE, ReducerCode, Register
 from .fields import OBSERVER, Field, Place, beside, fields_of
 from .formats import format_fields
 from .reducer import Options, Reducer
@@ -23,6 +23,7 @@ __all__ = [
     "Place",
     "Reducer",
     "ReducerCode",
+    "Register",
     "Spec",
     "StateSpec",
     "beside",

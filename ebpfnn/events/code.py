@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R9, Assembler, Register
 
+__all__ = ["FREE", "STATE", "VALUE", "ReducerCode", "Register"]
+
 VALUE = R1
 """Has the value when :meth:`Reducer.emit_step` begins. It may be overwritten, as may all of :data:`FREE`."""
 FREE = (R0, R2, R3, R4, R5)
+"""What a reducer may overwrite beside :data:`VALUE`."""
 STATE = R9
 """Points to the first word of the reducer's state, after ``offset`` bytes."""
 

@@ -46,9 +46,9 @@ def compile_observer(
     """The object that defines ``ebpfnn_observe`` for event number ``event_index`` of a spec.
 
     In mode VERDICTS it calls ``ebpfnn_infer``, whose input is ``form``, made of a row by ``columns``. It has ``classes`` scores
-    and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. In the other modes records and
-    rows go to a ring buffer of ``ring_bytes``, a power of two of at least a page. ``link`` a shell with the object, and that
-    with a body. Programs of several events share all maps but ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
+    and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. In the other modes records
+    and rows go to a ring buffer of ``ring_bytes``, a power of two of at least a page. ``link`` a shell with the object, and
+    that with a body. Programs of several events share all maps but ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
 
     Raises :class:`ModelError` for columns that do not fit the spec or ``form``, and for more memory than a CPU has.
     """

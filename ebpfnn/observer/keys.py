@@ -53,27 +53,31 @@ def _version(write: Writer) -> int | None:
 
 
 def _emit_address(write: Writer, end: str, low: Register, high: Register) -> None:
-    """``low`` and ``high`` = the last and the first 64 bits of an address. Fields of another version are 0."""
+    """``low`` and ``high`` = the last and the first 64 bits of an address, 0 without one."""
     narrow, first, last, version = (_field(write, name) for name in _NEEDED[end])
     known = _version(write)
     if known == 4:
-        write.load_source(low, narrow)
-        write.wide(high, _MAPPED)
-        write.alu(low, "|=", high)
-        write.mov(high, 0)
+        _emit_mapped(write, narrow, low, high)
         return
+    mapped, done = write.fresh("mapped"), write.fresh("address")
+    write.load_source(R0, version)
+    write.jump_if(R0, "==", 4, mapped)
     write.load_source(low, last)
     write.load_source(high, first)
-    if known is not None:
-        return
-    other = write.fresh("address")
-    write.load_source(R0, version)
-    write.jump_if(R0, "!=", 4, other)
-    write.load_source(low, narrow)
+    write.jump_if(R0, "==", 6, done)
+    write.mov(low, 0)
+    write.mov(high, 0)
+    write.goto(done)
+    write.label(mapped)
+    _emit_mapped(write, narrow, low, high)
+    write.label(done)
+
+
+def _emit_mapped(write: Writer, address: Field, low: Register, high: Register) -> None:
+    write.load_source(low, address)
     write.wide(high, _MAPPED)
     write.alu(low, "|=", high)
     write.mov(high, 0)
-    write.label(other)
 
 
 def _store_end(write: Writer, place: int, low: Register, high: Register) -> None:

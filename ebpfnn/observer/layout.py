@@ -11,8 +11,9 @@ from ..events.bound import Bound, Derived
 from ..events.fields import Field
 
 FIRST, LAST, INFERRED, NUMBER, SIDE, LABEL, LOCK, WORDS = 0, 8, 16, 24, 28, 32, 36, 40
-"""A state: three times; the number; 1 if its first event came from the higher end; the latest label plus 1; a bpf_spin_lock; and
-the words of the reducers."""
+"""A state: three times; the number; 1 if its first event came from the higher end; the latest label plus 1; a bpf_spin_lock;
+and the words of the reducers.
+"""
 KEY = RECORD.itemsize
 """The key follows the head of the record, as it does in a row."""
 _LARGEST = 32 << 10  # bytes of a per-CPU value: PCPU_MIN_UNIT_SIZE (include/linux/percpu.h, Linux 6.18)
@@ -25,9 +26,9 @@ def state_bytes(bound: Bound) -> int:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory of one program on one CPU, the map ``ebpfnn_scratch``: the head of a record at 0, the key at :data:`KEY`, then
-    ``results`` (u64 each), and the rest.
+    """The memory of one program on one CPU, the map ``ebpfnn_scratch``.
 
+    The head of a record is at 0, and the key at :data:`KEY`. ``results`` (u64 each) and the rest follow.
     ``derived`` and ``context`` have the derived fields and those from the program's context, u64 each. ``side`` is 1 if the
     event comes from the higher end, ``start`` when the network began. ``blank`` is a state whose words are always 0. ``sample``
     and ``result`` are the arguments of ``ebpfnn_infer``.
@@ -51,7 +52,8 @@ def lay_out(bound: Bound, context: Sequence[Field], recorded: int, sample_bytes:
 
     ``sample_bytes`` is 0 without a network, whose body needs ``workspace`` bytes.
 
-    Raises :class:`ModelError` if it takes more than the kernel gives."""
+    Raises :class:`ModelError` if it takes more than the kernel gives.
+    """
     results = KEY + bound.key_bytes
     at = max(results + 8 * len(bound.names), KEY + 8 * recorded)
     derived = {each: at + 8 * place for place, each in enumerate(Derived)}

@@ -26,7 +26,7 @@ def emit_choice(write: Writer, row: str) -> None:
         else:
             write.alu(R1, "&=", at.every - 1)
         write.jump_if(R1, "==", 0, row)
-    if at.when:
+    if write.event.when:  # none for an event that lacks one of the fields: then they never hold
         unlike = write.fresh("unlike")
         emit_conditions(write, write.event.when, unlike)
         write.goto(row)

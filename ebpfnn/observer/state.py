@@ -1,4 +1,4 @@
-"""Finds or makes the state of a key, and brings its times, its number and the derived fields up to the event."""
+"""Finds or makes the state of a key, and brings times, number and derived fields up to the event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_EXIST = 1  # BPF_NOEXIST
 
 
 def emit_state(write: Writer, *, verdicts: bool) -> None:
-    """``STATE`` = the state of the key. Returns from the observer if there is no room for one. Takes the lock if there is one."""
+    """``STATE`` = the state of the key. Returns from the observer if there is no room for one. Takes its lock if it has one."""
     found = write.fresh("found")
     write.note("the state of the key")
     write.lookup(STATES, KEY)

@@ -11,7 +11,7 @@ from ..obj.asm import R0, R1, R2, R3, R4, R6, R7, R8, R9, R10, Assembler, Regist
 from .layout import Memory
 
 MEMORY, FIELDS, CONTEXT, COUNTS, STATE = R6, R7, R8, R8, R9
-"""Registers of the observer: its memory, the fields; the program's context until that was copied, then the counts; the state."""
+"""Registers of the observer: memory, fields; the program's context until that was copied, then the counts; the state."""
 LOOKUP, UPDATE, DELETE, NOW, LOCK, UNLOCK, RING_OUTPUT = 1, 2, 3, 5, 93, 94, 130
 """Helpers of the kernel (enum bpf_func_id)."""
 WORD = (1 << 64) - 1
