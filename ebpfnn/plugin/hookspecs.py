@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pluggy
 
+from ..events.reducer import Reducer
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
@@ -38,5 +39,14 @@ def ebpfnn_preparations() -> Iterable[PreparationKind]:
     """The kinds of preparation that this plugin provides.
 
     Called once per command, before a network is read: ``bind()`` decides what fits a network.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ebpfnn_reducers() -> Iterable[Reducer]:
+    """The reducers that this plugin provides, for the columns of specs.
+
+    Called once per command, before a spec is read.
     """
     raise NotImplementedError

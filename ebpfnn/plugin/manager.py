@@ -1,4 +1,4 @@
-"""The triggers, input sources and kinds of preparation of all plugins."""
+"""The triggers, input sources, kinds of preparation and reducers of all plugins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from ..errors import InputError, PluginError, UsageError
+from ..events.reducer import Reducer
 from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
 from .from_file import register_files
 from .registry import Kind, Offer, Registry
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Plugins:
     """Everything that the plugins registered with ``manager`` provide.
 
-    ``offered_triggers``, ``offered_inputs`` and ``offered_preparations`` hold all of it with its origin, ``broken`` the plugins
-    that could not be used. ``distributions`` maps the name of a plugin to its distribution.
+    ``offered_triggers``, ``offered_inputs``, ``offered_preparations`` and ``offered_reducers`` hold all of it with its origin,
+    ``broken`` the plugins that could not be used. ``distributions`` maps the name of a plugin to its distribution.
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
@@ -37,6 +38,7 @@ class Plugins:
         self.offered_triggers: Registry[Trigger] = Registry("trigger")
         self.offered_inputs: Registry[InputSource] = Registry("input")
         self.offered_preparations: Registry[PreparationKind] = Registry("preparation")
+        self.offered_reducers: Registry[Reducer] = Registry("reducer")
         self.broken = list(broken)
         for name, plugin in manager.list_name_plugin():
             distribution = (distributions or {}).get(name, "not installed")
@@ -44,6 +46,7 @@ class Plugins:
                 triggers: list[Trigger] = _collect(manager, plugin, "ebpfnn_triggers", Trigger)
                 inputs: list[InputSource] = _collect(manager, plugin, "ebpfnn_inputs", InputSource)
                 kinds: list[PreparationKind] = _collect(manager, plugin, "ebpfnn_preparations", PreparationKind)
+                reducers: list[Reducer] = _collect(manager, plugin, "ebpfnn_reducers", Reducer)
             except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
                 self.broken.append(BrokenPlugin(name, distribution, describe(error)))
                 continue
@@ -53,6 +56,8 @@ class Plugins:
                 self.offered_inputs.add(Offer(source, name, distribution))
             for kind in kinds:
                 self.offered_preparations.add(Offer(kind, name, distribution))
+            for reducer in reducers:
+                self.offered_reducers.add(Offer(reducer, name, distribution))
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
@@ -86,10 +91,15 @@ class Plugins:
         return self.offered_preparations.items
 
     @property
+    def reducers(self) -> dict[str, Reducer]:
+        """The reducers by name, without names that are offered twice."""
+        return self.offered_reducers.items
+
+    @property
     def warnings(self) -> list[str]:
         """The problems of the plugins, one line each."""
-        clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
-        return [*map(str, self.broken), *map(str, clashes)]
+        registries = (self.offered_triggers, self.offered_inputs, self.offered_preparations, self.offered_reducers)
+        return [*map(str, self.broken), *(str(clash) for each in registries for clash in each.clashes)]
 
     def trigger(self, name: str) -> Trigger:
         """Raises :class:`PluginError` if no plugin, or more than one, offers a trigger called ``name``."""

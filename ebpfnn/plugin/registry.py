@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..errors import PluginError, UsageError, nearest
+from ..events.reducer import Reducer
 from .discovery import DISABLE
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
-Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind)
+Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind, Reducer)
 
 
 @dataclass(frozen=True)
 class Offer(Generic[Kind]):
-    """A trigger, an input source or a kind of preparation, with its plugin and distribution."""
+    """A trigger, an input source, a kind of preparation or a reducer, with its plugin and distribution."""
 
     item: Kind
     plugin: str

@@ -72,6 +72,7 @@ def link_observed(
         mode,
         columns=observed.columns,
         form=observed.network.input,
+        classes=len(observed.network.labels),
         network=swaps,
         workspace=body.workspace,
     )

@@ -37,7 +37,9 @@ class BtfWriter:
         return self.add(Kind.STRUCT, name, size, *words, vlen=len(members))
 
     def string(self, text: str) -> int:
-        """The offset of ``text``, which is appended to the string table."""
+        """The offset of ``text``, which is appended to the string table; 0 for an empty one, which then has no name."""
+        if not text:
+            return 0
         self._strings += text.encode() + b"\0"
         return len(self._strings) - len(text.encode()) - 1
 
