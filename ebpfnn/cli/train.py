@@ -42,7 +42,11 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--class-weights", metavar="WEIGHTS", help="Weight of each class in the loss: balanced, or CLASS=WEIGHT,...")
 @click.option("--prepare", metavar="KIND", help=PREPARE)
 @click.option("--input-shape", type=ShapeType(), metavar="28x28", help="Shape of a sample. [default: by the data]")
-@click.option("--arch", "architecture", help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10. [default: 32 hidden]")
+@click.option(
+    "--arch",
+    "architecture",
+    help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10, or in-32-2 for any number of inputs. [default: 32 hidden]",
+)
 @click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")
 @click.option("--dropout", type=_REACH, default=0.0, help="Dropout rate of dense layers.")

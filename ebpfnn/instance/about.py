@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +13,19 @@ from typing import Any
 from .. import abi
 from ..errors import ModelError, SessionError, VersionError
 from ..network import MAX_CLASSES, QuantizedNetwork, modelfile
-from ..network.fields import Described, build_input, describe_input, get, integer, number, text, texts
+from ..network import events as carried
+from ..network.fields import (
+    Described,
+    build_input,
+    describe_events,
+    describe_input,
+    get,
+    integer,
+    number,
+    text,
+    texts,
+)
+from ..network.fields import events as read_events
 from ..network.layers import InputFormat, Shape, expect
 from ..session.loading import pid_namespace
 
@@ -31,6 +43,9 @@ class About:
     ids belong to: st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps the attachment, 0 if a pin keeps
     it. ``interface`` is the interface whose removal ends such an attachment, if there is one: st_dev and st_ino of the network
     namespace, and the index in it.
+
+    ``events`` is what the network carries, with the targets of its events, if the instance observes events itself, else empty.
+    ``filters`` are conditions that were given when it was loaded, beside those of the spec.
     """
 
     network: str
@@ -49,6 +64,13 @@ class About:
     version: str
     interface: tuple[int, int, int] | None = None
     abi: int = abi.VERSION
+    events: Mapping[str, Any] = field(default_factory=dict)
+    filters: tuple[str, ...] = ()
+
+    @property
+    def observes(self) -> bool:
+        """Whether its samples are rows of its own events, so that it takes none from callers."""
+        return bool(self.events)
 
     @property
     def name(self) -> str:
@@ -62,7 +84,9 @@ class About:
 
     def encode(self) -> bytes:
         """The description in ``SIZE`` bytes. Raises :class:`ModelError` if it does not fit."""
-        described = {**vars(self), "input": describe_input(self.input), "options": dict(self.options)}
+        own = {name: value for name, value in vars(self).items() if name not in ("events", "filters")}
+        described = {**own, "input": describe_input(self.input), "options": dict(self.options), **describe_events(self.events)}
+        described |= {"filters": list(self.filters)} if self.filters else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         remedy = "fewer bits of input" if self.input.value_thresholds else "shorter labels"
         expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use {remedy}")
@@ -177,7 +201,15 @@ def _build(described: Described) -> About:
         namespace=_namespace(get(described, "namespace", list)),
         holder=integer(described, "holder"),
         interface=_interface(described.get("interface")),
+        events=_events(described),
+        filters=texts(described, "filters") if "filters" in described else (),
     )
+
+
+def _events(described: Described) -> dict[str, Any]:
+    found = read_events(described)
+    carried.check(found)
+    return found
 
 
 def _options(described: Described) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 ========================== ==========================================================================================
 ``784-32-10``              a number is a dense layer's outputs; where a string begins with one, that is the sample's size
+``in-32-10``               the same for samples of any size: how many inputs the columns of a table get is learned
 ``conv8x3``                a convolution, 8 channels, window 3x3; then in this order ``s2`` its stride, ``p1`` its padding
                            on every side, ``g4`` its groups; ``conv8x3x5`` has a window of 3 rows and 5 columns
 ``dw3``                    a depthwise convolution: as many channels and groups as it is given; ``s2``, ``p1`` as above
@@ -21,6 +22,8 @@ from math import prod
 from ..errors import ModelError
 from .layers import Dense, Layer, MaxPool, Shape, Window, describe, expect
 
+ANY_SIZE = "in"
+"""The first word of an architecture for samples of any size."""
 _WIDEST = 1 << 16
 _WORD = re.compile(r"(?P<kind>[a-z]*)(?P<sizes>[0-9]{1,5}(?:x[0-9]{1,5})*)?(?P<options>(?:[spg][0-9]{1,5})*)")
 _SIZES = {"": (1,), "conv": (2, 3), "dw": (1, 2), "pool": (1, 2), "avgpool": (1, 2), "gap": (0,)}
@@ -48,6 +51,8 @@ def parse(text: str, shape: Shape) -> tuple[Step, ...]:
     Raises :class:`ModelError` for a word that is none, a size that is not the sample's, or an end that gives no scores.
     """
     words = text.split("-")
+    if words[0] == ANY_SIZE:
+        words[0] = str(prod(shape))
     if words[0].isascii() and words[0].isdigit():
         size = prod(shape)
         expect(

@@ -58,6 +58,18 @@ def card(described: Described) -> dict[str, str]:
     return {text({"card": key}, "card"): text(found, key) for key in found}
 
 
+def describe_events(events: Described) -> dict[str, Any]:
+    """The member ``events`` of a description, left out if the network carries no spec."""
+    return {"events": dict(events)} if events else {}
+
+
+def events(described: Described) -> dict[str, Any]:
+    """The spec that a network carries, checked by the network itself. Empty for a file from before specs were stored."""
+    found: dict[str, Any] = get(described, "events", dict) if "events" in described else {}
+    expect("events" not in described or bool(found), "'events' must hold a spec")
+    return found
+
+
 def describe_input(form: InputFormat) -> dict[str, Any]:
     """Without thresholds for each value, and without a preparation, where none are given."""
     described = asdict(form)

@@ -23,7 +23,7 @@ _TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool"}
 
 
 def describe(network: QuantizedNetwork) -> dict[str, Any]:
-    """All of ``network`` but its tensors, as JSON knows it."""
+    """All of ``network`` but its tensors, as JSON knows it. Without ``events`` if it has none."""
     return {
         "name": network.name,
         "input": fields.describe_input(network.input),
@@ -32,6 +32,7 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         "score_scale": network.score_scale,
         "density": list(network.density),
         "card": dict(network.card),
+        **fields.describe_events(network.events),
     }
 
 
@@ -60,7 +61,7 @@ def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
         raise ModelError(f"tensor {name!r} is not expected")
     density = tuple(fields.number({"density": share}, "density") for share in fields.get(described, "density", list))
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
-    return QuantizedNetwork(name, form, labels, built, score_scale, density, card)
+    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described))
 
 
 def _describe_layer(layer: Layer) -> dict[str, Any]:

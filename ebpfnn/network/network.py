@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
+from typing import Any
 
 from .. import abi
 from ..errors import ModelError
+from . import events as carried
 from .architecture import architecture
 from .layers import INT32_MAX, LARGEST_SIZE, Conv2d, InputFormat, Layer, MaxPool, Shape, accumulator_bound, describe, expect
 
@@ -27,7 +29,8 @@ class QuantizedNetwork:
 
     A score times ``score_scale`` is the float network's logit. ``density`` is, for each layer, the share of the values given
     to it that were not 0 on calibration samples, 0..1; empty where unknown. ``card`` tells where the network came from: free
-    text by keyword, such as ``data`` or ``recipe``.
+    text by keyword, such as ``data`` or ``recipe``. ``events`` has the spec whose rows its samples are made of
+    (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give.
 
     Raises :class:`ModelError`, naming the layer, where consecutive layers disagree or an accumulator could overflow.
     """
@@ -39,6 +42,7 @@ class QuantizedNetwork:
     score_scale: float = 1.0
     density: tuple[float, ...] = ()
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
 
     def __post_init__(self) -> None:
         expect(bool(self.layers), f"network '{self.name}' has no layers")
@@ -57,6 +61,7 @@ class QuantizedNetwork:
         expect(width <= MAX_CLASSES, f"{width} classes; a result carries at most {MAX_CLASSES}")
         expect(len(self.density) in (0, len(self.layers)), "density must have one share a layer, or none")
         expect(all(0 <= share <= 1 for share in self.density), "density must hold shares, 0..1")
+        carried.check(self.events)
 
     @property
     def input_shape(self) -> Shape:

@@ -168,12 +168,30 @@ class Trigger(ABC):
         """The shell that passes every event to an observer, ``extern int ebpfnn_observe(struct ebpfnn_fields *, void *)``."""
         return self.object_path()
 
+    def observer(self) -> Trigger:
+        """The same trigger with its event shell: :meth:`object_path` is :meth:`events_path`, :meth:`program` a program in it.
+
+        It is prepared and attached like any trigger, and takes the options that concern its events. The default is for a
+        trigger with one shell. Raises :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
+        """
+        from ..errors import NotSupported
+
+        if self.events_path() != self.object_path():
+            fact = f"trigger '{self.name}': its plugin does not say which program of {self.events_path().name} observes"
+            raise NotSupported(f"{fact}; define Trigger.observer()")
+        self._extracted()
+        return self
+
     def fields(self, target: str | None) -> Sequence[Field]:
         """The fields of the events at ``target``, each name once: those that the shell of :meth:`events_path` extracts.
 
         Raises as :meth:`attach` does for a target, :class:`~ebpfnn.errors.NotSupported` for a shell without fields.
         """
         del target
+        return self._extracted()
+
+    def _extracted(self) -> Sequence[Field]:
+        """The fields in the event shell. Raises :class:`~ebpfnn.errors.NotSupported` for a shell without fields."""
         from ..errors import NotSupported
         from ..events import fields_of
         from ..obj import ObjectSpec
@@ -183,6 +201,14 @@ class Trigger(ABC):
             fact = f"trigger '{self.name}' has no fields: its shell does not call ebpfnn_observe()"
             raise NotSupported(f"{fact}; use another trigger")
         return found
+
+    def mode(self, target: str | None) -> str:
+        """How it is attached to ``target``, if its events differ by that: ``native`` or ``generic``. ``""`` if not.
+
+        A model carries the mode that its data were collected in. Raises as :meth:`attach` does for a target.
+        """
+        del target
+        return ""
 
     def variables(self) -> Mapping[str, bytes]:
         """Values for the shell's global variables, set before it is loaded. Each has exactly the size of its variable."""

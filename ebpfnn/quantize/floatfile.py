@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import files
 from ..errors import ModelError
+from ..network import events as carried
 from ..network import fields
 from ..network.fields import Described
 from ..network.layers import MaxPool, describe, expect
@@ -83,6 +84,7 @@ def _describe(network: Network) -> dict[str, Any]:
         "labels": list(network.labels),
         "layers": [_describe_layer(layer) for layer in network.layers],
         "card": dict(network.card),
+        **fields.describe_events(network.events),
     }
 
 
@@ -107,7 +109,8 @@ def _build(described: Described, tensors: Tensors) -> Network:
     for name in sorted(unused):
         raise ModelError(f"tensor {name!r} is not expected")
     name, labels = fields.text(described, "name"), fields.texts(described, "labels")
-    network = Network(name, form, labels, built, fields.card(described))
+    network = Network(name, form, labels, built, fields.card(described), fields.events(described))
+    carried.check(network.events)
     _check_shapes(network)
     return network
 

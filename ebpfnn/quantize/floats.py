@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +85,14 @@ FloatLayer = FloatDense | FloatConv2d | MaxPool | AvgPool
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A float network over samples of ``input``, whose levels 0..highest stand for 0..1 (8 bits: ``x / 255``)."""
+    """A float network over samples of ``input``, whose levels 0..highest stand for 0..1 (8 bits: ``x / 255``).
+
+    ``card`` and ``events`` as in :class:`~ebpfnn.network.QuantizedNetwork`.
+    """
 
     name: str
     input: InputFormat
     labels: tuple[str, ...]
     layers: tuple[FloatLayer, ...]
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)

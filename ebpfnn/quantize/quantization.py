@@ -60,7 +60,9 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
             raise ModelError(f"network '{network.name}', layer {number} {error}") from error
         layers.append(integers)
     try:
-        whole = QuantizedNetwork(network.name, network.input, network.labels, tuple(layers), found.scale, card=network.card)
+        whole = QuantizedNetwork(
+            network.name, network.input, network.labels, tuple(layers), found.scale, card=network.card, events=network.events
+        )
     except ModelError as error:
         raise ModelError(f"network '{network.name}': {error}") from error
     return replace(whole, density=reference.density(whole, calibration))

@@ -14,6 +14,7 @@ from torch import nn
 from ..errors import ModelError
 from ..importers import from_module
 from ..network import modelfile
+from ..network.architecture import ANY_SIZE
 from ..network.layers import InputFormat
 from ..plugin import Plugins
 from ..quantize import floatfile
@@ -74,8 +75,10 @@ def _completed(options: Options, data: Data) -> Options:
     shape, count = data.training.samples.shape[1:], len(data.training.samples)
     few = data.preparation.kind == COLUMNS and not options.epochs
     epochs = min(MOST_EPOCHS, math.ceil(_STEPS / math.ceil(count / options.batch_size))) if few else 0
-    usual = "" if options.module else f"{math.prod(shape)}-{HIDDEN}-{len(data.names)}"
-    return replace(options, epochs=options.epochs or max(EPOCHS, epochs), architecture=options.architecture or usual)
+    architecture = options.architecture or ("" if options.module else f"{ANY_SIZE}-{HIDDEN}-{len(data.names)}")
+    first, dash, rest = architecture.partition("-")
+    architecture = f"{math.prod(shape)}{dash}{rest}" if first == ANY_SIZE else architecture
+    return replace(options, epochs=options.epochs or max(EPOCHS, epochs), architecture=architecture)
 
 
 def _check_writable(path: Path) -> None:

@@ -29,7 +29,10 @@ class CgroupSkbTrigger(WatchingTrigger):
         {**OPTIONS, "direction": "ingress (the default): packets that its sockets receive; egress: packets that they send"}
     )
 
-    def program(self) -> str:
+    def entry(self) -> str:
+        return self.observing_entry()
+
+    def observing_entry(self) -> str:
         return f"ebpfnn_cgroup_{self.chosen['direction']}"
 
     def find(self, target: str) -> object:

@@ -24,7 +24,8 @@ class FentryTrigger(TaskTrigger):
     type = ProgramType.TRACING
 
     def __init__(self, name: str, summary: str) -> None:
-        self.name, self.summary, self.entry = name, summary, f"ebpfnn_{name}"
+        self.name, self.summary = name, summary
+        self.entry, self.observing_entry = f"ebpfnn_{name}", f"ebpfnn_{name}_events"
 
     def event(self, target: str | None) -> str:
         function = target or self.default_target

@@ -22,6 +22,7 @@ class KprobeTrigger(TaskTrigger):
     default_target = system_call("getcpu")
     shell = "kprobe"
     entry = "ebpfnn_kprobe"
+    observing_entry = "ebpfnn_probe_events"
     type = ProgramType.KPROBE
 
     def __init__(self, name: str, summary: str, attach: Callable[[Program, str], Link]) -> None:

@@ -28,6 +28,7 @@ _HOSTS: Sequence[Address] = tuple(  # documentation networks (RFC 5737, 3849): s
     map(ip_address, ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "1.0.0.1"))
 )
 _ANYBODY = _HOSTS[0]
+_OF_EVENTS = ("direction", "mode")
 OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "port": f"the UDP port of requests [default: {PORT}]",
@@ -72,7 +73,7 @@ class PacketTrigger(Trigger):
     """A trigger whose shell includes ``packet.h``. The shell and its program are named after the trigger.
 
     ``choices`` are the options with few values: each option with its values, the default first. Without a target nothing is
-    attached, and the program runs only by BPF_PROG_RUN.
+    attached, and the program runs only by BPF_PROG_RUN. ``observes`` says whether this is an :meth:`observer`.
     """
 
     program_type: ProgramType
@@ -81,6 +82,7 @@ class PacketTrigger(Trigger):
     capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
     needs_target = True
     options: Mapping[str, str] = OPTIONS
+    observes = False
 
     def __init__(self) -> None:
         self._port = PORT
@@ -88,10 +90,25 @@ class PacketTrigger(Trigger):
         self.chosen = {name: values[0] for name, values in self.choices.items()}
 
     def object_path(self) -> Path:
-        return object_path(self.name)
+        return self.events_path() if self.observes else object_path(self.name)
 
     def program(self) -> str:
+        return self.observing_entry() if self.observes else self.entry()
+
+    def entry(self) -> str:
+        """The program in the shell that answers requests."""
         return f"ebpfnn_{self.name}"
+
+    def observing_entry(self) -> str:
+        """The program in the event shell."""
+        return f"ebpfnn_{self.name}_events"
+
+    def observer(self) -> Trigger:
+        """It observes every packet, so it takes only the options that say which packets it sees: ``direction`` and ``mode``."""
+        observing = copy.copy(self)
+        observing.observes = True
+        observing.options = {name: line for name, line in self.options.items() if name in _OF_EVENTS}
+        return observing
 
     def events_path(self) -> Path:
         return object_path(f"{self.name}_events")
@@ -110,6 +127,8 @@ class PacketTrigger(Trigger):
         return self.attached(program, target, None if target is None else self._link(program, target))
 
     def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
+        if self.observes:
+            return Attachment(link)
         return self.attachment(program, self._port, self._source(target), link)
 
     def _link(self, program: Program, target: str) -> Link:
@@ -144,6 +163,8 @@ class PacketTrigger(Trigger):
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """Raises :class:`UsageError` if no allowed address can send a request at ``target``."""
+        if self.observes:
+            return
         self._source(target)
         shell.set_variable("ebpfnn_loopback", struct.pack("<I", self.is_own(target)))
 
@@ -165,6 +186,8 @@ class PacketTrigger(Trigger):
         return f"a sample takes {form.sample_bytes} bytes, and {remedy}"
 
     def variables(self) -> Mapping[str, bytes]:
+        if self.observes:
+            return {}
         prefixes = b"".join(prefix.network_address.packed + prefix.netmask.packed for prefix in map(_mapped, self._allowed))
         values = {"port": self._port, "prefixes": len(self._allowed), "takes_partial": 1, **self.switches()}
         return {
@@ -203,7 +226,7 @@ class AnsweringTrigger(PacketTrigger):
 
     def attached(self, program: Program, target: str | None, link: Link | None = None) -> Attachment:
         attachment = super().attached(program, target, link)
-        return attachment if self.chosen["answer"] == "yes" else _Silent(attachment)
+        return attachment if self.observes or self.chosen["answer"] == "yes" else _Silent(attachment)
 
     def is_own(self, target: str | None) -> bool:
         """On the loopback interface, requests come from this machine. On others, such addresses are forged."""

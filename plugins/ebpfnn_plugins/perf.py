@@ -69,6 +69,7 @@ class PerfTrigger(TaskTrigger):
     default_target = "cpu-clock:1000"
     shell = "perf"
     entry = "ebpfnn_perf"
+    observing_entry = "ebpfnn_perf_events"
     type = ProgramType.PERF_EVENT
 
     def event(self, target: str | None) -> str:

@@ -35,6 +35,7 @@ class RawTracepointTrigger(TaskTrigger):
     options = MappingProxyType({"nr": "for sys_enter: the number of the system call, or all [default: that of getcpu]"})
     shell = "raw_tracepoint"
     entry = "ebpfnn_raw_tracepoint"
+    observing_entry = "ebpfnn_raw_events"
     type = ProgramType.RAW_TRACEPOINT
 
     def __init__(self, number: str | None = None) -> None:
@@ -43,10 +44,18 @@ class RawTracepointTrigger(TaskTrigger):
         self._number = number
 
     def with_options(self, options: Mapping[str, str]) -> Trigger:
-        return RawTracepointTrigger(options.get("nr"))
+        return self if self.observes or "nr" not in options else RawTracepointTrigger(options["nr"])
+
+    def observer(self) -> Trigger:
+        """It has every system call, and no options: conditions of the spec select calls by the field ``id``."""
+        observing = super().observer()
+        observing.options = MappingProxyType({})
+        return observing
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         event = self.event(target)
+        if self.observes:
+            return
         if event != _FILTERED:
             if self._number is not None:
                 raise UsageError(f"option nr={self._number}: event '{event}' has no such number; give target {_FILTERED}")

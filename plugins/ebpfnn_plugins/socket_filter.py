@@ -34,6 +34,9 @@ class SocketFilterTrigger(WatchingTrigger):
     program_type = ProgramType.SOCKET_FILTER
     capabilities = ("CAP_PERFMON", "CAP_NET_RAW")
 
+    def observing_entry(self) -> str:
+        return "ebpfnn_socket_events"
+
     def link(self, program: Program, target: str) -> Link:
         index = interface_index(target)
         try:

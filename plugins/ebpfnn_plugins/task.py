@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import os
 import platform
@@ -53,6 +54,7 @@ CALLS: Mapping[str, Callable[[], object]] = MappingProxyType(
     }
 )
 _ANY_SYSTEM_CALL = ("sys_enter", "sys_exit")
+_EVENTS = "task_events"
 _PREFIX = re.compile(r"(__(x64|arm64|se|do)_)?sys_((enter|exit)_)?")
 
 
@@ -82,10 +84,14 @@ class TaskAttachment(Attachment):
 
 
 class TaskTrigger(Trigger):
-    """A trigger whose shell includes task.h. ``shell`` is its object, ``entry`` the program in it, of type ``type``."""
+    """A trigger whose shell includes task.h. ``shell`` is its object, ``entry`` the program in it, of type ``type``.
+
+    ``observing_entry`` is the program in the event shell.
+    """
 
     shell: str
     entry: str
+    observing_entry: str
     type: ProgramType
     default_target: str
 
@@ -108,7 +114,17 @@ class TaskTrigger(Trigger):
         return self.entry
 
     def events_path(self) -> Path:
-        return object_path("task_events")
+        return object_path(_EVENTS)
+
+    def observer(self) -> Trigger:
+        observing = copy.copy(self)
+        observing.shell, observing.entry = _EVENTS, self.observing_entry
+        return observing
+
+    @property
+    def observes(self) -> bool:
+        """Whether this is an :meth:`observer`: its shell knows no registered threads, and passes every event on."""
+        return self.shell == _EVENTS
 
     def fields(self, target: str | None) -> Sequence[Field]:
         return beside(self.own_fields(target), super().fields(target))

@@ -37,7 +37,12 @@ class TcTrigger(AnsweringTrigger):
         """The packet stays in the same socket buffer, so a partial checksum stays partial."""
         return {**super().switches(), "keeps_partial": 1}
 
+    def observing_entry(self) -> str:
+        return f"ebpfnn_tc_{self.chosen['direction']}"
+
     def variables(self) -> Mapping[str, bytes]:
+        if self.observes:
+            return {}
         return {**super().variables(), "way_back": struct.pack("<I", _INGRESS if self._egress else 0)}
 
     @property

@@ -21,6 +21,7 @@ class TracepointTrigger(TaskTrigger):
     default_target = "syscalls:sys_enter_getcpu"
     shell = "tracepoint"
     entry = "ebpfnn_tracepoint"
+    observing_entry = "ebpfnn_tracepoint_events"
     type = ProgramType.TRACEPOINT
 
     def event(self, target: str | None) -> str:

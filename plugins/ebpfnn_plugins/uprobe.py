@@ -27,6 +27,7 @@ class UprobeTrigger(TaskTrigger):
     default_target = "libc:a64l"  # a pure function that few programs call: each call is slower for the caller
     shell = "kprobe"
     entry = "ebpfnn_kprobe"
+    observing_entry = "ebpfnn_probe_events"
     type = ProgramType.KPROBE
     capabilities = ("CAP_SYS_ADMIN",)  # perf_uprobe_event_init, in Linux 6.18 and in Debian's 5.10 and 6.1
 

@@ -37,7 +37,7 @@ class XdpTrigger(AnsweringTrigger):
     )
 
     def link(self, program: Program, target: str) -> Link:
-        mode = self._mode(target)
+        mode = self.mode(target)
         try:
             return attach_xdp(program, target, _MODES[mode])
         except NotSupported as lack:
@@ -49,10 +49,12 @@ class XdpTrigger(AnsweringTrigger):
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         """Partial checksums stay partial in generic XDP, which has a socket buffer, but not in a driver's frame."""
         super().prepare(shell, target)
-        shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self._mode(target) == "generic"))
+        if self.observes:
+            return
+        shell.set_variable("ebpfnn_keeps_partial", struct.pack("<I", self.mode(target) == "generic"))
 
-    def _mode(self, target: str | None) -> str:
-        """The attach mode. veth sends from XDP only to a peer that also has XDP (veth_xdp_xmit, Linux 6.18).
+    def mode(self, target: str | None) -> str:
+        """``native`` or ``generic``. veth sends from XDP only to a peer that also has XDP (veth_xdp_xmit, Linux 6.18).
 
         Raises :class:`~ebpfnn.errors.KernelError` (ENODEV) if the interface does not exist.
         """

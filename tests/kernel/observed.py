@@ -10,6 +10,7 @@ from ebpfnn.built import object_path
 from ebpfnn.events import Field, fields_of
 from ebpfnn.kernel import Object
 from ebpfnn.obj import ObjectSpec, link
+from ebpfnn.plugin import Attachment
 
 OBSERVER = """
 #include <ebpfnn/fields_%(struct)s.h>
@@ -43,6 +44,8 @@ ONLY = bytes(4)
 
 class Observed:
     """What the observer behind ``program`` saw."""
+
+    attachment: Attachment
 
     def __init__(self, loaded: Object, program: str, fields: tuple[Field, ...]) -> None:
         self.loaded, self.program, self.described = loaded, loaded.programs[program], fields

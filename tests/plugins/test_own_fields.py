@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from eventframes import ethernet, ipv4, udp
 
+from ebpfnn.errors import NotSupported
 from ebpfnn.events import fields_of
 from ebpfnn.kernel import Object
 from ebpfnn.obj import ObjectSpec, link
+from ebpfnn.plugin import Plugins
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,6 +63,15 @@ def test_its_fields_are_listed(folder: Path, elsewhere: Callable[..., subprocess
     shipped = json.loads(elsewhere(folder, "ebpfnn fields --trigger xdp --json").stdout)
     assert told["trigger"] == "queue"
     assert {field["name"] for field in told["fields"]} == {field["name"] for field in shipped["fields"]} | {"queue"}
+
+
+def test_one_shell_is_its_own_observer_and_two_must_say_which(folder: Path) -> None:
+    trigger = Plugins.installed({}, [folder / "queue.py"]).trigger("queue")
+    assert trigger.observer() is trigger
+    (folder / "other.bpf.o").write_bytes((folder / "queue.bpf.o").read_bytes())
+    trigger.events_path = lambda: folder / "other.bpf.o"  # type: ignore[method-assign]
+    with pytest.raises(NotSupported, match=r"does not say which program of other.bpf.o observes; define Trigger.observer\(\)"):
+        trigger.observer()
 
 
 @pytest.mark.root

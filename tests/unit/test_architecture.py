@@ -21,6 +21,7 @@ def square(size: int, stride: int = 1, edge: int = 0) -> Window:
     [
         ("784-32-10", (28, 28), [Step("dense", 32), Step("dense", 10)]),
         ("12-3", (12,), [Step("dense", 3)]),
+        ("in-32-10", (28, 28), [Step("dense", 32), Step("dense", 10)]),
         ("conv8x3-10", (28, 28), [Step("conv", 8, square(3)), Step("dense", 10)]),
         ("conv8x3s2p1g4-10", (4, 9, 9), [Step("conv", 8, square(3, 2, 1), 4), Step("dense", 10)]),
         ("conv8x3x5-10", (28, 28), [Step("conv", 8, Window((3, 5))), Step("dense", 10)]),
@@ -47,7 +48,7 @@ def test_words_that_are_no_layer(word: str, place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["pool", "pool2g2", "gap2", "gaps2", "relu", "8x8", "-8", "conv8x3s", "0", "65537", "conv8x3s0", "٣"]
+    "word", ["in", "pool", "pool2g2", "gap2", "gaps2", "relu", "8x8", "-8", "conv8x3s", "0", "65537", "conv8x3s0", "٣"]
 )
 def test_more_words_that_are_no_layer(word: str) -> None:
     with pytest.raises(ModelError):

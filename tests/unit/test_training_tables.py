@@ -55,6 +55,14 @@ def trained(tmp_path: Path, *more: str) -> Any:
     return ran
 
 
+def test_an_architecture_for_as_many_inputs_as_the_columns_get(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    trained(tmp_path, "--bits", "1", "--arch", "in-5-4-2", "--epochs", "1")
+    made = modelfile.load(tmp_path / "made.safetensors")
+    assert made.architecture == made.card["architecture"] == f"{made.input.size}-5-4-2"
+    assert made.input.size > 3
+
+
 @pytest.mark.parametrize("bits", ["8", "4", "1"])
 def test_a_csv_becomes_a_network_that_knows_its_rows(tmp_path: Path, bits: str) -> None:
     pytest.importorskip("torch")

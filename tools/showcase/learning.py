@@ -1,0 +1,94 @@
+"""Networks and trees that learn from the columns of a table: what every showcase compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.preparation import Row
+from ebpfnn.preparation.columns import preparer, read
+from ebpfnn.quantize import float_reference, floatfile
+from ebpfnn.quantize.floats import Network
+from ebpfnn.training import Options, Precision, train
+
+THERMOMETER = "thermometer"
+GROUP, LABEL = "group", "label"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """``columns``, integers [n] by name, the name of each row's class, text [n], and of its session, text [n]."""
+
+    columns: Mapping[str, NDArray[Any]]
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, chosen: NDArray[Any]) -> Table:
+        """Those rows, in that order."""
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        return Table(columns, self.labels[chosen], self.groups[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A network in integers, as it runs in the kernel, and the same in floats, before quantization."""
+
+    network: QuantizedNetwork
+    floats: Network
+
+    def samples(self, table: Table) -> NDArray[np.uint8]:
+        """The bytes of each row, uint8 [n, inputs]."""
+        columns = read(self.network.input.preparation.options)
+        sample = preparer(columns)
+        used = [table.columns[column.name].tolist() for column in columns]
+        names = [column.name for column in columns]
+        return np.stack([sample(Row(dict(zip(names, row, strict=True)))) for row in zip(*used, strict=True)])
+
+    def predict(self, samples: NDArray[np.uint8]) -> NDArray[np.str_]:
+        """The class of each sample, by the arithmetic that the kernel has."""
+        named: NDArray[np.str_] = np.array(self.network.labels)[reference.labels(self.network, samples)]
+        return named
+
+    def predict_in_floats(self, samples: NDArray[np.uint8]) -> NDArray[np.str_]:
+        named: NDArray[np.str_] = np.array(self.network.labels)[float_reference.logits(self.floats, samples).argmax(axis=1)]
+        return named
+
+
+def learn(table: Table, encode: str, hidden: str, seed: int = 1, *, by_session: bool = True, weights: str = "") -> Learned:
+    """What ``ebpfnn train`` makes of ``table`` with this encoder of columns, ``hidden`` layers such as ``32-32`` and ``seed``.
+
+    The rows that choose the epoch are of sessions of their own, if ``by_session``. ``weights`` are those of the classes.
+    """
+    with TemporaryDirectory() as directory:
+        data = Path(directory) / "train.npz"
+        # Every row is one of both parts: what is measured on rows not seen is not measured here.
+        for part in (data, data.with_name("test.npz")):
+            arrays: dict[str, Any] = {LABEL: table.labels, GROUP: table.groups, **table.columns}
+            np.savez(part, **arrays)
+        made = Path(directory) / "made.safetensors"
+        bits = 1 if encode.partition(":")[0] == THERMOMETER else 8
+        options = Options(
+            made,
+            data.parent,
+            label=LABEL,
+            ignore=(GROUP,) if not by_session else (),
+            split_by=GROUP if by_session else "",
+            encode=encode,
+            architecture=f"in-{hidden}-{len(np.unique(table.labels))}",
+            class_weights=weights,
+            precision=Precision(bits),
+            seed=seed,
+            threads=1,
+        )
+        train(options)
+        return Learned(modelfile.load(made), floatfile.load(floatfile.beside(made)))
