@@ -115,8 +115,12 @@ def command(
 
 def _instance(name: str) -> Instance:
     from ..instance import Instance
+    from ..instance.session import check_takes_samples
 
-    return Instance.open(name)
+    found = Instance.open(name)
+    if found.foreign() is None:
+        check_takes_samples(name, found.about())
+    return found
 
 
 def _only_instance(quiet: bool) -> Instance | None:
