@@ -45,8 +45,8 @@ def ebpfnn_preparations() -> Iterable[PreparationKind]:
 
 @hookspec
 def ebpfnn_reducers() -> Iterable[Reducer]:
-    """The reducers that this plugin provides, for the columns of specs.
+    """The reducers that this plugin provides.
 
-    Called once per command, before a spec is read.
+    Called once per command, before a spec is checked: ``read_options()`` decides what a column may say.
     """
     raise NotImplementedError

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Plugins:
     """Everything that the plugins registered with ``manager`` provide.
 
-    ``offered_triggers``, ``offered_inputs``, ``offered_preparations`` and ``offered_reducers`` hold all of it with its origin,
-    ``broken`` the plugins that could not be used. ``distributions`` maps the name of a plugin to its distribution.
+    ``offered_triggers``, ``offered_inputs`` and so on hold all of it with its origin, ``broken`` the plugins that could not be
+    used. ``distributions`` maps the name of a plugin to its distribution.
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
@@ -98,8 +98,8 @@ class Plugins:
     @property
     def warnings(self) -> list[str]:
         """The problems of the plugins, one line each."""
-        registries = (self.offered_triggers, self.offered_inputs, self.offered_preparations, self.offered_reducers)
-        return [*map(str, self.broken), *(str(clash) for each in registries for clash in each.clashes)]
+        offered = (self.offered_triggers, self.offered_inputs, self.offered_preparations, self.offered_reducers)
+        return [*map(str, self.broken), *(str(clash) for registry in offered for clash in registry.clashes)]
 
     def trigger(self, name: str) -> Trigger:
         """Raises :class:`PluginError` if no plugin, or more than one, offers a trigger called ``name``."""
