@@ -114,7 +114,7 @@ class Rig:
         return mine[at : at + 4 * count].copy().view(np.int32)
 
     def states(self) -> int:
-        return sum(1 for _ in self.maps[abi.STATES].keys())
+        return len(list(self.maps[abi.STATES].items()))
 
     def _row(self, record: bytes) -> Result:
         head, key = abi.RECORD.itemsize, self.bound.key_bytes

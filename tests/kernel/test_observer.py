@@ -121,11 +121,15 @@ def test_bits_prefixes_and_names(build_spec: Build, place: str) -> None:
         ['comm == "fifteen-letters"'],
         ['comm != "fifteen-letters"'],
     ]
-    names = [(int.from_bytes(t.ljust(16, b"\0")[:8], "little"), int.from_bytes(t.ljust(16, b"\0")[8:], "little"))
-             for t in (b"exact", b"exact2", b"fifteen-letters", b"fifteen-", b"")]
+    names = [
+        (int.from_bytes(t.ljust(16, b"\0")[:8], "little"), int.from_bytes(t.ljust(16, b"\0")[8:], "little"))
+        for t in (b"exact", b"exact2", b"fifteen-letters", b"fifteen-", b"")
+    ]
     events = [{"u64": value & WORD, "u32": value & 0xFFFFFFFF} for value in (0, 1, 1 << 31, 1 << 63, WORD, 6)]
     events += [{"tcp_flags": flags} for flags in (0, 1, 2, 4, 5, 18, 255)]
-    events += [{"source": a, "u8": 3} for a in (0, 0x0A000000, 0x0AFFFFFF, 0x09FFFFFF, 0x0B000000, 0xC0A80101, 0xC0A80200, 0xFFFFFFFF)]
+    events += [
+        {"source": a, "u8": 3} for a in (0, 0x0A000000, 0x0AFFFFFF, 0x09FFFFFF, 0x0B000000, 0xC0A80101, 0xC0A80200, 0xFFFFFFFF)
+    ]
     events += [{"destination": a} for a in (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)]
     events += [{"comm": one, "comm_rest": other} for one, other in names]
     count = [{"name": "count", "reduce": "count"}]
