@@ -28,10 +28,11 @@ _OFTEN = 0.2  # seconds between two reports of progress
 
 @dataclass(frozen=True)
 class Progress:
-    """``rows`` that were collected to the file, ``before``, those that it had, and ``recorded`` events.
+    """How far a collection is, or what came of it.
 
-    ``counts`` are the kernel's. ``skipped`` says what packets of a capture were left out, ``full`` why the file could not take more, ``signal`` is the one
-    that ended it; each is empty or 0 if nothing did.
+    ``rows`` were collected to the file, which had ``before``; ``recorded`` are events. ``counts`` are the kernel's. ``skipped``
+    says what packets of a capture were left out, ``full`` why the file could not take more, ``signal`` is the one that ended it;
+    each is empty or 0 if nothing did.
     """
 
     rows: int = 0

@@ -29,8 +29,8 @@ class Labelled:
 def label(path: Path, rules: Sequence[Rule], output: Path | None = None) -> Labelled:
     """Applies ``rules`` to each row of ``path``: the first that holds gives the label, and the first of groups the group.
 
-    Other rows keep what they have. Raises :class:`InputError` for files, and :class:`UsageError` for a rule over what a key does
-    not have; then the file is unchanged.
+    Other rows keep what they have. Raises :class:`InputError` for files, and :class:`UsageError` for a rule over what a
+    key does not have; then the file is unchanged.
     """
     if not rules:
         raise UsageError("no rules; give --rule, --group-rule or --rules")
