@@ -1,24 +1,16 @@
 """The fields of events, and specs, which say what is computed from them. docs/events.md is the guide."""
 
 from .arguments import function_fields, probe_fields, raw_tracepoint_fields
-<<<<<<< HEAD
 from .bind import bind
 from .bound import Bound, BoundColumn, BoundCondition, BoundEvent, Derived, Use
-from .code import FREE, STATE, VALUE, ReducerCode
-=======
 from .code import FREE, STATE, VALUE, ReducerCode, Register
->>>>>>> main
 from .fields import OBSERVER, Field, Place, beside, fields_of
 from .formats import format_fields
 from .reducer import Options, Reducer
 from .replay import Replay, Result, replay, samples
 from .spec import At, ColumnSpec, Condition, EventSpec, Spec, StateSpec
-<<<<<<< HEAD
 from .specfile import build, describe, find, load, shipped
-from .units import duration, hashed
-=======
 from .units import HASH_FACTOR, duration, hashed
->>>>>>> main
 
 __all__ = [
     "FREE",
@@ -40,12 +32,9 @@ __all__ = [
     "Place",
     "Reducer",
     "ReducerCode",
-<<<<<<< HEAD
+    "Register",
     "Replay",
     "Result",
-=======
-    "Register",
->>>>>>> main
     "Spec",
     "StateSpec",
     "Use",

@@ -17,21 +17,7 @@ THREAD: Sequence[Field] = fields_of(ObjectSpec.from_file(OBJECTS / "task_events.
 IPV4, IPV6, TCP, UDP = 4, 6, 6, 17
 
 
-class _Half:
-    """Lets a reducer be made whose BPF half is not needed here."""
-
-    def emit_step(self, code: Any, options: Any) -> None:
-        raise NotImplementedError
-
-    def emit_read(self, code: Any, options: Any) -> None:
-        raise NotImplementedError
-
-
-def _all(base: type[Reducer]) -> list[type[Reducer]]:
-    return [each for one in base.__subclasses__() for each in (one, *_all(one)) if one.__module__ == reducers.__name__]
-
-
-REDUCERS: Mapping[str, Reducer] = {one.name: type(one.__name__, (_Half, one), {})() for one in _all(Reducer)}
+REDUCERS: Mapping[str, Reducer] = {reducer.name: reducer for reducer in reducers.ALL}
 
 
 def spec_dict(columns: Sequence[Mapping[str, Any]], **members: Any) -> dict[str, Any]:
