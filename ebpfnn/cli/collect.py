@@ -23,7 +23,7 @@ _PATH = click.Path(path_type=Path)
 _MIB = 1 << 20
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A duration of a spec, such as ``30s``, in seconds."""
 
     name = "duration"

@@ -19,7 +19,9 @@ from ..files.streams import take
 
 ETHERNET = 1
 """LINKTYPE_ETHERNET."""
-_LARGEST_FRAME, _LARGEST_BLOCK = 1 << 18, 1 << 24  # libpcap's MAXIMUM_SNAPLEN, and Wireshark's largest block
+MAX_FRAME = 1 << 18
+"""The most bytes of a packet: MAXIMUM_SNAPLEN of libpcap."""
+_LARGEST_BLOCK = 1 << 24  # Wireshark's
 _MAGICS = {b"\xa1\xb2\xc3\xd4": (">", 1000), b"\xd4\xc3\xb2\xa1": ("<", 1000)}  # and nanoseconds in a unit of time
 _MAGICS |= {b"\xa1\xb2\x3c\x4d": (">", 1), b"\x4d\x3c\xb2\xa1": ("<", 1)}
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
@@ -93,8 +95,8 @@ def _pcap(stream: BinaryIO, order: str, unit: int) -> Iterator[Frame]:
         if len(head) < record.size:
             raise InputError("cut short")
         seconds, fraction, size, length = record.unpack(head)
-        if size > _LARGEST_FRAME:
-            raise InputError(f"{size} bytes, over {_LARGEST_FRAME >> 10} KiB")
+        if size > MAX_FRAME:
+            raise InputError(f"{size} bytes, over {MAX_FRAME >> 10} KiB")
         yield Frame(seconds * _SECOND + fraction * unit, _exactly(stream, size), length, link)
 
 
@@ -159,7 +161,7 @@ def _packet(body: bytes, order: str, interfaces: list[_Interface], *, old: bool)
     number, high, low, size, length = struct.unpack_from(f"{order}{'H2x' if old else 'I'}4I", body)
     if number >= len(interfaces):
         raise InputError(f"interface {number} is not described")
-    if size > len(body) - 20 or size > _LARGEST_FRAME:
+    if size > len(body) - 20 or size > MAX_FRAME:
         raise InputError(f"{size} bytes in a block of {len(body)}")
     of = interfaces[number]
     time = (high << 32 | low) * _SECOND // of.per_second + of.offset

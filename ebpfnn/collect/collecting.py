@@ -31,8 +31,8 @@ class Progress:
     """How far a collection is, or what came of it.
 
     ``rows`` were collected to the file, which had ``before``; ``recorded`` are events. ``counts`` are the kernel's. ``skipped``
-    says what packets of a capture were left out, ``full`` why the file could not take more, ``signal`` is the one that ended it;
-    each is empty or 0 if nothing did.
+    says what packets of a capture were left out, ``full`` why the file could not take more, ``signal`` is the one that ended
+    it; each is empty or 0 if nothing did.
     """
 
     rows: int = 0
@@ -181,6 +181,7 @@ class _Job:
                 for block in blocks:
                     writer.add(block)
                     self._before += len(block)
+                writer.flush()
             except NoRoom as full:
                 fact = f"{output}: its rows cannot be copied ({full})"
                 raise InputError(f"{fact}; free some space, or collect to another file") from None
@@ -199,7 +200,7 @@ def check_alike(
         counted = f"{len(names)} columns, not {len(wanted)}"
         fact = f"column '{differing[0]}' where the spec has '{differing[1]}'" if differing else counted
         raise InputError(f"{path}: it was collected by another spec ({fact}); collect to another file")
-    for member in ("spec", "trigger", "mode") if about else ():
+    for member in ("trigger", "mode", "spec") if about else ():
         if about.get(member) != other.get(member):
             told = f"{member} '{about.get(member)}', and this is '{other.get(member)}'" if member != "spec" else "another spec"
             raise InputError(f"{path}: it was collected with {told}; collect to another file")

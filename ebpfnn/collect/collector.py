@@ -16,6 +16,7 @@ from ..errors import UsageError
 from ..events import Spec, specfile
 from ..events.replay import Replay
 from ..kernel import RingBuffer
+from ..network.events import MODE
 from ..observer import Mode
 from ..plugin import Plugins
 from . import sources
@@ -70,7 +71,7 @@ class Collector(AbstractContextManager["Collector"]):
         self.label = check_name(label, "label") if label else ""
         self.group = check_name(datetime.now(timezone.utc).strftime(_TIME) if group is None else group, "group")
         self.names = self.sources.bound.names
-        self.about: Mapping[str, Any] = self.sources.about
+        self.about: Mapping[str, Any] = {**self.sources.about, **({} if capture is None else {MODE: ""})}
         self.skipped = Skipped()
         self.events = Recorded(self.sources.bound)
         self._reader = RowReader(self.sources.bound, self.label, self.group)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,13 +12,19 @@ import numpy as np
 from ..errors import InputError, KernelError, UsageError
 from ..kernel import Program
 from ..obj import ObjectSpec, ProgramType
-from .captures import ETHERNET, Frame
+from .captures import ETHERNET, MAX_FRAME, Frame
 from .programs import Programs
 from .sources import Sources
 
 PACKET_PROGRAMS = (ProgramType.XDP, ProgramType.SCHED_CLS, ProgramType.CGROUP_SKB, ProgramType.SOCKET_FILTER)
 _SHORTEST = 14  # Ethernet's header
-_EINVAL, _EMSGSIZE = 22, 90
+_TOO_LONG = (errno.EINVAL, errno.EMSGSIZE, errno.ENOMEM)
+_SURE = 1500  # bytes that every kernel takes
+_XDP_PAGE = mmap.PAGESIZE - 256 - 320
+"""The bytes that an XDP program sees of a test run's packet: a page without XDP_PACKET_HEADROOM and struct skb_shared_info.
+
+What is longer lies in fragments, of which the program knows nothing, so the fields would tell a shorter packet.
+"""
 
 
 @dataclass
@@ -35,7 +43,7 @@ class Skipped:
         told = {
             "not of Ethernet": self.foreign,
             f"shorter than {_SHORTEST} bytes": self.short,
-            "longer than a test run of the kernel takes": self.long,
+            "longer than a test run of the kernel takes, such as those that the kernel joined": self.long,
         }
         skipped = [f"{count:,} {why}" for why, count in told.items() if count]
         found = [f"packets skipped: {', '.join(skipped)}"] if skipped else []
@@ -61,6 +69,7 @@ class Replaying:
     def __init__(self, programs: Programs) -> None:
         (source,) = programs.sources.events
         self._program: Program = programs.objects[0].programs[source.trigger.program()]
+        self._most = _XDP_PAGE if self._program.info().type == ProgramType.XDP else MAX_FRAME
         self._clock = programs.clock.array(np.uint64, writable=True)
         self.skipped = Skipped()
         self.packets = 0
@@ -89,11 +98,14 @@ class Replaying:
         if len(frame.data) < _SHORTEST:
             self.skipped.short += 1
             return False
+        if len(frame.data) > self._most:
+            self.skipped.long += 1
+            return False
         self._clock[0] = frame.time
         try:
             self._program.run(data=frame.data)
         except KernelError as refused:
-            if refused.errno not in (_EINVAL, _EMSGSIZE) or len(frame.data) < 1500:
+            if refused.errno not in _TOO_LONG or len(frame.data) <= _SURE:
                 raise
             self.skipped.long += 1
             return False

@@ -6,7 +6,7 @@ import csv
 import io
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ class Writer(ABC):
     def add(self, rows: Rows) -> None:
         """Raises :class:`NoRoom`, and :class:`OSError` for other reasons."""
 
+    def flush(self) -> None:
+        """Writes what was added, as far as it waits. Raises :class:`NoRoom`."""
+
     def finish(self) -> None:
-        """Ends the file, which is then to be kept."""
+        """Ends the file, which is then to be kept. Raises :class:`NoRoom` if rows that waited had no room; the others are kept."""
         self.held.keep()
 
     def reserve(self, size: int) -> None:
@@ -53,8 +56,8 @@ def writing(path: Path, names: Sequence[str], about: Mapping[str, Any]) -> Itera
 
     Raises :class:`InputError` if it cannot be written.
     """
-    kinds = {".csv": CsvWriter, ".parquet": ParquetWriter, ".npz": NpzWriter}
-    kind: type[Writer] = kinds[check_format(path)]
+    kinds: dict[str, Callable[..., Writer]] = {".csv": CsvWriter, ".parquet": ParquetWriter, ".npz": NpzWriter}
+    kind = kinds[check_format(path)]
     taken = next((name for name in names if name in (*OWN, SPEC, "samples", "columns")), None)
     if taken:
         raise InputError(f"column '{taken}': collected files have a column of that name; rename it in the spec")
@@ -113,12 +116,12 @@ class ParquetWriter(Writer):
     def add(self, rows: Rows) -> None:
         self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= GROUP_ROWS:
-            self._write()
+            self.flush()
 
     def finish(self) -> None:
         full: NoRoom | None = None
         try:
-            self._write()
+            self.flush()
         except NoRoom as error:
             full = error
         self._writer.close()
@@ -126,7 +129,7 @@ class ParquetWriter(Writer):
         if full:
             raise full
 
-    def _write(self) -> None:
+    def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return

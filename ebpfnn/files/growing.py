@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from .files import check_replaceable, remember, usual_mode
 from .staging import stage
@@ -45,7 +45,7 @@ def growing(path: Path) -> Iterator[Growing]:
     check_replaceable(path)
     with stage(path.parent) as (beside, descriptor):
         with open(descriptor, "r+b", buffering=_BUFFER, closefd=False) as file:
-            held = Growing(cast("BinaryIO", file))
+            held = Growing(file)
             yield held
             if not held.kept:
                 return
