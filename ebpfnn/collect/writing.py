@@ -7,7 +7,7 @@ import io
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ class Writer(ABC):
         """Ends the file, which is then to be kept. Raises :class:`NoRoom` if rows that waited had no room; the others are kept."""
         self.held.keep()
 
+    def close(self) -> None:
+        """Frees what it holds. A file that was not finished is not kept."""
+
     def reserve(self, size: int) -> None:
         reserve(self.held, size)
 
@@ -63,7 +66,11 @@ def writing(path: Path, names: Sequence[str], about: Mapping[str, Any]) -> Itera
         raise InputError(f"column '{taken}': collected files have a column of that name; rename it in the spec")
     try:
         with growing(path) as held:
-            yield kind(held, names, about)
+            writer = kind(held, names, about)
+            try:
+                yield writer
+            finally:
+                writer.close()
     except NoRoom as error:
         raise InputError(f"{path}: nothing was written ({error}); free some space, or write elsewhere") from None
     except OSError as error:
@@ -128,6 +135,11 @@ class ParquetWriter(Writer):
         super().finish()
         if full:
             raise full
+
+    def close(self) -> None:
+        if not self.held.kept:
+            with suppress(OSError, ValueError, self._arrow.ArrowException):
+                self._writer.close()
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
