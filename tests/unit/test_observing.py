@@ -28,18 +28,22 @@ def address(text: str) -> bytes:
     return int(IPv6Address(text if ":" in text else f"::ffff:{text}")).to_bytes(16, "little")
 
 
+def text(key: tuple[Part, ...], data: bytes) -> str:
+    return shown(key, decode(key, data))
+
+
 def test_keys_as_collected_data_have_them() -> None:
     ends = address("10.0.0.1") + address("10.0.0.2") + struct.pack("<HHB3x", 443, 50000, 6)
-    assert shown(decode(parts("flow"), ends)) == "10.0.0.1:443-10.0.0.2:50000/tcp"
-    assert shown(decode(parts("flow.directed"), ends)) == "10.0.0.1:443>10.0.0.2:50000/tcp"
+    assert text(parts("flow"), ends) == "10.0.0.1:443-10.0.0.2:50000/tcp"
+    assert text(parts("flow.directed"), ends) == "10.0.0.1:443>10.0.0.2:50000/tcp"
     six = address("2001:db8::1") + address("2001:db8::2") + struct.pack("<HHB3x", 1, 2, 99)
-    assert shown(decode(parts("flow"), six)) == "[2001:db8::1]:1-[2001:db8::2]:2/99"
-    assert shown(decode(parts("source"), address("10.0.0.1"))) == "source=10.0.0.1"
+    assert text(parts("flow"), six) == "[2001:db8::1]:1-[2001:db8::2]:2/99"
+    assert text(parts("source"), address("10.0.0.1")) == "source=10.0.0.1"
     assert decode(parts("destination"), bytes(16)) == {"destination": "::"}
     listed = (Part("tgid", "u32"), Part("comm", "text"), Part("comm_rest", "text"), Part("error", "s16"), Part("from", "ipv4"))
     data = struct.pack("<I8s8shI", 7, b'a"long-n', b"ame", -3, 0x0A000001)
     assert decode(listed, data) == {"tgid": 7, "comm": 'a"long-name', "error": -3, "from": "10.0.0.1"}
-    assert shown(decode(listed, data)) == 'tgid=7 comm="a\\"long-name" error=-3 from="10.0.0.1"'
+    assert text(listed, data) == 'tgid=7 comm="a\\"long-name" error=-3 from=10.0.0.1'
     assert all(is_type(part.type) for part in listed)
     assert not is_type("u7")
 
