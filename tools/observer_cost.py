@@ -99,8 +99,10 @@ def main(rounds: int) -> None:
             above = [one - other for one, other in zip(each, base, strict=True)]
             least = min(each) - min(base)
             verified = programs[name].info().verified_insns
-            print(f"{name:32} least {min(each):4.0f} median {statistics.median(each):4.0f}  above empty: least {least:4.0f}"
-                  f" median {statistics.median(above):4.0f} ns; verified {verified}")
+            print(
+                f"{name:32} least {min(each):4.0f} median {statistics.median(each):4.0f}  above empty: least {least:4.0f}"
+                f" median {statistics.median(above):4.0f} ns; verified {verified}"
+            )
 
 
 if __name__ == "__main__":
