@@ -7,7 +7,7 @@ import platform
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -103,22 +103,23 @@ def test_packets_at_every_hook(hook: str) -> None:
     with (
         load(shell, program, bound, Mode.RECORD, replaying=True) as records,
         load(shell, program, bound, Mode.ROWS, replaying=True) as made,
-    ):  # noqa: E501
-        with RingBuffer(records.maps[abi.ROWS]) as ours, RingBuffer(made.maps[abi.ROWS]) as theirs:
-            for time, frame in enumerate(FRAMES * 3, 10**9):
-                for each in (records, made):
-                    each.maps[abi.CLOCK].array(np.uint64)[:] = time * 7
-                    each.programs[program].run(data=frame)
-                (values,) = recorded(ours, fields)
-                assert values["time"] == time * 7
-                row = twin.observe(0, values)
-                assert rows(theirs, bound) == ([row] if row else [])
-                seen += row is not None
+        RingBuffer(records.maps[abi.ROWS]) as ours,
+        RingBuffer(made.maps[abi.ROWS]) as theirs,
+    ):
+        for time, frame in enumerate(FRAMES * 3, 10**9):
+            for each in (records, made):
+                each.maps[abi.CLOCK].array(np.uint64)[:] = time * 7
+                each.programs[program].run(data=frame)
+            (values,) = recorded(ours, fields)
+            assert values["time"] == time * 7
+            row = twin.observe(0, values)
+            assert rows(theirs, bound) == ([row] if row else [])
+            seen += row is not None
     assert seen == 3 * len(FRAMES)
 
 
-def clocks_apart() -> None:
-    """What happens at each call of a thread: two system calls that no other thread makes so."""
+def calls() -> None:
+    """Five system calls of this thread that no other one makes so."""
     for _ in range(5):
         with suppress(ProcessLookupError):
             os.getpgid(NOBODY)
@@ -167,7 +168,7 @@ def thread_events() -> dict[str, tuple[str, str, Sequence[Field], Attach, str]]:
 @pytest.mark.usefixtures("tracing")
 @pytest.mark.parametrize("kind", ["tracepoint", "raw tracepoint", "kprobe", "fentry"])
 def test_events_of_threads(kind: str) -> None:
-    """Both observers attached at once, to calls of this thread alone; they see other times, but the same gaps of nothing else."""
+    """Both observers attached at once, to calls of this thread. They differ in the times that they see."""
     if kind == "kprobe" and lacks_probes("kprobe"):
         pytest.skip("this kernel has no kprobes (CONFIG_KPROBES)")
     if kind == "fentry" and FentryTrigger("fentry", "").supported():
@@ -189,19 +190,14 @@ def test_events_of_threads(kind: str) -> None:
     )
     bound = bind(spec, {event.name: fields for event in spec.events}, REDUCERS)
     twin = Replay(bound)
-    with both(program, bound, function) as (records, made):
-        with RingBuffer(records.maps[abi.ROWS]) as ours, RingBuffer(made.maps[abi.ROWS]) as theirs:
-            with attach(records.programs[program]), attach(made.programs[program]):
-                clocks_apart()
-            expected = [twin.observe(0, values) for values in recorded(ours, list(bound.events[0].fields.values()))]
-            assert len(expected) == 5
-            assert [row[:2] + row[3:] for row in rows(theirs, bound)] == [row[:2] + row[3:] for row in expected if row]
-
-
-@contextmanager
-def both(program: str, bound: Bound, function: str) -> Iterator[tuple[Object, Object]]:
     with (
         load("task_events", program, bound, Mode.RECORD, function=function) as records,
         load("task_events", program, bound, Mode.ROWS, function=function) as made,
+        RingBuffer(records.maps[abi.ROWS]) as ours,
+        RingBuffer(made.maps[abi.ROWS]) as theirs,
     ):
-        yield records, made
+        with attach(records.programs[program]), attach(made.programs[program]):
+            calls()
+        expected = [twin.observe(0, values) for values in recorded(ours, list(bound.events[0].fields.values()))]
+        assert len(expected) == 5
+        assert [row[:2] + row[3:] for row in rows(theirs, bound)] == [row[:2] + row[3:] for row in expected if row]

@@ -26,7 +26,7 @@ PORTS = (0, 1, 80, 0x8000, 0xFFFF)
 
 
 def packets(count: int, seed: int) -> list[dict[str, int]]:
-    """Ends that are equal, differ in the address or in the port alone, and of both versions; what is no IP may have ports too."""
+    """Ends that are equal, or differ in the address or the port alone, of both versions; what is no IP may have ports too."""
     choose, found = random.Random(seed), []
     for _ in range(count):
         version = choose.choice((0, 4, 4, 6, 6, 5))
