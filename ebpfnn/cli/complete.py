@@ -66,6 +66,13 @@ def inputs(_context: click.Context, _parameter: click.Parameter, begun: str) -> 
     return _those(Plugins.installed().offered_inputs.names, begun)
 
 
+def interfaces(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The network interfaces of this machine."""
+    import socket
+
+    return _those([name for _, name in socket.if_nameindex()], begun)
+
+
 def targets(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The network interfaces of this machine, if the trigger takes one."""
     import socket
