@@ -74,7 +74,7 @@ def observe(
     if not any_mode and events[carried.MODE] not in ("", mode):
         raise _other(network, f"{events[carried.MODE]} mode", f"{mode} mode")
     fields = {event.name: one.fields(event.target) for event, one in zip(spec.events, found, strict=True)}
-    bound = bind(spec, fields, plugins.reducers)
+    bound = bind(spec, fields, plugins.reducers, plugins.encoders)
     key = parts(spec.key if isinstance(spec.key, str) else bound.events[0].key)
     own = carried.carried(
         specfile.describe(_retargeted(_spec(network), str(events[carried.TRIGGER]), trigger.name, target)), trigger.name, mode
