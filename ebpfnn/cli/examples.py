@@ -23,6 +23,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "unload": ("ebpfnn unload", "ebpfnn unload digits", "ebpfnn unload --all"),
     "query": ("ebpfnn query 192.0.2.1 digit.png", "ebpfnn query --any --check host.example:8000 digit.png"),
     "models": ("ebpfnn models", "ebpfnn models --json"),
+    "collect": (
+        "ebpfnn collect flow.toml --target eth0 --output flows.parquet --label benign --for 5m",
+        "ebpfnn collect flow.toml --target eth0 --output flows.parquet --label scan --append",
+        "ebpfnn collect flow.toml --pcap monday.pcapng --output flows.parquet --group monday --append",
+    ),
+    "label": (
+        "ebpfnn label flows.parquet --rule 'address in 10.0.0.0/24 and port == 22 -> scan' --rule 'any -> benign'",
+        "ebpfnn label flows.csv --rules rules.toml --output labelled.csv",
+    ),
     "train": (
         "ebpfnn train --dataset MNIST --epochs 10 --name digits",
         "ebpfnn train --data flows.csv --label verdict --split-by session",
@@ -44,6 +53,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn fields --target sched:sched_switch",
         "ebpfnn fields --trigger fentry --target tcp_v4_rcv --json",
     ),
+    "spec": ("ebpfnn spec", "ebpfnn spec flow", "ebpfnn spec ./mine.toml --json"),
     "include-dir": ("ebpfnn include-dir", 'clang -target bpf -O2 -g -I"$(ebpfnn include-dir)" -c door.bpf.c -o door.bpf.o'),
     "bpf": ("ebpfnn bpf list", "ebpfnn bpf list programs maps --json"),
     "bpf list": ("ebpfnn bpf list", "ebpfnn bpf list links --json"),
