@@ -89,9 +89,12 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     rows = np.arange(len(whole.labels))
     other = datasets.table(options.data or place, "test")
     by = (whole.groups, whole.labels)
-    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, *by)
+    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, *by, again=True)
     training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
     sides = divided(whole.groups, training, held_out, tested)
+    for aside, told in ((held_out, "hold out"), (tested, "test")) if sides else ():
+        if missing := [name for label, name in enumerate(whole.classes) if len(aside) and label not in whole.labels[aside]]:
+            tell(f"no groups of {', '.join(missing)} to {told}; give each class in three groups or more")
     if sides:
         tell(f"split by column '{whole.split_by}': {sides}" + ("" if options.split_by else "; --split-by names another"))
     if len(training) < 2 or (other == place and not len(tested)):

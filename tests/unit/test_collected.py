@@ -355,9 +355,11 @@ def test_own_columns_are_no_inputs_and_groups_are_not_split(tmp_path: Path, suff
     assert (tuple(whole.columns), whole.label, whole.classes, whole.split_by) == (NAMES, "label", ("bad", "good"), "group")
     said: list[str] = []
     data = load(Options(tmp_path / "m.safetensors", path), Plugins.installed(), said.append)
-    assert (len(data.training.labels), len(data.held_out.labels), len(data.test.labels)) == (270, 30, 60)
-    assert "split by column 'group': 9 groups to learn from, 1 held out, 2 to test; --split-by names another" in said
-    assert data.card["split"] == "by column 'group': 9 groups to learn from, 1 held out, 2 to test"
+    assert (len(data.training.labels), len(data.held_out.labels), len(data.test.labels)) == (240, 60, 60)
+    assert all(set(part.labels.tolist()) == {0, 1} for part in (data.training, data.held_out, data.test))
+    assert "split by column 'group': 8 groups to learn from, 2 held out, 2 to test; --split-by names another" in said
+    assert data.card["split"] == "by column 'group': 8 groups to learn from, 2 held out, 2 to test"
+    assert not any("no groups of" in line for line in said)
     assert tables.load(path, split_by="none").groups is None
     assert "group" not in tables.load(path, split_by="none").columns
 
@@ -370,6 +372,18 @@ def test_each_class_stays_to_learn_from(tmp_path: Path) -> None:
     assert set(groups[aside]) < set(range(5))
     assert set(labels[rest]) == set(labels)
     assert (len(aside), len(set(groups[aside]))) == (30, 3)
+
+
+def test_few_sessions_are_used_as_far_as_they_go(tmp_path: Path) -> None:
+    """Of four, one is held out and one tests, of different classes; that they lack one is told."""
+    path = tmp_path / "a.csv"
+    learnable(path, {"a": "good", "b": "bad", "c": "good", "d": "bad"})
+    said: list[str] = []
+    data = load(Options(tmp_path / "m.safetensors", path), Plugins.installed(), said.append)
+    assert [len(part.labels) for part in (data.training, data.held_out, data.test)] == [60, 30, 30]
+    assert set(data.training.labels.tolist()) == {0, 1}
+    assert {*data.held_out.labels.tolist(), *data.test.labels.tolist()} == {0, 1}
+    assert sum("give each class in three groups or more" in line for line in said) == 2
 
 
 def test_one_session_is_not_split_unless_it_is_asked_for(tmp_path: Path) -> None:
