@@ -23,7 +23,7 @@ from ebpfnn.collect.rules import Rule
 from ebpfnn.collect.writing import writing
 from ebpfnn.datasets import tables
 from ebpfnn.errors import InputError, UsageError
-from ebpfnn.events import Replay
+from ebpfnn.events import Replay, build, describe
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation.tables import read_about
 from ebpfnn.training import Options
@@ -31,7 +31,13 @@ from ebpfnn.training.data import load
 from ebpfnn.training.splitting import set_aside
 
 FORMATS = (".npz", ".parquet", ".csv")
-ABOUT = {"spec": {"name": "flow", "wörd": 1}, "trigger": "xdp", "mode": "generic"}
+SPEC = {
+    "name": "flow",
+    "key": "flow",
+    "event": [{"trigger": "xdp"}],
+    "column": [{"name": "length", "reduce": "first", "of": "length"}, {"name": "count", "reduce": "count"}],
+}
+ABOUT = {"spec": dict(describe(build(SPEC))), "trigger": "xdp", "mode": "generic"}
 NAMES = ("length.1", "count")
 COUNT = [{"name": "n", "reduce": "count"}]
 
