@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What `ebpfnn bench --spec flow` compares the compiler of specs with: the same spec by hand, behind the event shell (ebpfnn_observe) and
+ * What `ebpfnn bench --spec flow-24` compares the compiler of specs with: the same spec by hand, behind the event shell (ebpfnn_observe) and
  * alone, with a parser of what it needs; and packets that are sent to user space through a ring buffer.
  */
 #include <ebpfnn/vmlinux.h>

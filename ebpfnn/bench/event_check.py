@@ -1,4 +1,4 @@
-"""Holds the spec `flow` in C against the spec as it is compiled: the verdicts on the same packets at the same times."""
+"""Holds the spec `flow-24` in C against the spec as it is compiled: the verdicts on the same packets at the same times."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class EventBench(ExitStack):
     """Everything that is measured of ``case``.
 
     ``only`` names rows, beside which the empty programs are run. Without it, all are run that this machine has. ``absent`` says
-    which there are none of, and why. With ``by_hand`` there are also those in C, of the spec `flow`. Raises as
+    which there are none of, and why. With ``by_hand`` there are also those in C, of the spec `flow-24`. Raises as
     :meth:`Object.load` does, and :class:`NotSupported` for a spec that accepts no packet of those that are measured.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from .. import abi
 from ..built import read_built
 from ..compiler import Body
-from ..events import Field
+from ..events import Field, Spec, load
 from ..events.fields import OBSERVER
 from ..events.spec import At
 from ..kernel import Object
@@ -18,8 +18,9 @@ from ..observer import Mode, compile_observer
 from ..observer.types import Types
 from ..plugin import Trigger
 from .event_case import AT_EACH, AT_FIRST, AT_NONE, BOUNDS, Case
+from .native import SOURCES
 
-FLOW = "flow"
+FLOW = "flow-24"
 """The spec that is there in C too: bpf/bench_flow.bpf.c, which is for networks that have :data:`BOUNDS`."""
 ADDRESSES = 0x07FFFFFF
 """Of the sources of new keys: below the destination of the packet, and none comes again within 134 ms."""
@@ -40,6 +41,11 @@ class Loading:
     def load(self) -> Object:
         """Raises as :meth:`Object.load` does."""
         return Object.load(self.spec)
+
+
+def flow() -> Spec:
+    """The spec :data:`FLOW`."""
+    return load(SOURCES / f"{FLOW}.toml")
 
 
 def empty(case: Case) -> Loading:
@@ -86,7 +92,7 @@ def observing(case: Case, at: At, body: Body, *, mask: int = 0, replaying: bool 
 
 
 def behind_shell(case: Case, at: At, body: Body, *, mask: int = 0, replaying: bool = False) -> Loading:
-    """The event shell and the spec `flow` in C. As :func:`observing`."""
+    """The event shell and the spec `flow-24` in C. As :func:`observing`."""
     shell, name = _shell(case.trigger)
     if replaying:
         shell.set_variable(abi.REPLAYING, struct.pack("<I", 1))
@@ -96,7 +102,7 @@ def behind_shell(case: Case, at: At, body: Body, *, mask: int = 0, replaying: bo
 
 
 def alone(at: At, body: Body, *, mask: int = 0, replaying: bool = False) -> Loading:
-    """The spec `flow` in C, which parses of a frame what it needs."""
+    """The spec `flow-24` in C, which parses of a frame what it needs."""
     by_hand = _flow(at, body, mask, replaying=replaying)
     by_hand.keep_programs("flow_alone")
     return Loading(link(by_hand, body.spec), "flow_alone", "flow_verdicts", _CLOCK)

@@ -1,4 +1,4 @@
-"""The spec `flow` in user space, in C: packets come through a ring buffer or from a packet socket (native/flow_user.c)."""
+"""The spec `flow-24` in user space, in C: packets come through a ring buffer or from a packet socket (native/flow_user.c)."""
 
 from __future__ import annotations
 

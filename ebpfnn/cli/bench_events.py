@@ -12,7 +12,7 @@ import click
 
 from ..bench.event_case import Case, draw, event_of
 from ..bench.event_measure import EventBench
-from ..bench.event_programs import FLOW
+from ..bench.event_programs import FLOW, flow
 from ..bench.event_rows import record
 from ..errors import ModelError
 from ..events import Spec, bind, build, describe, find
@@ -59,7 +59,7 @@ def measure(spec: str | None, network: QuantizedNetwork | None, plugins: Plugins
 
 
 def _case(name: str | None, network: QuantizedNetwork | None, plugins: Plugins) -> Case:
-    spec = find(name) if name is not None else _carried(network)
+    spec = _carried(network) if name is None else flow() if name == FLOW else find(name)
     triggers = {event.name: plugins.trigger(event.trigger) for event in spec.events}
     fields = {event.name: triggers[event.name].observer().fields(event.target) for event in spec.events}
     index = event_of(spec)
@@ -82,7 +82,7 @@ def _carried(network: QuantizedNetwork | None) -> Spec:
 
 def _is_in_c(case: Case) -> bool:
     """Whether the spec is the one that is there in C, for the bounds that a drawn network has."""
-    return case.drawn and describe(case.spec) == describe(find(FLOW))
+    return case.drawn and describe(case.spec) == describe(flow())
 
 
 def _described(case: Case, bench: EventBench) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from ebpfnn.bench.event_check import run_all, sequence
 from ebpfnn.bench.event_frames import Tcp, candidates
 from ebpfnn.bench.event_kernel import check_frame
 from ebpfnn.bench.event_measure import EventBench
-from ebpfnn.bench.event_programs import Loading, alone, behind_shell, observing
+from ebpfnn.bench.event_programs import Loading, alone, behind_shell, flow, observing
 from ebpfnn.bench.event_user import check_ring
 from ebpfnn.cli import main
 from ebpfnn.errors import NotSupported
-from ebpfnn.events import Condition, Spec, StateSpec, bind, find
+from ebpfnn.events import Condition, Spec, StateSpec, bind
 from ebpfnn.events.spec import At
 from ebpfnn.plugin import Plugins
 from ebpfnn.session.compiling import compile_here
@@ -37,14 +37,14 @@ needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler
 
 
 def case(spec: Spec | None = None) -> Case:
-    plugins, spec = Plugins.installed(), spec or find("flow")
+    plugins, spec = Plugins.installed(), spec or flow()
     trigger = plugins.trigger(spec.events[0].trigger)
     fields = {event.name: trigger.observer().fields(None) for event in spec.events}
     network, columns = draw(bind(spec, fields, plugins.reducers))
     return Case(spec, 0, trigger, fields, plugins.reducers, network, columns, drawn=True)
 
 
-@pytest.mark.parametrize("at", [AT_EACH, AT_FIRST, find("flow").at], ids=["each", "first", "specified"])
+@pytest.mark.parametrize("at", [AT_EACH, AT_FIRST, flow().at], ids=["each", "first", "specified"])
 def test_c_gives_the_verdicts_of_the_compiled_spec(at: At) -> None:
     found = case()
     body, packets = compile_here(found.network), sequence(150)
@@ -89,7 +89,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short")
 def test_every_row_is_measured() -> None:
-    found = case(replace(find("flow"), state=StateSpec(entries=256)))
+    found = case(replace(flow(), state=StateSpec(entries=256)))
     with EventBench(found, by_hand=True) as bench:
         bench.warm(range(1))
         bench.cold(range(1))
@@ -118,7 +118,7 @@ def test_c_that_gives_other_verdicts_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(event_programs, "alone", other)
     ran = CliRunner().invoke(
-        main, ["bench", "--spec", "flow", "--rounds", "1", "--row", "c-alone-infer", "--row", "c-infer", "--json"]
+        main, ["bench", "--spec", "flow-24", "--rounds", "1", "--row", "c-alone-infer", "--row", "c-infer", "--json"]
     )
     rows = {row["name"]: row for row in json.loads(ran.stdout)["rows"]}
     assert (rows["c-alone-infer"]["exact"], rows["c-infer"]["exact"], rows["empty"]["exact"]) == (False, True, None)
@@ -143,13 +143,13 @@ of = "length"
     ran = CliRunner().invoke(main, ["bench", "--spec", str(tmp_path / "datagrams.toml"), "--rounds", "1"])
     assert ran.exit_code == 0, ran.stderr
     assert "spec datagrams: 1 results, network drawn (1-16-2, random weights), warm caches: ns per event" in ran.stdout
-    assert "no row c-*, ring-*, veth-*: they are for the spec 'flow' and a network of random weights" in ran.stdout
+    assert "no row c-*, ring-*, veth-*: they are for the spec 'flow-24' and a network of random weights" in ran.stdout
 
 
 def test_a_spec_that_takes_no_packet() -> None:
-    spec = replace(find("flow"), where=(Condition("destination_port", "==", 1),))
+    spec = replace(flow(), where=(Condition("destination_port", "==", 1),))
     found = case(spec)
-    with pytest.raises(NotSupported, match="spec 'flow': its conditions accept none of the packets that are measured"):
+    with pytest.raises(NotSupported, match="spec 'flow-24': its conditions accept none of the packets that are measured"):
         check_frame(found, compile_here(found.network), candidates())
 
 
@@ -159,7 +159,7 @@ def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise NotSupported("iproute2 is not installed; apt-get install iproute2")
 
     monkeypatch.setattr(event_measure, "Network", refused)
-    ran = CliRunner().invoke(main, ["bench", "--spec", "flow", "--rounds", "1", "--row", "veth-cached"])
+    ran = CliRunner().invoke(main, ["bench", "--spec", "flow-24", "--rounds", "1", "--row", "veth-cached"])
     assert ran.exit_code == 0, ran.stderr
     assert "no row veth-*: iproute2 is not installed; apt-get install iproute2" in ran.stdout
 

@@ -18,7 +18,7 @@ from ebpfnn.bench import event_measure, event_user
 from ebpfnn.bench.event_case import AT_EACH, AT_FIRST, BOUNDS, Case, draw, event_of
 from ebpfnn.bench.event_check import sequence
 from ebpfnn.bench.event_frames import Tcp, candidates
-from ebpfnn.bench.event_programs import ADDRESSES, alone, behind_shell, empty, fields_alone, observing, to_ring
+from ebpfnn.bench.event_programs import ADDRESSES, alone, behind_shell, empty, fields_alone, flow, observing, to_ring
 from ebpfnn.bench.event_rows import EventRow, above, record, row_of
 from ebpfnn.bench.event_user import User
 from ebpfnn.bench.kernel_rows import empty_body
@@ -26,7 +26,7 @@ from ebpfnn.cli import main
 from ebpfnn.cli.bench_event_tables import _comparisons
 from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported
-from ebpfnn.events import EventSpec, bind, build, describe, find
+from ebpfnn.events import EventSpec, bind, build, describe
 from ebpfnn.network import modelfile, reference
 from ebpfnn.network.events import carried
 from ebpfnn.obj import build_image
@@ -37,7 +37,7 @@ from ebpfnn.preparation.items import Row
 
 def case(key: str | tuple[str, ...] = "flow") -> Case:
     plugins = Plugins.installed()
-    spec, trigger = find("flow"), plugins.trigger("xdp")
+    spec, trigger = flow(), plugins.trigger("xdp")
     if key != spec.key:  # which alone has replies
         spec = replace(spec, key=key, columns=tuple(column for column in spec.columns if column.name != "replies"))
     fields = {"xdp": trigger.observer().fields(None)}
@@ -45,7 +45,7 @@ def case(key: str | tuple[str, ...] = "flow") -> Case:
     return Case(spec, 0, trigger, fields, plugins.reducers, network, columns, drawn=True)
 
 
-def test_the_spec_that_ships_has_24_columns() -> None:
+def test_the_spec_that_is_in_c_has_24_columns() -> None:
     """As the C has, and the budget is for."""
     assert len(case().bound(AT_EACH).names) == 24
 
@@ -107,8 +107,10 @@ def test_packets() -> None:
 
 
 def test_a_spec_without_packets_cannot_be_measured() -> None:
-    spec = replace(find("flow"), events=(EventSpec("tracepoint", "sched:sched_switch", "sched_switch"),))
-    with pytest.raises(NotSupported, match="spec 'flow': BPF_PROG_RUN does not run programs of trigger 'tracepoint'; give a"):
+    spec = replace(flow(), events=(EventSpec("tracepoint", "sched:sched_switch", "sched_switch"),))
+    with pytest.raises(
+        NotSupported, match="spec 'flow-24': BPF_PROG_RUN does not run programs of trigger 'tracepoint'; give a"
+    ):
         event_of(spec)
     assert event_of(replace(spec, events=(*spec.events, EventSpec("tc", None, "tc")))) == 1
 
@@ -149,10 +151,10 @@ def test_mistakes(tmp_path: Path) -> None:
     plain = str(tmp_path / "plain.safetensors")
     for arguments, told in (
         (("--spec", "flw"), "spec 'flw' not found; did you mean 'flow'?"),
-        (("--spec", "flow", "--plot", "a.svg"), "--plot does not go with --spec and --events"),
-        (("--spec", "flow", "--events"), "give it or --spec"),
-        (("--spec", "flow", "--model", plain, "--model", plain), "events are measured with one network"),
-        (("--spec", "flow", "--model", plain), "network 'test' takes no rows, but samples of the kind 'raw'"),
+        (("--spec", "flow-24", "--plot", "a.svg"), "--plot does not go with --spec and --events"),
+        (("--spec", "flow-24", "--events"), "give it or --spec"),
+        (("--spec", "flow-24", "--model", plain, "--model", plain), "events are measured with one network"),
+        (("--spec", "flow-24", "--model", plain), "network 'test' takes no rows, but samples of the kind 'raw'"),
         (("--events",), "--events: no --model is given"),
         (("--events", "--model", plain), "--events: network 'test' carries no spec"),
     ):
@@ -183,13 +185,13 @@ def test_a_model_that_carries_the_spec(tmp_path: Path, monkeypatch: pytest.Monke
     ran = bench("--events", "--model", str(tmp_path / "mine.safetensors"), "--json")
     assert ran.exit_code == 0, ran.stderr
     told = json.loads(ran.stdout)
-    assert (told["spec"], told["network"], told["drawn"], told["results"]) == ("flow", "mine", False, 24)
+    assert (told["spec"], told["network"], told["drawn"], told["results"]) == ("flow-24", "mine", False, 24)
     assert [row["name"] for row in told["rows"]] == [row.name for row in ROWS]
-    ran = bench("--spec", "flow", "--row", "nonesuch")
+    ran = bench("--spec", "flow-24", "--row", "nonesuch")
     assert "row 'nonesuch' does not exist; there are empty, cached" in ran.stderr
-    text = bench("--spec", "flow").stdout
-    assert "spec flow: 24 results, network drawn (24-16-2, random weights), warm caches: ns per event" in text
-    assert build(network.events["spec"]) == find("flow")
+    text = bench("--spec", "flow-24").stdout
+    assert "spec flow-24: 24 results, network drawn (24-16-2, random weights), warm caches: ns per event" in text
+    assert build(network.events["spec"]) == flow()
 
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The spec `flow` (ebpfnn/events/specs/flow.toml) by hand, for `ebpfnn bench --spec flow`: what a connection keeps, what a packet changes
+ * The spec `flow-24` (ebpfnn/bench/native/flow-24.toml) by hand, for `ebpfnn bench --spec flow-24`: what a connection keeps, what a packet changes
  * in it, and the sample of its columns. For BPF (after vmlinux.h) and for a host compiler (after <linux/types.h>).
  */
 #ifndef EBPFNN_BENCH_FLOW_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The spec `flow` in user space, for `ebpfnn bench --spec flow`: packets come from a ring buffer that flow_to_ring of bench_flow.bpf.c fills,
+ * The spec `flow-24` in user space, for `ebpfnn bench --spec flow-24`: packets come from a ring buffer that flow_to_ring of bench_flow.bpf.c fills,
  * or from a packet socket. Packets are made in batches by the thread that then takes them, so that a batch is all that a packet costs.
  * Nobody is woken up: a consumer that sleeps pays for that too.
  */
