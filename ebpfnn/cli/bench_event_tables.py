@@ -14,7 +14,7 @@ from ..errors import printable
 from .tables import open_console
 
 RESULTS, CACHED, INFERRED = 24, 70, 150
-"""The budget of so many results, warm: ns above an empty program, with the verdict kept and at an inference less the network."""
+"""The budget of so many results, warm: ns above an empty program, with the verdict kept, and at a row."""
 _IN_C = ("c-", "c-alone-")
 
 
