@@ -22,7 +22,7 @@ def commands() -> list[str]:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def shell(tmp_path: Path, bpffs: Path) -> Iterator[subprocess.Popen[str]]:
     """A shell in a network of its own, as a newcomer's, whose ``python3`` is the one that runs the tests."""
     if shutil.which("ip") is None or shutil.which("unshare") is None:
         pytest.skip("iproute2 (ip) or util-linux (unshare) is not installed")
@@ -35,7 +35,7 @@ def shell(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     started = subprocess.Popen(
         ["unshare", "--net", "sh", "-e"],
         cwd=tmp_path,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "EBPFNN_BPFFS": str(bpffs)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
