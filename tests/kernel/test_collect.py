@@ -180,6 +180,8 @@ def test_events_of_threads_and_several_events(tmp_path: Path) -> None:
         for number in range(30):
             (os.getpgid if number % 3 else os.getsid)(0)
         rows = together(list(collector.blocks(lambda: False)))
+        counts = collector.counts()
+    assert (counts.observed, counts.created, counts.rows, counts.lost) == (30, 1, 30, 0)
     assert [results[:2] for *_, results in rows] == [(n + 1, n + 1 - (n + 3) // 3) for n in range(30)]
     assert {key for key, *_ in rows} == {f'tgid={os.getpid()} comm="{Path("/proc/self/comm").read_text().strip()}"'}
 
