@@ -120,8 +120,8 @@ class SampleWriter:
             half = (left + 1) // 2
             write.load(R3, "u64", R2, 8 * (half - 1))
             write.alu(R3, "-=", R1)
-            write.alu(R3, ">>=", 63)
-            write.alu(R3, "*=", 8 * half)  # not a mask of a sign: of that, newer verifiers walk both ways, at each step of each search
+            write.alu(R3, "s>>=", 63)
+            write.alu(R3, "&=", 8 * half)
             write.alu(R2, "+=", R3)
             left -= half
         write.map_value(R3, BOUNDS, offset)
