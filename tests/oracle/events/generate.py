@@ -205,7 +205,7 @@ class Spec:
         if random.random() < 0.5:
             found["map"] = "hash"
             found["entries"] = random.choice([1, 2, 5, 16, 512, 2048])
-            if random.random() < 0.6:
+            if random.random() < 0.6 and self.world.locks:
                 found["locked"] = random.choice([True, True, False])
         elif words > 20 or random.random() < 0.6:
             found["entries"] = random.choice([2048, 4096])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from ebpfnn_plugins import reducers
 
 from ebpfnn.compiler import Body, compile_network
 from ebpfnn.errors import Error, KernelError, ModelError
@@ -21,7 +23,6 @@ from ebpfnn.events.replay import Replay
 from ebpfnn.events.specfile import build, describe
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.observer import Mode, compile_observer
-from ebpfnn.plugin.manager import reducers
 from ebpfnn.preparation import columns as preparation
 
 from . import encodings, generate, networks, refusals, sequences, worlds
@@ -33,6 +34,7 @@ from .tell import Difference, Tally
 _HEADER = struct.Struct("=IIQ")
 _COUNTS = ("observed", "created", "restarted", "ended", "unstored", "frozen", "rows", "inferences", "failed", "lost")
 _VERDICT = struct.Struct("=QQIiII")
+REDUCERS = {each.name: each for each in reducers.ALL}
 Spec = Mapping[str, Any]
 Events = Sequence[sequences.Event]
 
@@ -215,7 +217,7 @@ class Judge:
 
     def _bound(self, spec: Spec) -> Bound:
         names = map(event_name, spec["event"])
-        return bind(build(spec), {name: shell.fields for name, shell in zip(names, self.shells, strict=True)}, reducers())
+        return bind(build(spec), {name: shell.fields for name, shell in zip(names, self.shells, strict=True)}, REDUCERS)
 
     def _really(self, event: sequences.Event, thread: Mapping[str, int]) -> sequences.Event:
         """Fields of a thread are those of this one, wherever no test makes them up."""
@@ -233,10 +235,12 @@ class Judge:
 
     def _unlike(self, judged: Callable[[Spec, Events], None], spec: Spec, events: Events) -> Unlike | None:
         try:
-            judged(spec, events)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                judged(spec, events)
         except Unlike as unlike:
             return unlike
-        except Error as fault:
+        except (Error, RuntimeWarning) as fault:
             return Unlike(f"{type(fault).__name__}: {' '.join(str(fault).split())[:2000]}", len(events))
         return None
 
@@ -311,11 +315,12 @@ def fields_of_types(types: Mapping[str, str]) -> list[Field]:
     return found
 
 
-def judge_refusals(tally: Tally) -> None:
+def judge_refusals(tally: Tally, report: Callable[[Difference], None]) -> None:
     """Each spec beyond a limit must raise :class:`ModelError` with one line."""
+    known = len(tally.differences)
     for what, spec, types in refusals.cases():
         try:
-            bind(build(spec), {name: fields_of_types(each) for name, each in types.items()}, reducers())
+            bind(build(spec), {name: fields_of_types(each) for name, each in types.items()}, REDUCERS)
         except ModelError as refusal:
             tally.refused += 1
             if "\n" in str(refusal):
@@ -324,6 +329,8 @@ def judge_refusals(tally: Tally) -> None:
             tally.differences.append(Difference(0, "refusal", f"{what}: {traceback.format_exc()}", spec))
         else:
             tally.differences.append(Difference(0, "refusal", f"{what}: taken, and must be refused", spec))
+    for difference in tally.differences[known:]:
+        report(difference)
 
 
 def judge_many(

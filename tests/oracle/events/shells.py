@@ -23,7 +23,7 @@ struct {
 	__type(value, struct ebpfnn_fields);
 } given SEC(".maps");
 
-SEC("socket") int mine(struct __sk_buff *packet)
+SEC("tc") int mine(struct __sk_buff *packet)
 {
 	struct ebpfnn_observed *own = ebpfnn_enter();
 	struct ebpfnn_fields *from;
@@ -48,8 +48,9 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u8[%(bytes)d]);
+	__type(value, __u64);
 } captured SEC(".maps");
+const volatile __u32 bytes = 1;
 
 int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 {
@@ -58,7 +59,7 @@ int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 
 	if (!to)
 		return -1;
-	bpf_probe_read_kernel(to, %(bytes)d, sample);
+	bpf_probe_read_kernel(to, bytes, sample);
 	result->label = 1;
 	result->scores[0] = -3;
 	result->scores[1] = 4;
@@ -75,7 +76,10 @@ def own_shell(types: Mapping[str, str], directory: Path) -> ObjectSpec:
 
 def capture(size: int, directory: Path) -> ObjectSpec:
     """A network that keeps the ``size`` bytes of the latest sample; its answer is label 1 of two, by 7."""
-    return _built(_CAPTURE % {"bytes": size}, directory, "capture")
+    made = _built(_CAPTURE, directory, "capture")
+    made.resize_map("captured", value_size=size)
+    made.set_variable("bytes", size.to_bytes(4, "little"))
+    return made
 
 
 def packed(fields: list[Field], values: Mapping[str, int], size: int) -> bytes:

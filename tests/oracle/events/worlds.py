@@ -57,6 +57,11 @@ class World:
     frames: Sequence[bytes] = ()
 
     @property
+    def locks(self) -> bool:
+        """Whether the kernel lets all these programs take locks: in no socket filter, and at no tracepoint (Linux 6.18)."""
+        return not any(each.made_by in ("raw", "socket-filter") for each in self.events)
+
+    @property
     def common(self) -> list[str]:
         """The fields that all events have."""
         return self.shared(range(len(self.events)))

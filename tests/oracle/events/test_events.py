@@ -1,0 +1,52 @@
+"""What ``make oracle`` does, for as many specs as take some 20 seconds; and that it would see a fault."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from . import judge
+from .tell import Difference, Tally
+
+SPECS = 60
+root = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ebpfnn keeps the verifier's log of what is refused."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.slow
+@root
+@pytest.mark.usefixtures("logs")
+def test_random_specs_are_right_in_the_twin_and_in_the_kernel(objects: Path) -> None:
+    tally, told = Tally(), list[Difference]()
+    judge.judge_many(iter(range(SPECS)), tally, objects, told.append)
+    assert not told, "\n".join(map(str, told))
+    assert tally.specs == SPECS
+    assert tally.loads >= 4 * SPECS
+    assert tally.rows > 50 * SPECS
+    assert tally.verdicts > 10 * SPECS
+
+
+def test_random_specs_are_right_in_the_twin(objects: Path) -> None:
+    tally, told = Tally(), list[Difference]()
+    judge.judge_many(iter(range(1000, 1150)), tally, objects, told.append, kernel=False)
+    assert not told, "\n".join(map(str, told))
+    assert tally.rows > 5000
+
+
+def test_what_is_beyond_a_limit_is_refused() -> None:
+    tally, told = Tally(), list[Difference]()
+    judge.judge_refusals(tally, told.append)
+    assert not told, "\n".join(map(str, told))
+    assert tally.refused > 300
