@@ -222,7 +222,10 @@ class Judge:
     def _really(self, event: sequences.Event, thread: Mapping[str, int]) -> sequences.Event:
         """Fields of a thread are those of this one, wherever no test makes them up."""
         if self.world.kind == "threads":
-            return sequences.Event(event.index, {**event.values, **thread})
+            text = b"".join(event.values[each].to_bytes(8, "little") for each in ("comm", "comm_rest"))
+            name = text.partition(b"\0")[0].ljust(16, b"\0")
+            names = {"comm": int.from_bytes(name[:8], "little"), "comm_rest": int.from_bytes(name[8:], "little")}
+            return sequences.Event(event.index, {**event.values, **thread, **names})
         return sequences.Event(event.index, {**event.values, "cpu": thread["cpu"]}, event.frame) if event.frame else event
 
     def _hold(self, way: str, judged: Callable[[Spec, Events], None]) -> None:
