@@ -48,13 +48,15 @@ class Unlike(Exception):  # noqa: N818
 
 
 class Judge:
-    """Judges the spec of one ``seed`` into ``tally``. ``directory`` keeps what clang makes."""
+    """Judges the spec of one ``seed``, or a given one, into ``tally``. ``directory`` keeps what clang makes."""
 
-    def __init__(self, seed: int, tally: Tally, directory: Path) -> None:
+    def __init__(
+        self, seed: int, tally: Tally, directory: Path, world: worlds.World | None = None, spec: dict[str, Any] | None = None
+    ) -> None:
         self.seed, self.tally, self.directory = seed, tally, directory
         self.random = Random(seed)
-        self.world = worlds.world(self.random)
-        self.spec = generate.spec(self.world, self.random)
+        self.world = world or worlds.world(self.random)
+        self.spec = spec or generate.spec(self.world, self.random)
         self.events = sequences.events(self.world, self.spec, self.random)
         self.shells = shells(self.world, directory)
 
@@ -62,16 +64,14 @@ class Judge:
         self.tally.specs += 1
         with one_thread() as thread:
             self.events = [self._really(event, thread) for event in self.events]
-            self._hold("twin", self.twin)
+            self.hold("twin")
             if kernel:
-                self._hold("records", self.records)
-                self._hold("rows", self.rows)
-                self._hold("samples", self.samples)
-                self._hold("verdicts", self.verdicts)
+                for way in ("records", "rows", "samples", "verdicts"):
+                    self.hold(way)
 
     def twin(self, spec: Spec, events: Events) -> None:
         """Each row of :class:`Replay`; and that the spec is the same behind :func:`describe`."""
-        bound = self._bound(spec)
+        bound = self.bound(spec)
         if describe(build(describe(bound.spec))) != describe(bound.spec):
             raise Unlike(f"another spec behind describe(): {describe(bound.spec)}", 0)
         machine, replay = self._machine(spec), Replay(bound)
@@ -87,8 +87,8 @@ class Judge:
 
     def records(self, spec: Spec, events: Events) -> None:
         """In the kernel, all fields of each event that is observed; no state takes part."""
-        bound = self._bound(spec)
-        with self._running(lambda index: [compile_observer(bound, index, Mode.RECORD)]) as running:
+        bound = self.bound(spec)
+        with self.running(lambda index: [compile_observer(bound, index, Mode.RECORD)]) as running:
             for at, event, seen, _ in self._through(running, spec, events):
                 usable = [each.name for each in self.shells[event.index].fields if each.name not in generate.DERIVED]
                 values = [event.values[name] % 2**64 for name in usable]
@@ -99,8 +99,8 @@ class Judge:
 
     def rows(self, spec: Spec, events: Events) -> None:
         """In the kernel, without a network."""
-        bound = self._bound(spec)
-        with self._running(lambda index: [compile_observer(bound, index, Mode.ROWS)]) as running:
+        bound = self.bound(spec)
+        with self.running(lambda index: [compile_observer(bound, index, Mode.ROWS)]) as running:
             for at, event, seen, _ in self._through(running, spec, events):
                 records = list(running.records())
                 wanted = [] if seen is None or seen.row is None else [_record(event.index, seen)]
@@ -127,7 +127,7 @@ class Judge:
         """In the kernel, by a random network."""
         random = np.random.default_rng([self.seed, 4])
         columns = self._columns(spec, events)
-        network = networks.network(columns, random)
+        network = networks.network(columns, self._rows(spec, events), random)
         body = compile_network(network)
         latest: dict[bytes, tuple[networks.Verdict, Seen]] = {}
         counts: Counter[str] = Counter()
@@ -190,7 +190,7 @@ class Judge:
             yield at, event, machine.observe(event.index, event.values), returned
 
     def _judging(self, spec: Spec, told: _Told, body: Body) -> Running:
-        bound = self._bound(spec)
+        bound = self.bound(spec)
 
         def observer(index: int) -> list[Any]:
             made = compile_observer(
@@ -198,24 +198,27 @@ class Judge:
             )
             return [made, body.spec]
 
-        return self._running(observer)
+        return self.running(observer)
 
-    def _running(self, observer: Callable[[int], Sequence[Any]]) -> Running:
+    def running(self, observer: Callable[[int], Sequence[Any]]) -> Running:
         self.tally.loads += len(self.shells)
         return Running(self.world, self.shells, observer)
 
     def _columns(self, spec: Spec, events: Events) -> list[dict[str, Any]]:
         """Encoders, the same each time: with bounds where the results of all events are."""
-        machine, random = self._machine(spec), Random(self.seed + 1)
+        names, random = self._machine(spec).names, Random(self.seed + 1)
+        thermometers, most = random.random() < 0.4, 16 if len(names) < 40 else 4
+        return encodings.columns(names, self._rows(spec, events), random, thermometers=thermometers, most=most)
+
+    def _rows(self, spec: Spec, events: Events) -> list[tuple[int, ...]]:
+        machine = self._machine(spec)
         seen = [machine.observe(event.index, event.values) for event in events]
-        rows = [each.row for each in seen if each is not None and each.row is not None]
-        thermometers = random.random() < 0.4
-        return encodings.columns(machine.names, rows, random, thermometers=thermometers, most=16 if len(machine.names) < 40 else 4)
+        return [each.row for each in seen if each is not None and each.row is not None]
 
     def _machine(self, spec: Spec) -> Machine:
         return Machine(spec, [kind.types for kind in self.world.events])
 
-    def _bound(self, spec: Spec) -> Bound:
+    def bound(self, spec: Spec) -> Bound:
         names = map(event_name, spec["event"])
         return bind(build(spec), {name: shell.fields for name, shell in zip(names, self.shells, strict=True)}, REDUCERS)
 
@@ -228,7 +231,9 @@ class Judge:
             return sequences.Event(event.index, {**event.values, **thread, **names})
         return sequences.Event(event.index, {**event.values, "cpu": thread["cpu"]}, event.frame) if event.frame else event
 
-    def _hold(self, way: str, judged: Callable[[Spec, Events], None]) -> None:
+    def hold(self, way: str) -> None:
+        """Judges by one way: ``twin``, ``records``, ``rows``, ``samples`` or ``verdicts``."""
+        judged = getattr(self, way)
         found = self._unlike(judged, self.spec, self.events)
         if found is None:
             return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from . import judge
+from . import edges, judge, worlds
 from .tell import Difference, Tally
 
 SPECS = 60
@@ -36,6 +37,19 @@ def test_random_specs_are_right_in_the_twin_and_in_the_kernel(objects: Path) -> 
     assert tally.loads >= 4 * SPECS
     assert tally.rows > 50 * SPECS
     assert tally.verdicts > 10 * SPECS
+
+
+@pytest.mark.slow
+@root
+@pytest.mark.usefixtures("logs")
+@pytest.mark.parametrize(("what", "world", "spec"), edges.specs(), ids=lambda each: each if isinstance(each, str) else "")
+def test_specs_at_the_limits_are_right(objects: Path, what: str, world: worlds.World, spec: dict[str, Any]) -> None:
+    tally = Tally()
+    found = judge.Judge(5, tally, objects, world, spec)
+    found.events = found.events[:25]
+    found.judge()
+    assert not tally.differences, "\n".join(map(str, tally.differences))
+    assert tally.verdicts > 10
 
 
 def test_random_specs_are_right_in_the_twin(objects: Path) -> None:
