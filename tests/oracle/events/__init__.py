@@ -1,6 +1,7 @@
 """An oracle for specs: docs/events.md, *A spec*, and the kind ``columns`` of docs/preparation.md, written down anew.
 
-``meaning``, ``reducers``, ``machine`` and ``encoders`` are the arithmetic, which keeps every value of every column and computes
-each result from the list of them. ``worlds`` are the fields of events, ``generate`` makes specs, ``refusals`` specs that must be
-refused, ``sequences`` events and ``frames`` packets. ``judge`` holds the twin and the kernel to the arithmetic with ``==``.
+``meaning``, ``reducers``, ``machine`` and ``encoders`` are the arithmetic, which keeps all values of each column and computes
+each result from them. ``worlds`` are the fields of events, ``generate`` makes specs, ``edges`` are specs at the limits,
+``refusals`` specs beyond them, ``sequences`` are events and ``frames`` packets, ``encodings`` and ``networks`` are behind a row.
+``judge`` holds the twin and the kernel to the arithmetic with ``==``.
 """

@@ -9,7 +9,9 @@ from typing import Any
 Row = Sequence[int]
 
 
-def columns(names: Sequence[str], rows: Sequence[Row], random: Random, *, thermometers: bool, most: int = 16) -> list[dict[str, Any]]:
+def columns(
+    names: Sequence[str], rows: Sequence[Row], random: Random, *, thermometers: bool, most: int = 16
+) -> list[dict[str, Any]]:
     """The columns of a preparation of the kind ``columns``, one a result; ``most`` bounds of ``bins`` and ``thermometer``."""
     seen = list(zip(*rows, strict=True)) if rows else [(0, 1)] * len(names)
     return [_column(name, sorted(set(values)), random, thermometers, most) for name, values in zip(names, seen, strict=True)]
@@ -43,7 +45,17 @@ def _near(values: Sequence[int]) -> list[int]:
 
 def _bounds(values: Sequence[int], random: Random, most: int) -> list[int]:
     """At results, one above, and anywhere, rising; one that all reach, and one that none does."""
-    pool = {*values, *(value + 1 for value in values), 0, 1, -1, 1 << random.randrange(64), random.randrange(2**64), 2**64 - 1, -(2**63)}
+    pool = {
+        *values,
+        *(value + 1 for value in values),
+        0,
+        1,
+        -1,
+        1 << random.randrange(64),
+        random.randrange(2**64),
+        2**64 - 1,
+        -(2**63),
+    }
     pool = {value for value in pool if -(2**63) <= value < 2**64}
     while len(pool) < most and most > 16:
         pool.add(random.randrange(2**64))

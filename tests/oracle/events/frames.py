@@ -33,7 +33,9 @@ HOOKS = {
 }
 _BITS = {
     **dict.fromkeys(("source_high", "source_low", "destination_high", "destination_low", "time"), "u64"),
-    **dict.fromkeys(("source", "destination", "interface", "length", "network_length", "payload", "option_kinds", "cpu"), "u32"),
+    **dict.fromkeys(
+        ("source", "destination", "interface", "length", "network_length", "payload", "option_kinds", "cpu"), "u32"
+    ),
     **dict.fromkeys(("ethertype", "vlan", "vlan_inner", "link_header", "network_header", "transport_header"), "u16"),
     **dict.fromkeys(("source_port", "destination_port", "tcp_window"), "u16"),
 }
@@ -64,7 +66,9 @@ class _End:
     def any(cls, random: Random) -> _End:
         four = random.choice([bytes([10, 0, 0, random.randrange(4)]), random.randbytes(4), b"\xff" * 4, bytes(4)])
         mapped = bytes(10) + b"\xff\xff" + four  # the same key as the IPv4 address
-        six = random.choice([bytes.fromhex("20010db8") + bytes(11) + random.randbytes(1), mapped, random.randbytes(16), bytes(16)])
+        six = random.choice(
+            [bytes.fromhex("20010db8") + bytes(11) + random.randbytes(1), mapped, random.randbytes(16), bytes(16)]
+        )
         return cls(four, six, random.choice([53, 443, 80, 0, 65535, 256, 1]))
 
 
@@ -74,7 +78,9 @@ def _frame(random: Random, source: _End, destination: _End) -> bytes:
         return ethernet(random.choice([0x0806, 0x88CC, 0x0800, 0x86DD]), random.randbytes(random.randrange(46, 80)))
     protocol, behind = _transport(random, source.port, destination.port)
     ip, ethertype = (_ip4, 0x0800) if kind < 0.6 else (_ip6, 0x86DD)
-    tags = [(random.choice([0x8100, 0x88A8]), random.choice([0, 5, 4095, 0xE001])) for _ in range(random.choice([0, 0, 0, 1, 2, 3]))]
+    tags = [
+        (random.choice([0x8100, 0x88A8]), random.choice([0, 5, 4095, 0xE001])) for _ in range(random.choice([0, 0, 0, 1, 2, 3]))
+    ]
     return ethernet(ethertype, ip(random, source, destination, protocol, behind), tags)
 
 
@@ -95,7 +101,9 @@ def _transport(random: Random, source: int, destination: int) -> tuple[int, byte
 
 def _ip4(random: Random, source: _End, destination: _End, protocol: int, behind: bytes) -> bytes:
     options = random.choice([b"", b"", b"", bytes([148, 4, 0, 0]), b"\1" * 20])
-    made = ipv4(protocol, behind, options, fragment=random.choice([0x4000, 0x4000, 0, 0x2000, 0x2003]), hops=random.choice([1, 64, 255]))
+    made = ipv4(
+        protocol, behind, options, fragment=random.choice([0x4000, 0x4000, 0, 0x2000, 0x2003]), hops=random.choice([1, 64, 255])
+    )
     return made[:12] + source.four + destination.four + made[20:]
 
 

@@ -44,7 +44,7 @@ class Spec:
         if random.random() < 0.4:
             made["where"] = self._conditions(_own(self.world.common), self.all, 2)
         if random.random() < 0.3:
-            made["end"] = self._conditions(self._with_derived(self.world.common), self.all, 2)
+            made["end"] = self._conditions(self._with_derived(self._of_some()), self.all, 2)
         if random.random() < 0.7:
             made["at"] = self._at()
         made["state"] = self._state(sum(WORDS[each["reduce"]](each) for each in made["column"]))
@@ -68,6 +68,10 @@ class Spec:
         if self.random.random() < 0.2:
             found["where"] = self._conditions(_own(self.world.events[index].types), [index], 1)
         return found
+
+    def _of_some(self) -> list[str]:
+        """The fields that all events have, or those of one, which others may lack."""
+        return self.random.choice([self.world.common, list(self.random.choice(self.world.events).types)])
 
     def _with_derived(self, names: Sequence[str]) -> list[str]:
         derived = [name for name in DERIVED if name != "reply" or self.key == "flow"]
@@ -146,7 +150,12 @@ class Spec:
         return found
 
     def _share(self, condition: str, which: Sequence[int]) -> float:
-        values: dict[str, Sequence[int]] = {**self.world.pools, "number": range(1, 20), "gap": (0, 1, 100, 2**33), "reply": (0, 1)}
+        values: dict[str, Sequence[int]] = {
+            **self.world.pools,
+            "number": range(1, 20),
+            "gap": (0, 1, 100, 2**33),
+            "reply": (0, 1),
+        }
         values["age"] = values["gap"]
         drawn = [{name: self.random.choice(pool) for name, pool in values.items() if pool} for _ in range(12)]
         share = sum(all_hold([condition], each) for each in drawn) / len(drawn)
@@ -162,6 +171,7 @@ class Spec:
             low, high = 0, 2 ** DERIVED[name] - 1
             pool = {"number": [1, 2, 3, 7], "reply": [0, 1]}.get(name, [0, 1, 2, 99, 1000, 2**32, high])
         else:
+            which = [each for each in which if name in self.world.events[each].types]
             spans = [span(self.world.events[each].types[name]) for each in which]
             low, high = max(least for least, _ in spans), min(most for _, most in spans)
             pool = self.world.pool(name, which)
@@ -195,7 +205,7 @@ class Spec:
         if random.random() < 0.4:
             found["every"] = random.choice([1, 2, 3, 4, 7, 8, 50, 2**31 - 1])
         if random.random() < 0.3:
-            found["when"] = self._conditions(self._with_derived(self.world.common), self.all, 2)
+            found["when"] = self._conditions(self._with_derived(self._of_some()), self.all, 2)
         if random.random() < 0.3:
             found["after"] = random.choice(DURATIONS)
         return found

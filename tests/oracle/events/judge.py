@@ -39,7 +39,7 @@ Spec = Mapping[str, Any]
 Events = Sequence[sequences.Event]
 
 
-class Unlike(Exception):  # noqa: N818
+class Unlike(Exception):
     """What was not as it must be, and the number of the event at which it was."""
 
     def __init__(self, fact: str, at: int) -> None:
@@ -121,7 +121,9 @@ class Judge:
                 wanted, found = networks.given(form, columns, seen.row), running.maps["captured"].lookup(bytes(4))
                 self.tally.samples += 1
                 if found != wanted:
-                    raise Unlike(f"event {at}: sample {_hex(found)} of row {seen.row}, and must be {_hex(wanted)}; {columns}", at)
+                    raise Unlike(
+                        f"event {at}: sample {_hex(found)} of row {seen.row}, and must be {_hex(wanted)}; {columns}", at
+                    )
 
     def verdicts(self, spec: Spec, events: Events) -> None:
         """In the kernel, by a random network."""
@@ -130,12 +132,12 @@ class Judge:
         network = networks.network(columns, self._rows(spec, events), random)
         body = compile_network(network)
         latest: dict[bytes, tuple[networks.Verdict, Seen]] = {}
-        counts: Counter[str] = Counter()
+        counts: list[Counter[str]] = [Counter() for _ in self.shells]
         labels = [0] * 64
         with self._judging(spec, _Told(columns, network.input, len(network.labels)), body) as running:
             own = all(kind.made_by in ("one", "other") for kind in self.world.events)
-            for at, _, seen, returned in self._through(running, spec, events):
-                _count(counts, seen)
+            for at, event, seen, returned in self._through(running, spec, events):
+                _count(counts[event.index], seen)
                 if seen is not None and seen.row is not None:
                     said = networks.verdict(network, columns, seen.row)
                     latest[seen.key] = said, seen
@@ -160,23 +162,23 @@ class Judge:
         if found != wanted:
             raise Unlike(f"event {at}: verdict {found} (time, label, margin, network, number), and must be {wanted}", at)
 
-    def _hold_counts(self, running: Running, counts: Counter[str], labels: Sequence[int], at: int) -> None:
-        table = running.maps["ebpfnn_counts"].lookup_percpu(bytes(4), np.uint64)
-        assert table is not None
-        found = dict(zip(_COUNTS, table.sum(axis=0).tolist(), strict=True))
-        counts["inferences"] = counts["rows"]
-        wanted = {name: counts[name] for name in _COUNTS}
-        if found != wanted:
-            raise Unlike(f"counts {found}, and must be {wanted}", at)
+    def _hold_counts(self, running: Running, counts: Sequence[Counter[str]], labels: Sequence[int], at: int) -> None:
+        """Of each kind of event, and the inferences of each label."""
+        for index, counted in enumerate(counts):
+            table = running.maps["ebpfnn_counts"].lookup_percpu(struct.pack("=I", index), np.uint64)
+            assert table is not None
+            found = dict(zip(_COUNTS, table.sum(axis=0).tolist(), strict=True))
+            counted["inferences"] = counted["rows"]
+            wanted = {name: counted[name] for name in _COUNTS}
+            if found != wanted:
+                raise Unlike(f"counts of event {index}: {found}, and must be {wanted}", at)
         for label, count in enumerate(labels):
             each = running.maps["ebpfnn_classes"].lookup_percpu(struct.pack("=I", label), np.uint64)
             assert each is not None
             if int(each.sum()) != count:
                 raise Unlike(f"{int(each.sum())} inferences of label {label}, and must be {count}", at)
 
-    def _through(
-        self, running: Running, spec: Spec, events: Events
-    ) -> Iterator[tuple[int, sequences.Event, Seen | None, int]]:
+    def _through(self, running: Running, spec: Spec, events: Events) -> Iterator[tuple[int, sequences.Event, Seen | None, int]]:
         """Each event that the kernel took, what must come of it, and what its program returned."""
         machine = self._machine(spec)
         for at, event in enumerate(events):
@@ -194,7 +196,13 @@ class Judge:
 
         def observer(index: int) -> list[Any]:
             made = compile_observer(
-                bound, index, Mode.VERDICTS, columns=told.columns, form=told.form, classes=told.classes, workspace=body.workspace
+                bound,
+                index,
+                Mode.VERDICTS,
+                columns=told.columns,
+                form=told.form,
+                classes=told.classes,
+                workspace=body.workspace,
             )
             return [made, body.spec]
 

@@ -117,7 +117,7 @@ class Running(AbstractContextManager["Running"]):
 
 @contextmanager
 def one_thread() -> Iterator[dict[str, int]]:
-    """This thread stays on one CPU, and its name is as it was behind it. Gives the fields of a thread that are always the same."""
+    """This thread stays on one CPU, and gets its name back. Gives the fields of a thread that are always the same."""
     allowed, comm = os.sched_getaffinity(0), Path("/proc/thread-self/comm")
     name, cpu = comm.read_bytes().rstrip(b"\n"), min(allowed)
     os.sched_setaffinity(0, {cpu})

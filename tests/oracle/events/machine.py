@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import reducers
-from .meaning import all_hold, nanoseconds
+from .meaning import all_hold, has, nanoseconds
 
 Values = Mapping[str, int]
 Types = Mapping[str, str]
@@ -76,7 +76,7 @@ class Machine:
         row = None
         if self._selects(state, values, t):
             row, state.inferred = self.row(state), t
-        ended = bool(self.spec.get("end")) and all_hold(self.spec["end"], values)
+        ended = self._fulfills(self.spec.get("end"), values)
         if ended:
             del self.states[key]
         return Seen(key, state.number, t, row, created, restarted, ended)
@@ -112,13 +112,17 @@ class Machine:
         names = [only] if isinstance(only, str) else only
         return (names is None or event_name(self.spec["event"][index]) in names) and all_hold(column.get("when", ()), values)
 
+    def _fulfills(self, conditions: Sequence[str] | None, values: Values) -> bool:
+        """Of ``at`` and ``end``: not if there are none, or if the event lacks one of the fields."""
+        return bool(conditions) and all(has(each, values) for each in conditions or ()) and all_hold(conditions or (), values)
+
     def _selects(self, state: State, values: Values, t: int) -> bool:
         at = self.at
         return (
             not any(at.values())
             or state.number in at.get("count", ())
             or ("every" in at and state.number % at["every"] == 0)
-            or (bool(at.get("when")) and all_hold(at["when"], values))
+            or self._fulfills(at.get("when"), values)
             or ("after" in at and since(state.inferred, t) >= nanoseconds(at["after"]))
         )
 
@@ -131,10 +135,10 @@ def since(earlier: int, t: int) -> int:
 
 
 def event_name(event: Mapping[str, Any]) -> str:
-    """The default: the trigger for packets, and otherwise the target behind its last ``:`` or ``/``."""
+    """The default: the target behind its last ``:`` or ``/``, or the trigger."""
     if "name" in event:
         return str(event["name"])
-    return str(event["target"] if "target" in event else event["trigger"]).replace("/", ":").split(":")[-1]
+    return str(event.get("target", event["trigger"])).replace("/", ":").split(":")[-1]
 
 
 def value(column: Mapping[str, Any], values: Values) -> int:

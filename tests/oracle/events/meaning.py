@@ -24,6 +24,12 @@ def all_hold(conditions: Iterable[str], values: Mapping[str, int]) -> bool:
     return all(holds(each, values) for each in conditions)
 
 
+def has(condition: str, values: Mapping[str, int]) -> bool:
+    """Whether an event of these ``values`` has the fields of a condition."""
+    name, _, operand = parts(condition)
+    return name in values and (not operand.startswith('"') or "comm_rest" in values)
+
+
 def holds(condition: str, values: Mapping[str, int]) -> bool:
     name, operator, operand = parts(condition)
     if operand.startswith('"'):

@@ -79,7 +79,11 @@ class _Clock:
     def __init__(self, spec: Mapping[str, Any], random: Random) -> None:
         self.random = random
         self.now = random.choice([0, 1, 10**9, 2**32 - 1, 2**62, 2**63, _LAST - 1000, random.randrange(2**64)])
-        told = [spec.get("state", {}).get("idle"), spec.get("at", {}).get("after"), *(each.get("period") for each in spec["column"])]
+        told = [
+            spec.get("state", {}).get("idle"),
+            spec.get("at", {}).get("after"),
+            *(each.get("period") for each in spec["column"]),
+        ]
         around = [nanoseconds(each) + step for each in told if each is not None for step in (-1, 0, 1)]
         self.steps = [0, 1, random.choice([5, 1000, 10**6, 10**10]), *random.sample(around, min(len(around), 4))]
         self.wild = random.choice([0, 0, 0.05, 0.4])

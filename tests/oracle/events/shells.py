@@ -86,7 +86,9 @@ def packed(fields: list[Field], values: Mapping[str, int], size: int) -> bytes:
     """``values`` where ``fields`` are, in ``size`` bytes."""
     made = bytearray(size)
     for field in fields:
-        made[field.offset : field.offset + field.size] = (values[field.name] % 2 ** (8 * field.size)).to_bytes(field.size, "little")
+        made[field.offset : field.offset + field.size] = (values[field.name] % 2 ** (8 * field.size)).to_bytes(
+            field.size, "little"
+        )
     return bytes(made)
 
 

@@ -83,14 +83,28 @@ def test_conditions() -> None:
     values |= {"comm": int.from_bytes(b"kworker/", "little"), "comm_rest": int.from_bytes(b"0:1", "little")}
     true = ["tcp_flags & ack|fin", "tcp_flags !& fin|rst", "s < 0", "s == -5", "source in 10.0.0.0/8", "source in 0.0.0.0/0"]
     true += ["source not in 10.1.2.2/32", "tcp_flags == 0x12", 'comm == "kworker/0:1"', 'comm != "kworker/"', "s & -8"]
-    false = ["tcp_flags & fin|rst", "tcp_flags !& syn", "s >= 0", "s != -5", "source not in 10.1.2.3/32", "source in 10.2.0.0/15"]
+    false = [
+        "tcp_flags & fin|rst",
+        "tcp_flags !& syn",
+        "s >= 0",
+        "s != -5",
+        "source not in 10.1.2.3/32",
+        "source in 10.2.0.0/15",
+    ]
     false += ['comm != "kworker/0:1"', 'comm == "kworker/0:10"', "s & 4"]
     assert [each for each in true if not meaning.holds(each, values)] == []
     assert [each for each in false if meaning.holds(each, values)] == []
     assert [meaning.nanoseconds(each) for each in (7, "250us", "2m", "1ns", "1h")] == [7, 250_000, 120 * 10**9, 1, 3600 * 10**9]
 
 
-FOUR = {"version": 4, "source": 0x0A010203, "destination": 0x0A010202, "source_port": 0x1234, "destination_port": 80, "protocol": 6}
+FOUR = {
+    "version": 4,
+    "source": 0x0A010203,
+    "destination": 0x0A010202,
+    "source_port": 0x1234,
+    "destination_port": 80,
+    "protocol": 6,
+}
 SIX = {"source_high": 1, "source_low": 2, "destination_high": 0xFE80 << 48, "destination_low": 3}
 TYPES = {"s": "s16", "u": "u8"}
 
@@ -159,7 +173,10 @@ def test_columns_of_some_events() -> None:
     spec = {
         "event": [{"trigger": "a"}, {"trigger": "t", "target": "x:b"}],
         "key": ["u"],
-        "column": [{"name": "n", "reduce": "sum", "of": "u", "event": "b"}, {"name": "m", "reduce": "count", "when": ["u > 1"]}],
+        "column": [
+            {"name": "n", "reduce": "sum", "of": "u", "event": "b"},
+            {"name": "m", "reduce": "count", "when": ["u > 1"]},
+        ],
     }
     machine = Machine(spec, [{"u": "u8"}, {"u": "u8"}])
     seen = [machine.observe(index, {"u": 7, "time": 0}) for index in (0, 1, 1)]

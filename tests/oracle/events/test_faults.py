@@ -56,7 +56,13 @@ def judged(directory: Path, way: str, columns: list[dict[str, Any]] = COLUMNS, *
     tally = Tally()
     for seed in range(4):
         world = edges.world(1)
-        spec = {"name": "x", "key": "flow", "event": [dict(world.events[0].table)], "column": columns, "state": {"entries": 512}}
+        spec = {
+            "name": "x",
+            "key": "flow",
+            "event": [dict(world.events[0].table)],
+            "column": columns,
+            "state": {"entries": 512},
+        }
         found = judge.Judge(seed, tally, directory, world, {**spec, **members})
         with one_thread():
             found.hold(way)

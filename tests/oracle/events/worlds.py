@@ -12,23 +12,54 @@ from .machine import Types
 
 FLOW = {
     **dict.fromkeys(("source_high", "source_low", "destination_high", "destination_low"), "u64"),
-    **{"source": "u32", "destination": "u32", "source_port": "u16", "destination_port": "u16", "version": "u8", "protocol": "u8"},
+    "source": "u32",
+    "destination": "u32",
+    "source_port": "u16",
+    "destination_port": "u16",
+    "version": "u8",
+    "protocol": "u8",
 }
 ONE: dict[str, str] = {
-    **{"time": "u64", "comm": "u64", "comm_rest": "u64", "big": "u64", "deep": "s64"},
+    "time": "u64",
+    "comm": "u64",
+    "comm_rest": "u64",
+    "big": "u64",
+    "deep": "s64",
     **FLOW,
-    **{"word": "u32", "less": "s32", "half": "u16", "below": "s16", "tcp_flags": "u8", "tiny": "u8", "byte": "s8"},
+    "word": "u32",
+    "less": "s32",
+    "half": "u16",
+    "below": "s16",
+    "tcp_flags": "u8",
+    "tiny": "u8",
+    "byte": "s8",
 }
 """A struct that is no hook's: members in this order."""
 OTHER: dict[str, str] = {
-    **{"byte": "s8", "word": "u16", "number": "u16", "tiny": "s64", "tcp_flags": "u8"},
+    "byte": "s8",
+    "word": "u16",
+    "number": "u16",
+    "tiny": "s64",
+    "tcp_flags": "u8",
     **dict(reversed(FLOW.items())),
-    **{"deep": "s64", "less": "s32", "below": "s16", "gap": "s8", "time": "u64"},
+    "deep": "s64",
+    "less": "s32",
+    "below": "s16",
+    "gap": "s8",
+    "time": "u64",
 }
 """Some of the same names at other places, some of them wider or narrower, and two that are derived fields' too."""
 ARGUMENTS: dict[str, tuple[int, str]] = {
-    **{"deep": (0, "s64"), "big": (8, "u64"), "word": (16, "u32"), "less": (28, "s32"), "half": (32, "u16"), "below": (46, "s16")},
-    **{"tiny": (48, "u8"), "byte": (63, "s8"), "event_pid": (64, "u32"), "far": (88, "u64")},
+    "deep": (0, "s64"),
+    "big": (8, "u64"),
+    "word": (16, "u32"),
+    "less": (28, "s32"),
+    "half": (32, "u16"),
+    "below": (46, "s16"),
+    "tiny": (48, "u8"),
+    "byte": (63, "s8"),
+    "event_pid": (64, "u32"),
+    "far": (88, "u64"),
 }
 """A raw tracepoint's, if one had these: offset and type."""
 THREAD = {
@@ -131,7 +162,7 @@ def _packets(random: Random) -> World:
     hooks = random.choice([["xdp"], ["tc"], ["cgroup-skb"], ["socket-filter"], ["xdp", "tc"], list(frames.HOOKS)[:4]])
     events = []
     for hook in hooks:
-        table = {"trigger": hook} if hook in ("xdp", "socket-filter") else {"trigger": hook, "target": "somewhere", "name": hook}
+        table = {"trigger": hook, **random.choice([{}, {"target": f"a:{hook}"}, {"target": "a/b", "name": f"{hook}.1"}])}
         events.append(Kind(table, frames.TYPES, random.choice([each for each in frames.HOOKS if each.startswith(hook)])))
     made = frames.some(random, random.choice([2, 6, 20, 60]))
     seen = [frames.fields(frame, event.made_by) for frame in made for event in events]
