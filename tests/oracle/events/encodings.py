@@ -26,8 +26,8 @@ def _column(name: str, values: Sequence[int], random: Random, thermometer: bool,
         bounds = _bounds(values, random, 255 if random.random() < 0.03 else most)
         return {**made, "encode": "bins", "bounds": bounds, **_step(random, 255 // len(bounds))}
     if kind < 0.8:
-        low, high = sorted(random.sample([*_near(values), 0, 1, 2**64 - 1, -(2**63)], 2))
-        return {**made, "encode": "linear", "low": low, "high": max(high, low + 1) if low < 2**64 - 1 else high}
+        low, high = sorted(random.sample(sorted({*values, 0, 1, 2**64 - 1, -(2**63)}), 2))
+        return {**made, "encode": "linear", "low": low, "high": high}
     fraction = random.choice([0, 1, 2, 3, 7])
     octaves = random.randint(0, 255 // 2**fraction - 1)
     low = max(1, random.choice([*values, 1, 2, 3, 4, 256]))
@@ -37,10 +37,6 @@ def _column(name: str, values: Sequence[int], random: Random, thermometer: bool,
 
 def _step(random: Random, most: int) -> dict[str, int]:
     return {"step": random.choice([1, most, random.randint(1, most)])} if random.random() < 0.7 else {}
-
-
-def _near(values: Sequence[int]) -> list[int]:
-    return [min(value, 2**64 - 1) for value in values]
 
 
 def _bounds(values: Sequence[int], random: Random, most: int) -> list[int]:

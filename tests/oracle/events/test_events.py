@@ -11,7 +11,7 @@ import pytest
 from . import edges, judge, worlds
 from .tell import Difference, Tally
 
-SPECS = 60
+SPECS = 30
 root = pytest.mark.root
 
 
@@ -42,7 +42,7 @@ def test_random_specs_are_right_in_the_twin_and_in_the_kernel(objects: Path) -> 
 @pytest.mark.slow
 @root
 @pytest.mark.usefixtures("logs")
-@pytest.mark.parametrize(("what", "world", "spec"), edges.specs(), ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(("what", "world", "spec"), list(edges.specs()), ids=lambda each: each if isinstance(each, str) else "")
 def test_specs_at_the_limits_are_right(objects: Path, what: str, world: worlds.World, spec: dict[str, Any]) -> None:
     tally = Tally()
     found = judge.Judge(5, tally, objects, world, spec)
@@ -54,9 +54,9 @@ def test_specs_at_the_limits_are_right(objects: Path, what: str, world: worlds.W
 
 def test_random_specs_are_right_in_the_twin(objects: Path) -> None:
     tally, told = Tally(), list[Difference]()
-    judge.judge_many(iter(range(1000, 1150)), tally, objects, told.append, kernel=False)
+    judge.judge_many(iter(range(1000, 1060)), tally, objects, told.append, kernel=False)
     assert not told, "\n".join(map(str, told))
-    assert tally.rows > 5000
+    assert tally.rows > 2000
 
 
 def test_what_is_beyond_a_limit_is_refused() -> None:
