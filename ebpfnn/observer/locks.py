@@ -7,6 +7,7 @@ from ..events.bound import Bound
 from ..obj import ObjectSpec, ProgramType
 
 # check_map_prog_compatibility and is_tracing_prog_type (kernel/bpf/verifier.c), the same in Linux 5.10, 6.1 and 6.18.
+# In Linux 5.10, fentry and fexit have no bpf_spin_lock either (bpf_tracing_func_proto).
 _LOCKLESS = frozenset(
     (
         ProgramType.KPROBE,
@@ -14,6 +15,7 @@ _LOCKLESS = frozenset(
         ProgramType.RAW_TRACEPOINT,
         ProgramType.PERF_EVENT,
         ProgramType.SOCKET_FILTER,
+        ProgramType.TRACING,
     )
 )
 
@@ -24,4 +26,4 @@ def check_locks(bound: Bound, index: int, shell: ObjectSpec) -> None:
     if bound.spec.state.locked and _LOCKLESS.intersection(loaded):
         trigger = bound.spec.events[index].trigger
         fact = f"spec '{bound.spec.name}': trigger '{trigger}': the kernel takes no locks in its programs"
-        raise NotSupported(f"{fact}; leave out 'locked', or use xdp, tc, cgroup_skb, fentry or fexit")
+        raise NotSupported(f"{fact}; leave out 'locked', or use xdp, tc or cgroup_skb")
