@@ -45,9 +45,12 @@ test-fresh:
 # tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
 VM_KERNELS := 5.10 6.1
 VM_SECONDS := 2400
-# What differs most between kernels: networks, hooks, links, rings, triggers and instances. Emulated, each file takes a minute.
+# What differs most between kernels: networks, hooks, links, rings, triggers, observers and instances. Emulated, each file takes
+# a minute.
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
-	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions instance_swap link map ringbuf object)
+	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions \
+	observer observer_locks observer_shells observer_state observer_tasks observer_verdicts observers \
+	instance_swap link map ringbuf object)
 test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
