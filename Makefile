@@ -21,7 +21,7 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench man docs dist install uninstall loader-conformance $(TRAINED) \
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows man docs dist install uninstall loader-conformance $(TRAINED) \
 	clean
 
 all: bpf
@@ -95,6 +95,16 @@ bench: $(VENV)/.runtime mounts
 # and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
+
+# What networks recognize, beside trees: the tables of docs/showcase.md. As root; takes some minutes. Tools of traffic that cannot be
+# installed are skipped, which is said.
+SHOWCASE := .cache/showcase
+TRAFFIC := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
+showcase-flows: $(DEVELOPMENT) mounts
+	@for package in $(TRAFFIC); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[train,showcase]'
+	@$(MAKE) --no-print-directory bpf
+	$(BIN)/python tools/showcase/flows.py $(SHOWCASE)/flows
 
 # Man pages, one a verb, from the help of the commands: they ship in the package.
 man: $(VENV)/.runtime
