@@ -85,6 +85,36 @@ EVENT = np.dtype(
 WATCHED = np.dtype([("until_ns", np.uint64), ("lost", np.uint64)])
 """``struct ebpfnn_watch``."""
 
+STATES, VERDICTS, ROWS, COUNTS = "ebpfnn_states", "ebpfnn_verdicts", "ebpfnn_rows", "ebpfnn_counts"
+LABELS, SCRATCH, CLOCK = "ebpfnn_classes", "ebpfnn_scratch", "ebpfnn_clock"
+"""The maps of an observer: states by key; :data:`VERDICT` by key; a ring buffer of records and rows; :data:`COUNT` and the
+inferences by label, u64 [:data:`MAX_SCORES`], for each CPU; the memory of one program; and the clock while events are replayed.
+
+Programs of one spec share all of these but the memory.
+"""
+
+REPLAYING = "ebpfnn_replaying"
+"""The variable of an event shell, u32: if it is not 0, the time of an event is what :data:`CLOCK` has, u64 ns."""
+
+VERDICT = np.dtype(
+    [
+        ("time_ns", np.uint64),
+        ("elapsed_ns", np.uint64),
+        ("label", np.uint32),
+        ("margin", np.int32),
+        ("network", np.uint32),
+        ("number", np.uint32),
+    ]
+)
+"""``struct ebpfnn_verdict``."""
+
+COUNTED = ("observed", "created", "restarted", "ended", "unstored", "frozen", "rows", "inferences", "failed", "lost")
+COUNT = np.dtype([(name, np.uint64) for name in COUNTED])
+"""``struct ebpfnn_counts``."""
+
+RECORD = np.dtype([("event", np.uint32), ("number", np.uint32), ("time_ns", np.uint64)])
+"""``struct ebpfnn_record``. Fields of the event follow, or the key and the results of a row."""
+
 
 def offset(name: str) -> int:
     """The offset of a field of :data:`RESULT`, in bytes."""

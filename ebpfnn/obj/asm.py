@@ -38,7 +38,7 @@ _CONDITIONS = {"==": 0x10, ">": 0x20, ">=": 0x30, "&": 0x40, "!=": 0x50, "s>": 0
 _CONDITIONS |= {"<": 0xA0, "<=": 0xB0, "s<": 0xC0, "s<=": 0xD0}
 _SIZES = {"u32": 0x00, "u16": 0x08, "u8": 0x10, "u64": 0x18, "s32": 0x00, "s16": 0x08, "s8": 0x10}
 _LDX, _ST, _STX, _ALU32, _JMP, _JMP32, _ALU64 = 1, 2, 3, 4, 5, 6, 7
-_MEM, _MEMSX = 0x60, 0x80
+_MEM, _MEMSX, _ATOMIC = 0x60, 0x80, 0xC0
 _NEGATE, _GOTO, _MAY_GOTO = 0x80, 0x05, 0xE5
 _FARTHEST = 1 << 15  # the offset of a jump, a load or a store is a signed 16-bit number
 
@@ -96,6 +96,11 @@ class Assembler:
         else:
             self._add(_MEM | _SIZES[size] | _ST, base, 0, offset, value)
 
+    def add_atomically(self, size: str, base: Register, offset: int, value: Register) -> None:
+        """``*(size *)(base + offset) += value``, u32 or u64, whoever else adds at the same time (ISA v1: no former value)."""
+        _check_offset(offset)
+        self._add(_ATOMIC | _SIZES[size] | _STX, base, value, offset)
+
     def label(self, name: str) -> None:
         """Sets the label ``name`` to the next instruction. Raises :class:`ObjectError` if the label exists already."""
         if name in self._labels:
@@ -135,6 +140,11 @@ class Assembler:
     def call(self, helper: int) -> None:
         """Calls a kernel helper by number: arguments in r1 to r5, result in r0. Overwrites r1 to r5."""
         self._add(insn.CALL, imm=helper)
+
+    def call_function(self, function: str) -> None:
+        """Calls another BPF function by name, of this object or of one that it is linked with. Registers as in :meth:`call`."""
+        self._relocations.append(Relocation(len(self._code), RelocationKind.CALL, function))
+        self._add(insn.CALL, src=insn.PSEUDO_CALL, imm=-1)
 
     def call_kernel(self, function: str) -> None:
         """Calls a function of the kernel by name (a kfunc)."""

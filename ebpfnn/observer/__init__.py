@@ -1,1 +1,6 @@
 """From a checked spec to the BPF object that defines ``ebpfnn_observe``; pure, the kernel is not asked."""
+
+from .compile import RING_BYTES, compile_observer
+from .mode import Mode
+
+__all__ = ["RING_BYTES", "Mode", "compile_observer"]

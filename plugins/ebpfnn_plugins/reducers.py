@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from ebpfnn.errors import ModelError
-from ebpfnn.events import Options, Reducer, duration, hashed
+from ebpfnn.events import FREE, VALUE, Options, Reducer, ReducerCode
 
-WORD = (1 << 64) - 1
+from .reducer_parts import add, keep_greater, put, put_quotient
+from .reducers_hashed import Distinct, Ngram
+from .reducers_kept import First, Last, Recent
+from .reducers_time import Ewma, Peak, Period
+
+_, R2, R3, _, _ = FREE
 
 
 class Count(Reducer):
@@ -19,6 +22,13 @@ class Count(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        code.asm.mov(R2, 1)
+        code.add(0, R2)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        put(code, 0)
 
 
 class Sum(Reducer):
@@ -33,15 +43,11 @@ class Sum(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        code.add(0, VALUE)
 
-class Last(Reducer):
-    name, summary = "last", "last value"
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        state[0] = value
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return (state[0],)
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        put(code, 0)
 
 
 class Maximum(Reducer):
@@ -52,6 +58,12 @@ class Maximum(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[0],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        keep_greater(code, 0, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        put(code, 0)
 
 
 class Minimum(Reducer):
@@ -67,6 +79,20 @@ class Minimum(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[1],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        first, kept = code.fresh("first"), code.fresh("kept")
+        code.load(R2, 0)
+        code.asm.jump_if(R2, "==", 0, first)
+        code.load(R3, 1)
+        code.asm.jump_if(R3, "<=", VALUE, kept)
+        code.asm.label(first)
+        code.store(0, 1)
+        code.store(1, VALUE)
+        code.asm.label(kept)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        put(code, 1)
 
 
 class Mean(Reducer):
@@ -85,6 +111,13 @@ class Mean(Reducer):
 
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[1] // state[0] if state[0] else 0,)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        add(code, 0, 1)
+        add(code, 1, VALUE)
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        put_quotient(code, 1)
 
 
 class Deviation(Reducer):
@@ -105,180 +138,22 @@ class Deviation(Reducer):
     def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
         return (state[2] // state[0] if state[0] else 0,)
 
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        add(code, 0, 1, R2)
+        add(code, 1, VALUE, R3)
+        code.asm.alu(R3, "/=", R2)
+        code.asm.alu(VALUE, "-=", R3)
+        code.asm.mov(R3, VALUE)
+        code.asm.alu(R3, "s>>=", 63)
+        code.asm.alu(VALUE, "^=", R3)
+        code.asm.alu(VALUE, "-=", R3)
+        add(code, 2, VALUE)
 
-class First(Reducer):
-    """State: how many have come, at most ``n``, and these."""
-
-    name, summary = "first", "first values"
-    options = {"n": "how many values, 1 to 64 [1]"}
-
-    def read_options(self, given: Mapping[str, Any]) -> Options:
-        return {"n": _integer(given, "n", 1, 1, 64)}
-
-    def words(self, options: Options) -> int:
-        return options["n"] + 1
-
-    def results(self, options: Options) -> int:
-        return options["n"]
-
-    def numbered(self, options: Options) -> bool:
-        return True
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        if state[0] < options["n"]:
-            state[0] += 1
-            state[state[0]] = value
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return tuple(state[1:])
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        put_quotient(code, 2)
 
 
-class Recent(Reducer):
-    """State: the last values, the newest first."""
-
-    name, summary = "recent", "last values, the newest first"
-    options = {"n": "how many values, 1 to 16 [1]"}
-
-    def read_options(self, given: Mapping[str, Any]) -> Options:
-        return {"n": _integer(given, "n", 1, 1, 16)}
-
-    def words(self, options: Options) -> int:
-        return options["n"]
-
-    def results(self, options: Options) -> int:
-        return options["n"]
-
-    def numbered(self, options: Options) -> bool:
-        return True
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        state[:] = value, *state[:-1]
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return tuple(state)
-
-
-class Ewma(Reducer):
-    """State: whether there was a value, and the average times 2^power."""
-
-    name, summary = "ewma", "exponentially weighted moving average"
-    options = {"power": "p of the weight 1/2^p of a new value, 1 to 16 [3]"}
-
-    def read_options(self, given: Mapping[str, Any]) -> Options:
-        return {"power": _integer(given, "power", 3, 1, 16)}
-
-    def words(self, options: Options) -> int:
-        return 2
-
-    def most_bits(self, options: Options) -> int:
-        return 63 - options["power"]
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        power = options["power"]
-        state[:] = 1, state[1] - (state[1] >> power) + value if state[0] else value << power
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return (state[1] >> options["power"],)
-
-
-class Period(Reducer):
-    """State: the period, counted from 1, and its sum so far."""
-
-    name, summary = "period", "sum of the values in the current period"
-    options = {"period": 'length of a period, such as "1s"'}
-
-    def read_options(self, given: Mapping[str, Any]) -> Options:
-        return {"period": duration(given.get("period"), "period")}
-
-    def words(self, options: Options) -> int:
-        return 2
-
-    def most_bits(self, options: Options) -> int:
-        return 32
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        now = time // options["period"] + 1
-        state[:2] = now, (state[1] if state[0] == now else 0) + value
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return (state[1],)
-
-
-class Peak(Period):
-    """State: as :class:`Period`, and the greatest sum."""
-
-    name, summary = "peak", "greatest sum of the values in a period"
-
-    def words(self, options: Options) -> int:
-        return 3
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        super().step(state, value, time, options)
-        state[2] = max(state[2], state[1])
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return (state[2],)
-
-
-class Distinct(Reducer):
-    """State: how many bits are set, and the bits."""
-
-    name, summary = "distinct", "number of distinct values, by the bits set in a bitmap"
-    options = {"bits": "size of the bitmap: 64, 128, 256, 512 or 1024 [256]"}
-
-    def read_options(self, given: Mapping[str, Any]) -> Options:
-        return {"bits": _power_of_two(given, "bits", 256, 64, 1024)}
-
-    def words(self, options: Options) -> int:
-        return 1 + options["bits"] // 64
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        word, bit = divmod(hashed(value, options["bits"].bit_length() - 1), 64)
-        if not state[1 + word] >> bit & 1:
-            state[1 + word] |= 1 << bit
-            state[0] += 1
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return (state[0],)
-
-
-class Ngram(Reducer):
-    """State: how many values have come, at most ``n``, the last ones of 16 bits each, and the counts."""
-
-    name, summary = "ngram", "how often sequences of values came, in buckets by their hash"
-    options = {"n": "values of a sequence, 1 to 4 [2]", "buckets": "number of buckets: 2, 4, 8, 16, 32 or 64 [16]"}
-
-    def read_options(self, given: Mapping[str, Any]) -> Options:
-        return {"n": _integer(given, "n", 2, 1, 4), "buckets": _power_of_two(given, "buckets", 16, 2, 64)}
-
-    def words(self, options: Options) -> int:
-        return 2 + options["buckets"]
-
-    def results(self, options: Options) -> int:
-        return options["buckets"]
-
-    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
-        n = options["n"]
-        state[:2] = min(state[0] + 1, n), (state[1] << 16 | value & 0xFFFF) & WORD
-        if state[0] == n:
-            state[2 + hashed(state[1] & (1 << 16 * n) - 1, options["buckets"].bit_length() - 1)] += 1
-
-    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
-        return tuple(state[2:])
-
-
-ALL: tuple[Reducer, ...] = ()  # filled when every one has its BPF half
-
-
-def _integer(given: Mapping[str, Any], key: str, default: int, low: int, high: int) -> int:
-    value = given.get(key, default)
-    if type(value) is not int or not low <= value <= high:
-        raise ModelError(f"{key} is {value!r}; give an integer of {low} to {high}")
-    return value
-
-
-def _power_of_two(given: Mapping[str, Any], key: str, default: int, low: int, high: int) -> int:
-    value = _integer(given, key, default, low, high)
-    if value & value - 1:
-        raise ModelError(f"{key} is {value}; give a power of two of {low} to {high}")
-    return value
+ALL: tuple[Reducer, ...] = (
+    *(Count(), Sum(), Last(), First(), Recent(), Minimum(), Maximum(), Mean(), Deviation(), Ewma(), Period(), Peak()),
+    *(Distinct(), Ngram()),
+)

@@ -93,4 +93,5 @@ def test_the_numbers_are_those_of_the_twin() -> None:
 
 def test_a_kernel_shows_the_whole_names_of_maps() -> None:
     names = (abi.SAMPLES, abi.RESULTS, abi.CALLERS, abi.OUTPUTS, abi.WATCH, abi.EVENTS)
+    names += (abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.SCRATCH, abi.CLOCK)
     assert all(len(name) <= 15 for name in names)  # BPF_OBJ_NAME_LEN less its end (include/uapi/linux/bpf.h)

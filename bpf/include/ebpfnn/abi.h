@@ -53,4 +53,35 @@ struct ebpfnn_watch {
 	__u64 lost;     /* events lost because the ring buffer was full */
 };
 
+/* The latest verdict on a key, in the map "ebpfnn_verdicts". An observer writes it. */
+struct ebpfnn_verdict {
+	__u64 time_ns;    /* of the event at which the network ran */
+	__u64 elapsed_ns; /* time inside ebpfnn_infer */
+	__u32 label;      /* index of the highest score, plus 1 */
+	__s32 margin;     /* the highest score minus the second highest, at most 2^31 - 1; that too if there is one score */
+	__u32 network;    /* swaps before this network */
+	__u32 number;     /* of the event, counted in its state */
+};
+
+/* What an observer counts, in the one element a CPU of the map "ebpfnn_counts". */
+struct ebpfnn_counts {
+	__u64 observed;   /* events that the conditions of the spec and of the event accepted */
+	__u64 created;    /* states for keys that had none */
+	__u64 restarted;  /* states that began again after being idle */
+	__u64 ended;      /* states that an event ended */
+	__u64 unstored;   /* events ignored, and verdicts not kept, because their map was full */
+	__u64 frozen;     /* events ignored because their state had reached the last number */
+	__u64 rows;       /* rows */
+	__u64 inferences; /* verdicts */
+	__u64 failed;     /* rows for which the network gave no verdict */
+	__u64 lost;       /* records and rows lost because the ring buffer was full */
+};
+
+/* What begins each record and each row in the ring buffer "ebpfnn_rows". */
+struct ebpfnn_record {
+	__u32 event;   /* index in the spec */
+	__u32 number;  /* of the event, counted in its state; 0 in a record of fields */
+	__u64 time_ns; /* of the event */
+};
+
 #endif

@@ -10,7 +10,7 @@ static __always_inline void ebpfnn_extract_task(struct ebpfnn_fields *fields)
 {
 	__u64 thread = bpf_get_current_pid_tgid(), owner = bpf_get_current_uid_gid();
 
-	fields->time = bpf_ktime_get_ns();
+	fields->time = ebpfnn_now();
 	fields->cgroup = bpf_get_current_cgroup_id();
 	fields->cpu = bpf_get_smp_processor_id();
 	fields->pid = thread;

@@ -25,6 +25,29 @@ struct {
 	__type(value, struct ebpfnn_observed);
 } ebpfnn_fields SEC(".maps");
 
+/* Not 0: the clock is what the process that replays events wrote here before each of them, and not the kernel's. */
+const volatile __u32 ebpfnn_replaying;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} ebpfnn_clock SEC(".maps");
+
+/* The time of the event, in nanoseconds. */
+static __always_inline __u64 ebpfnn_now(void)
+{
+	__u64 *clock;
+	__u32 only = 0;
+
+	if (!ebpfnn_replaying)
+		return bpf_ktime_get_ns();
+	clock = bpf_map_lookup_elem(&ebpfnn_clock, &only);
+	return clock ? *clock : 0;
+}
+
 /*
  * The observer's: the linker puts one in its place when the shell is loaded. It returns the verdict. At a tracepoint or a function,
  * ``context`` has the event's own fields.

@@ -68,7 +68,7 @@ static __always_inline void ebpfnn_compare_lengths(struct ebpfnn_fields *fields)
 /* The shell has set length, interface, direction, link_header and ethertype, and the tag if one was taken out of the packet. */
 static __always_inline void ebpfnn_parse(EBPFNN_CONTEXT *packet, struct ebpfnn_observed *own)
 {
-	own->fields.time = bpf_ktime_get_ns();
+	own->fields.time = ebpfnn_now();
 	own->fields.cpu = bpf_get_smp_processor_id();
 	if (!ebpfnn_parse_tags(packet, &own->fields))
 		ebpfnn_parse_network(packet, own);

@@ -1,0 +1,160 @@
+"""Writes the call of the network, and what becomes of its scores."""
+
+from __future__ import annotations
+
+from ..abi import EVENT, EVENTS, INFER, LABELS, RECORD, RESULT, VERDICT, VERDICTS, WATCH, WATCHED
+from ..events.units import HASH_FACTOR
+from ..obj.asm import R0, R1, R2, R3, R4, R5
+from .layout import KEY, LABEL
+from .writer import MEMORY, NOW, STATE, Writer, offset_of
+
+_MOST = (1 << 31) - 1
+
+
+def emit_inference(write: Writer, classes: int, network: int) -> None:
+    """Runs the network on the sample in the memory. A verdict goes to the state and to the maps. No register survives."""
+    memory, failed, told = write.memory, write.fresh("failed"), write.fresh("told")
+    write.note("the network")
+    write.call(NOW)
+    write.store("u64", MEMORY, memory.start, R0)
+    write.point(R1, memory.sample)
+    write.point(R2, memory.result)
+    write.call_function(INFER)
+    write.store("u32", MEMORY, _event(write, "status"), R0)
+    write.call(NOW)
+    write.load(R1, "u64", MEMORY, memory.start)
+    write.alu(R0, "-=", R1)
+    write.store("u64", MEMORY, _verdict(write, "elapsed_ns"), R0)
+    write.load(R1, "u32", MEMORY, _event(write, "status"))
+    write.jump_if(R1, "!=", 0, failed)
+    write.load(R1, "u32", MEMORY, memory.result + offset_of(RESULT, "label"))
+    write.jump_if(R1, ">", classes - 1, failed)
+    _emit_verdict(write, classes, network)
+    write.goto(told)
+    write.label(failed)
+    write.store("u32", MEMORY, _event(write, "label"), 0)
+    write.store("u32", MEMORY, _event(write, "score"), 0)
+    write.count("failed")
+    write.label(told)
+    _emit_watch(write, network)
+
+
+def _event(write: Writer, name: str) -> int:
+    return write.memory.event + offset_of(EVENT, name)
+
+
+def _verdict(write: Writer, name: str) -> int:
+    return write.memory.verdict + offset_of(VERDICT, name)
+
+
+def _emit_verdict(write: Writer, classes: int, network: int) -> None:
+    """R1 has the label."""
+    write.note("the verdict")
+    write.store("u32", MEMORY, _event(write, "label"), R1)
+    write.alu(R1, "+=", 1)
+    write.store("u32", MEMORY, _verdict(write, "label"), R1)
+    write.store("u32", STATE, LABEL, R1)
+    write.load_time(R1)
+    write.store("u64", MEMORY, _verdict(write, "time_ns"), R1)
+    write.store("u32", MEMORY, _verdict(write, "network"), network)
+    write.load(R1, "u32", MEMORY, offset_of(RECORD, "number"))
+    write.store("u32", MEMORY, _verdict(write, "number"), R1)
+    _emit_margin(write, classes)
+    write.count("inferences")
+    _emit_label_count(write)
+    _keep(write)
+
+
+def _emit_margin(write: Writer, classes: int) -> None:
+    """Without branches, but for the limit: R2 is the highest score so far, R3 the second highest."""
+    scores = write.memory.result + offset_of(RESULT, "scores")
+    write.load(R2, "u32", MEMORY, scores)
+    _extend(write, R2)
+    write.mov(R3, -(1 << 31) * 2)
+    for number in range(1, classes):
+        write.load(R1, "u32", MEMORY, scores + 4 * number)
+        _extend(write, R1)
+        write.mov(R4, R1)
+        write.alu(R4, "-=", R2)
+        write.mov(R5, R4)
+        write.alu(R5, "s>>=", 63)
+        write.alu(R4, "&=", R5)  # how much it is lower than the highest, negative, or 0
+        write.alu(R1, "-=", R4)  # the higher one of both
+        write.alu(R2, "+=", R4)  # the lower one
+        write.alu(R2, "-=", R3)
+        write.mov(R5, R2)
+        write.alu(R5, "s>>=", 63)
+        write.alu(R5, "^=", -1)
+        write.alu(R2, "&=", R5)
+        write.alu(R3, "+=", R2)
+        write.mov(R2, R1)
+    write.store("u32", MEMORY, _event(write, "score"), R2)
+    write.alu(R2, "-=", R3)
+    kept = write.fresh("margin")
+    write.jump(R2, "<=", _MOST, kept, R1)
+    write.mov(R2, _MOST)
+    write.label(kept)
+    write.store("u32", MEMORY, _verdict(write, "margin"), R2)
+
+
+def _extend(write: Writer, register: object) -> None:
+    for operator in ("<<=", "s>>="):
+        write.alu(register, operator, 32)  # type: ignore[arg-type]
+
+
+def _emit_label_count(write: Writer) -> None:
+    missing = write.fresh("missing")
+    write.load(R1, "u32", MEMORY, _event(write, "label"))
+    write.lookup_index(LABELS, R1)
+    write.jump_if(R0, "==", 0, missing)
+    write.mov(R1, 1)
+    write.add_atomically("u64", R0, 0, R1)
+    write.label(missing)
+
+
+def _keep(write: Writer) -> None:
+    """In place if the map has the key: to insert takes several times as long."""
+    new, kept = write.fresh("new"), write.fresh("kept")
+    write.lookup(VERDICTS, KEY)
+    write.jump_if(R0, "==", 0, new)
+    for word in range(0, VERDICT.itemsize, 8):
+        write.load(R1, "u64", MEMORY, write.memory.verdict + word)
+        write.store("u64", R0, word, R1)
+    write.goto(kept)
+    write.label(new)
+    write.update(VERDICTS, KEY, write.memory.verdict)
+    write.jump_if(R0, "==", 0, kept)
+    write.count("unstored")
+    write.label(kept)
+
+
+def _emit_watch(write: Writer, network: int) -> None:
+    """Tells a watcher, if there is one."""
+    write.note("a watcher")
+    alone, memory = write.fresh("alone"), write.memory
+    write.map_value(R1, WATCH)
+    write.load(R2, "u64", R1, offset_of(WATCHED, "until_ns"))
+    write.load(R3, "u64", MEMORY, memory.start)
+    write.jump_if(R3, ">=", R2, alone)
+    write.store("u64", MEMORY, _event(write, "time_ns"), R3)
+    write.load(R2, "u64", MEMORY, _verdict(write, "elapsed_ns"))
+    write.store("u64", MEMORY, _event(write, "elapsed_ns"), R2)
+    write.store("u32", MEMORY, _event(write, "network"), network)
+    _emit_source(write)
+    write.output(EVENTS, memory.event, EVENT.itemsize)
+    write.jump_if(R0, "==", 0, alone)
+    write.map_value(R1, WATCH)
+    write.mov(R2, 1)
+    write.add_atomically("u64", R1, offset_of(WATCHED, "lost"), R2)
+    write.label(alone)
+
+
+def _emit_source(write: Writer) -> None:
+    """A hash of the key: of its words, each joined by ^ to what is there, and that times the factor of the reducers' hash."""
+    write.mov(R1, 0)
+    write.wide(R3, HASH_FACTOR)
+    for word in range(0, write.bound.key_bytes, 8):
+        write.load(R2, "u64", MEMORY, KEY + word)
+        write.alu(R1, "^=", R2)
+        write.alu(R1, "*=", R3)
+    write.store("u64", MEMORY, _event(write, "source"), R1)
