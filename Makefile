@@ -21,8 +21,8 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows man docs dist install uninstall loader-conformance $(TRAINED) \
-	clean
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files man docs dist install uninstall \
+	loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -96,15 +96,16 @@ bench: $(VENV)/.runtime mounts
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
 
-# What networks recognize, beside trees: the tables of docs/showcase.md. As root; takes some minutes. Tools of traffic that cannot be
+# What networks recognize, beside trees: the tables of docs/showcase.md. As root; takes some minutes each. Programs that cannot be
 # installed are skipped, which is said.
 SHOWCASE := .cache/showcase
-TRAFFIC := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
-showcase-flows: $(DEVELOPMENT) mounts
-	@for package in $(TRAFFIC); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
+NEEDS_flows := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
+NEEDS_files := gzip tar gpg rsync git make gcc
+showcase-flows showcase-files: showcase-%: $(DEVELOPMENT) mounts
+	@for package in $(NEEDS_$*); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[train,showcase]'
 	@$(MAKE) --no-print-directory bpf
-	$(BIN)/python tools/showcase/flows.py $(SHOWCASE)/flows
+	$(BIN)/python tools/showcase/$*.py $(SHOWCASE)/$*
 
 # Man pages, one a verb, from the help of the commands: they ship in the package.
 man: $(VENV)/.runtime

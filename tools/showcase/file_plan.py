@@ -1,7 +1,7 @@
 """What is run in each session of the showcase of files: a pure function of the seed.
 
-A session is one program that works on a tree of files of its own: one that encrypts them (``simulator.c``, harmless outside of a
-directory of the showcase), or one that reads and writes as many files for a better reason.
+A session is one program that works on a tree of files of its own: one that encrypts them (``simulator.c``, which does nothing
+outside of a directory of the showcase), or one that reads and writes as many files for a better reason.
 """
 
 from __future__ import annotations

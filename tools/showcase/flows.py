@@ -12,7 +12,6 @@ is a directory: rows.npz stays in it. With --evaluate, the rows that are there a
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections import Counter
@@ -20,9 +19,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from evaluating import classes_table, left_out_table, never_seen, sessions_table
 from lab import HERE
 from plan import BENIGN, Session, plan
+from reporting import interruptible, report, say
 from running import present, run_all
 
 SPEC = Path(__file__).with_name("source.toml")
@@ -56,30 +55,10 @@ def collect(sessions: Sequence[Session], side_by_side: int, spec: Path, output: 
         began = time.monotonic()
         run_all(sessions, side_by_side, watching, tell)
         empty = [session.group for session in sessions if not keeper.rows[session.group]]
-        say(
-            f"{len(sessions)} sessions in {time.monotonic() - began:.0f} s, {sum(keeper.rows.values())} rows, {keeper.lost} lost"
-        )
+        rows, took = sum(keeper.rows.values()), time.monotonic() - began
+        say(f"{len(sessions)} sessions in {took:.0f} s, {rows} rows, {keeper.lost} lost")
         if empty:
             say(f"without a row: {', '.join(empty)}")
-
-
-def evaluate(output: Path, encode: str, hidden: str) -> None:
-    from collecting import read
-
-    table = read(output / ROWS)
-    predicted = never_seen(table, encode, hidden, say)
-    print(f"{len(table)} rows, {len(set(table.groups.tolist()))} sessions; columns: {encode}; hidden: {hidden}\n")
-    for shown in (classes_table(table, predicted), sessions_table(table, predicted)):
-        print(f"{shown}\n", flush=True)
-    print(left_out_table(table, encode, hidden, say))
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def stopped(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -94,16 +73,11 @@ def main() -> int:
     parser.add_argument("--hidden", default=HIDDEN)
     parser.add_argument("--evaluate", action="store_true", help="use the rows that OUTPUT has")
     given = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stopped)
     given.output.mkdir(parents=True, exist_ok=True)
-    try:
+    with interruptible():
         if not given.evaluate:
             collect(sessions_of(given.seed, given.benign, given.attacks), given.side_by_side, given.spec, given.output)
-        evaluate(given.output, given.encode, given.hidden)
-    except KeyboardInterrupt:
-        say("interrupted")
-        return 130
+        report(given.output / ROWS, given.encode, given.hidden)
     return 0
 
 
