@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..network import QuantizedNetwork
 from ..quantize.floats import FloatDense
+from . import torch_module
 from .plain import as_floats, as_real
 from .python_rows import Infer, PythonRunner
 
@@ -56,9 +57,7 @@ class TorchRunner(FloatRunner):
     """PyTorch: eager, in inference mode."""
 
     def prepare_floats(self, samples: _Floats) -> Infer:
-        from .torch_module import prepare
-
-        return prepare(self._layers, samples)
+        return torch_module.prepare(self._layers, samples)
 
 
 class OnnxRunner(FloatRunner):
@@ -88,10 +87,11 @@ class BoundOnnxRunner(FloatRunner):
 
 
 def float_runners(network: QuantizedNetwork) -> Iterator[FloatRunner]:
-    """The rows whose library is installed."""
-    if all(isinstance(layer, FloatDense) for layer in as_floats(network)):
+    """The rows whose library is installed, and can compute such layers."""
+    layers = as_floats(network)
+    if all(isinstance(layer, FloatDense) for layer in layers):
         yield NumpyRunner("numpy", network)
-    if find_spec("torch"):
+    if find_spec("torch") and torch_module.takes(layers):
         yield TorchRunner("torch", network)
     if find_spec("onnxruntime") and find_spec("onnx"):
         yield OnnxRunner("onnxruntime", network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,12 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..network import QuantizedNetwork
 from ..network.layers import describe
+from ..preparation import columns
+from ..preparation.columns import Column
+
+_MNIST = (28, 28)
+_SPARSE = 8  # one value in so many of sparse samples is drawn, and the others are 0
+_Samples = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +24,16 @@ class Inputs:
     """Samples, uint8 [n, *shape], and their labels where they have some."""
 
     kind: str
-    samples: NDArray[np.uint8]
-    labels: NDArray[np.uint8] | None = None
+    samples: _Samples
+    labels: NDArray[np.integer] | None = None
 
 
-def sparse_inputs(network: QuantizedNetwork, samples: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Inputs:
+def takes_digits(network: QuantizedNetwork) -> bool:
+    """Whether MNIST's digits are samples of ``network``: 784 values that are no columns of rows."""
+    return network.input.size == prod(_MNIST) and network.input.preparation.kind != "columns"
+
+
+def sparse_inputs(network: QuantizedNetwork, samples: _Samples, labels: NDArray[np.uint8]) -> Inputs:
     """``samples`` of a data set as ``network`` takes them. Raises :class:`InputError` where they have another size."""
     if samples[0].size != network.input.size:
         takes = f"'{network.name}' takes {describe(network.input_shape)}"
@@ -31,9 +43,52 @@ def sparse_inputs(network: QuantizedNetwork, samples: NDArray[np.uint8], labels:
 
 def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> Inputs:
     """Samples of uniform values that are no level 0, 1..255 for 8 bits: nothing to skip."""
+    return Inputs("dense", _drawn(network, "dense", count, seed))
+
+
+def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> list[Inputs]:
+    """Samples that need no data: blank, sparse (one value in eight is not 0), dense, and noise (uniform values).
+
+    Those of a network of columns are ones that rows can give: each column reaches as many of its bounds as are drawn.
+    """
+    return [Inputs(f"drawn-{kind}", _drawn(network, kind, count, seed)) for kind in ("blank", "sparse", "dense", "noise")]
+
+
+def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int) -> _Samples:
+    """``count`` samples: each value between a least and a greatest one, or 0 where the kind skips it."""
+    form, random = network.input, np.random.default_rng(seed)
+    found = columns.read(form.preparation.options) if form.preparation.kind == "columns" else ()
+    low, high = _reached(found) if found else (_lowest(network), np.full(form.size, 255))
+    values = random.integers(low if kind in ("sparse", "dense") else 0, high + 1, (count, len(high)))
+    if kind == "sparse":
+        values[random.integers(0, _SPARSE, values.shape) != 0] = 0
+    elif kind == "blank":
+        values[...] = 0
+    samples = _samples(found, values) if found else values.astype(np.uint8)
+    return samples.reshape(count, *network.input_shape)
+
+
+def _lowest(network: QuantizedNetwork) -> NDArray[np.int64]:
+    """The least byte of each value that is no level 0."""
     form = network.input
-    lowest: NDArray[np.int64] | int = (*form.thresholds, 1)[0]
     if form.value_thresholds:
-        lowest = np.minimum([own[0] for own in form.value_thresholds], 255)  # one of 256 is never reached
-    samples = np.random.default_rng(seed).integers(lowest, 256, (count, *network.input_shape), dtype=np.uint8)
-    return Inputs("dense", samples)
+        return np.minimum([own[0] for own in form.value_thresholds], 255)  # one of 256 is never reached
+    return np.full(form.size, (*form.thresholds, 1)[0])
+
+
+def _reached(found: tuple[Column, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The least and the greatest number of bounds that a column reaches where there is nothing to skip."""
+    high = np.array([len(column.bounds) for column in found])
+    low = [len(column.bounds) if column.encode == columns.THERMOMETER else 1 for column in found]
+    return np.minimum(low, high), high
+
+
+def _samples(found: tuple[Column, ...], reached: NDArray[np.int64]) -> _Samples:
+    """The samples, uint8 [n, values], of rows whose columns reach so many bounds, [n, columns]."""
+    parts = []
+    for column, counts in zip(found, reached.T, strict=True):
+        if column.encode == columns.THERMOMETER:
+            parts.append(np.arange(len(column.bounds)) < counts[:, None])
+        else:
+            parts.append(column.step * counts[:, None])
+    return np.concatenate(parts, axis=1).astype(np.uint8)

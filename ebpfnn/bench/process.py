@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from ..datasets import mnist
 from ..errors import SessionError
 
@@ -24,20 +26,29 @@ class ProcessCost:
     peak_mib: float
 
 
-def measure_process(model: str, runs: int = 7) -> ProcessCost:
+def measure_process(model: str, runs: int = 7, columns: int = 0) -> ProcessCost:
     """Runs ``ebpfnn infer`` on one bundled digit: once to warm the caches, then ``runs`` times.
 
-    Raises :class:`SessionError` where it fails.
+    A model of ``columns`` is given a row of as many zeros instead. Raises :class:`SessionError` where it fails.
     """
-    from PIL import Image
-
     with TemporaryDirectory() as directory:
-        digit = Path(directory) / "digit.png"
-        Image.fromarray(mnist.read_test()[0][0]).save(digit)
-        command = [sys.executable, "-m", "ebpfnn", "infer", "--quiet", "--model", model, str(digit)]
+        given = _write(Path(directory), columns)
+        command = [sys.executable, "-m", "ebpfnn", "infer", "--quiet", "--model", model, str(given)]
         costs = [_run(command, directory) for _ in range(1 + runs)][1:]
     seconds = [cost[0] for cost in costs]
     return ProcessCost(min(seconds), median(seconds), max(cost[1] for cost in costs))
+
+
+def _write(directory: Path, columns: int) -> Path:
+    if columns:
+        path = directory / "row.npy"
+        np.save(path, np.zeros((1, columns), np.int64))
+        return path
+    from PIL import Image
+
+    path = directory / "digit.png"
+    Image.fromarray(mnist.read_test()[0][0]).save(path)
+    return path
 
 
 def _run(command: list[str], directory: str) -> tuple[float, float]:

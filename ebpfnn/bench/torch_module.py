@@ -15,6 +15,18 @@ from .plain import PlainLayer
 from .python_rows import Infer
 
 
+def takes(layers: Sequence[PlainLayer]) -> bool:
+    """Whether PyTorch has such windows: its edges are alike on both sides, and those of pools at most half a window."""
+    for layer in layers:
+        if isinstance(layer, FloatDense):
+            continue
+        top, left, *others = layer.window.padding
+        half = any(2 * edge > size for edge, size in zip((top, left), layer.window.kernel, strict=True))
+        if [top, left] != others or (isinstance(layer, MaxPool) and half):
+            return False
+    return True
+
+
 def prepare(layers: Sequence[PlainLayer], samples: NDArray[np.float32]) -> Infer:
     """What infers one of ``samples`` into its logits, a tensor."""
     import torch

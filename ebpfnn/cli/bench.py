@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .complete import networks
-from .plugin_option import available
+from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
     from ..bench.measure import Bench
     from ..bench.rows import Row
     from ..network import QuantizedNetwork
     from ..plugin import Plugins, Trigger
+    from .bench_inputs import BenchInputs
 
 _MOST_IMAGES = 4096
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -36,8 +37,11 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     help="Bundled network or file. [default: mnist]",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="DIR", help="Directory with MNIST idx files. [default: bundled]"
+    "--data",
+    metavar="DATA",
+    help="Samples, as `ebpfnn eval` takes them. [default: the bundled digits; drawn ones for networks of other samples]",
 )
+@click.option("--label", metavar="COLUMN", help="Column of a table with the labels. [default: that of the training]")
 @click.option(
     "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Number of different samples."
 )
@@ -47,11 +51,13 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 @click.option("--process", is_flag=True, help="Measure time and memory of a whole `ebpfnn infer` instead.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot accuracy over time (.svg or .png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@plugin_option
 @click.pass_context
 def command(
     context: click.Context,
     models: tuple[str, ...],
-    data: Path | None,
+    data: str | None,
+    label: str | None,
     images: int,
     rounds: int,
     only: tuple[str, ...],
@@ -62,29 +68,34 @@ def command(
 ) -> None:
     """Measure inference time in the kernel, and compare with a plain triple loop and installed user-space runtimes.
 
-    Sparse samples are MNIST test digits, dense samples are uniform in 1..255. The exit status is 1 if a row that must equal
-    the reference does not.
+    Sparse samples are MNIST test digits, dense samples are uniform in 1..255. For a network of other samples, give DATA;
+    else they are drawn: blank, sparse (one value in eight is not 0), dense, and noise. The exit status is 1 if a row that
+    must equal the reference does not.
     """
     for variable in _ONE_THREAD:
         os.environ.setdefault(variable, "1")
     models = models or ("mnist",)
     if process:
-        _print_process(models[0], as_json)
+        _print_process(models[0], as_json=as_json)
         return
+    from .bench_inputs import check_labels, read
     from .bench_tables import print_tables
 
     if plot:
         from ..bench.plot import check
 
         check(plot)
-    networks = _load(models)
-    rows = _measure(networks, data, images, rounds, only, cold=cold)
+    networks, plugins = _load(models), available()
+    inputs = {network.name: read(network, data, label, images, plugins) for network in networks}
+    if plot:
+        check_labels(inputs)
+    rows = _measure(networks, inputs, rounds, only, plugins, cold=cold)
     if as_json:
         click.echo(json.dumps([row.record() for row in rows], indent=2))
     else:
         print_tables(rows)
     if plot:
-        _plot(rows, networks, data, plot)
+        _plot(rows, networks, inputs, plot)
     context.exit(1 if any(row.exact is False for row in rows) else 0)
 
 
@@ -101,17 +112,19 @@ def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
 
 
 def _measure(
-    networks: list[QuantizedNetwork], data: Path | None, images: int, rounds: int, only: tuple[str, ...], *, cold: bool
+    networks: list[QuantizedNetwork],
+    inputs: dict[str, BenchInputs],
+    rounds: int,
+    only: tuple[str, ...],
+    plugins: Plugins,
+    *,
+    cold: bool,
 ) -> list[Row]:
-    from ..bench.inputs import dense_inputs, sparse_inputs
     from ..bench.measure import Bench
-    from ..datasets import mnist
 
-    samples, labels = (array[:images] for array in mnist.read_test(data))
-    plugins = available()
     with Bench(plugins.trigger("run"), only, _event(plugins)) as bench:
         for network in networks:
-            bench.add(network, [sparse_inputs(network, samples, labels), dense_inputs(network, len(samples))])
+            bench.add(network, inputs[network.name].kinds)
         _known(bench, only)
         bench.warm(_watched(rounds, "warm"))
         if cold:
@@ -138,25 +151,25 @@ def _watched(rounds: int, label: str) -> Iterable[int]:
         yield from turns
 
 
-def _plot(rows: list[Row], networks: list[QuantizedNetwork], data: Path | None, path: Path) -> None:
-    """Accuracies are for all samples of ``data``, not only for those used in the measurement."""
+def _plot(rows: list[Row], networks: list[QuantizedNetwork], inputs: dict[str, BenchInputs], path: Path) -> None:
+    """Accuracies are for all samples of the data, not only for those used in the measurement."""
     from ..bench.plot import plot
-    from ..datasets import mnist
     from ..network import reference
 
-    samples, labels = mnist.read_test(data)
     accuracy = {}
     for network in networks:
-        scores = reference.scores(network, samples.reshape(-1, *network.input_shape))
-        accuracy[network.name] = float((scores.argmax(axis=1) == labels).mean())
+        given = inputs[network.name]
+        scores = reference.scores(network, given.samples)
+        accuracy[network.name] = float((scores.argmax(axis=1) == given.labels).mean())
     plot(rows, accuracy, path)
     click.echo(f"plot: {path}", err=True)
 
 
-def _print_process(model: str, as_json: bool) -> None:
+def _print_process(model: str, *, as_json: bool) -> None:
     from ..bench.process import measure_process
 
-    cost = measure_process(model)
+    (preparation,) = (network.input.preparation for network in _load((model,)))
+    cost = measure_process(model, columns=len(preparation.options.get("columns", ())))
     if as_json:
         click.echo(json.dumps(asdict(cost)))
     else:

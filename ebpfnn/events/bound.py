@@ -64,7 +64,7 @@ class Use:
 
 @dataclass(frozen=True)
 class BoundColumn:
-    """A column. ``uses`` has the events that count, by their index. Its state begins at word ``word``, its results at ``result``."""
+    """A column. ``uses`` has the events that count, by index. Its state begins at word ``word``, its results at ``result``."""
 
     name: str
     reducer: Reducer

@@ -15,7 +15,7 @@ STATE = R9
 
 
 class ReducerCode:
-    """Where one reducer writes its instructions. All other registers than :data:`VALUE` and :data:`FREE` belong to the observer.
+    """Where one reducer writes its instructions. All registers but :data:`VALUE` and :data:`FREE` belong to the observer.
 
     ``asm`` takes any instruction that needs no stack and calls nothing; labels come from :meth:`fresh`. ``locked`` says that
     the code runs in a spin lock's section, where nothing may be added atomically because nothing needs to be.

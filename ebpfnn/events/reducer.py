@@ -1,4 +1,4 @@
-"""What a reducer is: the numbers that it keeps of the values of a column. docs/events.md defines those that come with ebpfnn."""
+"""What a reducer is: the numbers that it keeps of a column's values. docs/events.md defines those that come with ebpfnn."""
 
 from __future__ import annotations
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .refusal import Origin
+
 Options = Mapping[str, Any]
 _NONE: Options = MappingProxyType({})
 
 DEFAULT_ENTRIES = 1 << 16
 MOST_ENTRIES = 1 << 22
-MOST_EVENTS, MOST_COLUMNS, MOST_RESULTS, MOST_COUNTS = 16, 256, 512, 16
+MOST_EVENTS, MOST_COLUMNS, MOST_RESULTS, MOST_COUNTS, MOST_CONDITIONS = 16, 256, 512, 16, 64
 MOST_KEY_BYTES, MOST_STATE_WORDS = 40, 480
 LAST_NUMBER = (1 << 32) - 1
 """A state whose number is this one is not changed any more, so that no sum of 32-bit values can overflow."""
@@ -86,7 +88,7 @@ class ColumnSpec:
 class Spec:
     """Events, their key, the state of each key, when to infer, and the columns of a row.
 
-    ``key`` is the name of a key, or a tuple of fields.
+    ``key`` is the name of a key, or a tuple of fields. ``origin`` is the file that it was read from, for messages.
     """
 
     name: str
@@ -97,3 +99,4 @@ class Spec:
     end: tuple[Condition, ...] = ()
     state: StateSpec = StateSpec()
     at: At = At()
+    origin: Origin | None = field(default=None, compare=False, repr=False)

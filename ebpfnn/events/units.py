@@ -14,7 +14,7 @@ HASH_FACTOR = 0x9E3779B97F4A7C15
 
 
 def duration(value: object, name: str) -> int:
-    """``value``, an integer or a text such as ``"30s"``, in nanoseconds. Raises :class:`ModelError`, which calls it ``name``."""
+    """``value``, an integer or a text such as ``"30s"``, in nanoseconds. Raises :class:`ModelError` that calls it ``name``."""
     found = _TEXT.fullmatch(value) if isinstance(value, str) else None
     number = int(found[1]) * _UNITS[found[2]] if found else value
     if type(number) is not int or not 1 <= number <= LONGEST:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,13 +14,16 @@ import numpy as np
 import pytest
 from networks import dense, network, random_network, samples
 
-from ebpfnn.bench import native
+from ebpfnn.bench import native, torch_module
 from ebpfnn.bench.float_rows import FloatRunner, float_runners
 from ebpfnn.bench.native import KINDS, NativeRunner, native_runners
+from ebpfnn.bench.plain import as_floats
 from ebpfnn.bench.weights import grouped, in_halves, unsaturated
 from ebpfnn.datasets import mnist
 from ebpfnn.errors import NotSupported
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.layers import MaxPool, Window
+from ebpfnn.quantize.floats import FloatConv2d
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -152,6 +156,18 @@ def test_floats_of_every_layer_say_the_same(architecture: str, bits: int) -> Non
     first = next(iter(scores.values()))
     for name, each in scores.items():
         assert np.allclose(each, first, rtol=1e-3, atol=1e-3 * np.abs(first).max()), name
+
+
+def test_windows_that_pytorch_does_not_have() -> None:
+    layers = as_floats(random_network("pool2p1-conv3x3p1-3", 1, (8, 8)))
+    assert torch_module.takes(layers)
+    pool, convolution = layers[:2]
+    assert isinstance(pool, MaxPool)
+    assert isinstance(convolution, FloatConv2d)
+    uneven = replace(convolution, window=Window((3, 3), padding=(1, 1, 0, 1)))
+    assert not torch_module.takes([uneven])
+    assert torch_module.takes([replace(convolution, window=Window((3, 3), padding=(2, 2, 2, 2)))])
+    assert not torch_module.takes([MaxPool(Window((3, 3), padding=(2, 2, 2, 2)))])
 
 
 def test_the_float_rows_there_are() -> None:

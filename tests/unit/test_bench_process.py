@@ -40,8 +40,13 @@ def test_a_process_that_fails_is_told(interpreter: Path, monkeypatch: pytest.Mon
         measure_process("halves", runs=1)
 
 
+def test_a_network_of_columns_is_given_a_row(interpreter: Path) -> None:
+    measure_process("rows", runs=1, columns=3)
+    assert all(call.endswith("/row.npy") for call in interpreter.read_text().splitlines())
+
+
 def test_the_verb_prints_times_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "measure_process", lambda model: ProcessCost(0.25, 0.5, 40.0))
+    monkeypatch.setattr(process, "measure_process", lambda model, columns: ProcessCost(0.25, 0.5, 40.0 + columns))
     ran = CliRunner().invoke(main, ["bench", "--process"])
     assert ran.stdout == "ebpfnn infer, whole process: minimum 0.25 s, median 0.50 s\npeak memory: 40.0 MiB\n"
     assert '"peak_mib": 40.0' in CliRunner().invoke(main, ["bench", "--process", "--json"]).stdout

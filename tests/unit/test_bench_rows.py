@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from networks import random_network, samples
 from numpy.typing import NDArray
 
 from ebpfnn.bench import measure
-from ebpfnn.bench.inputs import Inputs, dense_inputs, sparse_inputs
+from ebpfnn.bench.inputs import Inputs, corner_inputs, dense_inputs, sparse_inputs
 from ebpfnn.bench.measure import RUNS, Bench, time_cold, time_warm
 from ebpfnn.bench.plot import front, plot, points
 from ebpfnn.bench.rows import FIELDS, Row, baseline, times_faster
@@ -25,6 +26,7 @@ from ebpfnn.cli import main
 from ebpfnn.errors import InputError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.preparation import Preparation
 
 
 class PlayedRunner(Runner):
@@ -273,3 +275,73 @@ def test_plots(runners: dict[str, PlayedRunner], digits: Path, name: str) -> Non
 def test_a_plot_without_matplotlib(runners: dict[str, PlayedRunner], digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     assert "pip install 'ebpfnn[report]'" in bench("--model", str(digits), "--plot", "front.svg").stderr
+
+
+def columns_network(encode: str, bounds: int, **member: int) -> QuantizedNetwork:
+    """Two columns: one of a single bound, and one of ``bounds``."""
+    described = [
+        {"name": name, "type": "integer", "encode": encode, "bounds": list(range(count)), **member}
+        for name, count in (("one", 1), ("more", bounds))
+    ]
+    size = 1 + bounds if encode == "thermometer" else 2
+    form = InputFormat((size,), prepared=Preparation("columns", {"columns": described}))
+    return replace(random_network([size, 3], 1), input=form)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (11, 13), (24,)], ids=str)
+@pytest.mark.parametrize("bits", [1, 8])
+def test_corners_have_the_shape_and_the_levels_of_the_network(shape: tuple[int, ...], bits: int) -> None:
+    net = random_network(f"{prod(shape)}-3", 1, shape, bits=bits)
+    drawn = {given.kind: given.samples for given in corner_inputs(net, 200)}
+    assert list(drawn) == ["drawn-blank", "drawn-sparse", "drawn-dense", "drawn-noise"]
+    assert {(samples.shape, samples.dtype.name) for samples in drawn.values()} == {((200, *shape), "uint8")}
+    lowest = (*net.input.thresholds, 1)[0]
+    assert not drawn["drawn-blank"].any()
+    assert drawn["drawn-dense"].min() == lowest
+    assert (drawn["drawn-noise"].min(), drawn["drawn-noise"].max()) == (0, 255)
+    some = drawn["drawn-sparse"][drawn["drawn-sparse"] > 0]
+    assert some.min() >= lowest
+    assert 0.1 < some.size / drawn["drawn-sparse"].size < 0.15
+
+
+def test_corners_of_columns_are_samples_that_rows_can_give() -> None:
+    drawn = {given.kind: given.samples for given in corner_inputs(columns_network("bins", 5, step=40), 400)}
+    assert np.unique(drawn["drawn-noise"][:, 0]).tolist() == [0, 40]
+    assert np.unique(drawn["drawn-noise"][:, 1]).tolist() == [0, 40, 80, 120, 160, 200]
+    assert np.unique(drawn["drawn-dense"][:, 1]).tolist() == [40, 80, 120, 160, 200]
+    drawn = {given.kind: given.samples for given in corner_inputs(columns_network("thermometer", 5), 400)}
+    assert {tuple(row) for row in drawn["drawn-noise"][:, 1:].tolist()} == {(1,) * n + (0,) * (5 - n) for n in range(6)}
+    assert drawn["drawn-dense"].all()
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of two columns in ``columns.safetensors``, and rows with classes."""
+    modelfile.save(replace(columns_network("bins", 5, step=40), name="columns"), tmp_path / "columns.safetensors")
+    (tmp_path / "rows.csv").write_text("one,more,class\n0,0,0\n0,3,1\n-1,4,2\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "rows.csv"
+
+
+def test_samples_are_drawn_for_networks_of_other_shapes(runners: dict[str, PlayedRunner], table: Path) -> None:
+    ran = bench("--model", "columns.safetensors", "--row", "compiled")
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.stderr == "ebpfnn: no --data given; samples of 'columns' are drawn: blank, sparse, dense and noise\n"
+    assert [line for line in ran.stdout.splitlines() if "caches" in line] == [
+        f"columns, drawn-{kind} samples, warm caches: ns per inference; x NAME: speedup over that row"
+        for kind in ("blank", "sparse", "dense", "noise")
+    ]
+    assert runners["compiled columns"].samples.shape == (8, 2)
+    plotted = bench("--model", "columns.safetensors", "--plot", "front.svg")
+    assert "--plot needs samples with labels for 'columns'; give some with --data" in plotted.stderr
+
+
+def test_samples_are_given_to_networks_of_other_shapes(runners: dict[str, PlayedRunner], table: Path) -> None:
+    ran = bench("--model", "columns.safetensors", "--data", str(table), "--label", "class", "--row", "compiled", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    rows = json.loads(ran.stdout)
+    assert [row["input"] for row in rows] == ["data", "dense"]
+    assert (rows[0]["accuracy"] is None, rows[1]["accuracy"]) == (False, None)
+    wrong = bench("--model", "columns.safetensors", "--data", "nonesuch.csv")
+    assert (wrong.exit_code, len(wrong.stderr.splitlines())) == (1, 1)
+    assert "nonesuch.csv" in wrong.stderr
