@@ -113,20 +113,31 @@ class SampleWriter:
             write.alu(R2, "+=", R3)
 
     def _emit_search(self, bounds: tuple[int, ...]) -> None:
-        """R2 points to the first of those that are left."""
-        write, offset, left = self.write, self._place(bounds), len(bounds)
+        """R2 points to the first of those that are left: after the first comparison one less than a power of two.
+
+        (Shar; Knuth, The Art of Computer Programming, 6.2.1.) The mask is of a number that is shifted so that its sign is that
+        bit. Were it shifted to 0 or -1, later verifiers would walk both (``maybe_fork_scalars``, Linux 6.18.y).
+        """
+        write, offset, half = self.write, self._place(bounds), 1 << len(bounds).bit_length() - 1
         write.map_value(R2, BOUNDS, offset)
-        while left:
-            half = (left + 1) // 2
-            write.load(R3, "u64", R2, 8 * (half - 1))
-            write.alu(R3, "-=", R1)
-            write.alu(R3, "s>>=", 63)
+        self._compare_in_table(half)
+        write.alu(R3, ">>=", 63)
+        write.alu(R3, "*=", 8 * (len(bounds) - half + 1))
+        write.alu(R2, "+=", R3)
+        while half > 1:
+            half //= 2
+            self._compare_in_table(half)
+            write.alu(R3, ">>=", 63 - (8 * half).bit_length() + 1)
             write.alu(R3, "&=", 8 * half)
             write.alu(R2, "+=", R3)
-            left -= half
         write.map_value(R3, BOUNDS, offset)
         write.alu(R2, "-=", R3)
         write.alu(R2, ">>=", 3)
+
+    def _compare_in_table(self, number: int) -> None:
+        """R3 is negative if R1 reaches the bound ``number``, counted from 1, from R2 on."""
+        self.write.load(R3, "u64", R2, 8 * (number - 1))
+        self.write.alu(R3, "-=", R1)
 
     def _place(self, bounds: tuple[int, ...]) -> int:
         """Where these bounds are in the table, each minus 1."""

@@ -21,7 +21,7 @@ class BtfWriter:
 
     def add(self, kind: Kind, name: str, reference: int, *tail: int, vlen: int = 0) -> int:
         """Appends a record: its name ("" for none), its size or type, and the words behind the first three. Returns its id."""
-        words = (self.string(name) if name else 0, kind << 24 | vlen, reference, *tail)
+        words = (self.string(name), kind << 24 | vlen, reference, *tail)
         self._types += struct.pack(f"<{len(words)}I", *words)
         self._ids += 1
         return self._ids
@@ -37,7 +37,9 @@ class BtfWriter:
         return self.add(Kind.STRUCT, name, size, *words, vlen=len(members))
 
     def string(self, text: str) -> int:
-        """The offset of ``text``, which is appended to the string table."""
+        """The offset of ``text``, which is appended to the string table; 0, no name, for "" (``btf_func_proto_check``)."""
+        if not text:
+            return 0
         self._strings += text.encode() + b"\0"
         return len(self._strings) - len(text.encode()) - 1
 
