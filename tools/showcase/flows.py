@@ -5,8 +5,8 @@
 
 Runs hundreds of sessions of traffic tools, each between two network namespaces of its own, and collects their rows with ebpfnn.
 Then it trains networks and trees, tries them on sessions that they never saw, and prints the tables of docs/showcase.md. OUTPUT
-is a directory: rows.npz stays in it. With --evaluate, the rows that are there are used. As root, with
-`pip install 'ebpfnn[train,showcase]'`.
+is a directory: rows.npz stays in it, and source.safetensors, a network of them. With --evaluate, the rows that are there are
+used. As root, with `pip install 'ebpfnn[train,showcase]'`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lab import HERE
+from learning import learn_file
 from plan import BENIGN, Session, plan
 from reporting import interruptible, report, say
 from running import present, run_all
@@ -61,6 +62,13 @@ def collect(sessions: Sequence[Session], side_by_side: int, spec: Path, output: 
             say(f"without a row: {', '.join(empty)}")
 
 
+def rates(output: Path, encode: str, hidden: str) -> str:
+    """Packets a second through a network of these rows, which stays in ``output`` and can be loaded by ``ebpfnn load``."""
+    from rate import measured
+
+    return measured(learn_file(output / ROWS, output / "source.safetensors", encode, hidden))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
@@ -78,6 +86,7 @@ def main() -> int:
         if not given.evaluate:
             collect(sessions_of(given.seed, given.benign, given.attacks), given.side_by_side, given.spec, given.output)
         report(given.output / ROWS, given.encode, given.hidden)
+        print(f"\n{rates(given.output, given.encode, given.hidden)}")
     return 0
 
 

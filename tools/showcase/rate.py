@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -80,7 +79,8 @@ def build() -> ObjectSpec:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "rate.bpf.c"
         path.write_text(SOURCE)
-        clang = os.environ.get("CLANG") or shutil.which("clang") or "clang-16"
+        newest = max(Path("/usr/bin").glob("clang-[0-9]*"), key=lambda path: int(path.name[6:]), default="clang")
+        clang = os.environ.get("CLANG") or newest
         flags = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", f"-I{ROOT}/bpf/include"]
         subprocess.run([clang, *flags, "-c", path, "-o", path.with_suffix(".o")], check=True)
         return ObjectSpec.from_file(path.with_suffix(".o"))
@@ -123,9 +123,11 @@ def behind(network: QuantizedNetwork, at: Mapping[str, object] | None) -> Iterat
         yield objects[0].maps[abi.COUNTS]
 
 
-def counted(counts: Map) -> np.ndarray:
-    values = counts.lookup_percpu(bytes(4)) or []
-    return np.frombuffer(b"".join(value[: abi.COUNT.itemsize] for value in values), abi.COUNT)
+def counted(counts: Map) -> tuple[int, int]:
+    """Events observed and inferences, of all CPUs."""
+    values = counts.lookup_percpu(bytes(4), np.uint64)
+    sums = np.zeros(len(abi.COUNTED), np.uint64) if values is None else values.sum(axis=0)
+    return int(sums[abi.COUNTED.index("observed")]), int(sums[abi.COUNTED.index("inferences")])
 
 
 def rate(sources: int, attached: AbstractContextManager[Map | None]) -> tuple[float, float]:
@@ -136,10 +138,10 @@ def rate(sources: int, attached: AbstractContextManager[Map | None]) -> tuple[fl
         took = [send(sender.programs["ask"], frame(), THERE) / FRAMES for _ in range(ROUNDS)]
         if counts is None:
             return median(took), 0.0
-        found = counted(counts)
-        if (seen := int(found["observed"].sum())) < 0.99 * FRAMES * ROUNDS:
+        seen, inferences = counted(counts)
+        if seen < 0.99 * FRAMES * ROUNDS:
             raise SystemExit(f"rate.py: of {FRAMES * ROUNDS} frames {seen} were observed")
-        return median(took), int(found["inferences"].sum()) / seen
+        return median(took), inferences / seen
 
 
 @contextmanager
@@ -164,11 +166,8 @@ def table(network: QuantizedNetwork) -> str:
     return markdown(["", "packets/s", "ns a packet", "ns more", "inferences a packet"], rows)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    given = parser.parse_args()
-    network = modelfile.load(modelfile.resolve(given.model))
+def measured(network: QuantizedNetwork) -> str:
+    """:func:`table`, in a namespace that is made for it. This thread stays on one CPU afterwards."""
     name = f"showcase-{os.getpid()}-rate"
     with ExitStack() as held:
         run("ip", "netns", "add", name)
@@ -178,7 +177,13 @@ def main() -> int:
             run("ip", "-n", name, "link", "set", interface, "up")
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         held.enter_context(entered(name))
-        print(table(network))
+        return table(network)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    print(measured(modelfile.load(modelfile.resolve(parser.parse_args().model))))
     return 0
 
 
