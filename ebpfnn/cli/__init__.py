@@ -15,6 +15,7 @@ VERBS = {
     "swap": "Replace a loaded network with another.",
     "watch": "Show the inferences of a loaded network as they happen.",
     "stats": "Show runs and inferences per second.",
+    "verdicts": "List the verdicts of a network that observes events.",
     "unload": "Unload networks from the kernel.",
     "query": "Classify images with a network on another machine, over UDP.",
     "models": "List the bundled networks and those in the current directory.",

@@ -115,8 +115,12 @@ def command(
 
 def _instance(name: str) -> Instance:
     from ..instance import Instance
+    from ..instance.session import check_takes_samples
 
-    return Instance.open(name)
+    found = Instance.open(name)
+    if found.foreign() is None:
+        check_takes_samples(name, found.about())
+    return found
 
 
 def _only_instance(quiet: bool) -> Instance | None:
@@ -128,8 +132,11 @@ def _only_instance(quiet: bool) -> Instance | None:
         from ..instance import Instance  # imported late: usually no instance is loaded, and this is not needed
 
         found = Instance.all()
-        if len(found) == 1:
-            found[0].about()
+        if len(found) == 1 and found[0].about().observes:
+            if not quiet:
+                fact = f"instance '{found[0].name}' observes events and takes no samples"
+                complain(f"{fact}; loading a network for this command only")
+            return None
     except Error as reason:
         complain(f"{reason}; loading a network for this command only")
         return None

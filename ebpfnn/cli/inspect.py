@@ -13,6 +13,7 @@ from ..network import modelfile
 from .complete import networks
 from .messages import complain
 from .plugin_option import available, plugin_option
+from .spec_text import lines_of
 
 if TYPE_CHECKING:
     from ..compiler import Compiled
@@ -83,6 +84,8 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     packed = "packed, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
     yield f"preparation: {preparation}"
+    if told["events"]:
+        yield from lines_of(told["events"])
     if given.get("value_thresholds"):
         yield _own_thresholds(given.get("value_thresholds"))
     yield ""

@@ -11,6 +11,7 @@ from .. import abi
 from ..errors import Error
 from ..instance import About, Foreign, Instance, Statistics
 from .messages import complain
+from .spec_text import spec_of
 from .tables import print_table
 
 _HEADINGS = ("instance", "network", "trigger", "loaded", "answered", "runs", "ns/run")
@@ -76,6 +77,7 @@ def _row(instance: Instance, about: About, statistics: Statistics, attached: boo
     held += f" (held by process {about.holder})" if about.holder else ""
     runs = "-" if statistics.runs is None else str(statistics.runs)
     each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f}"
-    trigger = " ".join(filter(None, (about.trigger, about.target, held)))
+    observed = f"({spec_of(about.events)})" if about.observes else ""
+    trigger = " ".join(filter(None, (about.trigger, about.target, observed, held)))
     counted = (str(statistics.answered), runs, each)
     return (instance.name, about.network, trigger, _time(about.loaded), *counted)

@@ -10,6 +10,8 @@ import click
 from ..errors import DetachedError, SessionError, UsageError
 from ..instance import Instance
 from ..network import modelfile
+from ..network.events import TRIGGER
+from ..session.observed import observes
 from .complete import networks
 from .inference import pick
 from .messages import complain
@@ -23,6 +25,8 @@ _NO_GROUP = (1 << 32) - 1  # the value for "no change" in chown(2)
 @click.argument("model", metavar="[NAME|FILE]", default="mnist", shell_complete=networks)
 @trigger_options
 @click.option("--name", metavar="NAME", help="Name of the instance. [default: that of the network]")
+@click.option("--where", "filters", multiple=True, metavar="CONDITION", help="Observe only such events. Can be repeated.")
+@click.option("--any-mode", is_flag=True, help="Allow another trigger or mode than that of the data of the network.")
 @click.option("--group", metavar="GROUP", help="Allow members of this group to use the instance.")
 @click.option("--quiet", is_flag=True, help="Print nothing on success.")
 @plugin_option
@@ -32,6 +36,8 @@ def command(
     target: str | None,
     options: tuple[str, ...],
     name: str | None,
+    filters: tuple[str, ...],
+    any_mode: bool,
     group: str | None,
     quiet: bool,
 ) -> None:
@@ -41,20 +47,37 @@ def command(
     program runs the network. Before the command exits, it runs the network on some samples and compares the scores with the
     reference, the same arithmetic in numpy.
 
+    A network that was trained on rows of events carries their spec. It observes these events itself, from everybody: each
+    gives verdicts on connections, processes or users, which `ebpfnn watch` and `ebpfnn verdicts` show. --trigger is then that
+    of its data. A condition such as --where 'uid == 1000' or --where 'source in 10.0.0.0/8' comes before any state. Observing
+    changes nothing: every packet passes.
+
     Some attachments end with the process that made them. Then the command stays in the foreground, and unloads the network
     on Ctrl-C or SIGTERM.
     """
     path = modelfile.resolve(model)
     network = modelfile.load(path)
     plugins = available()
+    trigger = trigger or network.events.get(TRIGGER)
     known = candidates(plugins, trigger, target, options)
     needing = next((each for each in known if each.needs_target and target is None), None)
-    if needing:
+    if needing and not observes(network, needing):
         raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.summary}")
     chosen = pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
     given = pairs(options)
-    with Instance.load(network, chosen, target, name=name, options=given, file=path, group=gid) as instance:
+    with Instance.load(
+        network,
+        chosen,
+        target,
+        name=name,
+        options=given,
+        file=path,
+        group=gid,
+        plugins=plugins,
+        filters=filters,
+        any_mode=any_mode,
+    ) as instance:
         if not quiet:
             _tell(instance)
         if instance.holding:
@@ -68,6 +91,9 @@ def _tell(instance: Instance) -> None:
     try:
         click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
         click.echo(f"{instance.name}: checked {instance.proof}")
+        if about.observes:
+            some = f" where {' and '.join(about.filters)}" if about.filters else ""
+            click.echo(f"{instance.name}: observes every event{some} and changes none")
     except OSError:
         instance.unload()
         raise

@@ -13,6 +13,7 @@ from ..errors import ModelError
 from ..network import modelfile
 from ..network.layers import Shape
 from .messages import complain
+from .spec_text import spec_of
 from .tables import on_terminal, print_table
 
 RECORDED_NS: Mapping[str, int] = {
@@ -51,6 +52,7 @@ class Model:
     ns: int | None
     ns_source: str | None
     bytes: int
+    events: str | None = None
 
 
 @click.command()
@@ -60,13 +62,16 @@ def command(as_json: bool) -> None:
 
     The input is the shape of a sample, and bits is the number of bits of each of its values. The accuracy is that of the
     quantized network on its test samples, as recorded in the file. The time of an inference, ns, is not measured, but was
-    recorded on another machine; `ebpfnn bench` measures it.
+    recorded on another machine; `ebpfnn bench` measures it. The events are those that a network observes, with its spec's name.
     """
     found = list(_models())
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
-    print_table(("name", "architecture", "input", "bits", "accuracy", "ns", "size"), map(_row, found))
+    heads = ("name", "architecture", "input", "bits", "accuracy", "ns", "size")
+    observing = any(each.events for each in found)  # a column that is empty tells nothing
+    rows = ((*_row(each), each.events or "-") if observing else _row(each) for each in found)
+    print_table((*heads, "events") if observing else heads, rows)
     if on_terminal():
         click.echo(f"\nns: time of one inference on {_MACHINE};\n`ebpfnn bench --model NAME` measures on this machine")
 
@@ -99,6 +104,7 @@ def _read(path: Path, *, bundled: bool) -> Model:
         ns=recorded,
         ns_source=None if recorded is None else "recorded",
         bytes=path.stat().st_size,
+        events=spec_of(network.events) or None,
     )
 
 

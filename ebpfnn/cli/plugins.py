@@ -1,4 +1,4 @@
-"""``ebpfnn plugins``: all triggers, inputs and preparations, and whether they work here. ``plugins new`` creates one."""
+"""``ebpfnn plugins``: all that plugins offer, and whether it works here. ``plugins new`` creates a plugin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from ..errors import PluginError, printable
 from ..plugin import Plugins, why_not
-from ..plugin.registry import Offer
+from ..plugin.registry import Offer, Registry
 from ..plugin.skeleton import KINDS, write
 from .messages import complain
 from .plugin_option import available, plugin_option
@@ -23,7 +23,7 @@ from .unknown import Verbs
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List triggers, inputs and preparations, or create a new one."""
+    """List triggers, inputs, preparations, reducers and encoders, or create a new one."""
     if context.invoked_subcommand is None:
         _list(available(), as_json=as_json)
 
@@ -34,12 +34,8 @@ def command(context: click.Context, as_json: bool) -> None:
 def new(kind: str, name: str) -> None:
     """Create a plugin skeleton in the directory NAME, ready to build and install."""
     plugins = available()
-    offered = {
-        "trigger": plugins.offered_triggers.names,
-        "input": plugins.offered_inputs.names,
-        "preparation": plugins.offered_preparations.names,
-    }
-    if name in offered[kind]:
+    offered = _offered(plugins)
+    if name in offered[kind].names:
         raise PluginError(
             f"{kind} '{name}' exists already; choose another name: of two plugins with one name, neither can be used"
         )
@@ -57,10 +53,22 @@ def _list(plugins: Plugins, *, as_json: bool) -> None:
         complain(f"warning: {warning}")
 
 
+def _offered(plugins: Plugins) -> dict[str, Registry[Any]]:
+    return {
+        "trigger": plugins.offered_triggers,
+        "input": plugins.offered_inputs,
+        "preparation": plugins.offered_preparations,
+        "reducer": plugins.offered_reducers,
+        "encoder": plugins.offered_encoders,
+    }
+
+
 def _rows(plugins: Plugins) -> list[dict[str, str | None]]:
-    triggers = [_row("trigger", offer, why_not(offer.item)) for offer in plugins.offered_triggers.offers]
-    inputs = [_row("input", offer, None) for offer in plugins.offered_inputs.offers]
-    return triggers + inputs + [_row("preparation", offer, None) for offer in plugins.offered_preparations.offers]
+    return [
+        _row(kind, offer, why_not(offer.item) if kind == "trigger" else None)
+        for kind, registry in _offered(plugins).items()
+        for offer in registry.offers
+    ]
 
 
 def _row(kind: str, offer: Offer[Any], reason: str | None) -> dict[str, str | None]:

@@ -23,6 +23,8 @@ def command(name: str | None, seconds: float, as_json: bool) -> None:
 
     The runs include events of all processes. Counting enables the kernel's run statistics, which need CAP_SYS_ADMIN and add
     about 20 ns to every run of every BPF program.
+
+    Of a network that observes events, also what its observers count per second, and its verdicts by label.
     """
     instance = named_or_only(name)
     rates = instance.stats(seconds)
@@ -33,5 +35,10 @@ def command(name: str | None, seconds: float, as_json: bool) -> None:
     each = "-" if rates.mean_ns is None else f"{rates.mean_ns:.0f} ns"
     headings = ("instance", "seconds", "runs/s", "time/run", "answered/s")
     print_table(headings, [(instance.name, f"{rates.seconds:.1f}", runs, each, f"{rates.answered:.1f}")])
+    if rates.counts:
+        click.echo()
+        print_table(("counted", "per second"), ((name, f"{each:.1f}") for name, each in rates.counts.items()))
+        click.echo()
+        print_table(("label", "verdicts/s"), ((label, f"{each:.1f}") for label, each in rates.classes.items()))
     if rates.uncounted:
         complain(f"runs are not counted: {rates.uncounted}")

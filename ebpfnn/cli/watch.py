@@ -13,14 +13,14 @@ from itertools import islice
 import click
 
 from ..errors import printable
-from ..instance import Event, Watch
+from ..instance import Event, Verdict, VerdictWatch, Watch
 from .complete import instances
 from .messages import complain
 from .only import named_or_only
 from .seconds import Seconds
 from .watch_tables import Tally, as_line, live
 
-Show = Callable[[Event | None], None]
+Show = Callable[[Event | Verdict | None], None]
 
 
 @click.command()
@@ -35,11 +35,14 @@ def command(name: str | None, seconds: float | None, count: int | None, as_json:
     of the sample, and the network. The source is the slot of the calling thread, or what the trigger documents. On a terminal,
     show the latest inferences, the rate per second and a count per label.
 
+    For a network that observes events, each line has the time of the event, the label, the margin, the time in the network, the
+    key, the number of the event in its state, and the number of swaps before the network.
+
     The exit status is 0 after Ctrl-C, --seconds or --count. It is 1 if the instance is unloaded or detached meanwhile, or if
     another process watches it: only one process can watch an instance at a time.
     """
     instance = named_or_only(name)
-    with instance.watch() as watch:
+    with instance.watch_verdicts() if instance.about().observes else instance.watch() as watch:
         tally = Tally(watch.about.labels)
         try:
             with _shown(instance.name, tally, as_json=as_json) as show:
@@ -51,7 +54,7 @@ def command(name: str | None, seconds: float | None, count: int | None, as_json:
         _sum_up(instance.name, tally, as_json=as_json)
 
 
-def _events(watch: Watch, seconds: float | None, tally: Tally) -> Iterator[Event]:
+def _events(watch: Watch | VerdictWatch, seconds: float | None, tally: Tally) -> Iterator[Event | Verdict]:
     """Every event, counted, until the time is over. Events that are waiting at that moment are included."""
     deadline = None if seconds is None else time.monotonic() + seconds
     over = False

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import KernelError, printable
-from ..instance import Event
+from ..instance import Event, Verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LAST, _BAR, _FAILED = 10, 40, "(failed)"
 _RATE_SECONDS = 2.0
 COLUMNS = ("time", "label", "logit", "in the network", "source", "network")
+OF_VERDICTS = ("time", "label", "margin", "in the network", "key", "number", "swaps")
 
 
 class Tally:
@@ -26,14 +27,15 @@ class Tally:
         self.labels = labels
         self.total, self.lost = 0, 0
         self.counts: Counter[str] = Counter()
-        self.last: deque[Event] = deque(maxlen=_LAST)
+        self.last: deque[Event | Verdict] = deque(maxlen=_LAST)
         self.refresh: Callable[[], None] = lambda: None
         self._begun = time.monotonic()
         self._marks = deque([(self._begun, 0)])
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event | Verdict) -> None:
         self.total += 1
-        self.counts[event.label if not event.status else _FAILED] += 1
+        failed = event.index < 0 if isinstance(event, Verdict) else event.status
+        self.counts[_FAILED if failed else event.label] += 1
         self.last.append(event)
 
     @property
@@ -51,19 +53,34 @@ class Tally:
         return (self.total - total) / (now - then) if now > then else 0.0
 
 
-def as_line(event: Event) -> str:
-    """One inference, in the order of :data:`COLUMNS`."""
+def as_line(event: Event | Verdict) -> str:
+    """One inference, in the order of :data:`COLUMNS`, or one verdict, in that of :data:`OF_VERDICTS`."""
     return "  ".join(_cells(event))
 
 
-def _cells(event: Event) -> tuple[str, ...]:
-    seconds = (time.time_ns() - time.monotonic_ns() + event.time_ns) / 1e9
-    clock = time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03}"
+def clock(time_ns: int) -> str:
+    """The time of day at a time of CLOCK_MONOTONIC, with milliseconds."""
+    seconds = (time.time_ns() - time.monotonic_ns() + time_ns) / 1e9
+    return time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03}"
+
+
+def _cells(event: Event | Verdict) -> tuple[str, ...]:
+    if isinstance(event, Verdict):
+        return verdict_cells(event, repeated=True)
+    when = clock(event.time_ns)
     source = f"source {event.source}"  # repeated in each line: a pipe has no headings
     if event.status:
-        return clock, f"failed: {KernelError.describe(-event.status)}", "-", "-", source, event.network
+        return when, f"failed: {KernelError.describe(-event.status)}", "-", "-", source, event.network
     score = f"{event.score * event.score_scale:.2f}"
-    return clock, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
+    return when, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
+
+
+def verdict_cells(verdict: Verdict, *, repeated: bool = False) -> tuple[str, ...]:
+    """The cells of :data:`OF_VERDICTS`. ``repeated`` is for lines, which have no headings."""
+    names = ("number ", "swaps ") if repeated else ("", "")
+    label, elapsed = verdict.label or "failed", f"{verdict.elapsed_ns / 1000:.2f} µs"
+    numbers = (f"{name}{number}" for name, number in zip(names, (verdict.number, verdict.swaps), strict=True))
+    return clock(verdict.time_ns), label, f"{verdict.margin:,}", elapsed, verdict.shown, *numbers
 
 
 @contextmanager
@@ -113,7 +130,8 @@ def _last(tally: Tally) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+    heads = OF_VERDICTS if tally.last and isinstance(tally.last[0], Verdict) else COLUMNS
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for event in reversed(tally.last):
         table.add_row(*(Text(printable(cell)) for cell in _cells(event)))
     return table

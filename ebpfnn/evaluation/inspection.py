@@ -107,6 +107,7 @@ def describe(
         "kernel": asdict(kernel) if kernel else None,
         "left_out": left_out or None,
         "card": dict(network.card),
+        "events": dict(network.events) or None,
     }
 
 

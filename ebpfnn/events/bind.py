@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import ModelError, nearest
+from ..preparation.encoder import BUILT_IN, Encoder
 from . import bind_columns, keys, lookup
 from .bound import Bound, BoundCondition, BoundEvent
 from .fields import Field
@@ -14,20 +15,27 @@ from .refusal import SpecError, place
 from .spec import MOST_KEY_BYTES, Condition, Spec
 
 
-def bind(spec: Spec, fields: Mapping[str, Sequence[Field]], reducers: Mapping[str, Reducer]) -> Bound:
-    """``spec`` with the fields of its events, by the events' names, and its reducers.
+def bind(
+    spec: Spec,
+    fields: Mapping[str, Sequence[Field]],
+    reducers: Mapping[str, Reducer],
+    encoders: Mapping[str, Encoder] = BUILT_IN,
+) -> Bound:
+    """``spec`` with the fields of its events, by the events' names, and the installed ``reducers`` and ``encoders``.
 
     Raises :class:`ModelError` that names the member, and file and line if the spec came from a file.
     """
     try:
-        return _bind(spec, fields, reducers)
+        return _bind(spec, fields, reducers, encoders)
     except ModelError as error:
         if spec.origin is None:
             raise
         raise spec.origin.located(error) from error
 
 
-def _bind(spec: Spec, fields: Mapping[str, Sequence[Field]], reducers: Mapping[str, Reducer]) -> Bound:
+def _bind(
+    spec: Spec, fields: Mapping[str, Sequence[Field]], reducers: Mapping[str, Reducer], encoders: Mapping[str, Encoder]
+) -> Bound:
     offered = [Offered(event.name, fields[event.name]) for event in spec.events]
     for number, each in enumerate(offered):
         time = each.fields.get(lookup.TIME)
@@ -43,7 +51,7 @@ def _bind(spec: Spec, fields: Mapping[str, Sequence[Field]], reducers: Mapping[s
         BoundEvent(each.name, each.fields, _where(spec, offered, number), listed[number], whens[number], ends[number])
         for number, each in enumerate(offered)
     )
-    columns = bind_columns.bind(spec, offered, reducers)
+    columns = bind_columns.bind(spec, offered, reducers, encoders)
     words = columns[-1].word + columns[-1].words
     return Bound(spec, events, columns, keys.padded(keys.size(spec.key, listed[0])), words)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ModelError, nearest
+from ..preparation import Encoder
 from ..preparation import columns as encoded
 from . import lookup
 from .bound import BoundColumn, Use
@@ -19,7 +20,9 @@ _WORD_BITS = 64
 _UNKNOWN_FIELD = "name the events that count, event = [...]"
 
 
-def bind(spec: Spec, offered: Sequence[Offered], reducers: Mapping[str, Reducer]) -> tuple[BoundColumn, ...]:
+def bind(
+    spec: Spec, offered: Sequence[Offered], reducers: Mapping[str, Reducer], encoders: Mapping[str, Encoder]
+) -> tuple[BoundColumn, ...]:
     """Raises :class:`ModelError` that names the column, and if all of them take too much, says what takes most."""
     found = list[BoundColumn]()
     word = result = 0
@@ -31,7 +34,7 @@ def bind(spec: Spec, offered: Sequence[Offered], reducers: Mapping[str, Reducer]
     _fit("words of state", word, MOST_STATE_WORDS, [(column.words, column.name) for column in found])
     _fit("results", result, MOST_RESULTS, [(len(column.names), column.name) for column in found])
     _unique(found)
-    _encoders(spec.columns, found)
+    _encoders(spec.columns, found, encoders)
     return tuple(found)
 
 
@@ -111,18 +114,18 @@ def _unique(found: Sequence[BoundColumn]) -> None:
                 raise SpecError(f"{fact}; rename one", ("column", number))
 
 
-def _encoders(columns: Sequence[ColumnSpec], found: Sequence[BoundColumn]) -> None:
+def _encoders(columns: Sequence[ColumnSpec], found: Sequence[BoundColumn], encoders: Mapping[str, Encoder]) -> None:
     """Checks what the columns say of encoders. Those that say nothing get theirs in training."""
     described = list[dict[str, Any]]()
     for number, (column, bound) in enumerate(zip(columns, found, strict=True)):
         if column.encode:
             with place(f"column '{column.name}': encode", "column", number, "encode"):
                 each = [described_column(name, column) for name in bound.names]
-                encoded.read({"columns": each})
+                encoded.column(each[0], encoders)
             described += each
     if described:
         with place("encode"):
-            encoded.read({"columns": described})
+            encoded.read({"columns": described}, encoders)
 
 
 def described_column(name: str, column: ColumnSpec) -> dict[str, Any]:

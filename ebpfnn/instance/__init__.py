@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from .rates import Rates
     from .session import InstanceSession
     from .store import Store
-    from .watch import Event, Watch
+    from .verdicts import Verdict
+    from .watch import Event, VerdictWatch, Watch
 
 # Imported on first use: the store tells whether there is an instance, and usually there is none.
 _HOMES = {
@@ -22,6 +23,8 @@ _HOMES = {
     "Rates": "rates",
     "Statistics": "figures",
     "Store": "store",
+    "Verdict": "verdicts",
+    "VerdictWatch": "watch",
     "Watch": "watch",
 }
 
@@ -32,4 +35,16 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
-__all__ = ["About", "Event", "Foreign", "Instance", "InstanceSession", "Rates", "Statistics", "Store", "Watch"]
+__all__ = [
+    "About",
+    "Event",
+    "Foreign",
+    "Instance",
+    "InstanceSession",
+    "Rates",
+    "Statistics",
+    "Store",
+    "Verdict",
+    "VerdictWatch",
+    "Watch",
+]

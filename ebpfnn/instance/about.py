@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import abi
 from ..errors import ModelError, SessionError, VersionError
+from ..events.keyparts import Part, is_type
 from ..network import MAX_CLASSES, QuantizedNetwork, modelfile
 from ..network import events as carried
 from ..network.fields import (
@@ -29,9 +30,13 @@ from ..network.fields import events as read_events
 from ..network.layers import InputFormat, Shape, expect
 from ..session.loading import pid_namespace
 
+if TYPE_CHECKING:
+    from ..session.observed import Observed
+
 SIZE = 128 << 10
 """The size of one description in bytes: JSON, padded with zeros."""
 _DIGITS = "0123456789abcdef"
+_OBSERVING = ("events", "filters", "key")
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class About:
     namespace, and the index in it.
 
     ``events`` is what the network carries, with the targets of its events, if the instance observes events itself, else empty.
-    ``filters`` are conditions that were given when it was loaded, beside those of the spec.
+    ``filters`` are conditions that were given when it was loaded, beside those of the spec. ``key`` has the name and the type
+    of each part of a key (:class:`ebpfnn.events.keyparts.Part`).
     """
 
     network: str
@@ -66,6 +72,12 @@ class About:
     abi: int = abi.VERSION
     events: Mapping[str, Any] = field(default_factory=dict)
     filters: tuple[str, ...] = ()
+    key: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of a key."""
+        return tuple(Part(*each) for each in self.key)
 
     @property
     def observes(self) -> bool:
@@ -84,9 +96,9 @@ class About:
 
     def encode(self) -> bytes:
         """The description in ``SIZE`` bytes. Raises :class:`ModelError` if it does not fit."""
-        own = {name: value for name, value in vars(self).items() if name not in ("events", "filters")}
+        own = {name: value for name, value in vars(self).items() if name not in _OBSERVING}
         described = {**own, "input": describe_input(self.input), "options": dict(self.options), **describe_events(self.events)}
-        described |= {"filters": list(self.filters)} if self.filters else {}
+        described |= {"filters": self.filters, "key": self.key} if self.events else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         remedy = "fewer bits of input" if self.input.value_thresholds else "shorter labels"
         expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use {remedy}")
@@ -105,9 +117,18 @@ class About:
 
 
 def describe(
-    network: QuantizedNetwork, file: Path | None, trigger: str, target: str | None, options: Mapping[str, str], holder: int = 0
+    network: QuantizedNetwork,
+    file: Path | None,
+    trigger: str,
+    target: str | None,
+    options: Mapping[str, str],
+    holder: int = 0,
+    observed: Observed | None = None,
 ) -> About:
-    """The description of ``network``, loaded now. Raises :class:`ModelError` if the name of its file cannot be encoded."""
+    """The description of ``network``, loaded now, which observes events if ``observed`` is given.
+
+    Raises :class:`ModelError` if the name of its file cannot be encoded.
+    """
     name = str(file.resolve()) if file else ""
     expect(name.isprintable(), f"{name!r}: a name that is not all printable text; rename the file")
     return About(
@@ -125,7 +146,15 @@ def describe(
         namespace=pid_namespace(),
         holder=holder,
         version=_version(),
+        **_observing(observed),
     )
+
+
+def _observing(observed: Observed | None) -> dict[str, Any]:
+    if observed is None:
+        return {}
+    key = tuple((part.name, part.type) for part in observed.key)
+    return {"events": observed.events, "filters": observed.filters, "key": key}
 
 
 @dataclass(frozen=True)
@@ -203,7 +232,15 @@ def _build(described: Described) -> About:
         interface=_interface(described.get("interface")),
         events=_events(described),
         filters=texts(described, "filters") if "filters" in described else (),
+        key=_key(described),
     )
+
+
+def _key(described: Described) -> tuple[tuple[str, str], ...]:
+    found: list[Any] = get(described, "key", list) if "key" in described else []
+    pairs = [texts({"key": each}, "key") for each in found]
+    expect(all(len(each) == 2 and is_type(each[1]) for each in pairs), "'key' must hold names and types")
+    return tuple((name, kind) for name, kind in pairs)
 
 
 def _events(described: Described) -> dict[str, Any]:

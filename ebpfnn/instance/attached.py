@@ -14,7 +14,10 @@ from .about import About
 from .locks import telling
 
 LINK = "link"
-"""The pin of the attachment. It is missing if the kernel has no link, and a directory if there is one link per CPU."""
+"""The pin of the attachment. It is missing if the kernel has no link, and a directory if there is one link per CPU.
+
+Those of further kinds of events, of an instance that observes several, have a number behind it.
+"""
 
 
 def check_attached(path: Path, about: About) -> None:
@@ -35,13 +38,14 @@ def is_attached(path: Path, about: About) -> bool:
     if about.interface is not None:
         *namespace, index = about.interface
         return tuple(namespace) != network_namespace() or _is_interface(index)
-    return all(info.is_attached for info in _links(path / LINK))
+    return all(info.is_attached for info in _links(path))
 
 
-def _links(pin: Path) -> Iterator[LinkInfo]:
+def _links(path: Path) -> Iterator[LinkInfo]:
     """The kernel's information on each pinned link. Empty if nothing is attached, as with BPF_PROG_RUN."""
-    with telling(pin):
-        pins = list(pin.iterdir()) if pin.is_dir() else [pin] if pin.exists() else []
+    with telling(path):
+        found = [pin for pin in path.iterdir() if pin.name == LINK or pin.name.startswith(f"{LINK}-")]
+        pins = [each for pin in found for each in (pin.iterdir() if pin.is_dir() else [pin])]
     for each in pins:
         with Link.open(each) as link:
             yield link.info()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from .. import abi
 from ..kernel import Map
@@ -29,10 +32,29 @@ class Statistics:
 
 def read(pins: Pins) -> Statistics:
     """The current counters. Raises :class:`~ebpfnn.errors.KernelError`."""
-    with pins.program() as stub:
-        info = stub.info()
-    runs = info.run_cnt if info.run_cnt or counting() else None
-    return Statistics(runs, info.run_time_ns / runs if runs else None, _answered(pins.maps[abi.RESULTS]), pins.swaps[0])
+    count, time_ns = runs(pins)
+    found = count if count or counting() else None
+    answered = counts(pins)["inferences"] if pins.observes else _answered(pins.maps[abi.RESULTS])
+    return Statistics(found, time_ns / found if found else None, answered, pins.swaps[0])
+
+
+def runs(pins: Pins) -> tuple[int, int]:
+    """How often its attached programs ran, and for how long in ns. 0 for what the kernel did not count."""
+    infos = [stub.info() for stub in pins.programs()]
+    return sum(info.run_cnt for info in infos), sum(info.run_time_ns for info in infos)
+
+
+def counts(pins: Pins) -> Mapping[str, int]:
+    """What the observers of an instance counted, on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
+    found = pins.maps[abi.COUNTS].lookup_percpu(bytes(4), abi.COUNT)
+    totals = np.zeros(0, abi.COUNT) if found is None else found
+    return {name: int(totals[name].sum()) for name in abi.COUNTED}
+
+
+def classes(pins: Pins, count: int) -> list[int]:
+    """How many verdicts there were of each of the first ``count`` labels."""
+    each = (pins.maps[abi.LABELS].lookup_percpu(label.to_bytes(4, "little"), np.uint64) for label in range(count))
+    return [0 if found is None else int(found.sum()) for found in each]
 
 
 def counting() -> bool:

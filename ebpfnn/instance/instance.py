@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from ..compiler import Body
-from ..errors import NotSupported, SessionError
+from ..errors import NotSupported, SessionError, UsageError
 from ..network import QuantizedNetwork
+from ..network.events import TRIGGER
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..session.compiling import compile_here
+from ..session.observed import Observed, observe, observes
 from . import figures
 from .about import About, Foreign, describe
 from .attached import is_attached
 from .figures import Statistics
 from .loading import load_instance
 from .locks import telling
+from .observing import load_observing
 from .pins import Pins, look
 from .rates import Rates, measure
+from .rehearsal import rehearse
 from .session import InstanceSession
 from .store import Store
 from .swap import swap
-from .watch import Watch
+from .swap_observing import swap_observing
+from .verdicts import MOST, Verdict, latest
+from .watch import VerdictWatch, Watch
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -56,6 +62,9 @@ class Instance(AbstractContextManager["Instance"]):
         group: int = -1,
         body: Body | None = None,
         store: Store | None = None,
+        plugins: Plugins | None = None,
+        filters: Sequence[str] = (),
+        any_mode: bool = False,
     ) -> Instance:
         """Loads ``network`` with ``trigger``, checks it against the reference, and leaves it in the kernel under ``name``.
 
@@ -63,11 +72,24 @@ class Instance(AbstractContextManager["Instance"]):
         ``file`` is the path that the network was read from, for its description. If ``group`` is not -1, its members may use
         the instance. ``body`` is the code that defines ``ebpfnn_infer``; None compiles the network for this kernel.
 
+        A network that carries a spec observes the events of the spec itself, unless ``trigger`` takes samples alone (``run``).
+        ``target`` is then that of the events that have none in the spec. ``filters`` are further conditions of the spec, such
+        as ``"uid == 1000"``. ``any_mode`` allows another trigger or mode than the network's data were collected in. ``plugins``
+        have the triggers of further events, and the reducers; the default is the installed ones.
+
         Raises :class:`~ebpfnn.errors.PluginError` for an unknown option, :class:`~ebpfnn.errors.SessionError` for a name that
         is taken or a check that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and the kernel's errors.
         Nothing stays behind then.
         """
         store, name = store or Store(), network.name.replace(".", "-") if name is None else name
+        if observes(network, trigger):
+            known = plugins or Plugins.installed()
+            given = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode)
+            return cls._load_observing(given, name, options, file, group, body, store)
+        if filters:
+            raise UsageError(
+                f"network '{network.name}' observes no events, so nothing can be filtered; leave out the conditions"
+            )
         ready = configured(trigger, options)
         reason = why_not(ready) or ready.refuses(network.input, len(network.labels))
         if reason:
@@ -80,6 +102,30 @@ class Instance(AbstractContextManager["Instance"]):
             loaded = load_instance(held, store, name, network, ready, body or compile_here(network), about, group)
             found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
             found._held, found._trigger = held.pop_all(), ready
+            return found
+
+    @classmethod
+    def _load_observing(
+        cls,
+        observed: Observed,
+        name: str,
+        options: Mapping[str, str],
+        file: Path | None,
+        group: int,
+        body: Body | None,
+        store: Store,
+    ) -> Instance:
+        network, trigger = observed.network, str(observed.events[TRIGGER])
+        number = next(place for place, each in enumerate(observed.triggers) if each.name == trigger)
+        about = describe(network, file, trigger, observed.targets[number], options, observed=observed)
+        about.encode()
+        store.sweep()
+        store.check_free(name)
+        with ExitStack() as held:
+            code = body or compile_here(network)
+            loaded = load_observing(held, store, name, observed, code, about, group, rehearse(observed, code))
+            found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
+            found._held, found._trigger = held.pop_all(), observed.triggers[number]
             return found
 
     @classmethod
@@ -130,7 +176,8 @@ class Instance(AbstractContextManager["Instance"]):
         """Its trigger, with its options. Raises :class:`~ebpfnn.errors.PluginError` if no plugin offers it any more."""
         if self._trigger is None:
             about = self.about()
-            self._trigger = configured((plugins or Plugins.installed()).trigger(about.trigger), about.options)
+            trigger = (plugins or Plugins.installed()).trigger(about.trigger)
+            self._trigger = configured(trigger.observer() if about.observes else trigger, about.options)
         return self._trigger
 
     def session(self, plugins: Plugins | None = None) -> InstanceSession:
@@ -146,6 +193,23 @@ class Instance(AbstractContextManager["Instance"]):
         """Reports every inference from now on; close it. Raises as :class:`Watch`."""
         return Watch(self.path)
 
+    def watch_verdicts(self) -> VerdictWatch:
+        """As :meth:`watch`, for an instance that observes events: reports every verdict."""
+        return VerdictWatch(self.path)
+
+    def verdicts(self, most: int = MOST, label: str | None = None) -> list[Verdict]:
+        """The latest ``most`` verdicts of an instance that observes events, one for each key, the latest first.
+
+        If ``label`` is given, only those that have it.
+
+        Raises :class:`~ebpfnn.errors.SessionError` for an instance that callers give samples, else as :meth:`about`.
+        """
+        with Pins(self.path) as pins:
+            about = pins.current()[1]
+            if not about.observes:
+                raise SessionError(f"instance '{self.name}' has no verdicts: callers give it samples; see `ebpfnn watch`")
+            return latest(pins, about, most, label)
+
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""
         return measure(self.path, seconds)
@@ -158,7 +222,10 @@ class Instance(AbstractContextManager["Instance"]):
         Raises :class:`~ebpfnn.errors.NotSupported` for a network that takes another input, needs more memory or has another
         number of labels, and :class:`~ebpfnn.errors.SessionError` if its check fails. The previous network then stays in place.
         """
-        return swap(self.path, self.trigger(plugins), network, body or compile_here(network), file)
+        code = body or compile_here(network)
+        if self.about().observes:
+            return swap_observing(self.path, network, code, file, plugins or Plugins.installed())
+        return swap(self.path, self.trigger(plugins), network, code, file)
 
     def unload(self) -> None:
         """Detaches it and frees its memory. Raises :class:`~ebpfnn.errors.SessionError` if it no longer exists."""

@@ -61,8 +61,8 @@ def load_instance(
         stub = made.enter_context(load_stub(resident, about.target, shell.programs[resident.program()]))
         attachment = made.enter_context(resident.attach(stub, about.target))
         _LOG.info("trigger '%s' attached to %s", trigger.name, about.target or "no event")
-        holding = _pin_link(attachment, staged)
-        told = _held(about, attachment) if holding else about
+        holding = pin_link(attachment, staged / LINK)
+        told = held_by(about, attachment) if holding else about
         _pin_rest(made, staged, shell, stub, resident.program(), told)
         _pin_state(staged, shell, ObjectSpec.from_file(resident.object_path()))
         if holding:
@@ -97,18 +97,18 @@ def share(directory: Path, group: int) -> None:
             path.chmod((0o700 if path.is_dir() else 0o600) | extra)
 
 
-def _pin_link(attachment: Attachment, staged: Path) -> str:
+def pin_link(attachment: Attachment, pin: Path) -> str:
     """'' if the kernel keeps the attachment from now on, or there is none. Else the reason why it does not."""
     if attachment.link is None:
         return ""
     try:
-        attachment.link.pin(staged / LINK)
+        attachment.link.pin(pin)
     except NotSupported as reason:
         return str(reason)
     return ""
 
 
-def _held(about: About, attachment: Attachment) -> About:
+def held_by(about: About, attachment: Attachment) -> About:
     """``about`` for an attachment that this process holds."""
     index = attachment.link.interface if attachment.link else 0
     return replace(about, holder=os.getpid(), interface=(*network_namespace(), index) if index else None)

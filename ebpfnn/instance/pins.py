@@ -31,6 +31,22 @@ NAMES = {
 
 Maps that are the shell's own affair, such as its counters, lie under their names in the directory ``state``.
 """
+OBSERVING = {
+    abi.STATES: "states",
+    abi.VERDICTS: "verdicts",
+    abi.COUNTS: "counts",
+    abi.LABELS: "classes",
+    abi.WATCH: "watch",
+    abi.EVENTS: "events",
+    ABOUT: "about",
+    CHOOSER: "chooser",
+}
+"""The same for an instance that observes events itself."""
+
+
+def numbered(pin: str, event: int) -> str:
+    """The name of a pin of which there is one for each kind of event: that of the first has no number."""
+    return f"{pin}-{event}" if event else pin
 
 
 def look(path: Path) -> Foreign | None:
@@ -69,11 +85,13 @@ class Pins(AbstractContextManager["Pins"]):
         with telling(path):
             self._inode = path.stat().st_ino
             (path / STATE).stat()  # messages about a closed instance name the instance, not its directory
+            self.observes = (path / OBSERVING[abi.VERDICTS]).exists()
             own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
             check_pinned(path)
             self.maps: Mapping[str, Map] = {
-                name: held.enter_context(Map.open(path / pin)) for name, pin in {**NAMES, **own}.items()
+                name: held.enter_context(Map.open(path / pin))
+                for name, pin in {**(OBSERVING if self.observes else NAMES), **own}.items()
             }
             self.check_in_place()
             self.swaps = memoryview(self.maps[CHOOSER].mmap(writable=False)).cast("I")  # faster to read than by bpf(2)
@@ -92,10 +110,21 @@ class Pins(AbstractContextManager["Pins"]):
         with self.in_place():
             return Program.open(self.path / STUB, name)
 
-    def networks(self) -> Map:
-        """The programs that the stub calls; close them soon. Raises :class:`~ebpfnn.errors.KernelError`."""
+    def programs(self) -> Iterator[Program]:
+        """The stub of each of its events, open until the next one is taken. Raises as :meth:`program`."""
+        for event in range(self.events):
+            with self.in_place(), Program.open(self.path / numbered(STUB, event)) as stub:
+                yield stub
+
+    def networks(self, event: int = 0) -> Map:
+        """The programs that the stub of an event calls; close them soon. Raises :class:`~ebpfnn.errors.KernelError`."""
         with self.in_place():
-            return Map.open(self.path / NETWORKS)
+            return Map.open(self.path / numbered(NETWORKS, event))
+
+    @property
+    def events(self) -> int:
+        """How many kinds of events it is attached to."""
+        return sum(each.name.startswith(STUB) for each in entries(self.path))
 
     def current_place(self) -> bool:
         """Whether the instance still exists, and no other one has replaced it."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import KernelError
@@ -19,6 +20,9 @@ class Rates:
 
     ``mean_ns`` is the mean time of a run, None if nothing ran. ``runs`` is also None if the kernel did not count, for the
     reason in ``uncounted``.
+
+    Of an instance that observes events, ``counts`` has what it counted by name (:data:`ebpfnn.abi.COUNTED`), and ``classes``
+    its verdicts by label, per second; else both are empty. ``answered`` are its verdicts.
     """
 
     seconds: float
@@ -26,6 +30,25 @@ class Rates:
     mean_ns: float | None
     answered: float
     uncounted: str = ""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    classes: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    time: float
+    runs: int
+    time_ns: int
+    answered: int
+    counts: Mapping[str, int]
+    classes: Mapping[str, int]
+
+
+def _sample(pins: Pins, labels: Sequence[str]) -> _Sample:
+    runs, time_ns = figures.runs(pins)
+    counts = figures.counts(pins) if pins.observes else {}
+    classes = dict(zip(labels, figures.classes(pins, len(labels)), strict=True)) if pins.observes else {}
+    return _Sample(time.monotonic(), runs, time_ns, figures.read(pins).answered, counts, classes)
 
 
 def measure(path: Path, seconds: float) -> Rates:
@@ -40,13 +63,19 @@ def measure(path: Path, seconds: float) -> Rates:
             held.enter_context(run_statistics())
         except KernelError as refusal:  # counting needs CAP_SYS_ADMIN; the answers can be counted without it
             uncounted = "" if figures.counting() else str(refusal)
-        stub = held.enter_context(pins.program())
-        begun, before, answered = time.monotonic(), stub.info(), figures.read(pins).answered
+        labels = pins.current()[1].labels
+        before = _sample(pins, labels)
         time.sleep(seconds)
-        after, passed = stub.info(), time.monotonic() - begun
-        answered = figures.read(pins).answered - answered
-        runs = after.run_cnt - before.run_cnt
-        mean = (after.run_time_ns - before.run_time_ns) / runs if runs else None
-        if uncounted:
-            return Rates(passed, None, None, answered / passed, uncounted)
-        return Rates(passed, runs / passed, mean, answered / passed)
+        after = _sample(pins, labels)
+        passed, runs = after.time - before.time, after.runs - before.runs
+        mean = (after.time_ns - before.time_ns) / runs if runs else None
+        counted = None if uncounted else runs / passed
+        return Rates(
+            passed,
+            counted,
+            None if uncounted else mean,
+            (after.answered - before.answered) / passed,
+            uncounted,
+            {name: (number - before.counts[name]) / passed for name, number in after.counts.items()},
+            {label: (number - before.classes[label]) / passed for label, number in after.classes.items()},
+        )

@@ -45,6 +45,7 @@ class InstanceSession(Runner):
             pins = held.enter_context(Pins(path))
             self._pins = pins
             self._count, self.network = pins.current()
+            check_takes_samples(path.name, self.network)
             self.target = self.network.target
             check_namespace(self.network)
             pins.check_attached(self.network)
@@ -129,6 +130,13 @@ class InstanceSession(Runner):
             except Error as gone:
                 return gone
         return super()._explain(fault)
+
+
+def check_takes_samples(name: str, about: About) -> None:
+    """Raises :class:`SessionError` if the instance ``name`` observes events itself."""
+    if about.observes:
+        fact = f"instance '{name}' observes events of {about.trigger} itself, and takes no samples"
+        raise SessionError(f"{fact}; `ebpfnn watch {name}` and `ebpfnn verdicts {name}` show what it finds")
 
 
 def check_namespace(about: About) -> None:

@@ -22,8 +22,8 @@ from ..plugin import nearest
 from .locks import entries, is_locked, lock, telling
 from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_writable, default_root
 
-EXPORTED = ("input", "output", "callers")
-"""The maps that have a name of their own, ``<instance>_<map>``, beside the directory of instances."""
+EXPORTED = ("input", "output", "callers", "verdicts")
+"""The maps that have a name of their own, ``<instance>_<map>``, beside the directory of instances, if it has them."""
 LOCKS = "locks"
 CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
 """Directories in an instance for locks: one each for changing its callers, swapping its network, and watching it."""
@@ -104,7 +104,8 @@ class Store:
             self.check_free(name)
             with telling(staged):
                 for link, exported in zip(self._exports(name), EXPORTED, strict=True):
-                    link.symlink_to(f"ebpfnn/{name}/{exported}")
+                    if (staged / exported).exists():
+                        link.symlink_to(f"ebpfnn/{name}/{exported}")
                 return staged.rename(self.directory / name)
 
     def remove(self, name: str) -> None:

@@ -38,12 +38,14 @@ _VERDICTS = {
 }
 
 
-def load_stub(trigger: Trigger, target: str | None, network: Program) -> Object:
+def load_stub(trigger: Trigger, target: str | None, network: Program, chooser: Map | None = None) -> Object:
     """A program that calls ``network``, with the name, type and attach point of the program in ``trigger``'s shell.
+
+    ``chooser`` is that of another stub, which a swap changes together with this one; None makes one.
 
     Raises what :meth:`~ebpfnn.kernel.Object.load` and the trigger's ``prepare`` raise.
     """
-    loaded = Object.load(_stub(trigger, target))
+    loaded = Object.load(_stub(trigger, target), maps={CHOOSER: chooser} if chooser else {})
     try:
         put_network(loaded.maps[NETWORKS], 0, network)
     except BaseException:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -19,9 +21,14 @@ from .about import About
 from .locks import try_lock
 from .pins import ABOUT, Pins
 from .store import LOCKS, WATCH_LOCK
+from .verdicts import Verdict, read
 
 _AHEAD_NS = 3_000_000_000  # the kernel reports to a watcher that died for this long
 _RENEWED_NS = 1_000_000_000
+
+
+_Told = TypeVar("_Told")
+_Self = TypeVar("_Self", bound="Watcher[Any]")
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Event:
     network: str
 
 
-class Watch(AbstractContextManager["Watch"]):
+class Watcher(ABC, Generic[_Told]):
     """The only watcher of the instance whose pins are in ``path``. The watch ends when it is closed or the process ends.
 
     ``about`` describes the instance. Raises :class:`SessionError` if another watcher exists, and
@@ -76,7 +83,7 @@ class Watch(AbstractContextManager["Watch"]):
         """The number of inferences that were not reported because the ring buffer was full."""
         return int(self._watched["lost"][0]) - self._lost_before
 
-    def read(self, timeout: float = 0.2) -> Iterator[Event]:
+    def read(self, timeout: float = 0.2) -> Iterator[_Told]:
         """The events since the last call. If there are none, waits for up to ``timeout`` seconds, at most one.
 
         Call it at least every three seconds, else the kernel stops reporting. Raises :class:`SessionError` if the instance was
@@ -87,9 +94,9 @@ class Watch(AbstractContextManager["Watch"]):
         self._pins.check_attached(self.about)
         self._renew()
         for record in self._ring.poll(min(timeout, 1)):
-            yield self._event(np.frombuffer(record, abi.EVENT, 1)[0])
+            yield self._event(record)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[_Told]:
         """Every inference from now on. When the instance is unloaded, it raises as :meth:`read` does."""
         while True:
             yield from self.read()
@@ -98,6 +105,9 @@ class Watch(AbstractContextManager["Watch"]):
         """Stops the reports of the kernel. May be called twice. In the child of a fork the parent's watch goes on."""
         self._closed = True
         self._held.close()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
@@ -112,13 +122,6 @@ class Watch(AbstractContextManager["Watch"]):
         if self._process == os.getpid():
             self._watched["until_ns"][0] = 0
 
-    def _event(self, record: np.void) -> Event:
-        index, status = int(record["label"]), int(record["status"])
-        about = self._answered(int(record["network"]))
-        label = about.labels[index] if not status and index < len(about.labels) else ""
-        time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
-        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
-
     def _answered(self, number: int) -> About:
         """The description of the network with that number, read again after a swap."""
         swaps = self._pins.swaps[0]
@@ -130,3 +133,29 @@ class Watch(AbstractContextManager["Watch"]):
             found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
             about = known[number & 1] = About.decode(found)
         return about
+
+    @abstractmethod
+    def _event(self, record: bytes) -> _Told:
+        """What one record of the ring buffer tells."""
+
+
+class Watch(Watcher[Event]):
+    """Watches an instance that callers give samples."""
+
+    def _event(self, record: bytes) -> Event:
+        return self._told(np.frombuffer(record, abi.EVENT, 1)[0])
+
+    def _told(self, record: np.void) -> Event:
+        index, status = int(record["label"]), int(record["status"])
+        about = self._answered(int(record["network"]))
+        label = about.labels[index] if not status and index < len(about.labels) else ""
+        time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
+        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
+
+
+class VerdictWatch(Watcher[Verdict]):
+    """Watches an instance that observes events: every verdict as it is made."""
+
+    def _event(self, record: bytes) -> Verdict:
+        size = abi.VERDICT.itemsize
+        return read(self._answered(int(np.frombuffer(record, abi.VERDICT, 1)[0]["network"])), record[size:], record[:size])

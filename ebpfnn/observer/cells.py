@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import ModelError
 from ..events.bound import Bound
 from ..network.layers import InputFormat
-from ..preparation.columns import THERMOMETER, Column
+from ..preparation.columns import Column
 from ..preparation.encoders import INTEGER
 
 
@@ -45,7 +45,7 @@ def cells_of(bound: Bound, columns: Sequence[Column], form: InputFormat | None) 
 
 def _cells(result: int, column: Column) -> list[Cell]:
     bounds = tuple(map(int, column.bounds))
-    if column.encode == THERMOMETER:
+    if column.thermometer:
         return [Cell(result, (each,)) for each in bounds]
     return [Cell(result, bounds, column.step)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..abi import EVENT, RECORD, RESULT, VERDICT, padded
+from ..abi import RECORD, RESULT, VERDICT, padded
 from ..errors import ModelError
 from ..events.bound import Bound, Derived
 from ..events.fields import Field
@@ -30,8 +30,9 @@ class Memory:
 
     The head of a record is at 0, and the key at :data:`KEY`. ``results`` (u64 each) and the rest follow.
     ``derived`` and ``context`` have the derived fields and those from the program's context, u64 each. ``side`` is 1 if the
-    event comes from the higher end, ``start`` when the network began. ``blank`` is a state whose words are always 0. ``sample``
-    and ``result`` are the arguments of ``ebpfnn_infer``.
+    event comes from the higher end, ``start`` when the network began. ``verdict`` is followed by a copy of the key, since a
+    watcher is told both. ``outcome`` has the status of the network and the index of its label, u32 each. ``blank`` is a state
+    whose words are always 0. ``sample`` and ``result`` are the arguments of ``ebpfnn_infer``.
     """
 
     results: int
@@ -40,7 +41,7 @@ class Memory:
     side: int
     start: int
     verdict: int
-    event: int
+    outcome: int
     blank: int
     sample: int
     result: int
@@ -60,12 +61,13 @@ def lay_out(bound: Bound, context: Sequence[Field], recorded: int, sample_bytes:
     at += 8 * len(derived)
     fields = {each: at + 8 * place for place, each in enumerate(context)}
     at += 8 * len(fields)
-    side, start, verdict, event = at, at + 8, at + 16, at + 16 + VERDICT.itemsize
-    blank = event + EVENT.itemsize
+    side, start, verdict = at, at + 8, at + 16
+    outcome = verdict + VERDICT.itemsize + bound.key_bytes
+    blank = outcome + 8
     sample = blank + state_bytes(bound)
     result = sample + padded(sample_bytes) + 8
     size = result + padded(RESULT.itemsize + workspace) if sample_bytes else sample
     if size > _LARGEST:
         fact = f"spec '{bound.spec.name}': it and its network need {size} bytes of each CPU; the kernel gives {_LARGEST}"
         raise ModelError(f"{fact}; use fewer columns or bounds, or smaller layers")
-    return Memory(results, derived, fields, side, start, verdict, event, blank, sample, result, size)
+    return Memory(results, derived, fields, side, start, verdict, outcome, blank, sample, result, size)

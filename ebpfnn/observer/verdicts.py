@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..abi import EVENT, EVENTS, INFER, LABELS, RECORD, RESULT, VERDICT, VERDICTS, WATCH, WATCHED
-from ..events.units import HASH_FACTOR
+from ..abi import EVENTS, INFER, LABELS, RECORD, RESULT, VERDICT, VERDICTS, WATCH, WATCHED
 from ..obj.asm import R0, R1, R2, R3, R4, R5
 from .layout import KEY, LABEL
 from .writer import MEMORY, NOW, STATE, Writer, offset_of
@@ -20,45 +19,51 @@ def emit_inference(write: Writer, classes: int, network: int) -> None:
     write.point(R1, memory.sample)
     write.point(R2, memory.result)
     write.call_function(INFER)
-    write.store("u32", MEMORY, _event(write, "status"), R0)
+    write.store("u32", MEMORY, memory.outcome, R0)
     write.call(NOW)
     write.load(R1, "u64", MEMORY, memory.start)
     write.alu(R0, "-=", R1)
     write.store("u64", MEMORY, _verdict(write, "elapsed_ns"), R0)
-    write.load(R1, "u32", MEMORY, _event(write, "status"))
+    _emit_when(write, network)
+    write.load(R1, "u32", MEMORY, memory.outcome)
     write.jump_if(R1, "!=", 0, failed)
     write.load(R1, "u32", MEMORY, memory.result + offset_of(RESULT, "label"))
     write.jump_if(R1, ">", classes - 1, failed)
-    _emit_verdict(write, classes, network)
+    _emit_verdict(write, classes)
     write.goto(told)
     write.label(failed)
-    write.store("u32", MEMORY, _event(write, "label"), 0)
-    write.store("u32", MEMORY, _event(write, "score"), 0)
+    write.store("u32", MEMORY, _verdict(write, "label"), 0)
+    write.store("u32", MEMORY, _verdict(write, "margin"), 0)
     write.count("failed")
     write.label(told)
-    _emit_watch(write, network)
+    _emit_watch(write)
 
 
-def _event(write: Writer, name: str) -> int:
-    return write.memory.event + offset_of(EVENT, name)
+def _emit_when(write: Writer, network: int) -> None:
+    """What a verdict says of its event and its network, also to a watcher of a network that failed."""
+    write.load_time(R1)
+    write.store("u64", MEMORY, _verdict(write, "time_ns"), R1)
+    write.store("u32", MEMORY, _verdict(write, "network"), network)
+    write.load(R1, "u32", MEMORY, offset_of(RECORD, "number"))
+    write.store("u32", MEMORY, _verdict(write, "number"), R1)
+
+
+def _index(write: Writer) -> int:
+    """Where the index of the label is."""
+    return write.memory.outcome + 4
 
 
 def _verdict(write: Writer, name: str) -> int:
     return write.memory.verdict + offset_of(VERDICT, name)
 
 
-def _emit_verdict(write: Writer, classes: int, network: int) -> None:
+def _emit_verdict(write: Writer, classes: int) -> None:
     """R1 has the label."""
     write.note("the verdict")
-    write.store("u32", MEMORY, _event(write, "label"), R1)
+    write.store("u32", MEMORY, _index(write), R1)
     write.alu(R1, "+=", 1)
     write.store("u32", MEMORY, _verdict(write, "label"), R1)
     write.store("u32", STATE, LABEL, R1)
-    write.load_time(R1)
-    write.store("u64", MEMORY, _verdict(write, "time_ns"), R1)
-    write.store("u32", MEMORY, _verdict(write, "network"), network)
-    write.load(R1, "u32", MEMORY, offset_of(RECORD, "number"))
-    write.store("u32", MEMORY, _verdict(write, "number"), R1)
     _emit_margin(write, classes)
     write.count("inferences")
     _emit_label_count(write)
@@ -88,7 +93,6 @@ def _emit_margin(write: Writer, classes: int) -> None:
         write.alu(R2, "&=", R5)
         write.alu(R3, "+=", R2)
         write.mov(R2, R1)
-    write.store("u32", MEMORY, _event(write, "score"), R2)
     write.alu(R2, "-=", R3)
     kept = write.fresh("margin")
     write.jump(R2, "<=", _MOST, kept, R1)
@@ -104,7 +108,7 @@ def _extend(write: Writer, register: object) -> None:
 
 def _emit_label_count(write: Writer) -> None:
     missing = write.fresh("missing")
-    write.load(R1, "u32", MEMORY, _event(write, "label"))
+    write.load(R1, "u32", MEMORY, _index(write))
     write.lookup_index(LABELS, R1)
     write.jump_if(R0, "==", 0, missing)
     write.mov(R1, 1)
@@ -128,33 +132,21 @@ def _keep(write: Writer) -> None:
     write.label(kept)
 
 
-def _emit_watch(write: Writer, network: int) -> None:
-    """Tells a watcher, if there is one."""
+def _emit_watch(write: Writer) -> None:
+    """Tells a watcher, if there is one: the verdict, and behind it the key."""
     write.note("a watcher")
     alone, memory = write.fresh("alone"), write.memory
     write.map_value(R1, WATCH)
     write.load(R2, "u64", R1, offset_of(WATCHED, "until_ns"))
     write.load(R3, "u64", MEMORY, memory.start)
     write.jump_if(R3, ">=", R2, alone)
-    write.store("u64", MEMORY, _event(write, "time_ns"), R3)
-    write.load(R2, "u64", MEMORY, _verdict(write, "elapsed_ns"))
-    write.store("u64", MEMORY, _event(write, "elapsed_ns"), R2)
-    write.store("u32", MEMORY, _event(write, "network"), network)
-    _emit_source(write)
-    write.output(EVENTS, memory.event, EVENT.itemsize)
+    told = memory.verdict + VERDICT.itemsize
+    for word in range(0, write.bound.key_bytes, 8):
+        write.load(R2, "u64", MEMORY, KEY + word)
+        write.store("u64", MEMORY, told + word, R2)
+    write.output(EVENTS, memory.verdict, VERDICT.itemsize + write.bound.key_bytes)
     write.jump_if(R0, "==", 0, alone)
     write.map_value(R1, WATCH)
     write.mov(R2, 1)
     write.add_atomically("u64", R1, offset_of(WATCHED, "lost"), R2)
     write.label(alone)
-
-
-def _emit_source(write: Writer) -> None:
-    """A hash of the key: of its words, each joined by ^ to what is there, and that times the factor of the reducers' hash."""
-    write.mov(R1, 0)
-    write.wide(R3, HASH_FACTOR)
-    for word in range(0, write.bound.key_bytes, 8):
-        write.load(R2, "u64", MEMORY, KEY + word)
-        write.alu(R1, "^=", R2)
-        write.alu(R1, "*=", R3)
-    write.store("u64", MEMORY, _event(write, "source"), R1)

@@ -18,6 +18,10 @@ DISABLE = "EBPFNN_DISABLE"
 """The environment variable that names plugins to leave out, separated by commas."""
 
 
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_"))
+"""The names of all hooks."""
+
+
 @dataclass(frozen=True)
 class BrokenPlugin:
     """A plugin that could not be used: the ``name`` of its entry point, its distribution, and the reason."""
@@ -99,7 +103,7 @@ def check_hooks(manager: pluggy.PluginManager) -> None:
     except pluggy.PluginValidationError as error:
         callers = manager.get_hookcallers(error.plugin) or []
         unknown = next((caller.name for caller in callers if not caller.has_spec()), "")
-        hint = nearest(unknown, ("ebpfnn_triggers", "ebpfnn_inputs", "ebpfnn_preparations"))
+        hint = nearest(unknown, HOOKS, alike=0.85)
         name = manager.get_name(error.plugin)
         raise PluginError(
             f"plugin '{name}': there is no hook '{unknown}'{hint}; or leave it out with {DISABLE}={name}"

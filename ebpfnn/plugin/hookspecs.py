@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pluggy
 
+from ..events.reducer import Reducer
+from ..preparation.encoder import Encoder
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
@@ -38,5 +40,23 @@ def ebpfnn_preparations() -> Iterable[PreparationKind]:
     """The kinds of preparation that this plugin provides.
 
     Called once per command, before a network is read: ``bind()`` decides what fits a network.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ebpfnn_reducers() -> Iterable[Reducer]:
+    """The reducers that this plugin provides.
+
+    Called once per command, before a spec is checked: ``read_options()`` decides what a column may say.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ebpfnn_encoders() -> Iterable[Encoder]:
+    """The encoders of columns that this plugin provides.
+
+    Called once per command, before a network is read: ``bounds()`` decides which parameters fit.
     """
     raise NotImplementedError

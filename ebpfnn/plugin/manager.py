@@ -1,4 +1,4 @@
-"""The triggers, input sources and kinds of preparation of all plugins."""
+"""The triggers, input sources, kinds of preparation, reducers and encoders of all plugins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from ..errors import InputError, PluginError, UsageError
+from ..events.reducer import Reducer
+from ..preparation.encoder import Encoder
 from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
 from .from_file import register_files
 from .registry import Kind, Offer, Registry
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 class Plugins:
     """Everything that the plugins registered with ``manager`` provide.
 
-    ``offered_triggers``, ``offered_inputs`` and ``offered_preparations`` hold all of it with its origin, ``broken`` the plugins
-    that could not be used. ``distributions`` maps the name of a plugin to its distribution.
+    ``offered_triggers``, ``offered_inputs`` and so on hold all of it with its origin, ``broken`` the plugins that could not be
+    used. ``distributions`` maps the name of a plugin to its distribution.
 
     Raises :class:`PluginError` for a plugin that implements a hook that does not exist.
     """
@@ -37,22 +39,28 @@ class Plugins:
         self.offered_triggers: Registry[Trigger] = Registry("trigger")
         self.offered_inputs: Registry[InputSource] = Registry("input")
         self.offered_preparations: Registry[PreparationKind] = Registry("preparation")
+        self.offered_reducers: Registry[Reducer] = Registry("reducer")
         self.broken = list(broken)
+        self.offered_encoders: Registry[Encoder] = Registry("encoder")
         for name, plugin in manager.list_name_plugin():
             distribution = (distributions or {}).get(name, "not installed")
             try:
-                triggers: list[Trigger] = _collect(manager, plugin, "ebpfnn_triggers", Trigger)
-                inputs: list[InputSource] = _collect(manager, plugin, "ebpfnn_inputs", InputSource)
-                kinds: list[PreparationKind] = _collect(manager, plugin, "ebpfnn_preparations", PreparationKind)
+                self._add(manager, plugin, name, distribution)
             except (Exception, SystemExit) as error:  # foreign code: whatever it raises, the other plugins still work
                 self.broken.append(BrokenPlugin(name, distribution, describe(error)))
-                continue
-            for trigger in triggers:
-                self.offered_triggers.add(Offer(trigger, name, distribution))
-            for source in inputs:
-                self.offered_inputs.add(Offer(source, name, distribution))
-            for kind in kinds:
-                self.offered_preparations.add(Offer(kind, name, distribution))
+
+    def _add(self, manager: pluggy.PluginManager, plugin: object, name: str, distribution: str) -> None:
+        """Adds what one plugin offers: all of it, or nothing if one of its hooks fails."""
+        triggers: list[Trigger] = _collect(manager, plugin, "ebpfnn_triggers", Trigger)
+        inputs: list[InputSource] = _collect(manager, plugin, "ebpfnn_inputs", InputSource)
+        kinds: list[PreparationKind] = _collect(manager, plugin, "ebpfnn_preparations", PreparationKind)
+        reducers: list[Reducer] = _collect(manager, plugin, "ebpfnn_reducers", Reducer)
+        encoders: list[Encoder] = _collect(manager, plugin, "ebpfnn_encoders", Encoder)
+        self.offered_triggers.extend(triggers, name, distribution)
+        self.offered_inputs.extend(inputs, name, distribution)
+        self.offered_preparations.extend(kinds, name, distribution)
+        self.offered_reducers.extend(reducers, name, distribution)
+        self.offered_encoders.extend(encoders, name, distribution)
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
@@ -86,9 +94,20 @@ class Plugins:
         return self.offered_preparations.items
 
     @property
+    def reducers(self) -> dict[str, Reducer]:
+        """The reducers by name, without names that are offered twice."""
+        return self.offered_reducers.items
+
+    @property
+    def encoders(self) -> dict[str, Encoder]:
+        """The encoders of columns by name, without names that are offered twice."""
+        return self.offered_encoders.items
+
+    @property
     def warnings(self) -> list[str]:
         """The problems of the plugins, one line each."""
         clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
+        clashes += [*self.offered_reducers.clashes, *self.offered_encoders.clashes]
         return [*map(str, self.broken), *map(str, clashes)]
 
     def trigger(self, name: str) -> Trigger:
@@ -101,12 +120,17 @@ class Plugins:
         Raises :class:`UsageError` if no plugin offers that kind, :class:`PluginError` if two do, and :class:`ModelError` if the
         kind does not accept the form or the options.
         """
-        return Wanted(form, self._named(self.offered_preparations, form.preparation.kind), split=split)
+        kind = self._named(self.offered_preparations, form.preparation.kind)
+        return Wanted(form, kind.with_encoders(self.encoders), split=split)
 
     def describe(self, preparation: Preparation) -> str:
         """How samples are made, on one line. For a kind that is not installed, its name."""
         kind = self.preparations.get(preparation.kind)
-        return kind.describe(preparation) if kind else f"{preparation.kind} (its plugin is not installed)"
+        return (
+            kind.with_encoders(self.encoders).describe(preparation)
+            if kind
+            else f"{preparation.kind} (its plugin is not installed)"
+        )
 
     def input_for(self, uri: str, head: bytes, name: str | None = None, kind: str = "") -> InputSource:
         """The input source for ``uri``, whose first bytes are ``head``: the one named, or the one that claims it.

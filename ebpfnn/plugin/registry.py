@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..errors import PluginError, UsageError, nearest
+from ..events.reducer import Reducer
+from ..preparation.encoder import Encoder
 from .discovery import DISABLE
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
-Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind)
+Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind, Reducer, Encoder)
 
 
 @dataclass(frozen=True)
 class Offer(Generic[Kind]):
-    """A trigger, an input source or a kind of preparation, with its plugin and distribution."""
+    """What a plugin offers, a trigger for example, with the plugin and its distribution."""
 
     item: Kind
     plugin: str
@@ -34,6 +37,11 @@ class Registry(Generic[Kind]):
 
     def add(self, offer: Offer[Kind]) -> None:
         self._offers.setdefault(offer.item.name, []).append(offer)
+
+    def extend(self, items: Iterable[Kind], plugin: str, distribution: str) -> None:
+        """Adds what one plugin offers."""
+        for item in items:
+            self.add(Offer(item, plugin, distribution))
 
     @property
     def names(self) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..errors import Error
     from ..network.layers import InputFormat
     from ..network.preparation import Preparation
-    from ..preparation import Item, Prepared
+    from ..preparation import Encoder, Item, Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,11 @@ class PreparationKind(ABC):
         without a source, for an item that it cannot make a sample of. Raises :class:`~ebpfnn.errors.ModelError` if ``form`` or
         its options do not fit this kind.
         """
+
+    def with_encoders(self, encoders: Mapping[str, Encoder]) -> PreparationKind:
+        """This kind with the installed ``encoders``, by name. The default uses none."""
+        del encoders
+        return self
 
     def chosen(self, options: Mapping[str, str]) -> dict[str, Any]:
         """The options of a network, as JSON values, from the text of ``--prepare``. Only keys of :attr:`options` are passed.

@@ -17,6 +17,8 @@ _FILES = {
     "trigger": ("pyproject.toml", "Makefile", "@NAME@/__init__.py", "@NAME@/@NAME@.bpf.c"),
     "input": ("pyproject.toml", "@NAME@/__init__.py"),
     "preparation": ("pyproject.toml", "@NAME@/__init__.py"),
+    "reducer": ("pyproject.toml", "@NAME@/__init__.py"),
+    "encoder": ("pyproject.toml", "@NAME@/__init__.py"),
 }
 KINDS = tuple(_FILES)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from ..errors import InputError, ModelError, nearest
 from ..network import fields
 from ..network.layers import LARGEST_SIZE, expect
-from . import cells, encoders
-from .encoders import FLOAT, INTEGER, MOST, TYPES, Bounds, Number
+from . import cells
+from .encoder import BUILT_IN, Encoder, bounds
+from .encoders import INTEGER, MOST, TYPES, Bounds
 from .items import Item, Row, Values
 
 LINEAR, LOG2, BINS, THERMOMETER = ENCODERS = ("linear", "log2", "bins", "thermometer")
-_PARAMETERS = {LINEAR: {"low", "high"}, LOG2: {"low", "high", "fraction"}, BINS: {"bounds"}, THERMOMETER: {"bounds"}}
+"""The encoders that training knows to choose bounds for."""
+Encoders = Mapping[str, Encoder]
 _COMMON = {"name", "type", "encode", "step"}
 
 
@@ -37,11 +39,12 @@ class Column:
     encode: str
     bounds: Bounds
     step: int = 1
+    thermometer: bool = False
 
     @property
     def inputs(self) -> int:
         """The number of sample values that the column gives."""
-        return len(self.bounds) if self.encode == THERMOMETER else 1
+        return len(self.bounds) if self.thermometer else 1
 
     def reached(self, cell: Any) -> int:
         """The number of bounds that ``cell`` reaches. Raises :class:`InputError`, naming the column, if it is not a number."""
@@ -54,20 +57,23 @@ class Column:
     def encoded(self, cell: Any) -> bytes:
         """The column's part of the sample. Raises as :meth:`reached`."""
         count = self.reached(cell)
-        if self.encode == THERMOMETER:
+        if self.thermometer:
             return b"\1" * count + bytes(len(self.bounds) - count)
         return bytes((self.step * count,))
 
 
-def read(options: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The columns that ``options`` describe. Raises :class:`ModelError`, naming the column, if they are malformed."""
+def read(options: Mapping[str, Any], encoders: Encoders = BUILT_IN) -> tuple[Column, ...]:
+    """The columns that ``options`` describe, with ``encoders`` by name, such as :attr:`ebpfnn.plugin.Plugins.encoders`.
+
+    Raises :class:`ModelError`, naming the column, if they are malformed or an encoder is not there.
+    """
     described = fields.get(options, "columns", list)
     expect(bool(described), "it names no columns; train on a table")
-    columns = tuple(fields.within(f"column {place}", _read, each) for place, each in enumerate(described))
-    names = [column.name for column in columns]
+    columns = tuple(fields.within(f"column {place}", column, each, encoders) for place, each in enumerate(described))
+    names = [each.name for each in columns]
     for name in sorted({name for name in names if names.count(name) > 1}):
         raise ModelError(f"column '{name}' is there more than once; name each column once")
-    thermometers = {column.encode == THERMOMETER for column in columns}
+    thermometers = {each.thermometer for each in columns}
     expect(len(thermometers) == 1, "thermometers and other encoders; give all columns one kind")
     expect(0 < inputs(columns) <= LARGEST_SIZE, f"the columns give {inputs(columns)} values; give 1 to {LARGEST_SIZE}")
     return columns
@@ -115,35 +121,20 @@ def _cells(item: Item, columns: Sequence[Column]) -> Sequence[Any]:
     return found
 
 
-def _read(described: object) -> Column:
+def column(described: object, encoders: Encoders = BUILT_IN) -> Column:
+    """One column as a network stores it. Raises as :func:`read`."""
     if not isinstance(described, dict):
         raise ModelError("is not described by a JSON object")
     name, kind, encode = (fields.text(described, key) for key in ("name", "type", "encode"))
     expect(kind in TYPES, f"'{name}' is of type {kind!r}; {' and '.join(TYPES)} are known")
-    expect(encode in ENCODERS, f"'{name}' has the encoder {encode!r}; {', '.join(ENCODERS)} are known")
-    strange = sorted(set(described) - _COMMON - _PARAMETERS[encode])
+    encoder = encoders.get(encode)
+    if encoder is None:
+        remedy = nearest(encode, encoders) or f"; install the plugin that has it, or use {', '.join(encoders)}"
+        raise ModelError(f"'{name}' has the encoder {encode!r}, which is not installed{remedy}")
+    strange = sorted(set(described) - _COMMON - set(encoder.parameters))
     expect(not strange, f"'{name}': {encode} has no parameter {strange[:1]}; leave it out")
-    bounds = fields.within(f"'{name}'", _bounds, described, kind, encode)
+    found = fields.within(f"'{name}'", bounds, encoder, described, kind)
     step = fields.integer(described, "step") if "step" in described else 1
-    expect(step >= 1 and step * len(bounds) <= MOST, f"'{name}': step {step} times {len(bounds)} bounds is no byte; give less")
-    expect(step == 1 or encode != THERMOMETER, f"'{name}': a thermometer has no step; leave it out")
-    return Column(name, kind, encode, bounds, step)
-
-
-def _bounds(described: Mapping[str, Any], kind: str, encode: str) -> Bounds:
-    if encode in (BINS, THERMOMETER):
-        return encoders.explicit(
-            tuple(_number({"bounds": each}, "bounds", kind) for each in fields.get(described, "bounds", list))
-        )
-    low, high = (_number(described, key, kind) for key in ("low", "high"))
-    if encode == LINEAR:
-        return encoders.linear(low, high, kind)
-    return encoders.log2(low, high, fields.integer(described, "fraction"), kind)
-
-
-def _number(described: Mapping[str, Any], key: str, kind: str) -> Number:
-    if kind == FLOAT:
-        return fields.number(described, key)
-    value: int = fields.get(described, key, int)
-    expect(cells.LOWEST <= value <= cells.HIGHEST, f"{key!r} must be an integer of 64 bits")
-    return value
+    expect(step >= 1 and step * len(found) <= MOST, f"'{name}': step {step} times {len(found)} bounds is no byte; give less")
+    expect(step == 1 or not encoder.thermometer, f"'{name}': a thermometer has no step; leave it out")
+    return Column(name, kind, encode, found, step, encoder.thermometer)

@@ -59,9 +59,24 @@ def load(
     shell = _shell(network, trigger, max(body.workspace, room), batch, repeats)
     trigger.prepare(shell, target)
     _set_if_there(shell, {abi.NETWORK: index})
+    return load_linked(network, trigger, link(shell, body.spec), isinstance(body, Compiled), maps)
+
+
+def load_linked(
+    network: QuantizedNetwork,
+    trigger: Trigger,
+    spec: ObjectSpec,
+    compiled: bool,
+    maps: Mapping[str, Map] = MappingProxyType({}),
+) -> Object:
+    """Loads ``spec``, the shell of ``trigger`` with the code of ``network``, whose body was ``compiled`` or is another.
+
+    ``maps`` replace those of the same names, if there are any. Raises what :meth:`Object.load` raises. If the verifier refuses,
+    the message has a remedy.
+    """
     try:
         begun = time.perf_counter()
-        loaded = Object.load(link(shell, body.spec), maps={name: maps[name] for name in maps.keys() & shell.maps})
+        loaded = Object.load(spec, maps={name: maps[name] for name in maps.keys() & spec.maps})
         _tell(loaded, trigger, network, 1000 * (time.perf_counter() - begun))
         return loaded
     except PermissionDenied as refusal:
@@ -77,7 +92,7 @@ def load(
         if refusal.errno == errno.E2BIG:
             fact = f"network '{network.name}' ({network.architecture}) exceeds the verifier's instruction limit"
             raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal
-        if isinstance(body, Compiled):
+        if compiled:
             raise _our_bug(network, refusal) from refusal
         raise
 
@@ -124,7 +139,7 @@ def _keep(log: str) -> str:
 def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
     """The trigger's shell, its memory sized for the network."""
     shell = ObjectSpec.from_file(trigger.object_path())
-    _check_abi(shell, trigger)
+    check_abi(shell, trigger)
     shell.keep_programs(trigger.program())
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
     result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
@@ -148,7 +163,7 @@ def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: i
     return shell
 
 
-def _check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
+def check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
     """Raises :class:`PluginError` for a shell of another ABI version: its content cannot be interpreted."""
     place = shell.variables.get(abi.VARIABLE)
     contents = shell.maps[place.map].contents if place else None

@@ -102,7 +102,7 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     if other and other != place:
         test = Part(*datasets.read(other, "test", wanted.one, whole.classes, whole.label))
     preparation = wanted.form.preparation
-    card = {"label": whole.label, "columns": listed(read(preparation.options))}
+    card = {"label": whole.label, "columns": listed(read(preparation.options, plugins.encoders))}
     return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card)
 
 

@@ -50,7 +50,7 @@ def for_columns(options: Options, plugins: Plugins, described: Sequence[Mapping[
     if named not in ("", COLUMNS):
         raise UsageError(f"--prepare {named}: the data are a table, which takes '{COLUMNS}' alone; leave out --prepare")
     preparation = Preparation(COLUMNS, {"columns": list(described)})
-    return plugins.wanted(input_format(options.precision, (inputs(read(preparation.options)),), preparation))
+    return plugins.wanted(input_format(options.precision, (inputs(read(preparation.options, plugins.encoders)),), preparation))
 
 
 def input_format(precision: Precision, shape: Shape, preparation: Preparation | None = None) -> InputFormat:

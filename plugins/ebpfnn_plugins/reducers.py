@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ebpfnn.events import FREE, VALUE, Options, Reducer, ReducerCode
+from ebpfnn.plugin import hookimpl
 
 from .reducer_parts import add, keep_greater, put, put_quotient
 from .reducers_hashed import Distinct, Ngram
@@ -157,3 +158,8 @@ ALL: tuple[Reducer, ...] = (
     *(Count(), Sum(), Last(), First(), Recent(), Minimum(), Maximum(), Mean(), Deviation(), Ewma(), Period(), Peak()),
     *(Distinct(), Ngram()),
 )
+
+
+@hookimpl
+def ebpfnn_reducers() -> Iterable[Reducer]:
+    return ALL

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ebpfnn_plugins.columns import Columns
+from specs import PACKET, packet, spec_dict
 
 from ebpfnn.errors import Error
+from ebpfnn.events import Options, Reducer, ReducerCode, bind, build, replay
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import (
@@ -25,8 +28,10 @@ from ebpfnn.plugin import (
     hookspecs,
     make_manager,
 )
+from ebpfnn.preparation import Bounds, Encoder, Row, columns
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+KINDS = [Trigger, Attachment, InputSource, PreparationKind, Reducer, Encoder]
 HOOKS = sorted(name for name, value in vars(hookspecs).items() if hasattr(value, "ebpfnn_spec"))
 
 
@@ -46,7 +51,7 @@ def members(kind: type[Any]) -> set[str]:
     return {name for name in {*vars(kind), *kind.__annotations__} if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("kind", [Trigger, Attachment, InputSource, PreparationKind], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_member_is_told_and_no_other(kind: type[Any]) -> None:
     assert told(f"`{kind.__name__}`") == members(kind)
 
@@ -57,7 +62,7 @@ def test_every_field_of_a_sample_is_told() -> None:
 
 
 def test_the_arguments_are_those_of_the_code() -> None:
-    for kind in (Trigger, Attachment, InputSource, PreparationKind, Wanted):
+    for kind in (*KINDS, Wanted):
         for name, arguments in re.findall(r"`(\w+)\(([\w, ]*)\)`", section(f"`{kind.__name__}`").split("\n\n| ")[-1]):
             code = vars(kind)[name].__code__
             assert [*filter(None, arguments.split(", "))] == [*code.co_varnames[1 : code.co_argcount]], name
@@ -111,7 +116,53 @@ def try_ebpfnn_inputs(plugins: Plugins, brought: Any) -> None:
     assert plugins.input_for("x", b"blob") is brought
 
 
-BROUGHT = {"ebpfnn_triggers": Bell(), "ebpfnn_inputs": Blob(), "ebpfnn_preparations": Bits()}
+class Twice(Reducer):
+    name = "twice"
+
+    def step(self, state: list[int], value: int, time: int, options: Options) -> None:
+        state[0] = 2 * value
+
+    def read(self, state: Sequence[int], options: Options) -> tuple[int, ...]:
+        return (state[0],)
+
+    def emit_step(self, code: ReducerCode, options: Options) -> None:
+        raise NotImplementedError
+
+    def emit_read(self, code: ReducerCode, options: Options) -> None:
+        raise NotImplementedError
+
+
+class Halves(Encoder):
+    name = "halves"
+
+    def bounds(self, described: Mapping[str, Any], kind: str) -> Bounds:
+        return (1, 2, 4)
+
+
+def try_ebpfnn_reducers(plugins: Plugins, brought: Any) -> None:
+    spec = build(spec_dict([{"name": "n", "reduce": "twice", "of": "length"}]))
+    bound = bind(spec, {"xdp": PACKET}, plugins.reducers)
+    assert bound.columns[0].reducer is brought
+    assert [row.results for row in replay(bound, [(0, packet(length=4))])] == [(8,)]
+
+
+def try_ebpfnn_encoders(plugins: Plugins, brought: Any) -> None:
+    described = {"columns": [{"name": "n", "type": "integer", "encode": "halves"}]}
+    assert plugins.encoders == {"halves": brought}
+    assert [column.bounds for column in columns.read(described, plugins.encoders)] == [(1, 2, 4)]
+    plugins.offered_preparations.extend([Columns()], "columns", "here")
+    form = InputFormat((1,), prepared=Preparation("columns", described))
+    assert plugins.wanted(form).one(Row({"n": 3})).tolist() == [2]
+    assert plugins.describe(form.preparation) == "columns: n (halves 3)"
+
+
+BROUGHT = {
+    "ebpfnn_triggers": Bell(),
+    "ebpfnn_inputs": Blob(),
+    "ebpfnn_preparations": Bits(),
+    "ebpfnn_reducers": Twice(),
+    "ebpfnn_encoders": Halves(),
+}
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -102,12 +102,12 @@ def test_an_event_hides_fields_of_its_own_that_derived_ones_are_called() -> None
         ({"reduce": "last", "of": "gap", "shift": -1}, "shift = -1 makes 65 bits of 64, over 64; give 0 or more"),
         (
             {"reduce": "last", "encode": {"kind": "bin"}},
-            "encode: column 0: 'n' has the encoder 'bin'; linear, log2, bins, ther",
+            "encode: 'n' has the encoder 'bin', which is not installed; did you mean 'bins'",
         ),
-        ({"reduce": "last", "encode": {"kind": "bins", "bounds": [2, 1]}}, "encode: column 0: 'n': its bounds do not rise"),
+        ({"reduce": "last", "encode": {"kind": "bins", "bounds": [2, 1]}}, "encode: 'n': its bounds do not rise"),
         (
             {"reduce": "last", "encode": {"kind": "bins", "bounds": [1.5]}},
-            "encode: column 0: 'n': 'bounds' must be of type int",
+            "encode: 'n': 'bounds' must be of type int",
         ),
         ({"reduce": "last", "encode": {"kind": "bins", "type": "float"}}, "encode: has no member 'type'; leave it out"),
     ],

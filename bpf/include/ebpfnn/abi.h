@@ -53,7 +53,10 @@ struct ebpfnn_watch {
 	__u64 lost;     /* events lost because the ring buffer was full */
 };
 
-/* The latest verdict on a key, in the map "ebpfnn_verdicts". An observer writes it. */
+/*
+ * The latest verdict on a key, in the map "ebpfnn_verdicts". An observer writes it. For a watcher, the ring buffer "ebpfnn_events" of an
+ * observer has every verdict, followed by the key; there the label is 0 if the network failed.
+ */
 struct ebpfnn_verdict {
 	__u64 time_ns;    /* of the event at which the network ran */
 	__u64 elapsed_ns; /* time inside ebpfnn_infer */

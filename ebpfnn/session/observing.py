@@ -1,0 +1,79 @@
+"""Loads a network behind the events of its spec: event shells, observers and the network, linked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import MappingProxyType
+
+from .. import abi
+from ..compiler import Body, Compiled
+from ..kernel import Map, Object
+from ..obj import ObjectSpec, link
+from ..observer import Mode, compile_observer
+from ..plugin import Trigger
+from .loading import check_abi, load_linked
+from .observed import Observed
+
+SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
+"""The maps that the programs of one network share."""
+_NO_MAPS: Mapping[str, Map] = MappingProxyType({})
+
+
+def load_observed(observed: Observed, body: Body, *, swaps: int = 0, maps: Mapping[str, Map] = _NO_MAPS) -> list[Object]:
+    """The program of each event, loaded with ``body``; close them. They share states, verdicts and counts.
+
+    ``maps`` replace those maps. ``swaps`` is the number of swaps that verdicts report.
+
+    Raises :class:`~ebpfnn.errors.PluginError` for a shell of another ABI version, and what
+    :func:`~ebpfnn.session.loading.load_linked` raises. Nothing stays behind then.
+    """
+    specs = [
+        link_observed(observed, index, event_shell(trigger, target), body, swaps=swaps)
+        for index, (trigger, target) in enumerate(zip(observed.triggers, observed.targets, strict=True))
+    ]
+    return load_sharing(observed, specs, isinstance(body, Compiled), maps)
+
+
+def load_sharing(
+    observed: Observed, specs: list[ObjectSpec], compiled: bool, maps: Mapping[str, Map] = _NO_MAPS
+) -> list[Object]:
+    """Loads what was linked for each event; those of :data:`SHARED` that are not in ``maps`` are the first one's."""
+    with ExitStack() as held:
+        shared, found = dict(maps), list[Object]()
+        for trigger, spec in zip(observed.triggers, specs, strict=True):
+            loaded = held.enter_context(load_linked(observed.network, trigger, spec, compiled, shared))
+            shared |= {name: each for name, each in loaded.maps.items() if name in SHARED}
+            found.append(loaded)
+        held.pop_all()
+        return found
+
+
+def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
+    """The event shell of ``trigger``, an observer, prepared for ``target``."""
+    shell = ObjectSpec.from_file(trigger.object_path())
+    check_abi(shell, trigger)
+    shell.keep_programs(trigger.program())
+    for name, value in trigger.variables().items():
+        shell.set_variable(name, value)
+    trigger.prepare(shell, target)
+    return shell
+
+
+def link_observed(
+    observed: Observed, index: int, shell: ObjectSpec, body: Body | None, mode: Mode = Mode.VERDICTS, *, swaps: int = 0
+) -> ObjectSpec:
+    """``shell`` of event ``index`` with its observer, and in mode VERDICTS with ``body``."""
+    if body is None:
+        return link(shell, compile_observer(observed.bound, index, mode))
+    observer = compile_observer(
+        observed.bound,
+        index,
+        mode,
+        columns=observed.columns,
+        form=observed.network.input,
+        classes=len(observed.network.labels),
+        network=swaps,
+        workspace=body.workspace,
+    )
+    return link(link(shell, observer), body.spec)
