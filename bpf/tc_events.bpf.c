@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Every packet that an interface receives, or that is to leave by it, is observed, and goes on its way. */
+#define EBPFNN_UNPREEMPTED
 #include <ebpfnn/fields_skb.h>
 
 SEC("tc")

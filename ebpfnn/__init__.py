@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .collect import Collector
     from .datasets.mnist import read_test
     from .instance import Instance
     from .network import QuantizedNetwork
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .session import Result, Session
 
 _HOMES = {
+    "Collector": "collect",
     "Instance": "instance",
     "Plugins": "plugin",
     "QuantizedNetwork": "network",
@@ -31,7 +33,7 @@ _HOMES = {
 _CALLED = {"load": "load_named"}
 """What is called otherwise in its module."""
 
-__all__ = ["Instance", "Plugins", "QuantizedNetwork", "Result", "Session", "load", "read_test", "samples"]
+__all__ = ["Collector", "Instance", "Plugins", "QuantizedNetwork", "Result", "Session", "load", "read_test", "samples"]
 
 
 def __getattr__(name: str) -> Any:

@@ -87,8 +87,8 @@ WATCHED = np.dtype([("until_ns", np.uint64), ("lost", np.uint64)])
 
 STATES, VERDICTS, ROWS, COUNTS = "ebpfnn_states", "ebpfnn_verdicts", "ebpfnn_rows", "ebpfnn_counts"
 LABELS, SCRATCH, CLOCK = "ebpfnn_classes", "ebpfnn_scratch", "ebpfnn_clock"
-"""The maps of an observer: states by key; :data:`VERDICT` by key; a ring buffer of records and rows; :data:`COUNT` and the
-inferences by label, u64 [:data:`MAX_SCORES`], for each CPU; the memory of one program; and the clock while events are replayed.
+"""The maps of an observer: states by key; :data:`VERDICT` by key; a ring buffer of records and rows; for each CPU :data:`COUNT`
+of each event, and the inferences by label, u64 [:data:`MAX_SCORES`]; the memory of one program; and the clock of a replay.
 
 Programs of one spec share all of these but the memory.
 """

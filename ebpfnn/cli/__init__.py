@@ -19,6 +19,8 @@ VERBS = {
     "unload": "Unload networks from the kernel.",
     "query": "Classify images with a network on another machine, over UDP.",
     "models": "List the bundled networks and those in the current directory.",
+    "collect": "Collect rows of events in the kernel to train on.",
+    "label": "Label collected rows by rules.",
     "train": "Train, quantize and save a network.",
     "quantize": "Quantize a trained network from PyTorch or ONNX.",
     "eval": "Measure accuracy in floating point, in integers and in the kernel.",

@@ -59,6 +59,20 @@ def inputs(_context: click.Context, _parameter: click.Parameter, begun: str) -> 
     return _those(Plugins.installed().offered_inputs.names, begun)
 
 
+def specs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The specs that come with ebpfnn, and files."""
+    from ..events import specfile
+
+    return [*_those(specfile.shipped(), begun), CompletionItem(begun, type="file")]
+
+
+def interfaces(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The network interfaces of this machine."""
+    import socket
+
+    return _those([name for _, name in socket.if_nameindex()], begun)
+
+
 def targets(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The network interfaces of this machine, if the trigger takes one."""
     import socket

@@ -23,6 +23,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "unload": ("ebpfnn unload", "ebpfnn unload digits", "ebpfnn unload --all"),
     "query": ("ebpfnn query 192.0.2.1 digit.png", "ebpfnn query --any --check host.example:8000 digit.png"),
     "models": ("ebpfnn models", "ebpfnn models --json"),
+    "collect": (
+        "ebpfnn collect flow.toml --target eth0 --output flows.parquet --label benign --for 5m",
+        "ebpfnn collect flow.toml --target eth0 --output flows.parquet --label scan --append",
+        "ebpfnn collect flow.toml --pcap monday.pcapng --output flows.parquet --group monday --append",
+    ),
+    "label": (
+        "ebpfnn label flows.parquet --rule 'address in 10.0.0.0/24 and port == 22 -> scan' --rule 'any -> benign'",
+        "ebpfnn label flows.csv --rules rules.toml --output labelled.csv",
+    ),
     "train": (
         "ebpfnn train --dataset MNIST --epochs 10 --name digits",
         "ebpfnn train --data flows.csv --label verdict --split-by session",

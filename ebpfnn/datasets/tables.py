@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..preparation import Item, Row, cells
-from ..preparation.tables import SUFFIXES, Table, read_table
+from ..preparation.tables import SUFFIXES, Table, is_collected, read_table
+from ..preparation.tables.collected import GROUP, KEY, NUMBER, TIME
 from .idx import MAX_BYTES
 
 LABELS = ("label", "labels", "class", "target")
 """The names of the column of classes, if none is given."""
+ALONE = "none"
+"""The value of ``split_by`` that splits single rows, unless a column has that name."""
 MAX_CELLS = 1 << 26
 """The maximum count of numbers to learn from, 8 bytes each."""
 _BLOCK = 4096
@@ -28,7 +31,7 @@ _REMEDY = "turn it into numbers, or leave it out with --ignore"
 class Labelled:
     """``columns`` by name, int64, uint64 or float64 [n]. ``labels``, [n], are indices into ``classes``.
 
-    ``label`` is the column of classes. ``groups``, [n], has numbers for the values of the column to split by, if there is one.
+    ``label`` is the column of classes. ``groups``, [n], has numbers for the values of the column ``split_by``, if there is one.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -36,6 +39,7 @@ class Labelled:
     classes: tuple[str, ...]
     label: str
     groups: NDArray[np.intp] | None = None
+    split_by: str = ""
 
     def rows(self) -> Iterator[Row]:
         """Every row with its numbers, as another read of the file would return them."""
@@ -86,11 +90,15 @@ def read(
 def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: str = "") -> Labelled:
     """The whole table at ``place``, without columns that are ``ignored``, have no name, or have no numbers to learn from.
 
+    ``split_by`` is the column of groups, ``""`` for the column ``group`` if there is one, and :data:`ALONE` for none. Of
+    collected rows, ``key``, ``number`` and ``time`` are left out.
+
     Raises :class:`InputError`, naming row and column, for text and for missing values, and for over 2^26 numbers.
     """
     with _opened(place) as table:
-        label = _label(table, place, label, [*ignored, *([split_by] if split_by else ())])
-        left_out = {label, split_by, *ignored}
+        label = _label(table, place, label, [*ignored, *([split_by] if split_by not in ("", ALONE) else ())])
+        split_by = _split_by(table.names, split_by, {label, *ignored})
+        left_out = {label, split_by, *ignored, *((KEY, NUMBER, TIME, GROUP) if is_collected(table.names) else ())}
         gathered = _Gathered([name for name in table.names if name and name not in left_out], label, split_by)
         if not gathered.columns:
             raise InputError(f"{place}: no columns besides {', '.join(map(repr, sorted(left_out - {''})))}; give some")
@@ -101,6 +109,13 @@ def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: 
     if not gathered.rows:
         raise InputError(f"{place}: no rows; give some")
     return gathered.labelled(label)
+
+
+def _split_by(names: Sequence[str], wanted: str, used: Collection[str]) -> str:
+    """The column of groups, ``""`` for none."""
+    if wanted == ALONE and ALONE not in names:
+        return ""
+    return wanted or (GROUP if GROUP in names and GROUP not in used else "")
 
 
 def class_name(cell: Any, where: str) -> str:
@@ -154,7 +169,7 @@ class _Gathered:
         rank = np.array([indices[name] for name in self.classes], np.intp)
         arrays = {name: _joined(self._arrays.pop(name), name) for name in self.columns}
         groups = np.array(self._groups, np.intp) if self.split_by else None
-        return Labelled(arrays, rank[np.array(self._labels, np.intp)], tuple(classes), label, groups)
+        return Labelled(arrays, rank[np.array(self._labels, np.intp)], tuple(classes), label, groups, self.split_by)
 
     def _close_block(self) -> None:
         for name, values in self._block.items():

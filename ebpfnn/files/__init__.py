@@ -1,5 +1,6 @@
 """Reads files within limits, and writes them completely or not at all."""
 
 from .files import is_file, read, replace, replace_directory, strangers
+from .growing import FULL, Growing, growing
 
-__all__ = ["is_file", "read", "replace", "replace_directory", "strangers"]
+__all__ = ["FULL", "Growing", "growing", "is_file", "read", "replace", "replace_directory", "strangers"]

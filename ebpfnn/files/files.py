@@ -56,14 +56,19 @@ def replace(path: Path, data: bytes) -> None:
 
     A device or FIFO is such a failure. A symbolic link to a regular file, or to nothing, is itself replaced. Its target stays.
     """
+    check_replaceable(path)
+    with stage(path.parent) as (beside, descriptor):
+        os.fchmod(descriptor, usual_mode())
+        _fill(descriptor, data)
+        os.replace(beside, path)  # noqa: PTH105
+    remember(path.parent)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises :class:`OSError` if ``path`` exists and is not a regular file."""
     if path.exists() and not path.is_file():
         number = errno.EISDIR if path.is_dir() else errno.EEXIST
         raise OSError(number, "Is a directory" if path.is_dir() else "is not a regular file", str(path))
-    with stage(path.parent) as (beside, descriptor):
-        os.fchmod(descriptor, 0o666 & ~_umask())
-        _fill(descriptor, data)
-        os.replace(beside, path)  # noqa: PTH105
-    _remember(path.parent)
 
 
 def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
@@ -80,7 +85,7 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
         os.fchmod(descriptor, 0o777 & ~_umask())
         os.fsync(descriptor)
         _exchange(path, beside)
-    _remember(path.parent)
+    remember(path.parent)
 
 
 def strangers(path: Path, known: re.Pattern[str]) -> list[str]:
@@ -132,13 +137,18 @@ def _fill(descriptor: int, data: bytes) -> None:
     os.fsync(descriptor)
 
 
-def _remember(directory: Path) -> None:
+def remember(directory: Path) -> None:
     """Makes the names in ``directory`` durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def usual_mode() -> int:
+    """The permissions of a new file: what the umask allows."""
+    return 0o666 & ~_umask()
 
 
 def _umask() -> int:

@@ -110,7 +110,7 @@ class _Compilation:
             write.note("the conditions")
         emit_conditions(write, write.event.where, ignored)
         write.note("an event that is observed")
-        write.lookup_index(COUNTS_MAP)
+        write.lookup_index(COUNTS_MAP, write.index)
         write.jump_if(R0, "!=", 0, accepted)
         write.label(ignored)
         write.finish(0)

@@ -16,7 +16,7 @@ BOUNDS = "ebpfnn_bounds"
 
 def maps_of(bound: Bound, mode: Mode, memory: Memory, types: Types, *, ring_bytes: int) -> dict[str, MapSpec]:
     """The maps, by name. ``ring_bytes`` is the size of the ring buffer of records and rows."""
-    found = [_per_cpu(abi.SCRATCH, memory.size), _per_cpu(abi.COUNTS, abi.COUNT.itemsize)]
+    found = [_per_cpu(abi.SCRATCH, memory.size), _per_cpu(abi.COUNTS, abi.COUNT.itemsize, len(bound.events))]
     if mode is not Mode.VERDICTS:
         found.append(MapSpec(abi.ROWS, MapType.RINGBUF, 0, 0, ring_bytes))
     if mode is not Mode.RECORD:

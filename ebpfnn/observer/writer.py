@@ -122,9 +122,10 @@ class Writer(Assembler):
         self.call(RING_OUTPUT)
 
     def count(self, name: str, spare: Register = R1) -> None:
-        """Adds 1 to a member of ``struct ebpfnn_counts``. Programs of one spec may interrupt each other on a CPU."""
-        self.mov(spare, 1)
-        self.add_atomically("u64", COUNTS, offset_of(COUNT, name), spare)
+        """Adds 1 to a member of the event's ``struct ebpfnn_counts``, which only this program on this CPU changes."""
+        self.load(spare, "u64", COUNTS, offset_of(COUNT, name))
+        self.alu(spare, "+=", 1)
+        self.store("u64", COUNTS, offset_of(COUNT, name), spare)
 
     def head(self, number: Register | int) -> None:
         """Writes the head of a record. Overwrites R2."""

@@ -20,7 +20,7 @@ from ..preparation import Picture
 from ..preparation.columns import BINS, THERMOMETER, listed, read
 from . import columns, preparing
 from .options import DATASETS, Options
-from .splitting import set_aside
+from .splitting import divided, set_aside
 
 CACHE = Path("~/.cache/ebpfnn")
 HELD_OUT = 5_000
@@ -88,8 +88,12 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     tell(f"labels: column '{whole.label}', {len(whole.classes)} classes" + ("" if options.label else "; --label names another"))
     rows = np.arange(len(whole.labels))
     other = datasets.table(options.data or place, "test")
-    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, whole.groups)
-    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), whole.groups)
+    by = (whole.groups, whole.labels)
+    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, *by)
+    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
+    sides = divided(whole.groups, training, held_out, tested)
+    if sides:
+        tell(f"split by column '{whole.split_by}': {sides}" + ("" if options.split_by else "; --split-by names another"))
     if len(training) < 2 or (other == place and not len(tested)):
         raise InputError(f"{place}: {len(rows)} rows are too few to learn from; give more")
     part = {name: values[training] for name, values in whole.columns.items()}
@@ -103,6 +107,7 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
         test = Part(*datasets.read(other, "test", wanted.one, whole.classes, whole.label))
     preparation = wanted.form.preparation
     card = {"label": whole.label, "columns": listed(read(preparation.options, plugins.encoders))}
+    card |= {"split": f"by column '{whole.split_by}': {sides}"} if sides else {}
     return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card)
 
 

@@ -10,7 +10,7 @@ from ebpfnn.events import FREE, VALUE, Options, Reducer, ReducerCode, duration
 
 from .reducer_parts import add, integer, keep_greater, put
 
-_, R2, R3, R4, _ = FREE
+_, R2, R3, R4, R5 = FREE
 
 
 class Ewma(Reducer):
@@ -88,14 +88,23 @@ class Period(Reducer):
 
     @staticmethod
     def _emit_sum(code: ReducerCode, options: Options) -> None:
-        """R4 = the sum of the current period, stored."""
-        same, added = code.fresh("same"), code.fresh("added")
+        """Divides only if the time is not in the period that it was in: a division takes as long as several columns."""
+        other, same, added = code.fresh("other"), code.fresh("same"), code.fresh("added")
         code.load_time(R2)
         code.asm.mov(R3, options["period"])
+        code.load(R4, 0)
+        code.asm.jump_if(R4, "==", 0, other)
+        code.asm.alu(R4, "-=", 1)
+        code.asm.alu(R4, "*=", R3)
+        code.asm.jump_if(R2, "<", R4, other)
+        code.asm.mov(R5, R2)
+        code.asm.alu(R5, "-=", R4)
+        code.asm.jump_if(R5, "<", R3, same)
+        code.asm.label(other)
         code.asm.alu(R2, "/=", R3)
         code.asm.alu(R2, "+=", 1)
-        code.load(R3, 0)
-        code.asm.jump_if(R3, "==", R2, same)
+        code.load(R4, 0)
+        code.asm.jump_if(R4, "==", R2, same)  # number 2^64, which is 0 here
         code.store(0, R2)
         code.store(1, VALUE)
         code.asm.goto(added)

@@ -99,9 +99,9 @@ class Rig:
     @property
     def counts(self) -> dict[str, int]:
         """``struct ebpfnn_counts``, what is 0 left out."""
-        found = self.maps[abi.COUNTS].lookup_percpu(ONLY, np.uint64)
-        assert found is not None
-        return {name: int(sum(each)) for name, each in zip(abi.COUNTED, zip(*found, strict=True), strict=True) if sum(each)}
+        found = [self.maps[abi.COUNTS].lookup_percpu(struct.pack("<I", n), np.uint64) for n in range(len(self.objects))]
+        sums = np.sum([each for each in found if each is not None], axis=(0, 1))
+        return {name: int(number) for name, number in zip(abi.COUNTED, sums, strict=True) if number}
 
     def scores(self, count: int) -> npt.NDArray[np.int32]:
         """The scores of the last inference, which lie in the memory of the CPU that it ran on."""

@@ -117,3 +117,20 @@ def test_what_is_refused() -> None:
         asm.function("f")
     with pytest.raises(ObjectError, match="offset 32768 does not fit the 16 bits"):
         asm.load(R0, "u8", R1, 1 << 15)
+
+
+@pytest.mark.parametrize("size", ["u32", "u64"])
+def test_atomic_additions_need_no_former_value(size: str) -> None:
+    asm = Assembler()
+    asm.add_atomically(size, R1, 16, R2)
+    assert text(asm) == [f"lock *({size} *)(r1 +16) += r2"]
+    assert asm.function("f").code[4:] == bytes(4)  # BPF_XADD: Linux 5.10 knows no other operation
+
+
+def test_functions_are_called_by_name() -> None:
+    asm = Assembler()
+    asm.call_function("other")
+    asm.exit()
+    function = asm.function("f")
+    assert [(each.index, each.kind, each.symbol) for each in function.relocations] == [(0, RelocationKind.CALL, "other")]
+    assert text(asm)[0] == "call pc-1"

@@ -66,7 +66,7 @@ struct ebpfnn_verdict {
 	__u32 number;     /* of the event, counted in its state */
 };
 
-/* What an observer counts, in the one element a CPU of the map "ebpfnn_counts". */
+/* What an observer counts, in the map "ebpfnn_counts": for each event of the spec an element on each CPU. */
 struct ebpfnn_counts {
 	__u64 observed;   /* events that the conditions of the spec and of the event accepted */
 	__u64 created;    /* states for keys that had none */

@@ -6,6 +6,7 @@
 #include <ebpfnn/fields_packet.h>
 
 #define EBPFNN_CONTEXT struct xdp_md
+#define EBPFNN_UNPREEMPTED
 
 /*
  * Older verifiers (5.10, 6.1) take a check against the end only of an offset that they know to be below 64 KiB, and only for the register

@@ -15,6 +15,7 @@ from ...errors import InputError
 from ...files import npy, zips
 from ...files.streams import take
 from ..items import Row, Values
+from .collected import SPEC, is_collected
 from .table import BLOCK, MAX_BYTES, Table, check_names
 
 SAMPLES, COLUMNS = "samples", "columns"
@@ -57,7 +58,8 @@ def read_npz(file: BinaryIO, only: Collection[str] | None = None) -> Table:
             return Table((), iter(map(Values, _array(archive, SAMPLES, [0]))))
         total = [0]
         matrix = _matrix(archive, total) if SAMPLES in names else {}
-        others = [name for name in names if name not in (SAMPLES, COLUMNS)]
+        apart = (SAMPLES, COLUMNS, SPEC) if is_collected(names) else (SAMPLES, COLUMNS)
+        others = [name for name in names if name not in apart]
         arrays = matrix | {name: _array(archive, name, total) for name in others if only is None or name in only}
         every = check_names((*matrix, *others))
     lengths = {array.shape for array in arrays.values()}
