@@ -39,6 +39,9 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option(
     "--encode", metavar="ENCODER", help="Encoder of all other columns: bins, log2, linear, or thermometer. [default: bins]"
 )
+@click.option(
+    "--spec", metavar="NAME|FILE", help="Spec of the rows of a table that does not have its own, such as a .csv file."
+)
 @click.option("--class-weights", metavar="WEIGHTS", help="Weight of each class in the loss: balanced, or CLASS=WEIGHT,...")
 @click.option("--prepare", metavar="KIND", help=PREPARE)
 @click.option("--input-shape", type=ShapeType(), metavar="28x28", help="Shape of a sample. [default: by the data]")
