@@ -99,10 +99,10 @@ $(TRAINED): train-%: $(DEVELOPMENT)
 # What networks recognize, beside trees: the tables of docs/showcase.md. As root; takes some minutes each. Programs that cannot be
 # installed are skipped, which is said.
 SHOWCASE := .cache/showcase
-NEEDS_flows := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
-NEEDS_files := gzip tar gpg rsync git make gcc
+showcase-flows: NEEDS := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
+showcase-files: NEEDS := gzip tar gpg rsync git make gcc
 showcase-flows showcase-files: showcase-%: $(DEVELOPMENT) mounts
-	@for package in $(NEEDS_$*); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
+	@for package in $(NEEDS); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[train,showcase]'
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/python tools/showcase/$*.py $(SHOWCASE)/$*
