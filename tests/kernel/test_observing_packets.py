@@ -17,7 +17,7 @@ from instances import ebpfnn, names
 from netspace import inside, pair
 from waiting import wait_until
 
-from ebpfnn import Instance, Plugins
+from ebpfnn import Instance, Observation, Plugins
 from ebpfnn.compiler import Body
 from ebpfnn.errors import ModelError, NotSupported, SessionError, UsageError
 from ebpfnn.events.replay import Replay
@@ -343,3 +343,21 @@ def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
         assert "cannot take the place" in refused.stderr
         assert ebpfnn(store, "unload").returncode == 0
         assert names(store) == set()
+
+
+def test_an_observation_of_one_process(xdp: Trigger, talk: Talk) -> None:
+    network = guard(TIMELESS, OF_TIMELESS)
+    with Observation(network, xdp, "here", filters=["protocol == 17"]) as observation:
+        assert list(observation.read(0)) == []
+        talk.datagrams(5)
+        told = list(observation.read(1))
+        assert [each.number for each in told] == [1, 2, 4]
+        assert observation.verdicts() == told[-1:]
+        assert observation.verdicts(label="none of them") == []
+        assert observation.counts()["observed"] == 5
+        assert "xdp" in json.loads(shown_link())[0]
+    assert "xdp" not in json.loads(shown_link())[0]
+    with pytest.raises(SessionError, match="closed"):
+        observation.verdicts()
+    with pytest.raises(SessionError, match="carries no spec"):
+        Observation(modelfile.load_named("mnist"), xdp, "here")
