@@ -109,8 +109,8 @@ def xdp_ways(held: ExitStack, plugins: Plugins) -> list[Way]:
     empty = held.enter_context(Object.load(passing(shell)))
     loaded = {
         "fields, then a condition that leaves it out": load(held, FLOW, trigger, "lo", plugins, ["hops == 250"]),
-        "24 columns, no row": load(held, {**FLOW, "at": NEVER}, trigger, "lo", plugins),
-        "24 columns, row and network at every frame": load(held, {**FLOW, "at": {}}, trigger, "lo", plugins),
+        "25 columns, no row": load(held, {**FLOW, "at": NEVER}, trigger, "lo", plugins),
+        "25 columns, row and network at every frame": load(held, {**FLOW, "at": {}}, trigger, "lo", plugins),
     }
     stubs = {
         name: held.enter_context(load_stub(trigger.observer(), "lo", each.programs[entry])) for name, each in loaded.items()

@@ -24,6 +24,7 @@ from ebpfnn.events.replay import Replay
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.rehearsal import Bench, fields_of_record
+from ebpfnn.kernel import Map
 from ebpfnn.kernel.ids import Kind, ids
 from ebpfnn.network import QuantizedNetwork, modelfile
 from ebpfnn.observer import Mode
@@ -313,6 +314,11 @@ def saved(tmp_path: Any, network: QuantizedNetwork) -> Iterator[str]:
     yield str(path)
 
 
+def is_watched(store: Store) -> bool:
+    with Map.open(store.directory / "guard" / "watch") as watch:
+        return watch.lookup(bytes(4)) != bytes(16)
+
+
 def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
     with saved(tmp_path, guard(TIMELESS, OF_TIMELESS, mode="generic")) as path, saved(tmp_path, guard(name="other")) as other:
         ran = ebpfnn(store, "load", path, "--target", "here", "--where", "protocol == 17")
@@ -329,11 +335,13 @@ def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
         others = {"tcp", "udp", "other"} - {row["label"]}
         assert "no verdicts yet" in ebpfnn(store, "verdicts", "--label", others.pop()).stdout
         assert ebpfnn(store, "verdicts", "--label", "cat").returncode == 2
-        thread = threading.Timer(2, talk.datagrams, (12,))  # events 5 to 16
+        told = list[subprocess.CompletedProcess[str]]()
+        thread = threading.Thread(target=lambda: told.append(ebpfnn(store, "watch", "--json", "--count", "2")))
         thread.start()
-        told = ebpfnn(store, "watch", "--json", "--count", "2", "--seconds", "8")
+        assert wait_until(lambda: is_watched(store))
+        talk.datagrams(12)  # events 5 to 16
         thread.join()
-        assert [json.loads(line)["number"] for line in told.stdout.splitlines()] == [8, 16]
+        assert [json.loads(line)["number"] for line in told[0].stdout.splitlines()] == [8, 16]
         stats = json.loads(ebpfnn(store, "stats", "--json", "--seconds", "0.1").stdout)
         assert stats["counts"]["observed"] == 0
         assert set(stats["classes"]) == {"tcp", "udp", "other"}
