@@ -31,6 +31,8 @@ _PARTS = ("train", "test")
 _SPLIT_SEED = 0
 """It is not the run's own seed, so that runs of several seeds are compared on the same samples."""
 
+_Rows = NDArray[np.intp]
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -92,15 +94,11 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     _check_classes(whole, place)
     spec.check(list(whole.columns), place)
     tell(f"labels: column '{whole.label}', {len(whole.classes)} classes" + ("" if options.label else "; --label names another"))
-    rows = np.arange(len(whole.labels))
-    by = (whole.groups, whole.labels)
-    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, *by)
-    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
-    sides = divided(whole.groups, training, held_out, tested)
-    if sides:
-        tell(f"split by column '{whole.split_by}': {sides}" + ("" if options.split_by else "; --split-by names another"))
+    training, held_out, tested, sides = _parts(
+        whole, other == place, "" if options.split_by else "; --split-by names another", tell
+    )
     if len(training) < 2 or (other == place and not len(tested)):
-        raise InputError(f"{place}: {len(rows)} rows are too few to learn from; give more")
+        raise InputError(f"{place}: {len(whole.labels)} rows are too few to learn from; give more")
     part = {name: values[training] for name, values in whole.columns.items()}
     described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders())
     if alike := columns.left_out(part, described):
@@ -114,6 +112,22 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     card = {"label": whole.label, "columns": listed(read(preparation.options, plugins.encoders))}
     card |= {"split": f"by column '{whole.split_by}': {sides}"} if sides else {}
     return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card, spec.events)
+
+
+def _parts(
+    whole: tables.Labelled, testing: bool, remedy: str, tell: Callable[[str], object]
+) -> tuple[_Rows, _Rows, _Rows, str]:
+    """The rows to learn from, to hold out, and if ``testing`` to test; and how many groups each has, "" without groups."""
+    rows, by = np.arange(len(whole.labels)), (whole.groups, whole.labels)
+    rest, tested = set_aside(rows, len(rows) // _TESTED, *by, again=True) if testing else (rows, rows[:0])
+    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
+    sides = divided(whole.groups, training, held_out, tested)
+    for aside, told in ((held_out, "hold out"), (tested, "test")) if sides else ():
+        if missing := [name for label, name in enumerate(whole.classes) if len(aside) and label not in whole.labels[aside]]:
+            tell(f"no groups of {', '.join(missing)} to {told}; give each class in three groups or more")
+    if sides:
+        tell(f"split by column '{whole.split_by}': {sides}{remedy}")
+    return training, held_out, tested, sides
 
 
 def _check_classes(whole: tables.Labelled, place: Path) -> None:
