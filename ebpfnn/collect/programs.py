@@ -15,14 +15,13 @@ from ..errors import PermissionDenied, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..obj import ObjectSpec, link
-from ..observer import Mode, compile_observer
+from ..observer import Mode, check_locks, compile_observer
 from .sources import Source, Sources
 
 SHARED = (abi.STATES, abi.ROWS, abi.COUNTS, abi.CLOCK)
 """The maps that the programs of one spec share."""
 RING_BYTES = 16 << 20
 """The size of the ring buffer of records and rows, if none is given."""
-_ONLY = bytes(4)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Programs(AbstractContextManager["Programs"]):
     """The programs of ``sources``, loaded. Closing detaches and unloads them."""
 
     def __init__(self, sources: Sources, mode: Mode, *, replaying: bool = False, ring_bytes: int = RING_BYTES) -> None:
-        """Raises what :meth:`Object.load` raises, and leaves nothing behind then."""
+        """Raises what :func:`check_locks` and :meth:`Object.load` raise, and leaves nothing behind then."""
         self.sources = sources
         self._links = ExitStack()
         self.objects: list[Object] = []
@@ -80,10 +79,11 @@ class Programs(AbstractContextManager["Programs"]):
         self._links.close()
 
     def counts(self) -> Counts:
-        """The sums over all CPUs."""
-        values = self._maps[abi.COUNTS].lookup_percpu(_ONLY, np.uint64)
-        sums = dict(zip(abi.COUNTED, [] if values is None else values.sum(axis=0).tolist(), strict=False))
-        return Counts(**{name: sums.get(name, 0) for name in Counts.__dataclass_fields__})
+        """The sums over all events, each of which has an element of the map, and all CPUs."""
+        held = self._maps[abi.COUNTS]
+        each = [held.lookup_percpu(struct.pack("<I", index), np.uint64) for index in range(held.max_entries)]
+        sums = dict(zip(abi.COUNTED, sum(values.sum(axis=0) for values in each if values is not None), strict=True))
+        return Counts(**{name: int(sums[name]) for name in Counts.__dataclass_fields__})
 
     def close(self) -> None:
         """May be called twice."""
@@ -98,6 +98,8 @@ def _linked(sources: Sources, index: int, mode: Mode, *, replaying: bool, ring_b
     source = sources.events[index]
     shell = ObjectSpec.from_file(source.trigger.object_path())
     shell.keep_programs(source.trigger.program())
+    if mode is not Mode.RECORD:
+        check_locks(sources.bound, index, shell)
     for name, value in source.trigger.variables().items():
         shell.set_variable(name, value)
     source.trigger.prepare(shell, source.target)
