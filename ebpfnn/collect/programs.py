@@ -15,14 +15,13 @@ from ..errors import PermissionDenied, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..obj import ObjectSpec, link
-from ..observer import Mode, compile_observer
+from ..observer import Mode, check_lock, compile_observer
 from .sources import Source, Sources
 
 SHARED = (abi.STATES, abi.ROWS, abi.COUNTS, abi.CLOCK)
 """The maps that the programs of one spec share."""
 RING_BYTES = 16 << 20
 """The size of the ring buffer of records and rows, if none is given."""
-_ONLY = bytes(4)
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,11 @@ class Programs(AbstractContextManager["Programs"]):
         self._links.close()
 
     def counts(self) -> Counts:
-        """The sums over all CPUs."""
-        values = self._maps[abi.COUNTS].lookup_percpu(_ONLY, np.uint64)
-        sums = dict(zip(abi.COUNTED, [] if values is None else values.sum(axis=0).tolist(), strict=False))
+        """The sums over all CPUs and events."""
+        indices = (struct.pack("<I", index) for index in range(len(self.objects)))
+        found = [self._maps[abi.COUNTS].lookup_percpu(index, np.uint64) for index in indices]
+        values = np.concatenate([each for each in found if each is not None])
+        sums = dict(zip(abi.COUNTED, values.sum(axis=0).tolist(), strict=True))
         return Counts(**{name: sums.get(name, 0) for name in Counts.__dataclass_fields__})
 
     def close(self) -> None:
@@ -98,6 +99,7 @@ def _linked(sources: Sources, index: int, mode: Mode, *, replaying: bool, ring_b
     source = sources.events[index]
     shell = ObjectSpec.from_file(source.trigger.object_path())
     shell.keep_programs(source.trigger.program())
+    check_lock(sources.bound, shell)
     for name, value in source.trigger.variables().items():
         shell.set_variable(name, value)
     source.trigger.prepare(shell, source.target)
