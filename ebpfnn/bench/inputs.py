@@ -8,9 +8,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, ModelError
 from ..network import QuantizedNetwork
 from ..network.layers import describe
+from ..network.preparation import Preparation
 from ..preparation import columns
 from ..preparation.columns import Column
 
@@ -57,7 +58,7 @@ def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> list[
 def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int) -> _Samples:
     """``count`` samples: each value between a least and a greatest one, or 0 where the kind skips it."""
     form, random = network.input, np.random.default_rng(seed)
-    found = columns.read(form.preparation.options) if form.preparation.kind == "columns" else ()
+    found = _columns(form.preparation) if form.preparation.kind == "columns" else ()
     low, high = _reached(found) if found else (_lowest(network), np.full(form.size, 255))
     values = random.integers(low if kind in ("sparse", "dense") else 0, high + 1, (count, len(high)))
     if kind == "sparse":
@@ -66,6 +67,14 @@ def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int) -> _Samp
         values[...] = 0
     samples = _samples(found, values) if found else values.astype(np.uint8)
     return samples.reshape(count, *network.input_shape)
+
+
+def _columns(preparation: Preparation) -> tuple[Column, ...]:
+    """The columns of rows. None if an encoder comes from a plugin: then any bytes are drawn."""
+    try:
+        return columns.read(preparation.options)
+    except ModelError:
+        return ()
 
 
 def _lowest(network: QuantizedNetwork) -> NDArray[np.int64]:
@@ -79,7 +88,7 @@ def _lowest(network: QuantizedNetwork) -> NDArray[np.int64]:
 def _reached(found: tuple[Column, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The least and the greatest number of bounds that a column reaches where there is nothing to skip."""
     high = np.array([len(column.bounds) for column in found])
-    low = [len(column.bounds) if column.encode == columns.THERMOMETER else 1 for column in found]
+    low = [len(column.bounds) if column.thermometer else 1 for column in found]
     return np.minimum(low, high), high
 
 
@@ -87,7 +96,7 @@ def _samples(found: tuple[Column, ...], reached: NDArray[np.int64]) -> _Samples:
     """The samples, uint8 [n, values], of rows whose columns reach so many bounds, [n, columns]."""
     parts = []
     for column, counts in zip(found, reached.T, strict=True):
-        if column.encode == columns.THERMOMETER:
+        if column.thermometer:
             parts.append(np.arange(len(column.bounds)) < counts[:, None])
         else:
             parts.append(column.step * counts[:, None])

@@ -124,9 +124,14 @@ def time_warm(runner: Runner, count: int) -> float:
 
 def time_cold(runner: Runner, count: int, rounds: int) -> list[float]:
     """Nanoseconds an inference, as the mean of some of ``count`` samples, for each of ``rounds``."""
-    walked = np.zeros(_EVICTING // _CACHE_LINE, _LINE)
+    walked = lines()
     samples = range(min(_COLD_SAMPLES, count))
     return [sum(_run_cold(runner, index, walked) for index in samples) / len(samples) for _ in range(rounds)]
+
+
+def lines() -> NDArray[Any]:
+    """A buffer that empties the caches when ``["first"]`` is changed: a word of each of its lines."""
+    return np.zeros(_EVICTING // _CACHE_LINE, _LINE)
 
 
 def _run_cold(runner: Runner, index: int, walked: NDArray[Any]) -> float:

@@ -107,6 +107,11 @@ class NativeRunner(Runner):
     def scores(self, count: int) -> NDArray[np.int32]:
         return self._scores[:count]
 
+    @property
+    def described(self) -> Any:
+        """A pointer to ``struct network``, valid as long as the row lives, for other C code."""
+        return ctypes.byref(self._network)
+
     def _run(self, first: int, count: int, runs: int) -> float:
         given, scores = (ctypes.c_void_p(array[first:].ctypes.data) for array in (self._samples, self._scores))
         return float(self._library.run(ctypes.byref(self._network), given, count, runs, scores))

@@ -45,6 +45,8 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 @click.option(
     "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Number of different samples."
 )
+@click.option("--spec", metavar="NAME|FILE", help="Measure what an event of this spec costs. flow-24 is there in C too.")
+@click.option("--events", is_flag=True, help="Measure what an event costs by the spec that the network carries.")
 @click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Number of interleaved rounds.")
 @click.option("--row", "only", metavar="NAME", multiple=True, help="Measure only this row. Can be repeated.")
 @click.option("--cold", is_flag=True, help="Also measure with cold caches.")
@@ -59,6 +61,8 @@ def command(
     data: str | None,
     label: str | None,
     images: int,
+    spec: str | None,
+    events: bool,
     rounds: int,
     only: tuple[str, ...],
     cold: bool,
@@ -71,9 +75,17 @@ def command(
     Sparse samples are MNIST test digits, dense samples are uniform in 1..255. For a network of other samples, give DATA;
     else they are drawn: blank, sparse (one value in eight is not 0), dense, and noise. The exit status is 1 if a row that
     must equal the reference does not.
+
+    With --spec or --events, packets go through the event shell, the compiled spec and a network (one of random weights without
+    --model), by BPF_PROG_RUN.
     """
     for variable in _ONE_THREAD:
         os.environ.setdefault(variable, "1")
+    if spec is not None and events:
+        raise click.UsageError("--events takes the spec that the network carries; give it or --spec")
+    if spec is not None or events:
+        _refuse_beside_events(data=data, label=label, process=process, plot=plot)
+        context.exit(_measure_events(spec, models, rounds, only, cold=cold, as_json=as_json))
     models = models or ("mnist",)
     if process:
         _print_process(models[0], as_json=as_json)
@@ -97,6 +109,23 @@ def command(
     if plot:
         _plot(rows, networks, inputs, plot)
     context.exit(1 if any(row.exact is False for row in rows) else 0)
+
+
+def _refuse_beside_events(**given: object) -> None:
+    for name, value in given.items():
+        if value:
+            raise click.UsageError(f"--{name} does not go with --spec and --events, which measure packets; leave it out")
+
+
+def _measure_events(
+    spec: str | None, models: tuple[str, ...], rounds: int, only: tuple[str, ...], *, cold: bool, as_json: bool
+) -> int:
+    from .bench_events import Wanted, measure
+
+    if len(models) > 1:
+        raise click.UsageError("events are measured with one network; give one --model")
+    network = next(iter(_load(models)), None)
+    return measure(spec, network, available(), Wanted(rounds, only, cold, as_json), _watched)
 
 
 def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:

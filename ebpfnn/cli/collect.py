@@ -48,7 +48,14 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--rows", "most_rows", type=click.IntRange(min=1), metavar="N", help="Stop after N rows.")
 @click.option("--pcap", "capture", type=_PATH, metavar="FILE", help="Read packets of a capture instead, attached to nothing.")
 @click.option("--record", type=_PATH, metavar="FILE", help="Write every accepted event to this .npz file; make rows of these.")
-@click.option("--buffer", type=click.IntRange(1, 1024), default=16, show_default=True, metavar="MIB", help="Ring buffer size.")
+@click.option(
+    "--buffer",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    metavar="MIB",
+    help="Ring buffer, rounded up to a power of 2.",
+)
 @click.option("--yes", is_flag=True, help="Attach to an interface by which this machine reaches others.")
 @click.option("--quiet", is_flag=True, help="Print nothing on success.")
 @plugin_option
@@ -77,7 +84,7 @@ def command(
         output,
         plugins=available(),
         options=pairs(options),
-        ring_bytes=buffer * _MIB,
+        ring_bytes=_MIB << (buffer - 1).bit_length(),
         tell=_line if sys.stderr.isatty() and not quiet else lambda progress: None,
         check=check,
         **given,

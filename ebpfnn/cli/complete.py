@@ -1,4 +1,4 @@
-"""Shell completion of verbs, networks, instances, triggers, inputs and network interfaces."""
+"""Shell completion of verbs, networks, instances, triggers, specs, inputs and network interfaces."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ def triggers(_context: click.Context, _parameter: click.Parameter, begun: str) -
     return _those(Plugins.installed().offered_triggers.names, begun)
 
 
+def specs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The specs that come with ebpfnn, and files."""
+    from ..events import shipped
+
+    return [*_those(shipped(), begun), CompletionItem(begun, type="file")]
+
+
 def inputs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The inputs of the installed plugins."""
     from ..plugin import Plugins
 
     return _those(Plugins.installed().offered_inputs.names, begun)
-
-
-def specs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The specs that come with ebpfnn, and files."""
-    from ..events import specfile
-
-    return [*_those(specfile.shipped(), begun), CompletionItem(begun, type="file")]
 
 
 def interfaces(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:

@@ -53,6 +53,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn fields --target sched:sched_switch",
         "ebpfnn fields --trigger fentry --target tcp_v4_rcv --json",
     ),
+    "spec": ("ebpfnn spec", "ebpfnn spec flow", "ebpfnn spec ./mine.toml --json"),
     "include-dir": ("ebpfnn include-dir", 'clang -target bpf -O2 -g -I"$(ebpfnn include-dir)" -c door.bpf.c -o door.bpf.o'),
     "bpf": ("ebpfnn bpf list", "ebpfnn bpf list programs maps --json"),
     "bpf list": ("ebpfnn bpf list", "ebpfnn bpf list links --json"),

@@ -33,11 +33,16 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 )
 @click.option("--ignore", metavar="COLUMN,...", help="Columns of a table not to learn from.")
 @click.option(
-    "--split-by", metavar="COLUMN", help="Keep rows with the same value on the same side of the split, such as a session."
+    "--split-by",
+    metavar="COLUMN",
+    help="Keep rows with the same value on the same side of the split; `none` splits rows. [default: group, if there is one]",
 )
 @click.option("--columns", metavar="COLUMN=ENCODER,...", help="Encoders of columns, such as dst_port=bins:16,len=log2.")
 @click.option(
     "--encode", metavar="ENCODER", help="Encoder of all other columns: bins, log2, linear, or thermometer. [default: bins]"
+)
+@click.option(
+    "--spec", metavar="NAME|FILE", help="Spec of the rows of a table that does not have its own, such as a .csv file."
 )
 @click.option("--class-weights", metavar="WEIGHTS", help="Weight of each class in the loss: balanced, or CLASS=WEIGHT,...")
 @click.option("--prepare", metavar="KIND", help=PREPARE)

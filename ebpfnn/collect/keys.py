@@ -8,39 +8,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from types import MappingProxyType
 
 from ..errors import InputError
-from ..events import Field
+from ..events import keyparts
 from ..events.bound import Bound
 
 Value = int | str | IPv4Address | IPv6Address
 Parts = Mapping[str, tuple[Value, ...]]
 """What rules compare: the values by name. ``address`` and ``port`` have those of both ends."""
-PROTOCOLS: Mapping[str, int] = MappingProxyType({"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132})
-"""The names of protocols (IANA, Assigned Internet Protocol Numbers)."""
-FLOW, DIRECTED, SOURCE, DESTINATION = "flow", "flow.directed", "source", "destination"
-_NAMES = {number: name for name, number in PROTOCOLS.items()}
-_MAPPED, _LOW = 0xFFFF << 32, (1 << 64) - 1
+PROTOCOLS: Mapping[str, int] = {name: number for number, name in keyparts.PROTOCOLS.items()}
+"""The numbers of protocols by name."""
 _END = r"(?:\[([0-9a-f:.]+)\]|([0-9.]+)):([0-9]+)"
 _FLOW = re.compile(rf"{_END}([->]){_END}/(\w+)", re.ASCII)
 _PART = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"]+)(?: |$)', re.ASCII)
-_COMM, _REST, _TEXT, _ADDRESS = "comm", "comm_rest", "text", "address"
 _CACHED = 1 << 16
 
 
 def writer(bound: Bound) -> Callable[[bytes], str]:
     """A function from the bytes of a key to its text. It remembers the latest keys."""
     key = bound.spec.key
-    if key in (FLOW, DIRECTED):
-        return lru_cache(_CACHED)(lambda data: _flow(data, ">" if key == DIRECTED else "-"))
-    if isinstance(key, str):
-        return lru_cache(_CACHED)(lambda data: f"{key}={_address(data[:16])}")
-    fields = bound.events[0].key
-    return lru_cache(_CACHED)(lambda data: _fields(data, fields))
+    found = keyparts.parts(key if isinstance(key, str) else bound.events[0].key)
+    return lru_cache(_CACHED)(lambda data: keyparts.shown(found, keyparts.decode(found, data)))
 
 
 @lru_cache(_CACHED)
@@ -57,48 +48,6 @@ def parse(text: str) -> Parts:
         raise InputError(f"key {text!r} is not one that ebpfnn collect writes; give a file of its own")
     addresses = tuple(value for (value,) in parts.values() if isinstance(value, (IPv4Address, IPv6Address)))
     return {"address": addresses, **parts} if addresses else parts
-
-
-def _flow(data: bytes, between: str) -> str:
-    """Ends as address, address, port, port: docs/events.md, Keys."""
-    one, other = (int.from_bytes(data[at : at + 2], "little") for at in (32, 34))
-    number = data[36]
-    return f"{_end(data[:16], one)}{between}{_end(data[16:32], other)}/{_NAMES.get(number, number)}"
-
-
-def _end(data: bytes, port: int) -> str:
-    address = _address(data)
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
-
-
-def _address(data: bytes) -> IPv4Address | IPv6Address:
-    """16 bytes: the last 64 bits, then the first."""
-    number = int.from_bytes(data, "little")
-    low, high = number & _LOW, number >> 64
-    if not high and low >> 32 == _MAPPED >> 32:
-        return IPv4Address(low & 0xFFFFFFFF)
-    return IPv6Address(high << 64 | low)
-
-
-def _fields(data: bytes, fields: Sequence[Field]) -> str:
-    values: dict[str, tuple[Field, bytes]] = {}
-    at = 0
-    for field in fields:
-        values[field.name] = (field, data[at : at + field.size])
-        at += field.size
-    if {_COMM, _REST} <= values.keys():
-        field, first = values[_COMM]
-        values[_COMM] = (field, first + values.pop(_REST)[1])
-    return " ".join(f"{name}={_shown(*value)}" for name, value in values.items())
-
-
-def _shown(field: Field, data: bytes) -> str:
-    if field.unit == _TEXT:
-        return json.dumps(data.split(b"\0")[0].decode(errors="backslashreplace"))
-    number = int.from_bytes(data, "little", signed=field.signed)
-    if field.unit == _ADDRESS:
-        return str(IPv4Address(number)) if field.size == 4 else hex(number)
-    return str(number)
 
 
 def _parts_of_flow(text: str, found: re.Match[str]) -> Parts:

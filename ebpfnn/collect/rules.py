@@ -70,6 +70,7 @@ class Rule:
     group: str | None = None
 
     def holds(self, parts: Parts) -> bool:
+        """Whether all tests hold. Raises :class:`UsageError` if the key lacks what one of them names."""
         return all(test.holds(parts) for test in self.tests)
 
 

@@ -60,7 +60,7 @@ def find(
         if attached and each.needs_target and place is None:
             raise UsageError(f"event '{event.name}': trigger '{each.name}' requires a target; give --target: {each.summary}")
     fields = {event.name: each.fields(place) for event, each, place in zip(spec.events, ready, targets, strict=True)}
-    bound = bind(spec, fields, plugins.reducers)
+    bound = bind(spec, fields, plugins.reducers, plugins.encoders)
     about = carried(specfile.describe(_portable(spec, ready, targets)), ready[0].name, ready[0].mode(targets[0]))
     events = zip(spec.events, ready, targets, strict=True)
     return Sources(spec, bound, tuple(Source(event.name, each, place) for event, each, place in events), about)

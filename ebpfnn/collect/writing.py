@@ -39,14 +39,14 @@ class Writer(ABC):
     def add(self, rows: Rows) -> None:
         """Raises :class:`NoRoom`, and :class:`OSError` for other reasons."""
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # noqa: B027  # most writers hold nothing back
         """Writes what was added, as far as it waits. Raises :class:`NoRoom`."""
 
     def finish(self) -> None:
-        """Ends the file, which is then to be kept. Raises :class:`NoRoom` if rows that waited had no room; the others are kept."""
+        """Ends the file, which is then to be kept. Raises :class:`NoRoom` if rows that waited had no room; others are kept."""
         self.held.keep()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Frees what it holds. A file that was not finished is not kept."""
 
     def reserve(self, size: int) -> None:

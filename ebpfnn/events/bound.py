@@ -21,6 +21,7 @@ class Derived(Enum):
 
     @property
     def bits(self) -> int:
+        """The number of bits of its values."""
         return int(self.value[1])
 
 

@@ -9,11 +9,11 @@ from ipaddress import IPv4Address, IPv6Address
 
 from .fields import Field
 
-ADDRESS, IPV4, TEXT = "address", "ipv4", "text"
-"""The types of parts besides those of fields: an address in 16 bytes or in 4, and 8 bytes of text."""
-_SIZES = {ADDRESS: 16, IPV4: 4, TEXT: 8}
+ADDRESS, IPV4, POINTER, TEXT = "address", "ipv4", "pointer", "text"
+"""The types of parts besides those of fields: an address in 16 bytes or in 4, one in memory, and 8 bytes of text."""
+_SIZES = {ADDRESS: 16, IPV4: 4, POINTER: 8, TEXT: 8}
 _INTEGERS = tuple(f"{sign}{bits}" for sign in "us" for bits in (8, 16, 32, 64))
-_BY_UNIT = {("text", "u64"): TEXT, ("address", "u32"): IPV4}
+_BY_UNIT = {("text", "u64"): TEXT, ("address", "u32"): IPV4, ("address", "u64"): POINTER}
 _DIRECTED = (
     ("source", ADDRESS),
     ("destination", ADDRESS),
@@ -60,25 +60,22 @@ def parts(key: str | Sequence[Field]) -> tuple[Part, ...]:
 
 
 def decode(parts: Sequence[Part], data: bytes) -> dict[str, int | str]:
-    """The values in the bytes of a key. Addresses and text are strings; both halves of a thread's name are one."""
+    """The values in the bytes of a key. Addresses and texts are strings; both halves of a thread's name are one."""
     values = dict(_decoded(parts, data))
     if {_COMM, _REST} <= values.keys():
         values[_COMM] = f"{values[_COMM]}{values.pop(_REST)}"
     return values
 
 
-def shown(values: Values) -> str:
+def shown(parts: Sequence[Part], values: Values) -> str:
     """A key on one line, as collected data have it: ``10.0.0.1:443-10.0.0.2:50000/tcp``, ``tgid=5 comm="sh"``."""
     for names, between in ((_FLOW, "-"), (_DIRECTED_NAMES, ">")):
         if tuple(values) == names:
             one, other = (_end(values, name) for name in names[:2])
             number = int(values["protocol"])
             return f"{one}{between}{other}/{PROTOCOLS.get(number, number)}"
-    addresses = {"source", "destination"}
-    return " ".join(
-        f"{name}={json.dumps(value) if isinstance(value, str) and name not in addresses else value}"
-        for name, value in values.items()
-    )
+    texts = {part.name for part in parts if part.type == TEXT}
+    return " ".join(f"{name}={json.dumps(value) if name in texts else value}" for name, value in values.items())
 
 
 def _end(values: Values, name: str) -> str:
@@ -95,6 +92,8 @@ def _decoded(parts: Sequence[Part], data: bytes) -> Iterator[tuple[str, int | st
             yield part.name, _address(raw)
         elif part.type == IPV4:
             yield part.name, str(IPv4Address(int.from_bytes(raw, "little")))
+        elif part.type == POINTER:
+            yield part.name, hex(int.from_bytes(raw, "little"))
         elif part.type == TEXT:
             yield part.name, raw.split(b"\0")[0].decode(errors="backslashreplace")
         else:

@@ -10,6 +10,7 @@ from typing import Any
 from .code import ReducerCode
 
 Options = Mapping[str, int]
+"""The options of a column's reducer, by name."""
 
 
 class Reducer(ABC):

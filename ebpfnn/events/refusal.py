@@ -28,9 +28,9 @@ class Origin:
     file: str
     lines: Mapping[Path, int] = field(default_factory=lambda: MappingProxyType({}))
 
-    def located(self, error: ModelError) -> ModelError:
-        """``error`` with the file, and the line if it is known."""
-        path = error.path if isinstance(error, SpecError) else ()
+    def located(self, error: ModelError, path: Path = ()) -> ModelError:
+        """``error`` with the file, and the line if it is known. ``path`` is for an error that knows none."""
+        path = error.path if isinstance(error, SpecError) else path
         while path and path not in self.lines:
             path = path[:-1]
         line = f":{self.lines[path]}" if path else ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, ModelError
+from ..errors import InputError, ModelError, nearest
 from ..preparation.columns import Column
 from ..preparation.columns import inputs as sample_size
 from . import keys
@@ -128,15 +128,15 @@ def replay(bound: Bound, events: Iterable[Event]) -> Iterator[Result]:
 def samples(bound: Bound, columns: Sequence[Column], results: Iterable[Result]) -> NDArray[np.uint8]:
     """The samples of rows, uint8 [n, size]: one byte, or one bit of a thermometer, for each input of ``columns``.
 
-    Raises :class:`ModelError` if the columns are not the results of ``bound``, in their order.
+    Raises :class:`ModelError` for a column that is no result of ``bound``.
     """
-    names = tuple(column.name for column in columns)
-    if names != bound.names:
-        pairs = enumerate(zip(names, bound.names, strict=False), 1)
-        other = next((f"column {k} is '{a}', and result {k} '{b}'" for k, (a, b) in pairs if a != b), None)
-        fact = other or f"{len(names)} columns, and {len(bound.names)} results"
-        raise ModelError(f"spec '{bound.spec.name}': {fact}; train on what this spec collects")
-    rows = [b"".join(map(Column.encoded, columns, result.results)) for result in results]
+    places = {name: place for place, name in enumerate(bound.names)}
+    for column in columns:
+        if column.name not in places:
+            remedy = nearest(column.name, places) or "; use the spec that the network was trained for"
+            raise ModelError(f"spec '{bound.spec.name}' has no result '{column.name}'{remedy}")
+    taken = [places[column.name] for column in columns]
+    rows = [b"".join(map(Column.encoded, columns, [row.results[place] for place in taken])) for row in results]
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), sample_size(columns))
 
 

@@ -66,6 +66,7 @@ class At:
 
     @property
     def always(self) -> bool:
+        """Whether every event gives a row."""
         return not (self.count or self.every or self.when or self.after)
 
 

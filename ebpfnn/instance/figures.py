@@ -45,9 +45,10 @@ def runs(pins: Pins) -> tuple[int, int]:
 
 
 def counts(pins: Pins) -> Mapping[str, int]:
-    """What the observers of an instance counted, on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
-    found = pins.maps[abi.COUNTS].lookup_percpu(bytes(4), abi.COUNT)
-    totals = np.zeros(0, abi.COUNT) if found is None else found
+    """What the observers of an instance counted, at all events and on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
+    held = pins.maps[abi.COUNTS]
+    by_event = (held.lookup_percpu(event.to_bytes(4, "little"), abi.COUNT) for event in range(held.info().max_entries))
+    totals = np.concatenate([each for each in by_event if each is not None])
     return {name: int(totals[name].sum()) for name in abi.COUNTED}
 
 

@@ -95,7 +95,7 @@ Record = tuple[int, Mapping[str, int]]
 """The index of an event, and its fields."""
 
 
-class _Bench(AbstractContextManager["_Bench"]):
+class Bench(AbstractContextManager["Bench"]):
     """The programs of every event in one mode, loaded apart, and their clock."""
 
     def __init__(self, observed: Observed, packets: Sequence[bool], mode: Mode, body: Body | None = None) -> None:
@@ -146,11 +146,12 @@ def _linked(observed: Observed, index: int, packet: bool, body: Body | None, mod
 
 def _record(observed: Observed, packets: Sequence[bool], events: Sequence[Provoked]) -> list[Record | None]:
     """The fields of each event, as the extractor gives them. None where the conditions of the spec are not met."""
-    with _Bench(observed, packets, Mode.RECORD) as bench:
-        return [_fields(observed.bound, bench.run(event)) for event in events]
+    with Bench(observed, packets, Mode.RECORD) as bench:
+        return [fields_of_record(observed.bound, bench.run(event)) for event in events]
 
 
-def _fields(bound: Bound, records: Sequence[bytes]) -> Record | None:
+def fields_of_record(bound: Bound, records: Sequence[bytes]) -> Record | None:
+    """What the first of ``records`` of an observer in mode RECORD tells. None if there is none."""
     if not records:
         return None
     head = np.frombuffer(records[0], abi.RECORD, 1)[0]
@@ -168,12 +169,12 @@ def _compare(
     rows = [each for each in expected if each is not None]
     if not rows:
         raise NotSupported("the made-up events give no row")
-    with _Bench(observed, packets, Mode.ROWS) as bench:
+    with Bench(observed, packets, Mode.ROWS) as bench:
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             found = [_row(observed.bound, each) for each in bench.run(event)]
             _check(observed, found == ([row] if row else []), f"the row at event {number}")
     verdicts = iter(_verdicts(observed, rows))
-    with _Bench(observed, packets, Mode.VERDICTS, body) as bench:
+    with Bench(observed, packets, Mode.VERDICTS, body) as bench:
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             bench.run(event)
             if row is not None:
@@ -203,7 +204,7 @@ def _verdicts(observed: Observed, rows: Sequence[Result]) -> Iterator[Verdict]:
         yield row.time, row.number, int(np.argmax(scores)) + 1, margin
 
 
-def _verdict(bench: _Bench, row: Result) -> Verdict | None:
+def _verdict(bench: Bench, row: Result) -> Verdict | None:
     data = bench.maps[abi.VERDICTS].lookup(row.key)
     if data is None:
         return None

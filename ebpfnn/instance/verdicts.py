@@ -43,7 +43,7 @@ def read(about: About, key: bytes, data: bytes | memoryview) -> Verdict:
     index, values = int(found["label"]) - 1, decode(about.parts, key)
     label = about.labels[index] if 0 <= index < len(about.labels) else ""
     numbers = (int(found[name]) for name in ("margin", "number", "network", "time_ns", "elapsed_ns"))
-    return Verdict(values, shown(values), label, index, *numbers)
+    return Verdict(values, shown(about.parts, values), label, index, *numbers)
 
 
 def latest(pins: Pins, about: About, most: int = MOST, label: str | None = None) -> list[Verdict]:

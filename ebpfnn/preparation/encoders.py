@@ -18,6 +18,7 @@ MOST = 255
 
 Number = int | float
 Bounds = tuple[Number, ...]
+"""The bounds of a column: integers or floats, none below the one before."""
 
 
 def linear(low: Number, high: Number, kind: str) -> Bounds:

@@ -74,22 +74,22 @@ def observe(
     if not any_mode and events[carried.MODE] not in ("", mode):
         raise _other(network, f"{events[carried.MODE]} mode", f"{mode} mode")
     fields = {event.name: one.fields(event.target) for event, one in zip(spec.events, found, strict=True)}
-    bound = bind(spec, fields, plugins.reducers)
+    bound = bind(spec, fields, plugins.reducers, plugins.encoders)
     key = parts(spec.key if isinstance(spec.key, str) else bound.events[0].key)
     own = carried.carried(
         specfile.describe(_retargeted(_spec(network), str(events[carried.TRIGGER]), trigger.name, target)), trigger.name, mode
     )
     targets = tuple(event.target for event in spec.events)
-    return Observed(network, bound, tuple(found), targets, columns_of(network, bound), key, own, tuple(filters))
+    return Observed(network, bound, tuple(found), targets, columns_of(network, bound, plugins), key, own, tuple(filters))
 
 
-def columns_of(network: QuantizedNetwork, bound: Bound) -> tuple[Column, ...]:
+def columns_of(network: QuantizedNetwork, bound: Bound, plugins: Plugins) -> tuple[Column, ...]:
     """The columns of the network's preparation. Raises :class:`InputError` for one that is no result of the spec."""
     preparation = network.input.preparation
     if preparation.kind != COLUMNS:
         fact = f"network '{network.name}': its samples are prepared by '{preparation.kind}', and rows need '{COLUMNS}'"
         raise InputError(f"{fact}; train it on rows that `ebpfnn collect` wrote")
-    columns = read(preparation.options)
+    columns = read(preparation.options, plugins.encoders)
     for column in columns:
         if column.name not in bound.names:
             known = nearest(column.name, bound.names) or f"; its results are {', '.join(bound.names[:8])}"

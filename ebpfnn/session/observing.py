@@ -10,7 +10,7 @@ from .. import abi
 from ..compiler import Body, Compiled
 from ..kernel import Map, Object
 from ..obj import ObjectSpec, link
-from ..observer import Mode, compile_observer
+from ..observer import Mode, check_lock, compile_observer
 from ..plugin import Trigger
 from .loading import check_abi, load_linked
 from .observed import Observed
@@ -63,7 +63,12 @@ def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
 def link_observed(
     observed: Observed, index: int, shell: ObjectSpec, body: Body | None, mode: Mode = Mode.VERDICTS, *, swaps: int = 0
 ) -> ObjectSpec:
-    """``shell`` of event ``index`` with its observer, and in mode VERDICTS with ``body``."""
+    """``shell`` of event ``index`` with its observer, and in mode VERDICTS with ``body``.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` for locked states where the kernel has no locks, and
+    :class:`~ebpfnn.errors.ModelError` for a network that does not fit its spec.
+    """
+    check_lock(observed.bound, shell)
     if body is None:
         return link(shell, compile_observer(observed.bound, index, mode))
     observer = compile_observer(

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,16 @@ def encoder(text: str) -> Asked:
 
 
 def learn(
-    columns: Mapping[str, NDArray[Any]], labels: NDArray[np.intp], by_column: Mapping[str, Asked], usual: Asked, bits: int
+    columns: Mapping[str, NDArray[Any]],
+    labels: NDArray[np.intp],
+    by_column: Mapping[str, Asked],
+    usual: Asked,
+    bits: int,
+    given: Mapping[str, dict[str, Any]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """The columns as a network stores them, with bounds from ``columns``, [n] each, and ``labels`` of the training rows.
+
+    ``given`` has those whose bounds a spec says; ``by_column`` overrides it.
 
     A column with only one value is left out, since it carries no information. Raises :class:`InputError` for a missing column,
     for an encoder that does not fit the bits of an input value or the values, and if no column is left.
@@ -65,12 +73,13 @@ def learn(
             raise InputError(f"no column '{name}' to learn from{nearest(name, columns) or '; see --columns and --ignore'}")
     described = []
     for name, values in columns.items():
-        by = by_column.get(name, usual)
+        own = None if name in by_column else given.get(name)
+        by = Asked(own["encode"]) if own else by_column.get(name, usual)
         if (by.encode == THERMOMETER) != (bits == 1):
             fact = f"column '{name}': {by.encode} and {bits} bits an input value"
             raise InputError(f"{fact}; give thermometer to --bits 1, and to it alone")
         if values.min() < values.max():
-            described.append(_described(name, values, labels, by, bits))
+            described.append(own or _described(name, values, labels, by, bits))
     if not described:
         raise InputError("no column has more than one value; give others")
     return described

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from .. import datasets
 from ..datasets import tables
-from ..errors import InputError, NotSupported
+from ..errors import InputError, NotSupported, UsageError
 from ..network import MAX_CLASSES
 from ..network.preparation import Preparation
 from ..plugin import Plugins
 from ..preparation import Picture
 from ..preparation.columns import BINS, THERMOMETER, listed, read
-from . import columns, preparing
+from . import columns, preparing, specs
 from .options import DATASETS, Options
 from .splitting import divided, set_aside
 
@@ -30,6 +30,8 @@ _TESTED = 6
 _PARTS = ("train", "test")
 _SPLIT_SEED = 0
 """It is not the run's own seed, so that runs of several seeds are compared on the same samples."""
+
+_Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Data:
     """Training samples, samples held out from them, and test samples, by which nothing is chosen.
 
     ``names`` are those of the classes. ``preparation`` says how the samples were made, and ``card`` is the entry in the model
-    card.
+    card. ``events`` has the spec that the rows were collected with, as a network carries it.
     """
 
     training: Part
@@ -54,6 +56,7 @@ class Data:
     names: tuple[str, ...]
     preparation: Preparation
     card: Mapping[str, str] = field(default_factory=dict)
+    events: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str) -> Data:
@@ -66,6 +69,8 @@ def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str
     """
     if options.data and (place := datasets.table(options.data, "train")):
         return _table(options, plugins, place, tell)
+    if options.spec:
+        raise UsageError("--spec: the data are no table; leave it out")
     parts, names, wanted = _read(options, plugins) if options.data else _download(options, plugins)
     training, test = _apart(*(Part(*part) for part in parts))
     if training.samples.shape[1:] != test.samples.shape[1:] or len(training.samples) < 2 or not len(test.samples):
@@ -83,21 +88,19 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     """Rows of a table. Bounds are learned only from the training rows, and then every row is prepared."""
     by_column, bits = columns.asked(options.columns), options.precision.input_bits
     usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS))
+    other = datasets.table(options.data or place, "test")
+    spec = specs.find(options.spec, [place, *([other] if other else [])], plugins)
     whole = tables.load(place, options.label, options.ignore, options.split_by)
     _check_classes(whole, place)
+    spec.check(list(whole.columns), place)
     tell(f"labels: column '{whole.label}', {len(whole.classes)} classes" + ("" if options.label else "; --label names another"))
-    rows = np.arange(len(whole.labels))
-    other = datasets.table(options.data or place, "test")
-    by = (whole.groups, whole.labels)
-    rest, tested = (rows, rows[:0]) if other != place else set_aside(rows, len(rows) // _TESTED, *by)
-    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
-    sides = divided(whole.groups, training, held_out, tested)
-    if sides:
-        tell(f"split by column '{whole.split_by}': {sides}" + ("" if options.split_by else "; --split-by names another"))
+    training, held_out, tested, sides = _parts(
+        whole, other == place, "" if options.split_by else "; --split-by names another", tell
+    )
     if len(training) < 2 or (other == place and not len(tested)):
-        raise InputError(f"{place}: {len(rows)} rows are too few to learn from; give more")
+        raise InputError(f"{place}: {len(whole.labels)} rows are too few to learn from; give more")
     part = {name: values[training] for name, values in whole.columns.items()}
-    described = columns.learn(part, whole.labels[training], by_column, usual, bits)
+    described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders())
     if alike := columns.left_out(part, described):
         tell(f"left out, of one value: {', '.join(alike)}")
     wanted = preparing.for_columns(options, plugins, described)
@@ -108,7 +111,23 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     preparation = wanted.form.preparation
     card = {"label": whole.label, "columns": listed(read(preparation.options, plugins.encoders))}
     card |= {"split": f"by column '{whole.split_by}': {sides}"} if sides else {}
-    return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card)
+    return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card, spec.events)
+
+
+def _parts(
+    whole: tables.Labelled, testing: bool, remedy: str, tell: Callable[[str], object]
+) -> tuple[_Rows, _Rows, _Rows, str]:
+    """The rows to learn from, to hold out, and if ``testing`` to test; and how many groups each has, "" without groups."""
+    rows, by = np.arange(len(whole.labels)), (whole.groups, whole.labels)
+    rest, tested = set_aside(rows, len(rows) // _TESTED, *by, again=True) if testing else (rows, rows[:0])
+    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
+    sides = divided(whole.groups, training, held_out, tested)
+    for aside, told in ((held_out, "hold out"), (tested, "test")) if sides else ():
+        if missing := [name for label, name in enumerate(whole.classes) if len(aside) and label not in whole.labels[aside]]:
+            tell(f"no groups of {', '.join(missing)} to {told}; give each class in three groups or more")
+    if sides:
+        tell(f"split by column '{whole.split_by}': {sides}{remedy}")
+    return training, held_out, tested, sides
 
 
 def _check_classes(whole: tables.Labelled, place: Path) -> None:

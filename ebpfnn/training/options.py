@@ -85,8 +85,10 @@ class Options:
     the float network is beside it.
 
     For a table, ``label`` is the column of classes ("": found by its name), ``ignore`` are columns that are not used, and rows
-    with one value of ``split_by`` stay together when rows are held out. ``columns`` and ``encode`` say how columns are encoded
-    (:mod:`ebpfnn.training.columns`). ``class_weights`` is ``balanced``, or weights in the loss by class, such as ``a=2,b=1``.
+    with one value of ``split_by`` stay together when rows are held out ("": the column ``group`` if there is one; ``none``: no
+    column). ``columns`` and ``encode`` say how columns are encoded (:mod:`ebpfnn.training.columns`). ``spec`` names the spec of
+    its rows, or the file of one, if the table does not have it itself. ``class_weights`` is ``balanced``, or weights in the
+    loss by class, such as ``a=2,b=1``.
 
     Raises :class:`ModelError` for a name that cannot be printed, or a ``cache`` without ``views``.
     """
@@ -101,6 +103,7 @@ class Options:
     split_by: str = ""
     columns: str = ""
     encode: str = ""
+    spec: str = ""
     class_weights: str = ""
     architecture: str = ""
     module: str | None = None

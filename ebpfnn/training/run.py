@@ -117,7 +117,7 @@ def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tupl
     model = model.to(_CPU).eval()
 
     def to_network() -> Network:
-        return from_module(model, form, options.name, data.names)
+        return replace(from_module(model, form, options.name, data.names), events=data.events)
 
     return (rounding.remove(to_network) if rounding else to_network()), epochs
 

@@ -13,12 +13,13 @@ _SEED = 0
 
 
 def set_aside(
-    rows: Indices, count: int, groups: NDArray[np.intp] | None, labels: NDArray[np.intp] | None = None
+    rows: Indices, count: int, groups: NDArray[np.intp] | None, labels: NDArray[np.intp] | None = None, *, again: bool = False
 ) -> tuple[Indices, Indices]:
     """``rows`` in two parts: without those set aside, and those set aside, about ``count``, at random, always the same.
 
-    ``groups`` has the group number of every existing row, and ``labels`` its class. A group is never split, and the first part
-    keeps some rows of each class. Raises :class:`InputError` if there are not enough groups.
+    ``groups`` has the group number of every existing row, and ``labels`` its class. A group is never split. Of each class at
+    least one group is left, and one is set aside if that is possible. ``again`` says that some will be set aside once more, so
+    two are left if that is possible. Raises :class:`InputError` if there are not enough groups.
     """
     random = np.random.default_rng(_SEED)
     if groups is None:
@@ -26,14 +27,13 @@ def set_aside(
         return rows[order[count:]], rows[order[:count]]
     distinct, own = np.unique(groups[rows], return_inverse=True)
     classes = np.zeros(len(rows), np.intp) if labels is None else np.unique(labels[rows], return_inverse=True)[1]
-    left = np.zeros((len(distinct), int(classes.max(initial=0)) + 1), np.intp)
-    np.add.at(left, (own, classes), 1)
-    taken = _taken(left, count, random.permutation(len(distinct)))
+    counts = np.zeros((len(distinct), int(classes.max(initial=0)) + 1), np.intp)
+    np.add.at(counts, (own, classes), 1)
+    order = random.permutation(len(distinct))
+    taken = _taken(counts, count, order, keep=2 if again else 1, of_each=True) or _taken(counts, count, order)
     if not taken:
         fact = f"data: of {len(distinct)} groups to split by, none can be set aside so that all classes are left to learn from"
-        raise InputError(
-            f"{fact}; give each class in several groups, another --split-by, or --split-by none to split single rows"
-        )
+        raise InputError(f"{fact}; give each class in several groups, or split single rows with --split-by none")
     chosen = np.isin(own, taken)
     return random.permutation(rows[~chosen]), rows[chosen]
 
@@ -47,17 +47,27 @@ def divided(groups: NDArray[np.intp] | None, training: Indices, held_out: Indice
     return f"{counts[0]} groups to learn from, {counts[1]} held out{tests}"
 
 
-def _taken(counts: NDArray[np.intp], count: int, order: NDArray[np.intp]) -> list[int]:
-    """Groups in ``order``, until they have ``count`` rows. ``counts`` are those of each group, by class, [groups, classes].
+def _taken(counts: NDArray[np.intp], count: int, order: Indices, *, keep: int = 1, of_each: bool = False) -> list[int]:
+    """Groups, in ``order``, that have ``count`` rows or a few more, and with ``of_each`` rows of each class.
 
-    A group is passed over if it has the last rows of a class.
+    ``counts`` are the rows of each group by class, [groups, classes]. ``keep`` groups of each class are left.
     """
-    left, taken, rows = counts.sum(axis=0), list[int](), 0
+    having = counts > 0
+    left, covered, rows, taken = having.sum(axis=0), np.zeros(counts.shape[1], bool), 0, dict[int, None]()
+
+    def take(group: int) -> None:
+        nonlocal left, covered, rows
+        if group not in taken and (left[having[group]] > keep).all():
+            taken[group] = None
+            left, covered, rows = left - having[group], covered | having[group], rows + int(counts[group].sum())
+
+    for label in range(counts.shape[1]) if of_each else ():
+        for group in order[having[order, label]].tolist():
+            if covered[label]:
+                break
+            take(group)
     for group in order.tolist():
         if rows >= max(count, 1):
             break
-        if (left > counts[group]).all():
-            left = left - counts[group]
-            rows += int(counts[group].sum())
-            taken.append(group)
-    return taken
+        take(group)
+    return list(taken)

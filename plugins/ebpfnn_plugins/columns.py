@@ -36,7 +36,10 @@ class Columns(PreparationKind):
         return lambda item: (Prepared(sample(item)),)
 
     def describe(self, preparation: Preparation) -> str:
-        return f"{self.name}: {listed(read(preparation.options, self._encoders))}"
+        try:
+            return f"{self.name}: {listed(read(preparation.options, self._encoders))}"
+        except ModelError as error:
+            return f"{self.name}, not usable: {error}"
 
 
 @hookimpl

@@ -64,3 +64,23 @@ def inside(path: str) -> Iterator[None]:
 
 def _enter(fd: int) -> None:
     assert _libc.setns(fd, _CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+
+
+@contextmanager
+def pair() -> Iterator[tuple[str, str]]:
+    """Two namespaces with a veth pair between them: ``here``, 10.77.0.1, in which the thread is, and ``there``, 10.77.0.2.
+
+    Yields the paths of both.
+    """
+    with namespace() as name:
+        other = f"{name}-other"
+        run("ip", "netns", "add", other)
+        try:
+            run("ip", "-n", name, "link", "set", "there", "netns", other)
+            for where, interface, number in ((name, "here", 1), (other, "there", 2)):
+                run("ip", "-n", where, "addr", "add", f"10.77.0.{number}/24", "dev", interface)
+                run("ip", "-n", where, "link", "set", interface, "up")
+            run("ip", "-n", other, "link", "set", "lo", "up")
+            yield f"/run/netns/{name}", f"/run/netns/{other}"
+        finally:
+            run("ip", "netns", "del", other)

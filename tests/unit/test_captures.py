@@ -53,17 +53,26 @@ def test_clocks_of_interfaces(tmp_path: Path) -> None:
     ]
 
 
+def beginning(path: Path, data: bytes) -> tuple[list[Frame], str | None]:
+    """The packets before an error, and the error."""
+    path.write_bytes(data)
+    found: list[Frame] = []
+    try:
+        with opened(path) as frames:
+            found.extend(frames)
+    except InputError as error:
+        return found, str(error)
+    return found, None
+
+
 def test_a_file_that_is_cut_anywhere_is_an_error_or_a_whole_beginning(tmp_path: Path) -> None:
     for whole in (pcap(PACKETS), pcapng(PACKETS)):
         ends = 0
         for size in range(len(whole)):
-            try:
-                found = read(tmp_path / "a", whole[:size])
-            except InputError as error:
-                assert re.search(r"packet [1-4]: .*(cut short|not a capture).*; give a whole pcap", str(error))
-            else:
-                assert found == WHOLE[: len(found)]
-                ends += 1
+            found, said = beginning(tmp_path / "a", whole[:size])
+            assert found == WHOLE[: len(found)]
+            assert said is None or re.search(r"packet [1-4]: .*(cut short|not a capture).*; give a whole pcap", said)
+            ends += said is None
         assert ends == (3 if whole[:4] != section()[:4] else 4)  # after the header, the interface, and each packet but the last
 
 

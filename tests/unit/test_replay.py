@@ -227,10 +227,11 @@ def test_samples_are_those_of_the_preparation() -> None:
     assert found.dtype == np.uint8
     assert found.tolist() == [[0, 4, 0], [10, 4, 7], [20, 4, 7]]
     assert samples(spec, columns, []).shape == (0, 3)
-    with pytest.raises(ModelError, match=r"spec 'test': column 1 is 'length\.1', and result 1 'n'"):
-        samples(spec, columns[1:], [])
-    with pytest.raises(ModelError, match="spec 'test': 2 columns, and 3 results"):
-        samples(spec, columns[:2], [])
+    some = samples(spec, (columns[2], columns[0]), rows(spec, [packet(length=8), packet(length=64)]))
+    assert some.tolist() == [[0, 0], [7, 10]]
+    other = encoded.read({"columns": [{**described[1], "name": "lenght.1"}]})
+    with pytest.raises(ModelError, match=r"spec 'test' has no result 'lenght\.1'; did you mean 'length\.1'"):
+        samples(spec, other, [])
 
 
 def test_a_hundred_thousand_events_take_seconds() -> None:
