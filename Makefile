@@ -45,9 +45,12 @@ test-fresh:
 # tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
 VM_KERNELS := 5.10 6.1
 VM_SECONDS := 2400
-# What differs most between kernels: networks, hooks, links, rings, triggers and instances. Emulated, each file takes a minute.
+# What differs most between kernels: networks, hooks, links, rings, triggers, observers and instances. Emulated, each file takes
+# a minute.
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
-	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions instance_swap link map ringbuf object)
+	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions \
+	observer observer_locks observer_shells observer_state observer_tasks observer_verdicts observers \
+	instance_swap link map ringbuf object)
 test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
@@ -57,11 +60,13 @@ test-vm: $(DEVELOPMENT) mounts
 test-vm-%:
 	tools/vm/run.py --timeout $(VM_SECONDS) $* '$(BIN)/pytest -q -p no:cacheprovider --tb=short -m "not slow" $(VM_TESTS)'
 
-# Random networks in the kernel, held to docs/quantization.md; SEED and NETWORKS bring back what was found.
+# Random networks in the kernel, held to docs/quantization.md, and random specs, held to docs/events.md; SEED and NETWORKS or SPECS
+# bring back what was found.
 SECONDS := 60
 oracle: $(DEVELOPMENT) mounts
 	@$(MAKE) --no-print-directory bpf
-	PYTHONPATH=tests:tests/support $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS))
+	PYTHONPATH=tests:tests/support $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS)) \
+		$(if $(SPECS),--specs $(SPECS))
 
 check: $(DEVELOPMENT)
 	$(BIN)/ruff check .

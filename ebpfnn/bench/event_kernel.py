@@ -73,6 +73,7 @@ def load_program(loading: Loading, held: ExitStack) -> Program:
 def ways(case: Case, body: Body, *, by_hand: bool) -> Iterator[Way]:
     """The rows of ``case``; with those in C if ``by_hand``."""
     yield Way(EMPTY, "a program that passes the packet", programs.empty(case))
+    yield Way("clock", "an empty program that reads the clock once", programs.empty(case, clocks=1))
     yield Way("fields", "the event shell: all fields, no observer", programs.fields_alone(case))
     for name, told, at, mask in _VARIANTS[: None if case.varied is not None else 2]:
         keys = mask == ADDRESSES

@@ -25,6 +25,7 @@ FLOW = "flow-24"
 ADDRESSES = 0x07FFFFFF
 """Of the sources of new keys: below the destination of the packet, and none comes again within 134 ms."""
 _PASS = {"xdp": 2, "cgroup_skb": 1}  # what a program returns that lets packets pass, 0 of others
+_NOW = 5  # bpf_ktime_get_ns
 _CLOCK, _REPLAYING = "flow_clock", "flow_replaying"
 _AT = {AT_FIRST: 1, AT_EACH: 2, AT_NONE: 3}  # the enum of bench_flow.bpf.c, 0 for anything else
 
@@ -48,10 +49,12 @@ def flow() -> Spec:
     return load(SOURCES / f"{FLOW}.toml")
 
 
-def empty(case: Case) -> Loading:
-    """A program that lets the packet pass, and does nothing else."""
+def empty(case: Case, clocks: int = 0) -> Loading:
+    """A program that lets the packet pass, and before that does nothing but read the clock ``clocks`` times."""
     shell, name = _shell(case.trigger)
     write = Assembler()
+    for _ in range(clocks):
+        write.call(_NOW)
     write.mov(R0, _PASS.get(case.trigger.name, 0))
     write.exit()
     function = write.function(name, shell.functions[name].type_id)

@@ -15,7 +15,7 @@ from ..errors import PermissionDenied, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..obj import ObjectSpec, link
-from ..observer import Mode, check_lock, compile_observer
+from ..observer import Mode, check_locks, compile_observer
 from .sources import Source, Sources
 
 SHARED = (abi.STATES, abi.ROWS, abi.COUNTS, abi.CLOCK)
@@ -46,7 +46,7 @@ class Programs(AbstractContextManager["Programs"]):
     """The programs of ``sources``, loaded. Closing detaches and unloads them."""
 
     def __init__(self, sources: Sources, mode: Mode, *, replaying: bool = False, ring_bytes: int = RING_BYTES) -> None:
-        """Raises what :meth:`Object.load` raises, and leaves nothing behind then."""
+        """Raises what :func:`check_locks` and :meth:`Object.load` raise, and leaves nothing behind then."""
         self.sources = sources
         self._links = ExitStack()
         self.objects: list[Object] = []
@@ -79,12 +79,11 @@ class Programs(AbstractContextManager["Programs"]):
         self._links.close()
 
     def counts(self) -> Counts:
-        """The sums over all CPUs and events."""
-        indices = (struct.pack("<I", index) for index in range(len(self.objects)))
-        found = [self._maps[abi.COUNTS].lookup_percpu(index, np.uint64) for index in indices]
-        values = np.concatenate([each for each in found if each is not None])
-        sums = dict(zip(abi.COUNTED, values.sum(axis=0).tolist(), strict=True))
-        return Counts(**{name: sums.get(name, 0) for name in Counts.__dataclass_fields__})
+        """The sums over all events, each of which has an element of the map, and all CPUs."""
+        held = self._maps[abi.COUNTS]
+        each = [held.lookup_percpu(struct.pack("<I", index), np.uint64) for index in range(held.max_entries)]
+        sums = dict(zip(abi.COUNTED, sum(values.sum(axis=0) for values in each if values is not None), strict=True))
+        return Counts(**{name: int(sums[name]) for name in Counts.__dataclass_fields__})
 
     def close(self) -> None:
         """May be called twice."""
@@ -99,7 +98,8 @@ def _linked(sources: Sources, index: int, mode: Mode, *, replaying: bool, ring_b
     source = sources.events[index]
     shell = ObjectSpec.from_file(source.trigger.object_path())
     shell.keep_programs(source.trigger.program())
-    check_lock(sources.bound, shell)
+    if mode is not Mode.RECORD:
+        check_locks(sources.bound, index, shell)
     for name, value in source.trigger.variables().items():
         shell.set_variable(name, value)
     source.trigger.prepare(shell, source.target)

@@ -1,4 +1,4 @@
-"""Which programs may have a spec whose states are locked."""
+"""Where the kernel takes no spin locks: said before the verifier says it of code that the user has not written."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from ..errors import NotSupported
 from ..events.bound import Bound
 from ..obj import ObjectSpec, ProgramType
 
-_LOCKLESS = {
-    ProgramType.SOCKET_FILTER: "at sockets",
-    ProgramType.KPROBE: "at kprobes and uprobes",
-    ProgramType.TRACEPOINT: "at tracepoints",
-    ProgramType.RAW_TRACEPOINT: "at raw tracepoints",
-    ProgramType.PERF_EVENT: "of timers",
-}
-"""The kernel refuses bpf_spin_lock there (``check_map_prog_compatibility``, Linux 5.10 to 6.18)."""
+# check_map_prog_compatibility and is_tracing_prog_type (kernel/bpf/verifier.c), the same in Linux 5.10, 6.1 and 6.18.
+# In Linux 5.10, fentry and fexit have no bpf_spin_lock either (bpf_tracing_func_proto).
+_LOCKLESS = frozenset(
+    (
+        ProgramType.KPROBE,
+        ProgramType.TRACEPOINT,
+        ProgramType.RAW_TRACEPOINT,
+        ProgramType.PERF_EVENT,
+        ProgramType.SOCKET_FILTER,
+        ProgramType.TRACING,
+    )
+)
 
 
-def check_lock(bound: Bound, shell: ObjectSpec) -> None:
-    """Raises :class:`~ebpfnn.errors.NotSupported` if states are locked and a program of ``shell`` may use no locks."""
-    for program in shell.programs.values() if bound.spec.state.locked else ():
-        if program.type in _LOCKLESS:
-            fact = f"the kernel has no locks in programs {_LOCKLESS[ProgramType(program.type)]}"
-            raise NotSupported(f"spec '{bound.spec.name}': state.locked: {fact}; leave it out, or use another trigger")
+def check_locks(bound: Bound, index: int, shell: ObjectSpec) -> None:
+    """Raises :class:`NotSupported` if states are locked, and the program of event ``index``, in ``shell``, takes none."""
+    loaded = [program.type for program in shell.programs.values() if program.autoload]
+    if bound.spec.state.locked and _LOCKLESS.intersection(loaded):
+        trigger = bound.spec.events[index].trigger
+        fact = f"spec '{bound.spec.name}': trigger '{trigger}': the kernel takes no locks in its programs"
+        raise NotSupported(f"{fact}; leave out 'locked', or use xdp, tc or cgroup_skb")

@@ -40,7 +40,9 @@ def packets(count: int, seed: int) -> list[dict[str, int]]:
 
 
 @pytest.mark.parametrize("key", ["flow", "flow.directed", "source", "destination"])
-@pytest.mark.parametrize("where", [[], ["version == 4"], ["version == 6"]], ids=["any", "v4", "v6"])
+@pytest.mark.parametrize(
+    "where", [[], ["version == 4"], pytest.param(["version == 6"], marks=pytest.mark.slow)], ids=["any", "v4", "v6"]
+)
 def test_keys_with_names(build_spec: Build, key: str, where: list[str]) -> None:
     columns = REPLY if key == "flow" else DERIVED
     with rig(build_spec, {"key": key, "where": where, "column": columns}) as made:
@@ -164,6 +166,7 @@ def test_a_full_hash_takes_no_new_keys(build_spec: Build) -> None:
         assert made.counts == {"observed": 8, "created": 4, "unstored": 2, "ended": 1, "rows": 6}
 
 
+@pytest.mark.slow
 def test_an_lru_map_takes_them_all(build_spec: Build) -> None:
     """What it drops is the kernel's choice: of the latest key there is always a state."""
     spec = {"key": ["u16"], "column": [COUNT], "state": {"entries": 64}}

@@ -104,7 +104,7 @@ def test_thermometers_of_one_bit(build_spec: Build, form: InputFormat) -> None:
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("order", ["big", pytest.param("little", marks=pytest.mark.slow)])
 def test_packed_levels_of_bytes(build_spec: Build, bits: int, order: str, own: bool) -> None:
     """Levels of several columns in one byte, also the last one that is not full."""
     names = [f"kept{n}" for n in range(5)]

@@ -10,12 +10,12 @@ from specs import REDUCERS, bound, spec_dict
 
 from ebpfnn import abi
 from ebpfnn.built import object_path
-from ebpfnn.errors import ModelError, NotSupported
+from ebpfnn.errors import ModelError
 from ebpfnn.events import OBSERVER, Bound, Field, Place, bind, build, fields_of
 from ebpfnn.network.layers import InputFormat
 from ebpfnn.obj import Kind, Linkage, MapType, ObjectSpec, link
 from ebpfnn.obj.insn import decode_all
-from ebpfnn.observer import Mode, check_lock, compile_observer
+from ebpfnn.observer import Mode, compile_observer
 from ebpfnn.observer.cells import Cell, cells_of
 from ebpfnn.preparation.columns import Column, read
 
@@ -84,20 +84,6 @@ def test_the_state_of_a_locked_spec_has_a_lock_in_its_type() -> None:
     assert made.btf.size_of(states.key_type_id) == states.key_size
     (lock,) = made.btf.members(states.value_type_id)
     assert (made.btf[lock.type_id].name, lock.offset, made.btf.size_of(states.value_type_id)) == ("bpf_spin_lock", 288, 48)
-
-
-@pytest.mark.parametrize(("shell", "program"), [("task_events", "ebpfnn_probe_events"), ("socket_filter_events", None)])
-def test_locks_are_refused_where_the_kernel_has_none(shell: str, program: str | None) -> None:
-    locked, free = (bound([COUNT], state={"map": "hash", "locked": each}) for each in (True, False))
-    spec = ObjectSpec.from_file(object_path(shell))
-    if program:
-        spec.keep_programs(program)
-    check_lock(free, spec)
-    check_lock(locked, ObjectSpec.from_file(object_path("tc_events")))
-    with pytest.raises(
-        NotSupported, match=r"^spec 'test': state\.locked: the kernel has no locks in programs at \w+.*; leave it"
-    ):
-        check_lock(locked, spec)
 
 
 def test_packed_levels_are_counts_of_bounds() -> None:
