@@ -11,6 +11,7 @@ import numpy as np
 from .. import abi
 from ..kernel import Map
 from ..obj.uapi import MapType
+from ..session import verdicts
 from .pins import Pins
 
 _SWITCH = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -45,11 +46,8 @@ def runs(pins: Pins) -> tuple[int, int]:
 
 
 def counts(pins: Pins) -> Mapping[str, int]:
-    """What the observers of an instance counted, at all events and on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
-    held = pins.maps[abi.COUNTS]
-    by_event = (held.lookup_percpu(event.to_bytes(4, "little"), abi.COUNT) for event in range(held.info().max_entries))
-    totals = np.concatenate([each for each in by_event if each is not None])
-    return {name: int(totals[name].sum()) for name in abi.COUNTED}
+    """What the observers of an instance counted, on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
+    return verdicts.counts(pins.maps[abi.COUNTS])
 
 
 def classes(pins: Pins, count: int) -> list[int]:
