@@ -50,8 +50,9 @@ class Case:
     drawn: bool
 
     def bound(self, at: At) -> Bound:
-        """The spec with another ``at``."""
-        return bind(replace(self.spec, at=at), self.fields, self.reducers)
+        """The spec with another ``at``. What it says of encoders is left out, since the columns have their bounds."""
+        columns = tuple(replace(column, encode={}) for column in self.spec.columns)
+        return bind(replace(self.spec, at=at, columns=columns), self.fields, self.reducers)
 
     @property
     def varied(self) -> Field | None:

@@ -64,12 +64,12 @@ def _case(name: str | None, network: QuantizedNetwork | None, plugins: Plugins) 
     fields = {event.name: triggers[event.name].observer().fields(event.target) for event in spec.events}
     index = event_of(spec)
     if network is None:
-        drawn, found = draw(bind(spec, fields, plugins.reducers))
+        drawn, found = draw(bind(spec, fields, plugins.reducers, plugins.encoders))
         return Case(spec, index, triggers[spec.events[index].name], fields, plugins.reducers, drawn, found, drawn=True)
     if network.input.preparation.kind != "columns":
         fact = f"network '{network.name}' takes no rows, but samples of the kind '{network.input.preparation.kind}'"
         raise ModelError(f"{fact}; give one that was trained on rows of the spec, or none")
-    found = columns.read(network.input.preparation.options)
+    found = columns.read(network.input.preparation.options, plugins.encoders)
     return Case(spec, index, triggers[spec.events[index].name], fields, plugins.reducers, network, found, drawn=False)
 
 

@@ -22,7 +22,6 @@ SHARED = (abi.STATES, abi.ROWS, abi.COUNTS, abi.CLOCK)
 """The maps that the programs of one spec share."""
 RING_BYTES = 16 << 20
 """The size of the ring buffer of records and rows, if none is given."""
-_ONLY = bytes(4)
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,11 @@ class Programs(AbstractContextManager["Programs"]):
         self._links.close()
 
     def counts(self) -> Counts:
-        """The sums over all CPUs."""
-        values = self._maps[abi.COUNTS].lookup_percpu(_ONLY, np.uint64)
-        sums = dict(zip(abi.COUNTED, [] if values is None else values.sum(axis=0).tolist(), strict=False))
-        return Counts(**{name: sums.get(name, 0) for name in Counts.__dataclass_fields__})
+        """The sums over all events, each of which has an element of the map, and all CPUs."""
+        held = self._maps[abi.COUNTS]
+        each = [held.lookup_percpu(struct.pack("<I", index), np.uint64) for index in range(held.max_entries)]
+        sums = dict(zip(abi.COUNTED, sum(values.sum(axis=0) for values in each if values is not None), strict=True))
+        return Counts(**{name: int(sums[name]) for name in Counts.__dataclass_fields__})
 
     def close(self) -> None:
         """May be called twice."""

@@ -20,7 +20,7 @@ from .keys import emit_key
 from .layout import INFERRED, KEY, LABEL, NUMBER, lay_out
 from .maps import BOUNDS, maps_of, table
 from .mode import Mode
-from .rows import emit_choice, emit_record, emit_row
+from .rows import can_choose, emit_choice, emit_record, emit_row
 from .samples import SampleWriter
 from .state import emit_event, emit_state, unlock
 from .types import Types
@@ -129,9 +129,10 @@ class _Compilation:
         if not write.bound.spec.at.always:
             unlock(write)
             self._end()
-        write.label(row)
-        self._row()
-        self._end()
+        if can_choose(write):  # the verifier refuses code that nothing reaches
+            write.label(row)
+            self._row()
+            self._end()
 
     def _row(self) -> None:
         write = self.write

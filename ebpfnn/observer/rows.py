@@ -10,6 +10,12 @@ from .state import load_since
 from .writer import MEMORY, STATE, Writer
 
 
+def can_choose(write: Writer) -> bool:
+    """Whether the event can give a row. It cannot if ``at`` has conditions alone, and the event lacks one of their fields."""
+    at = write.bound.spec.at
+    return bool(at.always or at.count or at.every or at.after or write.event.when)
+
+
 def emit_choice(write: Writer, row: str) -> None:
     """Jumps to ``row`` if the event gives a row."""
     at = write.bound.spec.at

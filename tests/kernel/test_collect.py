@@ -69,6 +69,13 @@ def replayed(path: Path, collector: Collector) -> list[tuple[Any, ...]]:
     return [(text(each.key), each.number, each.time, each.results) for each in found]
 
 
+def settle(collector: Collector) -> None:
+    """Waits until no packet has come for a while: the last ones of a connection come after it is closed."""
+    before = -1
+    while before != (before := collector.counts().observed):
+        time.sleep(0.5)
+
+
 def frames(count: int, flows: int = 40, seed: int = 1) -> list[tuple[int, bytes]]:
     """Packets of some connections, with times that sometimes go back, and some that the spec ignores."""
     random = np.random.default_rng(seed)
@@ -94,6 +101,7 @@ def test_live_rows_are_the_twins_of_the_same_packets() -> None:
         recorder = Collector(TIMELESS, target="here", on_event=lambda index, data: kept.append((index, data)))
         with Collector(TIMELESS, target="here") as collector, recorder:
             made.connections(60)
+            settle(recorder)
             rows = together(list(collector.blocks(lambda: False)))
             of_twin = together(list(recorder.blocks(lambda: False)))
         assert (collector.counts().lost, recorder.counts().lost) == (0, 0)
@@ -180,6 +188,8 @@ def test_events_of_threads_and_several_events(tmp_path: Path) -> None:
         for number in range(30):
             (os.getpgid if number % 3 else os.getsid)(0)
         rows = together(list(collector.blocks(lambda: False)))
+        counts = collector.counts()
+    assert (counts.observed, counts.created, counts.rows, counts.lost) == (30, 1, 30, 0)
     assert [results[:2] for *_, results in rows] == [(n + 1, n + 1 - (n + 3) // 3) for n in range(30)]
     assert {key for key, *_ in rows} == {f'tgid={os.getpid()} comm="{Path("/proc/self/comm").read_text().strip()}"'}
 

@@ -1,4 +1,4 @@
-"""``make oracle``: random networks for so many seconds, or so many of them."""
+"""``make oracle``: random networks and random specs for so many seconds, half of them each, or so many of one kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
+from .events import judge as specs
+from .events import tell
 from .judge import judge_many
 from .report import Tally
 
@@ -18,28 +21,41 @@ def main() -> int:
     asked = _arguments()
     seed = secrets.randbelow(1 << 31) if asked.seed is None else asked.seed
     print(f"oracle: seeds from {seed}", flush=True)
-    tally = Tally()
+    tally, of_specs = Tally(), tell.Tally()
+    both = asked.networks is None and asked.specs is None
+    share = asked.seconds / 2 if both else asked.seconds
     with tempfile.TemporaryDirectory(prefix="oracle-") as logs:
         tempfile.tempdir = logs  # where ebpfnn keeps the verifier's log of what is refused
-        with suppress(KeyboardInterrupt):
-            judge_many(_seeds(seed, asked), tally, lambda found: print(found, flush=True))
-    _print(tally, seed)
-    return 1 if tally.differences else 0
+        if both or asked.networks is not None:
+            with suppress(KeyboardInterrupt):
+                judge_many(_seeds(seed, asked.networks, share), tally, _say)
+            _print(tally, seed)
+        if both or asked.specs is not None:
+            with suppress(KeyboardInterrupt):
+                specs.judge_refusals(of_specs, _say)
+                specs.judge_many(_seeds(seed, asked.specs, share), of_specs, Path(logs), _say)
+            print(of_specs)
+    return 1 if tally.differences or of_specs.differences else 0
+
+
+def _say(found: object) -> None:
+    print(found, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="oracle", description="holds random networks in the kernel to docs/quantization.md")
+    parser = argparse.ArgumentParser(prog="oracle", description="holds random networks and specs in the kernel to the docs")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, help="that of the first network; the next ones have the next seeds")
-    parser.add_argument("--networks", type=int, help="how many, whatever time they take")
+    parser.add_argument("--seed", type=int, help="that of the first network or spec; the next ones have the next seeds")
+    parser.add_argument("--networks", type=int, help="only networks, and how many, whatever time they take")
+    parser.add_argument("--specs", type=int, help="only specs, and how many, whatever time they take")
     return parser.parse_args()
 
 
-def _seeds(first: int, asked: argparse.Namespace) -> Iterator[int]:
-    if asked.networks is not None:
-        yield from range(first, first + asked.networks)
+def _seeds(first: int, count: int | None, seconds: float) -> Iterator[int]:
+    if count is not None:
+        yield from range(first, first + count)
         return
-    end = time.monotonic() + asked.seconds
+    end = time.monotonic() + seconds
     for seed in itertools.count(first):
         if time.monotonic() >= end:
             return

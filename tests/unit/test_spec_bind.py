@@ -233,6 +233,36 @@ def test_all_columns_together_have_limits() -> None:
     told = refusal(wide)
     assert told == "the columns have 528 words of state, over 480; most of them, 66, has 'c0': make it smaller"
     assert len(bound(wide[:7]).names) == 448
+    rest = [{"name": f"r{k}", "reduce": "count"} for k in range(480 - 7 * 66)]
+    assert bound([*wide[:7], *rest]).words == 480
+    assert "481 words of state, over 480" in refusal([*wide[:7], *rest, COUNT])
+
+
+def test_a_member_that_is_missing_has_the_line_of_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "flow.toml"
+    lines = [
+        'name = "a"',
+        'key = "flow"',
+        "[[event]]",
+        'trigger = "xdp"',
+        "[[column]]",
+        'name = "x"',
+        'reduce = "sum"',
+        "shift = -32",
+    ]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ModelError) as caught:
+        bind(load(path), {"xdp": PACKET}, REDUCERS)
+    assert str(caught.value).startswith(f"{path}:5: column 'x': sum takes values of 32 bits, and these have 33; give clip")
+
+
+@pytest.mark.parametrize(("value", "fits"), [(-32768, True), (-32769, False), (32767, True), (32768, False)])
+def test_a_signed_field_has_values_of_its_type(value: int, fits: bool) -> None:
+    members = {**TWO, "event": [{**TWO["event"][0], "where": [f"level == {value}"]}]}
+    if fits:
+        bind(build(spec_dict([COUNT], **members)), FIELDS, REDUCERS)
+    else:
+        assert "level is in -32768..32767" in refusal([COUNT], FIELDS, **members)
 
 
 def test_two_results_have_two_names() -> None:

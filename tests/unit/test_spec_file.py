@@ -162,6 +162,14 @@ def test_without_certain_lines_none_is_told(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{path}: column 'longest_gap': shift is 64")
 
 
+def test_a_line_that_may_be_of_another_table_is_not_told(tmp_path: Path) -> None:
+    nested = EXAMPLE.replace("shift = 10", "shift = 64").replace("encode = {", "[column.encode]\nshift = 1\n#")
+    path = written(tmp_path, nested)
+    with pytest.raises(ModelError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:27: column 'longest_gap': shift is 64")
+
+
 @pytest.mark.parametrize(
     "text",
     [
