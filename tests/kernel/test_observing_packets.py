@@ -203,6 +203,7 @@ DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_swap_refuses_what_states_and_verdicts_do_not_fit(store: Store, xdp: Trigger, talk: Talk) -> None:
     with load(guard(), xdp, name="guard") as instance:
         for change, reason in DIFFERENT.values():
@@ -228,6 +229,7 @@ def lying(monkeypatch: pytest.MonkeyPatch) -> Body:
     return compile_here(guard(seed=9))
 
 
+@pytest.mark.slow
 def test_a_network_that_computes_something_else_is_not_loaded(store: Store, xdp: Trigger, talk: Talk, lying: Body) -> None:
     with pytest.raises(SessionError, match=r"the verdict at event [0-9]+ of the rehearsal differs from the twin's"):
         load(guard(), xdp, name="guard", body=lying)
@@ -261,6 +263,7 @@ def ids_of(instance: Instance) -> tuple[int, set[int]]:
         return stub, {each.info().id for each in pins.maps.values()}
 
 
+@pytest.mark.slow
 def test_another_mode_or_trigger_than_that_of_the_data(store: Store, plugins: Plugins, xdp: Trigger, talk: Talk) -> None:
     native = guard(mode="native")
     with pytest.raises(UsageError, match=r"collected in native mode, and this is generic mode.*--any-mode"):
@@ -298,6 +301,7 @@ def test_filters_come_before_any_state(store: Store, xdp: Trigger, talk: Talk) -
             load(guard(), xdp, name="wrong", filters=[wrong])
 
 
+@pytest.mark.slow
 def test_a_network_that_is_given_samples_takes_no_filters(store: Store, plugins: Plugins) -> None:
     with pytest.raises(UsageError, match="observes no events"):
         load(modelfile.load_named("mnist"), plugins.trigger("run"), None, name="digits", filters=["uid == 1"])
@@ -319,6 +323,7 @@ def is_watched(store: Store) -> bool:
         return watch.lookup(bytes(4)) != bytes(16)
 
 
+@pytest.mark.slow
 def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
     with saved(tmp_path, guard(TIMELESS, OF_TIMELESS, mode="generic")) as path, saved(tmp_path, guard(name="other")) as other:
         ran = ebpfnn(store, "load", path, "--target", "here", "--where", "protocol == 17")
