@@ -21,8 +21,8 @@ PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench man docs dist install uninstall loader-conformance $(TRAINED) \
-	clean
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files man docs dist install uninstall \
+	loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -45,9 +45,12 @@ test-fresh:
 # tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
 VM_KERNELS := 5.10 6.1
 VM_SECONDS := 2400
-# What differs most between kernels: networks, hooks, links, rings, triggers and instances. Emulated, each file takes a minute.
+# What differs most between kernels: networks, hooks, links, rings, triggers, observers and instances. Emulated, each file takes
+# a minute.
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
-	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions instance_swap link map ringbuf object)
+	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions \
+	observer observer_locks observer_shells observer_state observer_tasks observer_verdicts observers \
+	observing_packets observing_tasks instance_swap link map ringbuf object)
 test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
@@ -97,6 +100,17 @@ bench: $(VENV)/.runtime mounts
 # and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
+
+# What networks recognize, beside trees: the tables of docs/showcase.md. As root; takes some minutes each. Programs that cannot be
+# installed are skipped, which is said.
+SHOWCASE := .cache/showcase
+showcase-flows: NEEDS := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
+showcase-files: NEEDS := gzip tar gpg rsync git make gcc
+showcase-flows showcase-files: showcase-%: $(DEVELOPMENT) mounts
+	@for package in $(NEEDS); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[train,showcase]'
+	@$(MAKE) --no-print-directory bpf
+	$(BIN)/python tools/showcase/$*.py $(SHOWCASE)/$*
 
 # Man pages, one a verb, from the help of the commands: they ship in the package.
 man: $(VENV)/.runtime

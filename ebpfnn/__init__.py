@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from .network.modelfile import load_named as load
     from .plugin import Plugins
     from .plugin.reading import samples
-    from .session import Result, Session
+    from .session import Observation, Result, Session
 
 _HOMES = {
     "Collector": "collect",
     "Instance": "instance",
+    "Observation": "session",
     "Plugins": "plugin",
     "QuantizedNetwork": "network",
     "Result": "session",
@@ -33,7 +34,18 @@ _HOMES = {
 _CALLED = {"load": "load_named"}
 """What is called otherwise in its module."""
 
-__all__ = ["Collector", "Instance", "Plugins", "QuantizedNetwork", "Result", "Session", "load", "read_test", "samples"]
+__all__ = [
+    "Collector",
+    "Instance",
+    "Observation",
+    "Plugins",
+    "QuantizedNetwork",
+    "Result",
+    "Session",
+    "load",
+    "read_test",
+    "samples",
+]
 
 
 def __getattr__(name: str) -> Any:

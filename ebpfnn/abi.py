@@ -67,7 +67,7 @@ PIDNS_DEV, PIDNS_INO = "ebpfnn_pidns_dev", "ebpfnn_pidns_ino"
 """The variables of task.h: st_dev and st_ino of the PID namespace whose thread ids are the keys of the callers."""
 
 NETWORK = "ebpfnn_network"
-"""The variable of every shell that says which of two networks it has, 0 or 1, for swaps."""
+"""The variable of every shell that has the number of swaps before its network."""
 
 EVENT = np.dtype(
     [

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..instance.verdicts import MOST
+from ..session.verdicts import MOST
 from .complete import instances
 from .only import named_or_only
 from .tables import print_table

@@ -13,7 +13,8 @@ from itertools import islice
 import click
 
 from ..errors import printable
-from ..instance import Event, Verdict, VerdictWatch, Watch
+from ..instance import Event, VerdictWatch, Watch
+from ..session import Verdict
 from .complete import instances
 from .messages import complain
 from .only import named_or_only

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import KernelError, printable
-from ..instance import Event, Verdict
+from ..instance import Event
+from ..session import Verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

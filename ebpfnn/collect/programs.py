@@ -15,7 +15,7 @@ from ..errors import PermissionDenied, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..obj import ObjectSpec, link
-from ..observer import Mode, compile_observer
+from ..observer import Mode, check_locks, compile_observer
 from .sources import Source, Sources
 
 SHARED = (abi.STATES, abi.ROWS, abi.COUNTS, abi.CLOCK)
@@ -46,7 +46,7 @@ class Programs(AbstractContextManager["Programs"]):
     """The programs of ``sources``, loaded. Closing detaches and unloads them."""
 
     def __init__(self, sources: Sources, mode: Mode, *, replaying: bool = False, ring_bytes: int = RING_BYTES) -> None:
-        """Raises what :meth:`Object.load` raises, and leaves nothing behind then."""
+        """Raises what :func:`check_locks` and :meth:`Object.load` raise, and leaves nothing behind then."""
         self.sources = sources
         self._links = ExitStack()
         self.objects: list[Object] = []
@@ -98,6 +98,8 @@ def _linked(sources: Sources, index: int, mode: Mode, *, replaying: bool, ring_b
     source = sources.events[index]
     shell = ObjectSpec.from_file(source.trigger.object_path())
     shell.keep_programs(source.trigger.program())
+    if mode is not Mode.RECORD:
+        check_locks(sources.bound, index, shell)
     for name, value in source.trigger.variables().items():
         shell.set_variable(name, value)
     source.trigger.prepare(shell, source.target)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from .rates import Rates
     from .session import InstanceSession
     from .store import Store
-    from .verdicts import Verdict
     from .watch import Event, VerdictWatch, Watch
 
 # Imported on first use: the store tells whether there is an instance, and usually there is none.
@@ -23,7 +22,6 @@ _HOMES = {
     "Rates": "rates",
     "Statistics": "figures",
     "Store": "store",
-    "Verdict": "verdicts",
     "VerdictWatch": "watch",
     "Watch": "watch",
 }
@@ -44,7 +42,6 @@ __all__ = [
     "Rates",
     "Statistics",
     "Store",
-    "Verdict",
     "VerdictWatch",
     "Watch",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 from .. import abi
 from ..kernel import Map
 from ..obj.uapi import MapType
+from ..session import verdicts
 from .pins import Pins
 
 _SWITCH = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -46,9 +47,7 @@ def runs(pins: Pins) -> tuple[int, int]:
 
 def counts(pins: Pins) -> Mapping[str, int]:
     """What the observers of an instance counted, on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
-    found = pins.maps[abi.COUNTS].lookup_percpu(bytes(4), abi.COUNT)
-    totals = np.zeros(0, abi.COUNT) if found is None else found
-    return {name: int(totals[name].sum()) for name in abi.COUNTED}
+    return verdicts.counts(pins.maps[abi.COUNTS])
 
 
 def classes(pins: Pins, count: int) -> list[int]:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
+from .. import abi
 from ..compiler import Body
 from ..errors import NotSupported, SessionError, UsageError
 from ..network import QuantizedNetwork
@@ -15,6 +16,7 @@ from ..network.events import TRIGGER
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..session.compiling import compile_here
 from ..session.observed import Observed, observe, observes
+from ..session.verdicts import MOST, Verdict, latest
 from . import figures
 from .about import About, Foreign, describe
 from .attached import is_attached
@@ -29,7 +31,6 @@ from .session import InstanceSession
 from .store import Store
 from .swap import swap
 from .swap_observing import swap_observing
-from .verdicts import MOST, Verdict, latest
 from .watch import VerdictWatch, Watch
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -208,7 +209,7 @@ class Instance(AbstractContextManager["Instance"]):
             about = pins.current()[1]
             if not about.observes:
                 raise SessionError(f"instance '{self.name}' has no verdicts: callers give it samples; see `ebpfnn watch`")
-            return latest(pins, about, most, label)
+            return latest(pins.maps[abi.VERDICTS], about.labels, about.parts, most, label)
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

@@ -59,7 +59,7 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
 def _load(pins: Pins, trigger: Trigger, network: QuantizedNetwork, body: Body, about: About, count: int) -> Object:
     """The trigger's shell with the other network, which uses the maps of the instance."""
     room = pins.maps[abi.RESULTS].value_size - abi.RESULT.itemsize
-    return load(network, trigger, body, about.target, room=room, index=count & 1, maps=pins.maps)
+    return load(network, trigger, body, about.target, room=room, swaps=count, maps=pins.maps)
 
 
 def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, pins: Pins) -> None:

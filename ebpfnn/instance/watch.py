@@ -17,11 +17,11 @@ import numpy as np
 from .. import abi
 from ..errors import SessionError
 from ..kernel import RingBuffer
+from ..session.verdicts import Verdict, told
 from .about import About
 from .locks import try_lock
 from .pins import ABOUT, Pins
 from .store import LOCKS, WATCH_LOCK
-from .verdicts import Verdict, read
 
 _AHEAD_NS = 3_000_000_000  # the kernel reports to a watcher that died for this long
 _RENEWED_NS = 1_000_000_000
@@ -122,18 +122,6 @@ class Watcher(ABC, Generic[_Told]):
         if self._process == os.getpid():
             self._watched["until_ns"][0] = 0
 
-    def _answered(self, number: int) -> About:
-        """The description of the network with that number, read again after a swap."""
-        swaps = self._pins.swaps[0]
-        if self._described[0] != swaps:
-            self._described = swaps, [None, None]
-        known = self._described[1]
-        about = known[number & 1]
-        if about is None:
-            found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
-            about = known[number & 1] = About.decode(found)
-        return about
-
     @abstractmethod
     def _event(self, record: bytes) -> _Told:
         """What one record of the ring buffer tells."""
@@ -152,10 +140,21 @@ class Watch(Watcher[Event]):
         time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
         return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
 
+    def _answered(self, number: int) -> About:
+        """The description of the network with that number, read again after a swap."""
+        swaps = self._pins.swaps[0]
+        if self._described[0] != swaps:
+            self._described = swaps, [None, None]
+        known = self._described[1]
+        about = known[number & 1]
+        if about is None:
+            found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
+            about = known[number & 1] = About.decode(found)
+        return about
+
 
 class VerdictWatch(Watcher[Verdict]):
     """Watches an instance that observes events: every verdict as it is made."""
 
     def _event(self, record: bytes) -> Verdict:
-        size = abi.VERDICT.itemsize
-        return read(self._answered(int(np.frombuffer(record, abi.VERDICT, 1)[0]["network"])), record[size:], record[:size])
+        return told(self.about.labels, self.about.parts, record)  # which no swap changes

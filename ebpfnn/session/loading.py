@@ -42,12 +42,12 @@ def load(
     batch: int = 1,
     repeats: int = 1,
     room: int = 0,
-    index: int = 0,
+    swaps: int = 0,
     maps: Mapping[str, Map] = MappingProxyType({}),
 ) -> Object:
     """The trigger's shell with ``body``, loaded. One event may run the network ``repeats`` times on ``batch`` samples.
 
-    ``room`` is the minimum size of a result's workspace in bytes. ``index`` is the number, of two networks, that events report.
+    ``room`` is the minimum size of a result's workspace in bytes. ``swaps`` is the number of swaps before, which events report.
     ``maps`` replace the shell's maps of the same names; names that the shell does not have are ignored.
 
     Raises :class:`PluginError` for a shell of another ABI version, :class:`NotSupported` for a network that the trigger
@@ -58,7 +58,7 @@ def load(
         raise NotSupported(f"network '{network.name}' behind trigger '{trigger.name}': {reason}")
     shell = _shell(network, trigger, max(body.workspace, room), batch, repeats)
     trigger.prepare(shell, target)
-    _set_if_there(shell, {abi.NETWORK: index})
+    _set_if_there(shell, {abi.NETWORK: swaps & 0xFFFFFFFF})
     return load_linked(network, trigger, link(shell, body.spec), isinstance(body, Compiled), maps)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from ..errors import InputError, NotSupported, PluginError, UsageError, nearest
+from ..errors import InputError, ModelError, NotSupported, PluginError, UsageError, nearest
 from ..events import specfile
 from ..events.bind import bind
 from ..events.bound import Bound
@@ -69,7 +69,9 @@ def observe(
     found = [ready if each.trigger == trigger.name else plugins.trigger(each.trigger).observer() for each in spec.events]
     for event, one in zip(spec.events, found, strict=True):
         _check(network, event, one)
-    first = next(event for event in spec.events if event.trigger == trigger.name)
+    first = next((event for event in spec.events if event.trigger == trigger.name), None)
+    if first is None:
+        raise ModelError(f"network '{network.name}': its spec has no event of trigger '{trigger.name}'; train it again")
     mode = ready.mode(first.target)
     if not any_mode and events[carried.MODE] not in ("", mode):
         raise _other(network, f"{events[carried.MODE]} mode", f"{mode} mode")

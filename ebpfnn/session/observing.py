@@ -10,7 +10,7 @@ from .. import abi
 from ..compiler import Body, Compiled
 from ..kernel import Map, Object
 from ..obj import ObjectSpec, link
-from ..observer import Mode, compile_observer
+from ..observer import Mode, check_locks, compile_observer
 from ..plugin import Trigger
 from .loading import check_abi, load_linked
 from .observed import Observed
@@ -25,13 +25,13 @@ def load_observed(observed: Observed, body: Body, *, swaps: int = 0, maps: Mappi
 
     ``maps`` replace those maps. ``swaps`` is the number of swaps that verdicts report.
 
-    Raises :class:`~ebpfnn.errors.PluginError` for a shell of another ABI version, and what
-    :func:`~ebpfnn.session.loading.load_linked` raises. Nothing stays behind then.
+    Raises :class:`~ebpfnn.errors.PluginError` for a shell of another ABI version, and what :func:`~ebpfnn.observer.check_locks`
+    and :func:`~ebpfnn.session.loading.load_linked` raise. Nothing stays behind then.
     """
-    specs = [
-        link_observed(observed, index, event_shell(trigger, target), body, swaps=swaps)
-        for index, (trigger, target) in enumerate(zip(observed.triggers, observed.targets, strict=True))
-    ]
+    shells = [event_shell(*each) for each in zip(observed.triggers, observed.targets, strict=True)]
+    for index, shell in enumerate(shells):
+        check_locks(observed.bound, index, shell)
+    specs = [link_observed(observed, index, shell, body, swaps=swaps) for index, shell in enumerate(shells)]
     return load_sharing(observed, specs, isinstance(body, Compiled), maps)
 
 

@@ -117,7 +117,8 @@ def test_live_rows_are_the_twins_of_the_same_packets() -> None:
 def test_a_capture_gives_the_rows_of_the_twin(tmp_path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
-    (tmp_path / "a.pcapng").write_bytes(pcapng(frames(2000)))
+    given = frames(2000)
+    (tmp_path / "a.pcapng").write_bytes(pcapng(given))
     output, events = tmp_path / f"rows{suffix}", tmp_path / "events.npz"
     found = collect("flow", output, capture=tmp_path / "a.pcapng", label="some", group="one")
     assert (found.rows, found.counts.lost, found.skipped) == (found.counts.rows, 0, "")
@@ -125,6 +126,7 @@ def test_a_capture_gives_the_rows_of_the_twin(tmp_path: Path, suffix: str) -> No
     rows = read(output)
     assert len(rows) == found.rows > 100
     assert rows == replayed(events, Collector("flow", capture=tmp_path / "a.pcapng"))
+    assert {at for _, _, at, _ in rows} < {at for at, _ in given}  # the capture's clock
     assert read_about(output).get("trigger", "xdp") == "xdp"
 
 

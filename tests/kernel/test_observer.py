@@ -46,6 +46,7 @@ def every(request: pytest.FixtureRequest, build_spec: Build) -> Iterator[Rig]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", CORNERS)
 def test_a_corner_over_and_over(every: Rig, corner: int) -> None:
     """Every value the same, in a state of its own; 70 events, so that the longest reducer fills."""
@@ -83,6 +84,7 @@ def test_one_event_and_no_event(build_spec: Build) -> None:
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("field", ["u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"])
 def test_comparisons(build_spec: Build, field: str, operator: str) -> None:

@@ -6,7 +6,7 @@ import os
 import platform
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ from rigs import REDUCERS
 
 from ebpfnn import abi
 from ebpfnn.built import object_path
-from ebpfnn.events import Bound, Field, Replay, Result, bind, build, fields_of
+from ebpfnn.events import Bound, Field, Place, Replay, Result, bind, build, fields_of
 from ebpfnn.kernel import (
     Object,
     Program,
@@ -130,9 +130,16 @@ RAW = "sys_enter"
 FUNCTION = "find_task_by_vpid"
 
 
+def argument(fields: Iterable[Field]) -> str:
+    """The function's first one. The name of a function's argument is not the same in every kernel."""
+    return next(field.name for field in fields if field.place is Place.CONTEXT)
+
+
 def thread_events() -> dict[str, tuple[str, str, Sequence[Field], Attach, str]]:
     """Program, function, fields, how it is attached, and the condition in which there is nothing else."""
     event = "syscalls:sys_enter_getpgid"
+    by_registers = KprobeTrigger("kprobe", "", attach_kprobe).fields(FUNCTION)
+    by_a_trampoline = FentryTrigger("fentry", "").fields(FUNCTION)
     return {
         "tracepoint": (
             "ebpfnn_tracepoint_events",
@@ -151,16 +158,16 @@ def thread_events() -> dict[str, tuple[str, str, Sequence[Field], Attach, str]]:
         "kprobe": (
             "ebpfnn_probe_events",
             FUNCTION,
-            KprobeTrigger("kprobe", "", attach_kprobe).fields(FUNCTION),
+            by_registers,
             lambda program: attach_kprobe(program, FUNCTION),
-            f"nr == {NOBODY}",
+            f"{argument(by_registers)} == {NOBODY}",
         ),
         "fentry": (
             "ebpfnn_fentry_events",
             FUNCTION,
-            FentryTrigger("fentry", "").fields(FUNCTION),
+            by_a_trampoline,
             attach_tracing,
-            f"nr == {NOBODY}",
+            f"{argument(by_a_trampoline)} == {NOBODY}",
         ),
     }
 
@@ -175,14 +182,14 @@ def test_events_of_threads(kind: str) -> None:
         pytest.skip("this kernel lets nobody load programs of fentry")
     program, function, fields, attach, condition = thread_events()[kind]
     usable = [field for field in fields if not field.refused]
-    own = next((field.name for field in usable if field.place.value == "context"), None)
+    own = argument(usable)
     columns: list[dict[str, Any]] = [{"name": "n", "reduce": "count"}, {"name": "pid", "reduce": "last", "of": "pid"}]
     columns += [{"name": "own", "reduce": "recent", "of": own, "n": 2, "when": ['comm != "nobody"']}]
     where = [condition, f"pid == {threading.get_native_id()}"]
     spec = build(
         {
             "name": "t",
-            "key": ["tgid", str(own)],
+            "key": ["tgid", own],
             "event": [{"trigger": "tracepoint", "target": "a:b"}],
             "where": where,
             "column": columns,

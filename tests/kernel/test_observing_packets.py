@@ -17,13 +17,14 @@ from instances import ebpfnn, names
 from netspace import inside, pair
 from waiting import wait_until
 
-from ebpfnn import Instance, Plugins
+from ebpfnn import Instance, Observation, Plugins
 from ebpfnn.compiler import Body
 from ebpfnn.errors import ModelError, NotSupported, SessionError, UsageError
 from ebpfnn.events.replay import Replay
 from ebpfnn.instance import Store
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.rehearsal import Bench, fields_of_record
+from ebpfnn.kernel import Map
 from ebpfnn.kernel.ids import Kind, ids
 from ebpfnn.network import QuantizedNetwork, modelfile
 from ebpfnn.observer import Mode
@@ -202,6 +203,7 @@ DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_swap_refuses_what_states_and_verdicts_do_not_fit(store: Store, xdp: Trigger, talk: Talk) -> None:
     with load(guard(), xdp, name="guard") as instance:
         for change, reason in DIFFERENT.values():
@@ -227,6 +229,7 @@ def lying(monkeypatch: pytest.MonkeyPatch) -> Body:
     return compile_here(guard(seed=9))
 
 
+@pytest.mark.slow
 def test_a_network_that_computes_something_else_is_not_loaded(store: Store, xdp: Trigger, talk: Talk, lying: Body) -> None:
     with pytest.raises(SessionError, match=r"the verdict at event [0-9]+ of the rehearsal differs from the twin's"):
         load(guard(), xdp, name="guard", body=lying)
@@ -260,6 +263,7 @@ def ids_of(instance: Instance) -> tuple[int, set[int]]:
         return stub, {each.info().id for each in pins.maps.values()}
 
 
+@pytest.mark.slow
 def test_another_mode_or_trigger_than_that_of_the_data(store: Store, plugins: Plugins, xdp: Trigger, talk: Talk) -> None:
     native = guard(mode="native")
     with pytest.raises(UsageError, match=r"collected in native mode, and this is generic mode.*--any-mode"):
@@ -297,6 +301,7 @@ def test_filters_come_before_any_state(store: Store, xdp: Trigger, talk: Talk) -
             load(guard(), xdp, name="wrong", filters=[wrong])
 
 
+@pytest.mark.slow
 def test_a_network_that_is_given_samples_takes_no_filters(store: Store, plugins: Plugins) -> None:
     with pytest.raises(UsageError, match="observes no events"):
         load(modelfile.load_named("mnist"), plugins.trigger("run"), None, name="digits", filters=["uid == 1"])
@@ -313,6 +318,12 @@ def saved(tmp_path: Any, network: QuantizedNetwork) -> Iterator[str]:
     yield str(path)
 
 
+def is_watched(store: Store) -> bool:
+    with Map.open(store.directory / "guard" / "watch") as watch:
+        return watch.lookup(bytes(4)) != bytes(16)
+
+
+@pytest.mark.slow
 def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
     with saved(tmp_path, guard(TIMELESS, OF_TIMELESS, mode="generic")) as path, saved(tmp_path, guard(name="other")) as other:
         ran = ebpfnn(store, "load", path, "--target", "here", "--where", "protocol == 17")
@@ -329,11 +340,13 @@ def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
         others = {"tcp", "udp", "other"} - {row["label"]}
         assert "no verdicts yet" in ebpfnn(store, "verdicts", "--label", others.pop()).stdout
         assert ebpfnn(store, "verdicts", "--label", "cat").returncode == 2
-        thread = threading.Timer(2, talk.datagrams, (12,))  # events 5 to 16
+        told = list[subprocess.CompletedProcess[str]]()
+        thread = threading.Thread(target=lambda: told.append(ebpfnn(store, "watch", "--json", "--count", "2")))
         thread.start()
-        told = ebpfnn(store, "watch", "--json", "--count", "2", "--seconds", "8")
+        assert wait_until(lambda: is_watched(store))
+        talk.datagrams(12)  # events 5 to 16
         thread.join()
-        assert [json.loads(line)["number"] for line in told.stdout.splitlines()] == [8, 16]
+        assert [json.loads(line)["number"] for line in told[0].stdout.splitlines()] == [8, 16]
         stats = json.loads(ebpfnn(store, "stats", "--json", "--seconds", "0.1").stdout)
         assert stats["counts"]["observed"] == 0
         assert set(stats["classes"]) == {"tcp", "udp", "other"}
@@ -343,3 +356,21 @@ def test_the_command_line(store: Store, talk: Talk, tmp_path: Any) -> None:
         assert "cannot take the place" in refused.stderr
         assert ebpfnn(store, "unload").returncode == 0
         assert names(store) == set()
+
+
+def test_an_observation_of_one_process(xdp: Trigger, talk: Talk) -> None:
+    network = guard(TIMELESS, OF_TIMELESS)
+    with Observation(network, xdp, "here", filters=["protocol == 17"]) as observation:
+        assert list(observation.read(0)) == []
+        talk.datagrams(5)
+        told = list(observation.read(1))
+        assert [each.number for each in told] == [1, 2, 4]
+        assert observation.verdicts() == told[-1:]
+        assert observation.verdicts(label="none of them") == []
+        assert observation.counts()["observed"] == 5
+        assert "xdp" in json.loads(shown_link())[0]
+    assert "xdp" not in json.loads(shown_link())[0]
+    with pytest.raises(SessionError, match="closed"):
+        observation.verdicts()
+    with pytest.raises(SessionError, match="carries no spec"):
+        Observation(modelfile.load_named("mnist"), xdp, "here")

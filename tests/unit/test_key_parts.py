@@ -14,12 +14,12 @@ from ebpfnn.cli.watch_tables import Tally, as_line
 from ebpfnn.errors import SessionError
 from ebpfnn.events import bind, build, fields_of
 from ebpfnn.events.keyparts import Part, decode, is_type, parts, shown
-from ebpfnn.instance import Verdict
 from ebpfnn.instance.about import About, describe
 from ebpfnn.instance.session import check_takes_samples
 from ebpfnn.instance.swap_observing import difference
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, object_path
+from ebpfnn.session import Verdict
 from ebpfnn.session.observed import observes
 from ebpfnn.session.provoked import provoked
 
@@ -127,9 +127,8 @@ def test_a_spec_for_people() -> None:
     assert "key: flow" in lines
     assert "infers at: count 1, 2, 4, 8, 16" in lines
     assert "column length: first of=length n=3" in lines
-    assert (
-        list(lines_of({"spec": {"column": 7, "event": [3]}, "trigger": "t", "mode": ""}))[0] == "events: spec without a name: t"
-    )
+    first, *_ = lines_of({"spec": {"column": 7, "event": [3]}, "trigger": "t", "mode": ""})
+    assert first == "events: spec without a name: t"
 
 
 def test_lines_of_verdicts() -> None:

@@ -64,6 +64,30 @@ class Learned:
         return named
 
 
+def learn_file(rows: Path, output: Path, encode: str, hidden: str, seed: int = 1) -> QuantizedNetwork:
+    """A network of all sessions in a collected file but those set aside, as ``ebpfnn train`` makes it. It carries the spec."""
+    with np.load(rows) as arrays:
+        classes = len(np.unique(arrays[LABEL]))
+    precision = Precision(_bits(encode))
+    architecture = f"in-{hidden}-{classes}"
+    options = Options(
+        output,
+        rows,
+        label=LABEL,
+        split_by=GROUP,
+        encode=encode,
+        architecture=architecture,
+        precision=precision,
+        seed=seed,
+        threads=1,
+    )
+    return modelfile.load(train(options))
+
+
+def _bits(encode: str) -> int:
+    return 1 if encode.partition(":")[0] == THERMOMETER else 8
+
+
 def learn(table: Table, encode: str, hidden: str, seed: int = 1, *, by_session: bool = True, weights: str = "") -> Learned:
     """What ``ebpfnn train`` makes of ``table`` with this encoder of columns, ``hidden`` layers such as ``32-32`` and ``seed``.
 
@@ -76,7 +100,6 @@ def learn(table: Table, encode: str, hidden: str, seed: int = 1, *, by_session: 
             arrays: dict[str, Any] = {LABEL: table.labels, GROUP: table.groups, **table.columns}
             np.savez(part, **arrays)
         made = Path(directory) / "made.safetensors"
-        bits = 1 if encode.partition(":")[0] == THERMOMETER else 8
         options = Options(
             made,
             data.parent,
@@ -86,7 +109,7 @@ def learn(table: Table, encode: str, hidden: str, seed: int = 1, *, by_session: 
             encode=encode,
             architecture=f"in-{hidden}-{len(np.unique(table.labels))}",
             class_weights=weights,
-            precision=Precision(bits),
+            precision=Precision(_bits(encode)),
             seed=seed,
             threads=1,
         )

@@ -44,7 +44,7 @@ struct ebpfnn_event {
 	__s32 status;
 	__u32 label;      /* 0 where status is not 0 */
 	__s32 score;      /* the label's; 0 where status is not 0 */
-	__u32 network;    /* which network answered: 0 or 1; a swap changes it */
+	__u32 network;    /* which network answered: the number of swaps before it */
 };
 
 /* The one element of the map "ebpfnn_watch". */

@@ -50,7 +50,7 @@ struct {
 	__uint(max_entries, 1 << 16);
 } ebpfnn_events SEC(".maps");
 
-/* Which of two networks this is, 0 or 1, for swaps. */
+/* Which network this is: the number of swaps before it. */
 const volatile __u32 ebpfnn_network;
 
 extern int ebpfnn_infer(const void *sample, struct ebpfnn_result *result);
