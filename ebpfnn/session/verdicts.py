@@ -61,7 +61,7 @@ def latest(
 
 
 def counts(held: Map) -> dict[str, int]:
-    """What observers counted, on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
-    found = held.lookup_percpu(bytes(4), abi.COUNT)
-    totals = np.zeros(0, abi.COUNT) if found is None else found
+    """What observers counted, at all events of the spec and on all CPUs: :data:`ebpfnn.abi.COUNTED` by name."""
+    by_event = (held.lookup_percpu(event.to_bytes(4, "little"), abi.COUNT) for event in range(held.max_entries))
+    totals = np.concatenate([each for each in by_event if each is not None])
     return {name: int(totals[name].sum()) for name in abi.COUNTED}

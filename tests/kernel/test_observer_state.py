@@ -121,12 +121,20 @@ def test_states_end_and_begin_again(build_spec: Build, locked: bool) -> None:
         for packet in packets(1500, 5):
             time += choose.choice((0, 1, 50, 99, 100, 101, 5000, -99, -200))
             flags = choose.choice((0, 0, 0, 1))
-            narrow = {**packet, "version": choose.choice((0, 4)), "source": choose.randint(1, 2), "destination": 1}
-            narrow |= {"protocol": 6, "source_port": choose.choice((1, 2)), "destination_port": 1}
+            narrow = {**packet, "version": choose.choice((0, 4)), "protocol": 6}
+            narrow |= {f"{end}_port": choose.choice((1, 2)) for end in ("source", "destination")}
+            narrow |= dict.fromkeys(("source", "destination"), 1)
             made.check({**narrow, "time": time, "tcp_flags": flags, "u64": choose.getrandbits(5)})
         counts = made.counts
         assert counts["created"] - counts["ended"] == made.states() == len(made.twin.states)
         assert min(counts["ended"], counts["restarted"]) > 20
+
+
+def test_a_time_after_a_row_begins_again_with_the_state(build_spec: Build) -> None:
+    spec = {"key": ["u8"], "column": DERIVED, "at": {"after": 50}, "state": {"idle": 100}}
+    with rig(build_spec, spec) as made:
+        rows = [made.check({"time": time}) is not None for time in (1, 40, 51, 60, 160, 209, 210)]
+    assert rows == [False, False, True, False, False, False, True]
 
 
 def test_a_state_that_is_full_stays_as_it_is(build_spec: Build) -> None:

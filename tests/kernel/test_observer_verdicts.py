@@ -55,6 +55,7 @@ COLUMNS: dict[str, list[dict[str, Any]]] = {
     "bins beyond 2^63": [bins("kept", [1, (1 << 63) - 1, 1 << 63, (1 << 63) + 1, WORD - 1, WORD])],
     "many beyond 2^63": [bins("kept", [7, *range((1 << 63) + 9, WORD, 1 << 58)])],
     "all beyond 2^63": [bins("kept", [1 << 63, WORD], step=9)],
+    "none between": [bins("kept", [-5, 0, 1 << 63, WORD])],
     "255 bins": [bins("kept", range(10, 10 + 255))],
     "steps": [bins("kept", [10, 20, 30], step=85)],
     "linear": [column("kept", "linear", low=0, high=1500)],
