@@ -37,6 +37,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 @click.command()
 @click.argument("spec", metavar="SPEC", shell_complete=specs)
+@click.argument("words", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--output", type=_PATH, metavar="FILE", help="File of rows: .npz, .parquet or .csv.")
 @click.option("--append", is_flag=True, help="Add to the rows that the file has.")
 @click.option("--trigger", metavar="NAME", shell_complete=triggers, help="Trigger of the spec's event. [default: the spec's]")
@@ -60,23 +61,35 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--quiet", is_flag=True, help="Print nothing on success.")
 @plugin_option
 def command(
-    spec: str, output: Path | None, options: tuple[str, ...], buffer: int, yes: bool, quiet: bool, **given: Any
+    spec: str,
+    words: tuple[str, ...],
+    output: Path | None,
+    options: tuple[str, ...],
+    buffer: int,
+    yes: bool,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Collect rows of events to a file, to train on.
 
     SPEC is a TOML file, or the name of a spec that comes with ebpfnn. It says which events are observed, and what is computed
     for each key. Programs in the kernel do that; they are attached until this command ends, and change no packet.
 
-    It ends on Ctrl-C, with what has come, or by --for, --rows, or the end of the capture. The exit status is 0, also if rows
-    were lost because they came faster than they were read, which is reported.
+    It ends on Ctrl-C, with what has come, or by --for, --rows, or the end of the capture. A COMMAND behind -- is started when
+    the programs are attached, and ends it too, as for perf(1). The exit status is 0, also if rows were lost because they came
+    faster than they were read, which is reported.
     """
     if not output and not given["record"]:
         raise click.UsageError("no file to write to; give --output FILE", click.get_current_context())
+    if words and given["capture"] is not None:
+        raise click.UsageError(
+            "--pcap reads a capture, and a command makes events; give one of them", click.get_current_context()
+        )
 
     def check(collector: Collector) -> None:
         if not yes and given["capture"] is None:
             check_route(collector.sources)
-        if not quiet and given["capture"] is None and given["seconds"] is None and sys.stderr.isatty():
+        if not quiet and given["capture"] is None and given["seconds"] is None and not words and sys.stderr.isatty():
             complain("collecting until Ctrl-C")
 
     progress = collect(
@@ -84,6 +97,7 @@ def command(
         output,
         plugins=available(),
         options=pairs(options),
+        command=words,
         ring_bytes=_MIB << (buffer - 1).bit_length(),
         tell=_line if sys.stderr.isatty() and not quiet else lambda progress: None,
         check=check,
@@ -122,5 +136,8 @@ def _report(progress: Progress, output: Path | None, record: Path | None, *, qui
         fact, _, remedy = progress.full.partition("; ")
         context = click.get_current_context()
         context.exit(complain(f"{fact}, so collecting ended; {remedy or 'free some space'}. What had come is in the file"))
+    if progress.status:
+        how = f"was ended by signal {-progress.status}" if progress.status < 0 else f"ended with status {progress.status}"
+        complain(f"the command {how}")
     if progress.signal == signal.SIGTERM:
         click.get_current_context().exit(TERMINATED)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +17,7 @@ from ..events import Spec
 from ..plugin import Plugins
 from . import recorded, rows
 from .collector import Collector
+from .command import running as running_command
 from .programs import RING_BYTES, Counts
 from .recorded import Recorder
 from .rooms import NoRoom
@@ -32,7 +33,7 @@ class Progress:
 
     ``rows`` were collected to the file, which had ``before``; ``recorded`` are events. ``counts`` are the kernel's. ``skipped``
     says what packets of a capture were left out, ``full`` why the file could not take more, ``signal`` is the one that ended
-    it; each is empty or 0 if nothing did.
+    it, and ``status`` that of the command if it failed, negative for a signal; each is empty or 0 if nothing did.
     """
 
     rows: int = 0
@@ -42,6 +43,7 @@ class Progress:
     skipped: str = ""
     full: str = ""
     signal: int = 0
+    status: int = 0
 
 
 Tell = Callable[[Progress], object]
@@ -62,13 +64,15 @@ def collect(
     append: bool = False,
     record: Path | None = None,
     capture: Path | None = None,
+    command: Sequence[str] = (),
     ring_bytes: int = RING_BYTES,
     tell: Tell = lambda progress: None,
     check: Callable[[Collector], object] = lambda collector: None,
 ) -> Progress:
     """Collects rows of ``spec`` to ``output``, a .npz, .parquet or .csv file.
 
-    It ends after ``seconds`` or ``most_rows``, with the capture, and on SIGINT or SIGTERM. ``append`` adds to the rows that the
+    It ends after ``seconds`` or ``most_rows``, with the capture, and on SIGINT or SIGTERM. ``command``, if given, is started
+    when all is attached; it ends with the collection, or the collection with it. ``append`` adds to the rows that the
     file has. ``record`` is an .npz file for every event; without ``output`` nothing else is written. ``tell`` is called now and
     then, ``check`` before anything is attached. The file appears whole or stays unchanged; if the disk is full, it has what
     there was room for, and ``full`` of the result says so. Raises :class:`InputError` for files, and as :class:`Collector`.
@@ -93,7 +97,11 @@ def collect(
         job.open(files, collector, append=append)
         deadline = None if seconds is None else time.monotonic() + seconds
         with collector:
-            return job.run(collector, deadline, stopped)
+            if not command:
+                return job.run(collector, deadline, stopped)
+            with running_command(command) as process:
+                progress = job.run(collector, deadline, stopped, lambda: process.poll() is None)
+                return progress if progress.signal else replace(progress, status=process.poll() or 0)
 
 
 class _Job:
@@ -127,10 +135,12 @@ class _Job:
             except NoRoom as full:
                 self._full = f"{self._record}: {full}"
 
-    def run(self, collector: Collector, deadline: float | None, stopped: list[int]) -> Progress:
+    def run(
+        self, collector: Collector, deadline: float | None, stopped: list[int], alive: Callable[[], bool] = lambda: True
+    ) -> Progress:
         def running() -> bool:
             self._report(collector)
-            over = deadline is not None and time.monotonic() >= deadline
+            over = not alive() or (deadline is not None and time.monotonic() >= deadline)
             return not (over or stopped or self._full or (self._most is not None and self._rows >= self._most))
 
         for block in collector.blocks(running):

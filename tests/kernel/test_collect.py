@@ -266,6 +266,30 @@ def test_a_killed_one_leaves_nothing_attached_and_the_next_removes_its_file(tmp_
         assert not left.exists()
 
 
+def test_a_command_makes_the_events_and_ends_it(tmp_path: Path) -> None:
+    code = "from socket import *; s = socket(AF_PACKET, SOCK_RAW); s.bind(('there', 0)); [s.send(bytes(60)) for _ in range(9)]"
+    described = {"name": "all", "key": ["ethertype"], "where": ["ethertype == 0"], "event": [{"trigger": "xdp"}]}
+    spec = build({**described, "column": [{"name": "n", "reduce": "count"}]})
+    with namespace():
+        progress = collect(spec, tmp_path / "a.csv", target="here", command=[sys.executable, "-c", code])
+        assert (progress.status, progress.signal) == (0, 0)
+        assert [results for *_, results in read(tmp_path / "a.csv")] == [(number,) for number in range(1, 10)]
+        assert collect(spec, tmp_path / "b.csv", target="here", command=["sh", "-c", "exit 3"]).status == 3
+        assert collect(spec, tmp_path / "c.csv", target="here", command=["sh", "-c", "kill -9 $$"]).status == -9
+        with pytest.raises(UsageError, match=r"^command 'no-such' cannot be started: .*; give a program"):
+            collect(spec, tmp_path / "d.csv", target="here", command=["no-such"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "c.csv"]
+
+
+def test_the_command_ends_with_the_collection(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    with namespace():
+        command = ["sh", "-c", f"echo $$ > {told}; exec sleep 600"]
+        assert collect("flow", tmp_path / "a.csv", target="here", seconds=1, command=command).status == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
+
+
 def test_time_and_rows_end_it(tmp_path: Path) -> None:
     with traffic() as made:
         began = time.monotonic()
