@@ -42,8 +42,9 @@ def read(labels: Sequence[str], parts: Sequence[Part], key: bytes, data: bytes) 
     found = np.frombuffer(data, abi.VERDICT, 1)[0]
     index, values = int(found["label"]) - 1, decode(parts, key)
     label = labels[index] if 0 <= index < len(labels) else ""
-    numbers = (int(found[name]) for name in ("margin", "number", "network", "time_ns"))
-    return Verdict(values, shown(parts, values), label, index, *numbers, elapsed_ns=int(found["elapsed_ns"]) or None)
+    margin, number, swaps, at = (int(found[name]) for name in ("margin", "number", "network", "time_ns"))
+    elapsed = int(found["elapsed_ns"]) or None
+    return Verdict(values, shown(parts, values), label, index, margin, number, swaps, at, elapsed)
 
 
 def told(labels: Sequence[str], parts: Sequence[Part], record: bytes) -> Verdict:
