@@ -11,7 +11,7 @@ TORCH ?= yes
 export EBPFNN_TORCH := $(TORCH)
 DEVELOPMENT := $(VENV)/.development$(if $(filter no,$(TORCH)),-torchless)
 # ISA v3 is what Linux 5.10 takes.
-BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include
+BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include -Iebpfnn/bench/native
 
 SOURCES := $(wildcard bpf/*.bpf.c)
 HEADERS := $(wildcard bpf/include/ebpfnn/*.h)
@@ -79,7 +79,7 @@ unit: $(DEVELOPMENT) bpf
 # What the package ships, so that who installs it needs no clang: objects, their sources as the license asks, and headers.
 bpf: $(OBJECTS) $(PACKAGED)
 
-ebpfnn/data/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) Makefile
+ebpfnn/data/bpf/%.bpf.o: bpf/%.bpf.c $(HEADERS) $(wildcard ebpfnn/bench/native/*.h) Makefile
 	@command -v $(CLANG) >/dev/null || { echo "make bpf: $(CLANG) not found; apt-get install clang" >&2; exit 1; }
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@

@@ -5,7 +5,7 @@
  */
 #include <ebpfnn/vmlinux.h>
 #include <ebpfnn/abi.h>
-#include <ebpfnn/bench_flow.h>
+#include "flow.h"
 #include <ebpfnn/built_for.h>
 #include <ebpfnn/fields_packet.h>
 

@@ -79,7 +79,8 @@ def _cells(event: Event | Verdict) -> tuple[str, ...]:
 def verdict_cells(verdict: Verdict, *, repeated: bool = False) -> tuple[str, ...]:
     """The cells of :data:`OF_VERDICTS`. ``repeated`` is for lines, which have no headings."""
     names = ("number ", "swaps ") if repeated else ("", "")
-    label, elapsed = verdict.label or "failed", f"{verdict.elapsed_ns / 1000:.2f} µs"
+    label = verdict.label or "failed"
+    elapsed = "-" if verdict.elapsed_ns is None else f"{verdict.elapsed_ns / 1000:.2f} µs"
     numbers = (f"{name}{number}" for name, number in zip(names, (verdict.number, verdict.swaps), strict=True))
     return clock(verdict.time_ns), label, f"{verdict.margin:,}", elapsed, verdict.shown, *numbers
 

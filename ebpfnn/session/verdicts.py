@@ -23,6 +23,7 @@ class Verdict:
     ``key`` has the values of the key by name, ``shown`` is the same as collected data have it. ``margin`` is the highest score
     minus the second highest. ``time_ns`` is CLOCK_MONOTONIC of the event at which the network ran, ``number`` that of the
     event, counted in the state of its key. ``swaps`` is the number of swaps before the network that computed it.
+    ``elapsed_ns`` is the time in the network, None if nobody watched: then it is not measured.
     """
 
     key: Mapping[str, int | str]
@@ -33,7 +34,7 @@ class Verdict:
     number: int
     swaps: int
     time_ns: int
-    elapsed_ns: int
+    elapsed_ns: int | None
 
 
 def read(labels: Sequence[str], parts: Sequence[Part], key: bytes, data: bytes) -> Verdict:
@@ -41,8 +42,9 @@ def read(labels: Sequence[str], parts: Sequence[Part], key: bytes, data: bytes) 
     found = np.frombuffer(data, abi.VERDICT, 1)[0]
     index, values = int(found["label"]) - 1, decode(parts, key)
     label = labels[index] if 0 <= index < len(labels) else ""
-    numbers = (int(found[name]) for name in ("margin", "number", "network", "time_ns", "elapsed_ns"))
-    return Verdict(values, shown(parts, values), label, index, *numbers)
+    margin, number, swaps, at = (int(found[name]) for name in ("margin", "number", "network", "time_ns"))
+    elapsed = int(found["elapsed_ns"]) or None
+    return Verdict(values, shown(parts, values), label, index, margin, number, swaps, at, elapsed)
 
 
 def told(labels: Sequence[str], parts: Sequence[Part], record: bytes) -> Verdict:

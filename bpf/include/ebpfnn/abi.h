@@ -59,7 +59,7 @@ struct ebpfnn_watch {
  */
 struct ebpfnn_verdict {
 	__u64 time_ns;    /* of the event at which the network ran */
-	__u64 elapsed_ns; /* time inside ebpfnn_infer */
+	__u64 elapsed_ns; /* time inside ebpfnn_infer, 0 if nobody watched: only then the clock is read */
 	__u32 label;      /* index of the highest score, plus 1 */
 	__s32 margin;     /* the highest score minus the second highest, at most 2^31 - 1; that too if there is one score */
 	__u32 network;    /* swaps before this network */

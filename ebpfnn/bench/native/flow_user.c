@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <ebpfnn/bench_flow.h>
+#include "flow.h"
 
 #define run run_dense
 #include "autovec.c"
