@@ -34,11 +34,15 @@ def up() -> None:
         *(f"ip -n {NAME} address add {address}/24 dev {THERE}" for address in CLIENTS),
         f"ip -n {NAME} link set {THERE} up",
     ]
+    made: list[list[str]] = []  # what undoes the steps, and nothing that others have made
+    undone = [["ip", "netns", "delete", NAME], ["ip", "link", "delete", HERE]]
     try:
         for step in steps:
             subprocess.run(step.split(), check=True)
+            made += undone[len(made) : len(made) + 1]
     except subprocess.CalledProcessError:
-        down()
+        for command in reversed(made):
+            subprocess.run(command, check=False)
         raise SystemExit(1) from None
 
 

@@ -79,6 +79,8 @@ def collect(
     """
     if output is None and record is None:
         raise UsageError("neither a file of rows nor one of events; give --output, or --record")
+    if output is not None and record is not None and Path(output).resolve() == record.resolve():
+        raise UsageError(f"{output}: rows and events would be one file; give another name to one of them")
     job = _Job(Path(output) if output is not None else None, record, tell, most_rows)
     collector = Collector(
         spec,
@@ -95,12 +97,11 @@ def collect(
     check(collector)
     with _stoppable() as stopped, ExitStack() as files:
         job.open(files, collector, append=append)
-        deadline = None if seconds is None else time.monotonic() + seconds
         with collector:
             if not command:
-                return job.run(collector, deadline, stopped)
+                return job.run(collector, seconds, stopped)
             with running_command(command) as process:
-                progress = job.run(collector, deadline, stopped, lambda: process.poll() is None)
+                progress = job.run(collector, seconds, stopped, lambda: process.poll() is None)
                 return progress if progress.signal else replace(progress, status=process.poll() or 0)
 
 
@@ -118,6 +119,8 @@ class _Job:
     def open(self, files: ExitStack, collector: Collector, *, append: bool) -> None:
         """The new files, which :meth:`run` finishes. Rows to append to are copied."""
         if self._record:
+            if self._record.exists():
+                raise InputError(f"{self._record}: is there already; give another name to record to")
             self._recorder = files.enter_context(recorded.recording(self._record, collector.events.types, collector.about))
         if self._output is None:
             return
@@ -136,8 +139,10 @@ class _Job:
                 self._full = f"{self._record}: {full}"
 
     def run(
-        self, collector: Collector, deadline: float | None, stopped: list[int], alive: Callable[[], bool] = lambda: True
+        self, collector: Collector, seconds: float | None, stopped: list[int], alive: Callable[[], bool] = lambda: True
     ) -> Progress:
+        deadline = None if seconds is None else time.monotonic() + seconds  # not from before the programs were attached
+
         def running() -> bool:
             self._report(collector)
             over = not alive() or (deadline is not None and time.monotonic() >= deadline)

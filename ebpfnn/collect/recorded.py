@@ -96,8 +96,6 @@ def read_events(path: Path) -> tuple[dict[str, Any], list[tuple[int, dict[str, i
             count = sum(name.startswith(EVENTS) for name in archive.namelist())
             if not count:
                 raise ValueError("no events")
-            if not count:
-                raise ValueError("no events")
             arrays = [(_array(archive, f"{EVENTS}{index}"), _array(archive, f"{ORDER}{index}")) for index in range(count)]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a file that you may read") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -13,12 +12,9 @@ from typing import Any
 
 from .. import files
 from ..errors import UsageError, nearest
+from ..events.refusal import shown
+from ..files import toml
 from .keys import PROTOCOLS, Parts, Value
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ARROW = "->"
 _CONDITION = re.compile(r"\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>|\bnot\s+in\b|\bin\b)\s*(.*?)\s*", re.ASCII | re.DOTALL)
@@ -26,6 +22,7 @@ _AND = re.compile(r'\s+and\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _NUMBER = re.compile(r"-?[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _REMEDY = "write one such as 'source in 10.0.0.0/24', 'port == 22' or 'comm == \"sshd\"'"
 _MOST_BYTES = 1 << 20
+_LONGEST = 1024  # characters of a rule: to split it takes time with the square of them
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -76,6 +73,8 @@ class Rule:
 
 def parse(text: str, *, of_groups: bool = False) -> Rule:
     """The rule in ``CONDITION [and CONDITION ...] -> LABEL``; the conditions may be ``any``. Raises :class:`UsageError`."""
+    if len(text) > _LONGEST:
+        raise UsageError(f"rule of {len(text):,} characters, over {_LONGEST}; write several rules, or shorter ones")
     where, arrow, name = text.rpartition(ARROW)
     if not arrow or not where.strip():
         raise UsageError(f"rule {text!r} is not CONDITION {ARROW} NAME; write one such as 'port == 22 {ARROW} ssh'")
@@ -90,7 +89,7 @@ def load(path: Path) -> list[Rule]:
     Raises :class:`UsageError`, naming the file and the number of the rule.
     """
     try:
-        described = tomllib.loads(files.read(path, _MOST_BYTES, "give rules in TOML").decode())
+        described = toml.parse(files.read(path, _MOST_BYTES, "give rules in TOML"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not TOML: {error}; correct it") from None
     rules = described.get("rule")
@@ -128,9 +127,9 @@ def _described(rule: Mapping[str, Any], what: str) -> Rule:
 
 
 def _test(text: str) -> Test:
-    found = _CONDITION.fullmatch(text)
+    found = _CONDITION.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
-        raise UsageError(f"{text!r} is not a condition; {_REMEDY}")
+        raise UsageError(f"{shown(text)} is not a condition; {_REMEDY}")
     sign = " ".join(found[2].split())
     return Test(found[1], sign, _wanted(found[1], sign, found[3], text))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import files
 from ..errors import ModelError, nearest
+from ..files import toml
 from . import lines, members
 from .conditions import written
 from .refusal import Origin, SpecError, place, shown
@@ -28,17 +28,11 @@ from .spec import (
     StateSpec,
 )
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 PACKETS = ("xdp", "tc", "cgroup_skb", "socket_filter")
 """The triggers whose events are packets. Such an event is called like its trigger."""
 SHIPPED = Path(__file__).parent / "specs"
 MOST_BYTES = 1 << 20
 _SUFFIX = ".toml"
-_MOST_DOTS = 64  # tomllib takes time with the square of the parts of a key (CPython 3.11)
 _MEMBERS = ("name", "key", "where", "end", "event", "state", "at", "column")
 _OF_COLUMN = ("name", "reduce", "of", "shift", "clip", "when", "event", "encode")
 _TARGET = re.compile(r"[!-~]{1,256}", re.ASCII)
@@ -69,15 +63,12 @@ def load(path: Path) -> Spec:
     """The spec in a TOML file. Raises :class:`ModelError` with file, line and member; what needs fields is checked later."""
     data = files.read(path, MOST_BYTES, "give a spec in TOML (docs/events.md)")
     try:
-        text = data.decode()
-        if any(part.count(".") > _MOST_DOTS for line in text.split("\n") for part in line.split("=")):
-            raise ValueError(f"a key of over {_MOST_DOTS} parts")
-        described = tomllib.loads(text)
+        described = toml.parse(data)
     except RecursionError:
         raise SpecError(f"{path}: lists or tables are nested too deep; use fewer") from None
     except ValueError as error:  # also of bytes that are not UTF-8, and of integers with thousands of digits
         raise SpecError(f"{path}: not TOML: {error}; correct it") from None
-    origin = Origin(str(path), lines.find(text, described))
+    origin = Origin(str(path), lines.find(data.decode(), described))
     try:
         return _build(described, origin)
     except ModelError as error:

@@ -285,9 +285,22 @@ def test_the_command_ends_with_the_collection(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     with namespace():
         command = ["sh", "-c", f"echo $$ > {told}; exec sleep 600"]
-        assert collect("flow", tmp_path / "a.csv", target="here", seconds=1, command=command).status == 0
+        assert collect("flow", tmp_path / "a.csv", target="here", seconds=3, command=command).status == 0
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
+
+
+def test_files_that_are_there_are_not_replaced_by_events(tmp_path: Path) -> None:
+    capture, events = tmp_path / "a.pcap", tmp_path / "events.npz"
+    capture.write_bytes(pcap(frames(20)))
+    with pytest.raises(UsageError, match=r"events.npz: rows and events would be one file; give another name to one of them$"):
+        collect("flow", events, record=events, capture=capture)
+    assert not events.exists()
+    events.write_text("mine")
+    with pytest.raises(InputError, match=r"events.npz: is there already; give another name to record to$"):
+        collect("flow", tmp_path / "rows.csv", record=events, capture=capture)
+    assert events.read_text() == "mine"
+    assert sorted(tmp_path.iterdir()) == [capture, events]
 
 
 def test_time_and_rows_end_it(tmp_path: Path) -> None:

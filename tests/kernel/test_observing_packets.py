@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +31,7 @@ from ebpfnn.plugin import Trigger
 from ebpfnn.session.compiling import compile_here
 from ebpfnn.session.observed import observe
 from ebpfnn.session.provoked import Provoked
+from ebpfnn.session.verdicts import Verdict
 
 pytestmark = pytest.mark.root
 PORT = 5777
@@ -158,6 +158,12 @@ def test_a_watcher_is_told_every_verdict(store: Store, xdp: Trigger, talk: Talk)
         assert last.shown == f"10.77.0.1:{PORT}-10.77.0.2:{PORT + 1}/udp"
 
 
+def datagrams(instance: Instance) -> Verdict:
+    """The verdict on the one key of UDP."""
+    (found,) = [each for each in instance.verdicts() if each.key["protocol"] == 17]
+    return found
+
+
 def test_a_swap_under_traffic_keeps_states_and_verdicts(store: Store, xdp: Trigger, talk: Talk) -> None:
     networks = [guard(TIMELESS, OF_TIMELESS, seed=seed, name=f"guard-{seed}") for seed in (1, 2)]
     every = {**TIMELESS, "at": {}}
@@ -177,10 +183,8 @@ def test_a_swap_under_traffic_keeps_states_and_verdicts(store: Store, xdp: Trigg
             numbers = list[int]()
             for count in range(1, 5):
                 assert "as the twin computes them" in instance.swap(inferring[count & 1])
-                time.sleep(0.1)
-                (found,) = [each for each in instance.verdicts() if each.key["protocol"] == 17]
-                assert found.swaps == count
-                numbers.append(found.number)
+                assert wait_until(lambda count=count: datagrams(instance).swaps == count)
+                numbers.append(datagrams(instance).number)
         finally:
             over.set()
             thread.join()

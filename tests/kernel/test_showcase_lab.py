@@ -74,7 +74,7 @@ def test_a_session_ends_in_time_and_its_processes_with_it(tmp_path: Path, monkey
     with nothing_stays(tmp_path, monkeypatch):
         began = time.monotonic()
         running.run_all([session(0, stays)], 1, lambda of: nullcontext(), lambda of: None)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 45  # not the 60 of its processes
     assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _runs(path, "(showcase-stays)")]
 
 
@@ -108,9 +108,9 @@ except KeyboardInterrupt:
 """
     with nothing_stays(tmp_path, monkeypatch):
         process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)})
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while len({name for name in namespaces() if f"-{process.pid}-" in name}) < 4 and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130

@@ -277,6 +277,11 @@ def test_rules_that_are_refused(text: str, fact: str) -> None:
         rules.parse(text)
 
 
+def test_a_rule_has_a_longest_length() -> None:
+    with pytest.raises(UsageError, match=r"^rule of 25,\d+ characters, over 1024; write several rules, or shorter ones$"):
+        rules.parse(f"any{' and ' * 5000} -> web")
+
+
 def test_rules_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text('[[rule]]\nwhere = ["port == 22", "protocol == tcp"]\nlabel = "ssh"\n[[rule]]\ngroup = "all"\n')
@@ -285,6 +290,8 @@ def test_rules_of_a_file(tmp_path: Path) -> None:
     assert second == Rule((), None, "all")
     for text, fact in [
         ("x", "not TOML"),
+        (f"a{'.a' * 99} = 1", "not TOML: a key of over 64 parts"),
+        (f"[[rule]]\nlabel='a'\nwhere='port == {'1' * 1024}'", "rule 1: 'port == 1*... is not a condition"),
         ("[rule]\n", "write tables"),
         ("[[rule]]\nwhere = [1]\nlabel='x'", "rule 1: where is not a list"),
         ("[[rule]]\nlabel=1", "rule 1: label is 1"),
