@@ -92,6 +92,8 @@ def read_events(path: Path) -> tuple[dict[str, Any], list[tuple[int, dict[str, i
     """
     try:
         with open(path, "rb") as file, zips.opened(file) as archive:
+            if zips.unpacked(archive) > MOST_BYTES:
+                raise ValueError("too large")
             about = json.loads(_array(archive, SPEC).tobytes())
             count = sum(name.startswith(EVENTS) for name in archive.namelist())
             if not count:
@@ -113,7 +115,5 @@ def read_events(path: Path) -> tuple[dict[str, Any], list[tuple[int, dict[str, i
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    if archive.getinfo(f"{name}.npy").file_size > MOST_BYTES:
-        raise ValueError("too large")
     with zips.member(archive, f"{name}.npy") as member:
         return npy.read(member)

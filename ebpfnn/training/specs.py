@@ -47,6 +47,7 @@ def find(spec: str, places: Sequence[Path], plugins: Plugins) -> Carried:
     for place, about in told.items():
         try:
             check(about)
+            specfile.build(about[SPEC])
         except ModelError as error:
             raise InputError(f"{place}: its spec is damaged ({str(error).partition(';')[0]}); collect again") from error
         if first is not None and about != told[first]:

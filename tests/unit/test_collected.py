@@ -165,6 +165,13 @@ def test_a_damaged_spec_is_an_error(tmp_path: Path) -> None:
         read_about(path)
 
 
+def test_a_spec_with_half_a_character_is_an_error(tmp_path: Path) -> None:
+    told = np.frombuffer(b'{"spec": "\\ud800"}', np.uint8)
+    np.savez(tmp_path / "a.npz", key=["tgid=1"], number=[1], time=[1], label=["a"], group=["b"], spec=told)
+    with pytest.raises(InputError, match=r"a\.npz: its spec is damaged \('utf-8' codec can't encode"):
+        read_about(tmp_path / "a.npz")
+
+
 # Keys
 
 
@@ -433,6 +440,15 @@ def test_recorded_events_come_back_in_order(tmp_path: Path) -> None:
     assert read_events(tmp_path / "a.npz") == (ABOUT, given)
     with np.load(tmp_path / "a.npz") as held:
         assert sorted(held.files) == ["events_0", "events_1", "order_0", "order_1", "spec"]
+
+
+def test_all_of_a_recording_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with recording(tmp_path / "a.npz", [np.dtype([("a", "u8")])] * 9, ABOUT) as recorder:
+        recorder.finish()
+    assert read_events(tmp_path / "a.npz") == (ABOUT, [])
+    monkeypatch.setattr("ebpfnn.collect.recorded.MOST_BYTES", 1000)  # over any one of its arrays, and under all of them
+    with pytest.raises(InputError, match="damaged"):
+        read_events(tmp_path / "a.npz")
 
 
 def test_what_is_no_recording(tmp_path: Path) -> None:

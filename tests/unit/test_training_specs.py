@@ -109,7 +109,9 @@ def test_two_files_of_two_specs(tmp_path: Path) -> None:
     assert read(tmp_path, tmp_path).events == ABOUT
 
 
-@pytest.mark.parametrize("about", [{"spec": {}}, {**ABOUT, "mode": "x"}, {**ABOUT, "trigger": 3}])
+@pytest.mark.parametrize(
+    "about", [{"spec": {}}, {**ABOUT, "mode": "x"}, {**ABOUT, "trigger": 3}, {**ABOUT, "spec": {"name": "a", "column": 5}}]
+)
 def test_a_damaged_spec(tmp_path: Path, about: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"rows.npz: its spec is damaged.*; collect again"):
         read(tmp_path, collected(tmp_path / "rows.npz", about))

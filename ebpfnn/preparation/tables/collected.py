@@ -51,6 +51,7 @@ def _decoded(data: bytes) -> dict[str, Any]:
     found = json.loads(data)
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")
+    encode_about(found)  # JSON may escape half of a character, which cannot be written again
     return found
 
 
