@@ -27,6 +27,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pages
+def test_every_block_of_code_has_an_end(page: Path) -> None:
+    fences = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)
+    assert len(fences) % 2 == 0
+    assert not any(fences[1::2]), "a block begins in another one"
+
+
+@pages
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`((?:bpf|ebpfnn|plugins|tests|tools|docs)/[\w/.-]+\.\w+)`", page.read_text()):
         assert (ROOT / name).exists(), name

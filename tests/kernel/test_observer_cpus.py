@@ -33,9 +33,13 @@ def run_on_every_cpu(made: Rig) -> int:
     for cpu in cpus:
         child = os.fork()
         if not child:
-            os.sched_setaffinity(0, {cpu})
-            made.objects[0].programs["on_event"].run(data=bytes(64), repeat=RUNS)
-            os._exit(0)
+            status = 1
+            try:
+                os.sched_setaffinity(0, {cpu})
+                made.objects[0].programs["on_event"].run(data=bytes(64), repeat=RUNS)
+                status = 0
+            finally:
+                os._exit(status)  # a child that failed must not go on as a second run of all tests
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
     return 2 * RUNS + 1
