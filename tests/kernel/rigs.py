@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -107,10 +108,8 @@ class Rig:
         """The scores of the last inference, which lie in the memory of the CPU that it ran on."""
         used = self.objects[0].maps[abi.SCRATCH].lookup_percpu(ONLY, np.uint8)
         assert used is not None
-        by_cpu = used.reshape(len(used), -1)
-        started = by_cpu[:, self.memory.start : self.memory.start + 8].copy().view(np.uint64)
-        mine = by_cpu[int(started.argmax())]
-        at = self.memory.result + abi.offset("scores")
+        (cpu,) = os.sched_getaffinity(0)
+        mine, at = used.reshape(len(used), -1)[cpu], self.memory.result + abi.offset("scores")
         return mine[at : at + 4 * count].copy().view(np.int32)
 
     def states(self) -> int:
@@ -135,12 +134,19 @@ def rig(
     change: Callable[[ObjectSpec], None] | None = None,
     **options: Any,
 ) -> Iterator[Rig]:
-    """A spec, loaded. ``body`` defines ``ebpfnn_infer``; ``options`` are the compiler's. ``change`` may change an observer."""
+    """A spec, loaded. ``body`` defines ``ebpfnn_infer``; ``options`` are the compiler's. ``change`` may change an observer.
+
+    With a body, the thread stays on one CPU, in whose memory the scores are.
+    """
     spec = build({"name": "test", "event": [{"trigger": "xdp"}], **described})
     shell = build_spec(SHELL % {"section": section}, "shell")
     fields = fields_of(shell)
     bound = bind(spec, {event.name: fields for event in spec.events}, REDUCERS)
     with ExitStack() as held:
+        if body:
+            cpus = os.sched_getaffinity(0)
+            held.callback(os.sched_setaffinity, 0, cpus)
+            os.sched_setaffinity(0, {max(cpus)})
         objects = list[Object]()
         for index in range(len(bound.events)):
             observer = compile_observer(bound, index, mode, **options)
