@@ -16,7 +16,8 @@ from ebpfnn.plugin import Trigger, hookimpl, nearest
 from .task import TaskTrigger
 
 _MAPS = Path("/proc/self/maps")
-_LIBRARY = re.compile(r"[-.\d]*\.so[.\d]*")  # what may follow the short name of a library: libc.so.6, libc-2.31.so
+# What may follow the short name of a library: libc.so.6, libc-2.31.so, and not PyTorch's libc10.so.
+_LIBRARY = re.compile(r"(?:[-.][.\d]+)?\.so[.\d]*")
 
 
 class UprobeTrigger(TaskTrigger):

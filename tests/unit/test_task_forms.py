@@ -122,7 +122,13 @@ def test_one_call_provokes_an_event_of_its_name(event: str, count: int) -> None:
 def test_libraries_are_found_by_their_short_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     maps = tmp_path / "maps"
     fields = "7f00-7f01 {} 00000000 00:1f 1 {}\n"
-    lines = [("r--p", "/lib/libcap.so.2"), ("r-xp", "/lib/libc-2.31.so"), ("r-xp", "/lib/libcrypto.so.3"), ("r-xp", "[vdso]")]
+    lines = [
+        ("r--p", "/lib/libcap.so.2"),
+        ("r-xp", "/torch/libc10.so"),
+        ("r-xp", "/lib/libc-2.31.so"),
+        ("r-xp", "/lib/libcrypto.so.3"),
+        ("r-xp", "[vdso]"),
+    ]
     maps.write_text("".join(fields.format(*line) for line in lines) + "7f02-7f03 rw-p 00000000 00:00 0\n")
     monkeypatch.setattr(uprobe, "_MAPS", maps)
     assert uprobe.find_binary("libc") == Path("/lib/libc-2.31.so")
