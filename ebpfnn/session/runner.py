@@ -183,8 +183,9 @@ class Runner(ABC):
         if fault is not None:
             return SessionError(f"network '{self.network.name}': the kernel side failed with status {fault}; report it")
         where = f"trigger '{self.trigger.name}'" + (f", target '{self.target}'" if self.target else "")
-        default = f"; try its default target, {self.trigger.default_target}" if self.trigger.default_target else ""
-        return SessionError(f"{where}: the event did not happen in this thread, so the network did not run{default}")
+        default = self.trigger.default_target
+        remedy = f"try its default target, {default}" if default and default != self.target else "try again, or another trigger"
+        return SessionError(f"{where}: the event did not happen in this thread, so the network did not run; {remedy}")
 
     def _is_closed(self) -> SessionError:
         return SessionError(f"the session of '{self.network.name}' is closed; open another")

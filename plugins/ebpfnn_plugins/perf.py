@@ -17,7 +17,7 @@ from .task import TaskTrigger
 
 _SECOND = 1_000_000_000  # nanoseconds, the unit of the clocks
 _FASTEST, _LONGEST = 100_000, 1 << 40
-_PATIENCE = 5.0  # seconds to wait, plus that many intervals of a clock: some of its events happen in other threads
+_PATIENCE = 20.0  # seconds to wait, plus that many intervals of a clock: some of its events happen in other threads
 _ROUNDS = 10
 
 
