@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..abi import EVENTS, INFER, LABELS, RECORD, RESULT, VERDICT, VERDICTS, WATCH, WATCHED
-from ..obj.asm import R0, R1, R2, R3, R4, R5
+from ..obj.asm import R0, R1, R2, R3, R4, R5, Register
 from .layout import KEY, LABEL
 from .writer import MEMORY, NOW, STATE, Writer, offset_of
 
@@ -122,9 +122,9 @@ def _emit_margin(write: Writer, classes: int) -> None:
     write.store("u32", MEMORY, _verdict(write, "margin"), R2)
 
 
-def _extend(write: Writer, register: object) -> None:
+def _extend(write: Writer, register: Register) -> None:
     for operator in ("<<=", "s>>="):
-        write.alu(register, operator, 32)  # type: ignore[arg-type]
+        write.alu(register, operator, 32)
 
 
 def _emit_label_count(write: Writer) -> None:
