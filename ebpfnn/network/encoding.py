@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .layers import InputFormat
+from .inputformat import InputFormat
 
 _Bytes = NDArray[np.uint8]
 

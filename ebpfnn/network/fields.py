@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ..errors import ModelError
-from .layers import INT32_MAX, InputFormat, Window, expect
+from .inputformat import InputFormat
+from .layers import INT32_MAX, Window, expect
 from .preparation import Preparation
 
 Described = Mapping[str, Any]

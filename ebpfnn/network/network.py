@@ -16,7 +16,8 @@ from .. import abi
 from ..errors import ModelError
 from . import events as carried
 from .architecture import architecture
-from .layers import INT32_MAX, LARGEST_SIZE, Conv2d, InputFormat, Layer, MaxPool, Shape, accumulator_bound, describe, expect
+from .inputformat import InputFormat
+from .layers import INT32_MAX, LARGEST_SIZE, Conv2d, Layer, MaxPool, Shape, accumulator_bound, describe, expect
 
 MAX_CLASSES = abi.MAX_SCORES
 """The longest score vector a result can carry: EBPFNN_MAX_SCORES of bpf/include/ebpfnn/abi.h."""
