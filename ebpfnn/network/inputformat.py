@@ -27,6 +27,9 @@ class InputFormat:
     A flat sample of at most :data:`MOST_OWN` values may have ``value_thresholds`` instead of ``thresholds``: for each value
     2^bits - 1 of its own in 1..256, which do not fall. Equal ones skip a level, and 256 is never reached.
 
+    Packed levels lie in the natural order of the values, or in ``order``: then level number i of the packed sample is that of
+    value ``order[i]``. Layers see the values in their natural order all the same (equation 18).
+
     Raises :class:`ModelError` where these do not fit.
     """
 
@@ -37,6 +40,7 @@ class InputFormat:
     bit_order: str = "big"
     value_thresholds: tuple[tuple[int, ...], ...] = ()
     prepared: Preparation | None = field(default=None, compare=False)
+    order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         expect(
@@ -53,6 +57,9 @@ class InputFormat:
             expect(rising, "thresholds must rise, within 1..255")
         expect(not (self.packed and self.bits == 8), "8-bit samples cannot be packed")
         expect(self.bit_order in ("big", "little"), f"bit order {self.bit_order!r}; 'big' and 'little' are known")
+        expect(self.packed or not self.order, "only packed samples have an order")
+        whole = not self.order or (len(self.order) == self.size and set(self.order) == set(range(self.size)))
+        expect(whole, f"order must name each of the {self.size} values exactly once")
 
     def _check_count(self, thresholds: tuple[int, ...]) -> None:
         wanted = 0 if self.bits == 8 else 2**self.bits - 1
