@@ -17,11 +17,14 @@ from ebpfnn.errors import ModelError
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import MaxPool, Weighted, Window
+from ebpfnn.network.network import MOST_STAGES
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
-LAYER = struct.Struct("<20I4iI")
+LAYER = struct.Struct("<20I4iI3Ii3I")
+STAGE = struct.Struct("<4I16s3I2Ii")
 FLAT = (1, 1)
 NO_WINDOW = (0,) * 10
+NO_GROUPS = (0,) * 7
 
 
 def layer_table(spec: ObjectSpec, depth: int) -> list[tuple[int, ...]]:
@@ -44,11 +47,20 @@ def three_layers() -> QuantizedNetwork:
 def test_the_table_of_dense_layers() -> None:
     spec = lay_out(three_layers())
     assert layer_table(spec, 3) == [
-        (0, 4, *FLAT, 3, *FLAT, *NO_WINDOW, 0, 0, 11, -127, 127, -5, 0, 0),
-        (0, 3, *FLAT, 2, *FLAT, *NO_WINDOW, 12, 3, 12, 0, 255, 0, 0, 0x80),
-        (0, 2, *FLAT, 5, *FLAT, *NO_WINDOW, 0, 0, 13, -7, 9, 0, 0, 0),
+        (0, 4, *FLAT, 3, *FLAT, *NO_WINDOW, 0, 0, 11, -127, 127, -5, 0, 0, *NO_GROUPS),
+        (0, 3, *FLAT, 2, *FLAT, *NO_WINDOW, 12, 3, 12, 0, 255, 0, 0, 0x80, *NO_GROUPS),
+        (0, 2, *FLAT, 5, *FLAT, *NO_WINDOW, 0, 0, 13, -7, 9, 0, 0, 0, *NO_GROUPS),
     ]
-    assert variable(spec, "nn_depth") == struct.pack("<I", 3)
+    assert variable(spec, "nn_depth") == struct.pack("<I", 1)
+    assert stage_table(spec) == [(4, 8, 0, 0, b"", 0, 0, 0, 0, 3, 0)]
+
+
+def stage_table(spec: ObjectSpec) -> list[tuple[object, ...]]:
+    (depth,) = struct.unpack("<I", variable(spec, "nn_depth"))
+    stages = list(STAGE.iter_unpack(variable(spec, "nn_stages")))
+    assert len(stages) == MOST_STAGES
+    assert not any(any(stage[:4]) for stage in stages[depth:])
+    return [(*stage[:4], stage[4].rstrip(b"\0"), *stage[5:]) for stage in stages[:depth]]
 
 
 def image_layers() -> QuantizedNetwork:
@@ -67,10 +79,10 @@ def image_layers() -> QuantizedNetwork:
 def test_the_table_of_layers_over_images() -> None:
     low, high = -(2**31), 2**31 - 1
     assert layer_table(lay_out(image_layers()), 4) == [
-        (1, 2, 7, 9, 4, 4, 9, 3, 2, 2, 1, 1, 0, 2, 1, 1, 2, 0, 0, 9, -8, 7, 0, 7, 0),
-        (2, 4, 4, 9, 4, 2, 4, 2, 3, 2, 2, 0, 1, 1, 0, 1, 1, 24, 4, 0, 0, 0, 0, 0, 0x80),
-        (1, 4, 2, 4, 5, 2, 4, 1, 1, 1, 1, 0, 0, 0, 0, 4, 5, 24, 4, 8, 0, 7, 3, 0, 0x80),
-        (0, 40, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0),
+        (1, 2, 7, 9, 4, 4, 9, 3, 2, 2, 1, 1, 0, 2, 1, 1, 2, 0, 0, 9, -8, 7, 0, 7, 0, *NO_GROUPS),
+        (2, 4, 4, 9, 4, 2, 4, 2, 3, 2, 2, 0, 1, 1, 0, 1, 1, 24, 4, 0, 0, 0, 0, 0, 0x80, *NO_GROUPS),
+        (1, 4, 2, 4, 5, 2, 4, 1, 1, 1, 1, 0, 0, 0, 0, 4, 5, 24, 4, 8, 0, 7, 3, 0, 0x80, *NO_GROUPS),
+        (0, 40, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0, *NO_GROUPS),
     ]
 
 
@@ -102,8 +114,9 @@ def number(net: QuantizedNetwork, name: str) -> int:
     ],
 )
 def test_the_input(form: InputFormat, expected: tuple[object, ...]) -> None:
-    values, bits, packed, flip, thresholds, own = struct.unpack("<4I16sI", variable(lay_out(one_layer(form)), "nn_input"))
-    assert (values, bits, packed, flip if bits < 8 else 0, thresholds.rstrip(b"\0"), own) == expected
+    ((values, bits, packed, flip, thresholds, own, *others),) = stage_table(lay_out(one_layer(form)))
+    assert (values, bits, packed, flip if bits < 8 else 0, thresholds, own) == expected
+    assert others == [0, 0, 0, 1, 0]
 
 
 def test_thresholds_of_their_own_lie_less_one() -> None:
