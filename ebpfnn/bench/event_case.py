@@ -14,7 +14,8 @@ from ..events import Bound, Field, Reducer, Spec, bind
 from ..events.fields import Place
 from ..events.spec import At
 from ..network import QuantizedNetwork
-from ..network.layers import INT32_MAX, INT32_MIN, Dense, InputFormat, Requantization
+from ..network.inputformat import InputFormat
+from ..network.layers import INT32_MAX, INT32_MIN, Dense, Requantization
 from ..network.preparation import Preparation
 from ..plugin import Trigger
 from ..preparation.columns import BINS, Column

@@ -7,7 +7,7 @@ byte of a word to the next. A multiplication then gathers the eight bits in the 
 
 from __future__ import annotations
 
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, Register
 from .emitter import SAMPLE, Emitter, Place
 from .memory import Eights, emit_eights, emit_last_bytes

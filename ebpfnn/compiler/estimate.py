@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import prod
 
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, InputFormat, MaxPool, Shape, Window, image_shape
+from ..network.inputformat import InputFormat
+from ..network.layers import Conv2d, MaxPool, Shape, Window, image_shape
 from .accumulate import Products
 from .dense import AT_A_TIME
 from .emitter import WALKS_OF_AN_ITERATOR

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8
 from .emitter import SAMPLE, Emitter, Place
 from .memory import Eights, emit_eights

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj.asm import R0, R1, R2, R3
 from .emitter import SAMPLE, Emitter, Place
 from .values import SLACK, Values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.encoding import value_tables
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4
 from .emitter import SAMPLE, Emitter, Place
 from .partial import BYTE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from .bits import emit_bits
 from .emitter import SAMPLE, Emitter, Place
 from .evenly import emit_even_levels, find_line

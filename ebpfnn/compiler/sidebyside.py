@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.layers import Dense, InputFormat
+from ..network.inputformat import InputFormat
+from ..network.layers import Dense
 from .evenly import find_line
 from .partial import BYTE, level_bits, level_weights
 from .sample import side_by_side_cost

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..network import QuantizedNetwork
-from ..network.layers import Dense, InputFormat, Shape
+from ..network.inputformat import InputFormat
+from ..network.layers import Dense, Shape
 from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded

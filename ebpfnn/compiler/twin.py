@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..built import read_built
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, InputFormat, Layer, MaxPool, Shape, Weighted, expect, image_shape
+from ..network.inputformat import InputFormat
+from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape, Weighted, expect, image_shape
 from ..obj import ObjectSpec
 from .body import Body
 

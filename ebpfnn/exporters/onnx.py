@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from .. import files
 from ..errors import ModelError, NotSupported
 from ..network import QuantizedNetwork, encoding
+from ..network.inputformat import InputFormat
 from ..network.layers import (
     INT32_MAX,
     INT32_MIN,
     Conv2d,
     Dense,
-    InputFormat,
     MaxPool,
     Requantization,
     Shape,

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..network.layers import InputFormat, Shape, describe
+from ..network.inputformat import InputFormat
+from ..network.layers import Shape, describe
 from ..quantize.floats import Network
 from .aten import to_chain
 from .fold import fold

@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from ..errors import ModelError
-from ..network.layers import InputFormat, Shape, describe, expect
+from ..network.inputformat import InputFormat
+from ..network.layers import Shape, describe, expect
 from ..network.preparation import Preparation
 from ..quantize.float_reference import output_shape
 from ..quantize.floats import FloatLayer, Network

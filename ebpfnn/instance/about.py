@@ -27,7 +27,8 @@ from ..network.fields import (
     texts,
 )
 from ..network.fields import events as read_events
-from ..network.layers import InputFormat, Shape, expect
+from ..network.inputformat import InputFormat
+from ..network.layers import Shape, expect
 from ..session.loading import pid_namespace
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..compiler import Body
 from ..errors import DetachedError, NotSupported, SessionError
 from ..network import QuantizedNetwork, reference
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..plugin import Plugins
 from ..session import Session
 from ..session.runner import Result, Runner

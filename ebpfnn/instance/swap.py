@@ -12,7 +12,7 @@ from ..compiler import Body
 from ..errors import NotSupported
 from ..kernel import Object
 from ..network import QuantizedNetwork
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..plugin import Trigger
 from ..session.loading import load
 from .about import About, describe

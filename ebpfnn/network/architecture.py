@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ..errors import ModelError
-from .layers import Dense, Layer, MaxPool, Shape, Window, describe, expect
+from .layers import Dense, Layer, MaxPool, Shape, Table, Window, describe, expect
 
 ANY_SIZE = "in"
 """The first word of an architecture for samples of any size."""
@@ -69,7 +69,7 @@ def parse(text: str, shape: Shape) -> tuple[Step, ...]:
 
 def architecture(layers: tuple[Layer, ...]) -> str:
     """What :func:`parse` would take for these layers; average pools appear as the depthwise convolutions that they are."""
-    first = [str(layers[0].inputs)] if isinstance(layers[0], Dense) else []
+    first = [str(layers[0].inputs)] if isinstance(layers[0], Dense | Table) else []
     return "-".join((*first, *map(_word, layers)))
 
 
@@ -93,6 +93,8 @@ def _step(word: str) -> Step:
 def _word(layer: Layer) -> str:
     if isinstance(layer, Dense):
         return str(layer.outputs)
+    if isinstance(layer, Table):
+        return f"table{layer.outputs}"
     window = layer.window
     rows, columns = window.kernel
     size = str(rows) if rows == columns else f"{rows}x{columns}"

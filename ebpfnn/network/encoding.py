@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .layers import InputFormat
+from .inputformat import InputFormat
 
 _Bytes = NDArray[np.uint8]
 
@@ -45,7 +45,8 @@ def encode(form: InputFormat, samples: _Bytes) -> _Bytes:
     if not form.packed:
         _check(samples, form.shape)
         return samples.reshape(*_in_front(samples, form), form.size)
-    return _pack(form, levels(form, samples).reshape(*_in_front(samples, form), form.size))
+    natural = levels(form, samples).reshape(*_in_front(samples, form), form.size)
+    return _pack(form, natural[..., form.order] if form.order else natural)
 
 
 def decode(form: InputFormat, encoded: _Bytes) -> _Bytes:
@@ -58,7 +59,9 @@ def decode(form: InputFormat, encoded: _Bytes) -> _Bytes:
     if not form.packed:
         return levels(form, encoded.reshape(*in_front, *form.shape))
     spread: _Bytes = (encoded[..., None] >> np.array(_shifts(form), np.uint8)) & np.uint8(form.highest)
-    return spread.reshape(*in_front, form.sample_bytes * 8 // form.bits)[..., : form.size].reshape(*in_front, *form.shape)
+    ordered = spread.reshape(*in_front, form.sample_bytes * 8 // form.bits)[..., : form.size]
+    natural: _Bytes = ordered[..., np.argsort(form.order)] if form.order else ordered
+    return natural.reshape(*in_front, *form.shape)
 
 
 def _pack(form: InputFormat, values: _Bytes) -> _Bytes:

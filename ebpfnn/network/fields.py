@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import ModelError
-from .layers import INT32_MAX, InputFormat, Window, expect
+from .inputformat import InputFormat
+from .layers import INT32_MAX, Requantization, Window, expect
 from .preparation import Preparation
 
 Described = Mapping[str, Any]
@@ -71,11 +75,12 @@ def events(described: Described) -> dict[str, Any]:
 
 
 def describe_input(form: InputFormat) -> dict[str, Any]:
-    """Without thresholds for each value, and without a preparation, where none are given."""
+    """Without thresholds for each value, without an order, and without a preparation, where none are given."""
     described = asdict(form)
     preparation = described.pop("prepared")
-    if not form.value_thresholds:
-        del described["value_thresholds"]
+    for name in ("value_thresholds", "order"):
+        if not described[name]:
+            del described[name]
     return {**described, "preparation": preparation} if preparation else described
 
 
@@ -83,7 +88,8 @@ def build_input(described: Described) -> InputFormat:
     shape, thresholds = integers(described, "shape"), integers(described, "thresholds")
     packed, bit_order = get(described, "packed", bool), get(described, "bit_order", str)
     own, preparation = _value_thresholds(described), _build_preparation(described)
-    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, own, preparation)
+    order = integers(described, "order") if "order" in described else ()
+    return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, own, preparation, order)
 
 
 def _value_thresholds(described: Described) -> tuple[tuple[int, ...], ...]:
@@ -110,6 +116,16 @@ def build_window(described: Described) -> Window:
     sizes = (len(kernel), len(stride), len(padding))
     expect(sizes == (2, 2, 4), f"'kernel', 'stride' and 'padding' must hold 2, 2 and 4 integers, not {sizes}")
     return Window((kernel[0], kernel[1]), (stride[0], stride[1]), (padding[0], padding[1], padding[2], padding[3]))
+
+
+def describe_requantization(by: Requantization) -> dict[str, Any]:
+    """All but its multipliers."""
+    return {field: getattr(by, field) for field in ("shift", "low", "high", "zero_point", "slope")}
+
+
+def build_requantization(described: Described, positive: NDArray[np.int32], negative: NDArray[np.int32]) -> Requantization:
+    shift, low, high, zero_point = (integer(described, field) for field in ("shift", "low", "high", "zero_point"))
+    return Requantization(positive, negative, shift, low, high, zero_point, number(described, "slope"))
 
 
 def within(where: str, make: Callable[..., _Made], *arguments: Any) -> _Made:

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from .preparation import Preparation, usual
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 MAX_SHIFT = 62
 """The largest right shift whose rounding term still fits a signed 64-bit integer beside the product."""
 LARGEST_SIZE = 1 << 24
 """The most values that a sample, a layer's weights or its outputs may be."""
-MOST_OWN = 1024
-"""The most values of a sample that may have thresholds of their own: the kernel has a table of 256 levels for each."""
+
+MOST_OCCUPIED = 1024
+"""The most calibration samples that a table layer tells the occupied groups of."""
 
 Shape = tuple[int, ...]
 
@@ -195,89 +195,117 @@ class MaxPool:
         return 0
 
 
-Weighted = Dense | Conv2d
-Layer = Dense | Conv2d | MaxPool
-
-
 @dataclass(frozen=True)
-class InputFormat:
-    """What a sample is, and what of it the first layer sees (equation 1).
+class ByteLanes:
+    """How the sums of a table layer become bytes: eight sums lie in the bytes of a 64-bit word (equation 20).
 
-    A sample is u8 of ``shape``: (rows, columns), (channels, rows, columns) or (values,). With 8 ``bits`` the first layer sees
-    it as it is. With 4, 2 or 1 it sees levels: how many of the ``thresholds``, 2^bits - 1 rising values in 1..255, a value
-    reaches (1 bit: ``x >= threshold``). ``packed`` samples arrive as levels already, 8 / bits of them a byte, the first in the
-    most significant bits where ``bit_order`` is "big" (as numpy.packbits), else in the least; the last byte is filled with 0.
-    ``prepared`` tells how samples are made of pictures, arrays or rows of a table; None stands for what is
-    :func:`~ebpfnn.network.preparation.usual` for the shape.
+    A byte holds ``128 + acc`` modulo 2^64 of the word, and an output is that byte shifted right by ``shift``, 0..7. So a sum
+    outside -128..127 wraps, and carries into the next output of its word. With ``exact``, a network is refused if one could.
 
-    A flat sample of at most :data:`MOST_OWN` values may have ``value_thresholds`` instead of ``thresholds``: for each value
-    2^bits - 1 of its own in 1..256, which do not fall. Equal ones skip a level, and 256 is never reached.
+    Raises :class:`ModelError` for a shift out of range.
+    """
+
+    shift: int = 0
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        expect(0 <= self.shift <= 7, "shift of byte lanes must lie in 0..7")
+
+    @property
+    def low(self) -> int:
+        """The least output."""
+        return 0
+
+    @property
+    def high(self) -> int:
+        """The largest output."""
+        return 255 >> self.shift
+
+    @property
+    def one_byte(self) -> bool:
+        """Always: as :attr:`Requantization.one_byte`."""
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A layer of tables: the levels of a group of inputs select a row of its table, and the rows are added (equation 19).
+
+    ``tables`` is int16 [groups, rows, outputs] with 2^(members * ``bits``) rows, 256 at most; ``bias`` int32 [outputs].
+    ``order``, int32 [groups, members], has the inputs of each group, all exactly once; -1 stands where a group has fewer. An
+    input's level is what it is above ``low``, in ``bits``; the first of a group is the most significant in the row's number.
+
+    ``occupied``, uint8 [n, groups / 8 rounded up], tells which groups of 0 to 1,024 calibration samples selected another row
+    than 0, as numpy.packbits does. Only the planning of branches reads it.
 
     Raises :class:`ModelError` where these do not fit.
     """
 
-    shape: Shape
-    bits: int = 8
-    thresholds: tuple[int, ...] = ()
-    packed: bool = False
-    bit_order: str = "big"
-    value_thresholds: tuple[tuple[int, ...], ...] = ()
-    prepared: Preparation | None = field(default=None, compare=False)
+    tables: NDArray[np.int16]
+    bias: NDArray[np.int32]
+    order: NDArray[np.int32]
+    requantization: Requantization | ByteLanes
+    bits: int = 1
+    low: int = 0
+    occupied: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     def __post_init__(self) -> None:
+        expect(1 <= self.bits <= 8, f"{self.bits} bits an input; a table takes 1 to 8")
         expect(
-            1 <= len(self.shape) <= 3 and min(self.shape) > 0,
-            f"input shape {describe(self.shape)} is neither flat nor an image",
+            self.order.dtype == np.int32 and self.order.ndim == 2 and self.order.size > 0,
+            "order must be int32 [groups, members]",
         )
-        expect(self.size <= LARGEST_SIZE, f"input shape {describe(self.shape)} holds more than {LARGEST_SIZE} values")
-        expect(self.bits in (1, 2, 4, 8), f"{self.bits} bits an input value; 1, 2, 4 and 8 are known")
-        if self.value_thresholds:
-            self._check_value_thresholds()
-        else:
-            self._check_count(self.thresholds)
-            rising = all(low < high for low, high in zip((0, *self.thresholds), (*self.thresholds, 256), strict=True))
-            expect(rising, "thresholds must rise, within 1..255")
-        expect(not (self.packed and self.bits == 8), "8-bit samples cannot be packed")
-        expect(self.bit_order in ("big", "little"), f"bit order {self.bit_order!r}; 'big' and 'little' are known")
+        expect(self.order.size <= LARGEST_SIZE, f"order must hold at most {LARGEST_SIZE} inputs")
+        groups, members = self.order.shape
+        reach = members * self.bits
+        expect(reach <= 8, f"has groups of {members} inputs of {self.bits} bits, {reach} bits; a group has at most 8")
+        inputs = np.sort(self.order[self.order >= 0])
+        every = self.order.min() >= -1 and inputs.size > 0 and np.array_equal(inputs, np.arange(inputs.size))
+        expect(bool(every), "order must name each input exactly once, and -1 where a group has fewer members")
+        shape, outputs = self.tables.shape, self.outputs
+        expect(
+            self.tables.dtype == np.int16 and self.tables.ndim == 3 and shape[:2] == (groups, 1 << reach) and outputs > 0,
+            f"tables must be int16 [{groups}, {1 << reach}, outputs]",
+        )
+        expect(self.tables.size <= LARGEST_SIZE, f"tables must hold at most {LARGEST_SIZE} values")
+        expect(self.bias.dtype == np.int32 and self.bias.shape == (outputs,), f"bias must be int32 [{outputs}]")
+        by = self.requantization
+        expect(isinstance(by, ByteLanes) or by.channels == outputs, f"multipliers must be int32 [{outputs}]")
+        self._check_occupied(groups)
 
-    def _check_count(self, thresholds: tuple[int, ...]) -> None:
-        wanted = 0 if self.bits == 8 else 2**self.bits - 1
-        expect(len(thresholds) == wanted, f"{self.bits} bits take {wanted} thresholds, not {len(thresholds)}")
-
-    def _check_value_thresholds(self) -> None:
-        given, shape = len(self.value_thresholds), describe(self.shape)
-        expect(not self.thresholds, "thresholds are given for each value and for all; give one of them")
-        expect(self.bits < 8, "8 bits take no thresholds")
-        expect(len(self.shape) == 1, f"thresholds for each value need a flat sample, not {shape}")
-        expect(given == self.size, f"a sample has {self.size} values, and {given} have thresholds")
-        expect(given <= MOST_OWN, f"{given} values have thresholds of their own; at most {MOST_OWN} may")
-        for number, own in enumerate(self.value_thresholds):
-            try:
-                self._check_count(own)
-                inside = all(low <= high for low, high in zip((1, *own), (*own, 256), strict=True))
-                expect(inside, "thresholds must not fall, within 1..256")
-            except ModelError as error:
-                raise ModelError(f"value {number}: {error}") from error
+    def _check_occupied(self, groups: int) -> None:
+        known = self.occupied.dtype == np.uint8 and self.occupied.ndim == 2
+        samples = len(self.occupied) if known else 0
+        fits = known and (samples == 0 or self.occupied.shape[1] == -(-groups // 8))
+        expect(fits and samples <= MOST_OCCUPIED, f"occupied must be uint8 [0..{MOST_OCCUPIED}, {-(-groups // 8)}]")
 
     @property
-    def preparation(self) -> Preparation:
-        """How samples are made."""
-        return self.prepared or usual(self.shape)
+    def inputs(self) -> int:
+        """Values of one sample that the layer takes."""
+        return int((self.order >= 0).sum())
 
     @property
-    def size(self) -> int:
-        """Values in a sample."""
-        return prod(self.shape)
+    def outputs(self) -> int:
+        """Values of one sample that the layer gives."""
+        return int(self.tables.shape[-1])
 
     @property
-    def sample_bytes(self) -> int:
-        """Bytes in a sample as the kernel gets it."""
-        return (self.size * self.bits + 7) // 8 if self.packed else self.size
+    def groups(self) -> int:
+        """Rows that one sample adds."""
+        return len(self.order)
 
-    @property
-    def highest(self) -> int:
-        """The highest level: 255 for 8 bits, 1 for 1 bit. It stands for 1.0, and 0 for 0.0."""
-        return (1 << self.bits) - 1
+    def output_shape(self, shape: Shape) -> Shape:
+        """As :meth:`Dense.output_shape`."""
+        expect(prod(shape) == self.inputs, f"takes {self.inputs} values but is given {describe(shape)}")
+        return (self.outputs,)
+
+    def macs(self, shape: Shape) -> int:
+        """None: it adds."""
+        return 0
+
+
+Weighted = Dense | Conv2d
+Layer = Dense | Conv2d | MaxPool | Table
 
 
 def image_shape(shape: Shape) -> tuple[int, int, int]:
@@ -287,9 +315,12 @@ def image_shape(shape: Shape) -> tuple[int, int, int]:
     return channels, rows, columns
 
 
-def accumulator_bound(layer: Weighted, low: int, high: int) -> int:
-    """The largest magnitude an accumulator of ``layer`` can reach for inputs in ``low..high`` (equation 7)."""
-    reach = np.abs(layer.weights.astype(np.int64)).reshape(layer.outputs, -1).sum(axis=1) * max(abs(low), abs(high))
+def accumulator_bound(layer: Weighted | Table, low: int, high: int) -> int:
+    """The largest magnitude an accumulator of ``layer`` can reach for inputs in ``low..high`` (equations 7 and 21)."""
+    if isinstance(layer, Table):
+        reach = np.abs(layer.tables.astype(np.int64)).max(axis=1).sum(axis=0)
+    else:
+        reach = np.abs(layer.weights.astype(np.int64)).reshape(layer.outputs, -1).sum(axis=1) * max(abs(low), abs(high))
     return int((reach + np.abs(layer.bias.astype(np.int64))).max())
 
 

@@ -12,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from . import fields
+from . import fields, tableformat
 from .fields import Described
-from .layers import Conv2d, Dense, Layer, MaxPool, Requantization, expect
-from .network import QuantizedNetwork
+from .layers import Conv2d, Dense, Layer, MaxPool, Table, expect
+from .network import MOST_STAGES, Next, QuantizedNetwork
 from .tensorfile import Tensors
 
 _TENSORS = ("weights", "bias", "positive", "negative")
-_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool"}
+_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool", Table: "table"}
+_THEN = "then."
+"""In front of the names of the tensors of a cascade's next network."""
 
 
 def describe(network: QuantizedNetwork) -> dict[str, Any]:
-    """All of ``network`` but its tensors, as JSON knows it. Without ``events`` if it has none."""
+    """All of ``network`` but its tensors, as JSON knows it. Without ``events`` and ``then`` if it has none."""
     return {
         "name": network.name,
         "input": fields.describe_input(network.input),
@@ -33,18 +35,36 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         "density": list(network.density),
         "card": dict(network.card),
         **fields.describe_events(network.events),
+        **_describe_next(network.then),
     }
+
+
+def _describe_next(then: Next | None) -> dict[str, Any]:
+    return {"then": {"margin": then.margin, "share": then.share, "network": describe(then.network)}} if then else {}
 
 
 def tensors(network: QuantizedNetwork) -> dict[str, NDArray[Any]]:
-    """The tensors of ``network`` by name: ``layers.N.weights``, ``.bias``, ``.positive`` and ``.negative``."""
-    return {
-        f"layers.{number}.{name}": np.ascontiguousarray(getattr(layer if name in ("weights", "bias") else by, name))
+    """The tensors of ``network`` by name: ``layers.N.weights``, ``.bias``, ``.positive`` and ``.negative``.
+
+    Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next network begin with ``then.``.
+    """
+    found = {
+        f"layers.{number}.{name}": np.ascontiguousarray(array)
         for number, layer in enumerate(network.layers)
-        if not isinstance(layer, MaxPool)
-        for by in [layer.requantization]
-        for name in _TENSORS
+        for name, array in _layer_tensors(layer).items()
     }
+    if network.then:
+        found |= {_THEN + name: array for name, array in tensors(network.then.network).items()}
+    return found
+
+
+def _layer_tensors(layer: Layer) -> dict[str, NDArray[Any]]:
+    if isinstance(layer, MaxPool):
+        return {}
+    if isinstance(layer, Table):
+        return tableformat.tensors(layer)
+    by = layer.requantization
+    return {"weights": layer.weights, "bias": layer.bias, "positive": by.positive, "negative": by.negative}
 
 
 def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
@@ -52,6 +72,14 @@ def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
 
     Raises :class:`ModelError` for whatever is absent, of another type, or out of range.
     """
+    return _build(described, arrays, MOST_STAGES)
+
+
+def _build(described: Described, arrays: Tensors, stages: int) -> QuantizedNetwork:
+    """A network of at most ``stages``."""
+    expect(stages > 0, f"more than {MOST_STAGES} networks in a cascade")
+    then = fields.within("next network", _next, described["then"], arrays, stages - 1) if "then" in described else None
+    arrays = {name: array for name, array in arrays.items() if then is None or not name.startswith(_THEN)}
     layers, score_scale = fields.get(described, "layers", list), fields.number(described, "score_scale")
     expect(score_scale > 0, "'score_scale' must be positive")
     form = fields.within("input", fields.build_input, fields.get(described, "input", dict))
@@ -61,14 +89,23 @@ def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
         raise ModelError(f"tensor {name!r} is not expected")
     density = tuple(fields.number({"density": share}, "density") for share in fields.get(described, "density", list))
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
-    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described))
+    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described), then)
+
+
+def _next(described: object, arrays: Tensors, stages: int) -> Next:
+    if not isinstance(described, dict):
+        raise ModelError("is not described by a JSON object")
+    its = {name.removeprefix(_THEN): array for name, array in arrays.items() if name.startswith(_THEN)}
+    network = _build(fields.get(described, "network", dict), its, stages)
+    return Next(network, fields.integer(described, "margin"), fields.number(described, "share"))
 
 
 def _describe_layer(layer: Layer) -> dict[str, Any]:
     described: dict[str, Any] = {"type": _TYPES[type(layer)]}
+    if isinstance(layer, Table):
+        return described | tableformat.describe(layer)
     if not isinstance(layer, MaxPool):
-        by = layer.requantization
-        described |= {field: getattr(by, field) for field in ("shift", "low", "high", "zero_point", "slope")}
+        described |= fields.describe_requantization(layer.requantization)
     if not isinstance(layer, Dense):
         described |= fields.describe_window(layer.window)
     if isinstance(layer, Conv2d):
@@ -84,9 +121,10 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
     expect(kind in _TYPES.values(), f"is of type {kind!r}, and this ebpfnn knows {', '.join(_TYPES.values())}")
     if kind == "max_pool":
         return MaxPool(fields.build_window(described))
+    if kind == "table":
+        return tableformat.build(described, lambda name: _tensor(unused, prefix + name))
     weights, bias, positive, negative = (_tensor(unused, prefix + name) for name in _TENSORS)
-    shift, low, high, zero_point = (fields.integer(described, field) for field in ("shift", "low", "high", "zero_point"))
-    by = Requantization(positive, negative, shift, low, high, zero_point, fields.number(described, "slope"))
+    by = fields.build_requantization(described, positive, negative)
     if kind == "dense":
         return Dense(weights, bias, by)
     groups, pad_value = fields.integer(described, "groups"), fields.integer(described, "pad_value")

@@ -16,11 +16,43 @@ from .. import abi
 from ..errors import ModelError
 from . import events as carried
 from .architecture import architecture
-from .layers import INT32_MAX, LARGEST_SIZE, Conv2d, InputFormat, Layer, MaxPool, Shape, accumulator_bound, describe, expect
+from .inputformat import InputFormat
+from .layers import (
+    INT32_MAX,
+    LARGEST_SIZE,
+    ByteLanes,
+    Conv2d,
+    Layer,
+    MaxPool,
+    Shape,
+    Table,
+    accumulator_bound,
+    describe,
+    expect,
+)
 
 MAX_CLASSES = abi.MAX_SCORES
 """The longest score vector a result can carry: EBPFNN_MAX_SCORES of bpf/include/ebpfnn/abi.h."""
+MOST_STAGES = 4
+"""The most networks of a cascade."""
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Next:
+    """The next network of a cascade: ``network`` decides where the best score leads the second best by less than ``margin``.
+
+    The margin is in the units of the scores before it, and at least 1. ``share``, 0..1, is how many calibration samples go on.
+    The scores are those of the network that decided, in its own units (equation 22).
+    """
+
+    network: QuantizedNetwork
+    margin: int
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        expect(1 <= self.margin <= INT32_MAX, f"margin must lie in 1..{INT32_MAX}")
+        expect(0 <= self.share <= 1, "share must lie in 0..1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +62,8 @@ class QuantizedNetwork:
     A score times ``score_scale`` is the float network's logit. ``density`` is, for each layer, the share of the values given
     to it that were not 0 on calibration samples, 0..1; empty where unknown. ``card`` tells where the network came from: free
     text by keyword, such as ``data`` or ``recipe``. ``events`` has the spec whose rows its samples are made of
-    (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give.
+    (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give. ``then`` makes it the first network of
+    a cascade.
 
     Raises :class:`ModelError`, naming the layer, where consecutive layers disagree or an accumulator could overflow.
     """
@@ -43,6 +76,7 @@ class QuantizedNetwork:
     density: tuple[float, ...] = ()
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    then: Next | None = None
 
     def __post_init__(self) -> None:
         expect(bool(self.layers), f"network '{self.name}' has no layers")
@@ -62,6 +96,22 @@ class QuantizedNetwork:
         expect(len(self.density) in (0, len(self.layers)), "density must have one share a layer, or none")
         expect(all(0 <= share <= 1 for share in self.density), "density must hold shares, 0..1")
         carried.check(self.events)
+        if self.then:
+            self._check_next(self.then.network)
+
+    def _check_next(self, following: QuantizedNetwork) -> None:
+        mine, its, other = self.input, following.input, f"the next network, '{following.name}',"
+        expect(len(self.labels) > 1, "a cascade needs two labels or more")
+        expect(self.labels == following.labels, f"{other} has other labels; the networks of a cascade share them")
+        same = (mine.shape, mine.packed, mine.preparation) == (its.shape, its.packed, its.preparation)
+        expect(same and (not mine.packed or mine == its), f"{other} takes other samples; the networks of a cascade share them")
+        expect(not following.events, f"{other} carries a spec; the first network of a cascade carries it for all")
+        expect(len(following.stages) < MOST_STAGES, f"more than {MOST_STAGES} networks in a cascade")
+
+    @property
+    def stages(self) -> tuple[QuantizedNetwork, ...]:
+        """This network, and those of the cascade that follow it."""
+        return (self, *(self.then.network.stages if self.then else ()))
 
     @property
     def input_shape(self) -> Shape:
@@ -94,16 +144,29 @@ class QuantizedNetwork:
 
     @property
     def architecture(self) -> str:
-        """The layers as ``ebpfnn train --arch`` takes them, such as ``784-32-10``."""
-        return architecture(self.layers)
+        """The layers as ``ebpfnn train --arch`` takes them, such as ``784-32-10``; those of a cascade joined by "then"."""
+        return " then ".join(architecture(each.layers) for each in self.stages)
 
 
 def _check(layer: Layer, low: int, high: int, *, last: bool) -> None:
     if isinstance(layer, MaxPool):
         return
     bound = accumulator_bound(layer, low, high)
+    if isinstance(layer, Table):
+        _check_table(layer, low, high, bound, last=last)
     expect(bound <= INT32_MAX, f"can reach |accumulator| {bound}, past int32; use smaller weights")
     by = layer.requantization
     expect(last or by.one_byte, f"is clipped to {by.low}..{by.high}, which is not one byte")
     if isinstance(layer, Conv2d) and any(layer.window.padding):
         expect(low <= layer.pad_value <= high, f"is padded with {layer.pad_value}, outside its input's {low}..{high}")
+
+
+def _check_table(layer: Table, low: int, high: int, bound: int, *, last: bool) -> None:
+    expect(layer.low == low, f"takes values from {layer.low} on, but is given {low}..{high}")
+    expect(high - low < 1 << layer.bits, f"takes levels of {layer.bits} bits, but is given {low}..{high}")
+    if isinstance(layer.requantization, ByteLanes):
+        expect(not last, "is the last, whose scores are int32, and gives bytes")
+        exact = layer.requantization.exact
+        expect(
+            not exact or bound <= 127, f"can reach |accumulator| {bound}, and promises to stay within 127; make it not exact"
+        )

@@ -8,7 +8,7 @@ in magnitude, and values are bytes, so every partial sum, in whatever order, is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from math import prod
 from typing import Any, TypeVar
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from . import encoding
-from .layers import Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Weighted, Window, image_shape
+from .inputformat import InputFormat
+from .layers import ByteLanes, Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Table, Weighted, Window, image_shape
 from .network import QuantizedNetwork
 
 _Value = TypeVar("_Value", np.int64, np.float64)
 _Integers = NDArray[np.int64]
+_Levels = Callable[[InputFormat, NDArray[np.uint8]], NDArray[np.uint8]]
 _CHUNK_BYTES = 1 << 25
 """How much memory a chunk of samples may take in its widest layer."""
 
@@ -36,7 +38,7 @@ def scores(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.
     shape = network.input_shape
     if samples.dtype != np.uint8 or samples.shape not in (shape, (len(samples) if samples.ndim else 0, *shape)):
         raise InputError(f"samples: {samples.dtype} {list(samples.shape)}; give uint8 {list(shape)} or [n, *{list(shape)}]")
-    return _scores(network, encoding.levels(network.input, samples))
+    return _cascade(network, samples, encoding.levels)
 
 
 def scores_of_encoded(network: QuantizedNetwork, encoded: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -47,7 +49,7 @@ def scores_of_encoded(network: QuantizedNetwork, encoded: NDArray[np.uint8]) -> 
     size = network.input.sample_bytes
     if encoded.dtype != np.uint8 or encoded.shape not in ((size,), (len(encoded) if encoded.ndim else 0, size)):
         raise InputError(f"encoded samples: {encoded.dtype} {list(encoded.shape)}; give uint8 [{size}] or [n, {size}]")
-    return _scores(network, encoding.decode(network.input, encoded))
+    return _cascade(network, encoded, encoding.decode)
 
 
 def labels(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -74,17 +76,41 @@ def forward(layer: Layer, values: _Integers) -> _Integers:
     """The outputs of one layer, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte."""
     if isinstance(layer, MaxPool):
         return max_pool(layer, values)
-    return requantize(layer.requantization, accumulate(layer, values))
+    sums, by = accumulate(layer, values), layer.requantization
+    return byte_lanes(by, sums) if isinstance(by, ByteLanes) else requantize(by, sums)
 
 
-def accumulate(layer: Weighted, values: _Integers) -> _Integers:
-    """Equations 4 and 14: the accumulators, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte.
+def accumulate(layer: Weighted | Table, values: _Integers) -> _Integers:
+    """Equations 4, 14 and 19: the accumulators, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte.
 
     They fit int32 whatever the sample, because QuantizedNetwork refuses a layer that breaks equation 7.
     """
+    if isinstance(layer, Table):
+        return _table_sums(layer, values) + layer.bias
     sums = _dense_sums(layer, values) if isinstance(layer, Dense) else _conv2d_sums(layer, values)
     accumulators: _Integers = sums.astype(np.int64) + _by_channel(layer.bias, sums)
     return accumulators
+
+
+def row_numbers(layer: Table, values: _Integers) -> _Integers:
+    """Equation 19: the row that each group selects, int64 [n, groups], for values int64 ``[n, *shape]``, each a byte."""
+    levels = values.reshape(len(values), -1) - layer.low
+    padded = np.pad(levels, ((0, 0), (0, 1)))  # a member that is none, -1, is the last: level 0
+    members = layer.order.shape[1]
+    shifts = layer.bits * np.arange(members - 1, -1, -1)
+    numbers: _Integers = (padded[:, layer.order] << shifts).sum(axis=-1)
+    return numbers
+
+
+def byte_lanes(by: ByteLanes, accumulators: _Integers) -> _Integers:
+    """Equation 20: the outputs, int64 [n, outputs], of accumulators int64 [n, outputs]."""
+    count, outputs = accumulators.shape
+    lanes = np.zeros((count, -(-outputs // 8) * 8), np.int64)
+    lanes[:, :outputs] = accumulators + 128
+    # int64 wraps modulo 2^64, as the words of the kernel do.
+    words = (lanes.reshape(count, -1, 8) << np.arange(0, 64, 8)).sum(axis=-1)
+    found: _Integers = words.astype("<i8").view(np.uint8).reshape(count, -1)[:, :outputs].astype(np.int64) >> by.shift
+    return found
 
 
 def max_pool(layer: MaxPool, values: _Integers) -> _Integers:
@@ -109,6 +135,25 @@ def rescale(by: Requantization, accumulators: _Integers) -> _Integers:
     multipliers = np.where(accumulators < 0, negative, positive).astype(np.int64)
     value: _Integers = ((accumulators * multipliers + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
     return value
+
+
+def margins(scores: NDArray[np.int32]) -> _Integers:
+    """By how much the best score leads the second best, int64 [n], for int32 [n, classes], two classes or more."""
+    second, best = np.partition(scores.astype(np.int64), -2, axis=-1)[..., -2:].T
+    lead: _Integers = best - second
+    return lead
+
+
+def _cascade(network: QuantizedNetwork, given: NDArray[np.uint8], levels: _Levels) -> NDArray[np.int32]:
+    """Equation 22: the scores of the network that decides, for what ``levels`` makes the levels of."""
+    found = _scores(network, levels(network.input, given))
+    if network.then is None:
+        return found
+    many, each = np.atleast_2d(found), given.reshape(-1, *given.shape[found.ndim - 1 :])
+    on = margins(many) < network.then.margin
+    if on.any():
+        many[on] = _cascade(network.then.network, each[on], levels)
+    return many.reshape(found.shape)
 
 
 def _scores(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -143,8 +188,18 @@ def _chunks(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> Iterator[N
 
 
 def _window_values(layer: Layer, shape: Shape) -> int:
-    """The values that :func:`_conv2d_sums` copies for each sample."""
+    """The values that :func:`_conv2d_sums` or :func:`row_numbers` copies for each sample."""
+    if isinstance(layer, Table):
+        return layer.order.size
     return layer.macs(shape) * layer.groups // layer.outputs if isinstance(layer, Conv2d) else 0
+
+
+def _table_sums(layer: Table, values: _Integers) -> _Integers:
+    """Group by group, so that the rows of one group are all the memory that it takes."""
+    sums = np.zeros((len(values), layer.outputs), np.int64)
+    for table, numbers in zip(layer.tables, row_numbers(layer, values).T, strict=True):
+        sums += table[numbers]
+    return sums
 
 
 def _dense_sums(layer: Dense, values: _Integers) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import ModelError
 from ..events.bound import Bound
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..preparation.columns import Column
 from ..preparation.encoders import INTEGER
 

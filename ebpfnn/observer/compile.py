@@ -9,7 +9,7 @@ from ..abi import INFER, MAX_SCORES, SCRATCH, STATES
 from ..errors import ModelError
 from ..events.bound import Bound, BoundCondition, Derived, Source
 from ..events.fields import OBSERVER, Field, Place
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj import Function, ObjectSpec
 from ..obj.asm import R0, R1, R2
 from ..preparation.columns import Column

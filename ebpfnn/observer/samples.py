@@ -10,7 +10,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj.asm import R0, R1, R2, R3, R4, R5
 from .cells import Cell
 from .maps import BOUNDS

@@ -4,7 +4,7 @@ from ..built import object_path
 from ..errors import nearest
 from ..files import zips as zips
 from ..files.streams import take
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..network.preparation import Preparation
 from ..preparation import Picture, Prepared, Row, Values
 from .discovery import BrokenPlugin, make_manager

@@ -19,7 +19,7 @@ from .samples import InputSource, PreparationKind, Wanted
 from .types import Trigger
 
 if TYPE_CHECKING:
-    from ..network.layers import InputFormat
+    from ..network.inputformat import InputFormat
     from ..network.preparation import Preparation
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Protocol, cast
 
 from ..errors import Error, InputError
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from .manager import Plugins
 from .places import STDIN, files
 from .samples import Member, Sample, Wanted

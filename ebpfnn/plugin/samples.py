@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ..errors import Error
-    from ..network.layers import InputFormat
+    from ..network.inputformat import InputFormat
     from ..network.preparation import Preparation
     from ..preparation import Encoder, Item, Prepared
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..events import Field
     from ..kernel import Link, Object, Program
-    from ..network.layers import InputFormat
+    from ..network.inputformat import InputFormat
     from ..obj import ObjectSpec
 
 

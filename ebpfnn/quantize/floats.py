@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.layers import InputFormat, MaxPool, Window
+from ..network.inputformat import InputFormat
+from ..network.layers import MaxPool, Window
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 

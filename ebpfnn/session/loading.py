@@ -18,7 +18,7 @@ from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..kernel.system_files import unreadable
 from ..network import QuantizedNetwork
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj import MapType, ObjectSpec, link
 from ..plugin import Trigger
 from ..remote.protocol import network_id

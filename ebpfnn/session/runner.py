@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..errors import Error, InputError, KernelError, SessionError
 from ..network import QuantizedNetwork
 from ..network.encoding import encode
-from ..network.layers import InputFormat, Shape
+from ..network.inputformat import InputFormat
+from ..network.layers import Shape
 from ..plugin import Attachment, Trigger
 from .slots import Batch, Slot, Slots, foreign
 

@@ -19,7 +19,7 @@ from .. import abi
 from ..errors import Error, KernelError, SessionError
 from ..kernel import NOEXIST, Map
 from ..kernel.threads import current, is_ours
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..obj.uapi import MapType
 from ..plugin import Attachment
 

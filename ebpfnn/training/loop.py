@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from ..errors import ModelError
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from . import checkpoint, optimizers
 from .checkpoint import Checkpoint
 from .data import Part

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError, UsageError
-from ..network.layers import InputFormat, Shape
+from ..network.inputformat import InputFormat
+from ..network.layers import Shape
 from ..network.preparation import Preparation
 from ..plugin import Plugins, Wanted
 from ..plugin.preparing import chosen, learned

@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..importers import from_module
 from ..network import modelfile
 from ..network.architecture import ANY_SIZE
-from ..network.layers import InputFormat
+from ..network.inputformat import InputFormat
 from ..plugin import Plugins
 from ..quantize import floatfile
 from ..quantize.floats import Network

@@ -30,7 +30,8 @@ from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.choose_conv import MOST_PRODUCTS, choose_conv
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.layers import Dense, InputFormat, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, Window
 from ebpfnn.session import Session
 from ebpfnn.session.compiling import compile_here
 

@@ -16,7 +16,8 @@ from networks import conv2d, dense, input_format, network, random_network, sampl
 from ebpfnn.compiler import Body
 from ebpfnn.errors import VerifierError
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.layers import INT32_MAX, Dense, InputFormat, Layer, MaxPool, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import INT32_MAX, Dense, Layer, MaxPool, Window
 from ebpfnn.plugin import Trigger
 from ebpfnn.session import Session
 

@@ -18,7 +18,7 @@ from ebpfnn.errors import SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.proof import proving
 from ebpfnn.network import reference
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins
 from ebpfnn.session.compiling import compile_here

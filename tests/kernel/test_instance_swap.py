@@ -25,7 +25,7 @@ from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.session import InstanceSession
 from ebpfnn.kernel import Map
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Trigger, why_not
 from ebpfnn.session.runner import Result, Runner

@@ -14,7 +14,7 @@ from rigs import Rig, rig
 from ebpfnn import abi
 from ebpfnn.kernel.ring.ringbuf import RingBuffer
 from ebpfnn.network import QuantizedNetwork, encoding, reference
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.observer import Mode
 from ebpfnn.preparation.columns import Column, read

@@ -17,7 +17,7 @@ from networks import around_own, own_format, samples, small_weights
 from ebpfnn.compiler import Body, KernelFeatures, build_twin, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.layers import MOST_OWN
+from ebpfnn.network.inputformat import MOST_OWN
 from ebpfnn.plugin import Trigger
 from ebpfnn.session import Session
 

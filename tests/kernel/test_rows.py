@@ -13,7 +13,7 @@ from networks import dense, network
 
 import ebpfnn
 from ebpfnn.network import reference
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.session import Session
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 
 Random = np.random.Generator
 _T = TypeVar("_T")

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebpfnn import QuantizedNetwork
-from ebpfnn.network.layers import Conv2d, Dense, InputFormat, Layer, MaxPool, Requantization, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Conv2d, Dense, Layer, MaxPool, Requantization, Window
 
 from . import arithmetic
 from .formats import Random, input_format, pick

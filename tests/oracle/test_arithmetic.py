@@ -9,7 +9,8 @@ import pytest
 
 from ebpfnn import QuantizedNetwork
 from ebpfnn.network import reference
-from ebpfnn.network.layers import Conv2d, Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Conv2d, Dense, MaxPool, Requantization, Window
 
 from . import arithmetic, corners, generate
 

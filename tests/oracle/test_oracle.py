@@ -15,7 +15,8 @@ from ebpfnn import QuantizedNetwork
 from ebpfnn.compiler import Body, compile_network
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
-from ebpfnn.network.layers import Conv2d, InputFormat, Requantization, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Conv2d, Requantization, Window
 from ebpfnn.obj.asm import Assembler, Register
 
 from . import generate, judge, ways

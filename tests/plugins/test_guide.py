@@ -14,7 +14,7 @@ from specs import PACKET, packet, spec_dict
 
 from ebpfnn.errors import Error
 from ebpfnn.events import Options, Reducer, ReducerCode, bind, build, replay
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import (
     Attachment,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import prod
 
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.layers import Conv2d, Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Conv2d, Dense, MaxPool, Requantization, Window
 
 Image = list[list[list[int]]]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ebpfnn.network import QuantizedNetwork, reference
-from ebpfnn.network.layers import InputFormat, MaxPool, Shape, Weighted, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import MaxPool, Shape, Weighted, Window
 from ebpfnn.quantize.float_reference import logits
 from ebpfnn.quantize.floats import Activation, FloatConv2d, FloatDense, FloatLayer, Network
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.events import carried
-from ebpfnn.network.layers import Dense, InputFormat, Requantization
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, Requantization
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.preparation import Row
 from ebpfnn.preparation.columns import Column, inputs, preparer, read

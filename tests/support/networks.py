@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.architecture import Step, parse
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import (
     INT32_MAX,
     INT32_MIN,
     Conv2d,
     Dense,
-    InputFormat,
     Layer,
     MaxPool,
     Requantization,

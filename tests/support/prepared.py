@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from ebpfnn.errors import Error
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Sample, Wanted
 from ebpfnn.preparation.decode import picture

@@ -13,7 +13,7 @@ from networks import own_format, random_network
 from ebpfnn.errors import ModelError, SessionError, VersionError
 from ebpfnn.instance import About, Foreign
 from ebpfnn.instance.about import SIZE, describe, digest, foreign
-from ebpfnn.network.layers import MOST_OWN, InputFormat
+from ebpfnn.network.inputformat import MOST_OWN, InputFormat
 from ebpfnn.network.preparation import MOST_BYTES, Preparation
 
 SMALL = random_network((9, 5, 3), seed=1)

@@ -25,7 +25,7 @@ from ebpfnn.bench.runner import Runner
 from ebpfnn.cli import main
 from ebpfnn.errors import InputError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 
 

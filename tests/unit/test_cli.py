@@ -28,7 +28,8 @@ from ebpfnn.cli.report import Report, as_text
 from ebpfnn.compiler import Body
 from ebpfnn.errors import InputError, KernelError, PermissionDenied, VerifierError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
-from ebpfnn.network.layers import Dense, InputFormat, Requantization
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, Requantization
 from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager
 from ebpfnn.plugin.reading import opened, peek
 

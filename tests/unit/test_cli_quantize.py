@@ -17,7 +17,8 @@ from ebpfnn.cli import main
 from ebpfnn.cli.quantize_report import clipped_shares
 from ebpfnn.datasets import mnist
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
-from ebpfnn.network.layers import Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, MaxPool, Requantization, Window
 from ebpfnn.quantize import floatfile
 from ebpfnn.quantize.float_reference import logits
 

@@ -35,7 +35,8 @@ from ebpfnn.compiler.tile import Tiling
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
 from ebpfnn.network.encoding import decode, encode
-from ebpfnn.network.layers import Dense, InputFormat, Requantization
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, Requantization
 from ebpfnn.obj import insn
 
 LANES = st.sampled_from([FOUR, THREE, TWO])

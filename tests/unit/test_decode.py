@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFile
 from prepared import plugins, sample
 
 from ebpfnn.errors import InputError
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.plugin import Sample
 from ebpfnn.preparation.decode import picture, pictures
 

@@ -9,7 +9,7 @@ from networks import THRESHOLDS, input_format, own_format, samples
 
 from ebpfnn.errors import InputError
 from ebpfnn.network import encoding
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 
 SHAPES = [(1,), (7,), (8,), (3, 5), (2, 3, 4)]
 FORMS = [

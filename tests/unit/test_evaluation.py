@@ -27,7 +27,8 @@ from ebpfnn.evaluation.evaluate import Evaluation, KernelRun
 from ebpfnn.evaluation.layer_table import layer_rows
 from ebpfnn.evaluation.summary import summary
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
-from ebpfnn.network.layers import InputFormat, MaxPool, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import MaxPool, Window
 from ebpfnn.plugin import Plugins
 from ebpfnn.quantize import floatfile
 from ebpfnn.quantize.floats import FloatDense, Network

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebpfnn.errors import InputError, ModelError
-from ebpfnn.network.layers import InputFormat, MaxPool, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import MaxPool, Window
 from ebpfnn.quantize.float_reference import forward, logits
 from ebpfnn.quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, Network
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from networks import own_format
 
 from ebpfnn.errors import ModelError
-from ebpfnn.network.layers import InputFormat, MaxPool, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import MaxPool, Window
 from ebpfnn.quantize import float_reference, floatfile
 from ebpfnn.quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, Network
 

@@ -12,7 +12,7 @@ import pytest
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.quantize.float_reference import logits
 from ebpfnn.quantize.quantization import quantize
 

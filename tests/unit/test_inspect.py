@@ -18,7 +18,7 @@ from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported, PermissionDenied
 from ebpfnn.evaluation import inspection
 from ebpfnn.network import QuantizedNetwork, modelfile
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj.disasm import disassemble
 
 

@@ -12,10 +12,10 @@ from networks import conv2d, dense, requantization
 
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import (
     INT32_MAX,
     LARGEST_SIZE,
-    InputFormat,
     MaxPool,
     Requantization,
     Weighted,

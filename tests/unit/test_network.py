@@ -8,7 +8,8 @@ from networks import conv2d, dense, network, random_network
 
 from ebpfnn.errors import ModelError
 from ebpfnn.network import MAX_CLASSES, QuantizedNetwork
-from ebpfnn.network.layers import INT32_MAX, LARGEST_SIZE, Dense, InputFormat, Layer, MaxPool, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import INT32_MAX, LARGEST_SIZE, Dense, Layer, MaxPool, Window
 
 
 def hidden(low: int = 0, high: int = 255) -> Dense:

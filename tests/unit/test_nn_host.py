@@ -15,7 +15,8 @@ from networks import around_own, conv2d, dense, network, own_format, random_netw
 
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.encoding import encode
-from ebpfnn.network.layers import INT32_MAX, InputFormat, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import INT32_MAX, Window
 
 SEEDS = st.integers(0, 2**32 - 1)
 

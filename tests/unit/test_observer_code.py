@@ -12,7 +12,7 @@ from ebpfnn import abi
 from ebpfnn.built import object_path
 from ebpfnn.errors import ModelError
 from ebpfnn.events import OBSERVER, Bound, Field, Place, bind, build, fields_of
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj import Kind, Linkage, MapType, ObjectSpec, link
 from ebpfnn.obj.insn import decode_all
 from ebpfnn.observer import Mode, compile_observer

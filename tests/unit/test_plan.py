@@ -31,7 +31,8 @@ from ebpfnn.compiler.values import OutputForm
 from ebpfnn.errors import ModelError
 from ebpfnn.evaluation.inspection import describe_plan
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.layers import Dense, InputFormat, MaxPool, Requantization, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, MaxPool, Requantization, Window
 
 FEATURES = {"iterators": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
 of_every_kernel = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)

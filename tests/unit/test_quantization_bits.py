@@ -9,7 +9,8 @@ import pytest
 from floatnets import LEAKY, RELU, error, float_network, layer, pixels, random_floats, weighted
 
 from ebpfnn.network import reference
-from ebpfnn.network.layers import InputFormat, MaxPool
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import MaxPool
 from ebpfnn.quantize.float_reference import logits
 from ebpfnn.quantize.floats import Activation, FloatDense
 from ebpfnn.quantize.quantization import quantize

@@ -19,7 +19,7 @@ from ebpfnn_plugins import tar_file
 
 from ebpfnn.errors import Error
 from ebpfnn.network import modelfile
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Sample
 from ebpfnn.plugin.places import files, listed

@@ -15,7 +15,7 @@ import ebpfnn
 import ebpfnn.errors
 from ebpfnn import datasets
 from ebpfnn.datasets import tables
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Sample
 from ebpfnn.plugin.reading import read

@@ -25,7 +25,8 @@ from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.network.encoding import levels
-from ebpfnn.network.layers import Conv2d, Dense, InputFormat, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Conv2d, Dense, Window
 from ebpfnn.quantize import float_reference, floatfile
 from ebpfnn.quantize.floats import Activation, AvgPool, FloatDense, Network
 from ebpfnn.quantize.quantization import quantize

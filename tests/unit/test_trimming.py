@@ -9,7 +9,8 @@ import pytest
 
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
-from ebpfnn.network.layers import Dense, InputFormat, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import Dense, Window
 from ebpfnn.quantize import float_reference
 from ebpfnn.quantize.floats import Activation, FloatConv2d, FloatDense, Network
 from ebpfnn.quantize.quantization import quantize

@@ -15,7 +15,8 @@ from ebpfnn.compiler import build_twin
 from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS, lay_out, verifier_steps, workspace_size
 from ebpfnn.errors import ModelError
 from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.layers import InputFormat, MaxPool, Weighted, Window
+from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.layers import MaxPool, Weighted, Window
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
 LAYER = struct.Struct("<20I4iI")

@@ -21,7 +21,7 @@ from ebpfnn.events.bind import bind
 from ebpfnn.events.bound import Bound
 from ebpfnn.events.replay import Replay
 from ebpfnn.events.specfile import build, describe
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.observer import Mode, compile_observer
 from ebpfnn.preparation import columns as preparation
 

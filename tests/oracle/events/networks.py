@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebpfnn import QuantizedNetwork
-from ebpfnn.network.layers import InputFormat
+from ebpfnn.network.inputformat import InputFormat
 
 from .. import arithmetic, generate
 from ..formats import Random, pick
