@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from networks import conv2d, dense, network, random_network, weighted
+from tablenets import cascade, table
 from twins import contents, variable
 
 from ebpfnn.built import read_built
@@ -16,7 +17,7 @@ from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS, lay_out, verifier_steps
 from ebpfnn.errors import ModelError
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import MaxPool, Weighted, Window
+from ebpfnn.network.layers import ByteLanes, MaxPool, Weighted, Window
 from ebpfnn.network.network import MOST_STAGES
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
@@ -135,6 +136,48 @@ def test_one_layer_object_in_several_places() -> None:
     spec = lay_out(network([first, square, square]))
     assert [entry[17:19] for entry in layer_table(spec, 3)] == [(0, 0), (12, 3), (0, 0)]
     assert contents(spec, "nn_hidden_weights") == bytes([1] * 12 + [2] * 9)
+
+
+def test_tables() -> None:
+    """Two layers of tables and one between them: rows and orders of all lie in one map, multipliers by the layer."""
+    first = table(1, 3, 10, bits=1, members=2, requantization=ByteLanes(3))
+    middle = dense(np.ones((2, 10)), np.zeros(2), low=-4, high=3)
+    last = table(2, 2, 2, bits=4, members=2, low=-4)
+    spec = lay_out(network([first, middle, last], InputFormat((3,), 1, (9,))))
+    low, high = -(2**31), 2**31 - 1
+    assert layer_table(spec, 3) == [
+        (3, 3, *FLAT, 10, *FLAT, *NO_WINDOW, 0, 0, 3, 0, 31, 0, 0, 0, 2, 2, 1, 0, 0, 0, 1),
+        (0, 10, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 10, 30, -4, 3, 0, 0, 0, *NO_GROUPS),
+        (3, 2, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0x80, 1, 2, 4, -4, 4, 80, 0),
+    ]
+    assert contents(spec, "nn_tables") == first.tables.tobytes() + last.tables.tobytes()
+    assert struct.unpack("<6I", contents(spec, "nn_order")) == (0, 1, 2, 0xFFFFFFFF, 0, 1)
+    assert contents(spec, "nn_hidden_multipliers") == bytes(80) + pairs(middle)
+    assert contents(spec, "nn_places") == bytes(8)
+
+
+def test_the_stages_of_a_cascade() -> None:
+    form = InputFormat((3,), 2, value_thresholds=((1, 2, 3),) * 3)
+    narrow = replace(form, bits=1, value_thresholds=((9,), (10,), (11,)))
+    nets = [network([dense(np.full((2, 3), n), [n, n])], given) for n, given in enumerate([form, InputFormat((3,)), narrow])]
+    deep = replace(nets[1], layers=(dense(np.ones((4, 3)), np.zeros(4), low=0, high=7), dense(np.ones((2, 4)), np.zeros(2))))
+    spec = lay_out(cascade(nets[0], deep, nets[2], margin=77))
+    assert stage_table(spec) == [
+        (3, 2, 0, 6, b"", 1, 0, 0, 0, 1, 77),
+        (3, 8, 0, 0, b"", 0, 9, 0, 1, 2, 77),
+        (3, 1, 0, 7, b"", 1, 9, 0, 3, 1, 0),
+    ]
+    assert contents(spec, "nn_own_thresholds") == bytes([0, 1, 2] * 3 + [8, 9, 10])
+    assert [entry[17:19] for entry in layer_table(spec, 4)] == [(0, 0), (0, 0), (6, 2), (14, 4)]
+    assert contents(spec, "nn_output_weights") == bytes([0] * 6 + [1] * 8 + [2] * 6)
+    assert workspace_size(cascade(*nets)) == 4 * 2 + 2 * 3 + 3
+
+
+def test_the_places_of_values_in_packed_samples() -> None:
+    form = InputFormat((4,), 1, (9,), packed=True, order=(2, 0, 3, 1))
+    spec = lay_out(one_layer(form))
+    assert struct.unpack("<4I", contents(spec, "nn_places")) == (1, 3, 0, 2)
+    assert stage_table(spec)[0][7] == 1
 
 
 @pytest.mark.parametrize("naive", [False, True])
