@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import conv2d, dense, network, own_format, random_network, requantization, samples
 from numpy.typing import NDArray
-from tablenets import binary_form, grouped, table, tail, two_layers, with_occupied
+from tablelayers import binary_form, grouped, table, tail, two_layers, with_occupied
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST

@@ -1,84 +1,72 @@
-"""Networks of tables for the tests: random ones, of every grouping, order and range."""
+"""Networks of tables and cascades for the tests, random."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
-from networks import THRESHOLDS, network, requantization
-from numpy.typing import NDArray
+from networks import input_format, requantization
 
-from ebpfnn.network import QuantizedNetwork
-from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import ByteLanes, Layer, Requantization, Table
-
-
-def grouped(inputs: int, members: int, random: np.random.Generator | None = None, *, gaps: float = 0) -> NDArray[np.int32]:
-    """Groups of ``members`` inputs in their order, or shuffled; a share ``gaps`` of groups has a member fewer, -1."""
-    numbers = np.arange(inputs) if random is None else random.permutation(inputs)
-    rows: list[list[int]] = []
-    left = numbers.tolist()
-    while left:
-        size = members - (members > 1 and random is not None and random.random() < gaps)
-        mine, left = left[:size], left[size:]
-        mine += [-1] * (members - len(mine))
-        rows.append(random.permutation(mine).tolist() if random is not None else mine)
-    return np.array(rows, np.int32)
+from ebpfnn.network import QuantizedNetwork, orders
+from ebpfnn.network.layers import ByteLanes, Shape, Table
+from ebpfnn.network.network import Next
 
 
 def table(
-    order: NDArray[np.int32],
-    outputs: int,
-    random: np.random.Generator,
-    *,
-    largest: int = 9,
-    bits: int = 1,
-    low: int = 0,
-    by: Requantization | ByteLanes | None = None,
-    blank: float = 0.3,
-) -> Table:
-    """Random rows; a share ``blank`` of them is 0. Sums pass on as they are where ``by`` is None."""
-    groups, members = order.shape
-    rows = random.integers(-largest, largest + 1, (groups, 1 << bits * members, outputs))
-    rows[random.random(rows.shape[:2]) < blank] = 0
-    bias = random.integers(-largest, largest + 1, outputs).astype(np.int32)
-    return Table(rows.astype(np.int16), bias, order, requantization(outputs) if by is None else by, bits, low)
-
-
-def tail(layer: Table, classes: int, random: np.random.Generator, **fields: Any) -> Table:
-    """A last layer over the bytes of ``layer``."""
-    assert isinstance(layer.requantization, ByteLanes)
-    order = np.arange(layer.outputs, dtype=np.int32)[:, None]
-    return table(order, classes, random, bits=8 - layer.requantization.shift, **fields)
-
-
-def two_layers(
-    form: InputFormat,
-    order: NDArray[np.int32],
-    outputs: int,
     seed: int,
+    inputs: int,
+    outputs: int,
     *,
+    bits: int = 1,
+    members: int | None = None,
+    order: tuple[int, ...] | None = None,
+    largest: int = 20,
+    sparse: float = 0.3,
+    **fields: Any,
+) -> Table:
+    """Random rows within ``largest``, of which a share ``sparse`` is 0; the inputs in ``order``, or as they lie.
+
+    It passes its sums on, unless ``fields`` have another ``requantization``.
+    """
+    random = np.random.default_rng(seed)
+    members = members or max(1, 8 // bits)
+    flat = np.array(order if order is not None else range(inputs), np.int32)
+    grouped = np.pad(flat, (0, -inputs % members), constant_values=-1).reshape(-1, members)
+    rows = random.integers(-largest, largest + 1, (len(grouped), 1 << bits * members, outputs)).astype(np.int16)
+    rows[random.random(rows.shape[:2]) < sparse] = 0
+    plain: dict[str, Any] = {"requantization": requantization(outputs), "bits": bits}
+    bias = random.integers(-largest, largest + 1, outputs).astype(np.int32)
+    return Table(rows, bias, grouped, **{**plain, **fields})
+
+
+def table_network(
+    seed: int,
+    shape: Shape = (8, 8),
+    widths: tuple[int, int] = (11, 4),
+    *,
+    tile: tuple[int, int] | None = (2, 4),
     shift: int = 1,
-    classes: int = 10,
-    largest: int = 9,
+    largest: int = 20,
+    packed: bool = True,
     **fields: Any,
 ) -> QuantizedNetwork:
-    """Tables, byte lanes, tables."""
-    random = np.random.default_rng(seed)
-    first = table(order, outputs, random, largest=largest, bits=form.bits, by=ByteLanes(shift))
-    return network([first, tail(first, classes, random, **fields)], form)
+    """A table a byte of 1-bit samples, byte lanes, and a table of scores a byte; in tiles, or as they lie.
+
+    With a ``largest`` of 20 many sums wrap.
+    """
+    size = prod(shape)
+    order = orders.tiles(shape, tile) if tile else tuple(range(size))
+    form = input_format(shape, 1, packed=packed)
+    form = replace(form, order=order) if tile and packed else form
+    hidden = table(seed, size, widths[0], order=order, largest=largest, requantization=ByteLanes(shift))
+    last = table(seed + 1, widths[0], widths[1], bits=8 - shift, members=1, sparse=0)
+    labels = tuple(map(str, range(widths[1])))
+    return QuantizedNetwork(**{"name": f"tables{seed}", "input": form, "labels": labels, "layers": (hidden, last), **fields})
 
 
-def with_occupied(layer: Table, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """What ``layer.occupied`` is for row numbers, int64 [n, groups]."""
-    return np.packbits(numbers != 0, axis=1)
-
-
-def binary_form(size: int | Sequence[int], bits: int = 1, **fields: Any) -> InputFormat:
-    shape = (size,) if isinstance(size, int) else tuple(size)
-    return InputFormat(shape, bits, THRESHOLDS[bits], **fields)
-
-
-def layers_of(*layers: Layer, form: InputFormat) -> QuantizedNetwork:
-    return network(list(layers), form)
+def cascade(*networks: QuantizedNetwork, margin: int = 20, share: float = 0.25) -> QuantizedNetwork:
+    """The networks one after the other, each with the same margin to the next."""
+    first, *others = networks
+    return replace(first, then=Next(cascade(*others, margin=margin, share=share), margin, share)) if others else first
