@@ -120,8 +120,7 @@ def _selected(layer: Table, rows: int, highest: int) -> NDArray[np.bool_]:
     shifts = layer.bits * np.arange(layer.order.shape[1])[::-1]
     levels = np.arange(rows)[:, None] >> shifts & (1 << layer.bits) - 1
     most = np.where(layer.order < 0, 0, highest)
-    selected = np.asarray((levels <= most[:, None, :]).all(axis=2), np.bool_)
-    return selected
+    return np.asarray((levels <= most[:, None, :]).all(axis=2), np.bool_)
 
 
 def _layouts(form: InputFormat) -> list[tuple[SampleForm, NDArray[np.int32]]]:

@@ -159,7 +159,7 @@ def test_estimates_of_tables(bits: int, features: KernelFeatures) -> None:
             grouped(101, 8 // bits, random),
             grouped(101, max(1, 5 // bits), random, gaps=0.3),
         ):
-            for outputs in (3, 60, 90 if bits < 8 else 66):
+            for outputs in (3, 60, 90):
                 check_estimates(two_layers(form, order, outputs, bits), features)
                 by = requantization(outputs, shift=34, low=-4, high=11)
                 hidden = table(order, outputs, random, bits=bits, by=by, largest=3000)
