@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from ..network.layers import (
     expect,
     image_shape,
 )
+from ..network.onnxkeys import EVENTS, LABELS, PREPARATION
 from .graph import Graph
 
 if TYPE_CHECKING:
@@ -83,8 +84,16 @@ def build(network: QuantizedNetwork) -> ModelProto:
         except ModelError as error:
             raise ModelError(f"network '{network.name}', layer {number} {error}") from error
     graph.node("Flatten", values.name, output=OUTPUT, axis=1)
-    metadata = {**network.card, "name": network.name, "labels": json.dumps(network.labels)}
+    card = {key: value for key, value in network.card.items() if key not in (EVENTS, PREPARATION)}
+    metadata = {**card, "name": network.name, LABELS: json.dumps(network.labels), **_of_events(network)}
     return graph.model(network.name, (INPUT, network.input_shape), (OUTPUT, len(network.labels)), metadata)
+
+
+def _of_events(network: QuantizedNetwork) -> dict[str, str]:
+    """What makes samples of events, for a network that observes them: without it, the file's would only take samples."""
+    if not network.events:
+        return {}
+    return {EVENTS: json.dumps(dict(network.events)), PREPARATION: json.dumps(asdict(network.input.preparation))}
 
 
 def _levels(graph: Graph, network: QuantizedNetwork) -> _Values:
