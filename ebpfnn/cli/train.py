@@ -52,7 +52,9 @@ _REACH = click.FloatRange(0, 1, max_open=True)
     "architecture",
     help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10, or in-32-2 for any number of inputs. [default: 32 hidden]",
 )
-@click.option("--tiles", type=TilesType(), metavar="2x4", help="Rows x columns of an image that select a row of a table together.")
+@click.option(
+    "--tiles", type=TilesType(), metavar="2x4", help="Rows x columns of an image that select a row of a table together."
+)
 @click.option(
     "--interactions",
     type=click.IntRange(1, 8),

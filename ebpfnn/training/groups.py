@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +35,15 @@ def groups(shape: Shape, bits: int, tiles: Tiles | None) -> NDArray[np.int32]:
     if len(shape) == 1:
         raise ModelError(f"--tiles {name}: samples of {shape[0]} values have no rows and columns; leave --tiles out")
     if prod(tiles) * bits > INDEX_BITS:
-        fact = f"--tiles {name}: {prod(tiles)} values of {bits} bits, {prod(tiles) * bits} in all, and a table takes 8"
+        fact = f"--tiles {name}: {prod(tiles)} {bits}-bit values, {prod(tiles) * bits} bits in all, and a table takes 8"
         raise ModelError(f"{fact}; give smaller tiles or fewer --bits")
     channels, rows, columns = image_shape(shape)
     if rows % tiles[0] or columns % tiles[1]:
         raise ModelError(f"--tiles {name}: do not divide an image of {describe(shape)}; give tiles that do")
     numbers = np.arange(channels * rows * columns, dtype=np.int32)
     cut = numbers.reshape(channels, rows // tiles[0], tiles[0], columns // tiles[1], tiles[1])
-    return cut.transpose(0, 1, 3, 2, 4).reshape(-1, prod(tiles))
+    order: NDArray[np.int32] = cut.transpose(0, 1, 3, 2, 4).reshape(-1, prod(tiles))
+    return order
 
 
 def row_numbers(form: InputFormat, order: NDArray[np.int32], samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,7 +65,7 @@ def terms(bits: int, members: int, most: int) -> tuple[NDArray[np.float32], NDAr
     rows = np.arange(1 << bits * members)
     shifts = bits * np.arange(members - 1, -1, -1)
     reached = rows[:, None] >> shifts & highest
-    found, sizes = list[NDArray[np.bool_]](), list[int]()
+    found, sizes = list[Any](), list[int]()
     for size in range(1, min(most, members) + 1):
         for chosen in combinations(range(members), size):
             for least in product(range(1, highest + 1), repeat=size):

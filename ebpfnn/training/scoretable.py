@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, leaky_relu
 
-KNOTS = 17
+from .gradients import Bent
+
+KNOTS = 9
 """Where a bend may turn: this many sums, evenly spaced over -128..128."""
 BOUND = 2047
 """The largest magnitude of a score, so that a score takes 12 bits."""
-_LEVELS = 256
+_LEVELS, _REACH = 256, 128.0
 
 
 @dataclass(frozen=True)
 class Scores:
-    """``rows``, int16 [hidden, 256 >> shift, classes], ``bias``, int32 [classes], and the logit that a score of 1 stands for."""
+    """``rows``, int16 [hidden, 256 >> shift, classes], ``bias``, int32 [classes], and the logit that a score of 1 is."""
 
     rows: NDArray[np.int16]
     bias: NDArray[np.int32]
@@ -50,7 +52,8 @@ class ScoreTable(nn.Module):
     def forward(self, sums: Tensor, steps: float) -> Tensor:
         self._note(sums.detach())
         linear: Tensor = self.last(leaky_relu(sums / steps, self._slope))
-        return linear + _hats(sums).flatten(1) @ self.bends.flatten(0, 1)
+        bent: Tensor = Bent.apply(sums, self.bends, -_REACH, _REACH)
+        return linear + bent
 
     @torch.no_grad()
     def integers(self, steps: float) -> Scores:
@@ -59,7 +62,8 @@ class ScoreTable(nn.Module):
         middles = first + ((1 << self.shift) - 1) / 2 - 128
         sums = middles.clamp(self.lowest[:, None], self.highest[:, None])
         straight = leaky_relu(sums / steps, self._slope).unsqueeze(-1) * self.last.weight.T.unsqueeze(1)
-        rows = straight + torch.einsum("hvk,hkc->hvc", _hats(sums), self.bends)
+        bent = [Bent.apply(each[:, None], bends[None], -_REACH, _REACH) for each, bends in zip(sums, self.bends, strict=True)]
+        rows = straight + torch.stack(bent)
         return _in_integers(rows.cpu().double(), self.last.bias.cpu().double())
 
     def integer_scores(self, scores: Scores, sums: Tensor) -> Tensor:
@@ -73,13 +77,6 @@ class ScoreTable(nn.Module):
         low, high = torch.aminmax(sums, dim=0)
         self.lowest.copy_(torch.minimum(self.lowest, low))
         self.highest.copy_(torch.maximum(self.highest, high))
-
-
-def _hats(sums: Tensor) -> Tensor:
-    """How much of each knot there is in sums, float32 [..., knots] in 0..1: 1 at the knot, 0 at its neighbors."""
-    spacing = _LEVELS / (KNOTS - 1)
-    places = torch.linspace(-128, 128, KNOTS, device=sums.device)
-    return (1 - (sums.unsqueeze(-1) - places).abs() / spacing).relu()
 
 
 def _in_integers(rows: Tensor, bias: Tensor) -> Scores:

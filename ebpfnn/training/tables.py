@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
 
+from .gradients import Rounded, SumOfRows
 from .groups import terms
-from .scoretable import ScoreTable, Scores
+from .scoretable import Scores, ScoreTable
 
 STEPS = 4.0
 """How many integer steps of a row make 1 of what a layer of floats would give."""
 DAMPING = 0.5
-"""A term of k inputs moves by this to the power of k - 1."""
+"""A term of k inputs moves by this to the power of k - 1. The terms of an input of many levels share its pace."""
 DECAY = 0.05
 """Weight decay of the terms of several inputs."""
 PENALTY = 0.01
@@ -47,22 +47,24 @@ class TableNetwork(nn.Module):
     A group has ``members`` inputs of ``bits``. ``most`` is the number of inputs that a term may have. ``shift`` is what a sum
     is shifted by before it selects scores. ``penalty`` is a term of the loss, after each batch.
 
-    The buffer ``seen``, uint8 [groups * rows], has the rows that a training sample selected: all others are 0.
+    The buffer ``seen``, uint8 [groups * rows], has the rows that a training sample selected. For inputs of 1 bit all others are
+    0; with more levels they are what their terms say, which lies between the rows of neighboring levels.
     """
 
     def __init__(self, groups: int, bits: int, members: int, *, hidden: int, classes: int, most: int, shift: int, slope: float):
         super().__init__()
         basis, sizes = terms(bits, members, most)
-        single, self._rows = int((sizes == 1).sum()), len(basis)
+        single, self._rows, self._all = int((sizes == 1).sum()), len(basis), bits > 1
         self.crossed = nn.Parameter(torch.zeros(groups, len(sizes) - single, hidden))
-        reach = ((1 << bits) - 1) * (groups * members) ** 0.5
+        highest = (1 << bits) - 1
+        reach = (groups * members) ** 0.5
         self.single = nn.Parameter((torch.rand(groups, single, hidden) * 2 - 1) / reach)
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.scores = ScoreTable(hidden, classes, shift, slope)
         self._basis: Tensor
         self._starts: Tensor
         self.seen: Tensor
-        scaled = basis * (STEPS * DAMPING ** (sizes - 1.0)).astype(np.float32)
+        scaled = basis * (STEPS * DAMPING ** (sizes - 1.0) / highest**sizes).astype(np.float32)
         self.register_buffer("_basis", torch.from_numpy(scaled), persistent=False)
         self.register_buffer("_starts", torch.arange(groups) * self._rows, persistent=False)
         self.register_buffer("seen", torch.zeros(groups * self._rows, dtype=torch.uint8))
@@ -75,7 +77,7 @@ class TableNetwork(nn.Module):
 
     def see(self, numbers: Tensor) -> None:
         """Notes which rows the samples of an epoch select, uint8 [n, groups]. To be called before it learns from them."""
-        for chunk in numbers.split(8192):
+        for chunk in torch.split(numbers, 8192):
             self.seen[self._numbered(chunk.to(self.seen.device)).flatten()] = 1
 
     def forward(self, numbers: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ class TableNetwork(nn.Module):
     @torch.no_grad()
     def integers(self) -> Integers:
         """What it computes when it evaluates."""
-        rows = (self._tables().round() * self.seen.unsqueeze(1)).cpu().numpy().astype(np.int16)
+        rows = (self._tables().round() * (self.seen.unsqueeze(1) | self._all)).cpu().numpy().astype(np.int16)
         bias = (self.bias * STEPS).round().cpu().numpy().astype(np.int32)
         return Integers(rows.reshape(len(self._starts), self._rows, -1), bias, self.scores.integers(STEPS))
 
@@ -109,9 +111,8 @@ class TableNetwork(nn.Module):
     def _sums(self, numbers: Tensor, rows: Tensor) -> Tensor:
         """The sums of the selected rows, float32 [n, hidden], exact for integers below 2^24. Row 0 of a group is 0."""
         chosen = numbers != 0  # most groups of a digit are blank
-        counts = chosen.sum(dim=1)
-        starts = counts.cumsum(0) - counts
-        return embedding_bag(self._numbered(numbers)[chosen], rows, starts, mode="sum")
+        sums: Tensor = SumOfRows.apply(rows, self._numbered(numbers)[chosen], chosen.sum(dim=1))
+        return sums
 
     def _numbered(self, numbers: Tensor) -> Tensor:
         return numbers.long() + self._starts
@@ -127,5 +128,5 @@ def lanes(sums: Tensor) -> Tensor:
 
 
 def _rounded(values: Tensor) -> Tensor:
-    """Rounds. The gradient passes unchanged."""
-    return values + (values.round() - values).detach()
+    rounded: Tensor = Rounded.apply(values)
+    return rounded

@@ -44,7 +44,8 @@ class Views:
     """Distorted copies of ``part``: ``count`` of them, used in turn, or new ones in every epoch if ``count`` is 0.
 
     A fixed number of views does not depend on ``seed``. They are kept in memory, and in ``directory``, where the next run finds
-    them. ``shown_as`` makes of the samples of a view what is shown in their place. ``key`` names the samples, the distortion and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
+    them. ``shown_as`` makes of the samples of a view what is shown in their place. ``key`` names the samples, the distortion
+    and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
     """
 
     def __init__(

@@ -82,8 +82,10 @@ def test_what_runs_is_what_the_module_computes(
     images, labels = bars(100, seed=1)
     assert (reference.labels(network, images) == labels).mean() > 0.85
     first, last = network.layers
-    assert isinstance(first, Table) and isinstance(last, Table)
-    assert isinstance(first.requantization, ByteLanes) and isinstance(last.requantization, Requantization)
+    assert isinstance(first, Table)
+    assert isinstance(last, Table)
+    assert isinstance(first.requantization, ByteLanes)
+    assert isinstance(last.requantization, Requantization)
     random = np.random.default_rng(3).integers(0, 256, (200, 8, 8)).astype(np.uint8)
     for samples in (images, random):
         rows = torch.from_numpy(row_numbers(network.input, first.order, samples))
@@ -124,15 +126,15 @@ def test_a_packed_sample_is_the_numbers_of_its_rows(tmp_path: Path, data: Path) 
 def test_interactions_learn_what_a_linear_network_cannot(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     samples = random.integers(0, 2, (2_000, 8)).astype(np.uint8)
-    labels = samples[:, 1] ^ samples[:, 5]
-    np.savez(tmp_path / "parity.npz", samples=samples * 255, labels=labels)
+    labels = (samples[:, 0::2] == samples[:, 1::2]).sum(axis=1) >= 3
+    np.savez(tmp_path / "alike.npz", samples=samples * 255, labels=labels.astype(np.intp))
     found = {}
     for most in (1, 2):
-        given = options(tmp_path, tmp_path / "parity.npz", architecture="table1-2", interactions=most, epochs=30)
+        given = options(tmp_path, tmp_path / "alike.npz", architecture="table1-2", interactions=most, epochs=20)
         network = modelfile.load(train(given))
         found[most] = float((reference.labels(network, samples * 255) == labels).mean())
     assert found[1] < 0.9
-    assert found[2] == 1
+    assert found[2] > 0.99
 
 
 def test_the_same_seed_makes_the_same_file_and_an_interrupted_run_goes_on(
@@ -172,8 +174,8 @@ def test_a_table_network_has_no_file_of_floats_and_may_have_a_teacher(tmp_path: 
 @pytest.mark.parametrize(
     ("fields", "fact"),
     [
-        ({"tiles": (4, 4)}, r"--tiles 4x4: 16 values of 1 bits, 16 in all, and a table takes 8; give smaller tiles"),
-        ({"tiles": (2, 2), "precision": Precision(input_bits=4)}, r"--tiles 2x2: 4 values of 4 bits, 16 in all"),
+        ({"tiles": (4, 4)}, r"--tiles 4x4: 16 1-bit values, 16 bits in all, and a table takes 8; give smaller tiles"),
+        ({"tiles": (2, 2), "precision": Precision(input_bits=4)}, r"--tiles 2x2: 4 4-bit values, 16 bits in all"),
         ({"tiles": (3, 2)}, r"--tiles 3x2: do not divide an image of 8x8; give tiles that do"),
         ({"architecture": "64-table12"}, r"architecture '64-table12': end with the number of classes, or gap"),
         ({"architecture": "table12-8-4"}, r"a table stands alone before the number of classes; give one such as table32-10"),
