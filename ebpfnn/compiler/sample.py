@@ -9,6 +9,7 @@ from .bits import emit_bits
 from .emitter import SAMPLE, Emitter, Place
 from .evenly import emit_even_levels, find_line
 from .levels import emit_level_rows
+from .order import emit_natural
 from .ownlevels import emit_own_levels
 from .values import Values
 
@@ -74,6 +75,12 @@ def side_by_side_cost(form: InputFormat) -> float:
 
 def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
     """Writes the values of the first layer. No register survives."""
+    values = _emit_in_order(emit, form, how)
+    return emit_natural(emit, values, form.order) if form.order else values
+
+
+def _emit_in_order(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
+    """The same in the order in which the sample is packed."""
     match how:
         case SampleForm.GATHERED_BITS:
             return emit_bits(emit, form)

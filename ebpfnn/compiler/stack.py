@@ -12,7 +12,7 @@ from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded
 from .memory import is_copied_in_turns
-from .plan import LISTED, ConvPlan, ConvTile, DensePlan, PoolPlan
+from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, PoolPlan
 from .sample import SampleForm
 from .tile import Tiling
 
@@ -32,7 +32,7 @@ class _Depth:
 
 
 def stack_needed(
-    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
+    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[AnyLayerPlan, ...]
 ) -> int:
     """The size in bytes, including callbacks; exact."""
     start = -OUTCOME
