@@ -39,7 +39,9 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 )
 @click.option("--columns", metavar="COLUMN=ENCODER,...", help="Encoders of columns, such as dst_port=bins:16,len=log2.")
 @click.option(
-    "--encode", metavar="ENCODER", help="Encoder of all other columns: bins, log2, linear, or thermometer. [default: bins]"
+    "--encode",
+    metavar="ENCODER",
+    help="Encoder of all other columns: bins, log2, linear, thermometer, or a plugin's. [default: bins]",
 )
 @click.option(
     "--spec", metavar="NAME|FILE", help="Spec of the rows of a table that does not have its own, such as a .csv file."
