@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, encoding
 from ..network.inputformat import InputFormat
 from ..network.layers import ByteLanes, Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Table, image_shape
 
@@ -50,7 +50,7 @@ def own_thresholds(given: InputFormat) -> NDArray[np.uint8]:
 
 def places(given: InputFormat) -> NDArray[np.uint32]:
     """Of each value among the levels of a packed sample (equation 18); none where it is the value's own number."""
-    return np.argsort(np.array(given.order, np.int64)).astype(np.uint32)
+    return encoding.places(given.order).astype(np.uint32)
 
 
 def parameters(layers: Sequence[Layer], naive: bool) -> dict[str, Arrays]:
