@@ -153,19 +153,16 @@ def test_branches_need_to_know_what_is_blank(monkeypatch: pytest.MonkeyPatch) ->
 def test_estimates_of_tables(bits: int, features: KernelFeatures) -> None:
     random = np.random.default_rng(bits)
     for packed in (False, True)[: 1 + (bits < 8)]:
-        form = binary_form(101, bits, packed=packed)
-        for order in (
-            grouped(101, 8 // bits),
-            grouped(101, 8 // bits, random),
-            grouped(101, max(1, 5 // bits), random, gaps=0.3),
-        ):
-            for outputs in (3, 60, 90):
-                check_estimates(two_layers(form, order, outputs, bits), features)
-                by = requantization(outputs, shift=34, low=-4, high=11)
-                hidden = table(order, outputs, random, bits=bits, by=by, largest=3000)
-                last = table(grouped(outputs, 2), 10, random, bits=4, low=-4)
-                check_estimates(network([hidden, last], form), features)
-                check_estimates(network([hidden, dense(np.ones((4, outputs)), np.arange(4))], form), features)
+        size, few = 61 if bits < 8 else 29, max(1, 5 // bits)
+        form = binary_form(size, bits, packed=packed)
+        orders = grouped(size, 8 // bits), grouped(size, 8 // bits, random), grouped(size, few, random, gaps=0.3)
+        for order, outputs in zip(orders, (90, 60, 3), strict=True):
+            check_estimates(two_layers(form, order, outputs, bits), features)
+            by = requantization(outputs, shift=34, low=-4, high=11)
+            hidden = table(order, outputs, random, bits=bits, by=by, largest=3000)
+            last = table(grouped(outputs, 2), 10, random, bits=4, low=-4)
+            check_estimates(network([hidden, last], form), features)
+            check_estimates(network([hidden, dense(np.ones((4, outputs)), np.arange(4))], form), features)
     check_estimates(occupied_net(), features)
     shuffled = binary_form((10, 10), 1, packed=True, order=tuple(random.permutation(100).tolist()))
     check_estimates(replace(random_network("conv4x3-5", 1, (10, 10), bits=1, packed=True), input=shuffled), features)
