@@ -14,7 +14,7 @@ from .plan import TablePlan
 from .requantize import RECORD, records
 from .scores import SCORE, Leaders
 from .table_rows import SUMS, RowAdder
-from .table_tail import Words, by_group, emit_word_rows, sums_behind
+from .table_tail import Words, emit_word_rows, sums_behind
 from .tables import row_words, seeds
 from .tile import Part, Tiling
 from .values import Values
@@ -62,7 +62,7 @@ def _emit_behind(
     """A layer behind one that left its outputs in registers; ``packed`` are its rows and what its words begin with."""
     emit.note(f"{plan.tables.groups} rows of {plan.words} words of {plan.lanes.count} lanes of {plan.lanes.bits} bits")
     (rows, start), sums = packed, sums_behind(words, plan.words)
-    table = emit.table("rows", by_group(rows, words.shift))
+    table = emit.table("rows", rows)
     constants = _constants(emit, layer, plan, begin)
     for register, value in zip(sums, start.tolist(), strict=True):
         emit.wide(register, value)

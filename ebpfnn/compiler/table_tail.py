@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..obj.asm import R7, R8, R9, Register
 from .emitter import FARTHEST, Emitter
 from .partial import BYTE
@@ -25,7 +22,7 @@ _TABLE, _NUMBER, _TERM = R7, R8, R9
 
 @dataclass(frozen=True)
 class Words:
-    """Bytes in registers, eight a word, the first in the least significant bits; a value is a byte shifted right by ``shift``."""
+    """Bytes in registers, eight a word, the first in the least significant bits. By ``shift`` to the right, they are values."""
 
     registers: tuple[Register, ...]
     shift: int
@@ -41,23 +38,18 @@ def sums_behind(words: Words, count: int) -> tuple[Register, ...]:
     return SUMS[len(words.registers) : len(words.registers) + count]
 
 
-def by_group(rows: NDArray[np.uint64], shift: int) -> NDArray[np.uint64]:
-    """Rows, uint64 [groups, numbers, words], as :func:`emit_word_rows` finds them: those of bytes shifted by ``shift``."""
-    return np.ascontiguousarray(rows[:, : 1 << BYTE - shift])
-
-
 def emit_word_rows(emit: Emitter, tables: RowTables, table: str, words: Words, sums: tuple[Register, ...]) -> None:
-    """Adds a row for each group of ``tables``, from the table of that name in the form of :func:`by_group`."""
-    size, numbers = _WORD * len(sums), 1 << BYTE - words.shift
+    """Adds a row for each group of ``tables``, from a table of rows, uint64 [groups, numbers, words], with that name."""
+    size, mask = _WORD * len(sums), (1 << BYTE - words.shift) - 1
     emit.map_value(_TABLE, table)
     pointed = 0
     for group, (place,) in enumerate(tables.places.tolist()):
-        start = group * numbers * size
+        start = group * tables.numbers * size
         if start + size - pointed > FARTHEST:
             emit.alu(_TABLE, "+=", start - pointed)
             pointed = start
         word, byte = divmod(place, _WORD)
-        _emit_offset(emit, words.registers[word], BYTE * byte + words.shift, numbers - 1, size)
+        _emit_offset(emit, words.registers[word], BYTE * byte + words.shift, mask, size)
         emit.alu(_NUMBER, "+=", _TABLE)
         for at, into in enumerate(sums):
             emit.load(_TERM, "u64", _NUMBER, start - pointed + _WORD * at)
@@ -65,7 +57,7 @@ def emit_word_rows(emit: Emitter, tables: RowTables, table: str, words: Words, s
 
 
 def _emit_offset(emit: Emitter, word: Register, low: int, mask: int, size: int) -> None:
-    """``size`` times the number in the bits ``mask`` from bit ``low`` of ``word``; by one shift if ``size`` is a power of two."""
+    """``size`` times the number in the bits ``mask`` from bit ``low`` of ``word``. A power of two needs no multiplication."""
     up = size.bit_length() - 1 if size & size - 1 == 0 else 0
     emit.mov(_NUMBER, word)
     if low != up:

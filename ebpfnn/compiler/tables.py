@@ -183,7 +183,7 @@ def _without_constants(tables: RowTables) -> RowTables:
 
 
 def whole_bytes(tables: RowTables) -> RowTables:
-    """With 256 rows where one byte is a number of fewer bits: then the verifier needs no mask. Not for tables that are large."""
+    """With 256 rows where one byte is a number of fewer bits: then the verifier needs no mask. Not if they are many."""
     one = tables.places.shape[1] == 1 and tables.low == 0 and tables.bits < BYTE
     if not one or tables.groups * (1 << BYTE) * tables.outputs > MOST_PADDED:
         return tables
