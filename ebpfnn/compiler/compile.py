@@ -153,7 +153,7 @@ class _Emission:
     def _layer(self, number: int, layer: Layer, values: Values | None) -> Values:
         before, plan = self._written(), self.plan.layers[number]
         if values is None:
-            values = emit_sample(self.emit, self.network.input, self.plan.sample)
+            values = emit_sample(self.emit, self.network.input, self.plan.sample, layer)
         elif isinstance(plan, DensePlan) and plan.rows:
             values = from_layer(values, plan.rows.bits)
         output = self._emit(number, layer, plan, values)

@@ -11,11 +11,12 @@ from math import prod
 
 from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
-from ..network.layers import Conv2d, MaxPool, Shape, Table, Window, image_shape
+from ..network.layers import Conv2d, Layer, MaxPool, Shape, Table, Window, image_shape
 from .accumulate import Products
 from .dense import AT_A_TIME
 from .emitter import WALKS_OF_AN_ITERATOR
 from .features import KernelFeatures
+from .groups import pieces
 from .nonzero import TABLE_BYTES as NONZERO_BYTES
 from .partial import BYTE, RowShape
 from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, Estimate, PoolPlan, TablePlan
@@ -58,7 +59,7 @@ def estimate(
     for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
         given, (low, _) = network.shapes[number], network.ranges[number]
         value = 3 if low < 0 and not features.sign_extension else 1
-        work, size = _sample(network.input, sample) if number == 0 else (_Work(), 0)
+        work, size = _sample(network.input, sample, layer) if number == 0 else (_Work(), 0)
         if isinstance(plan, DensePlan):
             work, size = work + _dense(plan, value, sample if number == 0 else None, features), size + _dense_tables(plan)
             size += NONZERO_BYTES if plan.shape == LISTED and not lists else 0
@@ -74,8 +75,11 @@ def estimate(
     return tuple(found)
 
 
-def _sample(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
+def _sample(form: InputFormat, how: SampleForm, layer: Layer) -> tuple[_Work, int]:
     """The code of :mod:`~ebpfnn.compiler.sample`, and its table."""
+    if how is SampleForm.GROUPED_BITS and isinstance(layer, Table):
+        loads = sum(len(pieces(sorted(member for member in members if member >= 0))) for members in layer.order.tolist())
+        return _Work(11 + 3 * loads + 6 * len(layer.order)), 0
     work, size = _levels(form, how)
     return work + _Work(2 * len(form.order)), size
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..network.inputformat import InputFormat
 from ..network.layers import ByteLanes, Table
 from .evenly import find_line
+from .groups import group_layout, takes_groups
 from .lanes import Lanes
 from .partial import BYTE
 from .sample import SampleForm, plan_levels
@@ -71,7 +72,7 @@ class RowTables:
 def plan_first(form: InputFormat, layer: Table) -> tuple[SampleForm, RowTables]:
     """The form of a sample for a first layer of tables, and the tables that it selects from."""
     tables = own_tables(layer, 0, form.highest)
-    for how, layout in _layouts(form):
+    for how, layout in _layouts(form, layer):
         found = _by_bytes(tables, form.bits, layout)
         if found:
             return how, _without_constants(found)
@@ -125,7 +126,7 @@ def _selected(layer: Table, rows: int, highest: int) -> NDArray[np.bool_]:
     return np.asarray((levels <= most[:, None, :]).all(axis=2), np.bool_)
 
 
-def _layouts(form: InputFormat) -> list[tuple[SampleForm, NDArray[np.int32]]]:
+def _layouts(form: InputFormat, layer: Table) -> list[tuple[SampleForm, NDArray[np.int32]]]:
     """The forms with several levels in a byte, and which input is where: int32 [bytes, levels], the most significant first."""
     if form.bits == BYTE:
         return []
@@ -135,7 +136,8 @@ def _layouts(form: InputFormat) -> list[tuple[SampleForm, NDArray[np.int32]]]:
     if form.value_thresholds:
         return [(SampleForm.OWN_SIDE_BY_SIDE, straight)]
     if form.bits == 1:
-        return [(SampleForm.GATHERED_BITS, straight)]
+        grouped = [(SampleForm.GROUPED_BITS, group_layout(layer.order))] if takes_groups(form, layer.order) else []
+        return [(SampleForm.GATHERED_BITS, straight), *grouped]
     return [(SampleForm.EVEN_SIDE_BY_SIDE, straight)] if find_line(form) else []
 
 

@@ -55,7 +55,7 @@ def test_numbers_are_bytes_that_exist(bits: int) -> None:
 
     beside = {1: SampleForm.GATHERED_BITS, 2: SampleForm.EVEN_SIDE_BY_SIDE, 4: SampleForm.EVEN_SIDE_BY_SIDE}[bits]
     even = replace(binary_form(61, bits), thresholds=tuple(256 * (n + 1) // 2**bits for n in range(2**bits - 1)))
-    apart = {1: SampleForm.EVEN_LEVELS, 2: SampleForm.EVEN_LEVELS, 4: SampleForm.EVEN_LEVELS}[bits]
+    apart = {1: SampleForm.GROUPED_BITS, 2: SampleForm.EVEN_LEVELS, 4: SampleForm.EVEN_LEVELS}[bits]
     assert how(even, 8 // bits) is beside
     assert how(even, 8 // bits, np.random.default_rng(2)) is apart
     assert how(own_format(61, bits, 1), 8 // bits) is SampleForm.OWN_SIDE_BY_SIDE
