@@ -44,9 +44,9 @@ def read(network: QuantizedNetwork, data: str | None, label: str | None, images:
     else:
         complain(f"no --data given; samples of '{printable(network.name)}' are drawn: blank, sparse, dense and noise")
         nothing = np.zeros((0, *network.input_shape), np.uint8)
-        return BenchInputs(corner_inputs(network, images), nothing, np.zeros(0, np.intp))
+        return BenchInputs(corner_inputs(network, images, encoders=plugins.encoders), nothing, np.zeros(0, np.intp))
     whole = samples.reshape(-1, *network.input_shape)
-    return BenchInputs([given, dense_inputs(network, len(given.samples))], whole, labels)
+    return BenchInputs([given, dense_inputs(network, len(given.samples), encoders=plugins.encoders)], whole, labels)
 
 
 def check_labels(inputs: dict[str, BenchInputs]) -> None:

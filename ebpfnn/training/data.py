@@ -83,8 +83,8 @@ def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str
 
 def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str], object]) -> Data:
     """Rows of a table. Bounds are learned only from the training rows, and then every row is prepared."""
-    by_column, bits = columns.asked(options.columns), options.precision.input_bits
-    usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS))
+    by_column, bits = columns.asked(options.columns, plugins.encoders), options.precision.input_bits
+    usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS), plugins.encoders)
     other = datasets.table(options.data or place, "test")
     spec = specs.find(options.spec, [place, *([other] if other else [])], plugins)
     whole = tables.load(place, options.label, options.ignore, options.split_by)
@@ -97,7 +97,7 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     if len(training) < 2 or (other == place and not len(tested)):
         raise InputError(f"{place}: {len(whole.labels)} rows are too few to learn from; give more")
     part = {name: values[training] for name, values in whole.columns.items()}
-    described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders())
+    described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders(), plugins.encoders)
     if alike := columns.left_out(part, described):
         tell(f"left out, of one value: {', '.join(alike)}")
     wanted = preparing.for_columns(options, plugins, described)
