@@ -225,6 +225,8 @@ def _table_tile(plan: TablePlan, outputs: int) -> _Work:
     for run in plan.runs:
         if run.asks:
             work += _Work(1 + 2 * (run.size > 1), 1)
+    if plan.lookup:
+        return work + _Work(2 * _ADDRESS + words + 4 * outputs)
     if plan.requantize is None:
         return work + _Work(3 * words + _ADDRESS)
     if plan.requantize.is_exact:
@@ -235,6 +237,8 @@ def _table_tile(plan: TablePlan, outputs: int) -> _Work:
 def _table_tables(plan: TablePlan, outputs: int) -> int:
     """Of rows, and of constants; an empty table has a word."""
     rows = 8 * plan.words * plan.tiles * plan.tables.groups * plan.tables.numbers or 8
+    if plan.lookup:
+        return rows + plan.lookup.outputs.nbytes
     constants = plan.requantize is not None and not plan.requantize.is_exact
     return rows + RECORD * outputs * constants
 

@@ -180,7 +180,7 @@ class TablePlan(LayerPlan):
     """A layer of tables, whose sums are in ``tiles`` tiles of ``words`` words of ``lanes``.
 
     ``runs`` are the groups in the order in which they are added, and which of them have a branch. ``requantize`` is None if
-    outputs are bytes of the words.
+    outputs are bytes of the words. With a ``lookup``, sums become outputs by that table.
     """
 
     tables: RowTables
@@ -189,6 +189,7 @@ class TablePlan(LayerPlan):
     tiles: int
     runs: tuple[Run, ...]
     requantize: RequantizePlan | None = None
+    lookup: Lookup | None = None
     iterated: bool = False
 
     @property

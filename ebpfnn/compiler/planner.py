@@ -218,8 +218,7 @@ class _Planner:
         )
 
     def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
-        masked, skips = not self.features.unwalked, number not in self.plain
-        return plan_table(layer, self.tables[number], form, masked=masked, skips=skips)
+        return plan_table(layer, self.tables[number], form, self.features, skips=number not in self.plain)
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])

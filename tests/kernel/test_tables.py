@@ -36,8 +36,9 @@ def equal(tested: QuantizedNetwork, features: KernelFeatures = NEWEST, seed: int
         agree(session, samples(tested.input_shape, seed))
 
 
-@pytest.mark.parametrize("shift", range(8))
-@pytest.mark.parametrize("outputs", [1, 8, 20, 33, 64, 65, 130])
+@pytest.mark.parametrize(
+    ("outputs", "shift"), [*((33, shift) for shift in range(8)), (1, 0), (8, 1), (20, 3), (64, 1), (65, 2), (130, 4)]
+)
 def test_bytes_of_a_packed_sample_select_rows(outputs: int, shift: int) -> None:
     net = two_layers(binary_form((28, 28), packed=True), grouped(784, 8), outputs, shift, shift=shift)
     equal(net, seed=outputs)
@@ -122,6 +123,21 @@ def test_exact_sums(features: KernelFeatures) -> None:
             )
             equal(network([hidden, last], form), features, seed)
             equal(network([hidden, dense(random.integers(-127, 128, (5, outputs)), np.arange(5))], form), features, seed)
+
+
+@of_every_kernel
+@pytest.mark.parametrize("outputs", [8, 33, 64])
+def test_sums_of_one_scale(outputs: int, features: KernelFeatures) -> None:
+    """They become outputs by a table, or, where 16 bits are too few, by arithmetic."""
+    form = binary_form(90, packed=True)
+    for seed, largest in enumerate((30, 400, 2000, 9000)):
+        random = np.random.default_rng(seed)
+        by = requantization(
+            outputs, shift=33 + seed, low=-9, high=100, negative=np.full(outputs, seed << 27, np.int32), zero_point=2
+        )
+        hidden = table(grouped(90, 8), outputs, random, largest=largest, by=by)
+        last = table(np.arange(outputs, dtype=np.int32)[:, None], 7, random, bits=7, low=-9)
+        equal(network([hidden, last], form), features, seed)
 
 
 @of_every_kernel
