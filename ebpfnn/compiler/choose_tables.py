@@ -12,8 +12,10 @@ from .lanes import FOUR, Lanes
 from .lookup import lookup_of
 from .plan import TABLES, Candidate, TablePlan
 from .requantize import plan_clips
+from .scores import MOST_WORDS as MOST_SCORES
 from .table_rows import MOST_WORDS
-from .tables import RowTables, choose_lanes
+from .table_tail import words_fit
+from .tables import EIGHT, RowTables, choose_lanes
 from .tile import MOST_WORDS as MOST_REQUANTIZED
 from .tile import Tiling
 from .values import OutputForm
@@ -22,8 +24,13 @@ _AS_IT_IS, _LOOKED_UP, _REQUANTIZED = 3.0, 4.0, 14.0
 """Instructions for an output that is its sum, that a table has, and that is computed."""
 
 
-def plan_table(layer: Table, tables: RowTables, form: OutputForm, features: KernelFeatures, *, skips: bool) -> TablePlan:
-    """The cheapest plan of ``layer`` for the numbers and rows in ``tables``; without ``skips``, no branch skips a row."""
+def plan_table(
+    layer: Table, tables: RowTables, form: OutputForm, features: KernelFeatures, *, skips: bool, behind: bool = False
+) -> TablePlan:
+    """The cheapest plan of ``layer`` for the numbers and rows in ``tables``; without ``skips``, no branch skips a row.
+
+    If it is ``behind`` a layer whose sums stay in registers, its sums have the lanes of :func:`sums_stay`.
+    """
     by, lanes = layer.requantization, choose_lanes(layer, tables)
     if isinstance(by, ByteLanes):
         plans = [_plan(tables, form, features, lanes, MOST_WORDS, _AS_IT_IS)]
@@ -32,7 +39,7 @@ def plan_table(layer: Table, tables: RowTables, form: OutputForm, features: Kern
         clips = plan_clips(by, least + tables.base, most + tables.base, masked=not features.unwalked)
         each = _AS_IT_IS if clips.is_exact else _REQUANTIZED
         plans = [replace(_plan(tables, form, features, lanes, MOST_REQUANTIZED, each), requantize=clips)]
-        found = lookup_of(by, tables.base, least, most) if form.width == 1 else None
+        found = lookup_of(by, tables.base, least, most) if form.width == 1 and not behind else None
         if found:
             looked_up = _plan(tables, form, features, FOUR, MOST_WORDS, _LOOKED_UP)
             plans.append(replace(looked_up, requantize=clips, lookup=found))
@@ -50,6 +57,23 @@ def _plan(tables: RowTables, form: OutputForm, features: KernelFeatures, lanes: 
         TABLES, tables.groups, str(lanes), tiling.words, tiling.tiles, 1, price, tables.bits * tables.places.shape[1]
     )
     return TablePlan(form, (candidate,), tables, lanes, tiling.words, tiling.tiles, ())
+
+
+def sums_stay(first: Table, second: Table, given: RowTables, tables: RowTables, largest: int) -> bool:
+    """Whether the sums of ``first`` stay in registers for ``second``, whose numbers and rows are ``given`` and in ``tables``.
+
+    They do if each layer is one tile, also because no table is larger than ``largest`` bytes.
+    """
+    if not isinstance(first.requantization, ByteLanes) or tables.places.shape[1] > 1 or tables.low:
+        return False
+    words = EIGHT.words(first.outputs), choose_lanes(second, tables).words(second.outputs)
+    sizes = (8 * many * each.groups * each.numbers for many, each in zip(words, (given, tables), strict=True))
+    return words_fit(*words) and max(sizes) <= largest
+
+
+def labels_beside(plan: TablePlan) -> bool:
+    """Whether the label can be found while the scores of ``plan`` are in registers: they are sums, and few."""
+    return plan.requantize is not None and plan.requantize.is_exact and plan.tiles == 1 and plan.words <= MOST_SCORES
 
 
 def _runs(tables: RowTables, words: int, *, skips: bool) -> tuple[Run, ...]:

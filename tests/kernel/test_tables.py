@@ -153,6 +153,8 @@ def test_between_layers_of_other_kinds(features: KernelFeatures) -> None:
         layers = [window, MaxPool(Window((2, 2), (2, 2))), hidden]
         last = dense(random.integers(-127, 128, (9, 30)), np.arange(9))
         equal(network([*layers, last], form), features)
+        deeper = tail(hidden, 12, random, by=ByteLanes(3))
+        equal(network([*layers, deeper, tail(deeper, 5, random)], form), features)
         deeper = tail(hidden, 40, random, by=ByteLanes(0))
         equal(network([*layers, deeper, tail(deeper, 5, random)], form), features)
 
