@@ -21,7 +21,7 @@ from netspace import namespace, run
 from traffic import captured, traffic
 from waiting import wait_until
 
-from ebpfnn.collect import Collector, collect, read_events
+from ebpfnn.collect import Collector, collect, command, read_events
 from ebpfnn.collect.programs import Programs
 from ebpfnn.collect.rows import Rows, reading
 from ebpfnn.errors import InputError, KernelError, UsageError
@@ -296,6 +296,25 @@ def test_the_command_ends_with_the_collection(tmp_path: Path) -> None:
         assert collect("flow", tmp_path / "a.csv", target="here", seconds=3, command=command).status == 0
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
+
+
+@pytest.mark.parametrize("ignoring", ["", "trap '' TERM; "], ids=["end at once", "ignore it"])
+def test_what_the_command_started_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignoring: str) -> None:
+    monkeypatch.setattr(command, "in_foreground", lambda: False)
+    monkeypatch.setattr(command, "_PATIENCE", 0.5)
+    told = tmp_path / "pid"
+    with namespace():
+        words = ["sh", "-c", f"{ignoring}sh -c '{ignoring}sleep 600 & echo $! > {told}; wait'; true"]
+        collect("flow", tmp_path / "a.csv", target="here", seconds=2, command=words)
+    assert wait_until(lambda: not Path(f"/proc/{told.read_text().strip()}").exists())
+
+
+def test_a_command_in_the_foreground_of_a_terminal_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for foreground in (True, False):
+        monkeypatch.setattr(command, "in_foreground", lambda foreground=foreground: foreground)
+        with command.running(["sleep", "600"]) as process:
+            assert (os.getpgid(process.pid) == os.getpgrp()) == foreground
+        assert process.returncode == -signal.SIGTERM
 
 
 def test_files_that_are_there_are_not_replaced_by_events(tmp_path: Path) -> None:
