@@ -72,6 +72,6 @@ def listed_rows(inputs: int, share: float, words: int, tiles: int) -> float:
     return inputs / 8 * _LISTING + tiles * (_MISPREDICTED + share * inputs * (_LISTED_ROW + ADDITION * words))
 
 
-def table_sums(groups: int, words: int, tiles: int, outputs: int) -> float:
-    """All rows without a branch, and their lanes."""
-    return groups * tiles * table_row(words) + 4.0 * outputs
+def table_sums(groups: int, words: int, tiles: int, outputs: int, each: float) -> float:
+    """All rows without a branch, and ``each`` for an output."""
+    return groups * tiles * table_row(words) + each * outputs

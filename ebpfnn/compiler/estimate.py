@@ -238,6 +238,8 @@ def _table_tile(plan: TablePlan, outputs: int) -> _Work:
 
 def _table_outputs(plan: TablePlan, words: int, outputs: int) -> _Work:
     """From the sums of a tile to its outputs, and to the label."""
+    if plan.lookup:
+        return _Work(2 * _ADDRESS + words + 4 * outputs)
     if plan.requantize is None:
         return _Work(3 * words + _ADDRESS)
     if plan.requantize.is_exact:
@@ -254,6 +256,8 @@ def _table_tables(plan: TablePlan, outputs: int) -> int:
     """Of rows, and of constants; an empty table has a word."""
     groups = bytes_of(plan.tables) if plan.listed else plan.tables.groups
     rows = (8 * plan.words * plan.tiles * groups * plan.tables.numbers or 8) + LISTING_BYTES * plan.listed
+    if plan.lookup:
+        return rows + plan.lookup.outputs.nbytes
     constants = plan.requantize is not None and not plan.requantize.is_exact
     return rows + RECORD * outputs * constants
 

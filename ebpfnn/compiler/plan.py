@@ -180,9 +180,10 @@ class TablePlan(LayerPlan):
     """A layer of tables, whose sums are in ``tiles`` tiles of ``words`` words of ``lanes``.
 
     ``runs`` are the groups in the order in which they are added, and which of them have a branch. ``requantize`` is None if
-    outputs are bytes of the words. With ``labels``, the label is found while scores are in registers, and with ``margin`` how
-    much it leads, too. If the sums stay ``whole`` words, the next layer, which is ``behind``, takes bytes from them, and if
-    they are ``kept``, from registers. If ``listed``, groups that are not blank are listed first, and there are no runs.
+    outputs are bytes of the words. With a ``lookup``, sums become outputs by that table. With ``labels``, the label is found
+    while scores are in registers, and with ``margin`` how much it leads, too. If the sums stay ``whole`` words, the next layer,
+    which is ``behind``, takes bytes from them, and if they are ``kept``, from registers. If ``listed``, groups that are not
+    blank are listed first, and there are no runs.
     """
 
     tables: RowTables
@@ -191,6 +192,7 @@ class TablePlan(LayerPlan):
     tiles: int
     runs: tuple[Run, ...]
     requantize: RequantizePlan | None = None
+    lookup: Lookup | None = None
     iterated: bool = False
     labels: bool = False
     margin: bool = False

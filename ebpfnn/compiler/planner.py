@@ -221,11 +221,10 @@ class _Planner:
         )
 
     def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
-        masked, skips = not self.features.unwalked, number not in self.plain
-        tables, kept, behind = self.tables[number], self._behind(number), self._behind(number - 1)
-        found = plan_table(layer, tables, form, masked=masked, skips=skips and behind is None)
+        skips, kept, behind = number not in self.plain, self._behind(number), self._behind(number - 1)
+        found = plan_table(layer, self.tables[number], form, self.features, skips=skips, behind=behind is not None)
         labels = number == self.last and labels_beside(found)
-        stays = kept is not None and registers_last(layer, kept, self.tables[number + 1])
+        stays = kept is not None and registers_last(found, kept, self.tables[number + 1])
         return replace(found, labels=labels, margin=self.margin, whole=kept is not None, kept=stays, behind=behind is not None)
 
     def _behind(self, number: int) -> Table | None:
@@ -233,8 +232,9 @@ class _Planner:
         layers, following = self.network.layers, number + 1
         if number not in self.tables or following not in self.tables:
             return None
-        first, second = layers[number], layers[following]
-        stay = isinstance(first, Table) and isinstance(second, Table) and words_stay(first, second, self.tables[following])
+        first, second, largest = layers[number], layers[following], self.features.largest_table
+        tables = self.tables[following]
+        stay = isinstance(first, Table) and isinstance(second, Table) and words_stay(first, second, tables, largest)
         return second if stay and isinstance(second, Table) else None
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
