@@ -37,6 +37,7 @@ one did best on the 5,000 held-out training images, which also selected its epoc
 over the seeds shows what the recipe achieves, and the bundled seed need not be the best one on the test images.
 `tools/networks.py` contains the recipes, and generated this page.
 """
+_BY_HAND = "# Cascades\n"
 _ACCURACY = re.compile(r"([\d.]+)% of the test samples, ([\d.]+)% of those held out")
 
 
@@ -125,10 +126,11 @@ def best(found: Mapping[str, Sequence[float]]) -> str:
 
 
 def cards() -> str:
-    """docs/networks.md."""
+    """docs/networks.md. What is written by hand there, from the section "Cascades" on, is kept."""
     noted = json.loads(NOTED.read_text())
     names = [name for name in RECIPES if name in noted]
-    return "\n".join([_INTRODUCTION, *(_card(name, noted[name]) for name in names)])
+    _, heading, by_hand = CARDS.read_text().partition(_BY_HAND)
+    return "\n".join([_INTRODUCTION, *(_card(name, noted[name]) for name in names), heading + by_hand])
 
 
 def _card(name: str, seeds: Mapping[str, Sequence[float]]) -> str:
