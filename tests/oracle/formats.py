@@ -38,6 +38,13 @@ def ordered(form: InputFormat, random: Random) -> InputFormat:
     return replace(form, order=tuple(pick(random, orders).tolist()))
 
 
+def of_bytes(form: InputFormat, random: Random) -> InputFormat:
+    """Samples of one bit a value, packed as groups of tables are: each byte is the number of a row."""
+    if random.random() < 0.6:
+        return form
+    return replace(form, bits=1, thresholds=(128,), value_thresholds=(), packed=True, bit_order="big")
+
+
 def same_samples(form: InputFormat, random: Random) -> InputFormat:
     """Another format of samples of the same shape, neither of them packed; mostly with own thresholds behind such."""
     before = bool(form.value_thresholds)
