@@ -98,6 +98,18 @@ def test_inputs_of_eight_bits_and_their_own_thresholds() -> None:
         equal(two_layers(own_format(61, bits, 1), grouped(61, 8 // bits, random), 12, bits))
 
 
+def test_layers_that_add_the_same_in_any_case() -> None:
+    """Some groups, or all of them, which leaves no table."""
+    random = np.random.default_rng(3)
+    net = two_layers(binary_form(40, packed=True), grouped(40, 8), 20, 1)
+    first = net.layers[0]
+    assert isinstance(first, Table)
+    for same in (slice(1, 3), slice(None)):
+        rows = first.tables.copy()
+        rows[same] = random.integers(-9, 10, 20)
+        equal(replace(net, layers=(replace(first, tables=rows), *net.layers[1:])))
+
+
 @of_every_kernel
 def test_exact_sums(features: KernelFeatures) -> None:
     """Requantized or not, in lanes of every width, in one tile and in several, hidden and last."""
