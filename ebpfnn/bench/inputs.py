@@ -47,6 +47,18 @@ def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> Inputs
     return Inputs("dense", _drawn(network, "dense", count, seed))
 
 
+def noise_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> Inputs:
+    """Samples of uniform values, 0 too: with one bit a value, bytes of every kind, and no branch is learned."""
+    return Inputs("noise", _drawn(network, "noise", count, seed))
+
+
+def few_of(given: Inputs, few: int) -> list[Inputs]:
+    """The first ``few`` of ``given``, if it has more."""
+    if len(given.samples) <= few:
+        return []
+    return [Inputs(given.kind, given.samples[:few], None if given.labels is None else given.labels[:few])]
+
+
 def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> list[Inputs]:
     """Samples that need no data: blank, sparse (one value in eight is not 0), dense, and noise (uniform values).
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..network.encoding import encode
+from ..network.layers import Table
 from .native import AVX2, AVX512, Kind, Timed, build, possible
 from .table_form import Stage, packed_form, selects_rows, stages
 from .weights import aligned
@@ -36,10 +37,12 @@ class _Network(ctypes.Structure):
 class TableRunner(Timed):
     """A table network in C. Raises :class:`NotSupported` for one of another form, and without a compiler."""
 
+    takes = "packed"
+
     def __init__(self, kind: Kind, network: QuantizedNetwork) -> None:
         super().__init__(kind.name, len(network.labels))
-        packed = packed_form(network)
-        self._form, found = packed.input, stages(packed)
+        found, packed = stages(network), packed_form(network)
+        self._form = packed.input
         if not selects_rows(packed):
             raise NotSupported(f"'{network.name}': the bytes of its packed samples are not the rows of its groups")
         sizes = [_sizes(stage, kind.lanes) for stage in found]
@@ -64,7 +67,9 @@ class TableRunner(Timed):
 
 
 def table_runners(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[TableRunner]:
-    """The rows in C that this CPU can run; ``left_out`` gets the reason for each other one, by its name."""
+    """The rows in C that this CPU can run, of a network of tables; ``left_out`` gets the reason for each other one."""
+    if not any(isinstance(layer, Table) for layer in network.layers):
+        return
     for kind in possible(TABLE_KINDS, left_out):
         try:
             yield TableRunner(kind, network)

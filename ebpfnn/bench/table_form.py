@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
-from ..network.layers import ByteLanes, Requantization, Table, accumulator_bound
+from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Requantization, Table, accumulator_bound
 
 _LANES = 8  # sums in a word
 
@@ -45,9 +44,12 @@ def stages(network: QuantizedNetwork) -> tuple[Stage, ...]:
 
 
 def packed_form(network: QuantizedNetwork) -> QuantizedNetwork:
-    """The same network for packed samples, each byte the row of a group where its first layer has tables of such groups."""
+    """The same network for packed samples, each byte the row of a group where its first layer has tables of such groups.
+
+    That of 8-bit samples is itself.
+    """
     form = network.input
-    return network if form.packed else _with_input(network, replace(form, packed=True, order=_order(network)))
+    return network if form.packed or form.bits == 8 else _with_input(network, replace(form, packed=True, order=_order(network)))
 
 
 def unpacked_form(network: QuantizedNetwork) -> QuantizedNetwork:
@@ -67,10 +69,13 @@ def selects_rows(network: QuantizedNetwork) -> bool:
     return full and np.array_equal(whole, first.order.ravel()) and (network.then is None or selects_rows(network.then.network))
 
 
-def identity(by: Requantization) -> bool:
-    """Whether accumulators are passed on as they are."""
+def identity(by: Requantization | ByteLanes) -> bool:
+    """Whether accumulators are passed on as they are, but for a clip to int32."""
+    if isinstance(by, ByteLanes):
+        return False
     one = 1 << by.shift
-    return bool((by.positive == one).all() and (by.negative == one).all()) and by.zero_point == 0
+    whole = (by.low, by.high, by.zero_point) == (INT32_MIN, INT32_MAX, 0)
+    return whole and bool((by.positive == one).all() and (by.negative == one).all())
 
 
 def _order(network: QuantizedNetwork) -> tuple[int, ...]:
@@ -93,41 +98,30 @@ def _with_input(network: QuantizedNetwork, form: InputFormat) -> QuantizedNetwor
 
 
 def _stage(network: QuantizedNetwork) -> Stage:
-    first, last = _layers(network)
-    assert isinstance(first.requantization, ByteLanes)
-    words = _words(first.tables.astype(np.int64))
+    first, by, last = _layers(network)
     start = _words(first.bias.astype(np.int64) + 128)
     levels = last.tables.astype(np.int64)
-    wide = np.zeros((first.outputs, 256 >> first.requantization.shift, last.outputs), np.int64)
+    wide = np.zeros((first.outputs, by.high + 1, last.outputs), np.int64)
     wide[last.order[:, 0], : levels.shape[1]] = levels
-    bound = accumulator_bound(last, 0, first.requantization.high)
+    bound = accumulator_bound(last, by.low, by.high)
     margin = network.then.margin if network.then else 0
-    return Stage(first, words, start, first.requantization.shift, wide, last.bias.astype(np.int64), bound, margin)
+    rows = _words(first.tables.astype(np.int64))
+    return Stage(first, rows, start, by.shift, wide, last.bias.astype(np.int64), bound, margin)
 
 
-def _layers(network: QuantizedNetwork) -> tuple[Table, Table]:
-    reasons = tuple(_unlike(network))
-    if reasons:
-        raise NotSupported(f"'{network.name}': {reasons[0]}")
-    first, last = network.layers
-    assert isinstance(first, Table)
-    assert isinstance(last, Table)
-    return first, last
-
-
-def _unlike(network: QuantizedNetwork) -> Iterator[str]:
-    if len(network.layers) != 2 or not all(isinstance(layer, Table) for layer in network.layers):
-        yield "has other layers than a table of groups and a table of scores"
-        return
-    first, last = network.layers
-    assert isinstance(first, Table)
-    assert isinstance(last, Table)
-    if not isinstance(first.requantization, ByteLanes):
-        yield "has no byte lanes between its tables"
-    if isinstance(last.requantization, ByteLanes) or not identity(last.requantization):
-        yield "scales the scores of its last table"
-    if last.order.shape[1] != 1:
-        yield "has a table of scores for several outputs of its first layer"
+def _layers(network: QuantizedNetwork) -> tuple[Table, ByteLanes, Table]:
+    """The table of groups, what makes bytes of its sums, and the table of scores."""
+    match network.layers:
+        case (Table(requantization=ByteLanes() as by) as first, Table() as last):
+            if not identity(last.requantization):
+                fact = "scales the scores of its last table"
+            elif last.order.shape[1] != 1:
+                fact = "has a table of scores for several outputs of its first layer"
+            else:
+                return first, by, last
+        case _:
+            fact = "has other layers than a table with byte lanes and a table of scores"
+    raise NotSupported(f"'{network.name}' {fact}")
 
 
 def _words(sums: NDArray[np.int64]) -> NDArray[np.uint64]:

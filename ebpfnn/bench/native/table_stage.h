@@ -18,24 +18,20 @@ enum {
 	OF(tail_vectors) = sizeof(OF(SCORE)) * OF(SCORES) / sizeof(OF(tail)),
 };
 
+/* Offsets are constants once the loops are unrolled: a row is then a load, a multiplication and the addition. */
 static inline __attribute__((always_inline)) void OF(add_rows)(const struct stage *stage, const uint8_t *sample, OF(row) *sums)
 {
 	OF(row) parts[SPLIT][OF(row_vectors)] = { 0 };
-	const OF(row) *rows = stage->first;
-	int32_t g = 0;
 
-#pragma GCC unroll 16
-	for (; g + SPLIT <= OF(GROUPS); g += SPLIT)
-#pragma GCC unroll 2
-		for (int32_t s = 0; s < SPLIT; s++)
-#pragma GCC unroll 8
-			for (int32_t v = 0; v < OF(row_vectors); v++)
-				parts[s][v] += rows[((size_t)sample[g + s] * OF(GROUPS) + g + s) * OF(row_vectors) + v];
-#pragma GCC unroll 2
-	for (; g < OF(GROUPS); g++)
+#pragma GCC unroll 128
+	for (int32_t g = 0; g < OF(GROUPS); g++) {
+		size_t number = (size_t)sample[g] * OF(GROUPS) * OF(WORDS) * 8;
+		const OF(row) *row = (const OF(row) *)((const char *)stage->first + number + (size_t)g * OF(WORDS) * 8);
+
 #pragma GCC unroll 8
 		for (int32_t v = 0; v < OF(row_vectors); v++)
-			parts[0][v] += rows[((size_t)sample[g] * OF(GROUPS) + g) * OF(row_vectors) + v];
+			parts[g % SPLIT][v] += row[v];
+	}
 #pragma GCC unroll 8
 	for (int32_t v = 0; v < OF(row_vectors); v++)
 		sums[v] = ((const OF(row) *)stage->start)[v] + parts[0][v] + parts[1][v];
@@ -44,15 +40,18 @@ static inline __attribute__((always_inline)) void OF(add_rows)(const struct stag
 static inline __attribute__((always_inline)) void OF(add_scores)(const struct stage *stage, const uint8_t *bytes, int32_t *scores)
 {
 	OF(tail) sums[OF(tail_vectors)];
-	const OF(tail) *rows = stage->last;
 	OF(SCORE) found[OF(SCORES)];
 
 	memcpy(sums, stage->bias, sizeof(sums));
-#pragma GCC unroll 16
-	for (int32_t n = 0; n < OF(NEURONS); n++)
+#pragma GCC unroll 128
+	for (int32_t n = 0; n < OF(NEURONS); n++) {
+		size_t number = (size_t)n * (256 >> OF(SHIFT)) + bytes[n];
+		const OF(tail) *row = (const OF(tail) *)stage->last + number * OF(tail_vectors);
+
 #pragma GCC unroll 8
 		for (int32_t v = 0; v < OF(tail_vectors); v++)
-			sums[v] += rows[((size_t)n * (256 >> OF(SHIFT)) + (bytes[n] >> OF(SHIFT))) * OF(tail_vectors) + v];
+			sums[v] += row[v];
+	}
 	memcpy(found, sums, sizeof(sums));
 	for (int32_t c = 0; c < CLASSES; c++)
 		scores[c] = found[c];
@@ -60,12 +59,16 @@ static inline __attribute__((always_inline)) void OF(add_scores)(const struct st
 
 static inline __attribute__((always_inline)) void OF(stage)(const struct stage *stage, const uint8_t *sample, int32_t *scores)
 {
+	const uint64_t kept = 0x0101010101010101 * (255 >> OF(SHIFT)); /* what a byte of a word is after the shift */
 	union {
 		OF(row) sums[OF(row_vectors)];
 		uint8_t bytes[OF(WORDS) * 8];
 	} hidden;
 
 	OF(add_rows)(stage, sample, hidden.sums);
+#pragma GCC unroll 8
+	for (int32_t v = 0; v < OF(row_vectors); v++)
+		hidden.sums[v] = (hidden.sums[v] >> OF(SHIFT)) & kept;
 	OF(add_scores)(stage, hidden.bytes, scores);
 }
 

@@ -9,7 +9,7 @@
 
 /*
  * `first` has rows of 64-bit words of eight sums, [256][groups][words], `start` [words]; `last` has rows of scores, [neurons]
- * [256 >> shift][scores], and `bias` [scores]. Another stage decides where the best score leads by less than `margin`.
+ * [256 >> shift][scores], and `bias` [scores]. The next stage decides where the best score leads by less than the MARGIN.
  */
 struct stage {
 	const void *first, *start, *last, *bias;
