@@ -22,14 +22,15 @@ _ENOUGH = 0.999
 @click.option(
     "--raw", type=click.Path(path_type=Path), metavar="DIR", help="Write weights and biases as plain files, and model.json."
 )
-@click.option("--onnx", type=click.Path(path_type=Path), metavar="FILE", help="Write a QDQ model for onnxruntime.")
-@click.option("--check", metavar="DATA", help=f"Compare labels with onnxruntime. {HELP}")
+@click.option("--onnx", type=click.Path(path_type=Path), metavar="FILE", help="Write a model for onnxruntime.")
+@click.option("--check", metavar="DATA", help=f"Compare with onnxruntime. {HELP}")
 @plugin_option
 @click.pass_context
 def command(context: click.Context, model: str, raw: Path | None, onnx: Path | None, check: str | None) -> None:
     """Export MODEL, a bundled network or a file, for use by other programs.
 
-    `ebpfnn import` reads the files written by --raw.
+    `ebpfnn import` reads the files written by --raw. An ONNX model is in QDQ form. That of a network with tables, or of a
+    cascade, is in integers, and gives the same scores.
     """
     if raw is None and onnx is None:
         raise click.UsageError("give --raw DIR or --onnx FILE", context)
@@ -51,15 +52,21 @@ def command(context: click.Context, model: str, raw: Path | None, onnx: Path | N
 
 
 def _check(network: QuantizedNetwork, path: Path, data: str) -> int:
-    """Lists the samples for which onnxruntime gives another label. Returns 1 if there are too many."""
-    from ..exporters.onnx_check import run
+    """Lists the samples for which onnxruntime gives another label. Returns 1 if there are too many.
 
-    measured = read_measured(data, network, available())
-    theirs = run(path, measured.samples).argmax(axis=1)
-    ours = reference.labels(network, measured.samples)
-    different = np.flatnonzero(ours != theirs)
-    for index in different:
+    Of a network that is exported in integers, all scores are compared, and each must be the same.
+    """
+    from ..exporters.onnx import is_exact
+    from ..exporters.onnx_check import run
+    from ..exporters.onnx_integers import SCORES
+
+    measured, exact = read_measured(data, network, available()), is_exact(network)
+    found = run(path, measured.samples, SCORES) if exact else run(path, measured.samples)
+    scores = reference.scores(network, measured.samples)
+    ours, theirs = scores.argmax(axis=1), found.argmax(axis=1)
+    different = (scores != found).any(axis=1) if exact else ours != theirs
+    for index in np.flatnonzero(different):
         click.echo(f"sample {index}: {network.labels[ours[index]]} here, {network.labels[theirs[index]]} by onnxruntime")
-    same = len(ours) - len(different)
-    click.echo(f"onnxruntime gives the same label for {same:,} of {printable(measured.name)}")
-    return 0 if same >= _ENOUGH * len(ours) else 1
+    same = len(ours) - int(different.sum())
+    click.echo(f"onnxruntime gives the same {'scores' if exact else 'label'} for {same:,} of {printable(measured.name)}")
+    return 0 if same >= (1 if exact else _ENOUGH) * len(ours) else 1

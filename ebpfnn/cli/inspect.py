@@ -11,6 +11,7 @@ import click
 from ..errors import NotSupported, PermissionDenied, printable
 from ..network import modelfile
 from .complete import networks
+from .layer_text import cascade, columns, layers, wraps
 from .messages import complain
 from .plugin_option import available, plugin_option
 from .spec_text import lines_of
@@ -38,6 +39,12 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
 
     Layers: density is the share of a layer's inputs that are not 0, over the calibration samples. The largest sum is the
     largest accumulator that any sample can cause. The range is that of a layer's outputs.
+
+    Tables: each group of inputs selects a row of its table. Rows that are all 0 are not stored. Blank is the share of the
+    groups of calibration samples that selected row 0. Sums that become bytes lie side by side in a word; where it is not
+    proven that they stay within -128 to 127, they wrap, and carry into the next one, everywhere alike.
+
+    Cascade: goes on is the share of the calibration samples that the next network decides.
 
     Plans: "straight" reads all inputs, "listed" those that are not 0, "rows" adds partial sums from a table, and "windows" is
     a convolution, which may skip blank rows. Several sums share a 64-bit word: 3x21 means three lanes of 21 bits. A tile is
@@ -81,20 +88,24 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     given = told["input"]
     sizes = f"{told['parameters']:,} parameters in {told['bytes']:,} bytes, {told['macs']:,} multiplications"
     yield f"{told['name']}: {told['architecture']}, {sizes}"
-    packed = "packed, " if given["packed"] else ""
+    order = f" in {given['order_name']}" if given["packed"] and given.get("order") else ""
+    packed = f"packed{order}, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
     yield f"preparation: {preparation}"
     if told["events"]:
         yield from lines_of(told["events"])
     if given.get("value_thresholds"):
         yield _own_thresholds(given.get("value_thresholds"))
+    if told["stages"]:
+        yield ""
+        yield from cascade(told["stages"])
     yield ""
-    layers = list(enumerate(told["layers"]))
-    yield from _table(("layer", "kind", "input", "output"), (_kind(number, row) for number, row in layers))
-    yield ""
-    heads = ("layer", "parameters", "multiplications", "density", "largest sum", "range")
-    yield from _table(heads, (_layer(number, row) for number, row in layers))
-    yield ""
+    for number, stage in enumerate(told["stages"] or [told]):
+        if number:
+            yield f"network {number + 1}, {stage['name']}: {stage['architecture']}, {stage['macs']:,} multiplications"
+        yield from layers(stage["layers"])
+        yield from wraps(told["wraps"] or (), told["wraps_on"]) if not number else ()
+        yield ""
     yield from _plan(told)
     yield ""
     yield from _figures(told)
@@ -107,30 +118,20 @@ def _own_thresholds(own: Sequence[Sequence[int]]) -> str:
     return f"thresholds: each value has its own, {levels} levels"
 
 
-def _kind(number: int, row: dict[str, Any]) -> Sequence[str]:
-    return str(number), f"{row['kind']} {row['window']}".strip(), row["given"], row["gives"]
-
-
-def _layer(number: int, row: dict[str, Any]) -> Sequence[str]:
-    share = "" if row["density"] is None else f"{row['density']:.0%}"
-    bound = "" if row["bound"] is None else f"{row['bound']:,}"
-    return str(number), f"{row['parameters']:,}", f"{row['macs']:,}", share, bound, row["values"]
-
-
 def _plan(told: dict[str, Any]) -> Iterable[str]:
     """The plan of each layer, its cost, and the alternatives."""
     plan = told["plan"]
     both = list(zip(plan["layers"], told["plans"], strict=True))
     yield f"plan: the first layer reads {plan['sample']}"
     heads = ["layer", "plan", "lanes", "words", "tiles", "segments", "loops not walked"]
-    yield from _table(heads, (_decision(layer, code) for layer, code in both))
+    yield from columns(heads, (_decision(layer, code) for layer, code in both))
     yield ""
     heads = ["layer", "outputs as", "instructions", "walked", "branches", "table bytes"]
-    yield from _table(heads, (_size(layer, code) for layer, code in both))
+    yield from columns(heads, (_size(layer, code) for layer, code in both))
     yield ""
     yield "candidates, the best first; cost: instructions per inference, estimated"
     heads = ["layer", "plan", "inputs", "lanes", "words", "tiles", "segments", "cost", ""]
-    yield from _table(heads, (row for layer in plan["layers"] for row in _candidates(layer)))
+    yield from columns(heads, (row for layer in plan["layers"] for row in _candidates(layer)))
     for layer in plan["layers"]:
         costs = [candidate["cost"] for candidate in layer["candidates"]]
         if costs and costs[0] > min(costs):
@@ -166,10 +167,3 @@ def _figures(told: dict[str, Any]) -> Iterable[str]:
         times = f"{kernel['warm_ns']:,.0f} ns with warm caches, {kernel['cold_ns']:,.0f} with cold ones"
         yield f"time: {times} ({kernel['samples']} samples, at least)"
     yield "`ebpfnn inspect --help` explains the columns"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    cells = [heads, *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ..errors import printable
-from ..network import QuantizedNetwork, encoding, reference
-from ..network.layers import INT32_MAX, INT32_MIN, MaxPool, Weighted
+from ..network import QuantizedNetwork, encoding, layers, reference
+from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Layer, MaxPool
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .tables import open_console
 
+Summing = layers.Weighted | layers.Table
 _CHUNK = 256
 
 
@@ -59,7 +60,7 @@ def _table(network: QuantizedNetwork, on: Calibration) -> Table:
 
 
 def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> list[float | None]:
-    """For each layer the share, 0..1, of its outputs that its range clipped. None for pools, which clip nothing.
+    """For each layer the share, 0..1, of its outputs that its range clipped. None for pools and byte lanes, which clip nothing.
 
     Values that a ReLU sets to 0 are not counted as clipped.
     """
@@ -70,12 +71,20 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
             given, values = values, reference.forward(layer, values)
             seen[number] += values.size
             cut[number] += 0 if isinstance(layer, MaxPool) else _cut(layer, given)
-    pools = (isinstance(layer, MaxPool) for layer in network.layers)
-    return [None if pool else float(some / most) for pool, some, most in zip(pools, cut, seen, strict=True)]
+    return [
+        None if _clips_nothing(layer) else float(some / most)
+        for layer, some, most in zip(network.layers, cut, seen, strict=True)
+    ]
 
 
-def _cut(layer: Weighted, given: NDArray[np.int64]) -> int:
+def _clips_nothing(layer: Layer) -> bool:
+    return isinstance(layer, MaxPool) or isinstance(layer.requantization, ByteLanes)
+
+
+def _cut(layer: Summing, given: NDArray[np.int64]) -> int:
     by = layer.requantization
+    if isinstance(by, ByteLanes):
+        return 0
     uncut = reference.requantize(replace(by, low=INT32_MIN, high=INT32_MAX), reference.accumulate(layer, given))
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
     return int(below + np.count_nonzero(uncut > by.high))

@@ -13,7 +13,7 @@ from ..bench.measure import RUNS, time_cold, time_warm
 from ..compiler import Compiled, NetworkPlan, compile_network
 from ..datasets.mnist import read_test
 from ..errors import PermissionDenied
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, architecture, orders
 from ..network.fields import describe_input
 from ..obj.disasm import disassemble
 from ..obj.listing import waits
@@ -22,8 +22,10 @@ from ..session import Session
 from ..session.compiling import compile_here
 from ..session.loading import default_batch
 from .layer_table import layer_rows
+from .table_facts import wraps
 
 _ROUNDS = 5
+_DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,21 @@ def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigge
 def describe(
     network: QuantizedNetwork, compiled: Compiled, code: Code, kernel: InKernel | None, left_out: str
 ) -> dict[str, Any]:
-    """All facts as plain data, for JSON."""
+    """All facts as plain data, for JSON. Of a cascade, ``layers`` and what they add up to are those of the first network."""
     rows, form = layer_rows(network), network.input
+    wrapped, wrapped_on = _wraps(network)
     return {
         "name": network.name,
         "architecture": network.architecture,
-        "input": {**describe_input(form), "sample_bytes": form.sample_bytes},
+        "input": {**describe_input(form), "sample_bytes": form.sample_bytes, "order_name": orders.packed(form) or None},
         "labels": list(network.labels),
         "macs": network.macs,
         "parameters": sum(row.parameters for row in rows),
         "bytes": sum(row.size for row in rows),
         "layers": [asdict(row) for row in rows],
+        "stages": describe_stages(network),
+        "wraps": wrapped,
+        "wraps_on": wrapped_on or None,
         "plan": describe_plan(compiled.plan),
         "plans": [asdict(plan) for plan in compiled.layers],
         "code": asdict(code),
@@ -103,6 +109,37 @@ def describe(
         "card": dict(network.card),
         "events": dict(network.events) or None,
     }
+
+
+def describe_stages(network: QuantizedNetwork) -> list[dict[str, Any]] | None:
+    """The networks of a cascade as plain data, None for a network that is none.
+
+    ``margin`` and ``share`` are None for the last.
+    """
+    if network.then is None:
+        return None
+    return [
+        {
+            "name": each.name,
+            "architecture": architecture.architecture(each.layers),
+            "input": describe_input(each.input),
+            "macs": each.macs,
+            "score_scale": each.score_scale,
+            "margin": each.then.margin if each.then else None,
+            "share": each.then.share if each.then else None,
+            "layers": [asdict(row) for row in layer_rows(each)],
+        }
+        for each in network.stages
+    ]
+
+
+def _wraps(network: QuantizedNetwork) -> tuple[list[dict[str, int]] | None, str]:
+    """How often sums of byte lanes wrapped, and on what. None if no samples are at hand; of a cascade, the first network's."""
+    digits, _ = read_test()
+    if network.labels != _DIGITS or digits[0].size != network.input.size:
+        return None, ""
+    found = wraps(network, digits.reshape(-1, *network.input_shape))
+    return [asdict(each) for each in found], f"the {len(digits)} bundled digits" if found else ""
 
 
 def describe_plan(plan: NetworkPlan) -> dict[str, Any]:

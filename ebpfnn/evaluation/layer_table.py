@@ -5,12 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape, Weighted, Window, accumulator_bound, describe
+from ..network.layers import (
+    ByteLanes,
+    Conv2d,
+    Dense,
+    Layer,
+    MaxPool,
+    Shape,
+    Table,
+    Weighted,
+    Window,
+    accumulator_bound,
+    describe,
+)
+from .table_facts import TableFacts, facts
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A row of the table. ``size`` is in bytes: weights, biases, multipliers. ``bound`` is the largest |accumulator|."""
+    """A row of the table. ``size`` is in bytes: weights, biases, multipliers. ``bound`` is the largest |accumulator|.
+
+    Of a layer of tables, ``parameters`` and ``size`` count the stored rows, and ``tables`` tells more.
+    """
 
     kind: str
     given: str
@@ -23,21 +39,25 @@ class LayerRow:
     bound: int | None = None
     values: str = ""
     slope: float | None = None
+    tables: TableFacts | None = None
 
 
 def layer_rows(network: QuantizedNetwork) -> list[LayerRow]:
-    """One row per layer."""
+    """One row per layer of ``network``; of a cascade, those of the first network."""
     rows = []
     density = network.density or (None,) * len(network.layers)
     each = zip(network.layers, network.shapes, network.shapes[1:], network.ranges, density, strict=False)
     for layer, given, gives, (low, high), share in each:
         row = _row(layer, given, gives, share)
-        rows.append(row if isinstance(layer, MaxPool) else _with_weights(row, layer, low, high))
+        if isinstance(layer, Table):
+            rows.append(_with_tables(row, layer, given, low, high))
+        else:
+            rows.append(row if isinstance(layer, MaxPool) else _with_weights(row, layer, low, high))
     return rows
 
 
 def _row(layer: Layer, given: Shape, gives: Shape, density: float | None) -> LayerRow:
-    window = "" if isinstance(layer, Dense) else _window(layer.window)
+    window = "" if isinstance(layer, Dense | Table) else _window(layer.window)
     return LayerRow(_kind(layer), describe(given), describe(gives), layer.macs(given), density, window)
 
 
@@ -53,7 +73,25 @@ def _with_weights(row: LayerRow, layer: Weighted, low: int, high: int) -> LayerR
     )
 
 
+def _with_tables(row: LayerRow, layer: Table, given: Shape, low: int, high: int) -> LayerRow:
+    by, about = layer.requantization, facts(layer, given)
+    stored = layer.tables[layer.tables.any(axis=2)]
+    wide = stored.size > 0 and (stored.min() < -128 or stored.max() > 127)
+    factors = () if isinstance(by, ByteLanes) else (by.positive, by.negative)
+    return replace(
+        row,
+        parameters=stored.size + layer.bias.size,
+        size=stored.size * (1 + wide) + sum(array.nbytes for array in (layer.bias, *factors)),
+        bound=accumulator_bound(layer, low, high),
+        values=f"{by.low} to {by.high}" if by.one_byte else "int32",
+        slope=None if isinstance(by, ByteLanes) else by.slope,
+        tables=about,
+    )
+
+
 def _kind(layer: Layer) -> str:
+    if isinstance(layer, Table):
+        return "tables"
     if isinstance(layer, Conv2d):
         return "convolution" if layer.groups == 1 else f"convolution, {layer.groups} groups"
     return "dense" if isinstance(layer, Dense) else "max pool"

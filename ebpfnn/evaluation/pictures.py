@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..network import QuantizedNetwork
-from ..network.layers import Dense, MaxPool, Shape
+from ..network.layers import Conv2d, Dense, Shape, Table
 
 POSITIVE, NEGATIVE = (58, 126, 222), (224, 98, 42)
 """Blue and orange, which people with red-green color blindness can distinguish."""
@@ -35,19 +35,39 @@ def weight_images(network: QuantizedNetwork) -> Iterator[Image.Image]:
     """The weights of each output of the first layer: positive ones blue, negative ones orange, 0 transparent.
 
     A dense layer on images gives one picture per output, a convolution one per channel of its output, with the weights of the
-    window. Input channels are side by side. None if the input is not an image.
+    window. A layer of tables on images gives one per output with what each pixel adds by itself (:func:`single_effects`). Input
+    channels are side by side. None if the input is not an image.
     """
-    layer = network.layers[0]
-    if isinstance(layer, MaxPool) or (isinstance(layer, Dense) and len(network.input_shape) < 2):
+    layer, given = network.layers[0], network.input_shape
+    if isinstance(layer, Conv2d):
+        shape, weights = layer.weights.shape[1:], layer.weights.astype(np.int64)
+    elif len(given) > 1 and isinstance(layer, Dense | Table):
+        shape, weights = given, layer.weights.astype(np.int64) if isinstance(layer, Dense) else single_effects(layer)
+    else:
         return
-    shape = network.input_shape if isinstance(layer, Dense) else layer.weights.shape[1:]
-    for weights in layer.weights:
-        channels = np.pad(weights.reshape(-1, *shape[-2:]), ((0, 0), (0, 0), (0, 1)))
+    for each in weights:
+        channels = np.pad(each.reshape(-1, *shape[-2:]), ((0, 0), (0, 0), (0, 1)))
         yield _diverging(np.hstack(list(channels))[:, :-1])
 
 
-def _diverging(weights: NDArray[np.int8]) -> Image.Image:
-    strength = np.abs(weights.astype(np.float64)) / max(1, int(np.abs(weights.astype(np.int16)).max()))
+def single_effects(layer: Table) -> NDArray[np.int64]:
+    """What each input adds by itself to each output, int64 [outputs, inputs].
+
+    That is the row of its highest level, with all others of its group at 0, less row 0. What inputs of a group add only
+    together is not in it.
+    """
+    members, effects = layer.order.shape[1], np.zeros((layer.outputs, layer.inputs), np.int64)
+    rows = layer.tables.astype(np.int64)
+    highest = (1 << layer.bits) - 1
+    for place in range(members):
+        alone = rows[:, highest << layer.bits * (members - 1 - place)] - rows[:, 0]
+        there = layer.order[:, place] >= 0
+        effects[:, layer.order[there, place]] = alone[there].T
+    return effects
+
+
+def _diverging(weights: NDArray[np.int64]) -> Image.Image:
+    strength = np.abs(weights) / max(1, int(np.abs(weights).max()))
     pixels = np.empty((*weights.shape, 4), np.uint8)
     pixels[..., :3] = np.where((weights > 0)[..., None], POSITIVE, NEGATIVE)
     pixels[..., 3] = np.rint(255 * strength)

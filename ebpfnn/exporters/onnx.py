@@ -6,12 +6,14 @@ DequantizeLinear and QuantizeLinear, whose scales say what integers are worth. A
 scale may be anything, and is 1/128 here; that of the input is known, as is that of the scores; the weights' follow.
 
 Sums are exact or nearly so, but onnxruntime rounds a half to even and multiplies in float32: a value can differ by one.
+Networks with tables and cascades, which that could change altogether, are exported by :mod:`ebpfnn.exporters.onnx_integers`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +23,7 @@ from numpy.typing import NDArray
 
 from .. import files
 from ..errors import ModelError, NotSupported
-from ..network import QuantizedNetwork, encoding
-from ..network.inputformat import InputFormat
+from ..network import QuantizedNetwork
 from ..network.layers import (
     INT32_MAX,
     INT32_MIN,
@@ -31,12 +32,15 @@ from ..network.layers import (
     MaxPool,
     Requantization,
     Shape,
+    Table,
     Weighted,
     Window,
     expect,
     image_shape,
 )
+from . import onnx_integers
 from .graph import Graph
+from .onnx_levels import levels
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -57,7 +61,10 @@ class _Values:
 def export(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
     """Writes ``network`` to ``path`` as an ONNX model: all of it, or nothing.
 
-    Its input ``pixels`` is uint8 [n, *shape], which packed networks take too; its output ``logits`` float32 [n, classes].
+    Its input ``pixels`` is uint8 [n, *shape], which packed networks take too; its output ``logits`` float32 [n, classes]. A
+    network with tables and a cascade also have ``scores``, int32 [n, classes], which are exact, and a cascade ``stage``, int64
+    [n]: the number of the network that decided, from 0 on.
+
     Raises :class:`NotSupported` without the onnx package, :class:`ModelError` where the file cannot be written or a layer
     cannot be said in ONNX.
     """
@@ -76,34 +83,42 @@ def build(network: QuantizedNetwork) -> ModelProto:
         graph = Graph()
     except ImportError as error:
         raise NotSupported(f"ONNX: {error.name} is not installed; pip install 'ebpfnn[onnx]'") from error
-    values = _levels(graph, network)
+    metadata = {**network.card, "name": network.name, "labels": json.dumps(network.labels)}
+    if is_exact(network):
+        return _in_integers(graph, network, metadata)
+    given = levels(graph, network.input, INPUT)
+    values = _dequantized(graph, given, np.float32(1 / network.input.highest), _zero(0, 0))
     for number in range(len(network.layers)):
         try:
             values = _layer(graph, network, number, values)
         except ModelError as error:
             raise ModelError(f"network '{network.name}', layer {number} {error}") from error
     graph.node("Flatten", values.name, output=OUTPUT, axis=1)
-    metadata = {**network.card, "name": network.name, "labels": json.dumps(network.labels)}
-    return graph.model(network.name, (INPUT, network.input_shape), (OUTPUT, len(network.labels)), metadata)
+    results = {OUTPUT: (graph.FLOAT, (len(network.labels),))}
+    return graph.model(network.name, (INPUT, network.input_shape), results, metadata)
 
 
-def _levels(graph: Graph, network: QuantizedNetwork) -> _Values:
-    """What the first layer sees: the pixels, or by a table the level of each."""
-    name, form = INPUT, network.input
-    if form.bits < 8:
-        name = graph.node("Cast", name, to=graph.INT32)
-        if form.value_thresholds:
-            table = encoding.value_tables(form.value_thresholds).reshape(-1)
-            name = graph.node("Add", name, graph.constant("rows", np.arange(0, len(table), 256, dtype=np.int32)))
-        else:
-            every = np.arange(256, dtype=np.uint8)
-            table = encoding.levels(InputFormat((256,), form.bits, form.thresholds), every)
-        name = graph.node("Gather", graph.constant("levels", table), name)
-    return _dequantized(graph, name, np.float32(1 / network.input.highest), _zero(0, 0))
+def is_exact(network: QuantizedNetwork) -> bool:
+    """Whether the model computes in integers alone, and has them as its output ``scores``."""
+    return network.then is not None or any(isinstance(layer, Table) for layer in network.layers)
+
+
+def _in_integers(graph: Graph, network: QuantizedNetwork, metadata: Mapping[str, str]) -> ModelProto:
+    scores, logits, stage = onnx_integers.cascade(graph, network, INPUT)
+    graph.node("Cast", scores, output=onnx_integers.SCORES, to=graph.INT32)
+    graph.node("Identity", logits, output=OUTPUT)
+    width = (len(network.labels),)
+    results: dict[str, tuple[int, Shape]] = {OUTPUT: (graph.FLOAT, width), onnx_integers.SCORES: (graph.INT32, width)}
+    if network.then:
+        graph.node("Identity", stage, output=onnx_integers.STAGE)
+        results[onnx_integers.STAGE] = (graph.INT64, ())
+    return graph.model(network.name, (INPUT, network.input_shape), results, metadata)
 
 
 def _layer(graph: Graph, network: QuantizedNetwork, number: int, values: _Values) -> _Values:
     layer = network.layers[number]
+    if isinstance(layer, Table):
+        raise ModelError("is of tables, which are exported in integers")  # where is_exact() sends them
     if not isinstance(layer, Dense):
         values = _image(graph, values, network.shapes[number])
     if isinstance(layer, MaxPool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ _BATCH = 256
 _ERRORS_ONLY = 3
 
 
-def run(path: Path, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits, float32 [n, classes], of ``samples``, uint8 [n, *shape] with n >= 1.
+def run(path: Path, samples: NDArray[np.uint8], output: str = OUTPUT) -> NDArray[Any]:
+    """The logits, float32 [n, classes], or another output, of ``samples``, uint8 [n, *shape] with n >= 1.
 
     Raises :class:`NotSupported` without onnxruntime.
     """
@@ -32,4 +33,4 @@ def run(path: Path, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     batches = (samples[first : first + _BATCH] for first in range(0, len(samples), _BATCH))
-    return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
+    return np.concatenate([session.run([output], {INPUT: batch})[0] for batch in batches])

@@ -3,7 +3,9 @@
 A directory holds ``model.json``, which has all but the weights and biases, and two files for each layer that has any: weights
 int8 in the order of :mod:`ebpfnn.network.layers`, biases int32, little-endian, no header. A network of one hidden and one
 output dense layer has the names ``hweights8.bin``, ``hbias32.bin``, ``outweights8.bin`` and ``outbias32.bin``; any other
-``layerN.weights8.bin`` and ``layerN.bias32.bin``, N counting all layers from 0. docs/evaluation.md describes the bytes.
+``layerN.weights8.bin`` and ``layerN.bias32.bin``, N counting all layers from 0. A layer of tables has ``layerN.tables16.bin``,
+all rows, and ``layerN.order32.bin`` beside its bias. The files of a cascade's next network begin with ``then.``.
+docs/evaluation.md describes the bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -23,21 +25,33 @@ from numpy.typing import NDArray
 
 from .. import files
 from ..errors import ModelError
-from ..network import QuantizedNetwork, fields, modelformat
+from ..network import QuantizedNetwork, fields, modelformat, tableformat
 from ..network.fields import Described
-from ..network.layers import INT32_MAX, LARGEST_SIZE, Dense, MaxPool, Shape, expect
+from ..network.layers import INT32_MAX, LARGEST_SIZE, Layer, MaxPool, Requantization, Shape, Table, expect
+from ..network.network import MOST_STAGES
 from ..network.tensorfile import parse
 
 FORMAT, VERSION = "ebpfnn-raw", 1
 DESCRIPTION = "model.json"
+THEN = "then."
+"""In front of the names of the files of a cascade's next network, as of its tensors (:mod:`ebpfnn.network.modelformat`)."""
 MAX_DESCRIPTION = 16 << 20
 
-_DTYPES: dict[str, np.dtype[Any]] = {"weights": np.dtype("<i1"), "bias": np.dtype("<i4")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "weights": np.dtype("<i1"),
+    "bias": np.dtype("<i4"),
+    "tables": np.dtype("<i2"),
+    "order": np.dtype("<i4"),
+    "occupied": np.dtype("<u1"),
+}
+_WEIGHTED, _TABLES = ("weights", "bias"), ("tables", "bias", "order", "occupied")
 _TWO_LAYERS = {
     0: {"weights": "hweights8.bin", "bias": "hbias32.bin"},
     1: {"weights": "outweights8.bin", "bias": "outbias32.bin"},
 }
-_KNOWN = re.compile(r"model\.json|(h|out)(weights8|bias32)\.bin|layer\d+\.(weights8|bias32)\.bin", re.ASCII)
+_KNOWN = re.compile(
+    r"model\.json|(then\.)*((h|out)(weights8|bias32)|layer\d+\.(weights8|bias32|tables16|order32|occupied8))\.bin", re.ASCII
+)
 _REMEDY = "give a directory that `ebpfnn export --raw` wrote"
 
 
@@ -57,20 +71,35 @@ def export(network: QuantizedNetwork, directory: str | os.PathLike[str]) -> None
 
 def encode(network: QuantizedNetwork) -> dict[str, bytes]:
     """The bytes of every file by its name."""
-    contents: dict[str, bytes] = {}
     described = modelformat.describe(network)
-    dense = all(isinstance(layer, Dense) for layer in network.layers)
+    contents = _contents(network, described, "")
+    text = json.dumps({"format": FORMAT, "version": VERSION, **described}, indent=2, allow_nan=False)
+    return {DESCRIPTION: _compact(text).encode(), **contents}
+
+
+def _contents(network: QuantizedNetwork, described: dict[str, Any], prefix: str) -> dict[str, bytes]:
+    """The arrays of ``network``. What ``described`` says of it gets the names of their files, which begin with ``prefix``."""
+    contents: dict[str, bytes] = {}
+    two_layers = _two_layers(described["layers"])
     for number, layer in enumerate(network.layers):
         if isinstance(layer, MaxPool):
             continue
         about = described["layers"][number]
-        for kind, name in _names(number, two_layers=dense and len(network.layers) == 2).items():
-            array = getattr(layer, kind)
+        for kind in _kinds(layer):
+            name, array = prefix + _name(number, kind, two_layers=two_layers), getattr(layer, kind)
             contents[name] = np.ascontiguousarray(array, _DTYPES[kind]).tobytes()
             about[kind] = {"file": name, "dtype": array.dtype.name, "shape": list(array.shape)}
-        about |= {sign: getattr(layer.requantization, sign).tolist() for sign in ("positive", "negative")}
-    text = json.dumps({"format": FORMAT, "version": VERSION, **described}, indent=2, allow_nan=False)
-    return {DESCRIPTION: _compact(text).encode(), **contents}
+        if isinstance(layer.requantization, Requantization):
+            about |= {sign: getattr(layer.requantization, sign).tolist() for sign in ("positive", "negative")}
+    if network.then:
+        contents |= _contents(network.then.network, described["then"]["network"], prefix + THEN)
+    return contents
+
+
+def _kinds(layer: Layer) -> tuple[str, ...]:
+    if not isinstance(layer, Table):
+        return _WEIGHTED
+    return _TABLES if len(layer.occupied) else _TABLES[:-1]
 
 
 def load(directory: str | os.PathLike[str]) -> QuantizedNetwork:
@@ -84,12 +113,12 @@ def load(directory: str | os.PathLike[str]) -> QuantizedNetwork:
         raise ModelError(f"{directory}: has no {DESCRIPTION}, which has the shapes and multipliers; {_REMEDY}")
     described = _description(path)
     with _naming(path):
-        layers = fields.get(described, "layers", list)
-        parts = list(_parts(layers))
-        arrays = dict(_multipliers(layers))
+        networks = list(_networks(described))
+        parts = [part for prefix, layers in networks for part in _parts(layers, prefix)]
+        arrays = {name: array for prefix, layers in networks for name, array in _multipliers(layers, prefix)}
     arrays |= {part.tensor: part.read(directory) for part in parts}
     with _naming(path):
-        return modelformat.build(described, arrays)
+        return modelformat.build(described, _sparse(arrays))
 
 
 def _check_free(directory: Path) -> None:
@@ -137,24 +166,53 @@ class _Part:
         return np.frombuffer(data, self.dtype).astype(self.dtype.newbyteorder("="), copy=False).reshape(self.shape)
 
 
-def _parts(layers: list[object]) -> Iterator[_Part]:
+def _networks(described: Described) -> Iterator[tuple[str, list[object]]]:
+    """The layers of each network of a cascade, with what the names of its tensors and files begin with."""
+    for stage in range(MOST_STAGES):
+        yield THEN * stage, fields.get(described, "layers", list)
+        if "then" not in described:
+            return
+        described = fields.get(fields.get(described, "then", dict), "network", dict)
+    raise ModelError(f"more than {MOST_STAGES} networks in a cascade")
+
+
+def _parts(layers: list[object], prefix: str) -> Iterator[_Part]:
     """The files that the layers speak of, their shapes bounded."""
-    dense = all(isinstance(layer, dict) and layer.get("type") == "dense" for layer in layers)
+    two_layers = _two_layers(layers)
     for number, layer in _weighted(layers):
-        for kind, name in _names(number, two_layers=dense and len(layers) == 2).items():
+        known = _TABLES if layer.get("type") == "table" else _WEIGHTED
+        for kind in (kind for kind in known if kind in layer or kind != "occupied"):
+            name = prefix + _name(number, kind, two_layers=two_layers)
             about = fields.within(f"layer {number}", fields.get, layer, kind, dict)
             shape = fields.within(f"layer {number}", fields.integers, about, "shape")
             expect(min(shape, default=0) > 0 and prod(shape) <= LARGEST_SIZE, f"layer {number}: {kind} of {list(shape)}")
             expect(about.get("file") == name, f"layer {number}: {kind} must be in {name!r}, not {about.get('file')!r}")
-            yield _Part(f"layers.{number}.{kind}", name, _DTYPES[kind], shape)
+            yield _Part(f"{prefix}layers.{number}.{kind}", name, _DTYPES[kind], shape)
 
 
-def _multipliers(layers: list[object]) -> Iterator[tuple[str, NDArray[np.int32]]]:
+def _sparse(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """``arrays`` as a model file has them: of tables those rows that are not all 0; and the occupied groups of no samples."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        layer, _, kind = name.rpartition(".")
+        if kind != "tables":
+            found[name] = array
+            continue
+        groups = len(arrays[f"{layer}.order"])
+        expect(array.ndim == 3 and len(array) == groups, f"tables must be int16 [{groups}, rows, outputs]")
+        found |= {f"{layer}.{part}": each for part, each in tableformat.stored(array).items()}
+        found.setdefault(f"{layer}.occupied", np.zeros((0, 0), np.uint8))
+    return found
+
+
+def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArray[np.int32]]]:
     for number, layer in _weighted(layers):
+        if "byte_lanes" in layer:
+            continue
         for sign in ("positive", "negative"):
             values = fields.within(f"layer {number}", fields.integers, layer, sign)
             expect(all(value <= INT32_MAX for value in values), f"layer {number}: {sign!r} must fit int32")
-            yield f"layers.{number}.{sign}", np.array(values, np.int32)
+            yield f"{prefix}layers.{number}.{sign}", np.array(values, np.int32)
 
 
 def _weighted(layers: list[object]) -> Iterator[tuple[int, Described]]:
@@ -166,10 +224,16 @@ def _weighted(layers: list[object]) -> Iterator[tuple[int, Described]]:
             yield number, layer
 
 
-def _names(number: int, *, two_layers: bool) -> Mapping[str, str]:
-    """The files of a layer's weights and biases."""
-    deeper = {"weights": f"layer{number}.weights8.bin", "bias": f"layer{number}.bias32.bin"}
-    return _TWO_LAYERS[number] if two_layers else deeper
+def _two_layers(layers: list[Any]) -> bool:
+    """Whether the layers are two, both dense, whose files have shorter names."""
+    return len(layers) == 2 and all(isinstance(layer, dict) and layer.get("type") == "dense" for layer in layers)
+
+
+def _name(number: int, kind: str, *, two_layers: bool) -> str:
+    """The file of an array of a layer."""
+    if two_layers:
+        return _TWO_LAYERS[number][kind]
+    return f"layer{number}.{kind}{8 * _DTYPES[kind].itemsize}.bin"
 
 
 def _compact(text: str) -> str:

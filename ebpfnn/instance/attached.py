@@ -11,13 +11,7 @@ from ..kernel import Link
 from ..kernel.link.interface import network_namespace
 from ..kernel.link.link_info import LinkInfo
 from .about import About
-from .locks import telling
-
-LINK = "link"
-"""The pin of the attachment. It is missing if the kernel has no link, and a directory if there is one link per CPU.
-
-Those of further kinds of events, of an instance that observes several, have a number behind it.
-"""
+from .links import pins_of_links
 
 
 def check_attached(path: Path, about: About) -> None:
@@ -43,10 +37,7 @@ def is_attached(path: Path, about: About) -> bool:
 
 def _links(path: Path) -> Iterator[LinkInfo]:
     """The kernel's information on each pinned link. Empty if nothing is attached, as with BPF_PROG_RUN."""
-    with telling(path):
-        found = [pin for pin in path.iterdir() if pin.name == LINK or pin.name.startswith(f"{LINK}-")]
-        pins = [each for pin in found for each in (pin.iterdir() if pin.is_dir() else [pin])]
-    for each in pins:
+    for each in pins_of_links(path):
         with Link.open(each) as link:
             yield link.info()
 

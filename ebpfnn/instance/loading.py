@@ -21,7 +21,7 @@ from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from ..session.loading import load
 from .about import SIZE, About
-from .attached import LINK
+from .links import LINK
 from .locks import lock, telling
 from .pins import ABOUT, NAMES, STATE, STUB
 from .proof import prove_uncounted

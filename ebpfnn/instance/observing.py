@@ -17,7 +17,7 @@ from ..plugin import Attachment, Trigger
 from ..session.observed import Observed
 from ..session.observing import load_observed
 from .about import SIZE, About
-from .attached import LINK
+from .links import LINK
 from .loading import Loaded, held_by, pin_link, share
 from .locks import lock, telling
 from .pins import ABOUT, OBSERVING, STATE, STUB, numbered

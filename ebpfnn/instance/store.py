@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..errors import Error, SessionError
 from ..plugin import nearest
+from .links import detaching
 from .locks import entries, is_locked, lock, telling
 from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_writable, default_root
 
@@ -109,7 +110,10 @@ class Store:
                 return staged.rename(self.directory / name)
 
     def remove(self, name: str) -> None:
-        """Removes the instance ``name``: first its name, atomically, then its content. Raises as :meth:`find`."""
+        """Removes the instance ``name``: first its name, atomically, then its content. It is detached afterwards.
+
+        Raises as :meth:`find`.
+        """
         path = self.find(name)
         check_owned(self.directory)
         with self._locked():
@@ -120,7 +124,7 @@ class Store:
             except SessionError:
                 return  # another process was faster
             self._remove_dangling()
-            with telling(gone):
+            with telling(gone), detaching(gone):
                 shutil.rmtree(gone)
 
     def sweep(self) -> None:
@@ -133,7 +137,8 @@ class Store:
         with self._locked():
             for path in self._abandoned():
                 gone = path if path.name.startswith(_UNFINISHED) else path.rename(self._new_name())
-                shutil.rmtree(gone, ignore_errors=True)
+                with detaching(gone):
+                    shutil.rmtree(gone, ignore_errors=True)
             self._remove_dangling()
 
     def _names(self) -> list[str]:
@@ -209,7 +214,8 @@ def _discard(directory: Path, made: os.stat_result, process: int) -> None:
     """Removes what ``process`` made, unless it was published. The name may by then be in use by another process."""
     with suppress(OSError):
         if process == os.getpid() and os.path.samestat(made, directory.lstat()):
-            _remove(directory)
+            with detaching(directory):
+                _remove(directory)
 
 
 def _remove(directory: Path) -> None:

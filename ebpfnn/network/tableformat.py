@@ -33,20 +33,24 @@ def describe(layer: Table) -> dict[str, Any]:
 
 def tensors(layer: Table) -> dict[str, NDArray[Any]]:
     """The tensors of ``layer`` by name."""
-    rows = layer.tables.reshape(-1, layer.outputs)
-    present = rows.any(axis=1)
-    stored = rows[present]
-    small = stored.size == 0 or (stored.min() >= -128 and stored.max() <= 127)
     by = layer.requantization
     multipliers = {"positive": by.positive, "negative": by.negative} if isinstance(by, Requantization) else {}
     return {
-        "rows": stored.astype(np.int8) if small else stored,
-        "present": np.packbits(present),
+        **stored(layer.tables),
         "bias": layer.bias,
         "order": layer.order,
         "occupied": layer.occupied,
         **multipliers,
     }
+
+
+def stored(tables: NDArray[np.int16]) -> dict[str, NDArray[Any]]:
+    """The tensors of ``tables``, int16 [groups, rows, outputs], by name."""
+    rows = tables.reshape(-1, tables.shape[-1])
+    present = rows.any(axis=1)
+    found = rows[present]
+    small = found.size == 0 or (found.min() >= -128 and found.max() <= 127)
+    return {"rows": found.astype(np.int8) if small else found, "present": np.packbits(present)}
 
 
 def build(described: Described, take: Take) -> Table:

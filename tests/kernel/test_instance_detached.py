@@ -26,7 +26,7 @@ from ebpfnn.cli import main
 from ebpfnn.compiler import Body
 from ebpfnn.errors import DetachedError, NotSupported, SessionError
 from ebpfnn.instance import InstanceSession, Store
-from ebpfnn.instance.attached import LINK
+from ebpfnn.instance.links import LINK
 from ebpfnn.instance.proof import prove
 from ebpfnn.kernel import Link
 from ebpfnn.network import QuantizedNetwork, reference
