@@ -16,11 +16,12 @@ from . import torch_module
 from .plain import as_floats, as_real
 from .python_rows import Infer, PythonRunner
 
+ONNX_LIBRARIES = ("onnxruntime", "onnx")
 _LIBRARIES: dict[str, tuple[str, ...]] = {
     "numpy": (),
     "torch": ("torch",),
-    "onnxruntime": ("onnxruntime", "onnx"),
-    "ort-iobinding": ("onnxruntime", "onnx"),
+    "onnxruntime": ONNX_LIBRARIES,
+    "ort-iobinding": ONNX_LIBRARIES,
 }
 _Floats = NDArray[np.float32]
 

@@ -17,6 +17,8 @@ from ..preparation.columns import Column
 
 _MNIST = (28, 28)
 _SPARSE = 8  # one value in so many of sparse samples is drawn, and the others are 0
+DRAWN = "drawn-"
+"""What the kinds of samples begin with that are drawn where there are no data."""
 _Samples = NDArray[np.uint8]
 
 
@@ -64,7 +66,7 @@ def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> list[
 
     Those of a network of columns are ones that rows can give: each column reaches as many of its bounds as are drawn.
     """
-    return [Inputs(f"drawn-{kind}", _drawn(network, kind, count, seed)) for kind in ("blank", "sparse", "dense", "noise")]
+    return [Inputs(f"{DRAWN}{kind}", _drawn(network, kind, count, seed)) for kind in ("blank", "sparse", "dense", "noise")]
 
 
 def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int) -> _Samples:

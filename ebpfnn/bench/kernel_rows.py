@@ -45,9 +45,9 @@ class KernelRunner(Runner):
         self.takes = "packed" if session.source().input.packed else "u8"
 
     def code(self) -> CodeSize | None:
-        """The network is loaded once more for it, as others load it: with a small batch."""
+        """The network is loaded once more for it, with a batch of one sample: the shell's loop over samples is walked too."""
         body = self.session.body
-        return code_size(self.session.source(), self.session.trigger, body) if isinstance(body, Compiled) else None
+        return code_size(self.session.source(), self.session.trigger, body, 1) if isinstance(body, Compiled) else None
 
     def load(self, samples: NDArray[np.uint8]) -> None:
         """Fewer samples than the batch holds are repeated in it."""
@@ -97,10 +97,10 @@ def kernel_runners(
         yield KernelRunner(name, held.enter_context(session))
 
 
-def code_size(network: QuantizedNetwork, trigger: Trigger, compiled: Compiled) -> CodeSize:
+def code_size(network: QuantizedNetwork, trigger: Trigger, compiled: Compiled, batch: int | None = None) -> CodeSize:
     """What a compiled network takes, and how long linking and loading it took. Raises as :class:`~ebpfnn.session.Session`."""
     begun = time.perf_counter()
-    with Session(network, trigger, body=compiled) as session:
+    with Session(network, trigger, body=compiled, batch=batch) as session:
         elapsed = time.perf_counter() - begun
         (program,) = session.loaded.programs.values()
         return CodeSize(instructions(compiled), program.info().verified_insns, table_bytes(compiled), 1000 * elapsed)

@@ -15,7 +15,7 @@ from ..network import QuantizedNetwork, reference
 from ..plugin import Trigger
 from ..session import Session
 from .float_rows import float_runners
-from .inputs import Inputs
+from .inputs import DRAWN, Inputs
 from .kernel_rows import COMPILED, KernelRunner, kernel_runners
 from .native import native_runners
 from .native_tables import table_runners
@@ -43,6 +43,8 @@ class _Entry:
     expected: NDArray[np.int32]
     most: int
     """Runs that a call may make."""
+    cold: bool
+    """Whether these inputs are measured with cold caches."""
 
 
 class Bench(ExitStack):
@@ -83,7 +85,8 @@ class Bench(ExitStack):
             for given, scores, goes_on in known:
                 row = Row(runner.name, network.name, given.kind, given=len(scores), takes=runner.takes)
                 row.goes_on, row.code = goes_on, code
-                self._entries.append(_Entry(row, runner, given, scores, images * _repeats(images)))
+                cold = given is inputs[0] or given.kind.startswith(DRAWN)
+                self._entries.append(_Entry(row, runner, given, scores, images * _repeats(images), cold))
 
     def warm(self, rounds: Iterable[object]) -> None:
         """A round is one long call of every row."""
@@ -98,12 +101,11 @@ class Bench(ExitStack):
     def cold(self, rounds: Iterable[object]) -> None:
         """A round is single runs, before each of which a walk through a buffer empties the caches; they are rows apart.
 
-        They are made once for each kind of input, not again for its few samples.
+        They are of the data alone, and of every kind of samples that are drawn where there are none: each takes a second.
         """
         cold: list[_Entry] = []
         for entry in self._entries:
-            known = {(each.row.network, each.row.name, each.row.input) for each in cold}
-            if entry.runner.cold and (entry.row.network, entry.row.name, entry.row.input) not in known:
+            if entry.runner.cold and entry.cold:
                 few = min(_COLD_SAMPLES, entry.row.given)
                 row = replace(entry.row, cache="cold", given=few, samples=few, rounds=[], exact=None, agreement=None)
                 cold.append(replace(entry, row=row))

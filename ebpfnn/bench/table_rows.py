@@ -1,19 +1,25 @@
-"""Table networks in numpy: as whoever has them in Python would add them, for one sample."""
+"""Table networks in numpy and onnxruntime: as whoever has them in Python would compute them, for one sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotSupported
+from ..exporters import onnx
+from ..exporters.onnx_integers import SCORES
 from ..network import QuantizedNetwork, reference
 from ..network.encoding import levels
+from .float_rows import ONNX_LIBRARIES
+from .onnx_model import session_of
 from .python_rows import Infer, PythonRunner
 from .table_form import Stage, stages
 
+_SCORES = [SCORES]
 _Scores = NDArray[np.int64]
 
 
@@ -46,16 +52,38 @@ class NumpyTableRunner(PythonRunner):
         return levels(network.input, samples).astype(np.int64)
 
 
+class OnnxTableRunner(PythonRunner):
+    """onnxruntime on the exported model: integers and exact, from u8 samples."""
+
+    def __init__(self, network: QuantizedNetwork) -> None:
+        super().__init__("onnxruntime", len(network.labels))
+        self._network = network
+
+    def prepare(self, samples: NDArray[np.uint8]) -> Infer:
+        run, given = session_of(onnx.build(self._network)).run, list(samples[:, None])
+        return lambda index: run(_SCORES, {onnx.INPUT: given[index]})
+
+    def as_scores(self, found: Any) -> NDArray[np.int32]:
+        scores: NDArray[np.int32] = found[0].reshape(self.classes)
+        return scores
+
+
 def table_rows(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[PythonRunner]:
-    """The row, of a network of tables; ``left_out`` has the reason why there is none of it."""
-    if "numpy" not in left_out:
+    """The rows of a network of tables, and of a cascade; those that there are leave ``left_out``."""
+    if not onnx.is_exact(network):
         return  # it is computed in floats
+    missing = next((library for library in ONNX_LIBRARIES if not find_spec(library)), None)
+    if missing:
+        left_out["onnxruntime"] = f"{missing} is not installed"
+    else:
+        left_out.pop("onnxruntime", None)
+        yield OnnxTableRunner(network)
     try:
         yield NumpyTableRunner(network)
     except NotSupported as reason:
         left_out["numpy"] = str(reason)
     else:
-        del left_out["numpy"]
+        left_out.pop("numpy", None)
 
 
 def _prepared(stage: Stage, values: NDArray[np.int64]) -> Callable[[int], _Scores]:

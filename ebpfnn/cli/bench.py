@@ -119,7 +119,7 @@ def command(
         check(plot)
     networks, plugins = _load(models), available()
     noise, cold, only = noise or front, cold or front, only or (_OF_FRONT if front else ())
-    inputs = {network.name: read(network, data, label, images, plugins, noise=noise) for network in networks}
+    inputs = {network.name: read(network, data, label, images, plugins, dense=not front, noise=noise) for network in networks}
     if plot or front:
         check_labels(inputs, "--plot" if plot else "--front")
     rows = _measure(networks, inputs, rounds, only, plugins, cold=cold, known=not front)

@@ -34,9 +34,16 @@ class BenchInputs:
 
 
 def read(
-    network: QuantizedNetwork, data: str | None, label: str | None, images: int, plugins: Plugins, *, noise: bool = False
+    network: QuantizedNetwork,
+    data: str | None,
+    label: str | None,
+    images: int,
+    plugins: Plugins,
+    *,
+    dense: bool = True,
+    noise: bool = False,
 ) -> BenchInputs:
-    """At most ``images`` samples of each kind for ``network``, the first :data:`FEW` of the data once more, and ``noise``.
+    """At most ``images`` samples for ``network``, the first :data:`FEW` of them once more, and as many ``dense`` and ``noise``.
 
     Without ``data``, the bundled digits if it takes 784 values, else drawn ones, which is reported, as is a lack of samples.
     Raises as :func:`read_measured`.
@@ -58,7 +65,7 @@ def read(
     if count < images:
         remedy = "give more with --data" if count < most else f"more than {_MOST_BYTES >> 20} MB are not taken"
         complain(f"{count:,} samples of '{printable(network.name)}', not {images:,}: branch predictors learn few; {remedy}")
-    drawn = [dense_inputs(network, count), *([noise_inputs(network, count)] if noise else [])]
+    drawn = [draw(network, count) for draw, asked in ((dense_inputs, dense), (noise_inputs, noise)) if asked]
     return BenchInputs([given, *few_of(given, FEW), *drawn], samples.reshape(-1, *network.input_shape), labels)
 
 
