@@ -13,7 +13,8 @@ from ..network import QuantizedNetwork
 from ..network.layers import describe
 from ..network.preparation import Preparation
 from ..preparation import columns
-from ..preparation.columns import Column
+from ..preparation.columns import Column, Encoders
+from ..preparation.encoder import BUILT_IN
 
 _MNIST = (28, 28)
 _SPARSE = 8  # one value in so many of sparse samples is drawn, and the others are 0
@@ -44,14 +45,14 @@ def sparse_inputs(network: QuantizedNetwork, samples: _Samples, labels: NDArray[
     return Inputs("sparse", samples.reshape(-1, *network.input_shape), labels)
 
 
-def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> Inputs:
-    """Samples of uniform values that are no level 0, 1..255 for 8 bits: nothing to skip."""
-    return Inputs("dense", _drawn(network, "dense", count, seed))
+def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
+    """Samples of uniform values that are no level 0, 1..255 for 8 bits: nothing to skip. ``encoders`` are those of columns."""
+    return Inputs("dense", _drawn(network, "dense", count, seed, encoders))
 
 
-def noise_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> Inputs:
+def noise_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
     """Samples of uniform values, 0 too: with one bit a value, bytes of every kind, and no branch is learned."""
-    return Inputs("noise", _drawn(network, "noise", count, seed))
+    return Inputs("noise", _drawn(network, "noise", count, seed, encoders))
 
 
 def few_of(given: Inputs, few: int) -> list[Inputs]:
@@ -61,18 +62,19 @@ def few_of(given: Inputs, few: int) -> list[Inputs]:
     return [Inputs(given.kind, given.samples[:few], None if given.labels is None else given.labels[:few])]
 
 
-def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0) -> list[Inputs]:
+def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> list[Inputs]:
     """Samples that need no data: blank, sparse (one value in eight is not 0), dense, and noise (uniform values).
 
     Those of a network of columns are ones that rows can give: each column reaches as many of its bounds as are drawn.
     """
-    return [Inputs(f"{DRAWN}{kind}", _drawn(network, kind, count, seed)) for kind in ("blank", "sparse", "dense", "noise")]
+    kinds = ("blank", "sparse", "dense", "noise")
+    return [Inputs(f"{DRAWN}{kind}", _drawn(network, kind, count, seed, encoders)) for kind in kinds]
 
 
-def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int) -> _Samples:
+def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int, encoders: Encoders) -> _Samples:
     """``count`` samples: each value between a least and a greatest one, or 0 where the kind skips it."""
     form, random = network.input, np.random.default_rng(seed)
-    found = _columns(form.preparation) if form.preparation.kind == "columns" else ()
+    found = _columns(form.preparation, encoders) if form.preparation.kind == "columns" else ()
     low, high = _reached(found) if found else (_lowest(network), np.full(form.size, 255))
     values = random.integers(low if kind in ("sparse", "dense") else 0, high + 1, (count, len(high)))
     if kind == "sparse":
@@ -83,10 +85,10 @@ def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int) -> _Samp
     return samples.reshape(count, *network.input_shape)
 
 
-def _columns(preparation: Preparation) -> tuple[Column, ...]:
-    """The columns of rows. None if an encoder comes from a plugin: then any bytes are drawn."""
+def _columns(preparation: Preparation, encoders: Encoders) -> tuple[Column, ...]:
+    """The columns of rows. None if an encoder is not installed: then any bytes are drawn."""
     try:
-        return columns.read(preparation.options)
+        return columns.read(preparation.options, encoders)
     except ModelError:
         return ()
 

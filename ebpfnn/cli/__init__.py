@@ -22,6 +22,7 @@ VERBS = {
     "collect": "Collect rows of events in the kernel to train on.",
     "label": "Label collected rows by rules.",
     "train": "Train, quantize and save a network.",
+    "cascade": "Put a fast network in front of an accurate one.",
     "quantize": "Quantize a trained network from PyTorch or ONNX.",
     "eval": "Measure accuracy in floating point, in integers and in the kernel.",
     "export": "Export a network to plain files or ONNX.",

@@ -60,12 +60,13 @@ def read(
     else:
         complain(f"no --data given; samples of '{printable(network.name)}' are drawn: blank, sparse, dense and noise")
         nothing = np.zeros((0, *network.input_shape), np.uint8)
-        return BenchInputs(corner_inputs(network, most), nothing, np.zeros(0, np.intp))
+        return BenchInputs(corner_inputs(network, most, encoders=plugins.encoders), nothing, np.zeros(0, np.intp))
     count = len(given.samples)
     if count < images:
         remedy = "give more with --data" if count < most else f"more than {_MOST_BYTES >> 20} MB are not taken"
         complain(f"{count:,} samples of '{printable(network.name)}', not {images:,}: branch predictors learn few; {remedy}")
-    drawn = [draw(network, count) for draw, asked in ((dense_inputs, dense), (noise_inputs, noise)) if asked]
+    kinds = [draw for draw, asked in ((dense_inputs, dense), (noise_inputs, noise)) if asked]
+    drawn = [draw(network, count, encoders=plugins.encoders) for draw in kinds]
     return BenchInputs([given, *few_of(given, FEW), *drawn], samples.reshape(-1, *network.input_shape), labels)
 
 

@@ -43,6 +43,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--trigger", metavar="NAME", shell_complete=triggers, help="Trigger of the spec's event. [default: the spec's]")
 @click.option("--target", metavar="EVENT", shell_complete=interfaces, help="Event to attach to, such as an interface.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Trigger option. Can be repeated.")
+@click.option("--where", "filters", multiple=True, metavar="CONDITION", help="Observe only such events. Can be repeated.")
 @click.option("--label", default="", metavar="NAME", help="Label of the rows.")
 @click.option("--group", metavar="NAME", help="Session of the rows, which training keeps together. [default: the time]")
 @click.option("--for", "seconds", type=Duration(), metavar="DURATION", help="Stop after this time, such as 30s or 5m.")
@@ -74,6 +75,9 @@ def command(
 
     SPEC is a TOML file, or the name of a spec that comes with ebpfnn. It says which events are observed, and what is computed
     for each key. Programs in the kernel do that; they are attached until this command ends, and change no packet.
+
+    A condition such as --where 'uid == 1000' or --where 'source in 10.0.0.0/8' is for this collection alone, beside those of
+    the spec, and comes before any state.
 
     It ends on Ctrl-C, with what has come, or by --for, --rows, or the end of the capture. A COMMAND behind -- is started when
     the programs are attached, and ends it too, as for perf(1). The exit status is 0, also if rows were lost because they came

@@ -37,6 +37,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn train --data flows.csv --label verdict --split-by session",
         "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
     ),
+    "cascade": (
+        "ebpfnn cascade mnist-1bit mnist-1bit-64 --data /data/mnist",
+        "ebpfnn cascade fast.safetensors mnist-cnn --data /data/mnist --share 0.1 --unpacked -o both.safetensors",
+    ),
     "quantize": ("ebpfnn quantize model.onnx", "ebpfnn quantize mlp.pth --arch 784-128-10 --calibration images/"),
     "eval": ("ebpfnn eval mnist --no-kernel", "ebpfnn eval mine.safetensors --data images/ --report page"),
     "export": ("ebpfnn export mnist --onnx mnist.onnx", "ebpfnn export mnist --raw weights/"),

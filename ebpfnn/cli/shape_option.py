@@ -23,5 +23,19 @@ class ShapeType(click.ParamType[Shape]):
         return tuple(map(int, value.split("x")))
 
 
+class TilesType(click.ParamType[tuple[int, int]]):
+    """ROWSxCOLUMNS."""
+
+    name = "tiles"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch("[1-9][0-9]?x[1-9][0-9]?", value):
+            self.fail(f"{value!r} are no tiles; give rows and columns, such as 2x4", param, ctx)
+        rows, columns = map(int, value.split("x"))
+        return rows, columns
+
+
 PREPARE = "How samples are made: KIND, or KIND:KEY=VALUE,... [default: by the data]"
 """Help of ``--prepare``."""

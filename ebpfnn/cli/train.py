@@ -15,7 +15,7 @@ from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Te
 from .group import INTERRUPTED as STOPPED
 from .messages import complain
 from .plugin_option import available, plugin_option
-from .shape_option import PREPARE, ShapeType
+from .shape_option import PREPARE, ShapeType, TilesType
 
 _Chosen = TypeVar("_Chosen", Options, Precision, Distortion)
 _PATH = click.Path(path_type=Path)
@@ -39,7 +39,9 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 )
 @click.option("--columns", metavar="COLUMN=ENCODER,...", help="Encoders of columns, such as dst_port=bins:16,len=log2.")
 @click.option(
-    "--encode", metavar="ENCODER", help="Encoder of all other columns: bins, log2, linear, or thermometer. [default: bins]"
+    "--encode",
+    metavar="ENCODER",
+    help="Encoder of all other columns: bins, log2, linear, thermometer, or a plugin's. [default: bins]",
 )
 @click.option(
     "--spec", metavar="NAME|FILE", help="Spec of the rows of a table that does not have its own, such as a .csv file."
@@ -51,6 +53,16 @@ _REACH = click.FloatRange(0, 1, max_open=True)
     "--arch",
     "architecture",
     help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10, or in-32-2 for any number of inputs. [default: 32 hidden]",
+)
+@click.option(
+    "--tiles", type=TilesType(), metavar="2x4", help="Rows x columns of an image that select a row of a table together."
+)
+@click.option(
+    "--interactions",
+    type=click.IntRange(1, 8),
+    default=2,
+    show_default=True,
+    help="Number of inputs that act together in a table; 1 is linear.",
 )
 @click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")

@@ -57,6 +57,7 @@ def collect(
     trigger: str | None = None,
     target: str | None = None,
     options: Mapping[str, str] | None = None,
+    filters: Sequence[str] = (),
     label: str = "",
     group: str | None = None,
     seconds: float | None = None,
@@ -69,7 +70,7 @@ def collect(
     tell: Tell = lambda progress: None,
     check: Callable[[Collector], object] = lambda collector: None,
 ) -> Progress:
-    """Collects rows of ``spec`` to ``output``, a .npz, .parquet or .csv file.
+    """Collects rows of ``spec`` to ``output``, a .npz, .parquet or .csv file. ``filters`` are those of :class:`Collector`.
 
     It ends after ``seconds`` or ``most_rows``, with the capture, and on SIGINT or SIGTERM. ``command``, if given, is started
     when all is attached; it ends with the collection, or the collection with it. ``append`` adds to the rows that the
@@ -88,6 +89,7 @@ def collect(
         trigger=trigger,
         target=target,
         options=options,
+        filters=filters,
         label=label,
         group=group,
         capture=capture,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timezone
 from itertools import islice
@@ -51,6 +51,7 @@ class Collector(AbstractContextManager["Collector"]):
         trigger: str | None = None,
         target: str | None = None,
         options: Mapping[str, str] | None = None,
+        filters: Sequence[str] = (),
         label: str = "",
         group: str | None = None,
         capture: Path | None = None,
@@ -59,12 +60,16 @@ class Collector(AbstractContextManager["Collector"]):
     ) -> None:
         """``label`` and ``group`` are those of every row; the default group is the time of the start.
 
+        ``filters`` are further conditions of the spec for these rows, such as ``"uid == 1000"``; ``about`` is without them.
+
         With ``on_event``, rows are computed by the twin from every event, which is handed to it too: exact, and slower. Raises
         :class:`UsageError`, :class:`~ebpfnn.errors.ModelError` for a spec that does not fit, and what triggers raise.
         """
         read = spec if isinstance(spec, Spec) else specfile.load(spec) if isinstance(spec, Path) else specfile.find(spec)
         given = plugins or Plugins.installed()
-        self.sources = sources.find(read, given, trigger=trigger, target=target, options=options, attached=capture is None)
+        self.sources = sources.find(
+            read, given, trigger=trigger, target=target, options=options, filters=filters, attached=capture is None
+        )
         if capture is not None:
             check_packets(self.sources)
         self.capture, self._on_event, self._ring_bytes = capture, on_event, ring_bytes

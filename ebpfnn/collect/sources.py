@@ -40,11 +40,13 @@ def find(
     trigger: str | None = None,
     target: str | None = None,
     options: Mapping[str, str] | None = None,
+    filters: Sequence[str] = (),
     attached: bool = True,
 ) -> Sources:
     """The sources of ``spec``. ``trigger`` replaces that of its only event, ``target`` the targets of its events.
 
-    ``options`` are those of the triggers; each must be one of at least one of them. ``attached`` says that events without a
+    ``options`` are those of the triggers; each must be one of at least one of them. ``filters`` are conditions beside those of
+    the spec: part of ``bound``, but not of ``about``. ``attached`` says that events without a
     target are of no use where the trigger needs one. Raises :class:`UsageError`, and what triggers and
     :func:`ebpfnn.events.bind.bind` raise.
     """
@@ -60,7 +62,7 @@ def find(
         if attached and each.needs_target and place is None:
             raise UsageError(f"event '{event.name}': trigger '{each.name}' requires a target; give --target: {each.summary}")
     fields = {event.name: each.fields(place) for event, each, place in zip(spec.events, ready, targets, strict=True)}
-    bound = bind(spec, fields, plugins.reducers, plugins.encoders)
+    bound = bind(specfile.filtered(spec, filters), fields, plugins.reducers, plugins.encoders)
     about = carried(specfile.describe(_portable(spec, ready, targets)), ready[0].name, ready[0].mode(targets[0]))
     events = zip(spec.events, ready, targets, strict=True)
     return Sources(spec, bound, tuple(Source(event.name, each, place) for event, each, place in events), about)

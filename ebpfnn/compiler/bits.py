@@ -16,7 +16,7 @@ from .values import Values
 _ONES = 0x0101010101010101
 _GATHER = 0x0002040810204081
 """Multiplied by a word with the bits 8 i + 7, its bits 49 - 7 i put them side by side, beginning at bit 56."""
-_FROM, _TO, _WORD, _TERM, _SEVENS, _ADDED, _TOPS, _GATHER_IN = R0, R1, R2, R3, R4, R5, R6, R7
+FROM, TO, WORD, _TERM, _SEVENS, _ADDED, _TOPS, _GATHER_IN = R0, R1, R2, R3, R4, R5, R6, R7
 _AT_A_TIME = 7
 _INPUTS = 8
 
@@ -27,17 +27,14 @@ def emit_bits(emit: Emitter, form: InputFormat) -> Values:
     (threshold,) = form.thresholds
     place = emit.region(groups)
     emit.note(f"one bit for each value of {threshold} or more, eight together")
-    emit.wide(_SEVENS, 0x7F * _ONES)
-    emit.wide(_ADDED, (128 - threshold if threshold <= 128 else 256 - threshold) * _ONES)
-    emit.wide(_TOPS, 0x80 * _ONES)
-    emit.wide(_GATHER_IN, _GATHER)
-    emit.point(_FROM, Place(SAMPLE))
-    emit.point(_TO, place)
+    emit_comparison(emit, threshold)
+    emit.point(FROM, Place(SAMPLE))
+    emit.point(TO, place)
 
     def gather(offset: int) -> None:
-        _emit_gather(emit, offset, low=threshold <= 128)
+        emit_gather(emit, offset, low=threshold <= 128)
 
-    emit_eights(emit, Eights(_FROM, _TO, _WORD, _TERM), form.size, 1, _AT_A_TIME, gather)
+    emit_eights(emit, Eights(FROM, TO, WORD, _TERM), form.size, 1, _AT_A_TIME, gather)
     return Values(place, (groups,), 0, 255)
 
 
@@ -69,12 +66,21 @@ def emit_halved_gather(emit: Emitter, word: Register, free: Register, threshold:
     emit.alu(word, ">>=", 56)
 
 
-def _emit_gather(emit: Emitter, number: int, *, low: bool) -> None:
-    emit.mov(_TERM, _WORD)
+def emit_comparison(emit: Emitter, threshold: int) -> None:
+    """Loads the constants of :func:`emit_gather`."""
+    emit.wide(_SEVENS, 0x7F * _ONES)
+    emit.wide(_ADDED, (128 - threshold if threshold <= 128 else 256 - threshold) * _ONES)
+    emit.wide(_TOPS, 0x80 * _ONES)
+    emit.wide(_GATHER_IN, _GATHER)
+
+
+def emit_gather(emit: Emitter, offset: int, *, low: bool) -> None:
+    """Writes a byte, ``offset`` bytes behind TO: which bytes of WORD are at least the threshold, which is ``low`` up to 128."""
+    emit.mov(_TERM, WORD)
     emit.alu(_TERM, "&=", _SEVENS)
     emit.alu(_TERM, "+=", _ADDED)
-    emit.alu(_TERM, "|=" if low else "&=", _WORD)
+    emit.alu(_TERM, "|=" if low else "&=", WORD)
     emit.alu(_TERM, "&=", _TOPS)
     emit.alu(_TERM, "*=", _GATHER_IN)
     emit.alu(_TERM, ">>=", 56)
-    emit.store("u8", _TO, number, _TERM)
+    emit.store("u8", TO, offset, _TERM)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ModelError
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape
+from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape, Table
 from ..obj.asm import R0, R1, R2, R10
 from .body import Body
 from .conv import emit_conv
@@ -16,18 +16,22 @@ from .features import NEWEST, KernelFeatures
 from .frames import Note, TooFar
 from .limits import TooDeep, TooMuchToWalk, check
 from .memory import emit_edged_copy, emit_fill
-from .plan import BLANK_ROWS, LISTED, PLANS, ConvPlan, DensePlan, NetworkPlan, PoolPlan
-from .planner import naming, plan_network
+from .order import in_order
+from .plan import BLANK_ROWS, BLANK_TABLES, LISTED, PLANS, AnyLayerPlan, ConvPlan, DensePlan, NetworkPlan, PoolPlan, TablePlan
+from .planner import Chosen, naming, plan_network
 from .pool import emit_pool
 from .sample import emit_sample
-from .scores import SCORES, emit_label
+from .scores import MARGIN, SCORES, emit_label
 from .sidebyside import from_layer
+from .table_layer import emit_table
 from .values import SLACK, Values
 
 
 @dataclass(frozen=True)
 class LayerCode:
     """The code of one layer: its ``shape``, its lanes and tiles, and its size.
+
+    ``stage`` is the number of its network in a cascade, from 0 on.
 
     ``segments`` are where lanes are flushed, in inputs of a tile that have weights. ``walked`` and ``forks`` are estimates of
     how many instructions the verifier walks, and how many branches are pending.
@@ -44,6 +48,7 @@ class LayerCode:
     table_bytes: int
     walked: int
     forks: int
+    stage: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,21 +76,23 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
     """
     if plan not in (None, *PLANS):
         raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
-    plain: frozenset[int] = frozenset()
-    short: frozenset[int] = frozenset()
+    plain: Chosen = frozenset()
+    short: Chosen = frozenset()
     while True:
         emission = _Emission(network, plan_network(network, features, plan, plain, short))
         try:
             return emission.compile()
         except TooMuchToWalk:
-            skipping = [found for found in emission.layers if found.shape in (LISTED, BLANK_ROWS) and found.layer not in plain]
+            skipping = [each for each in emission.layers if each.shape in _SKIPPING and (each.stage, each.layer) not in plain]
             if not skipping:
                 raise
-            plain |= {max(skipping, key=lambda found: found.instructions).layer}
+            largest = max(skipping, key=lambda found: found.instructions)
+            plain |= {(largest.stage, largest.layer)}
         except TooFar:
-            if emission.emit.layer in short:
+            here = emission.emit.stage, emission.emit.layer
+            if here in short:
                 raise
-            short |= {emission.emit.layer}
+            short |= {here}
         except TooDeep:
             if features.iterators or not features.callbacks:
                 raise
@@ -96,7 +103,8 @@ class _Emission:
     """Writes the code of one plan. It decides nothing: offsets and registers follow from the order in which it writes."""
 
     def __init__(self, network: QuantizedNetwork, plan: NetworkPlan) -> None:
-        self.network, self.plan = network, plan
+        self.whole, self.first = network, plan
+        self.network, self.plan = in_order(network), plan
         self.emit = Emitter(plan.features)
         self.layers: list[LayerCode] = []
 
@@ -105,31 +113,48 @@ class _Emission:
         emit.note("the arguments, for whom registers are too few")
         emit.store("u64", R10, SAMPLE, R1)
         emit.store("u64", R10, OUTCOME, R2)
-        values: Values | None = None
+        self._network()
+        for stage in self.whole.stages:
+            if stage.then and self.plan.then:
+                self._or_next(stage.then.margin)
+                self.network, self.plan = in_order(stage.then.network), self.plan.then
+                self._network()
+        emit.mov(R0, 0)
+        emit.exit()
+        spec = emit.spec(self.whole.name)
+        return Compiled(spec, emit.workspace, emit.stack_used, self.first, tuple(self.layers), tuple(emit.notes))
+
+    def _network(self) -> None:
+        """Writes one network of the cascade, scores and label."""
+        emit, values = self.emit, None
         for number, layer in enumerate(self.network.layers):
             emit.layer = number
             with naming(self.network, number):
                 values = self._layer(number, layer, values)
                 check(emit)
         emit.layer = -1
-        emit_label(emit, len(self.network.labels))
-        emit.mov(R0, 0)
-        emit.exit()
-        spec = emit.spec(self.network.name)
-        return Compiled(spec, emit.workspace, emit.stack_used, self.plan, tuple(self.layers), tuple(emit.notes))
+        emit_label(emit, len(self.network.labels), second=self.plan.then is not None)
+
+    def _or_next(self, margin: int) -> None:
+        """Ends here unless the highest score leads by less than ``margin``. What follows is never jumped over."""
+        following = self.emit.fresh("next")
+        self.emit.note(f"the next network, where the label leads by less than {margin}")
+        self.emit.jump_if(MARGIN, "s<", margin, following)
+        self.emit.mov(R0, 0)
+        self.emit.exit()
+        self.emit.label(following)
+        self.emit.next_stage()
 
     def _layer(self, number: int, layer: Layer, values: Values | None) -> Values:
         before, plan = self._written(), self.plan.layers[number]
         if values is None:
-            values = emit_sample(self.emit, self.network.input, self.plan.sample)
+            values = emit_sample(self.emit, self.network.input, self.plan.sample, layer)
         elif isinstance(plan, DensePlan) and plan.rows:
             values = from_layer(values, plan.rows.bits)
         output = self._emit(number, layer, plan, values)
-        products = plan.products if isinstance(plan, DensePlan) else plan.groups[0] if isinstance(plan, ConvPlan) else None
-        sizes = (str(products.lanes), products.words, products.tiles, products.ends) if products else ("", 0, 0, ())
         iterated = not isinstance(plan, PoolPlan) and plan.iterated
-        written = (now - then for now, then in zip(self._written(), before, strict=True))
-        self.layers.append(LayerCode(number, plan.shape, *sizes, iterated, *written))
+        size, tables, walked, forks = (now - then for now, then in zip(self._written(), before, strict=True))
+        self.layers.append(LayerCode(number, plan.shape, *_sizes(plan), iterated, size, tables, walked, forks, self.emit.stage))
         return output
 
     def _written(self) -> tuple[int, int, int, int]:
@@ -137,7 +162,7 @@ class _Emission:
         emit = self.emit
         return emit.written, sum(map(len, emit.tables.values())), emit.walked, emit.forks
 
-    def _emit(self, number: int, layer: Layer, plan: DensePlan | ConvPlan | PoolPlan, values: Values) -> Values:
+    def _emit(self, number: int, layer: Layer, plan: AnyLayerPlan, values: Values) -> Values:
         if isinstance(layer, Dense) and isinstance(plan, DensePlan):
             output = self._output(number, (layer.outputs,), plan.products.tiles * plan.products.width)
             emit_dense(self.emit, layer, plan, replace(values, shape=(values.size,)), output.place)
@@ -145,6 +170,9 @@ class _Emission:
             given = self._edged(values, layer, layer.pad_value) if plan.copied else values
             output = self._output(number, layer.output_shape(values.shape))
             emit_conv(self.emit, layer, plan, given, output)
+        elif isinstance(layer, Table) and isinstance(plan, TablePlan):
+            output = self._output(number, (layer.outputs,), plan.tiles * plan.words * plan.lanes.count)
+            emit_table(self.emit, layer, plan, values, output.place)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
             given = self._edged(values, layer, values.low) if plan.copied else values
             output = self._output(number, layer.output_shape(values.shape))
@@ -172,3 +200,14 @@ class _Emission:
         if any(form.edge):
             emit_fill(self.emit, output.place, output.bytes, form.fill)
         return output
+
+
+_SKIPPING = (LISTED, BLANK_ROWS, BLANK_TABLES)
+
+
+def _sizes(plan: AnyLayerPlan) -> tuple[str, int, int, tuple[int, ...]]:
+    """Lanes, words, tiles and segments of a layer's code."""
+    if isinstance(plan, TablePlan):
+        return str(plan.lanes), plan.words, plan.tiles, (plan.tables.groups,)
+    products = plan.products if isinstance(plan, DensePlan) else plan.groups[0] if isinstance(plan, ConvPlan) else None
+    return (str(products.lanes), products.words, products.tiles, products.ends) if products else ("", 0, 0, ())

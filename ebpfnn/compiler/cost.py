@@ -53,3 +53,19 @@ def filled(density: float, values: int) -> float:
 def flush(words: int, tiles: int, segments: int, lanes: Lanes) -> float:
     """Every lane is extracted at the end of every segment."""
     return 6.0 * words * lanes.count * tiles * segments
+
+
+def asked(share: float, added: float) -> float:
+    """A branch that skips rows of a cost ``added``, except on a ``share`` of all samples."""
+    surprises = 2 * share * (1 - share)
+    return 2 + share * added + surprises * _MISPREDICTED
+
+
+def table_row(words: int) -> float:
+    """One row, with its number."""
+    return 3 + ADDITION * words
+
+
+def table_sums(groups: int, words: int, tiles: int, outputs: int) -> float:
+    """All rows without a branch, and their lanes."""
+    return groups * tiles * table_row(words) + 4.0 * outputs

@@ -46,7 +46,7 @@ class Emitter(FrameAssembler):
         super().__init__(-OUTCOME)
         self.features = features
         self.tables: dict[str, bytes] = {}
-        self._workspace = 0
+        self._workspace = self._region = 0
         self._iterates = False
         self._forks = self._walked_again = 0
 
@@ -68,9 +68,15 @@ class Emitter(FrameAssembler):
 
     def region(self, size: int) -> Place:
         """Allocates ``size`` bytes of workspace, 8-aligned. They are not cleared: they hold what an earlier run left."""
-        offset = RESULT.itemsize + self._workspace
-        self._workspace += (size + 7) // 8 * 8
+        offset = RESULT.itemsize + self._region
+        self._region += (size + 7) // 8 * 8
+        self._workspace = max(self._workspace, self._region)
         return Place(OUTCOME, offset)
+
+    def next_stage(self) -> None:
+        """What follows is the next network of a cascade, which uses the workspace from its start again."""
+        self.stage, self.layer = self.stage + 1, -1
+        self._region = 0
 
     def table(self, name: str, contents: NDArray[Any]) -> str:
         """Adds constants, in a separate map that is read-only once it is loaded."""
@@ -78,6 +84,8 @@ class Emitter(FrameAssembler):
             fact = f"needs a table of {contents.nbytes} bytes; the kernel takes {self.features.largest_table}"
             raise ModelError(f"{fact}; use fewer inputs or outputs")
         unique = name if self.layer < 0 else f"layer{self.layer}_{name}"
+        if self.stage:
+            unique = f"next{self.stage}_{unique}"
         self.tables[unique] = np.ascontiguousarray(contents).tobytes() or bytes(8)
         return unique
 
@@ -94,6 +102,15 @@ class Emitter(FrameAssembler):
             self.alu(dst, "+=", offset)
             base, offset = dst, 0
         self.load(dst, size, base, offset)
+
+    def store_far(self, size: str, base: Register, offset: int, value: Register) -> None:
+        """Like :meth:`store`, for an offset that may not fit an instruction."""
+        beyond = offset if offset >= FARTHEST else 0
+        if beyond:
+            self.alu(base, "+=", beyond)
+        self.store(size, base, offset - beyond, value)
+        if beyond:
+            self.alu(base, "-=", beyond)
 
     # Control
 

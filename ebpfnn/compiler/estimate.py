@@ -11,19 +11,21 @@ from math import prod
 
 from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
-from ..network.layers import Conv2d, MaxPool, Shape, Window, image_shape
+from ..network.layers import Conv2d, Layer, MaxPool, Shape, Table, Window, image_shape
 from .accumulate import Products
 from .dense import AT_A_TIME
 from .emitter import WALKS_OF_AN_ITERATOR
 from .features import KernelFeatures
+from .groups import pieces
 from .nonzero import TABLE_BYTES as NONZERO_BYTES
 from .partial import BYTE, RowShape
-from .plan import LISTED, ConvPlan, ConvTile, DensePlan, Estimate, PoolPlan
+from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, Estimate, PoolPlan, TablePlan
 from .positions import VALUES_AT_A_TIME
 from .requantize import RECORD, RequantizePlan
 from .rows import MOST_WORDS as MOST_ROW_WORDS
 from .rows import ROWS, live_groups
 from .sample import SampleForm
+from .table_rows import ROOMY_WORDS
 from .tile import Tiling
 from .values import Edge, plane_size
 
@@ -47,7 +49,7 @@ class _Work:
 
 
 def estimate(
-    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
+    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[AnyLayerPlan, ...]
 ) -> tuple[Estimate, ...]:
     """The estimate of each layer.
 
@@ -57,13 +59,15 @@ def estimate(
     for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
         given, (low, _) = network.shapes[number], network.ranges[number]
         value = 3 if low < 0 and not features.sign_extension else 1
-        work, size = _sample(network.input, sample) if number == 0 else (_Work(), 0)
+        work, size = _sample(network.input, sample, layer) if number == 0 else (_Work(), 0)
         if isinstance(plan, DensePlan):
             work, size = work + _dense(plan, value, sample if number == 0 else None, features), size + _dense_tables(plan)
             size += NONZERO_BYTES if plan.shape == LISTED and not lists else 0
             lists += plan.shape == LISTED
         elif isinstance(plan, ConvPlan) and isinstance(layer, Conv2d):
             work, size = work + _conv(layer, plan, given, value, features), size + _conv_tables(plan)
+        elif isinstance(layer, Table) and isinstance(plan, TablePlan):
+            work, size = work + _table(plan, layer.outputs), size + _table_tables(plan, layer.outputs)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
             work += _pool(layer, plan, given, value, features)
         work += _edge(layer.output_shape(given), plan.output.edge)
@@ -71,8 +75,16 @@ def estimate(
     return tuple(found)
 
 
-def _sample(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
+def _sample(form: InputFormat, how: SampleForm, layer: Layer) -> tuple[_Work, int]:
     """The code of :mod:`~ebpfnn.compiler.sample`, and its table."""
+    if how is SampleForm.GROUPED_BITS and isinstance(layer, Table):
+        loads = sum(len(pieces(sorted(member for member in members if member >= 0))) for members in layer.order.tolist())
+        return _Work(11 + 3 * loads + 6 * len(layer.order)), 0
+    work, size = _levels(form, how)
+    return work + _Work(2 * len(form.order)), size
+
+
+def _levels(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
     eights = -(-form.size // BYTE)
     match how:
         case SampleForm.TABLE_LEVELS:
@@ -195,6 +207,36 @@ def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, value: int) -> _Wor
     work += _window_loops(layer.window) * channels if tile.row_loops else _Work()
     work += _Work(4.7 * tile.outputs) * (len(products.ends) - (not plan.iterated))
     return work + _requantize(plan.requantize, known=not plan.iterated) * tile.outputs
+
+
+def _table(plan: TablePlan, outputs: int) -> _Work:
+    """The code of :mod:`~ebpfnn.compiler.table_layer`."""
+    tiling = Tiling(outputs, plan.lanes.count, plan.words, plan.tiles)
+    return sum((_table_tile(plan, tiling.size(tile)) for tile in range(tiling.tiles)), _Work())
+
+
+def _table_tile(plan: TablePlan, outputs: int) -> _Work:
+    words, tables = plan.lanes.words(outputs), plan.tables
+    members, roomy = int((tables.places >= 0).sum()), words <= ROOMY_WORDS
+    masked = tables.places.shape[1] > 1 or (not tables.low and tables.bits < BYTE)
+    made = 2 * (members - tables.groups) + tables.groups * masked
+    numbers = members * (1 + 2 * bool(tables.low) + (not roomy)) + made
+    work = _Work(2 * words + 2 * _ADDRESS + numbers + tables.groups * ((2 if roomy else 4) + 2 * words))
+    for run in plan.runs:
+        if run.asks:
+            work += _Work(1 + 2 * (run.size > 1), 1)
+    if plan.requantize is None:
+        return work + _Work(3 * words + _ADDRESS)
+    if plan.requantize.is_exact:
+        return work + _Work(_ADDRESS + 4.7 * outputs)
+    return work + _Work(2 * _ADDRESS) + _requantize(plan.requantize, known=True) * outputs
+
+
+def _table_tables(plan: TablePlan, outputs: int) -> int:
+    """Of rows, and of constants; an empty table has a word."""
+    rows = 8 * plan.words * plan.tiles * plan.tables.groups * plan.tables.numbers or 8
+    constants = plan.requantize is not None and not plan.requantize.is_exact
+    return rows + RECORD * outputs * constants
 
 
 def _conv_tables(plan: ConvPlan) -> int:

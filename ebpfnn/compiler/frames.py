@@ -30,12 +30,16 @@ class TooFar(ModelError):
 
 @dataclass(frozen=True)
 class Note:
-    """Explains the instructions of ``function`` from ``index`` on; ``layer`` is -1 for those that belong to no layer."""
+    """Explains the instructions of ``function`` from ``index`` on; ``layer`` is -1 for those that belong to no layer.
+
+    ``stage`` is the number of its network in a cascade, from 0 on.
+    """
 
     index: int
     layer: int
     text: str
     function: str = INFER
+    stage: int = 0
 
 
 def rounded(size: int) -> int:
@@ -85,7 +89,7 @@ class FrameAssembler(Assembler):
         super().__init__()
         self.types = TypeTable()
         self.notes: list[Note] = []
-        self.layer = -1
+        self.layer, self.stage = -1, 0
         self._frame = _Frame(INFER, 0, taken)
         self._stack = taken
         self._callbacks: list[Function] = []
@@ -114,7 +118,7 @@ class FrameAssembler(Assembler):
             raise TooFar(f"{fact}; use fewer inputs and outputs, or smaller weights")
 
     def note(self, text: str) -> None:
-        self.notes.append(Note(len(self), self.layer, text, self._frame.name))
+        self.notes.append(Note(len(self), self.layer, text, self._frame.name, self.stage))
 
     @contextmanager
     def scratch(self, size: int) -> Iterator[int]:

@@ -73,7 +73,7 @@ def _constants(layer: Weighted, groups: tuple[Products, ...], number: int) -> ND
     mine = slice(number * outputs, (number + 1) * outputs)
     seeds[mine] = products.seeds().sum(axis=0)
     padded = np.zeros((products.tiles * products.width, RECORD // 8), np.int64)
-    padded[:outputs] = records(layer, seeds)[mine]
+    padded[:outputs] = records(layer.requantization, layer.bias, seeds)[mine]
     return padded
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .accumulate import Products
+from .branches import Run
 from .features import KernelFeatures
+from .lanes import Lanes
 from .live import Live
 from .lookup import Lookup
 from .partial import RowShape
 from .requantize import RequantizePlan
 from .rows import stays
 from .sample import SampleForm
+from .tables import RowTables
 from .values import OutputForm
 
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
 PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
 BLANK_ROWS = "windows but blank rows"
+TABLES, BLANK_TABLES = "tables", "tables but blank groups"
 MOST_UNROLLED = 3
 """The maximum of unrolled tiles, if a loop is possible."""
 _MANY = 256
@@ -172,17 +176,48 @@ class PoolPlan(LayerPlan):
 
 
 @dataclass(frozen=True, eq=False)
+class TablePlan(LayerPlan):
+    """A layer of tables, whose sums are in ``tiles`` tiles of ``words`` words of ``lanes``.
+
+    ``runs`` are the groups in the order in which they are added, and which of them have a branch. ``requantize`` is None if
+    outputs are bytes of the words.
+    """
+
+    tables: RowTables
+    lanes: Lanes
+    words: int
+    tiles: int
+    runs: tuple[Run, ...]
+    requantize: RequantizePlan | None = None
+    iterated: bool = False
+
+    @property
+    def shape(self) -> str:
+        return BLANK_TABLES if any(run.asks for run in self.runs) else TABLES
+
+    @property
+    def unwalked_loops(self) -> tuple[str, ...]:
+        """As :attr:`DensePlan.unwalked_loops`: none."""
+        return ()
+
+
+AnyLayerPlan = DensePlan | ConvPlan | PoolPlan | TablePlan
+
+
+@dataclass(frozen=True, eq=False)
 class NetworkPlan:
     """The plan of a network. ``sample`` is how the first layer gets its inputs; ``features`` are those that the code may use.
 
-    ``estimates`` has one element per layer; ``stack`` is the stack that the code needs, in bytes.
+    ``estimates`` has one element per layer; ``stack`` is the stack that the code needs, in bytes. ``then`` is the
+    plan of the next network of a cascade.
     """
 
     features: KernelFeatures
     sample: SampleForm
-    layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
+    layers: tuple[AnyLayerPlan, ...]
     estimates: tuple[Estimate, ...]
     stack: int
+    then: NetworkPlan | None = None
 
 
 def is_gathered(tiles: int) -> bool:

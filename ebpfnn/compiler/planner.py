@@ -9,24 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ..errors import ModelError, ObjectError
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Layer, MaxPool, image_shape
+from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, image_shape
 from .accumulate import Products
 from .choose_conv import branches_in_loops, choose_conv, plan_tiles, skips_rows
 from .choose_dense import DenseChoice, choose_dense
+from .choose_tables import plan_table
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
 from .lookup import find_lookup
-from .plan import MOST_UNROLLED, STRAIGHT, Candidate, ConvPlan, DensePlan, NetworkPlan, PoolPlan
+from .order import in_order
+from .plan import (
+    MOST_UNROLLED,
+    STRAIGHT,
+    AnyLayerPlan,
+    Candidate,
+    ConvPlan,
+    DensePlan,
+    NetworkPlan,
+    PoolPlan,
+    TablePlan,
+)
 from .pool import pool_size
 from .positions import MOST_OF_A_WINDOW, unwalked_loops
 from .requantize import RequantizePlan, plan_requantize
 from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
 from .sidebyside import SideBySide, layer_weights, sample_weights
 from .stack import stack_needed
+from .tables import RowTables, plan_first, plan_later
 from .values import NO_EDGE, OutputForm, plane_size
+
+Chosen = frozenset[tuple[int, int]]
+"""Layers of a cascade: the number of a network, and that of a layer."""
 
 
 @contextmanager
@@ -43,16 +60,21 @@ def plan_network(
     network: QuantizedNetwork,
     features: KernelFeatures = NEWEST,
     name: str | None = None,
-    plain: frozenset[int] = frozenset(),
-    short: frozenset[int] = frozenset(),
+    plain: Chosen = frozenset(),
+    short: Chosen = frozenset(),
+    stage: int = 0,
 ) -> NetworkPlan:
     """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or one of shape ``name`` wherever possible.
 
-    ``plain`` layers, by index, use neither a list nor branches that skip blank rows. ``short`` layers also have as little
-    unrolled code as possible: as few segments as possible, and not in a loop over their groups. Raises :class:`ModelError`,
-    naming the layer, if no lane can hold its sums.
+    ``plain`` layers, by stage of a cascade and index, use neither a list nor branches that skip blank rows. ``short`` layers
+    also have as little unrolled code as possible: as few segments as possible, and not in a loop over their groups. ``stage``
+    is the number of ``network`` itself. Raises :class:`ModelError`, naming the layer, if no lane can hold its sums.
     """
-    return _Planner(network, features, name, plain | short, short).plan()
+    mine, few = (frozenset(number for at, number in each if at == stage) for each in (plain | short, short))
+    found = _Planner(in_order(network), features, name, mine, few).plan()
+    if network.then is None:
+        return found
+    return replace(found, then=plan_network(network.then.network, features, name, plain, short, stage + 1))
 
 
 class _Planner:
@@ -68,6 +90,8 @@ class _Planner:
         self.last = len(network.layers) - 1
         self.dense: dict[int, tuple[DenseChoice, ...]] = {}
         self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
+        self.tables: dict[int, RowTables] = {}
+        self.selecting: SampleForm | None = None
 
     def plan(self) -> NetworkPlan:
         for number, layer in enumerate(self.network.layers):
@@ -77,17 +101,21 @@ class _Planner:
                 elif isinstance(layer, Conv2d):
                     density = self._density(number) if self._skips_rows(number, layer) else None
                     self.convs[number] = self._choose_conv(number, layer, density)
+                elif isinstance(layer, Table):
+                    self.tables[number] = self._select(number, layer)
         sample = self._sample()
         found = tuple(self._layer(number, layer, sample) for number, layer in enumerate(self.network.layers))
         given = self.network, self.features, sample, found
         return NetworkPlan(self.features, sample, found, estimate(*given), stack_needed(*given))
 
-    def _layer(self, number: int, layer: Layer, sample: SampleForm) -> DensePlan | ConvPlan | PoolPlan:
+    def _layer(self, number: int, layer: Layer, sample: SampleForm) -> AnyLayerPlan:
         form = self._output(number)
         if isinstance(layer, Dense):
             return self._dense(number, layer, form)
         if isinstance(layer, Conv2d):
             return self._conv(number, layer, form, sample)
+        if isinstance(layer, Table):
+            return self._table(number, layer, form)
         return self._pool(number, layer, form)
 
     # What each layer is chosen by
@@ -107,6 +135,12 @@ class _Planner:
     ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
         return choose_conv(layer, *self.network.ranges[number], density, short=number in self.short)
 
+    def _select(self, number: int, layer: Table) -> RowTables:
+        if number:
+            return plan_later(layer, *self.network.ranges[number])
+        self.selecting, tables = plan_first(self.network.input, layer)
+        return tables
+
     def _side_by_side(self, number: int, layer: Dense) -> tuple[SideBySide, ...]:
         """The weights of a dense layer in the order that rows need."""
         if number == 0:
@@ -122,6 +156,8 @@ class _Planner:
     # What each layer is joined to
 
     def _sample(self) -> SampleForm:
+        if self.selecting:
+            return self.selecting
         first = self.dense[0][0] if 0 in self.dense else None
         if first and first.rows:
             return plan_side_by_side(self.network.input, first.products.tiles)
@@ -132,6 +168,8 @@ class _Planner:
         if number == self.last:
             return OutputForm(bits=32)
         following, (low, _) = self.network.layers[number + 1], self.network.ranges[number + 1]
+        if isinstance(following, Table):
+            return OutputForm()
         if isinstance(following, Dense):
             rows = self.dense[number + 1][0].rows
             levels = rows is not None and isinstance(self.network.layers[number], Dense)
@@ -178,6 +216,10 @@ class _Planner:
             iterated=self.features.unwalked and layer.groups > MOST_UNROLLED and number not in self.short,
             copied=beyond or self._edged(number, layer),
         )
+
+    def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
+        masked, skips = not self.features.unwalked, number not in self.plain
+        return plan_table(layer, self.tables[number], form, masked=masked, skips=skips)
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])

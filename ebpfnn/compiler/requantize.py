@@ -8,6 +8,7 @@ branch; it is omitted if no sum reaches the limit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,21 +43,33 @@ class RequantizePlan:
     def is_identity(self) -> bool:
         return bool((self.by.negative == self.by.positive).all())
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether every output is its sum."""
+        one, moved = (self.by.positive == 1 << self.by.shift).all(), self.by.zero_point or self.clips_low or self.clips_high
+        return self.is_identity and bool(one) and not moved
+
 
 def plan_requantize(layer: Weighted, low: int, high: int, *, masked: bool = False) -> RequantizePlan:
     """The plan of ``layer`` for inputs in ``low..high``."""
     wide = layer.weights.reshape(layer.outputs, -1).astype(np.int64)
     least = np.minimum(wide * low, wide * high).sum(axis=1) + layer.bias
     most = np.maximum(wide * low, wide * high).sum(axis=1) + layer.bias
-    by = layer.requantization
+    return plan_clips(layer.requantization, least, most, masked=masked)
+
+
+def plan_clips(
+    by: Requantization, least: NDArray[np.int64], most: NDArray[np.int64], *, masked: bool = False
+) -> RequantizePlan:
+    """The plan for sums in ``least..most``, int64 [outputs]."""
     values = np.stack([reference.rescale(by, np.minimum(least, 0)), reference.rescale(by, np.maximum(most, 0))])
     return RequantizePlan(by, bool(values.min() < by.low), bool(values.max() > by.high), masked)
 
 
-def records(layer: Weighted, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+def records(by: Requantization, bias: NDArray[Any], seeds: NDArray[np.int64]) -> NDArray[np.int64]:
     """The constants of each output, int64 [outputs, 3], if its sum is too large by ``seeds``, int64 [outputs]."""
-    positive, negative = layer.requantization.positive.astype(np.int64), layer.requantization.negative.astype(np.int64)
-    return np.stack([layer.bias.astype(np.int64) - seeds, positive, negative - positive], axis=1)
+    positive, negative = by.positive.astype(np.int64), by.negative.astype(np.int64)
+    return np.stack([bias.astype(np.int64) - seeds, positive, negative - positive], axis=1)
 
 
 @dataclass(frozen=True)

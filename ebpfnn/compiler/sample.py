@@ -5,10 +5,13 @@ from __future__ import annotations
 from enum import Enum
 
 from ..network.inputformat import InputFormat
+from ..network.layers import Layer, Table
 from .bits import emit_bits
 from .emitter import SAMPLE, Emitter, Place
 from .evenly import emit_even_levels, find_line
+from .groups import emit_groups
 from .levels import emit_level_rows
+from .order import emit_natural
 from .ownlevels import emit_own_levels
 from .values import Values
 
@@ -25,6 +28,7 @@ class SampleForm(Enum):
     PACKED = "the sample as it is, packed"
     COMPARED = "the sample as it is, eight bytes compared at a time"
     GATHERED_BITS = "bits, eight in a byte"
+    GROUPED_BITS = "bits, those of a group in a byte"
     EVEN_LEVELS = "levels by a line, a byte each"
     EVEN_SIDE_BY_SIDE = "levels by a line, side by side in bytes"
     TABLE_LEVELS = "levels by a table, a byte each"
@@ -72,8 +76,16 @@ def side_by_side_cost(form: InputFormat) -> float:
     return each * form.size / 8
 
 
-def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
-    """Writes the values of the first layer. No register survives."""
+def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm, layer: Layer) -> Values:
+    """Writes the values of the first ``layer``. No register survives."""
+    if how is SampleForm.GROUPED_BITS and isinstance(layer, Table):
+        return emit_groups(emit, form, layer.order)
+    values = _emit_in_order(emit, form, how)
+    return emit_natural(emit, values, form.order) if form.order else values
+
+
+def _emit_in_order(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
+    """The same in the order in which the sample is packed."""
     match how:
         case SampleForm.GATHERED_BITS:
             return emit_bits(emit, form)
@@ -89,3 +101,5 @@ def emit_sample(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
             return Values(Place(SAMPLE), (form.sample_bytes,), 0, 255)
         case SampleForm.BYTES:
             return Values(Place(SAMPLE), form.shape, 0, form.highest)
+        case SampleForm.GROUPED_BITS:
+            raise ValueError("only a layer of tables has groups of bits")

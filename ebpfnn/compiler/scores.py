@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..abi import RESULT
-from ..obj.asm import R0, R1, R2, R3, R4
+from ..obj.asm import R0, R1, R2, R3, R4, R5, Register
 from .emitter import OUTCOME, Emitter, Place
 
 
@@ -16,30 +16,48 @@ def _offset_of(field: str) -> int:
 SCORES = Place(OUTCOME, _offset_of("scores"))
 _LABEL = _offset_of("label")
 _CLASS_BITS = 6  # 64 classes
+_SIGN, _BASE, _BEST, _KEY, _LESS, MARGIN = R0, R1, R2, R3, R4, R5
 
 
-def emit_label(emit: Emitter, classes: int) -> None:
+def emit_label(emit: Emitter, classes: int, *, second: bool = False) -> None:
     """Writes the label of the scores in the result.
 
     Score and class are combined in one number, with the class counted down: the largest number belongs to the highest score
-    and, of equal scores, to the first class. There is no branch, because the winning class is unpredictable.
+    and, of equal scores, to the first class. There is no branch, because the winning class is unpredictable. With ``second``,
+    :data:`MARGIN` becomes the difference of the two highest scores.
     """
     emit.note("the label: the highest score, of equals the first")
-    base, best, key, less = R1, R2, R3, R4
-    emit.point(base, Place(OUTCOME))
+    emit.point(_BASE, Place(OUTCOME))
     for number in range(classes):
-        into = key if number else best
-        emit.load(into, "u32", base, SCORES.offset + 4 * number)
+        into = _KEY if number else _BEST
+        emit.load(into, "u32", _BASE, SCORES.offset + 4 * number)
         emit.alu(into, "<<=", 32)
         emit.alu(into, "s>>=", 32 - _CLASS_BITS)
         emit.alu(into, "+=", (1 << _CLASS_BITS) - 1 - number)
         if number:
-            emit.mov(less, best)
-            emit.alu(less, "-=", key)
-            emit.mov(R0, less)
-            emit.alu(R0, "s>>=", 63)
-            emit.alu(less, "&=", R0)
-            emit.alu(best, "-=", less)
-    emit.alu(best, "&=", (1 << _CLASS_BITS) - 1)
-    emit.alu(best, "^=", (1 << _CLASS_BITS) - 1)
-    emit.store("u32", base, _LABEL, best)
+            _raise(emit, _BEST, lowered=second)
+        if second and number == 1:
+            emit.mov(MARGIN, _KEY)
+        elif second and number:
+            _raise(emit, MARGIN)
+    if second:
+        emit.alu(MARGIN, "s>>=", _CLASS_BITS)
+        emit.mov(_LESS, _BEST)
+        emit.alu(_LESS, "s>>=", _CLASS_BITS)
+        emit.alu(_LESS, "-=", MARGIN)
+        emit.mov(MARGIN, _LESS)
+    emit.alu(_BEST, "&=", (1 << _CLASS_BITS) - 1)
+    emit.alu(_BEST, "^=", (1 << _CLASS_BITS) - 1)
+    emit.store("u32", _BASE, _LABEL, _BEST)
+
+
+def _raise(emit: Emitter, highest: Register, *, lowered: bool = False) -> None:
+    """``highest`` = the larger of it and the key; if ``lowered``, the key becomes the smaller."""
+    emit.mov(_LESS, highest)
+    emit.alu(_LESS, "-=", _KEY)
+    emit.mov(_SIGN, _LESS)
+    emit.alu(_SIGN, "s>>=", 63)
+    emit.alu(_LESS, "&=", _SIGN)
+    emit.alu(highest, "-=", _LESS)
+    if lowered:
+        emit.alu(_KEY, "+=", _LESS)

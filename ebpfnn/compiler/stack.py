@@ -12,7 +12,7 @@ from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded
 from .memory import is_copied_in_turns
-from .plan import LISTED, ConvPlan, ConvTile, DensePlan, PoolPlan
+from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, PoolPlan
 from .sample import SampleForm
 from .tile import Tiling
 
@@ -32,7 +32,7 @@ class _Depth:
 
 
 def stack_needed(
-    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[DensePlan | ConvPlan | PoolPlan, ...]
+    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[AnyLayerPlan, ...]
 ) -> int:
     """The size in bytes, including callbacks; exact."""
     start = -OUTCOME
@@ -59,7 +59,7 @@ def _copied(plan: ConvPlan | PoolPlan, given: Shape, at: int) -> _Depth:
 
 def _sample(form: InputFormat, how: SampleForm) -> int:
     """The counter of the loop over it, if there is one."""
-    as_it_is = how in (SampleForm.BYTES, SampleForm.PACKED, SampleForm.COMPARED)
+    as_it_is = how in (SampleForm.BYTES, SampleForm.PACKED, SampleForm.COMPARED, SampleForm.GROUPED_BITS)
     by_table = how in (SampleForm.TABLE_LEVELS, SampleForm.OWN_LEVELS, SampleForm.OWN_SIDE_BY_SIDE)
     return 0 if as_it_is or (not by_table and form.size < 8) else _SLOT
 

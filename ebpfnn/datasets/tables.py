@@ -111,6 +111,16 @@ def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: 
     return gathered.labelled(label)
 
 
+def groups(place: Path, column: str) -> NDArray[np.intp]:
+    """Numbers for the values of ``column``, [n], counted as they come. Raises :class:`InputError` without such a column."""
+    numbers: dict[str, int] = {}
+    with _opened(place) as table:
+        if column not in table.names:
+            raise InputError(f"{place}: no column '{column}', by which the network's rows were split; give the file it had")
+        found = [numbers.setdefault(str(row.cells.get(column)), len(numbers)) for _, row in _rows(table, place)]
+    return np.array(found, np.intp)
+
+
 def _split_by(names: Sequence[str], wanted: str, used: Collection[str]) -> str:
     """The column of groups, ``""`` for none."""
     if wanted == ALONE and ALONE not in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,14 @@ def _state(described: members.Table) -> StateSpec:
         if locked and kind == "lru":
             raise SpecError('locked needs map = "hash", since the kernel has no locks in LRU maps; add it', ("locked",))
         return StateSpec(entries, kind == "lru", locked, members.nanoseconds(given, "idle"))
+
+
+def filtered(spec: Spec, conditions: Sequence[str]) -> Spec:
+    """``spec`` with further conditions of its events, before any state. Raises :class:`ModelError` for a wrong one."""
+    if not conditions:
+        return spec
+    described = describe(spec)
+    return build({**described, "where": [*described.get("where", ()), *conditions]})
 
 
 def _at(described: members.Table) -> At:

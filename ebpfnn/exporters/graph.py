@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..network.onnxkeys import PRODUCER
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -58,7 +60,7 @@ class Graph:
         outputs = [helper.make_tensor_value_info(each, kind, ["n", *shape]) for each, (kind, shape) in results.items()]
         graph = helper.make_graph(self._nodes, name or "network", inputs, outputs, self._constants)
         opsets = [helper.make_opsetid("", OPSET)]
-        model: ModelProto = helper.make_model(graph, producer_name="ebpfnn", ir_version=IR_VERSION, opset_imports=opsets)
+        model: ModelProto = helper.make_model(graph, producer_name=PRODUCER, ir_version=IR_VERSION, opset_imports=opsets)
         helper.set_model_props(model, dict(metadata))
         self._onnx.checker.check_model(model, full_check=True)
         return model

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ from ..network.layers import (
     expect,
     image_shape,
 )
+from ..network.onnxkeys import EVENTS, LABELS, PREPARATION
 from . import onnx_integers
 from .graph import Graph
 from .onnx_levels import levels
@@ -83,7 +84,7 @@ def build(network: QuantizedNetwork) -> ModelProto:
         graph = Graph()
     except ImportError as error:
         raise NotSupported(f"ONNX: {error.name} is not installed; pip install 'ebpfnn[onnx]'") from error
-    metadata = {**network.card, "name": network.name, "labels": json.dumps(network.labels)}
+    metadata = _metadata(network)
     if is_exact(network):
         return _in_integers(graph, network, metadata)
     given = levels(graph, network.input, INPUT)
@@ -96,6 +97,15 @@ def build(network: QuantizedNetwork) -> ModelProto:
     graph.node("Flatten", values.name, output=OUTPUT, axis=1)
     results = {OUTPUT: (graph.FLOAT, (len(network.labels),))}
     return graph.model(network.name, (INPUT, network.input_shape), results, metadata)
+
+
+def _metadata(network: QuantizedNetwork) -> dict[str, str]:
+    """The card, name and labels; and what makes samples of events, for a network that observes them."""
+    card = {key: value for key, value in network.card.items() if key not in (EVENTS, PREPARATION)}
+    told = {**card, "name": network.name, LABELS: json.dumps(network.labels)}
+    if network.events:
+        told |= {EVENTS: json.dumps(dict(network.events)), PREPARATION: json.dumps(asdict(network.input.preparation))}
+    return told
 
 
 def is_exact(network: QuantizedNetwork) -> bool:

@@ -16,7 +16,7 @@ from ..network import QuantizedNetwork, reference
 from ..network.layers import expect
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
-from . import onnx_file, onnx_graph, pt2, state_dict, torch_file
+from . import onnx_file, onnx_graph, onnx_metadata, pt2, state_dict, torch_file
 from .aten import to_chain
 from .fold import fold
 from .integers import lower
@@ -69,15 +69,16 @@ def quantize_file(
 def _from_onnx(data: bytes, name: str, options: ImportOptions) -> Network | QuantizedNetwork:
     model = onnx_file.parse(data)
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
+    options, events = onnx_metadata.given(model, options)
     if not any(isinstance(step, Quantize) for step in chain.steps):
-        return _floats(chain, name, options, card)
+        return replace(_floats(chain, name, options, card), events=events)
     expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
     form = options.input(found.shape)
     labels = options.labels_for(_classes(chain))
     card = {**card, **_noted([*notes, *found.notes]), **options.card}
-    return QuantizedNetwork(options.name or name, form, labels, found.layers, found.score_scale, card=card)
+    return QuantizedNetwork(options.name or name, form, labels, found.layers, found.score_scale, card=card, events=events)
 
 
 def _from_pt2(data: bytes, name: str, options: ImportOptions) -> Network:

@@ -25,7 +25,7 @@ _EMPTY: Mapping[str, str] = MappingProxyType({})
 class ImportOptions:
     """How to read a file as a network.
 
-    ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed``, ``bit_order`` and
+    ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed``, ``bit_order``, ``order`` and
     ``value_thresholds`` are those of :class:`~ebpfnn.network.layers.InputFormat`. The network is given
     ``(pixel / 255 - mean) / std``, one number for all channels or one for each: what ``torchvision.transforms.Normalize(mean,
     std)`` gave it in training.
@@ -48,6 +48,7 @@ class ImportOptions:
     value_thresholds: tuple[tuple[int, ...], ...] = ()
     prepared: Preparation | None = None
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises :class:`ModelError` for a mean or std that is no number, or a std of 0."""
@@ -64,7 +65,7 @@ class ImportOptions:
         fits = prod(wanted) == prod(shape)
         expect(fits, f"takes samples of {describe(found)}, not {describe(wanted)}; give that shape, or none")
         return InputFormat(
-            wanted, self.bits, self.thresholds, self.packed, self.bit_order, self.value_thresholds, self.prepared
+            wanted, self.bits, self.thresholds, self.packed, self.bit_order, self.value_thresholds, self.prepared, self.order
         )
 
     def given(self, chain: Chain) -> tuple[ImportOptions, list[str]]:

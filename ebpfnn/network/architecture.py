@@ -8,6 +8,7 @@
 ``dw3``                    a depthwise convolution: as many channels and groups as it is given; ``s2``, ``p1`` as above
 ``pool2``, ``avgpool2``    the maximum or the average of each window 2x2; its stride is its window unless ``s1`` says so
 ``gap``                    the average of each channel
+``table32``                32 sums of rows that groups of values select; after it comes the number of classes alone
 ========================== ==========================================================================================
 
 Every layer with weights but the last is followed by the activation that the trainer is told.
@@ -26,7 +27,7 @@ ANY_SIZE = "in"
 """The first word of an architecture for samples of any size."""
 _WIDEST = 1 << 16
 _WORD = re.compile(r"(?P<kind>[a-z]*)(?P<sizes>[0-9]{1,5}(?:x[0-9]{1,5})*)?(?P<options>(?:[spg][0-9]{1,5})*)")
-_SIZES = {"": (1,), "conv": (2, 3), "dw": (1, 2), "pool": (1, 2), "avgpool": (1, 2), "gap": (0,)}
+_SIZES = {"": (1,), "conv": (2, 3), "dw": (1, 2), "pool": (1, 2), "avgpool": (1, 2), "gap": (0,), "table": (1,)}
 """How many numbers may follow each word."""
 _OPTIONS = {"conv": "spg", "dw": "sp", "pool": "sp", "avgpool": "sp"}
 
@@ -35,8 +36,8 @@ _OPTIONS = {"conv": "spg", "dw": "sp", "pool": "sp", "avgpool": "sp"}
 class Step:
     """One layer of an architecture.
 
-    ``kind`` is "dense", "conv", "dw", "pool", "avgpool" or "gap". ``channels`` are a dense layer's outputs too, 0 where they
-    are those of the input; ``window`` is None for "dense" and "gap".
+    ``kind`` is "dense", "conv", "dw", "pool", "avgpool", "gap" or "table". ``channels`` are the outputs of a dense layer or a
+    table too, 0 where they are those of the input; ``window`` is None for "dense", "gap" and "table".
     """
 
     kind: str
@@ -64,13 +65,22 @@ def parse(text: str, shape: Shape) -> tuple[Step, ...]:
     except ModelError as error:
         raise ModelError(f"architecture {text!r}: {error}") from error
     expect(bool(steps) and steps[-1].kind in ("dense", "gap"), f"architecture {text!r}: end with the number of classes, or gap")
+    kinds = [step.kind for step in steps]
+    fits = "table" not in kinds or kinds == ["table", "dense"]
+    expect(fits, f"architecture {text!r}: a table stands alone before the number of classes; give one such as table32-10")
     return steps
+
+
+def has_tables(text: str) -> bool:
+    """Whether the architecture ``text`` has a layer of tables."""
+    return any(word.startswith("table") for word in text.split("-"))
 
 
 def architecture(layers: tuple[Layer, ...]) -> str:
     """What :func:`parse` would take for these layers; average pools appear as the depthwise convolutions that they are."""
     first = [str(layers[0].inputs)] if isinstance(layers[0], Dense | Table) else []
-    return "-".join((*first, *map(_word, layers)))
+    *inner, last = layers
+    return "-".join((*first, *map(_word, inner), str(last.outputs) if isinstance(last, Table) else _word(last)))
 
 
 def _step(word: str) -> Step:
@@ -80,9 +90,13 @@ def _step(word: str) -> Step:
     kind = found["kind"] if found else "?"
     fits = found and len(sizes) in _SIZES.get(kind, ()) and set(options) <= set(_OPTIONS.get(kind, ()))
     if not fits or not all(1 <= size <= _WIDEST for size in sizes):
-        raise ModelError(f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap")
-    if kind in ("", "gap"):
-        return Step("gap") if kind else Step("dense", sizes[0])
+        raise ModelError(
+            f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2, gap and table32"
+        )
+    if kind in ("", "table"):
+        return Step(kind or "dense", sizes[0])
+    if kind == "gap":
+        return Step("gap")
     channels = sizes.pop(0) if kind == "conv" else 0
     kernel = (sizes[0], sizes[-1])
     stride, edge = int(options.get("s", 0)), int(options.get("p", 0))

@@ -87,7 +87,7 @@ def describe_input(form: InputFormat) -> dict[str, Any]:
 def build_input(described: Described) -> InputFormat:
     shape, thresholds = integers(described, "shape"), integers(described, "thresholds")
     packed, bit_order = get(described, "packed", bool), get(described, "bit_order", str)
-    own, preparation = _value_thresholds(described), _build_preparation(described)
+    own, preparation = _value_thresholds(described), build_preparation(described)
     order = integers(described, "order") if "order" in described else ()
     return InputFormat(shape, integer(described, "bits"), thresholds, packed, bit_order, own, preparation, order)
 
@@ -99,7 +99,7 @@ def _value_thresholds(described: Described) -> tuple[tuple[int, ...], ...]:
     return tuple(within(f"value {n}", integers, {name: own}, name) for n, own in enumerate(get(described, name, list)))
 
 
-def _build_preparation(described: Described) -> Preparation | None:
+def build_preparation(described: Described) -> Preparation | None:
     """None for a file from before preparations were stored."""
     if "preparation" not in described:
         return None

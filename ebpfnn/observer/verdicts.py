@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..abi import EVENTS, INFER, LABELS, RECORD, RESULT, VERDICT, VERDICTS, WATCH, WATCHED
+from ..abi import EVENTS, INFER, LABELS, RECORD, RESULT, STATES, VERDICT, VERDICTS, WATCH, WATCHED
 from ..obj.asm import R0, R1, R2, R3, R4, R5, Register
 from .layout import KEY, LABEL
 from .writer import MEMORY, NOW, STATE, Writer, offset_of
@@ -14,11 +14,14 @@ def emit_inference(write: Writer, classes: int, network: int) -> None:
     """Runs the network on the sample in the memory. A verdict goes to the state and to the maps. No register survives."""
     memory, failed, told = write.memory, write.fresh("failed"), write.fresh("told")
     write.note("the network")
+    write.load(R1, "u32", STATE, LABEL)
+    write.store("u32", MEMORY, memory.blank + LABEL, R1)
     _emit_start(write)
     write.point(R1, memory.sample)
     write.point(R2, memory.result)
     write.call_function(INFER)
     write.store("u32", MEMORY, memory.outcome, R0)
+    _find_again(write)
     _emit_elapsed(write)
     _emit_when(write, network)
     write.load(R1, "u32", MEMORY, memory.outcome)
@@ -33,6 +36,20 @@ def emit_inference(write: Writer, classes: int, network: int) -> None:
     write.count("failed")
     write.label(told)
     _emit_watch(write)
+
+
+def _find_again(write: Writer) -> None:
+    """``STATE`` = the state of the key, or the blank one with the latest label if it has gone.
+
+    While the network ran, another CPU, or the map to make room, may have given the memory of the state to another key.
+    """
+    found = write.fresh("found")
+    write.note("the state, where it is now")
+    write.lookup(STATES, KEY)
+    write.mov(STATE, R0)
+    write.jump_if(STATE, "!=", 0, found)
+    write.point(STATE, write.memory.blank)
+    write.label(found)
 
 
 def _emit_start(write: Writer) -> None:

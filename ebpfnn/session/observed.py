@@ -102,11 +102,7 @@ def columns_of(network: QuantizedNetwork, bound: Bound, plugins: Plugins) -> tup
 
 def _spec(network: QuantizedNetwork, filters: Sequence[str] = ()) -> Spec:
     """The spec that ``network`` carries, with ``filters`` as further conditions of it."""
-    described = dict(network.events[carried.SPEC])
-    spec = specfile.build(described)
-    if not filters:
-        return spec
-    return specfile.build({**described, "where": [*described.get("where", ()), *filters]})
+    return specfile.filtered(specfile.build(dict(network.events[carried.SPEC])), filters)
 
 
 def _retargeted(spec: Spec, collected: str, trigger: str, target: str | None) -> Spec:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..network import QuantizedNetwork, reference
+from ..network.architecture import has_tables
+from ..network.layers import describe as describe_shape
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .data import Data, Part
@@ -19,6 +21,20 @@ _SOURCES = {
 
 def describe(options: Options, network: Network, integers: QuantizedNetwork, data: Data, epochs: int) -> Mapping[str, str]:
     """The card of a run that made ``network`` and ``integers`` from ``data`` in ``epochs`` epochs."""
+    floats = measured(float_share(network, data.held_out), float_share(network, data.test))
+    return {**_origin(options, integers, data, epochs), "float accuracy": floats, **_integers(integers, data)}
+
+
+def of_integers(options: Options, integers: QuantizedNetwork, data: Data, epochs: int) -> Mapping[str, str]:
+    """The card of a network that has no form of floats."""
+    return {**_origin(options, integers, data, epochs), **_integers(integers, data)}
+
+
+def _integers(network: QuantizedNetwork, data: Data) -> Mapping[str, str]:
+    return {"integer accuracy": measured(integer_share(network, data.held_out), integer_share(network, data.test))}
+
+
+def _origin(options: Options, integers: QuantizedNetwork, data: Data, epochs: int) -> Mapping[str, str]:
     stopped = {} if epochs == options.epochs else {INTERRUPTED: f"after {epochs} of {options.epochs} epochs"}
     return {
         "data": _SOURCES.get(options.dataset, options.dataset),
@@ -27,8 +43,6 @@ def describe(options: Options, network: Network, integers: QuantizedNetwork, dat
         "recipe": recipe(_as_shown(options, data)),
         "seed": str(options.seed),
         **stopped,
-        "float accuracy": measured(float_share(network, data.held_out), float_share(network, data.test)),
-        "integer accuracy": measured(integer_share(integers, data.held_out), integer_share(integers, data.test)),
     }
 
 
@@ -49,6 +63,7 @@ def recipe(options: Options) -> str:
         _distortion(options),
         _teaching(options),
         _precision(options),
+        _tables(options),
         f"classes weighted {options.class_weights}" if options.class_weights else "",
         f"split by {options.split_by}" if options.split_by else "",
         "best epoch by held-out samples",
@@ -69,6 +84,13 @@ def float_share(network: Network, part: Part) -> float:
 def integer_share(network: QuantizedNetwork, part: Part) -> float:
     """The share of ``part`` that the integer network labels correctly, 0..1."""
     return float((reference.labels(network, part.samples) == part.labels).mean())
+
+
+def _tables(options: Options) -> str:
+    if not has_tables(options.architecture):
+        return ""
+    tiles = f" in tiles of {describe_shape(options.tiles)}" if options.tiles else ""
+    return f"tables of terms of up to {options.interactions} inputs{tiles}"
 
 
 def _distortion(options: Options) -> str:

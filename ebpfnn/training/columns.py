@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError, nearest
 from ..preparation import encoders
-from ..preparation.columns import ENCODERS, LINEAR, LOG2, THERMOMETER
+from ..preparation.columns import BINS, ENCODERS, LINEAR, LOG2, THERMOMETER, Encoders, column
+from ..preparation.encoder import BUILT_IN
 from ..preparation.encoders import FLOAT, INTEGER, MOST
 from . import cuts
 
@@ -23,6 +24,8 @@ BOUNDS = 16
 _FEWER = {2: 3, 4: 15}
 """Bounds of a column by the bits of an input value: each bound a level."""
 _FINEST = 7
+_NUMBERS = {LOG2: (0, _FINEST), BINS: (1, MOST), THERMOMETER: (1, MOST)}
+"""What the number behind an encoder can be, the lowest and the highest. Others take none."""
 _LARGEST = sys.float_info.max
 
 
@@ -34,21 +37,24 @@ class Asked:
     number: int | None = None
 
 
-def asked(text: str) -> dict[str, Asked]:
+def asked(text: str, known: Encoders = BUILT_IN) -> dict[str, Asked]:
     """What ``--columns "dst_port=bins:16,len=log2"`` requests for each column. Raises :class:`ModelError` if malformed."""
-    return dict(_pair(each) for each in text.split(",")) if text else {}
+    return dict(_pair(each, known) for each in text.split(",")) if text else {}
 
 
-def encoder(text: str) -> Asked:
-    """The meaning of ``bins:16``. Raises :class:`ModelError` for an unknown encoder, or a number that it cannot have."""
+def encoder(text: str, known: Encoders = BUILT_IN) -> Asked:
+    """The meaning of ``bins:16``, with the ``known`` encoders by name.
+
+    Raises :class:`ModelError` for an unknown encoder, or a number that it cannot have.
+    """
     name, colon, number = text.partition(":")
-    if name not in ENCODERS:
-        raise ModelError(f"encoder {name!r} is not known; give one of {', '.join(ENCODERS)}{nearest(name, ENCODERS)}")
+    if name not in known:
+        raise ModelError(f"encoder {name!r} is not known; give one of {', '.join(known)}{nearest(name, known)}")
     if not colon:
         return Asked(name)
-    lowest, highest = {LINEAR: (1, 0), LOG2: (0, _FINEST)}.get(name, (1, MOST))
+    lowest, highest = _NUMBERS.get(name, (1, 0))
     if not number.isascii() or not number.isdigit() or len(number) > 3 or not lowest <= int(number) <= highest:
-        takes = f"takes a number in {lowest}..{highest}" if name != LINEAR else "takes no number"
+        takes = f"takes a number in {lowest}..{highest}" if lowest <= highest else "takes no number"
         raise ModelError(f"encoder {text!r}: {name} {takes}; give that")
     return Asked(name, int(number))
 
@@ -60,10 +66,11 @@ def learn(
     usual: Asked,
     bits: int,
     given: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+    known: Encoders = BUILT_IN,
 ) -> list[dict[str, Any]]:
     """The columns as a network stores them, with bounds from ``columns``, [n] each, and ``labels`` of the training rows.
 
-    ``given`` has those whose bounds a spec says; ``by_column`` overrides it.
+    ``given`` has those whose bounds a spec says; ``by_column`` overrides it. ``known`` are the encoders by name.
 
     A column with only one value is left out, since it carries no information. Raises :class:`InputError` for a missing column,
     for an encoder that does not fit the bits of an input value or the values, and if no column is left.
@@ -75,11 +82,11 @@ def learn(
     for name, values in columns.items():
         own = None if name in by_column else given.get(name)
         by = Asked(own["encode"]) if own else by_column.get(name, usual)
-        if (by.encode == THERMOMETER) != (bits == 1):
+        if by.encode in known and known[by.encode].thermometer != (bits == 1):
             fact = f"column '{name}': {by.encode} and {bits} bits an input value"
             raise InputError(f"{fact}; give thermometer to --bits 1, and to it alone")
         if values.min() < values.max():
-            described.append(own or _described(name, values, labels, by, bits))
+            described.append(own or _described(name, values, labels, by, bits, known))
     if not described:
         raise InputError("no column has more than one value; give others")
     return described
@@ -91,7 +98,9 @@ def left_out(columns: Iterable[str], described: Iterable[Mapping[str, Any]]) -> 
     return [name for name in columns if name not in kept]
 
 
-def _described(name: str, values: NDArray[Any], labels: NDArray[np.intp], by: Asked, bits: int) -> dict[str, Any]:
+def _described(
+    name: str, values: NDArray[Any], labels: NDArray[np.intp], by: Asked, bits: int, known: Encoders
+) -> dict[str, Any]:
     kind = FLOAT if values.dtype.kind == "f" else INTEGER
     if kind == FLOAT:
         values = np.clip(values, -_LARGEST, _LARGEST)  # JSON has no infinities
@@ -102,10 +111,25 @@ def _described(name: str, values: NDArray[Any], labels: NDArray[np.intp], by: As
         told |= _log2(name, values, kind, by.number)
         reached = encoders.log2(told["low"], told["high"], told["fraction"], kind)
         return {**told, "step": MOST // len(reached)}
+    if by.encode not in ENCODERS:
+        return _by_plugin(told, values, known)
     count = by.number or _FEWER.get(bits, BOUNDS)
     bounds = cuts.by_labels(values, labels, count) or cuts.by_quantiles(values, count)
     step = {} if by.encode == THERMOMETER else {"step": MOST // len(bounds)}
     return {**told, "bounds": bounds, **step}
+
+
+def _by_plugin(told: dict[str, Any], values: NDArray[Any], known: Encoders) -> dict[str, Any]:
+    """A column of an encoder that training does not know: of its parameters, it has the ends of the range to give."""
+    own = known[told["encode"]]
+    ends = {"low": values.min().item(), "high": values.max().item()}
+    lacking = [each for each in own.parameters if each not in ends]
+    if lacking:
+        fact = f"column '{told['name']}': training has no {' or '.join(lacking)} for the encoder '{own.name}'"
+        raise InputError(f"{fact}; give the column to it in the spec of the rows, or use {', '.join(ENCODERS)}")
+    told |= {each: ends[each] for each in own.parameters}
+    found = column(told, known)
+    return told if found.thermometer or not found.bounds else {**told, "step": MOST // len(found.bounds)}
 
 
 def _log2(name: str, values: NDArray[Any], kind: str, fraction: int | None) -> dict[str, Any]:
@@ -124,8 +148,8 @@ def _log2(name: str, values: NDArray[Any], kind: str, fraction: int | None) -> d
     raise InputError(f"column '{name}': {low} to {high} has more steps than a byte counts; give it bins, or a smaller fraction")
 
 
-def _pair(text: str) -> tuple[str, Asked]:
+def _pair(text: str, known: Encoders) -> tuple[str, Asked]:
     name, equal, rest = text.rpartition("=")
     if not equal or not name:
         raise ModelError(f"{text!r} is no column and its encoder; give NAME=ENCODER, such as dst_port=bins:16")
-    return name, encoder(rest)
+    return name, encoder(rest, known)

@@ -20,16 +20,10 @@ from ..preparation import Picture
 from ..preparation.columns import BINS, THERMOMETER, listed, read
 from . import columns, preparing, specs
 from .options import DATASETS, Options
-from .splitting import divided, set_aside
+from .splitting import divided, thirds
 
 CACHE = Path("~/.cache/ebpfnn")
-HELD_OUT = 5_000
-"""The number of training samples that choose the epoch, and between seeds and recipes. A twelfth of fewer than 60,000."""
-_TESTED = 6
-"""One in this many samples is for testing, if the data has no part for that."""
 _PARTS = ("train", "test")
-_SPLIT_SEED = 0
-"""It is not the run's own seed, so that runs of several seeds are compared on the same samples."""
 
 _Rows = NDArray[np.intp]
 
@@ -72,22 +66,25 @@ def load(options: Options, plugins: Plugins, tell: Callable[[str], object] = str
     if options.spec:
         raise UsageError("--spec: the data are no table; leave it out")
     parts, names, wanted = _read(options, plugins) if options.data else _download(options, plugins)
-    training, test = _apart(*(Part(*part) for part in parts))
-    if training.samples.shape[1:] != test.samples.shape[1:] or len(training.samples) < 2 or not len(test.samples):
+    whole, test = (Part(*part) for part in parts)
+    # Data of one part is split, so that a network is not measured on its training samples.
+    one_part = np.array_equal(whole.samples, test.samples)
+    training, held_out, tested = thirds(len(whole.samples), testing=one_part)
+    test = _subset(whole, tested) if one_part else test
+    few = len(training) + len(held_out) < 2 or not len(test.samples)
+    if whole.samples.shape[1:] != test.samples.shape[1:] or few:
         raise InputError("data: training and test samples differ in shape, or are too few; give both parts of one data set")
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(training.samples))
-    held_out = min(HELD_OUT, max(1, len(order) // 12))
-    classes = int(max(training.labels.max(), test.labels.max())) + 1
+    classes = int(max(whole.labels.max(), test.labels.max())) + 1
     if classes > MAX_CLASSES:
         raise InputError(f"data: labels reach {classes - 1}, but a network tells {MAX_CLASSES} classes apart; give fewer")
     names = names if len(names) >= classes else tuple(map(str, range(classes)))
-    return Data(_subset(training, order[held_out:]), _subset(training, order[:held_out]), test, names, wanted)
+    return Data(_subset(whole, training), _subset(whole, held_out), test, names, wanted)
 
 
 def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str], object]) -> Data:
     """Rows of a table. Bounds are learned only from the training rows, and then every row is prepared."""
-    by_column, bits = columns.asked(options.columns), options.precision.input_bits
-    usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS))
+    by_column, bits = columns.asked(options.columns, plugins.encoders), options.precision.input_bits
+    usual = columns.encoder(options.encode or (THERMOMETER if bits == 1 else BINS), plugins.encoders)
     other = datasets.table(options.data or place, "test")
     spec = specs.find(options.spec, [place, *([other] if other else [])], plugins)
     whole = tables.load(place, options.label, options.ignore, options.split_by)
@@ -100,7 +97,7 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     if len(training) < 2 or (other == place and not len(tested)):
         raise InputError(f"{place}: {len(whole.labels)} rows are too few to learn from; give more")
     part = {name: values[training] for name, values in whole.columns.items()}
-    described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders())
+    described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders(), plugins.encoders)
     if alike := columns.left_out(part, described):
         tell(f"left out, of one value: {', '.join(alike)}")
     wanted = preparing.for_columns(options, plugins, described)
@@ -118,9 +115,7 @@ def _parts(
     whole: tables.Labelled, testing: bool, remedy: str, tell: Callable[[str], object]
 ) -> tuple[_Rows, _Rows, _Rows, str]:
     """The rows to learn from, to hold out, and if ``testing`` to test; and how many groups each has, "" without groups."""
-    rows, by = np.arange(len(whole.labels)), (whole.groups, whole.labels)
-    rest, tested = set_aside(rows, len(rows) // _TESTED, *by, again=True) if testing else (rows, rows[:0])
-    training, held_out = set_aside(rest, min(HELD_OUT, max(1, len(rest) // 12)), *by)
+    training, held_out, tested = thirds(len(whole.labels), whole.groups, whole.labels, testing=testing)
     sides = divided(whole.groups, training, held_out, tested)
     for aside, told in ((held_out, "hold out"), (tested, "test")) if sides else ():
         if missing := [name for label, name in enumerate(whole.classes) if len(aside) and label not in whole.labels[aside]]:
@@ -134,15 +129,6 @@ def _check_classes(whole: tables.Labelled, place: Path) -> None:
     if not 2 <= len(whole.classes) <= MAX_CLASSES:
         fact = f"{place}: column '{whole.label}' has {len(whole.classes):,} classes"
         raise InputError(f"{fact}, and a network tells 2 to {MAX_CLASSES:,} apart; name another with --label")
-
-
-def _apart(training: Part, test: Part) -> tuple[Part, Part]:
-    """Splits data that has only one part, so that a network is not measured on its training samples."""
-    if not np.array_equal(training.samples, test.samples):
-        return training, test
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(training.samples))
-    tested = len(order) // _TESTED
-    return _subset(training, order[tested:]), _subset(training, order[:tested])
 
 
 Parts = list[datasets.Samples]

@@ -23,6 +23,7 @@ from .data import Part
 from .distributed import Team
 from .model import module_shape
 from .options import Options, Teaching
+from .tables import TableNetwork
 from .views import View, Views
 
 CHECKPOINT_SECONDS = 20.0
@@ -84,7 +85,8 @@ class _Run:
         self._shared = team.share(self._model)
         self._batch = max(1, options.batch_size // team.size)
         self._steps = math.ceil(len(course.labels) // team.size / self._batch)
-        self._optimizer = optimizers.optimizer(self._model.parameters(), options)
+        parts = self._model.parts() if isinstance(self._model, TableNetwork) else self._model.parameters()
+        self._optimizer = optimizers.optimizer(parts, options)
         self._schedule = optimizers.schedule(self._optimizer, options, options.epochs * self._steps)
         self._generator = torch.Generator().manual_seed(options.seed)
         self._kept = time.monotonic()
@@ -97,6 +99,8 @@ class _Run:
     def next_epoch(self) -> float:
         """Trains one epoch and returns the accuracy on held-out samples, 0..1."""
         view = self._course.views.shown(self.epoch)
+        if isinstance(self._model, TableNetwork):
+            self._model.see(view.samples)
         self._shared.train()
         order = torch.randperm(len(self._course.labels), generator=self._generator)
         losses = []
@@ -130,11 +134,12 @@ class _Run:
     def _step(self, view: View, batch: Tensor) -> Tensor:
         """Learns from one batch and returns its loss, without waiting for its value."""
         device = self._course.team.device
-        inputs = as_input(view.samples[batch].to(device), self._course.form)
-        logits = self._shared(inputs)
+        logits = self._shared(as_given(self._model, view.samples[batch].to(device), self._course.form))
         taught = None if view.logits is None else view.logits[batch].to(device).float()
         weights = None if self._course.weights is None else self._course.weights.to(device)
         loss = _loss(logits, self._course.labels[batch].to(device), taught, self._course.options.teaching, weights)
+        if isinstance(self._model, TableNetwork):
+            loss = loss + self._model.penalty
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward([loss])
         self._optimizer.step()
@@ -174,7 +179,7 @@ class _Run:
         groups = self._optimizer.state_dict()["param_groups"]
         schedule = self._schedule.state_dict()
         alike = _alike(found.optimizer["param_groups"], groups) and _alike(found.schedule, schedule)
-        sizes = [each.shape for each in self._model.parameters()]
+        sizes = [each.shape for group in self._optimizer.param_groups for each in group["params"]]
         fit = all(_moves(held, sizes[number]) for number, held in found.optimizer["state"].items())
         if not (alike and fit and found.schedule["last_epoch"] == found.epoch * self._steps):
             raise ValueError("states of other kinds")
@@ -206,8 +211,13 @@ def accuracy(model: nn.Module, form: InputFormat, part: Part, device: torch.devi
     for start in range(0, len(part.samples), _EVALUATED):
         samples = torch.from_numpy(part.samples[start : start + _EVALUATED]).to(device)
         labels = torch.from_numpy(part.labels[start : start + _EVALUATED]).to(device)
-        right += int((model(as_input(samples, form)).argmax(dim=1) == labels).sum())
+        right += int((model(as_given(model, samples, form)).argmax(dim=1) == labels).sum())
     return right / len(part.samples)
+
+
+def as_given(model: nn.Module, samples: Tensor, form: InputFormat) -> Tensor:
+    """What ``model`` takes for ``samples``: a table network takes the numbers of rows, which its views have in their place."""
+    return samples if isinstance(model, TableNetwork) else as_input(samples, form)
 
 
 def as_input(samples: Tensor, form: InputFormat) -> Tensor:

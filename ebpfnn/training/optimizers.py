@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -16,8 +17,8 @@ _WARM_UP = 0.1
 """The share of a one-cycle run in which the learning rate rises."""
 
 
-def optimizer(parameters: Iterable[nn.Parameter], options: Options) -> Optimizer:
-    """The optimizer of ``options``. SGD has Nesterov momentum of 0.9."""
+def optimizer(parameters: Iterable[nn.Parameter] | list[dict[str, Any]], options: Options) -> Optimizer:
+    """The optimizer of ``options``. Groups of parameters may have their own weight decay. SGD has Nesterov momentum of 0.9."""
     rate, decay = options.learning_rate, options.weight_decay
     if options.optimizer == "sgd":
         return SGD(parameters, rate, momentum=0.9, weight_decay=decay, nesterov=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ModelError
+from ..network.architecture import has_tables
 
 DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
@@ -78,7 +79,9 @@ class Options:
     is the name of ``data``, or MNIST if there is none. The default of ``name`` is the data set's name. ``prepare`` says how
     samples are made, as ``KIND:KEY=VALUE,...``, and ``input_shape`` their shape; the default of both is chosen from the data.
     ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, "" for one hidden layer of 32, or ``module``
-    names a Python file and the function in it that returns an nn.Module: ``file.py:build``. 0 ``epochs`` means 30, or more for
+    names a Python file and the function in it that returns an nn.Module: ``file.py:build``. In a table network ``tiles`` are
+    the rows and columns of an image that select a row together, and ``interactions`` is how many of a group's inputs act
+    together (:mod:`ebpfnn.training.tables`). 0 ``epochs`` means 30, or more for
     a small table. ``views`` are the distorted copies of the training images that are made before training and used in turn, 0
     to make new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is that of LeakyReLU,
     0 for ReLU. If ``distortion`` is None, samples are not changed. ``output`` is the file of the integer network; the file of
@@ -106,6 +109,8 @@ class Options:
     spec: str = ""
     class_weights: str = ""
     architecture: str = ""
+    tiles: tuple[int, int] | None = None
+    interactions: int = 2
     module: str | None = None
     name: str = ""
     epochs: int = 0
@@ -135,6 +140,8 @@ class Options:
             raise ModelError(f"data {dataset!r}: a name that cannot be printed; rename the file or directory")
         if not self.name.isprintable():
             raise ModelError(f"name {self.name!r}: cannot be printed; give another --name")
+        if self.tiles and not has_tables(self.architecture):
+            raise ModelError("--tiles: the network has no tables; give --arch, such as table32-10")
         if self.cache and not self.views:
             raise ModelError(f"{self.cache}: there are no views to keep; give --views too, or leave --cache out")
 

@@ -14,25 +14,22 @@ from torch import nn
 from ..errors import ModelError
 from ..importers import from_module
 from ..network import modelfile
-from ..network.architecture import ANY_SIZE
+from ..network.architecture import ANY_SIZE, has_tables
 from ..network.inputformat import InputFormat
 from ..plugin import Plugins
 from ..quantize import floatfile
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
 from ..quantize.trimming import share_steps, trim_idle
-from . import checkpoint
+from . import checkpoint, tablerun
 from .card import describe
-from .class_weights import class_weights
 from .data import Data, load
 from .distributed import Team, team
-from .loop import Course, fit
+from .fitting import fitted
 from .model import build
 from .options import Options
 from .preparing import COLUMNS, input_format
 from .rounding import Rounding
-from .teacher import Teacher
-from .views import Views
 
 CALIBRATION = 2_000
 EPOCHS, MOST_EPOCHS = 30, 300
@@ -40,7 +37,6 @@ HIDDEN = 32
 _STEPS = 2_000
 """The number of batches that a network needs to learn a table, even one with few rows."""
 _REHEARSED = 16
-_CPU = torch.device("cpu")
 
 
 def run(options: Options, plugins: Plugins, tell: Callable[[str], object]) -> Path:
@@ -52,14 +48,20 @@ def run(options: Options, plugins: Plugins, tell: Callable[[str], object]) -> Pa
     with team(options.device) as mine:
         data = _loaded(options, plugins, mine, tell if mine.leads else str)
         options = _completed(options, data)
-        model = build(options, data.training.samples.shape[1:], len(data.names))
-        network, epochs = _trained(model, data, options, mine)
-        if mine.leads:
-            _save(network, data, options, epochs)
-            if epochs == options.epochs:
-                checkpoint.path_of(options).unlink(missing_ok=True)
+        epochs = tablerun.run(options, data, mine) if has_tables(options.architecture) else _run_dense(options, data, mine)
+        if mine.leads and epochs == options.epochs:
+            checkpoint.path_of(options).unlink(missing_ok=True)
         mine.wait()
     return options.output
+
+
+def _run_dense(options: Options, data: Data, mine: Team) -> int:
+    """A network of floats, which is quantized afterwards. Returns the number of epochs."""
+    model = build(options, data.training.samples.shape[1:], len(data.names))
+    network, epochs = _trained(model, data, options, mine)
+    if mine.leads:
+        _save(network, data, options, epochs)
+    return epochs
 
 
 def _loaded(options: Options, plugins: Plugins, mine: Team, tell: Callable[[str], object]) -> Data:
@@ -106,15 +108,7 @@ def _trained(model: nn.Module, data: Data, options: Options, mine: Team) -> tupl
     form = input_format(options.precision, shape, data.preparation)
     _rehearse(model, form, data, options)
     rounding = Rounding(model, options.precision) if options.precision.aware else None
-    taught = options.teaching and floatfile.load(options.teaching.network)
-    teacher = Teacher(taught, shape, len(data.names)).to(mine.device) if taught else None
-    distortion = options.distortion if len(shape) > 1 else None
-    views = Views(data.training, distortion, teacher, seed=options.seed, count=options.views, directory=options.cache)
-    labels = torch.from_numpy(data.training.labels)
-    weights = class_weights(options.class_weights, data.training.labels, data.names)
-    given = None if weights is None else torch.from_numpy(weights)
-    epochs = fit(model, Course(options, form, views, labels, data.held_out, mine, given))
-    model = model.to(_CPU).eval()
+    epochs = fitted(model, form, data, options, mine)
 
     def to_network() -> Network:
         return replace(from_module(model, form, options.name, data.names), events=data.events)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import files
@@ -42,7 +44,8 @@ class Views:
     """Distorted copies of ``part``: ``count`` of them, used in turn, or new ones in every epoch if ``count`` is 0.
 
     A fixed number of views does not depend on ``seed``. They are kept in memory, and in ``directory``, where the next run finds
-    them. ``key`` names the samples, the distortion and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
+    them. ``shown_as`` makes of the samples of a view what is shown in their place. ``key`` names the samples, the distortion
+    and the teacher. Raises :class:`InputError` for more than 8 GiB of views.
     """
 
     def __init__(
@@ -54,10 +57,11 @@ class Views:
         seed: int = 0,
         count: int = 0,
         directory: Path | None = None,
+        shown_as: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     ) -> None:
         self._samples = torch.from_numpy(np.ascontiguousarray(part.samples))
         self._distortion, self._teacher, self._seed = distortion, teacher, seed
-        self._count, self._directory = count, directory
+        self._count, self._directory, self._shown_as = count, directory, shown_as
         self._kept: dict[int, View] = {}
         self.key = _key(part, distortion, teacher)
         _check_size(self._samples, teacher, count)
@@ -65,11 +69,15 @@ class Views:
     def shown(self, epoch: int) -> View:
         """The view for ``epoch``, in the order of the training samples. Raises :class:`InputError` if it cannot be kept."""
         if not self._count:
-            return self._draw(self._seed * _SPREAD + epoch)
+            return self._converted(self._draw(self._seed * _SPREAD + epoch))
         number = epoch % self._count
         if number not in self._kept:
-            self._kept[number] = self._read(number, self._directory) if self._directory else self._draw(number)
+            found = self._read(number, self._directory) if self._directory else self._draw(number)
+            self._kept[number] = self._converted(found)
         return self._kept[number]
+
+    def _converted(self, view: View) -> View:
+        return View(torch.from_numpy(self._shown_as(view.samples.numpy())), view.logits) if self._shown_as else view
 
     def _read(self, number: int, directory: Path) -> View:
         """The view from its file. A view that is missing or damaged is made and stored."""

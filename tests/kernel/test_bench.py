@@ -37,8 +37,10 @@ OWN = ("empty", "naive", "twin", "compiled", "compiled:packed", "session.infer",
 @pytest.fixture(autouse=True)
 def rows_of_the_kernel_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of user space have their own tests."""
-    monkeypatch.setattr(measure, "float_runners", lambda _network: ())
-    monkeypatch.setattr(measure, "native_runners", lambda _network: ())
+    monkeypatch.setattr(measure, "float_runners", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "native_runners", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "table_rows", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "table_runners", lambda _network, _left_out: ())
     monkeypatch.setattr(measure, "RUNS", 64)
     monkeypatch.setattr(measure, "_EVICTING", 1 << 20)
 
@@ -107,7 +109,7 @@ def wrong(body: Body) -> Body:
 
 
 def test_a_body_that_gives_wrong_labels_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bodies(network: QuantizedNetwork) -> Any:
+    def bodies(network: QuantizedNetwork, _left_out: dict[str, str]) -> Any:
         yield "compiled", network, compile_network(network)
         yield "wrong", network, wrong(compile_network(network))
 
@@ -121,7 +123,7 @@ def test_a_body_that_gives_wrong_scores_is_not_exact(monkeypatch: pytest.MonkeyP
     last = net.layers[-1]
     other = replace(net, layers=(*net.layers[:-1], replace(last, bias=last.bias + np.int32(1))))
 
-    def bodies(network: QuantizedNetwork) -> Any:
+    def bodies(network: QuantizedNetwork, _left_out: dict[str, str]) -> Any:
         yield "compiled", network, compile_network(other)
 
     monkeypatch.setattr(kernel_rows, "_bodies", bodies)
@@ -134,11 +136,13 @@ def test_the_command_fails_where_a_row_is_wrong(tmp_path: Path, monkeypatch: pyt
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 0
     assert {row["exact"] for row in json.loads(ran.stdout) if row["name"] == "compiled"} == {True}
-    bodies: Callable[[QuantizedNetwork], Any] = kernel_rows._bodies
+    bodies: Callable[[QuantizedNetwork, dict[str, str]], Any] = kernel_rows._bodies
     monkeypatch.setattr(
         kernel_rows,
         "_bodies",
-        lambda network: ((name, form, wrong(body) if name == "compiled" else body) for name, form, body in bodies(network)),
+        lambda network, left_out: (
+            (name, form, wrong(body) if name == "compiled" else body) for name, form, body in bodies(network, left_out)
+        ),
     )
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 1
@@ -149,7 +153,7 @@ def test_samples_are_rotated_over_and_each_is_told() -> None:
     net = random_network((9, 5, 3), 1)
     given = samples(9, 1)
     with ExitStack() as held:
-        (compiled,) = (row for row in kernel_runners(net, RunTrigger(), len(given), 3, held) if row.name == "compiled")
+        (compiled,) = (row for row in kernel_runners(net, RunTrigger(), len(given), 3, held, {}) if row.name == "compiled")
         compiled.load(given)
         assert compiled.run(len(given) * 3) > 0
         assert compiled.scores(len(given)).tolist() == reference.scores(net, given).tolist()

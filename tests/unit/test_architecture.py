@@ -44,7 +44,9 @@ def test_words_that_are_no_layer(word: str, place: str) -> None:
     with pytest.raises(ModelError) as caught:
         parse(text, (28, 28))
     assert str(caught.value).startswith(f"architecture {text!r}: ")
-    assert f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2 and gap" in str(caught.value)
+    assert f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2, gap and table32" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(

@@ -507,7 +507,7 @@ def test_one_sample_left_over(tmp_path: Path, data: Path, architecture: str) -> 
 def test_what_cannot_be_written_is_said_before_training(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ebpfnn.training import run
 
-    monkeypatch.delattr(run, "fit")
+    monkeypatch.delattr(run, "fitted")
     with pytest.raises(ModelError, match="cannot be written; give an --output in a directory you may write to"):
         train(replace(options(tmp_path, data), output=tmp_path / "absent" / "x.safetensors"))
     module = tmp_path / "mine.py"

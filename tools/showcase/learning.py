@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.plugin import Plugins
 from ebpfnn.preparation import Row
 from ebpfnn.preparation.columns import preparer, read
 from ebpfnn.quantize import float_reference, floatfile
@@ -48,7 +49,7 @@ class Learned:
 
     def samples(self, table: Table) -> NDArray[np.uint8]:
         """The bytes of each row, uint8 [n, inputs]."""
-        columns = read(self.network.input.preparation.options)
+        columns = read(self.network.input.preparation.options, Plugins.installed().encoders)
         sample = preparer(columns)
         used = [table.columns[column.name].tolist() for column in columns]
         names = [column.name for column in columns]

@@ -1,0 +1,138 @@
+"""Adds the rows of a layer of tables: for each group a number, and the words of its row to those in registers.
+
+The table stores the rows of one number side by side for all groups (:mod:`ebpfnn.compiler.rows` says why), tile by tile. The
+address of row 0 stays in a register, and that of the inputs too, if a row has no more than six words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Register
+from .branches import Run
+from .emitter import FARTHEST, Emitter
+from .partial import BYTE
+from .tables import RowTables
+from .tile import Part
+from .values import Values
+
+MOST_WORDS = 8
+SUMS = (R0, R1, R2, R3, R4, R5, R6, R7)
+ROOMY_WORDS = 6
+_INPUTS, _TABLE, _NUMBER, _TERM = R6, R7, R8, R9
+_LOADS = ((8, "u64"), (4, "u32"), (2, "u16"), (1, "u8"))
+
+
+@dataclass
+class RowAdder:
+    """Adds ``words`` words of rows from ``part``, the tile's table, whose groups are ``apart`` words apart."""
+
+    emit: Emitter
+    tables: RowTables
+    values: Values
+    part: Part
+    apart: int
+    words: int
+    _pointed: int = 0
+
+    @property
+    def _roomy(self) -> bool:
+        return self.words <= ROOMY_WORDS
+
+    def add(self, runs: tuple[Run, ...]) -> None:
+        """Adds the rows of all groups to :data:`SUMS`. Overwrites all registers behind them."""
+        if self._roomy:
+            self.emit.load(_INPUTS, "u64", R10, self.values.place.slot)
+            self.part.point(self.emit, _TABLE)
+        for run in runs:
+            for start in range(run.start, run.end) if not run.asks else (run.start,):
+                self._run(Run(start, run.end, asks=True) if run.asks else Run(start, start + 1))
+
+    def _run(self, run: Run) -> None:
+        emit = self.emit
+        self._reach(run)
+        blank = emit.fresh("blank")
+        alone = run.size == 1
+        if run.asks and not alone:
+            self._any(run)
+            emit.jump_if(_NUMBER, "==", 0, blank)
+        for group in range(run.start, run.end):
+            self._number(group)
+            if run.asks and alone:
+                emit.jump_if(_NUMBER, "==", 0, blank)
+            self._add(group)
+        if run.asks:
+            emit.label(blank)
+
+    def _reach(self, run: Run) -> None:
+        """Moves the address of the table on if an offset would not fit; outside of branches."""
+        size = 8 * self.apart
+        if self._roomy and run.end * size - self._pointed > FARTHEST:
+            self.emit.alu(_TABLE, "+=", run.start * size - self._pointed)
+            self._pointed = run.start * size
+
+    def _number(self, group: int) -> None:
+        """The number of the row of ``group``."""
+        emit, tables = self.emit, self.tables
+        members = [(place, at) for place, at in enumerate(tables.places[group].tolist()) if at >= 0]
+        last = tables.places.shape[1] - 1
+        below = 0
+        for number, (place, at) in enumerate(members):
+            into = _TERM if number else _NUMBER
+            self._level(into, at)
+            if number:
+                emit.alu(_NUMBER, "<<=", tables.bits * (place - below))
+                emit.alu(_NUMBER, "|=", _TERM)
+            below = place
+        if below < last:
+            emit.alu(_NUMBER, "<<=", tables.bits * (last - below))
+        if len(members) > 1 or (tables.low == 0 and tables.bits < BYTE):
+            emit.alu(_NUMBER, "&=", tables.numbers - 1)
+
+    def _level(self, into: Register, at: int) -> None:
+        """The value ``at`` bytes behind the first, above the lowest."""
+        self._load(into, "u8", at)
+        if self.tables.low:
+            self.emit.alu(into, "-=", self.tables.low)
+            self.emit.alu(into, "&=", (1 << self.tables.bits) - 1)
+
+    def _load(self, into: Register, size: str, at: int) -> None:
+        base = _INPUTS if self._roomy else into
+        if not self._roomy:
+            self.emit.load(into, "u64", R10, self.values.place.slot)
+        self.emit.load_far(into, size, base, self.values.place.offset + at)
+
+    def _any(self, run: Run) -> None:
+        """Not 0 if any number of the run is not: all bytes that they are made of, joined by OR."""
+        first = True
+        for at, size in _pieces(sorted(self.tables.places[run.start : run.end].reshape(-1).tolist())):
+            self._load(_NUMBER if first else _TERM, size, at)
+            if not first:
+                self.emit.alu(_NUMBER, "|=", _TERM)
+            first = False
+
+    def _add(self, group: int) -> None:
+        """Adds the row whose number is in a register."""
+        emit, offset = self.emit, 8 * self.apart * group
+        emit.alu(_NUMBER, "*=", 8 * self.apart * self.tables.groups)
+        if self._roomy:
+            emit.alu(_NUMBER, "+=", _TABLE)
+            offset -= self._pointed
+        else:
+            self.part.point(emit, _TERM, offset)
+            emit.alu(_NUMBER, "+=", _TERM)
+            offset = 0
+        for word in range(self.words):
+            emit.load(_TERM, "u64", _NUMBER, offset + 8 * word)
+            emit.alu(SUMS[word], "+=", _TERM)
+
+
+def _pieces(places: list[int]) -> list[tuple[int, str]]:
+    """Loads of 1 to 8 bytes that read each of ``places``, which rise, and nothing else; -1 is no place."""
+    found: list[tuple[int, str]] = []
+    left = [at for at in places if at >= 0]
+    while left:
+        size, name = next((size, name) for size, name in _LOADS if left[:size] == list(range(left[0], left[0] + size)))
+        found.append((left[0], name))
+        left = left[size:]
+    return found
