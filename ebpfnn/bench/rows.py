@@ -21,7 +21,10 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class CodeSize:
-    """A compiled network: its instructions, those that the verifier walked (with the shell), bytes of tables, time to load."""
+    """A compiled network: its instructions, those that the verifier walked (with the shell), bytes of tables, time to load.
+
+    ``verified`` is 0 if the kernel does not tell (before Linux 5.16).
+    """
 
     instructions: int
     verified: int

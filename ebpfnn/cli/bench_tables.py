@@ -116,7 +116,7 @@ def _right(row: Row) -> str:
 
 _SIZES: list[_Column] = [
     ("instructions", lambda row: f"{row.code.instructions:,}" if row.code else ""),
-    ("verified", lambda row: f"{row.code.verified:,}" if row.code else ""),
+    ("verified", lambda row: f"{row.code.verified:,}" if row.code and row.code.verified else ""),
     ("tables KB", lambda row: f"{row.code.table_bytes / 1024:,.0f}" if row.code else ""),
     ("load ms", lambda row: f"{row.code.load_ms:,.0f}" if row.code else ""),
 ]

@@ -29,6 +29,7 @@ from ebpfnn.errors import NotSupported, SessionError, VerifierError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.obj import insn
 from ebpfnn.session import Session
+from ebpfnn.session.compiling import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 OWN = ("empty", "naive", "twin", "compiled", "compiled:packed", "session.infer", "slot.run", "session.infer_many")
@@ -176,3 +177,42 @@ def test_a_trigger_that_runs_one_sample_an_event_has_no_rows() -> None:
     net = random_network((9, 5, 3), 1)
     with Session(net, TracepointTrigger()) as session, pytest.raises(NotSupported, match="runs one sample per event"):
         KernelRunner("compiled", session)
+
+
+def test_few_samples_are_repeated_in_a_batch_of_many() -> None:
+    net = random_network((9, 5, 3), 1)
+    given = samples(9, 1)
+    with Session(net, RunTrigger(), batch=40) as session:
+        runner = KernelRunner("compiled", session)
+        runner.load(given)
+        assert runner.run(40) > 0
+        expected = reference.scores(net, given)
+        assert runner.scores(16).tolist() == expected.tolist()
+        assert session.batch is not None
+        assert session.batch.scores.tolist() == expected[np.arange(40) % 16].tolist()
+        runner.load(given[:3])
+        runner.run(2)
+        assert runner.scores(3).tolist() == [*expected[:2].tolist(), [0, 0, 0]]
+
+
+def test_a_batch_of_as_many_samples_as_a_call_runs() -> None:
+    """Each is a branch that the verifier keeps in mind, of at most 8,192."""
+    net = random_network((9, 5, 3), 1)
+    given = np.tile(samples(9, 1), (384, 1))
+    with Session(net, RunTrigger(), batch=len(given)) as session:
+        runner = KernelRunner("compiled", session)
+        runner.load(given)
+        runner.run(len(given))
+        assert np.array_equal(runner.scores(len(given)), reference.scores(net, given))
+
+
+def test_what_a_compiled_row_takes() -> None:
+    net = random_network((9, 5, 3), 1)
+    row = next(row for row in measured(net) if row.name == "compiled")
+    compiled = compile_here(net)
+    assert row.code is not None
+    assert row.code.instructions == sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
+    assert row.code.table_bytes == sum(table.value_size for table in compiled.spec.maps.values())
+    assert not row.code.verified or row.code.instructions < row.code.verified < 10 * row.code.instructions
+    assert 0 < row.code.load_ms < 60_000
+    assert {each.code for each in measured(net) if each.name in ("twin", "session.infer")} == {None}
