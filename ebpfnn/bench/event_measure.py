@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from ..compiler import Body
@@ -11,12 +11,12 @@ from ..errors import NotSupported
 from ..session.compiling import compile_here
 from . import event_programs as programs
 from .event_case import AT_EACH, AT_FIRST, Case
-from .event_check import run_all, sequence
+from .event_check import Verdicts, run_all, sequence
 from .event_frames import candidates
 from .event_kernel import ProgramRunner, check_frame, load_program, ways
 from .event_programs import FLOW
 from .event_rows import EMPTY, VETH, EventRow, EventRunner
-from .event_user import RingRunner, User, check_ring
+from .event_user import RingRunner, User, check_ring, library
 from .event_veth import THERE, Network, VethRunner
 from .measure import lines
 
@@ -53,18 +53,15 @@ class EventBench(ExitStack):
         if not self._by_hand:
             self.absent["c-*, ring-*, veth-*"] = f"they are for the spec '{FLOW}' and a network of random weights"
             return
-        for load in (self._load_ring, self._load_veth):
-            try:
-                load(body, frame, held)
-            except NotSupported as lack:
-                self.absent[load.__name__.removeprefix("_load_") + "-*"] = str(lack)
+        self._load_ring(frame, held)
+        with self._unless_lacking(f"{VETH}-*"):
+            self._load_veth(body, frame, held)
         self._compare(body)
 
-    def _load_ring(self, body: Body, frame: bytes, held: ExitStack) -> None:
-        del body
-        for name, at_first, what in _USER:
-            if self._wants(f"ring-{name}"):
-                told = f"a ring buffer, and C in user space: {what}"
+    def _load_ring(self, frame: bytes, held: ExitStack) -> None:
+        for name, at_first, what in [each for each in _USER if self._wants(f"ring-{each[0]}")]:
+            told = f"a ring buffer, and C in user space: {what}"
+            with self._unless_lacking("ring-*"):
                 self._add(RingRunner(f"ring-{name}", told, self.case, frame, held, at_first=at_first))
 
     def _load_veth(self, body: Body, frame: bytes, held: ExitStack) -> None:
@@ -72,40 +69,49 @@ class EventBench(ExitStack):
         wanted = [name for name in names if self._wants(name)]
         if not wanted:
             return
+        library()  # all of these are sent from C
         network = Network(held)
         sender = network.packet_socket(THERE, 0, held)
         nothing = load_program(programs.empty(self.case), held)
         self._add(VethRunner(VETH, "a veth: a program that passes the packet", network, sender, frame, nothing, None))
         for name, at_first, what in _USER:
-            loading = programs.observing(self.case, AT_FIRST if at_first else AT_EACH, body)
-            told = f"a veth: shell and observer: {what}"
             if f"{VETH}-{name}" in wanted:
-                program = load_program(loading, held)
+                told = f"a veth: shell and observer: {what}"
+                program = load_program(programs.observing(self.case, AT_FIRST if at_first else AT_EACH, body), held)
                 self._add(VethRunner(f"{VETH}-{name}", told, network, sender, frame, program, None))
-            told = f"a veth: a packet socket, and C in user space: {what}"
             if f"{VETH}-socket-{name}" in wanted:
+                told = f"a veth: a packet socket, and C in user space: {what}"
                 user = User(self.case, held, at_first=at_first)
                 self._add(VethRunner(f"{VETH}-socket-{name}", told, network, sender, frame, nothing, user))
+
+    @contextmanager
+    def _unless_lacking(self, names: str) -> Iterator[None]:
+        """Rows called ``names`` that this machine lacks something for, such as a C compiler, are left out, and it is said."""
+        try:
+            yield
+        except NotSupported as lack:
+            self.absent[names] = str(lack)
 
     def _wants(self, name: str) -> bool:
         self.names.append(name)
         return not self._only or name in self._only or name == EMPTY
 
     def _compare(self, body: Body) -> None:
-        """Holds the C against the compiled spec."""
+        """Holds the C against the compiled spec, as far as there are rows in C."""
         packets = sequence()
-        expected = run_all(programs.observing(self.case, AT_EACH, body, replaying=True), packets)
-        found = {
-            "c-alone-": run_all(programs.alone(AT_EACH, body, replaying=True), packets),
-            "c-": run_all(programs.behind_shell(self.case, AT_EACH, body, replaying=True), packets),
+        ways: dict[str, Callable[[], Verdicts]] = {
+            "c-alone-": lambda: run_all(programs.alone(AT_EACH, body, replaying=True), packets),
+            "c-": lambda: run_all(programs.behind_shell(self.case, AT_EACH, body, replaying=True), packets),
+            "ring-": lambda: check_ring(self.case, packets),
         }
-        if "ring-*" not in self.absent:
-            found["ring-"] = check_ring(self.case, packets)
-            found[f"{VETH}-socket-"] = found["ring-"]
+        ways[f"{VETH}-socket-"] = ways["ring-"]
+        kinds = {row.name: next((each for each in ways if row.name.startswith(each)), "") for row in self.rows}
+        if not any(kinds.values()):
+            return
+        expected = run_all(programs.observing(self.case, AT_EACH, body, replaying=True), packets)
+        exact = {kind: ways[kind]() == expected for kind in set(kinds.values()) if kind}
         for row in self.rows:
-            prefix = next((each for each in found if row.name.startswith(each)), None)
-            if prefix is not None:
-                row.exact = found[prefix] == expected
+            row.exact = exact.get(kinds[row.name], row.exact)
 
     def _add(self, runner: EventRunner) -> None:
         row = EventRow(runner.name, runner.base, "warm", runner.told, runner.exact)

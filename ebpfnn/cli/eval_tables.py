@@ -9,8 +9,11 @@ import numpy as np
 from rich.table import Table
 
 from ..errors import printable
+from ..evaluation.cascades import Stage, stages
 from ..evaluation.detection import Detection
 from ..evaluation.evaluate import Evaluation
+from ..evaluation.table_facts import wraps
+from ..network.cascades import one_unit
 from .tables import open_console
 
 _WORST = 5
@@ -21,7 +24,10 @@ def print_tables(done: Evaluation) -> None:
     console = open_console()
     click.echo(f"{printable(done.network.name)} ({done.network.architecture}) on {printable(done.source)}\n")
     console.print(_accuracy(done))
-    click.echo("\n" + "\n".join(_agreement(done)) + "\n")
+    click.echo("\n" + "\n".join([*_agreement(done), *_wraps(done)]) + "\n")
+    if found := stages(done):
+        console.print(_stages(found))
+        click.echo()
     console.print(_classes(done))
     if done.detection:
         click.echo("\n" + "\n".join(_detection(done, done.detection)))
@@ -54,6 +60,22 @@ def _agreement(done: Evaluation) -> Iterator[str]:
         yield f"reference and kernel (trigger {done.kernel.trigger}) give the same scores for {same:,} of {count:,}"
 
 
+def _wraps(done: Evaluation) -> Iterator[str]:
+    """How often sums of byte lanes left their byte; of a cascade, those of the first network."""
+    for each in wraps(done.network, done.samples):
+        yield f"layer {each.layer}: {each.wrapped:,} of {each.sums:,} sums wrapped"
+
+
+def _stages(found: list[Stage]) -> Table:
+    table = _table("network", "margin", "reached", "decided", "of all", "right", "of these")
+    for each in found:
+        margin = "-" if each.margin is None else f"{each.margin:,}"
+        shares = (f"{each.decided / found[0].reached:.2%}", f"{each.correct:,}")
+        right = f"{each.correct / each.decided:.2%}" if each.decided else "-"
+        table.add_row(each.architecture, margin, f"{each.reached:,}", f"{each.decided:,}", *shares, right)
+    return table
+
+
 def _classes(done: Evaluation) -> Table:
     table = _table("class", "samples", "precision", "recall", "F1", "most often taken for")
     table.columns[-1].justify = "left"
@@ -72,8 +94,9 @@ def _detection(done: Evaluation, by: Detection) -> Iterator[str]:
     yield f"{name} against all others: {auc} ({by.positives:,} against {by.negatives:,} samples)"
     if by.margin is None:
         return
-    logits = by.margin * done.network.score_scale
-    yield f"at no more than {by.rate:.4%} false positives: a margin of {by.margin:,} in scores ({logits:.2f} logits)"
+    scale = one_unit(done.network.score_scales)
+    logits = "of the network that decides" if scale is None else f"{by.margin * scale:.2f} logits"
+    yield f"at no more than {by.rate:.4%} false positives: a margin of {by.margin:,} in scores ({logits})"
     told = "" if by.recall is None else f", finds {by.true_positives:,} of {by.positives:,} ({by.recall:.2%})"
     yield f"with that margin {name} is claimed wrongly for {by.false_positives:,} of {by.negatives:,}{told}"
 

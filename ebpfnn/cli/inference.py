@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..compiler import build_twin
-from ..errors import NotSupported, PermissionDenied
+from ..errors import ModelError, NotSupported, PermissionDenied
 from ..kernel.privilege import lack
 from ..network import modelfile, reference
+from ..network.cascades import deciding, one_unit
 from ..plugin import Plugins, Sample, Trigger, why_not
 from ..session import Session
 from ..session.runner import Runner, Served
@@ -49,10 +50,23 @@ class Inference(ExitStack):
         scores = tuple(int(score) for score in result.scores)
         name, elapsed = session.trigger.name, result.elapsed_ns
         report = Report(sample, session.network, name, int(result.label), scores, elapsed, session.target)
+        if one_unit(session.network.score_scales) is None:
+            report.stage = _stage(session, sample)
         if self._check:
             expected = reference.scores(session.source(), sample.data)
             report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
         return report
+
+
+def _stage(session: Runner, sample: Sample) -> int | None:
+    """The network of a cascade that decided, computed by the reference, since a result does not tell.
+
+    None if the networks are not at hand.
+    """
+    try:
+        return int(deciding(session.source(), sample.data[None])[0])
+    except ModelError:  # the file of an instance's network is another one now
+        return None
 
 
 def private(model: str, target: str | None, trigger: Callable[[], Trigger], *, check: bool, twin: bool) -> Inference:

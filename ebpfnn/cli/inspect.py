@@ -46,12 +46,12 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
 
     Cascade: goes on is the share of the calibration samples that the next network decides.
 
-    Plans: "straight" reads all inputs, "listed" those that are not 0, "rows" adds partial sums from a table, and "windows" is
-    a convolution, which may skip blank rows. Several sums share a 64-bit word: 3x21 means three lanes of 21 bits. A tile is
-    as many outputs as the registers hold at a time, in so many words. A segment is a run of inputs after which the lanes are
-    flushed. The verifier goes through every turn of a loop, unless the loop is one of those not walked; "walked" and "branches"
-    estimate how many instructions it goes through, and how many branches it has to come back to. The cost estimates how many
-    instructions one inference runs (for windows: one position).
+    Plans: "straight" reads all inputs, "listed" those that are not 0, "rows" adds partial sums from a table, "windows" is a
+    convolution, which may skip blank rows, and "tables" adds rows, which may skip those of blank groups. Several sums share a
+    64-bit word: 3x21 means three lanes of 21 bits. A tile is as many outputs as the registers hold at a time, in so many words.
+    A segment is a run of inputs after which the lanes are flushed. The verifier goes through every turn of a loop, unless the
+    loop is one of those not walked; "walked" and "branches" estimate how many instructions it goes through, and how many
+    branches it has to come back to. The cost estimates how many instructions one inference runs (for windows: one position).
     """
     from ..evaluation import inspection
 
@@ -106,7 +106,7 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
         yield from layers(stage["layers"])
         yield from wraps(told["wraps"] or (), told["wraps_on"]) if not number else ()
         yield ""
-    yield from _plan(told)
+    yield from _plans(told)
     yield ""
     yield from _figures(told)
 
@@ -118,11 +118,21 @@ def _own_thresholds(own: Sequence[Sequence[int]]) -> str:
     return f"thresholds: each value has its own, {levels} levels"
 
 
-def _plan(told: dict[str, Any]) -> Iterable[str]:
+def _plans(told: dict[str, Any]) -> Iterable[str]:
+    """The plan of each network of a cascade."""
+    plan, number = told["plan"], 0
+    while plan:
+        if number:
+            yield ""
+        name = f"network {number + 1}, " if told["stages"] else ""
+        yield from _plan(name, plan, [code for code in told["plans"] if code["stage"] == number])
+        plan, number = plan["then"], number + 1
+
+
+def _plan(name: str, plan: dict[str, Any], codes: Sequence[dict[str, Any]]) -> Iterable[str]:
     """The plan of each layer, its cost, and the alternatives."""
-    plan = told["plan"]
-    both = list(zip(plan["layers"], told["plans"], strict=True))
-    yield f"plan: the first layer reads {plan['sample']}"
+    both = list(zip(plan["layers"], codes, strict=True))
+    yield f"{name}plan: the first layer reads {plan['sample']}"
     heads = ["layer", "plan", "lanes", "words", "tiles", "segments", "loops not walked"]
     yield from columns(heads, (_decision(layer, code) for layer, code in both))
     yield ""
@@ -133,6 +143,8 @@ def _plan(told: dict[str, Any]) -> Iterable[str]:
     heads = ["layer", "plan", "inputs", "lanes", "words", "tiles", "segments", "cost", ""]
     yield from columns(heads, (row for layer in plan["layers"] for row in _candidates(layer)))
     for layer in plan["layers"]:
+        if layer["branches"]:
+            yield f"layer {layer['layer']}: {layer['branches']} branches skip groups that are blank"
         costs = [candidate["cost"] for candidate in layer["candidates"]]
         if costs and costs[0] > min(costs):
             yield f"layer {layer['layer']}: not the cheapest: --plan named another, or the verifier takes no list this long"

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import Error, InputError
 from ..network import modelfile, reference
+from ..network.cascades import deciding, one_unit
 from ..plugin import Sample
 from ..plugin.reading import read
 from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
@@ -97,6 +98,7 @@ def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
     where = str(client.address)
     report = Report(sample, network, "query", answer.label, scores, answer.elapsed_ns, where, round_trip=answer.seconds)
     report.guessed = client.anyone
+    report.stage = int(deciding(network, sample.data[None])[0]) if one_unit(network.score_scales) is None else None
     if check:
         expected = reference.scores(network, sample.data)
         report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))

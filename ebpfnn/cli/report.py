@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import printable
+from ..errors import InputError, printable
+from ..network.cascades import one_unit
 from ..plugin import Sample
 from ..session.runner import Served
 from .messages import complain
@@ -25,6 +26,7 @@ class Report:
     another network than ``network`` may have answered, so that the scale of its scores is not known. ``elapsed_ns`` is None if
     the trigger does not measure it. ``top`` is the number of labels to print; no label is printed if the best score leads by
     less than ``min_margin`` logits. ``round_trip`` is the round-trip time in seconds, if the network is on another machine.
+    ``stage`` is the number of the network of a cascade that decided, None if that is not known.
     """
 
     sample: Sample
@@ -39,6 +41,13 @@ class Report:
     guessed: bool = False
     top: int = 1
     min_margin: float | None = None
+    stage: int | None = None
+
+    @property
+    def scale(self) -> float | None:
+        """The logit of a score of 1. None if the networks of a cascade have different ones, and which decided is not known."""
+        scales = self.network.score_scales
+        return one_unit(scales) if self.stage is None else scales[self.stage]
 
     @property
     def name(self) -> str:
@@ -51,27 +60,35 @@ class Report:
 
     @property
     def margin(self) -> float:
-        """How many logits the best score leads the second one by."""
+        """How many logits the best score leads the second one by. Raises :class:`InputError` if :attr:`scale` is None."""
+        if self.scale is None:
+            fact = f"{self.sample.source}: which network of the cascade '{self.network.name}' decided is not known"
+            raise InputError(f"{fact}, nor the unit of its scores; leave out --min-margin")
         ordered = sorted(self.scores, reverse=True)
-        return (ordered[0] - ordered[1]) * self.network.score_scale if len(ordered) > 1 else float("inf")
+        return (ordered[0] - ordered[1]) * self.scale if len(ordered) > 1 else float("inf")
 
     @property
-    def confidence(self) -> float:
-        """The softmax of the logits at the label, 0..1: its weight against the others, not the probability that it is right."""
+    def confidence(self) -> float | None:
+        """The softmax of the logits at the label, 0..1: its weight against the others, not the probability that it is right.
+
+        None if :attr:`scale` is.
+        """
         return self.shares()[self.label]
 
-    def shares(self) -> list[float]:
-        """The softmax of the logits, 0..1 for each label."""
-        highest = max(self.scores)
-        powers = [math.exp((score - highest) * self.network.score_scale) for score in self.scores]
+    def shares(self) -> list[float] | list[None]:
+        """The softmax of the logits, 0..1 for each label, each None if :attr:`scale` is."""
+        if self.scale is None:
+            return [None] * len(self.scores)
+        highest, scale = max(self.scores), self.scale
+        powers = [math.exp((score - highest) * scale) for score in self.scores]
         total = sum(powers)
         return [power / total for power in powers]
 
-    def answers(self) -> list[tuple[str, float]]:
+    def answers(self) -> list[tuple[str, float | None]]:
         """As :meth:`best`; only :data:`NONE` if no score leads by enough."""
         return [(NONE, self.confidence)] if self.is_undecided else self.best()
 
-    def best(self) -> list[tuple[str, float]]:
+    def best(self) -> list[tuple[str, float | None]]:
         """The ``top`` labels with their shares, the best first. Of equal ones, the first label is first."""
         order = np.argsort(-np.asarray(self.scores, dtype=np.int64), kind="stable")[: self.top]
         shares = self.shares()
@@ -85,11 +102,15 @@ def as_text(report: Report, width: int) -> str:
     back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
-        *(f"{name:<{labels}}  {' ' * 6 if report.guessed else f'{share:6.1%}'}" for name, share in report.answers()),
+        *(f"{name:<{labels}}  {_percent(report, share)}" for name, share in report.answers()),
         f"{_in_kernel(report)}{back}",
         printable(", ".join([*checked, *report.sample.warnings, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()
+
+
+def _percent(report: Report, share: float | None) -> str:
+    return " " * 6 if report.guessed or share is None else f"{share:6.1%}"
 
 
 def _in_kernel(report: Report) -> str:
@@ -111,13 +132,13 @@ def warn(report: Report) -> None:
 def as_json(report: Report, _width: int) -> str:
     """One JSON object on one line. ``check`` is present if requested, ``round_trip_ns`` if there is a round trip.
 
-    ``elapsed_ns`` is null if the trigger does not measure it.
+    ``elapsed_ns`` is null if the trigger does not measure it. ``stage`` is present for a cascade of several units.
     """
     told: dict[str, object] = {
         "source": report.sample.source,
         "label": None if report.is_undecided else report.name,
         "scores": report.scores,
-        "confidence": None if report.guessed else round(report.confidence, 4),
+        "confidence": None if report.guessed else _rounded(report.confidence),
         "elapsed_ns": report.elapsed_ns,
         "trigger": report.trigger,
         "target": report.target,
@@ -125,14 +146,20 @@ def as_json(report: Report, _width: int) -> str:
         "notes": [*report.sample.warnings, *report.sample.notes],
     }
     if report.top > 1:
-        told["top"] = [{"label": name, "confidence": round(share, 4)} for name, share in report.best()]
+        told["top"] = [{"label": name, "confidence": _rounded(share)} for name, share in report.best()]
     if report.min_margin is not None:
         told["margin"] = round(report.margin, 4)
+    if len(set(report.network.score_scales)) > 1:
+        told["stage"] = report.stage
     if report.round_trip is not None:
         told["round_trip_ns"] = round(report.round_trip * 1e9)
     if report.check is not None:
         told["check"] = report.check
     return json.dumps(told)
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def _duration(ns: float) -> str:

@@ -72,7 +72,8 @@ def _cells(event: Event | Verdict) -> tuple[str, ...]:
     source = f"source {event.source}"  # repeated in each line: a pipe has no headings
     if event.status:
         return when, f"failed: {KernelError.describe(-event.status)}", "-", "-", source, event.network
-    score = f"{event.score * event.score_scale:.2f}"
+    # The unit of a cascade's score is not told: an integer stands for itself.
+    score = f"score {event.score:,}" if event.score_scale is None else f"{event.score * event.score_scale:.2f}"
     return when, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
 
 

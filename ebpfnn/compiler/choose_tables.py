@@ -8,8 +8,10 @@ from .branches import Run, no_branches, plan_branches
 from .cost import table_sums
 from .plan import TABLES, Candidate, TablePlan
 from .requantize import plan_clips
+from .scores import MOST_WORDS as MOST_SCORES
 from .table_rows import MOST_WORDS
-from .tables import RowTables, choose_lanes
+from .table_tail import words_fit
+from .tables import EIGHT, RowTables, choose_lanes
 from .tile import MOST_WORDS as MOST_REQUANTIZED
 from .tile import Tiling
 from .values import OutputForm
@@ -25,6 +27,18 @@ def plan_table(layer: Table, tables: RowTables, form: OutputForm, *, masked: boo
     candidate = Candidate(TABLES, tables.groups, str(lanes), tiling.words, tiling.tiles, 1, price, layer.bits)
     runs = _runs(tables, tiling.words, skips=skips)
     return TablePlan(form, (candidate,), tables, lanes, tiling.words, tiling.tiles, runs, requantize)
+
+
+def sums_stay(first: Table, second: Table, tables: RowTables) -> bool:
+    """Whether the sums of ``first`` stay in registers for ``second``, whose numbers and rows are in ``tables``."""
+    if not isinstance(first.requantization, ByteLanes) or tables.places.shape[1] > 1 or tables.low:
+        return False
+    return words_fit(EIGHT.words(first.outputs), choose_lanes(second, tables).words(second.outputs))
+
+
+def labels_beside(plan: TablePlan) -> bool:
+    """Whether the label can be found while the scores of ``plan`` are in registers: they are sums, and few."""
+    return plan.requantize is not None and plan.requantize.is_exact and plan.tiles == 1 and plan.words <= MOST_SCORES
 
 
 def _runs(tables: RowTables, words: int, *, skips: bool) -> tuple[Run, ...]:

@@ -23,7 +23,8 @@ from .pool import emit_pool
 from .sample import emit_sample
 from .scores import MARGIN, SCORES, emit_label
 from .sidebyside import from_layer
-from .table_layer import emit_table
+from .table_layer import emit_table, kept_words
+from .table_tail import Words
 from .values import SLACK, Values
 
 
@@ -107,6 +108,8 @@ class _Emission:
         self.network, self.plan = in_order(network), plan
         self.emit = Emitter(plan.features)
         self.layers: list[LayerCode] = []
+        self.words: Words | None = None
+        """Values that the last layer left in registers, and not in memory."""
 
     def compile(self) -> Compiled:
         emit = self.emit
@@ -133,7 +136,9 @@ class _Emission:
                 values = self._layer(number, layer, values)
                 check(emit)
         emit.layer = -1
-        emit_label(emit, len(self.network.labels), second=self.plan.then is not None)
+        last = self.plan.layers[-1]
+        if not (isinstance(last, TablePlan) and last.labels):
+            emit_label(emit, len(self.network.labels), second=self.plan.then is not None)
 
     def _or_next(self, margin: int) -> None:
         """Ends here unless the highest score leads by less than ``margin``. What follows is never jumped over."""
@@ -171,8 +176,9 @@ class _Emission:
             output = self._output(number, layer.output_shape(values.shape))
             emit_conv(self.emit, layer, plan, given, output)
         elif isinstance(layer, Table) and isinstance(plan, TablePlan):
-            output = self._output(number, (layer.outputs,), plan.tiles * plan.words * plan.lanes.count)
-            emit_table(self.emit, layer, plan, values, output.place)
+            output = self._output(number, (layer.outputs,), 0 if plan.kept else plan.tiles * plan.words * plan.lanes.count)
+            emit_table(self.emit, layer, plan, self.words or values, output.place)
+            self.words = kept_words(layer, plan)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
             given = self._edged(values, layer, values.low) if plan.copied else values
             output = self._output(number, layer.output_shape(values.shape))

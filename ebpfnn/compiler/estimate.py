@@ -217,6 +217,8 @@ def _table(plan: TablePlan, outputs: int) -> _Work:
 
 def _table_tile(plan: TablePlan, outputs: int) -> _Work:
     words, tables = plan.lanes.words(outputs), plan.tables
+    if plan.behind:
+        return _Work(3 * words + _ADDRESS + tables.groups * (4 + 2 * words)) + _table_outputs(plan, words, outputs)
     members, roomy = int((tables.places >= 0).sum()), words <= ROOMY_WORDS
     masked = tables.places.shape[1] > 1 or (not tables.low and tables.bits < BYTE)
     made = 2 * (members - tables.groups) + tables.groups * masked
@@ -225,11 +227,21 @@ def _table_tile(plan: TablePlan, outputs: int) -> _Work:
     for run in plan.runs:
         if run.asks:
             work += _Work(1 + 2 * (run.size > 1), 1)
+    return work if plan.kept else work + _table_outputs(plan, words, outputs)
+
+
+def _table_outputs(plan: TablePlan, words: int, outputs: int) -> _Work:
+    """From the sums of a tile to its outputs, and to the label."""
     if plan.requantize is None:
-        return work + _Work(3 * words + _ADDRESS)
+        return _Work(3 * words + _ADDRESS)
     if plan.requantize.is_exact:
-        return work + _Work(_ADDRESS + 4.7 * outputs)
-    return work + _Work(2 * _ADDRESS) + _requantize(plan.requantize, known=True) * outputs
+        return _Work(_ADDRESS + 4.7 * outputs) + (_label(outputs, margin=plan.margin) if plan.labels else _Work())
+    return _Work(2 * _ADDRESS) + _requantize(plan.requantize, known=True) * outputs
+
+
+def _label(classes: int, *, margin: bool) -> _Work:
+    """The code of :class:`~ebpfnn.compiler.scores.Leaders`."""
+    return _Work((15 if margin else 8) * classes + 4)
 
 
 def _table_tables(plan: TablePlan, outputs: int) -> int:

@@ -180,7 +180,8 @@ class TablePlan(LayerPlan):
     """A layer of tables, whose sums are in ``tiles`` tiles of ``words`` words of ``lanes``.
 
     ``runs`` are the groups in the order in which they are added, and which of them have a branch. ``requantize`` is None if
-    outputs are bytes of the words.
+    outputs are bytes of the words. With ``labels``, the label is found while scores are in registers, and with ``margin`` how
+    much it leads, too. If the sums are ``kept``, they stay in registers. The layer ``behind`` it takes them from there.
     """
 
     tables: RowTables
@@ -190,6 +191,10 @@ class TablePlan(LayerPlan):
     runs: tuple[Run, ...]
     requantize: RequantizePlan | None = None
     iterated: bool = False
+    labels: bool = False
+    margin: bool = False
+    kept: bool = False
+    behind: bool = False
 
     @property
     def shape(self) -> str:

@@ -17,7 +17,7 @@ from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, image_shape
 from .accumulate import Products
 from .choose_conv import branches_in_loops, choose_conv, plan_tiles, skips_rows
 from .choose_dense import DenseChoice, choose_dense
-from .choose_tables import plan_table
+from .choose_tables import labels_beside, plan_table, sums_stay
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
 from .lookup import find_lookup
@@ -39,7 +39,7 @@ from .requantize import RequantizePlan, plan_requantize
 from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
 from .sidebyside import SideBySide, layer_weights, sample_weights
 from .stack import stack_needed
-from .tables import RowTables, plan_first, plan_later
+from .tables import RowTables, plan_first, plan_later, whole_bytes
 from .values import NO_EDGE, OutputForm, plane_size
 
 Chosen = frozenset[tuple[int, int]]
@@ -71,7 +71,7 @@ def plan_network(
     is the number of ``network`` itself. Raises :class:`ModelError`, naming the layer, if no lane can hold its sums.
     """
     mine, few = (frozenset(number for at, number in each if at == stage) for each in (plain | short, short))
-    found = _Planner(in_order(network), features, name, mine, few).plan()
+    found = _Planner(in_order(network), features, name, mine, few, margin=network.then is not None).plan()
     if network.then is None:
         return found
     return replace(found, then=plan_network(network.then.network, features, name, plain, short, stage + 1))
@@ -85,8 +85,11 @@ class _Planner:
         name: str | None,
         plain: frozenset[int],
         short: frozenset[int],
+        *,
+        margin: bool,
     ) -> None:
         self.network, self.features, self.name, self.plain, self.short = network, features, name, plain, short
+        self.margin = margin
         self.last = len(network.layers) - 1
         self.dense: dict[int, tuple[DenseChoice, ...]] = {}
         self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
@@ -219,7 +222,19 @@ class _Planner:
 
     def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
         masked, skips = not self.features.unwalked, number not in self.plain
-        return plan_table(layer, self.tables[number], form, masked=masked, skips=skips)
+        kept, behind = (self._stays(at) for at in (number, number - 1))
+        tables = self.tables[number] if behind or number == 0 else whole_bytes(self.tables[number])
+        found = plan_table(layer, tables, form, masked=masked, skips=skips and not behind)
+        labels = number == self.last and labels_beside(found)
+        return replace(found, labels=labels, margin=self.margin, kept=kept, behind=behind)
+
+    def _stays(self, number: int) -> bool:
+        """Whether the sums of a layer stay in registers for the next one."""
+        layers, following = self.network.layers, number + 1
+        if number not in self.tables or following not in self.tables:
+            return False
+        first, second = layers[number], layers[following]
+        return isinstance(first, Table) and isinstance(second, Table) and sums_stay(first, second, self.tables[following])
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])

@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.layers import ByteLanes, Table
-from ..obj.asm import R7, R8, R9
+from ..obj.asm import R8, R9
 from .accumulate import emit_lane
 from .emitter import Emitter, Place
 from .outputs import TARGET, Source, Tables, Writing, emit_outputs
 from .plan import TablePlan
 from .requantize import RECORD, records
+from .scores import SCORE, Leaders
 from .table_rows import SUMS, RowAdder
+from .table_tail import Words, emit_word_rows, sums_behind
 from .tables import row_words, seeds
 from .tile import Part, Tiling
 from .values import Values
@@ -21,11 +23,14 @@ _VALUE, _MASK = R8, R9
 _ONES = 0x0101010101010101
 
 
-def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values, place: Place) -> None:
-    """Writes the layer's outputs to ``place``. No register survives."""
+def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values | Words, place: Place) -> None:
+    """Writes the layer's outputs to ``place``, or leaves them in the registers of :func:`kept_words`. No other survives."""
     tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
     begin = seeds(layer, plan.tables)
     rows, start = row_words(plan.lanes, plan.tables, begin)
+    if isinstance(values, Words):
+        _emit_behind(emit, layer, plan, values, (rows, start), place, begin)
+        return
     tiled = _tiled(rows, tiling)
     part = Part(emit.table("rows", tiled), tiled.nbytes // tiling.tiles)
     tables = _constants(emit, layer, plan, begin)
@@ -35,7 +40,37 @@ def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values, pla
         for word in range(words):
             emit.wide(SUMS[word], int(start[tile * tiling.words + word]))
         RowAdder(emit, plan.tables, values, Part(part.base, part.stride, tile), plan.words, words).add(plan.runs)
-        _emit_tile(emit, layer, plan, tiling, tile, place, tables, begin)
+        if not plan.kept:
+            _emit_tile(emit, layer, plan, tiling, tile, place, tables, begin)
+
+
+def kept_words(layer: Table, plan: TablePlan) -> Words | None:
+    """Where the outputs are, if they stay in registers."""
+    by = layer.requantization
+    return Words(SUMS[: plan.words], by.shift) if plan.kept and isinstance(by, ByteLanes) else None
+
+
+def _emit_behind(
+    emit: Emitter,
+    layer: Table,
+    plan: TablePlan,
+    words: Words,
+    packed: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+    place: Place,
+    begin: NDArray[np.int64],
+) -> None:
+    """A layer behind one that left its outputs in registers; ``packed`` are its rows and what its words begin with."""
+    emit.note(f"{plan.tables.groups} rows of {plan.words} words of {plan.lanes.count} lanes of {plan.lanes.bits} bits")
+    (rows, start), sums = packed, sums_behind(words, plan.words)
+    table = emit.table("rows", rows)
+    constants = _constants(emit, layer, plan, begin)
+    for register, value in zip(sums, start.tolist(), strict=True):
+        emit.wide(register, value)
+    emit_word_rows(emit, plan.tables, table, words, sums)
+    for into, register in zip(SUMS, sums, strict=False):
+        emit.mov(into, register)
+    tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
+    _emit_tile(emit, layer, plan, tiling, 0, place, constants, begin)
 
 
 def _tiled(rows: NDArray[np.uint64], tiling: Tiling) -> NDArray[np.uint64]:
@@ -93,10 +128,15 @@ def _emit_bytes(emit: Emitter, shift: int, words: int, place: Place) -> None:
 
 
 def _emit_exact(emit: Emitter, plan: TablePlan, outputs: int, above: NDArray[np.int64]) -> None:
-    """Writes sums that need no arithmetic but what each lane begins with, ``above``."""
-    emit.note(f"{outputs} sums are outputs")
+    """Writes sums that need no arithmetic but what each lane begins with, ``above``; and the label, if the plan says so."""
+    emit.note(f"{outputs} sums are outputs" + (", and of these the label: the highest, of equals the first" * plan.labels))
+    leaders = Leaders(emit, second=plan.margin)
     for number in range(outputs):
-        emit_lane(emit, plan.lanes, SUMS, number, R7)
+        emit_lane(emit, plan.lanes, SUMS, number, SCORE)
         if above[number]:
-            emit.alu(R7, "+=", int(above[number]))
-        emit.store("u32" if plan.output.width == 4 else "u8", TARGET, plan.output.width * number, R7)
+            emit.alu(SCORE, "+=", int(above[number]))
+        emit.store("u32" if plan.output.width == 4 else "u8", TARGET, plan.output.width * number, SCORE)
+        if plan.labels:
+            leaders.see()
+    if plan.labels:
+        leaders.finish()

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network import cascades, reference
+from ..network.architecture import architecture
+from .evaluate import Evaluation
 
 _Labels = NDArray[np.intp]
 SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
@@ -45,6 +47,38 @@ class Measured:
     first: Outcome
     cascade: Outcome
     second: Outcome
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one network of a cascade does with the samples that reach it.
+
+    ``margin`` is that with which it decides, None for the last. It decides ``decided`` of the ``reached`` samples, ``correct``
+    of them correctly.
+    """
+
+    architecture: str
+    margin: int | None
+    reached: int
+    decided: int
+    correct: int
+
+
+def stages(of: Evaluation) -> list[Stage]:
+    """Each network of a cascade; none for a network that is no cascade."""
+    if of.network.then is None:
+        return []
+    right = of.predicted == of.truth
+    return [
+        Stage(
+            architecture(each.layers),
+            each.then.margin if each.then else None,
+            int(np.count_nonzero(of.stage >= number)),
+            int(np.count_nonzero(of.stage == number)),
+            int(np.count_nonzero(right & (of.stage == number))),
+        )
+        for number, each in enumerate(of.network.stages)
+    ]
 
 
 def outcome(of: Pair, margin: int) -> Outcome:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..compiler import Body
 from ..errors import ModelError
-from ..network import QuantizedNetwork, reference
+from ..network import QuantizedNetwork, cascades, reference
 from ..network.layers import describe
 from ..plugin import Trigger
 from ..quantize import float_reference
@@ -94,9 +94,16 @@ class Evaluation:
         return metrics.per_class(self.confusion, self.network.labels)
 
     @cached_property
+    def stage(self) -> _Labels:
+        """The number of the network of a cascade that decides each sample, from 0 on, [n]."""
+        return cascades.deciding(self.network, self.samples)
+
+    @cached_property
     def margins(self) -> NDArray[np.float64]:
-        """How much the logit of the true label exceeds the highest other one, float64 [n]."""
-        return metrics.margins(self.scores, self.truth) * self.network.score_scale
+        """How much the logit of the true label exceeds the highest other one, float64 [n], by the network that decides."""
+        scales = np.array(self.network.score_scales)[self.stage]
+        found: NDArray[np.float64] = metrics.margins(self.scores, self.truth) * scales
+        return found
 
     @cached_property
     def mistakes(self) -> _Labels:

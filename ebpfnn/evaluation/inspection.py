@@ -11,6 +11,7 @@ from ..bench.inputs import Inputs, dense_inputs, sparse_inputs
 from ..bench.kernel_rows import KernelRunner, code_size, instructions, table_bytes
 from ..bench.measure import RUNS, time_cold, time_warm
 from ..compiler import Compiled, NetworkPlan, compile_network
+from ..compiler.plan import TablePlan
 from ..datasets.mnist import read_test
 from ..errors import PermissionDenied
 from ..network import QuantizedNetwork, architecture, orders
@@ -86,17 +87,18 @@ def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigge
 def describe(
     network: QuantizedNetwork, compiled: Compiled, code: Code, kernel: InKernel | None, left_out: str
 ) -> dict[str, Any]:
-    """All facts as plain data, for JSON. Of a cascade, ``layers`` and what they add up to are those of the first network."""
+    """All facts as plain data, for JSON. Of a cascade, ``layers`` are those of the first network, and totals of all."""
     rows, form = layer_rows(network), network.input
+    every = [row for stage in network.stages for row in layer_rows(stage)]
     wrapped, wrapped_on = _wraps(network)
     return {
         "name": network.name,
         "architecture": network.architecture,
         "input": {**describe_input(form), "sample_bytes": form.sample_bytes, "order_name": orders.packed(form) or None},
         "labels": list(network.labels),
-        "macs": network.macs,
-        "parameters": sum(row.parameters for row in rows),
-        "bytes": sum(row.size for row in rows),
+        "macs": sum(stage.macs for stage in network.stages),
+        "parameters": sum(row.parameters for row in every),
+        "bytes": sum(row.size for row in every),
         "layers": [asdict(row) for row in rows],
         "stages": describe_stages(network),
         "wraps": wrapped,
@@ -145,6 +147,8 @@ def _wraps(network: QuantizedNetwork) -> tuple[list[dict[str, int]] | None, str]
 def describe_plan(plan: NetworkPlan) -> dict[str, Any]:
     """The plan as plain data: for each layer the candidates, the chosen one first, and their estimated cost.
 
+    ``branches`` are those that skip groups of tables, None for other layers. ``then`` is the plan of the next network.
+
     The ``cost`` of a candidate is the number of instructions that one inference runs. ``walked`` and ``forks`` estimate how
     many instructions the verifier walks and how many branches it postpones.
     """
@@ -156,17 +160,21 @@ def describe_plan(plan: NetworkPlan) -> dict[str, Any]:
             "unwalked_loops": list(layer.unwalked_loops),
             "estimate": asdict(estimate),
             "candidates": [asdict(candidate) for candidate in layer.candidates],
+            "branches": sum(run.asks for run in layer.runs) if isinstance(layer, TablePlan) else None,
         }
         for number, (layer, estimate) in enumerate(zip(plan.layers, plan.estimates, strict=True))
     ]
-    return {"sample": plan.sample.value, "stack": plan.stack, "features": asdict(plan.features), "layers": layers}
+    then = describe_plan(plan.then) if plan.then else None
+    told = {"sample": plan.sample.value, "stack": plan.stack, "features": asdict(plan.features), "layers": layers}
+    return {**told, "then": then}
 
 
 def annotated(compiled: Compiled) -> Iterator[str]:
     """The instructions in the verifier's notation, with their purpose and the tables that they read."""
     notes: dict[tuple[str, int], list[str]] = {}
     for note in compiled.notes:
-        where = f"layer {note.layer}: " if note.layer >= 0 else ""
+        of = f"network {note.stage + 1}, " if compiled.plan.then else ""
+        where = f"{of}layer {note.layer}: " if note.layer >= 0 else ""
         notes.setdefault((note.function, note.index), []).append(f"; {where}{note.text}")
     for function in compiled.spec.functions.values():
         tables = dict(waits(compiled.spec, function))

@@ -76,7 +76,7 @@ def _with_weights(row: LayerRow, layer: Weighted, low: int, high: int) -> LayerR
 def _with_tables(row: LayerRow, layer: Table, given: Shape, low: int, high: int) -> LayerRow:
     by, about = layer.requantization, facts(layer, given)
     stored = layer.tables[layer.tables.any(axis=2)]
-    wide = stored.size > 0 and (stored.min() < -128 or stored.max() > 127)
+    wide = bool(stored.size) and bool((stored.min() < -128) | (stored.max() > 127))
     factors = () if isinstance(by, ByteLanes) else (by.positive, by.negative)
     return replace(
         row,

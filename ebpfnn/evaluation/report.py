@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import files
 from ..errors import Error, NotSupported
-from . import pictures, plots
+from ..network.cascades import one_unit
+from . import cascades, pictures, plots
 from .evaluate import Evaluation
 from .layer_table import layer_rows
 from .summary import summary
@@ -86,6 +87,9 @@ def _shown(of: Evaluation) -> dict[str, Any]:
         "all_tiles": len(tiles),
         "mistakes": _mistakes(of),
         "layers": layer_rows(of.network),
+        "stages": cascades.stages(of),
+        "further": [(each, layer_rows(each)) for each in of.network.stages[1:]],
+        "scale": one_unit(of.network.score_scales),
     }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from ..network.cascades import one_unit
+from . import cascades, table_facts
 from .detection import Detection
 from .evaluate import Evaluation
 
@@ -20,6 +23,8 @@ def summary(of: Evaluation) -> dict[str, Any]:
         "data": of.source,
         "images": count,
         **{column: None if right is None else right / count for column, right in correct.items()},
+        "stages": [asdict(each) for each in cascades.stages(of)] or None,
+        "wraps": [asdict(each) for each in table_facts.wraps(of.network, of.samples)] or None,
         "trigger": None if of.kernel is None else of.kernel.trigger,
         "agreement": None if of.kernel is None else count - len(of.disagreements),
         "disagreements": of.disagreements.tolist(),
@@ -43,6 +48,7 @@ def summary(of: Evaluation) -> dict[str, Any]:
 
 
 def _detection(of: Evaluation, by: Detection) -> dict[str, Any]:
+    scale = one_unit(of.network.score_scales)
     return {
         "positive": of.network.labels[by.positive],
         "images": by.positives,
@@ -50,7 +56,7 @@ def _detection(of: Evaluation, by: Detection) -> dict[str, Any]:
         "auc": by.auc,
         "rate": by.rate,
         "margin": by.margin,
-        "margin_logits": None if by.margin is None else by.margin * of.network.score_scale,
+        "margin_logits": None if by.margin is None or scale is None else by.margin * scale,
         "false_positives": by.false_positives,
         "true_positives": by.true_positives,
         "recall": by.recall,

@@ -29,6 +29,7 @@ from ..network.fields import (
 from ..network.fields import events as read_events
 from ..network.inputformat import InputFormat
 from ..network.layers import Shape, expect
+from ..network.network import MOST_STAGES
 from ..session.loading import pid_namespace
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ SIZE = 128 << 10
 """The size of one description in bytes: JSON, padded with zeros."""
 _DIGITS = "0123456789abcdef"
 _OBSERVING = ("events", "filters", "key")
+_OPTIONAL = (*_OBSERVING, "scales")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class About:
     ids belong to: st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps the attachment, 0 if a pin keeps
     it. ``interface`` is the interface whose removal ends such an attachment, if there is one: st_dev and st_ino of the network
     namespace, and the index in it.
+
+    ``scales`` has the ``score_scale`` of each network of a cascade, and is empty for a network that is none.
 
     ``events`` is what the network carries, with the targets of its events, if the instance observes events itself, else empty.
     ``filters`` are conditions that were given when it was loaded, beside those of the spec. ``key`` has the name and the type
@@ -74,6 +78,12 @@ class About:
     events: Mapping[str, Any] = field(default_factory=dict)
     filters: tuple[str, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
+    scales: tuple[float, ...] = ()
+
+    @property
+    def score_scales(self) -> tuple[float, ...]:
+        """The logit of a score of 1 of each network, as :attr:`ebpfnn.network.QuantizedNetwork.score_scales`."""
+        return self.scales or (self.score_scale,)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -97,11 +107,13 @@ class About:
 
     def encode(self) -> bytes:
         """The description in ``SIZE`` bytes. Raises :class:`ModelError` if it does not fit."""
-        own = {name: value for name, value in vars(self).items() if name not in _OBSERVING}
+        own = {name: value for name, value in vars(self).items() if name not in _OPTIONAL}
         described = {**own, "input": describe_input(self.input), "options": dict(self.options), **describe_events(self.events)}
         described |= {"filters": self.filters, "key": self.key} if self.events else {}
+        described |= {"scales": self.scales} if self.scales else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
-        remedy = "fewer bits of input" if self.input.value_thresholds else "shorter labels"
+        large = self.input.value_thresholds or self.input.order
+        remedy = "fewer bits of input, or fewer inputs" if large else "shorter labels"
         expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use {remedy}")
         return data.ljust(SIZE, b"\0")
 
@@ -147,6 +159,7 @@ def describe(
         namespace=pid_namespace(),
         holder=holder,
         version=_version(),
+        scales=network.score_scales if network.then else (),
         **_observing(observed),
     )
 
@@ -234,7 +247,14 @@ def _build(described: Described) -> About:
         events=_events(described),
         filters=texts(described, "filters") if "filters" in described else (),
         key=_key(described),
+        scales=_scales(described),
     )
+
+
+def _scales(described: Described) -> tuple[float, ...]:
+    found: list[Any] = get(described, "scales", list) if "scales" in described else []
+    expect(len(found) <= MOST_STAGES, f"'scales' must hold at most {MOST_STAGES} numbers")
+    return tuple(number({"scales": each}, "scales") for each in found)
 
 
 def _key(described: Described) -> tuple[tuple[str, str], ...]:

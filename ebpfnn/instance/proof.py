@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..compiler import Body
 from ..errors import DetachedError, NotSupported, SessionError
 from ..network import QuantizedNetwork, reference
+from ..network.cascades import deciding
 from ..network.inputformat import InputFormat
 from ..plugin import Plugins
 from ..session import Session
@@ -19,6 +20,7 @@ from .session import InstanceSession
 
 _LONGEST = 2.0  # seconds to wait for a rare event, such as that of a slow clock
 _FEWEST = 2
+_TRIED = 256
 
 
 def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
@@ -29,7 +31,7 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
 
     Raises :class:`SessionError` if the event does not happen, or the scores are not the reference's.
     """
-    samples = proving(network.input)
+    samples = _samples(network)
     surely = False
     try:
         if session.has_slots:
@@ -49,7 +51,7 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
 
 def prove_apart(network: QuantizedNetwork, body: Body) -> str:
     """Infers the samples of :func:`proving` on ``body`` alone. Returns and raises as :func:`prove`."""
-    samples, how = proving(network.input), "by BPF_PROG_RUN of the same code"
+    samples, how = _samples(network), "by BPF_PROG_RUN of the same code"
     with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
         _compare(network, samples, _infer(apart, samples), how)
     return how
@@ -61,6 +63,27 @@ def prove_uncounted(session: InstanceSession, network: QuantizedNetwork, body: B
         with suppress(SessionError, NotSupported):  # if no slot is free, the same code runs separately, as prove() reports
             held.enter_context(session.checking())
         return prove(session, network, body)
+
+
+def _samples(network: QuantizedNetwork) -> NDArray[np.uint8]:
+    """The samples of :func:`proving`, and of a cascade more, so that all of its networks decide some if that can be found."""
+    return np.concatenate([proving(network.input), reaching(network)])
+
+
+def reaching(network: QuantizedNetwork) -> NDArray[np.uint8]:
+    """Samples that go on in a cascade, uint8 [n, *shape]: for each further network one that it decides, if one is found.
+
+    They are found among noise of several densities, by the reference.
+    """
+    if network.then is None:
+        return np.empty((0, *network.input_shape), np.uint8)
+    random = np.random.default_rng(1)
+    dense = random.integers(0, 256, (_TRIED, network.input.size), np.uint8)
+    share = np.linspace(0, 1, _TRIED)[:, None]
+    noise = np.where(random.random(dense.shape) < share, dense, 0).astype(np.uint8).reshape(-1, *network.input_shape)
+    stage = deciding(network, noise)
+    first = [int(np.argmax(stage == number)) for number in range(1, len(network.stages)) if (stage == number).any()]
+    return noise[first]
 
 
 def proving(form: InputFormat) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from .. import abi
 from ..compiler import Body
 from ..errors import NotSupported
 from ..kernel import Object
-from ..network import QuantizedNetwork
+from ..network import QuantizedNetwork, orders
 from ..network.inputformat import InputFormat
 from ..plugin import Trigger
 from ..session.loading import load
@@ -73,6 +73,8 @@ def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, 
         kinds = [f"'{form.preparation.kind}'" for form in (network.input, about.input)]
         same = "with other options" if kinds[0] == kinds[1] else f"and the instance's by {kinds[1]}"
         reason = f"its samples are prepared by {kinds[0]}, {same}"
+    elif network.input.order != about.input.order:
+        reason = "its samples are packed in an order of their own, and the instance's in another one"
     elif others := _other_thresholds(about.input, network.input):
         reason = others
     elif len(network.labels) != len(about.labels):
@@ -88,7 +90,8 @@ def _input(form: InputFormat) -> str:
     """What callers write for a sample, on one line. If samples are packed, the callers compute levels from pixels."""
     shape = "x".join(map(str, form.shape))
     levels = "thresholds of each value" if form.value_thresholds else str(list(form.thresholds))
-    packed = f" packed, {form.bit_order}-endian, at {levels}" if form.packed else ""
+    order = f" in {orders.packed(form)}" if form.order else ""
+    packed = f" packed{order}, {form.bit_order}-endian, at {levels}" if form.packed else ""
     return f"{shape} of {form.bits} bits{packed}"
 
 

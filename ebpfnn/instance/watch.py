@@ -17,6 +17,7 @@ import numpy as np
 from .. import abi
 from ..errors import SessionError
 from ..kernel import RingBuffer
+from ..network.cascades import one_unit
 from ..session.verdicts import Verdict, told
 from .about import About
 from .locks import try_lock
@@ -37,7 +38,7 @@ class Event:
 
     ``time_ns`` is CLOCK_MONOTONIC when the network started, ``elapsed_ns`` the time in it. ``source`` says where the sample is
     from: a slot, or what the trigger documents. ``network`` is the name of the network that answered; ``score * score_scale``
-    is its logit.
+    is its logit. ``score_scale`` is None for a cascade of networks with different ones: which of them decided is not told.
     """
 
     time_ns: int
@@ -47,7 +48,7 @@ class Event:
     label: str
     index: int
     score: int
-    score_scale: float
+    score_scale: float | None
     network: str
 
 
@@ -138,7 +139,8 @@ class Watch(Watcher[Event]):
         about = self._answered(int(record["network"]))
         label = about.labels[index] if not status and index < len(about.labels) else ""
         time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
-        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), about.score_scale, about.network)
+        scale = one_unit(about.score_scales)
+        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), scale, about.network)
 
     def _answered(self, number: int) -> About:
         """The description of the network with that number, read again after a swap."""

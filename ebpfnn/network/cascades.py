@@ -64,14 +64,12 @@ def deciding(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[n
     return found
 
 
-def scales(network: QuantizedNetwork) -> tuple[float, ...]:
-    """The logit of a score of 1 of each network of a cascade."""
-    return tuple(each.score_scale for each in network.stages)
+def one_unit(scales: tuple[float, ...]) -> float | None:
+    """The logit of a score of 1 if that is the same whichever network decides, else None. ``scales`` are those of the networks.
 
-
-def one_unit(scales: tuple[float, ...]) -> bool:
-    """Whether scores are in one unit, whichever network decides."""
-    return len(set(scales)) == 1
+    They are :attr:`QuantizedNetwork.score_scales`.
+    """
+    return scales[0] if len(set(scales)) == 1 else None
 
 
 def _alike(first: QuantizedNetwork, second: QuantizedNetwork) -> QuantizedNetwork:

@@ -114,6 +114,11 @@ class QuantizedNetwork:
         return (self, *(self.then.network.stages if self.then else ()))
 
     @property
+    def score_scales(self) -> tuple[float, ...]:
+        """``score_scale`` of each of :attr:`stages`."""
+        return tuple(each.score_scale for each in self.stages)
+
+    @property
     def input_shape(self) -> Shape:
         """A sample's shape."""
         return self.input.shape

@@ -44,6 +44,7 @@ class SampleWriter:
 
     def _emit_packed(self, cells: Sequence[Cell], form: InputFormat) -> None:
         each = 8 // form.bits
+        cells = [cells[number] for number in form.order] if form.order else cells
         for first in range(0, len(cells), each):
             self.write.mov(R5, 0)
             for place, cell in enumerate(cells[first : first + each]):

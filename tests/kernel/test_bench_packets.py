@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from ebpfnn import abi
-from ebpfnn.bench import event_kernel, event_measure, event_programs, event_veth, measure
+from ebpfnn.bench import event_kernel, event_measure, event_programs, event_user, event_veth, measure
 from ebpfnn.bench.event_case import AT_EACH, AT_FIRST, AT_NONE, Case, draw
 from ebpfnn.bench.event_check import run_all, sequence
 from ebpfnn.bench.event_frames import Tcp, candidates
@@ -162,6 +162,39 @@ def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = CliRunner().invoke(main, ["bench", "--spec", "flow-24", "--rounds", "1", "--row", "veth-cached"])
     assert ran.exit_code == 0, ran.stderr
     assert "no row veth-*: iproute2 is not installed; apt-get install iproute2" in ran.stdout
+
+
+@pytest.fixture
+def without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(event_user.shutil, "which", lambda name: None if name == "cc" else f"/usr/bin/{name}")
+    event_user.library.cache_clear()
+    yield
+    event_user.library.cache_clear()
+
+
+@pytest.mark.usefixtures("short", "without_a_compiler")
+@pytest.mark.parametrize(
+    ("only", "found", "lacking"),
+    [
+        (["infer"], ["empty", "infer"], []),
+        (["c-infer"], ["empty", "c-infer"], []),
+        (["ring-infer"], ["empty"], ["ring-*"]),
+        (["infer", "veth", "veth-socket-infer"], ["empty", "infer"], ["veth-*"]),
+        ([], None, ["ring-*", "veth-*"]),
+    ],
+)
+def test_without_a_c_compiler_there_are_the_rows_that_need_none(
+    only: list[str], found: list[str] | None, lacking: list[str]
+) -> None:
+    words = [word for name in only for word in ("--row", name)]
+    ran = CliRunner().invoke(main, ["bench", "--spec", "flow-24", "--rounds", "1", "--json", *words])
+    assert ran.exit_code == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    names = [row["name"] for row in told["rows"]]
+    assert names == found if found is not None else {"infer", "c-infer", "new-key"} < set(names)
+    assert not any(name.startswith(("ring", "veth")) for name in names)
+    assert told["absent"] == dict.fromkeys(lacking, "there is no C compiler; apt-get install gcc libc6-dev")
+    assert all(row["exact"] is (True if row["name"].startswith("c-") else None) for row in told["rows"])
 
 
 def test_nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,10 +93,11 @@ FORMS = [
     InputFormat((9,), 1, (1,), True, "little"),
     InputFormat((9,), 1, (1,)),
     InputFormat((9,), 1, (2,), True),
+    InputFormat((9,), 1, (1,), True, order=(8, 3, 0, 1, 7, 2, 6, 5, 4)),
 ]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["packed", "packed, little", "unpacked", "never reached"])
+@pytest.mark.parametrize("form", FORMS, ids=["packed", "packed, little", "unpacked", "never reached", "in an order"])
 def test_thermometers_of_one_bit(build_spec: Build, form: InputFormat) -> None:
     columns = read({"columns": COLUMNS["thermometer"]})
     net = network([dense(np.eye(9, dtype=int), np.zeros(9, int))], form)
@@ -118,6 +120,7 @@ def test_packed_levels_of_bytes(build_spec: Build, bits: int, order: str, own: b
     if own:
         mine = tuple(tuple(sorted((each * (place + 1)) % 256 + 1 for each in thresholds)) for place in range(5))
         form = InputFormat((5,), bits, packed=True, bit_order=order, value_thresholds=mine)
+    form = replace(form, order=(3, 0, 4, 2, 1))
     net = network([dense(np.eye(5, dtype=int), np.zeros(5, int))], form)
     spec = {"key": ["u8"], "column": [{**KEPT, "name": name} for name in names]}
     check_levels(build_spec, columns, net, spec)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from networks import own_format, random_network
+from tablenets import cascade, table_network
 
 from ebpfnn.errors import ModelError, SessionError, VersionError
 from ebpfnn.instance import About, Foreign
@@ -27,6 +28,8 @@ ABOUT = describe(SMALL, Path("/nets/ä.safetensors"), "tracepoint", "a:b", {"key
         replace(ABOUT, target=None, options={}, file="", holder=7),
         replace(ABOUT, input=InputFormat((9,), 1, (100,), packed=True, bit_order="little")),
         replace(ABOUT, input=own_format(200, 4, 1)),
+        replace(ABOUT, input=table_network(1, (28, 28)).input),
+        describe(cascade(table_network(1), table_network(3, score_scale=0.25)), None, "run", None, {}),
     ],
 )
 def test_what_is_written_is_read(about: About) -> None:
@@ -39,6 +42,25 @@ def test_it_is_what_the_network_is() -> None:
     assert (ABOUT.name, ABOUT.input_shape, ABOUT.architecture) == ("test", (9,), "9-5-3")
     assert ABOUT.digest == digest(SMALL)
     assert ABOUT.digest != digest(random_network((9, 5, 3), seed=2))
+
+
+def test_units_of_a_cascade() -> None:
+    made = cascade(table_network(1, score_scale=0.5), table_network(3, score_scale=0.25))
+    about = describe(made, None, "run", None, {})
+    assert About.decode(about.encode()).score_scales == (0.5, 0.25)
+    assert ABOUT.score_scales == (ABOUT.score_scale,)
+
+
+def test_what_former_versions_wrote_has_no_order_and_no_units() -> None:
+    described = json.loads(ABOUT.encode().rstrip(b"\0"))
+    assert not {"scales"} & set(described)
+    assert "order" not in described["input"]
+
+
+def test_an_order_that_does_not_fit_is_refused() -> None:
+    form = table_network(1, (200, 200)).input
+    with pytest.raises(ModelError, match=r"description has [0-9]+ bytes; use fewer bits of input, or fewer inputs"):
+        replace(ABOUT, input=form).encode()
 
 
 def test_labels_that_do_not_fit_are_refused() -> None:
@@ -79,6 +101,9 @@ def test_what_is_no_description_is_refused(data: bytes) -> None:
         ("input", None),
         ("score_scale", "1"),
         ("score_scale", True),
+        ("scales", [0.5, "1"]),
+        ("scales", [1.0] * 5),
+        ("scales", 1.0),
         ("digest", "z" * 64),
         ("digest", "ab"),
         ("target", 5),

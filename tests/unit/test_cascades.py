@@ -80,9 +80,10 @@ def test_the_network_that_decides() -> None:
 
 def test_units() -> None:
     made = cascade(table_network(1, score_scale=0.5), table_network(3, score_scale=0.25))
-    assert cascades.scales(made) == (0.5, 0.25)
-    assert not cascades.one_unit(cascades.scales(made))
-    assert cascades.one_unit(cascades.scales(cascade(table_network(1), table_network(3))))
+    assert made.score_scales == (0.5, 0.25)
+    assert cascades.one_unit(made.score_scales) is None
+    assert cascades.one_unit(made.score_scales[:1]) == 0.5
+    assert cascades.one_unit(cascade(table_network(1), table_network(3)).score_scales) == 1.0
 
 
 def joined(first: QuantizedNetwork, second: QuantizedNetwork) -> QuantizedNetwork:

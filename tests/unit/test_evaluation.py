@@ -18,11 +18,13 @@ from click.testing import CliRunner, Result
 from networks import conv2d, dense, input_format, network, random_network, samples
 from PIL import Image
 from prepared import plugins
+from tablenets import cascade, table_network
 
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body
 from ebpfnn.errors import Error, ModelError, NotSupported, PermissionDenied
 from ebpfnn.evaluation import evaluate, metrics, pictures, plots, report
+from ebpfnn.evaluation.detection import detect
 from ebpfnn.evaluation.evaluate import Evaluation, KernelRun
 from ebpfnn.evaluation.layer_table import layer_rows
 from ebpfnn.evaluation.summary import summary
@@ -108,6 +110,8 @@ def test_summary() -> None:
         "data": "six samples",
         "images": 6,
         "float": 1 / 6,
+        "stages": None,
+        "wraps": None,
         "reference": 0.5,
         "kernel": 0.5,
         "trigger": "run",
@@ -532,3 +536,62 @@ def test_words_that_would_move_the_cursor_are_shown_as_they_are(world: Any) -> N
 def test_a_pool_has_no_activation_to_show() -> None:
     made = network([MaxPool(Window((1, 2), (1, 1))), dense(np.eye(2), [0, 0])], input_format((1, 3)))
     assert [row.slope for row in layer_rows(made)] == [None, 1.0]
+
+
+def of_tables(**fields: Any) -> Evaluation:
+    made = cascade(table_network(1, score_scale=0.5, **fields), table_network(3, score_scale=0.25), margin=40)
+    given = np.concatenate([samples((8, 8), seed) for seed in range(9)])
+    truth = np.arange(len(given)) % 4
+    return Evaluation(made, "noise", given, truth, reference.scores(made, given))
+
+
+def test_what_each_network_of_a_cascade_does() -> None:
+    done = of_tables()
+    told = summary(done)
+    first, second = told["stages"]
+    alone = reference.scores(replace(done.network, then=None), done.samples)
+    on = reference.margins(alone) < 40
+    assert 0 < on.sum() < len(on)
+    assert (first["architecture"], first["margin"], first["reached"]) == ("64-table11-table4", 40, len(on))
+    assert (second["architecture"], second["margin"], second["reached"]) == ("64-table11-table4", None, on.sum())
+    assert first["decided"] == first["reached"] - on.sum()
+    assert second["decided"] == on.sum()
+    right = done.predicted == done.truth
+    assert (first["correct"], second["correct"]) == (right[~on].sum(), right[on].sum())
+    assert np.array_equal(done.margins, metrics.margins(done.scores, done.truth) * np.where(on, 0.25, 0.5))
+
+
+def test_wraps_are_told() -> None:
+    (told,) = summary(of_tables(largest=99))["wraps"]
+    assert told["sums"] == 9 * 16 * 11
+    assert 0 < told["wrapped"] < told["sums"]
+
+
+def test_a_margin_in_scores_of_several_units_has_no_logits() -> None:
+    done = of_tables()
+    detected = detect(done.scores, done.truth, 1, 0.1)
+    told = summary(replace(done, detection=detected))["detection"]
+    assert told["margin"] is not None
+    assert told["margin_logits"] is None
+
+
+def test_a_page_of_a_cascade(tmp_path: Path) -> None:
+    done = of_tables()
+    report.write(replace(done, detection=detect(done.scores, done.truth, 1, 0.1)), tmp_path / "page")
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "Who decides" in page
+    assert "Network 2, tables3" in page
+    assert "What each pixel adds to each output by itself" in page
+    assert page.count("2x4 tiles") == 2
+    assert "logits)" not in page
+
+
+def test_the_tables_of_a_cascade(capsys: pytest.CaptureFixture[str]) -> None:
+    from ebpfnn.cli.eval_tables import print_tables
+
+    done = of_tables()
+    print_tables(replace(done, detection=detect(done.scores, done.truth, 1, 0.1)))
+    told = capsys.readouterr().out
+    assert re.search(r"^64-table11-table4 +40 +144 +[0-9]+ ", told, re.MULTILINE)
+    assert re.search(r"^layer 0: [0-9]+ of 1,584 sums wrapped$", told, re.MULTILINE)
+    assert " in scores (of the network that decides)" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -54,6 +55,11 @@ def test_sums_that_are_proven_to_fit() -> None:
     assert cells(text(small), "groups", "fits the lane") == ["always", ""]
     exact = lanes(small, requantization=ByteLanes(1, exact=True))
     assert cells(text(exact), "groups", "sums become")[0] == "bytes >> 1, exact"
+
+
+def test_facts_are_plain_data() -> None:
+    made = table_network(2, largest=300)
+    assert json.dumps([asdict(row) for row in layer_rows(made)])
 
 
 def test_no_tables() -> None:

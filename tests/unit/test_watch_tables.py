@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -26,6 +27,11 @@ def tally() -> Tally:
 def test_a_line_tells_what_how_sure_how_long_and_whose() -> None:
     assert as_line(event(1)).split("  ", 1)[1] == "b  2.50  1.50 µs  source 7  small"
     assert as_line(event(0, -2)).split("  ", 1)[1] == f"failed: {KernelError.describe(2)}  -  -  source 7  small"
+
+
+def test_a_score_without_a_unit_is_shown_as_it_is() -> None:
+    alone = replace(event(1), score=1250, score_scale=None)
+    assert as_line(alone).split("  ", 1)[1] == "b  score 1,250  1.50 µs  source 7  small"
 
 
 def test_the_page_has_a_rate_a_histogram_and_the_last_events(tally: Tally) -> None:
