@@ -221,13 +221,14 @@ def _known(bench: Bench, only: tuple[str, ...]) -> None:
 
 
 def _tell_left_out(left_out: dict[tuple[str, str], str], only: tuple[str, ...]) -> None:
-    """A line a reason, of rows that are asked for."""
-    told: dict[str, list[str]] = {}
-    for (_, name), reason in left_out.items():
+    """A line for the rows, of those that are asked for, that are missing for one reason."""
+    told: dict[str, list[tuple[str, str]]] = {}
+    for (network, name), reason in left_out.items():
         if not only or name in only:
-            told.setdefault(reason, []).append(name)
-    for reason, names in told.items():
-        complain(f"left out: {', '.join(dict.fromkeys(names))}: {printable(reason)}")
+            told.setdefault(reason.removeprefix(f"'{network}' "), []).append((network, name))
+    for reason, missing in told.items():
+        networks, names = (", ".join(dict.fromkeys(each)) for each in zip(*missing, strict=True))
+        complain(f"left out of {printable(networks)}: {names}: {printable(reason)}")
 
 
 def _watched(rounds: int, label: str) -> Iterable[int]:

@@ -130,6 +130,7 @@ def _going_on(row: Row) -> str:
 
 
 def _slow(rows: Sequence[Row]) -> str:
-    """A line on the rows that ran fewer samples than there were, else an empty one."""
-    slow = {row.name: row for row in rows if row.cache == "warm" and row.samples < row.given}
-    return "".join(f"{name}: {row.samples:,} of {row.given:,} samples, since it is slow\n" for name, row in slow.items())
+    """A line for each row that ran fewer samples than there were."""
+    slow = {(row.network, row.name): row for row in rows if row.cache == "warm" and row.samples < row.given}
+    told = (f"{printable(network)}, {name}: {row.samples:,} of {row.given:,}" for (network, name), row in slow.items())
+    return "".join(f"{line} samples, since it is slow\n" for line in told)

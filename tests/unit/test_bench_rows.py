@@ -356,8 +356,8 @@ def test_a_slow_row_is_told(runners: dict[str, PlayedRunner], digits: Path, monk
     monkeypatch.setattr(measure, "FEW", 4)
     monkeypatch.setattr(measure, "_LONGEST_CALL_NS", 70)
     lines = bench("--model", str(digits), "--row", "compiled", "--row", "naive").stdout.splitlines()
-    assert "naive: 4 of 8 samples, since it is slow" in lines
-    assert "compiled: 7 of 8 samples, since it is slow" in lines
+    assert "test, naive: 4 of 8 samples, since it is slow" in lines
+    assert "test, compiled: 7 of 8 samples, since it is slow" in lines
 
 
 def test_the_front_is_one_table(runners: dict[str, PlayedRunner], digits: Path) -> None:
@@ -387,13 +387,13 @@ def test_rows_that_are_left_out_are_told(
 ) -> None:
     def left_out(bench: Bench, network: QuantizedNetwork, _images: int) -> Iterator[PlayedRunner]:
         yield PlayedRunner("compiled", network)
-        bench.left_out |= {(network.name, "torch"): "too old", (network.name, "numpy"): "too old"}
+        bench.left_out |= {(network.name, name): f"'{network.name}' is too old" for name in ("torch", "numpy")}
 
     monkeypatch.setattr(Bench, "_runners", left_out)
-    assert bench("--model", str(digits)).stderr == "ebpfnn: left out: torch, numpy: too old\n"
+    assert bench("--model", str(digits)).stderr == "ebpfnn: left out of test: torch, numpy: is too old\n"
     assert bench("--model", str(digits), "--row", "compiled").stderr == ""
     ran = bench("--model", str(digits), "--row", "torch")
-    assert (ran.exit_code, "row 'torch' is left out: too old" in ran.stderr) == (2, True)
+    assert (ran.exit_code, "row 'torch' is left out: 'test' is too old" in ran.stderr) == (2, True)
 
 
 def test_mistakes_in_what_is_asked(runners: dict[str, PlayedRunner], digits: Path) -> None:
