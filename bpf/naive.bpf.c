@@ -4,7 +4,7 @@
  * Its scores equal the twin's bit for bit; only the order of the work differs.
  */
 #include <ebpfnn/vmlinux.h>
-#include <ebpfnn/parameters.h>
+#include <ebpfnn/nn_image.h>
 
 static __always_inline __s32 dot_unsigned(const __s8 *weights, const __u8 *values, __u32 count, __s32 sum)
 {
@@ -23,19 +23,13 @@ static __always_inline __s32 dot_signed(const __s8 *weights, const __s8 *values,
 static __noinline int dense(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
 			    const struct nn_workspace *workspace)
 {
-	const struct nn_multiplier *multipliers = parameters->multipliers + layer->channels;
 	const __s32 *bias = parameters->bias + layer->channels;
 	const __s8 *row = parameters->weights + layer->weights;
 	__u32 inputs = layer->input.channels, outputs = layer->output.channels;
 
-	for (__u32 o = 0; o < outputs; o++, row += inputs) {
-		__s32 accumulator = layer->sign_bit ? dot_signed(row, (const __s8 *)values, inputs, bias[o])
-						    : dot_unsigned(row, values, inputs, bias[o]);
-
-		workspace->accumulators[o] = nn_requantize(layer, &multipliers[o], accumulator);
-	}
-	for (__u32 o = 0; o < outputs; o++)
-		workspace->activations[o] = workspace->accumulators[o];
+	for (__u32 o = 0; o < outputs; o++, row += inputs)
+		workspace->accumulators[o] = layer->sign_bit ? dot_signed(row, (const __s8 *)values, inputs, bias[o])
+							     : dot_unsigned(row, values, inputs, bias[o]);
 	return 0;
 }
 
@@ -73,31 +67,20 @@ static __noinline int conv2d(const struct nn_parameters *parameters, const struc
 	return 0;
 }
 
+#define NN_SUM_PRODUCTS dense
+#define NN_SUM_WINDOWS conv2d
+#include <ebpfnn/parameters.h>
+
 int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 {
 	struct nn_workspace workspace = nn_workspace_of(result);
 	struct nn_network network;
 	int error = nn_find_network(&network);
-	const __u8 *values;
 
 	if (error)
 		return error;
-	values = nn_levels(&network, sample, &workspace);
-	for (__u32 number = 0; number < network.depth; number++) {
-		const struct nn_layer *layer = &network.layers[number];
-		const struct nn_parameters *parameters = number + 1 == network.depth ? &network.output : &network.hidden;
-
-		if (layer->kind == NN_MAX_POOL) {
-			nn_max_pool(layer, values, &workspace);
-		} else if (layer->kind == NN_CONV2D) {
-			conv2d(parameters, layer, values, &workspace);
-			nn_activate(parameters, layer, &workspace);
-		} else {
-			dense(parameters, layer, values, &workspace);
-		}
-		values = workspace.activations;
-	}
-	return nn_deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
+	nn_infer(&network, sample, &workspace);
+	return nn_deliver(result, workspace.accumulators, nn_classes(&network));
 }
 
 char LICENSE[] SEC("license") = "GPL";

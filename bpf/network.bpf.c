@@ -12,7 +12,7 @@ int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)
 	if (error)
 		return error;
 	nn_infer(&network, sample, &workspace);
-	return nn_deliver(result, workspace.accumulators, nn_size(&network.layers[network.depth - 1].output));
+	return nn_deliver(result, workspace.accumulators, nn_classes(&network));
 }
 
 char LICENSE[] SEC("license") = "GPL";

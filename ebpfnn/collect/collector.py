@@ -129,9 +129,11 @@ class Collector(AbstractContextManager["Collector"]):
     def close(self) -> None:
         """Detaches and unloads. May be called twice."""
         if self._programs is not None:
-            self.counts()
-            self._programs = None
-            self._held.close()
+            try:
+                self.counts()
+            finally:
+                self._programs = None
+                self._held.close()
 
     def _loaded(self) -> Programs:
         if self._programs is None:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import Growing, growing, npy, zips
+from ..files import Growing, npy, zips
 from ..preparation.tables.collected import SPEC, encode_about
-from .rooms import NoRoom, reserve
+from .rooms import NoRoom, filling, reserve, telling
 
 MOST_BYTES = 1 << 30
 """The most bytes of fields that a recording holds; they are in memory."""
@@ -30,23 +30,25 @@ EVENTS, ORDER = "events_", "order_"
 class Recorder:
     """Keeps events until the end, when they are written. What was added before :class:`NoRoom` is whole."""
 
-    def __init__(self, held: Growing, types: Sequence[np.dtype[Any]], about: Mapping[str, Any]) -> None:
-        self._held, self._types, self._told = held, types, encode_about(about)
+    def __init__(self, path: Path, held: Growing, types: Sequence[np.dtype[Any]], about: Mapping[str, Any]) -> None:
+        self._path, self._held, self._types, self._told = path, held, types, encode_about(about)
         self._data = [bytearray() for _ in types]
         self._order: list[list[int]] = [[] for _ in types]
         self.events = 0
         reserve(held, self._size())
 
     def add(self, index: int, fields: bytes) -> None:
-        """One event. Raises :class:`NoRoom`."""
+        """One event. Raises :class:`NoRoom`, and :class:`InputError` if the file cannot be written for other reasons."""
         if not self.events % 1024:
-            self._make_room()
+            with telling(self._path):
+                self._make_room()
         self._data[index] += fields
         self._order[index].append(self.events)
         self.events += 1
 
     def finish(self) -> None:
-        with zipfile.ZipFile(self._held.file, "w", zipfile.ZIP_STORED) as archive:
+        """Raises :class:`InputError` if the file cannot be written."""
+        with telling(self._path), zipfile.ZipFile(self._held.file, "w", zipfile.ZIP_STORED) as archive:
             for index, kind in enumerate(self._types):
                 self._write(archive, f"{EVENTS}{index}", np.frombuffer(bytes(self._data[index]), kind))
                 self._write(archive, f"{ORDER}{index}", np.array(self._order[index], np.uint64))
@@ -76,13 +78,10 @@ def recording(path: Path, types: Sequence[np.dtype[Any]], about: Mapping[str, An
     """A recorder to ``path``, which is replaced if it has finished. Raises :class:`InputError` if it cannot be written."""
     if path.suffix.lower() != ".npz":
         raise InputError(f"{path}: recorded events are an .npz file; let the name end in .npz")
-    try:
-        with growing(path) as held:
-            yield Recorder(held, types, about)
-    except NoRoom as error:
-        raise InputError(f"{path}: nothing was written ({error}); free some space, or write elsewhere") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); free some space, or write elsewhere") from error
+    with filling(path) as held:
+        with telling(path):
+            recorder = Recorder(path, held, types, about)
+        yield recorder
 
 
 def read_events(path: Path) -> tuple[dict[str, Any], list[tuple[int, dict[str, int]]]]:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, NotSupported
-from ..files import Growing, growing
+from ..files import Growing
 from ..preparation.tables.collected import GROUP, KEY, LABEL, NUMBER, OWN, SPEC, TIME, encode_about
 from ..preparation.tables.table import MAX_BYTES
-from .rooms import NoRoom, reserve
+from .rooms import NoRoom, filling, reserve, telling
 from .rows import Rows, check_format
 
 GROUP_ROWS = 1 << 16
@@ -31,19 +31,34 @@ _ENTRY = 512  # bytes of an entry of a zip archive, with the header of its array
 class Writer(ABC):
     """Writes rows to ``held``. What was added before :class:`NoRoom` is whole, and :meth:`finish` has room to end the file."""
 
-    def __init__(self, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
-        self.held, self.names, self.about = held, tuple(names), about
+    def __init__(self, path: Path, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
+        self.path, self.held, self.names, self.about = path, held, tuple(names), about
         self.rows = 0
 
-    @abstractmethod
     def add(self, rows: Rows) -> None:
-        """Raises :class:`NoRoom`, and :class:`OSError` for other reasons."""
+        """Raises :class:`NoRoom`, and :class:`InputError` if the file cannot be written for other reasons."""
+        with telling(self.path):
+            self._add(rows)
 
-    def flush(self) -> None:  # noqa: B027  # most writers hold nothing back
-        """Writes what was added, as far as it waits. Raises :class:`NoRoom`."""
+    def flush(self) -> None:
+        """Writes what was added, as far as it waits. Raises as :meth:`add`."""
+        with telling(self.path):
+            self._flush()
 
     def finish(self) -> None:
         """Ends the file, which is then to be kept. Raises :class:`NoRoom` if rows that waited had no room; others are kept."""
+        with telling(self.path):
+            self._finish()
+
+    @abstractmethod
+    def _add(self, rows: Rows) -> None:
+        """Raises :class:`NoRoom`, and :class:`OSError` for other reasons."""
+
+    def _flush(self) -> None:  # noqa: B027  # most writers hold nothing back
+        """Raises as :meth:`_add`."""
+
+    def _finish(self) -> None:
+        """Raises as :meth:`_add`."""
         self.held.keep()
 
     def close(self) -> None:  # noqa: B027
@@ -64,27 +79,23 @@ def writing(path: Path, names: Sequence[str], about: Mapping[str, Any]) -> Itera
     taken = next((name for name in names if name in (*OWN, SPEC, "samples", "columns")), None)
     if taken:
         raise InputError(f"column '{taken}': collected files have a column of that name; rename it in the spec")
-    try:
-        with growing(path) as held:
-            writer = kind(held, names, about)
-            try:
-                yield writer
-            finally:
-                writer.close()
-    except NoRoom as error:
-        raise InputError(f"{path}: nothing was written ({error}); free some space, or write elsewhere") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); free some space, or write elsewhere") from error
+    with filling(path) as held:
+        with telling(path):
+            writer = kind(path, held, names, about)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
 
 class CsvWriter(Writer):
     """It carries no spec."""
 
-    def __init__(self, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
-        super().__init__(held, names, about)
+    def __init__(self, path: Path, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
+        super().__init__(path, held, names, about)
         self._write([(*self.names, *OWN)])
 
-    def add(self, rows: Rows) -> None:
+    def _add(self, rows: Rows) -> None:
         own = zip(rows.keys, rows.numbers.tolist(), rows.times.tolist(), rows.labels, rows.groups, strict=True)
         self._write([(*results, *rest) for results, rest in zip(rows.results.tolist(), own, strict=True)])
         self.rows += len(rows)
@@ -100,8 +111,8 @@ class CsvWriter(Writer):
 class ParquetWriter(Writer):
     """Rows wait until there are enough for a row group. Room for the groups, the footer and the spec is reserved first."""
 
-    def __init__(self, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
-        super().__init__(held, names, about)
+    def __init__(self, path: Path, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
+        super().__init__(path, held, names, about)
         try:
             import pyarrow
             from pyarrow import parquet
@@ -120,19 +131,19 @@ class ParquetWriter(Writer):
         self._sink = pyarrow.PythonFile(held.file, mode="w")
         self._writer = parquet.ParquetWriter(self._sink, self._schema, compression="snappy")
 
-    def add(self, rows: Rows) -> None:
+    def _add(self, rows: Rows) -> None:
         self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= GROUP_ROWS:
-            self.flush()
+            self._flush()
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         full: NoRoom | None = None
         try:
-            self.flush()
+            self._flush()
         except NoRoom as error:
             full = error
         self._writer.close()
-        super().finish()
+        super()._finish()
         if full:
             raise full
 
@@ -141,7 +152,7 @@ class ParquetWriter(Writer):
             with suppress(OSError, ValueError, self._arrow.ArrowException):
                 self._writer.close()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -180,14 +191,14 @@ class ParquetWriter(Writer):
 class NpzWriter(Writer):
     """Holds all rows until the end, at most as many as readers take."""
 
-    def __init__(self, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
-        super().__init__(held, names, about)
+    def __init__(self, path: Path, held: Growing, names: Sequence[str], about: Mapping[str, Any]) -> None:
+        super().__init__(path, held, names, about)
         self._told = encode_about(about)
         self._parts: list[Rows] = []
         self._longest = dict.fromkeys((KEY, LABEL, GROUP), 1)
         self.reserve(self._size(0))
 
-    def add(self, rows: Rows) -> None:
+    def _add(self, rows: Rows) -> None:
         before = dict(self._longest)
         for name, texts in ((KEY, rows.keys), (LABEL, rows.labels), (GROUP, rows.groups)):
             self._longest[name] = max(before[name], max(map(len, texts), default=1))
@@ -202,12 +213,12 @@ class NpzWriter(Writer):
         self._parts.append(rows)
         self.rows += len(rows)
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         with zipfile.ZipFile(self.held.file, "w", zipfile.ZIP_STORED) as archive:
             for name, array in self._arrays():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
-        super().finish()
+        super()._finish()
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
         parts = self._parts

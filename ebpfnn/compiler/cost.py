@@ -66,6 +66,6 @@ def table_row(words: int) -> float:
     return 3 + ADDITION * words
 
 
-def table_sums(groups: int, words: int, tiles: int, outputs: int) -> float:
-    """All rows without a branch, and their lanes."""
-    return groups * tiles * table_row(words) + 4.0 * outputs
+def table_sums(groups: int, words: int, tiles: int, outputs: int, each: float) -> float:
+    """All rows without a branch, and ``each`` for an output."""
+    return groups * tiles * table_row(words) + each * outputs

@@ -232,6 +232,8 @@ def _table_tile(plan: TablePlan, outputs: int) -> _Work:
 
 def _table_outputs(plan: TablePlan, words: int, outputs: int) -> _Work:
     """From the sums of a tile to its outputs, and to the label."""
+    if plan.lookup:
+        return _Work(2 * _ADDRESS + words + 4 * outputs)
     if plan.requantize is None:
         return _Work(3 * words + _ADDRESS)
     if plan.requantize.is_exact:
@@ -247,6 +249,8 @@ def _label(classes: int, *, margin: bool) -> _Work:
 def _table_tables(plan: TablePlan, outputs: int) -> int:
     """Of rows, and of constants; an empty table has a word."""
     rows = 8 * plan.words * plan.tiles * plan.tables.groups * plan.tables.numbers or 8
+    if plan.lookup:
+        return rows + plan.lookup.outputs.nbytes
     constants = plan.requantize is not None and not plan.requantize.is_exact
     return rows + RECORD * outputs * constants
 

@@ -40,13 +40,22 @@ def find_lookup(layer: Weighted, products: Products, *, levels: bool = False) ->
 
     The table contains outputs, or ``levels``, which are outputs minus the lowest.
     """
-    by = layer.requantization
-    alike = (by.positive == by.positive[0]).all() and (by.negative == by.negative[0]).all()
-    if not alike or products.lanes != FOUR or len(products.ends) > 1 or layer.outputs < _FEWEST:
+    if products.lanes != FOUR or len(products.ends) > 1:
         return None
     wide, bias = products.weights.astype(np.int64), layer.bias.astype(np.int64)
-    least = np.minimum(wide * products.low, wide * products.high).sum(axis=0) + bias
-    most = np.maximum(wide * products.low, wide * products.high).sum(axis=0) + bias
+    least = np.minimum(wide * products.low, wide * products.high).sum(axis=0)
+    most = np.maximum(wide * products.low, wide * products.high).sum(axis=0)
+    return lookup_of(layer.requantization, bias, least, most, levels=levels)
+
+
+def lookup_of(
+    by: Requantization, bias: NDArray[np.int64], least: NDArray[np.int64], most: NDArray[np.int64], *, levels: bool = False
+) -> Lookup | None:
+    """The table for sums in ``least..most`` without their ``bias``, int64 [outputs] each; None as :func:`find_lookup`."""
+    alike = (by.positive == by.positive[0]).all() and (by.negative == by.negative[0]).all()
+    if not alike or len(bias) < _FEWEST:
+        return None
+    least, most = least + bias, most + bias
     offset = -int(least.min())
     if int(most.max()) + offset >= _SUMS:
         return None

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..network import QuantizedNetwork
+from ..network.encoding import places
 from ..network.layers import Dense, Table
 from ..obj.asm import R0, R1, R2
 from .emitter import Emitter
@@ -30,7 +31,7 @@ def in_order(network: QuantizedNetwork) -> QuantizedNetwork:
     if isinstance(first, Dense):
         first = replace(first, weights=np.ascontiguousarray(first.weights[:, order]))
     else:
-        packed = np.append(np.argsort(order), -1).astype(np.int32)  # the last for a member that is none
+        packed = np.append(places(network.input.order), -1).astype(np.int32)  # the last for a member that is none
         first = replace(first, order=packed[first.order])
     form = replace(network.input, order=())
     return replace(network, input=form, layers=(first, *network.layers[1:]), then=None)

@@ -180,8 +180,9 @@ class TablePlan(LayerPlan):
     """A layer of tables, whose sums are in ``tiles`` tiles of ``words`` words of ``lanes``.
 
     ``runs`` are the groups in the order in which they are added, and which of them have a branch. ``requantize`` is None if
-    outputs are bytes of the words. With ``labels``, the label is found while scores are in registers, and with ``margin`` how
-    much it leads, too. If the sums are ``kept``, they stay in registers. The layer ``behind`` it takes them from there.
+    outputs are bytes of the words. With a ``lookup``, sums become outputs by that table. With ``labels``, the label is found
+    while scores are in registers, and with ``margin`` how much it leads, too. If the sums are ``kept``, they stay in registers.
+    The layer ``behind`` it takes them from there.
     """
 
     tables: RowTables
@@ -190,6 +191,7 @@ class TablePlan(LayerPlan):
     tiles: int
     runs: tuple[Run, ...]
     requantize: RequantizePlan | None = None
+    lookup: Lookup | None = None
     iterated: bool = False
     labels: bool = False
     margin: bool = False

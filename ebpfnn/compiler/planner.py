@@ -221,10 +221,10 @@ class _Planner:
         )
 
     def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
-        masked, skips = not self.features.unwalked, number not in self.plain
+        skips = number not in self.plain
         kept, behind = (self._stays(at) for at in (number, number - 1))
         tables = self.tables[number] if behind or number == 0 else whole_bytes(self.tables[number])
-        found = plan_table(layer, tables, form, masked=masked, skips=skips and not behind)
+        found = plan_table(layer, tables, form, self.features, skips=skips, behind=behind)
         labels = number == self.last and labels_beside(found)
         return replace(found, labels=labels, margin=self.margin, kept=kept, behind=behind)
 
@@ -233,8 +233,9 @@ class _Planner:
         layers, following = self.network.layers, number + 1
         if number not in self.tables or following not in self.tables:
             return False
-        first, second = layers[number], layers[following]
-        return isinstance(first, Table) and isinstance(second, Table) and sums_stay(first, second, self.tables[following])
+        first, second, largest = layers[number], layers[following], self.features.largest_table
+        tables = self.tables[number], self.tables[following]
+        return isinstance(first, Table) and isinstance(second, Table) and sums_stay(first, second, *tables, largest)
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])

@@ -12,7 +12,7 @@ from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded
 from .memory import is_copied_in_turns
-from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, PoolPlan
+from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, PoolPlan, TablePlan
 from .sample import SampleForm
 from .tile import Tiling
 
@@ -41,6 +41,8 @@ def stack_needed(
         depth |= _Depth(start + _SLOT * any(plan.output.edge))
         if isinstance(plan, DensePlan) and isinstance(layer, Dense):
             depth |= _Depth(start + _SLOT * (plan.shape == LISTED)) | _dense(plan, layer.outputs, start, features)
+        elif isinstance(plan, TablePlan):
+            depth |= _Depth(start + _SLOT * plan.words * (plan.lookup is not None))
         elif isinstance(plan, ConvPlan):
             depth |= _copied(plan, given, start) | _conv(plan, start, features)
         elif isinstance(plan, PoolPlan):

@@ -26,20 +26,19 @@ _ONES = 0x0101010101010101
 def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values | Words, place: Place) -> None:
     """Writes the layer's outputs to ``place``, or leaves them in the registers of :func:`kept_words`. No other survives."""
     tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
-    begin = seeds(layer, plan.tables)
+    begin = plan.lookup.seeds if plan.lookup else seeds(layer, plan.tables)
     rows, start = row_words(plan.lanes, plan.tables, begin)
     if isinstance(values, Words):
         _emit_behind(emit, layer, plan, values, (rows, start), place, begin)
         return
-    tiled = _tiled(rows, tiling)
-    part = Part(emit.table("rows", tiled), tiled.nbytes // tiling.tiles)
+    parts = _rows(emit, _tiled(rows, tiling))
     tables = _constants(emit, layer, plan, begin)
     for tile in range(tiling.tiles):
         words = plan.lanes.words(tiling.size(tile))
         emit.note(f"{plan.tables.groups} rows of {words} words of {plan.lanes.count} lanes of {plan.lanes.bits} bits")
         for word in range(words):
             emit.wide(SUMS[word], int(start[tile * tiling.words + word]))
-        RowAdder(emit, plan.tables, values, Part(part.base, part.stride, tile), plan.words, words).add(plan.runs)
+        RowAdder(emit, plan.tables, values, parts[tile], plan.words, words).add(plan.runs)
         if not plan.kept:
             _emit_tile(emit, layer, plan, tiling, tile, place, tables, begin)
 
@@ -69,8 +68,18 @@ def _emit_behind(
     emit_word_rows(emit, plan.tables, table, words, sums)
     for into, register in zip(SUMS, sums, strict=False):
         emit.mov(into, register)
-    tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
-    _emit_tile(emit, layer, plan, tiling, 0, place, constants, begin)
+    if not plan.kept:
+        tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
+        _emit_tile(emit, layer, plan, tiling, 0, place, constants, begin)
+
+
+def _rows(emit: Emitter, tiled: NDArray[np.uint64]) -> list[Part]:
+    """The table of each tile: a part of one for all, or, if that would be too large, a table of its own."""
+    each = tiled.nbytes // len(tiled)
+    if tiled.nbytes <= emit.features.largest_table:
+        name = emit.table("rows", tiled)
+        return [Part(name, each, tile) for tile in range(len(tiled))]
+    return [Part(emit.table(f"rows{tile}", rows), each) for tile, rows in enumerate(tiled)]
 
 
 def _tiled(rows: NDArray[np.uint64], tiling: Tiling) -> NDArray[np.uint64]:
@@ -84,7 +93,12 @@ def _tiled(rows: NDArray[np.uint64], tiling: Tiling) -> NDArray[np.uint64]:
 def _constants(emit: Emitter, layer: Table, plan: TablePlan, begin: NDArray[np.int64]) -> Tables | None:
     """The constants of the outputs, if the sums are requantized."""
     by = layer.requantization
-    if plan.requantize is None or isinstance(by, ByteLanes) or plan.requantize.is_exact:
+    if plan.requantize is None or isinstance(by, ByteLanes):
+        return None
+    if plan.lookup:
+        part = Part(emit.table("outputs", plan.lookup.outputs), 0)
+        return Tables(part, part, part, plan.requantize, np.zeros((0, RECORD // 8), np.int64), lookup=True)
+    if plan.requantize.is_exact:
         return None
     found = records(by, plan.tables.base, begin)
     part = Part(emit.table("constants", found), RECORD * plan.lanes.count * plan.words)

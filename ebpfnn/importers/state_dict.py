@@ -57,6 +57,9 @@ def to_chain(tensors: Tensors, text: str, shape: Shape, slope: float) -> Chain:
     where the tensors are not those of the architecture.
     """
     words = architecture.parse(text, shape)
+    if architecture.has_tables(text):
+        fact = f"architecture {text!r}: tables are learned as they are, and not made of weights"
+        raise ModelError(f"{fact}; train them with `ebpfnn train --arch {text}`, or give dense layers")
     chain = Chain(shape if words[0].kind == "dense" else image_shape(shape))
     modules = list(_modules(tensors))
     found = [_next(each, modules, text) for each in _weights(words, chain.shape)]

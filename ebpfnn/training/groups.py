@@ -48,10 +48,16 @@ def groups(shape: Shape, bits: int, tiles: Tiles | None) -> NDArray[np.int32]:
 
 def row_numbers(form: InputFormat, order: NDArray[np.int32], samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The row that each group selects (docs/quantization.md, equation 19), uint8 [n, groups], for uint8 [n, *shape]."""
-    levels = np.pad(encoding.levels(form, samples).reshape(len(samples), -1), ((0, 0), (0, 1)))
-    numbers = np.zeros((len(samples), len(order)), np.uint8)
-    for members in order.T:  # -1, a member that is none, is the column of level 0 at the end
-        numbers = (numbers << np.uint8(form.bits % 8)) | levels[:, members]
+    count, (groups, members) = len(samples), order.shape
+    levels = encoding.levels(form, samples).reshape(count, -1)
+    if (order < 0).any():  # -1, a member that is none, is the column of level 0 at the end
+        levels = np.pad(levels, ((0, 0), (0, 1)))
+    taken = levels.take(order.flatten(), axis=1).reshape(count, groups, members)
+    if form.bits * members == INDEX_BITS and form.bits == 1:
+        return np.packbits(taken, axis=2)[..., 0]
+    numbers = np.zeros((count, groups), np.uint8)
+    for member in range(members):
+        numbers = (numbers << np.uint8(form.bits % 8)) | taken[..., member]
     return numbers
 
 

@@ -48,7 +48,7 @@ def test_an_instance_tells_its_order_and_its_units(store: Store) -> None:
     about = instance.about()
     assert about.input == MADE.input
     assert about.score_scales == (0.5, 0.25)
-    assert about.architecture == "64-table11-table4 then 64-table11-table4"
+    assert about.architecture == "64-table11-4 then 64-table11-4"
     with instance.watch() as watch, instance.session() as session:
         found = [session.infer(sample).scores.tolist() for sample in SAMPLES]
         events = list(watch.read())

@@ -19,10 +19,12 @@ from captures import pcap, pcapng
 from eventframes import ethernet, ipv4, tcp, udp
 from netspace import namespace, run
 from traffic import captured, traffic
+from waiting import wait_until
 
-from ebpfnn.collect import Collector, collect, read_events
+from ebpfnn.collect import Collector, collect, command, read_events
+from ebpfnn.collect.programs import Programs
 from ebpfnn.collect.rows import Rows, reading
-from ebpfnn.errors import InputError, UsageError
+from ebpfnn.errors import InputError, KernelError, UsageError
 from ebpfnn.events import build, replay
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation.tables import read_about
@@ -70,13 +72,6 @@ def replayed(path: Path, collector: Collector) -> list[tuple[Any, ...]]:
     return [(text(each.key), each.number, each.time, each.results) for each in found]
 
 
-def settle(collector: Collector) -> None:
-    """Waits until no packet has come for a while: the last ones of a connection come after it is closed."""
-    before = -1
-    while before != (before := collector.counts().observed):
-        time.sleep(0.5)
-
-
 def frames(count: int, flows: int = 40, seed: int = 1) -> list[tuple[int, bytes]]:
     """Packets of some connections, with times that sometimes go back, and some that the spec ignores."""
     random = np.random.default_rng(seed)
@@ -102,7 +97,7 @@ def test_live_rows_are_the_twins_of_the_same_packets() -> None:
         recorder = Collector(TIMELESS, target="here", on_event=lambda index, data: kept.append((index, data)))
         with Collector(TIMELESS, target="here") as collector, recorder:
             made.connections(60)
-            settle(recorder)
+            assert wait_until(made.is_over)  # the last packets of a connection come after it is closed
             rows = together(list(collector.blocks(lambda: False)))
             of_twin = together(list(recorder.blocks(lambda: False)))
         assert (collector.counts().lost, recorder.counts().lost) == (0, 0)
@@ -201,6 +196,20 @@ def _no_tracepoints() -> str | None:
     return Plugins.installed().trigger("tracepoint").supported()
 
 
+def test_what_cannot_be_counted_is_detached_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_self: Programs) -> None:
+        raise KernelError("the map of counts is gone; try again")
+
+    with namespace():
+        collector = Collector("flow", target="here").__enter__()
+        assert has_xdp()
+        monkeypatch.setattr(Programs, "counts", fails)
+        with pytest.raises(KernelError, match="the map of counts is gone"):
+            collector.close()
+        assert not has_xdp()
+        collector.close()
+
+
 def test_lost_rows_are_counted(tmp_path: Path) -> None:
     """A ring of one page is full at once, since nobody reads while the packets come."""
     (tmp_path / "a.pcap").write_bytes(pcap(frames(1)))
@@ -229,10 +238,11 @@ def running(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for_xdp() -> None:
-    until = time.monotonic() + 60
-    while "xdp" not in subprocess.run(["ip", "link", "show", "here"], capture_output=True, text=True, check=True).stdout:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    assert wait_until(has_xdp)
+
+
+def has_xdp() -> bool:
+    return "xdp" in subprocess.run(["ip", "link", "show", "here"], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
@@ -247,7 +257,7 @@ def test_a_signal_keeps_what_has_come(tmp_path: Path, number: signal.Signals, st
         rows = read(output)
         assert said.startswith(f"{output}: {len(rows)} rows, from ")
         assert len({key for key, *_ in rows}) == 10
-        assert "xdp" not in subprocess.run(["ip", "link", "show", "here"], capture_output=True, text=True, check=True).stdout
+        assert not has_xdp()
 
 
 def test_a_killed_one_leaves_nothing_attached_and_the_next_removes_its_file(tmp_path: Path) -> None:
@@ -257,10 +267,7 @@ def test_a_killed_one_leaves_nothing_attached_and_the_next_removes_its_file(tmp_
         made.connections(3)
         process.kill()
         process.wait(timeout=60)
-        until = time.monotonic() + 10
-        while "xdp" in subprocess.run(["ip", "link", "show", "here"], capture_output=True, text=True, check=True).stdout:
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        assert wait_until(lambda: not has_xdp())
         assert not output.exists()
         (left,) = tmp_path.iterdir()
         collect("flow", output, target="here", seconds=0.1)
@@ -289,6 +296,25 @@ def test_the_command_ends_with_the_collection(tmp_path: Path) -> None:
         assert collect("flow", tmp_path / "a.csv", target="here", seconds=3, command=command).status == 0
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
+
+
+@pytest.mark.parametrize("ignoring", ["", "trap '' TERM; "], ids=["end at once", "ignore it"])
+def test_what_the_command_started_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignoring: str) -> None:
+    monkeypatch.setattr(command, "in_foreground", lambda: False)
+    monkeypatch.setattr(command, "_PATIENCE", 0.5)
+    told = tmp_path / "pid"
+    with namespace():
+        words = ["sh", "-c", f"{ignoring}sh -c '{ignoring}sleep 600 & echo $! > {told}; wait'; true"]
+        collect("flow", tmp_path / "a.csv", target="here", seconds=2, command=words)
+    assert wait_until(lambda: not Path(f"/proc/{told.read_text().strip()}").exists())
+
+
+def test_a_command_in_the_foreground_of_a_terminal_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for foreground in (True, False):
+        monkeypatch.setattr(command, "in_foreground", lambda foreground=foreground: foreground)
+        with command.running(["sleep", "600"]) as process:
+            assert (os.getpgid(process.pid) == os.getpgrp()) == foreground
+        assert process.returncode == -signal.SIGTERM
 
 
 def test_files_that_are_there_are_not_replaced_by_events(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 TOOLS = Path(__file__).parents[2] / "tools" / "showcase"
 sys.path.append(str(TOOLS))
@@ -78,6 +79,18 @@ def test_a_session_ends_in_time_and_its_processes_with_it(tmp_path: Path, monkey
     assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _runs(path, "(showcase-stays)")]
 
 
+def waiting(code: str) -> int:
+    """How many processes run that Python code."""
+    return sum(_arguments(path)[-1:] == [code] for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+def _arguments(path: Path) -> list[str]:
+    try:
+        return path.read_text().rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
 def _runs(path: Path, name: str) -> bool:
     try:
         _, called, state, *_ = path.read_text().split()
@@ -95,11 +108,12 @@ def test_a_failure_ends_all_labs_and_is_raised(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"{WAITS}  # {tmp_path}"  # of no other test
     script = f"""
 import sys; sys.path.append({str(TOOLS)!r})
 from contextlib import nullcontext
 import plan, running
-steps = (plan.Step((sys.executable, "-c", {WAITS!r})),)
+steps = (plan.Step((sys.executable, "-c", {code!r})),)
 sessions = [plan.Session(n, "benign", "python", steps) for n in range(9)]
 try:
     running.run_all(sessions, 2, lambda of: nullcontext(), lambda of: None)
@@ -108,9 +122,6 @@ except KeyboardInterrupt:
 """
     with nothing_stays(tmp_path, monkeypatch):
         process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)})
-        deadline = time.monotonic() + 60
-        while len({name for name in namespaces() if f"-{process.pid}-" in name}) < 4 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(1)
+        assert wait_until(lambda: waiting(code) == 2)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130

@@ -36,8 +36,9 @@ def equal(tested: QuantizedNetwork, features: KernelFeatures = NEWEST, seed: int
         agree(session, samples(tested.input_shape, seed))
 
 
-@pytest.mark.parametrize("shift", range(8))
-@pytest.mark.parametrize("outputs", [1, 8, 20, 33, 64, 65, 130])
+@pytest.mark.parametrize(
+    ("outputs", "shift"), [*((33, shift) for shift in range(8)), (1, 0), (8, 1), (20, 3), (64, 1), (65, 2), (130, 4)]
+)
 def test_bytes_of_a_packed_sample_select_rows(outputs: int, shift: int) -> None:
     net = two_layers(binary_form((28, 28), packed=True), grouped(784, 8), outputs, shift, shift=shift)
     equal(net, seed=outputs)
@@ -125,6 +126,21 @@ def test_exact_sums(features: KernelFeatures) -> None:
 
 
 @of_every_kernel
+@pytest.mark.parametrize("outputs", [8, 33, 64])
+def test_sums_of_one_scale(outputs: int, features: KernelFeatures) -> None:
+    """They become outputs by a table, or, where 16 bits are too few, by arithmetic."""
+    form = binary_form(90, packed=True)
+    for seed, largest in enumerate((30, 400, 2000, 9000)):
+        random = np.random.default_rng(seed)
+        by = requantization(
+            outputs, shift=33 + seed, low=-9, high=100, negative=np.full(outputs, seed << 27, np.int32), zero_point=2
+        )
+        hidden = table(grouped(90, 8), outputs, random, largest=largest, by=by)
+        last = table(np.arange(outputs, dtype=np.int32)[:, None], 7, random, bits=7, low=-9)
+        equal(network([hidden, last], form), features, seed)
+
+
+@of_every_kernel
 def test_between_layers_of_other_kinds(features: KernelFeatures) -> None:
     random = np.random.default_rng(7)
     form = InputFormat((1, 12, 12))
@@ -137,6 +153,8 @@ def test_between_layers_of_other_kinds(features: KernelFeatures) -> None:
         layers = [window, MaxPool(Window((2, 2), (2, 2))), hidden]
         last = dense(random.integers(-127, 128, (9, 30)), np.arange(9))
         equal(network([*layers, last], form), features)
+        deeper = tail(hidden, 12, random, by=ByteLanes(3))
+        equal(network([*layers, deeper, tail(deeper, 5, random)], form), features)
         deeper = tail(hidden, 40, random, by=ByteLanes(0))
         equal(network([*layers, deeper, tail(deeper, 5, random)], form), features)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from netspace import inside, namespace, run
 
@@ -21,6 +22,13 @@ class Traffic:
 
     def __init__(self, client: str, port: int) -> None:
         self.client, self.port = client, port
+
+    def is_over(self) -> bool:
+        """Whether no connection is open or being closed any more: then the last packet of each has come."""
+        if _are_going_on():
+            return False
+        with inside(f"/run/netns/{self.client}"):
+            return not _are_going_on()
 
     def connections(self, count: int, seed: int = 0, exchanges: int = 6) -> None:
         """One after another; each sends messages of random sizes, and gets one back for each."""
@@ -83,6 +91,12 @@ def captured(interface: str) -> Iterator[list[tuple[int, bytes]]]:
         finally:
             over.set()
             thread.join()
+
+
+def _are_going_on() -> bool:
+    """Whether this namespace has sockets of other states than TIME_WAIT, CLOSE and LISTEN (include/net/tcp_states.h)."""
+    lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[3] not in ("06", "07", "0A") for line in lines)
 
 
 def _serve(listener: socket.socket) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import tables
+
 Integers = NDArray[np.int64]
 _INT32 = 2**31 - 1
 
@@ -31,7 +33,7 @@ def levels(form: Any, samples: NDArray[np.uint8]) -> Integers:
 
 
 def given_bytes(form: Any, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(1): what the kernel is given, uint8 [n, bytes]: the pixels, or 8 / bits levels a byte."""
+    """(1) and (18): what the kernel is given, uint8 [n, bytes]: the pixels, or 8 / bits levels a byte."""
     if not form.packed:
         return samples.reshape(len(samples), -1)
     each, found = 8 // form.bits, levels(form, samples)
@@ -40,13 +42,19 @@ def given_bytes(form: Any, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for i in range(size):
         from_top = i % each
         place = each - 1 - from_top if form.bit_order == "big" else from_top
-        packed[:, i // each] += found[:, i] << (place * form.bits)
+        value = form.order[i] if form.order else i
+        packed[:, i // each] += found[:, value] << (place * form.bits)
     return packed.astype(np.uint8)
 
 
 def sums(layer: Any) -> Callable[[Any, Integers], Integers]:
-    """What makes a layer's accumulators: :func:`dense` or :func:`convolution`."""
-    return {"Dense": dense, "Conv2d": convolution}[type(layer).__name__]
+    """What makes a layer's accumulators: :func:`dense`, :func:`convolution` or :func:`.tables.sums`."""
+    return {"Dense": dense, "Conv2d": convolution, "Table": tables.sums}[type(layer).__name__]
+
+
+def activate(by: Any, acc: Integers) -> Integers:
+    """(5) and (6), or (20)."""
+    return tables.byte_lanes(by.shift, acc) if type(by).__name__ == "ByteLanes" else requantize(by, acc)
 
 
 def dense(layer: Any, x: Integers) -> Integers:
@@ -119,14 +127,36 @@ def requantize(by: Any, acc: Integers) -> Integers:
 
 
 def scores(network: Any, samples: NDArray[np.uint8]) -> Integers:
-    """int64 [n, classes] for uint8 [n, *shape]; those of an image lie channel after channel and row after row."""
+    """(22): int64 [n, classes] for uint8 [n, *shape], of the networks that decide."""
+    found = own_scores(network, samples)
+    if network.then is None:
+        return found
+    following = scores(network.then.network, samples)
+    on = [lead(each) < network.then.margin for each in found.tolist()]
+    return np.where(np.array(on)[:, np.newaxis], following, found)
+
+
+def lead(found: list[int]) -> int:
+    """(22)"""
+    second, best = sorted(found)[-2:]
+    return best - second
+
+
+def own_scores(network: Any, samples: NDArray[np.uint8]) -> Integers:
+    """As :func:`scores`, without the rest of a cascade; those of an image lie channel after channel and row after row."""
     x = levels(network.input, samples).reshape(samples.shape)
     for layer in network.layers:
-        pools = type(layer).__name__ == "MaxPool"
-        x = max_pool(layer, x) if pools else requantize(layer.requantization, sums(layer)(layer, x))
+        x = apply(layer, x)
     y = x.reshape(len(x), -1)
     assert np.abs(y).max() <= _INT32 + 1, "a score has left int32"
     return y
+
+
+def apply(layer: Any, x: Integers) -> Integers:
+    """One layer of any kind."""
+    if type(layer).__name__ == "MaxPool":
+        return max_pool(layer, x)
+    return activate(layer.requantization, sums(layer)(layer, x))
 
 
 def as_image(x: Integers) -> Integers:

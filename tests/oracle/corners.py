@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 Samples = NDArray[np.uint8]
 
 
+def judged(form: Any, seed: int) -> Samples:
+    """The samples that the network of ``seed`` is judged by."""
+    return samples(form, np.random.default_rng([seed, 1]))
+
+
 def samples(form: Any, random: np.random.Generator) -> Samples:
     """uint8 [n, *shape]: before each corner a dense sample, so that what it leaves behind would show; every third is blank."""
     made: list[Samples] = []

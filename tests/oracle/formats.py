@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ebpfnn.network.inputformat import InputFormat
+from ebpfnn.network.inputformat import MOST_OWN, InputFormat
 
 Random = np.random.Generator
 _T = TypeVar("_T")
@@ -24,6 +24,25 @@ def input_format(random: Random) -> InputFormat:
     own = bits < 8 and random.random() < 0.4
     shape = _flat(random) if own else _shape(random)
     found = InputFormat(shape, bits, _thresholds(bits, random), packed, pick(random, ["big", "little"]))
+    return _with_own(found, random) if own else found
+
+
+def ordered(form: InputFormat, random: Random) -> InputFormat:
+    """The same, if packed often in an order: any, backward, turned, or tile by tile."""
+    if not form.packed or random.random() < 0.5:
+        return form
+    natural = np.arange(form.size)
+    step = int(random.integers(1, 9))
+    tiled = np.concatenate([natural[first::step] for first in range(step)])
+    orders = [random.permutation(natural), natural[::-1], np.roll(natural, 1), tiled, natural]
+    return replace(form, order=tuple(pick(random, orders).tolist()))
+
+
+def same_samples(form: InputFormat, random: Random) -> InputFormat:
+    """Another format of samples of the same shape, neither of them packed."""
+    bits = pick(random, [8, 4, 2, 1])
+    found = replace(form, bits=bits, thresholds=_thresholds(bits, random), value_thresholds=())
+    own = bits < 8 and len(form.shape) == 1 and form.size <= MOST_OWN and random.random() < 0.3
     return _with_own(found, random) if own else found
 
 

@@ -1,4 +1,4 @@
-"""Random networks of every kind of layer, from a seed.
+"""Random networks of every kind of layer, and cascades of them, from a seed.
 
 Layers are made one after the other, each with an eye on what those before it give for some samples: a layer that makes one
 number of all of them would hide whatever is wrong before it.
@@ -14,34 +14,69 @@ from numpy.typing import NDArray
 
 from ebpfnn import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import Conv2d, Dense, Layer, MaxPool, Requantization, Window
+from ebpfnn.network.layers import Conv2d, Dense, Layer, MaxPool, Requantization, Table, Window
+from ebpfnn.network.network import Next
 
-from . import arithmetic
-from .formats import Random, input_format, pick
+from . import arithmetic, corners, tablelayers
+from .formats import Random, input_format, ordered, pick, same_samples
 from .parameters import bias, requantization, weights
 
+_INT32 = 2**31 - 1
 _MOST_CLASSES, _MOST_VALUES, _MOST_MACS, _SELDOM_MACS = 64, 5000, 60_000, 1_000_000
 
 
 def network(seed: int) -> QuantizedNetwork:
-    """The same for the same seed."""
-    random = np.random.default_rng(seed)
+    """The same for the same seed: some 30 % have layers of tables, and some 15 % are cascades."""
+    also = np.random.default_rng([seed, 3])
+    first = _network(seed, np.random.default_rng(seed), also)
+    cascade = len(first.labels) > 1 and also.random() < 0.17
+    return _cascade(first, seed, also) if cascade else first
+
+
+def _network(seed: int, random: Random, also: Random) -> QuantizedNetwork:
     most = _SELDOM_MACS if np.random.default_rng([seed, 2]).random() < 0.1 else _MOST_MACS
+    tabled = _tabled(also)
     while True:
-        form = input_format(random)
-        made = _Made(form, random)
+        form = ordered(input_format(random), also)
+        made = _Made(form, random, tabled)
         made.grow()
-        labels = tuple(map(str, range(prod(made.shape))))
-        found = QuantizedNetwork(f"oracle-{seed}", form, labels, tuple(made.layers), density=made.density())
+        found = made.network(f"oracle-{seed}")
         if found.macs <= most and (made.tells_samples_apart() or random.random() < 0.05):
             return found
+
+
+def _tabled(random: Random) -> float:
+    """How likely a layer is one of tables: mostly not at all."""
+    return pick(random, [0.4, 0.7, 1, 1]) if random.random() < 0.3 else 0
+
+
+def _cascade(first: QuantizedNetwork, seed: int, random: Random, stages: int = 3) -> QuantizedNetwork:
+    """``first``, and up to ``stages`` of other kinds behind it, of the same labels and samples."""
+    while True:
+        form = first.input if first.input.packed else same_samples(first.input, random)
+        made = _Made(form, random, _tabled(random) or pick(random, [0, 0.7]))
+        made.grow(len(first.labels))
+        following = made.network(f"oracle-{seed}-next")
+        if following.macs <= _MOST_MACS:
+            break
+    if stages > 1 and random.random() < 0.3:
+        following = _cascade(following, seed, random, stages - 1)
+    return replace(first, then=Next(following, _margin(first, seed, random), pick(random, [0.0, 1.0, float(random.random())])))
+
+
+def _margin(first: QuantizedNetwork, seed: int, random: Random) -> int:
+    """The least, the largest, or one at which a sample's lead lies: exactly, one more, or about."""
+    leads = [arithmetic.lead(each) for each in arithmetic.own_scores(first, corners.judged(first.input, seed)).tolist()]
+    lead = pick(random, sorted(leads))
+    about = int(lead * random.uniform(0.5, 2))
+    return max(1, min(_INT32, pick(random, [1, lead, lead, lead, lead + 1, about, about, _INT32])))
 
 
 class _Made:
     """Layers so far, and ``values``, int64 [n, *shape] in ``low..high``: what they give for samples, dense and sparse."""
 
-    def __init__(self, form: InputFormat, random: Random) -> None:
-        self.random, self.low, self.high = random, 0, form.highest
+    def __init__(self, form: InputFormat, random: Random, tabled: float = 0) -> None:
+        self.form, self.random, self.tabled, self.low, self.high = form, random, tabled, 0, form.highest
         self.layers: list[Layer] = []
         pixels = random.integers(0, 256, (12, form.size)) * (random.random((12, 1)) > random.random((12, form.size)))
         self.values = arithmetic.levels(form, pixels.astype(np.uint8)).reshape(12, *form.shape)
@@ -52,13 +87,17 @@ class _Made:
     def shape(self) -> tuple[int, ...]:
         return self.values.shape[1:]
 
-    def grow(self) -> None:
-        """Up to three hidden layers, and a last one, which is a convolution as often as it can be one."""
+    def network(self, name: str) -> QuantizedNetwork:
+        labels = tuple(map(str, range(prod(self.shape))))
+        return QuantizedNetwork(name, self.form, labels, tuple(self.layers), density=self.density())
+
+    def grow(self, classes: int | None = None) -> None:
+        """Up to three hidden layers, and a last one: of ``classes``, or a convolution as often as it can be one."""
         for _ in range(pick(self.random, [0, 1, 1, 2, 2, 3])):
             layer = self._hidden()
             if prod(layer.output_shape(self.shape)) <= _MOST_VALUES:
                 self._add(layer, last=False)
-        self._add(self._last(), last=True)
+        self._add(self._last() if classes is None else self._last_of(classes), last=True)
 
     def tells_samples_apart(self) -> bool:
         return _distinct(self.values) >= min(5, _distinct(self.given))
@@ -75,6 +114,10 @@ class _Made:
         self.shares.append(float((self.values != 0).mean()))
         if isinstance(layer, MaxPool):
             self.values = arithmetic.max_pool(layer, self.values)
+        elif isinstance(layer, Table):
+            by = layer.requantization
+            self.values = arithmetic.activate(by, arithmetic.sums(layer)(layer, self.values))
+            self.low, self.high = by.low, by.high
         else:
             accumulate = arithmetic.sums(layer)
             found = bias(layer.weights, max(abs(self.low), abs(self.high)), accumulate(layer, self.values), self.random)
@@ -86,6 +129,8 @@ class _Made:
         self.layers.append(layer)
 
     def _hidden(self) -> Layer:
+        if self._takes_table():
+            return self._table(pick(self.random, [1, 7, 8, 9, 16, 17, 32, 70, int(self.random.integers(1, 71))]))
         kind, behind_conv = self.random.random(), bool(self.layers) and isinstance(self.layers[-1], Conv2d)
         if len(self.shape) > 1 and kind < (0.5 if behind_conv else 0.25):
             return MaxPool(self._window())
@@ -95,6 +140,8 @@ class _Made:
 
     def _last(self) -> Layer:
         """The scores' layer: at most 64 of them."""
+        if self._takes_table():
+            return self._table(pick(self.random, [1, 2, 5, 10, 10, 64, int(self.random.integers(1, 65))]), last=True)
         for _ in range(20):
             if len(self.shape) == 1 or self.random.random() < 0.15:
                 break
@@ -102,6 +149,23 @@ class _Made:
             if prod(layer.output_shape(self.shape)) <= _MOST_CLASSES:
                 return layer
         return self._dense(pick(self.random, [1, 2, 5, 10, 64, int(self.random.integers(1, 30))]))
+
+    def _last_of(self, classes: int) -> Layer:
+        if self._takes_table():
+            layer = self._table(classes, last=True)
+            if layer.outputs == classes:
+                return layer
+        if len(self.shape) > 1 and self.random.random() < 0.4:
+            shape = (1, *self.shape)[-3:]
+            return Conv2d(weights((classes, *shape), self.random), *_nothing_yet(classes), Window(self.shape[-2:]))
+        return self._dense(classes)
+
+    def _takes_table(self) -> bool:
+        """Without a draw where none is asked for, so that networks without tables stay what they are."""
+        return self.tabled > 0 and bool(self.random.random() < self.tabled)
+
+    def _table(self, outputs: int, last: bool = False) -> Table:
+        return tablelayers.table(self.values, (self.low, self.high), self.form, outputs, last, self.random)
 
     def _dense(self, outputs: int) -> Dense:
         return Dense(weights((outputs, prod(self.shape)), self.random), *_nothing_yet(outputs))

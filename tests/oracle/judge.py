@@ -35,7 +35,7 @@ class Judge:
         self.seed, self.tally = seed, tally
         self.network = network or generate.network(seed)
         self.random = np.random.default_rng([seed, 1])
-        self.samples = corners.samples(self.network.input, self.random)
+        self.samples = corners.samples(self.network.input, self.random)  # as corners.judged()
         self.given = arithmetic.given_bytes(self.network.input, self.samples)
         self.scores = arithmetic.scores(self.network, self.samples)
         self.labels = [arithmetic.label(scores) for scores in self.scores.tolist()]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ebpfnn import QuantizedNetwork
 from ebpfnn.errors import Error
+from ebpfnn.network.architecture import architecture
 
 
 @dataclass
@@ -67,12 +68,20 @@ def one_line(fault: Error) -> str:
 
 
 def describe(network: QuantizedNetwork) -> str:
+    """All stages of a cascade, with what leads from each to the next."""
+    own = _describe_stage(network)
+    return f"{own}; below {network.then.margin} THEN {describe(network.then.network)}" if network.then else own
+
+
+def _describe_stage(network: QuantizedNetwork) -> str:
     form = network.input
-    order = f", packed {form.bit_order}" if form.packed else ""
+    packed = f", packed {form.bit_order}" if form.packed else ""
+    order = f" in order {list(form.order)}" if form.order else ""
     thresholds = list(form.value_thresholds or form.thresholds)
-    given = f"{'x'.join(map(str, form.shape))} of {form.bits} bits{order}, thresholds {thresholds}"
+    given = f"{'x'.join(map(str, form.shape))} of {form.bits} bits{packed}{order}, thresholds {thresholds}"
     layers = "; ".join(_layer(layer) for layer in network.layers)
-    return f"{network.architecture}, input {given}, density {[round(share, 2) for share in network.density]}: {layers}"
+    density = [round(share, 2) for share in network.density]
+    return f"{architecture(network.layers)}, input {given}, density {density}: {layers}"
 
 
 def _layer(layer: Any) -> str:
@@ -80,7 +89,23 @@ def _layer(layer: Any) -> str:
     moved = f" {window.kernel} stride {window.stride} padding {window.padding}" if window else ""
     if name == "MaxPool":
         return name + moved
-    by = layer.requantization
+    if name == "Table":
+        return _table(layer)
     groups = f" groups {layer.groups} pad_value {layer.pad_value}" if window else ""
-    ends = f"{by.low}..{by.high} shift {by.shift} zero_point {by.zero_point}"
-    return f"{name} {list(layer.weights.shape)}{moved}{groups} to {ends}"
+    return f"{name} {list(layer.weights.shape)}{moved}{groups} to {_ends(layer.requantization)}"
+
+
+def _table(layer: Any) -> str:
+    by, natural = layer.requantization, [each for each in layer.order.ravel().tolist() if each >= 0]
+    order = "" if natural == sorted(natural) else " in another order"
+    holes = int((layer.order < 0).sum())
+    to = f"bytes >> {by.shift}{', exact' if by.exact else ''}" if type(by).__name__ == "ByteLanes" else _ends(by)
+    reach = f"{layer.tables.min()}..{layer.tables.max()}"
+    return (
+        f"Table {list(layer.tables.shape)} of {reach}, groups of {layer.order.shape[1]} of {layer.bits} bits from {layer.low}"
+        f"{order}, {holes} holes, {len(layer.occupied)} occupied to {to}"
+    )
+
+
+def _ends(by: Any) -> str:
+    return f"{by.low}..{by.high} shift {by.shift} zero_point {by.zero_point}"

@@ -18,20 +18,25 @@ GUARD = 16
 """Elements behind each array of the workspace that nobody may write."""
 
 
+PARAMETERS = ("weights", "bias", "multipliers")
+
+
 class Parameters(ctypes.Structure):
     """``struct nn_parameters``."""
 
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("weights", "bias", "multipliers"))
+    _fields_ = tuple((name, ctypes.c_void_p) for name in PARAMETERS)
 
 
 class Network(ctypes.Structure):
     """``struct nn_network``."""
 
     _fields_ = (
-        ("input", ctypes.c_void_p),
-        ("own_thresholds", ctypes.c_void_p),
+        ("stages", ctypes.c_void_p),
         ("depth", ctypes.c_uint32),
         ("layers", ctypes.c_void_p),
+        ("own_thresholds_or_places", ctypes.c_void_p),
+        ("tables", ctypes.c_void_p),
+        ("order", ctypes.c_void_p),
         ("hidden", Parameters),
         ("output", Parameters),
     )
@@ -60,9 +65,10 @@ class HostNetwork:
         self._held: list[ctypes.Array[ctypes.c_char]] = []
         spec = lay_out(network)
         parts = (self._parameters(spec, part) for part in ("hidden", "output"))
-        given, layers = (self._hold(variable(spec, name)) for name in ("nn_input", "nn_layers"))
-        own = self._hold(contents(spec, "nn_own_thresholds")) if number(spec, "nn_input", at=32) else None
-        self._network = Network(given, own, number(spec, "nn_depth"), layers, *parts)
+        stages, layers = (self._hold(variable(spec, name)) for name in ("nn_stages", "nn_layers"))
+        held = "nn_places" if network.input.packed else "nn_own_thresholds", "nn_tables", "nn_order"
+        arrays = (self._hold(contents(spec, name)) for name in held)
+        self._network = Network(stages, number(spec, "nn_depth"), layers, *arrays, *parts)
         outputs, edged, inputs = (number(spec, f"nn_widest_{name}") for name in ("output", "edged", "input"))
         activations = workspace_size(network) - 4 * (outputs + edged) - 2 * inputs
         sizes = ((outputs, np.int32), (edged, np.int32), (inputs, np.uint16), (activations, np.uint8))
@@ -78,7 +84,7 @@ class HostNetwork:
         return label, self._arrays[0][: self._classes].tolist()
 
     def _parameters(self, spec: ObjectSpec, part: str) -> Parameters:
-        return Parameters(*(self._hold(contents(spec, f"nn_{part}_{name}")) for name in ("weights", "bias", "multipliers")))
+        return Parameters(*(self._hold(contents(spec, f"nn_{part}_{name}")) for name in PARAMETERS))
 
     def _hold(self, data: bytes) -> ctypes.c_void_p:
         """Where a copy of ``data`` lies, as long as it is held."""
@@ -86,6 +92,6 @@ class HostNetwork:
         return ctypes.c_void_p(ctypes.addressof(self._held[-1]))
 
 
-def number(spec: ObjectSpec, name: str, at: int = 0) -> int:
-    """The u32 at byte ``at`` of a variable."""
-    return int.from_bytes(variable(spec, name)[at : at + 4], "little")
+def number(spec: ObjectSpec, name: str) -> int:
+    """A u32."""
+    return int.from_bytes(variable(spec, name), "little")

@@ -7,5 +7,5 @@
 __u32 host_infer(const struct nn_network *network, const __u8 *sample, struct nn_workspace *workspace)
 {
 	nn_infer(network, sample, workspace);
-	return nn_argmax(workspace->accumulators, nn_size(&network->layers[network->depth - 1].output));
+	return nn_argmax(workspace->accumulators, nn_classes(network));
 }

@@ -552,8 +552,8 @@ def test_what_each_network_of_a_cascade_does() -> None:
     alone = reference.scores(replace(done.network, then=None), done.samples)
     on = reference.margins(alone) < 40
     assert 0 < on.sum() < len(on)
-    assert (first["architecture"], first["margin"], first["reached"]) == ("64-table11-table4", 40, len(on))
-    assert (second["architecture"], second["margin"], second["reached"]) == ("64-table11-table4", None, on.sum())
+    assert (first["architecture"], first["margin"], first["reached"]) == ("64-table11-4", 40, len(on))
+    assert (second["architecture"], second["margin"], second["reached"]) == ("64-table11-4", None, on.sum())
     assert first["decided"] == first["reached"] - on.sum()
     assert second["decided"] == on.sum()
     right = done.predicted == done.truth
@@ -592,6 +592,6 @@ def test_the_tables_of_a_cascade(capsys: pytest.CaptureFixture[str]) -> None:
     done = of_tables()
     print_tables(replace(done, detection=detect(done.scores, done.truth, 1, 0.1)))
     told = capsys.readouterr().out
-    assert re.search(r"^64-table11-table4 +40 +144 +[0-9]+ ", told, re.MULTILINE)
+    assert re.search(r"^64-table11-4 +40 +144 +[0-9]+ ", told, re.MULTILINE)
     assert re.search(r"^layer 0: [0-9]+ of 1,584 sums wrapped$", told, re.MULTILINE)
     assert " in scores (of the network that decides)" in told

@@ -199,6 +199,12 @@ def saved(what: Any) -> bytes:
     return stream.getvalue()
 
 
+def test_tables_are_not_made_of_weights() -> None:
+    weights = {"a.weight": np.ones((16, 144), np.float32), "b.weight": np.ones((5, 16), np.float32)}
+    with pytest.raises(ModelError, match=r"'table16-5': tables are learned .*; train them with `ebpfnn train --arch table"):
+        to_chain(weights, "table16-5", (12, 12), 0.0)
+
+
 def test_code_in_a_pickle_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.pt").write_bytes(saved({"a.weight": Owned()}))

@@ -212,3 +212,29 @@ def test_the_tail_is_one_row_a_byte() -> None:
     assert isinstance(other, TablePlan)
     assert other.requantize
     assert not other.requantize.is_exact
+
+
+def test_sums_of_one_scale_become_outputs_by_a_table() -> None:
+    """Where lanes of 16 bits hold them with their biases, and outputs are enough to pay for wider lanes."""
+    random = np.random.default_rng(5)
+    by = requantization(32, shift=33, low=0, high=255)
+    hidden = table(grouped(60, 8), 32, random, largest=400, by=by)
+    last = table(np.arange(32, dtype=np.int32)[:, None], 5, random, bits=8)
+    plan = plan_network(network([hidden, last], binary_form(60, packed=True))).layers[0]
+    assert isinstance(plan, TablePlan)
+    assert plan.lookup
+    assert str(plan.lanes) == "4x16"
+    assert [each.lanes for each in plan.candidates] == ["4x16", "4x16"]
+    several = replace(by, positive=np.arange(1, 33, dtype=np.int32) << 20)
+    other = plan_network(network([replace(hidden, requantization=several), last], binary_form(60, packed=True))).layers[0]
+    assert isinstance(other, TablePlan)
+    assert other.lookup is None
+
+
+def test_tiles_are_as_small_as_an_old_kernel_needs() -> None:
+    net = two_layers(InputFormat((300,)), grouped(300, 1), 64, 1)
+    assert [layer.tiles for layer in compile_network(net).layers] == [1, 1]
+    old = compile_network(net, OLDEST)
+    assert [layer.tiles for layer in old.layers] == [2, 1]
+    assert max(len(each.contents or b"") for each in old.spec.maps.values()) <= OLDEST.largest_table
+    check_estimates(net, OLDEST)

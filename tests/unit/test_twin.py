@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from networks import conv2d, dense, network, random_network, weighted
+from tablenets import cascade, table
 from twins import contents, variable
 
 from ebpfnn.built import read_built
@@ -16,12 +17,15 @@ from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS, lay_out, verifier_steps
 from ebpfnn.errors import ModelError
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import MaxPool, Weighted, Window
+from ebpfnn.network.layers import ByteLanes, MaxPool, Weighted, Window
+from ebpfnn.network.network import MOST_STAGES
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
-LAYER = struct.Struct("<20I4iI")
+LAYER = struct.Struct("<20I4iI3Ii3I")
+STAGE = struct.Struct("<4I16s3I2Ii")
 FLAT = (1, 1)
 NO_WINDOW = (0,) * 10
+NO_GROUPS = (0,) * 7
 
 
 def layer_table(spec: ObjectSpec, depth: int) -> list[tuple[int, ...]]:
@@ -44,11 +48,20 @@ def three_layers() -> QuantizedNetwork:
 def test_the_table_of_dense_layers() -> None:
     spec = lay_out(three_layers())
     assert layer_table(spec, 3) == [
-        (0, 4, *FLAT, 3, *FLAT, *NO_WINDOW, 0, 0, 11, -127, 127, -5, 0, 0),
-        (0, 3, *FLAT, 2, *FLAT, *NO_WINDOW, 12, 3, 12, 0, 255, 0, 0, 0x80),
-        (0, 2, *FLAT, 5, *FLAT, *NO_WINDOW, 0, 0, 13, -7, 9, 0, 0, 0),
+        (0, 4, *FLAT, 3, *FLAT, *NO_WINDOW, 0, 0, 11, -127, 127, -5, 0, 0, *NO_GROUPS),
+        (0, 3, *FLAT, 2, *FLAT, *NO_WINDOW, 12, 3, 12, 0, 255, 0, 0, 0x80, *NO_GROUPS),
+        (0, 2, *FLAT, 5, *FLAT, *NO_WINDOW, 0, 0, 13, -7, 9, 0, 0, 0, *NO_GROUPS),
     ]
-    assert variable(spec, "nn_depth") == struct.pack("<I", 3)
+    assert variable(spec, "nn_depth") == struct.pack("<I", 1)
+    assert stage_table(spec) == [(4, 8, 0, 0, b"", 0, 0, 0, 0, 3, 0)]
+
+
+def stage_table(spec: ObjectSpec) -> list[tuple[object, ...]]:
+    (depth,) = struct.unpack("<I", variable(spec, "nn_depth"))
+    stages = list(STAGE.iter_unpack(variable(spec, "nn_stages")))
+    assert len(stages) == MOST_STAGES
+    assert not any(any(stage[:4]) for stage in stages[depth:])
+    return [(*stage[:4], stage[4].rstrip(b"\0"), *stage[5:]) for stage in stages[:depth]]
 
 
 def image_layers() -> QuantizedNetwork:
@@ -67,10 +80,10 @@ def image_layers() -> QuantizedNetwork:
 def test_the_table_of_layers_over_images() -> None:
     low, high = -(2**31), 2**31 - 1
     assert layer_table(lay_out(image_layers()), 4) == [
-        (1, 2, 7, 9, 4, 4, 9, 3, 2, 2, 1, 1, 0, 2, 1, 1, 2, 0, 0, 9, -8, 7, 0, 7, 0),
-        (2, 4, 4, 9, 4, 2, 4, 2, 3, 2, 2, 0, 1, 1, 0, 1, 1, 24, 4, 0, 0, 0, 0, 0, 0x80),
-        (1, 4, 2, 4, 5, 2, 4, 1, 1, 1, 1, 0, 0, 0, 0, 4, 5, 24, 4, 8, 0, 7, 3, 0, 0x80),
-        (0, 40, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0),
+        (1, 2, 7, 9, 4, 4, 9, 3, 2, 2, 1, 1, 0, 2, 1, 1, 2, 0, 0, 9, -8, 7, 0, 7, 0, *NO_GROUPS),
+        (2, 4, 4, 9, 4, 2, 4, 2, 3, 2, 2, 0, 1, 1, 0, 1, 1, 24, 4, 0, 0, 0, 0, 0, 0x80, *NO_GROUPS),
+        (1, 4, 2, 4, 5, 2, 4, 1, 1, 1, 1, 0, 0, 0, 0, 4, 5, 24, 4, 8, 0, 7, 3, 0, 0x80, *NO_GROUPS),
+        (0, 40, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0, *NO_GROUPS),
     ]
 
 
@@ -102,8 +115,9 @@ def number(net: QuantizedNetwork, name: str) -> int:
     ],
 )
 def test_the_input(form: InputFormat, expected: tuple[object, ...]) -> None:
-    values, bits, packed, flip, thresholds, own = struct.unpack("<4I16sI", variable(lay_out(one_layer(form)), "nn_input"))
-    assert (values, bits, packed, flip if bits < 8 else 0, thresholds.rstrip(b"\0"), own) == expected
+    ((values, bits, packed, flip, thresholds, own, *others),) = stage_table(lay_out(one_layer(form)))
+    assert (values, bits, packed, flip if bits < 8 else 0, thresholds, own) == expected
+    assert others == [0, 0, 0, 1, 0]
 
 
 def test_thresholds_of_their_own_lie_less_one() -> None:
@@ -122,6 +136,48 @@ def test_one_layer_object_in_several_places() -> None:
     spec = lay_out(network([first, square, square]))
     assert [entry[17:19] for entry in layer_table(spec, 3)] == [(0, 0), (12, 3), (0, 0)]
     assert contents(spec, "nn_hidden_weights") == bytes([1] * 12 + [2] * 9)
+
+
+def test_tables() -> None:
+    """Two layers of tables and one between them: rows and orders of all lie in one map, multipliers by the layer."""
+    first = table(1, 3, 10, bits=1, members=2, requantization=ByteLanes(3))
+    middle = dense(np.ones((2, 10)), np.zeros(2), low=-4, high=3)
+    last = table(2, 2, 2, bits=4, members=2, low=-4)
+    spec = lay_out(network([first, middle, last], InputFormat((3,), 1, (9,))))
+    low, high = -(2**31), 2**31 - 1
+    assert layer_table(spec, 3) == [
+        (3, 3, *FLAT, 10, *FLAT, *NO_WINDOW, 0, 0, 3, 0, 31, 0, 0, 0, 2, 2, 1, 0, 0, 0, 1),
+        (0, 10, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 10, 30, -4, 3, 0, 0, 0, *NO_GROUPS),
+        (3, 2, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0x80, 1, 2, 4, -4, 4, 80, 0),
+    ]
+    assert contents(spec, "nn_tables") == first.tables.tobytes() + last.tables.tobytes()
+    assert struct.unpack("<6I", contents(spec, "nn_order")) == (0, 1, 2, 0xFFFFFFFF, 0, 1)
+    assert contents(spec, "nn_hidden_multipliers") == bytes(80) + pairs(middle)
+    assert contents(spec, "nn_places") == bytes(8)
+
+
+def test_the_stages_of_a_cascade() -> None:
+    form = InputFormat((3,), 2, value_thresholds=((1, 2, 3),) * 3)
+    narrow = replace(form, bits=1, value_thresholds=((9,), (10,), (11,)))
+    nets = [network([dense(np.full((2, 3), n), [n, n])], given) for n, given in enumerate([form, InputFormat((3,)), narrow])]
+    deep = replace(nets[1], layers=(dense(np.ones((4, 3)), np.zeros(4), low=0, high=7), dense(np.ones((2, 4)), np.zeros(2))))
+    spec = lay_out(cascade(nets[0], deep, nets[2], margin=77))
+    assert stage_table(spec) == [
+        (3, 2, 0, 6, b"", 1, 0, 0, 0, 1, 77),
+        (3, 8, 0, 0, b"", 0, 9, 0, 1, 2, 77),
+        (3, 1, 0, 7, b"", 1, 9, 0, 3, 1, 0),
+    ]
+    assert contents(spec, "nn_own_thresholds") == bytes([0, 1, 2] * 3 + [8, 9, 10])
+    assert [entry[17:19] for entry in layer_table(spec, 4)] == [(0, 0), (0, 0), (6, 2), (14, 4)]
+    assert contents(spec, "nn_output_weights") == bytes([0] * 6 + [1] * 8 + [2] * 6)
+    assert workspace_size(cascade(*nets)) == 4 * 2 + 2 * 3 + 3
+
+
+def test_the_places_of_values_in_packed_samples() -> None:
+    form = InputFormat((4,), 1, (9,), packed=True, order=(2, 0, 3, 1))
+    spec = lay_out(one_layer(form))
+    assert struct.unpack("<4I", contents(spec, "nn_places")) == (1, 3, 0, 2)
+    assert stage_table(spec)[0][7] == 1
 
 
 @pytest.mark.parametrize("naive", [False, True])

@@ -15,65 +15,16 @@
 #define EBPFNN_NN_H
 
 #include <ebpfnn/nn_image.h>
+#include <ebpfnn/nn_input.h>
 #include <ebpfnn/nn_network.h>
+#include <ebpfnn/nn_table.h>
 #include <ebpfnn/nn_verifiable.h>
 
-/* Equation 1: how many of the thresholds a pixel reaches. */
-static __always_inline __u8 nn_level(const struct nn_input *input, __s64 pixel)
-{
-	__u64 thresholds = (1u << input->bits) - 1;
-	__u8 level = 0;
-
-	for (__u64 t = 0; t < thresholds; t++)
-		level += nn_is_negative(input->thresholds[t] - 1 - pixel);
-	return level;
-}
-
-/* The level of value i if a byte holds several. Bit b from the right is bit flip - b from the left. */
-static __always_inline __u8 nn_unpack(const struct nn_input *input, const __u8 *sample, __u64 i)
-{
-	__u64 bit = i * input->bits;
-
-	return sample[bit >> 3] >> ((bit & 7) ^ input->flip) & ((1u << input->bits) - 1);
-}
-
-/* Equation 1 if each value has its own thresholds. */
-static __noinline int nn_own_levels(const struct nn_input *input, const __u8 *own, const __u8 *sample, __u8 *levels)
-{
-	__u64 values = input->values, thresholds = (1u << input->bits) - 1;
-
-	for (__u64 i = 0; i < values; i++) {
-		__s64 pixel;
-		__u8 level = 0;
-
-		nn_opaque(i);
-		pixel = sample[i];
-		for (__u64 t = 0; t < thresholds; t++)
-			level += nn_is_negative(own[i * thresholds + t] - pixel);
-		levels[i] = level;
-	}
-	return 0;
-}
-
-/* The input of the first layer: the sample unchanged, or its levels. */
-static __always_inline const __u8 *nn_levels(const struct nn_network *network, const __u8 *sample,
-					     const struct nn_workspace *workspace)
-{
-	const struct nn_input *input = network->input;
-	__u64 values = input->values;
-
-	if (input->bits == 8)
-		return sample;
-	if (input->own) {
-		nn_own_levels(input, network->own_thresholds, sample, workspace->activations);
-		return workspace->activations;
-	}
-	for (__u64 i = 0; i < values; i++) {
-		nn_opaque(i);
-		workspace->activations[i] = input->packed ? nn_unpack(input, sample, i) : nn_level(input, sample[i]);
-	}
-	return workspace->activations;
-}
+/* What adds the products of a layer; naive.bpf.c has its own. */
+#ifndef NN_SUM_PRODUCTS
+#define NN_SUM_PRODUCTS nn_dense
+#define NN_SUM_WINDOWS nn_conv2d
+#endif
 
 /* Lists the non-zero inputs, and returns their number. Zeros add nothing, and most pixels of a digit are 0. */
 static __always_inline __u64 nn_list_nonzero(const __u8 *values, __u64 inputs, __u16 *nonzero)
@@ -86,8 +37,8 @@ static __always_inline __u64 nn_list_nonzero(const __u8 *values, __u64 inputs, _
 }
 
 /* Equation 4. No partial sum exceeds int32: equation 7 bounds the sum of magnitudes, so it bounds every partial sum too. */
-static __noinline int nn_dense(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
-			       const struct nn_workspace *workspace)
+static __noinline nn_maybe_unused int nn_dense(const struct nn_parameters *parameters, const struct nn_layer *layer,
+					      const __u8 *values, const struct nn_workspace *workspace)
 {
 	__u64 inputs = layer->input.channels, outputs = layer->output.channels;
 	__u32 sign_bit = layer->sign_bit;
@@ -163,26 +114,76 @@ static __always_inline __u32 nn_argmax(const __s32 *scores, __u32 classes)
 	return label;
 }
 
-/* Runs one sample through every layer. The scores are then in the first workspace->accumulators, one per class. */
+static __always_inline __u32 nn_classes(const struct nn_network *network)
+{
+	return nn_size(&network->layers[network->stages[0].depth - 1].output);
+}
+
+/* Equation 22: by how much the best score leads the second best. */
+static __always_inline __s64 nn_lead(const __s32 *scores, __u32 classes)
+{
+	__s64 best = scores[0], second = -0x80000000ll;
+
+	for (__u32 c = 1; c < classes; c++) {
+		__s64 score = scores[c];
+		__s64 larger = nn_larger(best, score);
+
+		second = nn_larger(second, best + score - larger);
+		best = larger;
+	}
+	return best - second;
+}
+
+/* Whether the scores of a stage are those of its cascade. */
+static __noinline int nn_decides(const struct nn_network *network, const struct nn_stage *stage, const __s32 *scores)
+{
+	__s64 lead = nn_lead(scores, nn_classes(network)) - stage->margin;
+
+	return 1 - (int)nn_is_negative(lead);
+}
+
+/* Runs one layer, from values to workspace->activations. */
+static __always_inline void nn_run(const struct nn_network *network, const struct nn_parameters *parameters,
+				   const struct nn_layer *layer, const __u8 *values, const struct nn_workspace *workspace)
+{
+	if (layer->kind == NN_MAX_POOL) {
+		nn_max_pool(layer, values, workspace);
+		return;
+	}
+	if (layer->kind == NN_TABLE)
+		nn_table(network, parameters, layer, values, workspace);
+	else if (layer->kind == NN_CONV2D)
+		NN_SUM_WINDOWS(parameters, layer, values, workspace);
+	else
+		NN_SUM_PRODUCTS(parameters, layer, values, workspace);
+	if (layer->groups.byte_lanes)
+		nn_byte_lanes(layer, workspace);
+	else
+		nn_activate(parameters, layer, workspace);
+}
+
+/*
+ * Runs one sample through every layer, and through the stages of a cascade until one decides. The scores are then in the first
+ * workspace->accumulators, one per class.
+ */
 static __always_inline void nn_infer(const struct nn_network *network, const __u8 *sample, const struct nn_workspace *workspace)
 {
-	const __u8 *values = nn_levels(network, sample, workspace);
-
 	for (__u32 number = 0; number < network->depth; number++) {
-		const struct nn_layer *layer = &network->layers[number];
-		int last = number + 1 == network->depth;
-		const struct nn_parameters *parameters = last ? &network->output : &network->hidden;
+		const struct nn_stage *stage = &network->stages[number];
+		const struct nn_layer *layer = &network->layers[stage->first_layer];
+		const __u8 *values = sample;
 
-		if (layer->kind == NN_MAX_POOL) {
-			nn_max_pool(layer, values, workspace);
-		} else {
-			if (layer->kind == NN_CONV2D)
-				nn_conv2d(parameters, layer, values, workspace);
-			else
-				nn_dense(parameters, layer, values, workspace);
-			nn_activate(parameters, layer, workspace);
+		if (nn_levels(network, &stage->input, sample, workspace->activations))
+			values = workspace->activations;
+		for (__u32 n = stage->depth; n; n--, layer++) {
+			/* Or the compiler keeps what these point to on the stack a second time. */
+			nn_opaque(network);
+			nn_opaque(values);
+			nn_run(network, n == 1 ? &network->output : &network->hidden, layer, values, workspace);
+			values = workspace->activations;
 		}
-		values = workspace->activations;
+		if (!stage->margin || nn_decides(network, stage, workspace->accumulators))
+			break;
 	}
 }
 

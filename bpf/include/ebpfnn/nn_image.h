@@ -56,8 +56,8 @@ static __noinline int nn_convolve(const struct nn_layer *layer, const __s8 *weig
 }
 
 /* Equation 14. Each output channel reads the input channels of its group. */
-static __noinline int nn_conv2d(const struct nn_parameters *parameters, const struct nn_layer *layer, const __u8 *values,
-				const struct nn_workspace *workspace)
+static __noinline nn_maybe_unused int nn_conv2d(const struct nn_parameters *parameters, const struct nn_layer *layer,
+					       const __u8 *values, const struct nn_workspace *workspace)
 {
 	__u64 size = nn_edged_rows(layer) * nn_edged_columns(layer), inputs = layer->group_inputs;
 	__u64 taps = (__u64)layer->window.rows * layer->window.columns;

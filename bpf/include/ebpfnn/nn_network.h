@@ -24,7 +24,18 @@ struct nn_window {
 	__u32 right;
 };
 
-enum nn_kind { NN_DENSE, NN_CONV2D, NN_MAX_POOL };
+enum nn_kind { NN_DENSE, NN_CONV2D, NN_MAX_POOL, NN_TABLE };
+
+/* The groups of a table layer, each of which selects a row of its own table. */
+struct nn_groups {
+	__u32 count;
+	__u32 members;    /* inputs of a group */
+	__u32 bits;       /* of an input's level */
+	__s32 lowest;     /* the value of level 0 */
+	__u32 order;      /* the first input */
+	__u32 rows;       /* the first row, in values */
+	__u32 byte_lanes; /* whether the layer's outputs are the bytes of words, shifted right by its shift */
+};
 
 /* A layer. "First" indices count elements of nn_parameters' arrays, which hold several layers in a row. */
 struct nn_layer {
@@ -36,12 +47,13 @@ struct nn_layer {
 	__u32 group_outputs; /* its output channels */
 	__u32 weights;       /* its first weight */
 	__u32 channels;      /* its first channel */
-	__u32 shift;         /* 1..62 */
+	__u32 shift;         /* 1..62; of byte lanes 0..7 */
 	__s32 low;
 	__s32 high;
 	__s32 zero_point;
 	__s32 pad_value;     /* the value of the edges */
 	__u32 sign_bit;      /* 0x80 if its inputs are s8, 0 if they are u8 */
+	struct nn_groups groups;
 };
 
 /* The input of the first layer: with 8 bits the sample, with fewer the level of each value. */
@@ -52,6 +64,8 @@ struct nn_input {
 	__u32 flip;          /* 8 - bits if the first one is in the most significant bits, else 0 */
 	__u8 thresholds[16]; /* 2^bits - 1 of them */
 	__u32 own;           /* whether each value has thresholds of its own, in nn_network */
+	__u32 first_own;     /* the first of them */
+	__u32 ordered;       /* whether packed levels lie in another order than values do: at the places in nn_network */
 };
 
 /* The multipliers that turn an accumulator of one output into a value. */
@@ -70,12 +84,28 @@ struct nn_parameters {
 	const struct nn_multiplier *multipliers;
 };
 
-/* The parameters of the last layer are separate from the hidden ones, under the names of a network with one of each. */
-struct nn_network {
-	const struct nn_input *input;
-	const __u8 *own_thresholds; /* 2^bits - 1 a value, each less one, so that 256 fits a byte; or 0 */
+/* Where a group has fewer members than others. */
+#define NN_NO_INPUT 0xffffffff
+
+/* One network of a cascade. Most networks are one stage. */
+struct nn_stage {
+	struct nn_input input;
+	__u32 first_layer;
 	__u32 depth;
+	__s32 margin; /* the next stage decides if the best score leads by less; 0 in the last stage */
+};
+
+/* The parameters of the last layers are separate from the hidden ones, under the names of a network with one of each. */
+struct nn_network {
+	const struct nn_stage *stages;
+	__u32 depth; /* stages */
 	const struct nn_layer *layers;
+	union {
+		const __u8 *own_thresholds; /* 2^bits - 1 a value, each less one, so that 256 fits a byte; if nothing is packed */
+		const __u32 *places;        /* of each value among the levels of a packed sample, if it has an order */
+	};
+	const __s16 *tables;                /* of table layers: [group][row][output] */
+	const __u32 *order;                 /* [group][member]: an input, or NN_NO_INPUT */
 	struct nn_parameters hidden;
 	struct nn_parameters output;
 };

@@ -15,6 +15,9 @@
 /* Hides the origin of x from the compiler, so that it does not turn a sign bit into a comparison and a branch. */
 #define nn_opaque(x) asm volatile("" : "+r"(x))
 
+/* For what naive.bpf.c has another form of. */
+#define nn_maybe_unused __attribute__((unused))
+
 #ifdef __clang__
 #define NN_UNROLL _Pragma("clang loop unroll(full)")
 #else

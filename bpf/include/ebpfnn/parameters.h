@@ -10,13 +10,14 @@
 #include <ebpfnn/abi.h>
 #include <ebpfnn/nn.h>
 
-#define EBPFNN_MAX_LAYERS 16
+#define EBPFNN_MAX_STAGES 4
+#define EBPFNN_MAX_LAYERS 16 /* of all stages */
 
 const volatile __u32 nn_depth;
 const volatile __u32 nn_widest_input;
 const volatile __u32 nn_widest_output;
 const volatile __u32 nn_widest_edged;
-const volatile struct nn_input nn_input;
+const volatile struct nn_stage nn_stages[EBPFNN_MAX_STAGES];
 const volatile struct nn_layer nn_layers[EBPFNN_MAX_LAYERS];
 
 /* One element each, of the size that the network needs. */
@@ -30,6 +31,9 @@ const volatile struct nn_layer nn_layers[EBPFNN_MAX_LAYERS];
 	} name SEC(".maps")
 
 NN_PARAMETERS(nn_own_thresholds);
+NN_PARAMETERS(nn_places);
+NN_PARAMETERS(nn_tables);
+NN_PARAMETERS(nn_order);
 NN_PARAMETERS(nn_hidden_weights);
 NN_PARAMETERS(nn_hidden_bias);
 NN_PARAMETERS(nn_hidden_multipliers);
@@ -42,17 +46,20 @@ static __always_inline int nn_parameters_found(const struct nn_parameters *param
 	return parameters->weights && parameters->bias && parameters->multipliers;
 }
 
-/* 0, or -ENOENT if a map has no element; the verifier requires this check. */
-static __always_inline int nn_find_network(struct nn_network *network)
+/*
+ * 0, or -ENOENT if a map has no element; the verifier requires this check. Its own function, because the compiler would keep each
+ * pointer on the stack a second time.
+ */
+static __noinline int nn_find_network(struct nn_network *network)
 {
 	const struct nn_layer *first = (const struct nn_layer *)nn_layers;
-	const struct nn_input *taken = (const struct nn_input *)&nn_input;
+	const struct nn_stage *stages = (const struct nn_stage *)nn_stages;
 	__u32 zero = 0;
 
 	/* Without this the compiler sees no writer, and may assume the zeros of this file. */
 	nn_opaque(first);
-	nn_opaque(taken);
-	network->input = taken;
+	nn_opaque(stages);
+	network->stages = stages;
 	network->depth = nn_depth;
 	network->layers = first;
 	network->hidden.weights = bpf_map_lookup_elem(&nn_hidden_weights, &zero);
@@ -61,12 +68,14 @@ static __always_inline int nn_find_network(struct nn_network *network)
 	network->output.weights = bpf_map_lookup_elem(&nn_output_weights, &zero);
 	network->output.bias = bpf_map_lookup_elem(&nn_output_bias, &zero);
 	network->output.multipliers = bpf_map_lookup_elem(&nn_output_multipliers, &zero);
-	network->own_thresholds = 0;
-	if (taken->own) {
+	network->tables = bpf_map_lookup_elem(&nn_tables, &zero);
+	network->order = bpf_map_lookup_elem(&nn_order, &zero);
+	if (stages->input.packed)
+		network->places = bpf_map_lookup_elem(&nn_places, &zero);
+	else
 		network->own_thresholds = bpf_map_lookup_elem(&nn_own_thresholds, &zero);
-		if (!network->own_thresholds)
-			return -ENOENT;
-	}
+	if (!network->tables || !network->order || !network->places)
+		return -ENOENT;
 	return nn_parameters_found(&network->hidden) && nn_parameters_found(&network->output) ? 0 : -ENOENT;
 }
 
@@ -81,7 +90,7 @@ static __always_inline struct nn_workspace nn_workspace_of(struct ebpfnn_result 
 	return workspace;
 }
 
-static __always_inline int nn_deliver(struct ebpfnn_result *result, const __s32 *scores, __u32 classes)
+static __noinline int nn_deliver(struct ebpfnn_result *result, const __s32 *scores, __u32 classes)
 {
 	for (__u32 c = 0; c < classes; c++) {
 		__s32 score = scores[c];

@@ -1,0 +1,140 @@
+"""The structs and arrays of bpf/include/ebpfnn/nn_network.h for a network, stage after stage."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..network import QuantizedNetwork, encoding
+from ..network.inputformat import InputFormat
+from ..network.layers import ByteLanes, Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Table, image_shape
+
+_GROUPS = "3Ii3I"  # struct nn_groups
+_LAYER = struct.Struct("<20I4iI" + _GROUPS)  # struct nn_layer
+_STAGE = struct.Struct("<4I16s3I2Ii")  # struct nn_stage, in which struct nn_input is first
+_KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3}  # enum nn_kind
+_NO_INPUT = 0xFFFFFFFF
+Arrays = list[NDArray[np.generic]]
+
+
+def stage_table(stages: Sequence[QuantizedNetwork]) -> bytes:
+    """``struct nn_stage`` for each stage."""
+    table, own, layers = b"", 0, 0
+    for stage in stages:
+        margin = stage.then.margin if stage.then else 0
+        table += _STAGE.pack(*_input(stage.input, own), layers, len(stage.layers), margin)
+        own, layers = own + own_thresholds(stage.input).size, layers + len(stage.layers)
+    return table
+
+
+def layer_table(stages: Sequence[QuantizedNetwork]) -> bytes:
+    """``struct nn_layer`` for each layer. The maps of the last layers hold only those, so their indices are other ones."""
+    table, hidden, last, tables = b"", _Indices(), _Indices(), _Rows()
+    for stage in stages:
+        of_layers = zip(stage.layers, stage.shapes, stage.ranges, strict=False)
+        for number, (layer, shape, (low, _)) in enumerate(of_layers, 1):
+            first = (last if number == len(stage.layers) else hidden).take(layer)
+            numbers = *_geometry(layer, shape), *first, *_numbers(layer), 0x80 if low < 0 else 0
+            table += _LAYER.pack(_KINDS[type(layer)], *numbers, *tables.take(layer))
+    return table
+
+
+def own_thresholds(given: InputFormat) -> NDArray[np.uint8]:
+    """Less one, in the order of the values; none where samples arrive as levels."""
+    own = () if given.packed else given.value_thresholds
+    return (np.array(own, np.int64) - 1).astype(np.uint8)
+
+
+def places(given: InputFormat) -> NDArray[np.uint32]:
+    """Of each value among the levels of a packed sample (equation 18); none where it is the value's own number."""
+    return encoding.places(given.order).astype(np.uint32)
+
+
+def parameters(layers: Sequence[Layer], naive: bool) -> dict[str, Arrays]:
+    """The arrays of ``struct nn_parameters`` by name, for the layers of a part of a network."""
+    summed = [layer for layer in layers if not isinstance(layer, MaxPool)]
+    return {
+        "weights": [_weights(layer, naive) for layer in summed if not isinstance(layer, Table)],
+        "bias": [layer.bias for layer in summed],
+        "multipliers": [_multipliers(layer.requantization, layer.outputs) for layer in summed],
+    }
+
+
+def rows(stages: Sequence[QuantizedNetwork]) -> Arrays:
+    """The tables of all layers."""
+    return [layer.tables for layer in _tables(stages)]
+
+
+def orders(stages: Sequence[QuantizedNetwork]) -> Arrays:
+    """The inputs of the groups of all layers of tables."""
+    return [np.where(layer.order < 0, _NO_INPUT, layer.order).astype(np.uint32) for layer in _tables(stages)]
+
+
+def _tables(stages: Sequence[QuantizedNetwork]) -> list[Table]:
+    return [layer for stage in stages for layer in stage.layers if isinstance(layer, Table)]
+
+
+class _Indices:
+    """Where the next layer's elements begin in the arrays of ``struct nn_parameters``."""
+
+    def __init__(self) -> None:
+        self.weights = self.channels = 0
+
+    def take(self, layer: Layer) -> tuple[int, int]:
+        found = self.weights, self.channels
+        self.weights += layer.weights.size if isinstance(layer, Dense | Conv2d) else 0
+        self.channels += 0 if isinstance(layer, MaxPool) else layer.outputs
+        return found
+
+
+class _Rows:
+    """Where the next layer's tables begin, and its order."""
+
+    def __init__(self) -> None:
+        self.order = self.rows = 0
+
+    def take(self, layer: Layer) -> tuple[int, ...]:
+        """``struct nn_groups``."""
+        if not isinstance(layer, Table):
+            return (0,) * 7
+        found = *layer.order.shape, layer.bits, layer.low, self.order, self.rows
+        self.order, self.rows = self.order + layer.order.size, self.rows + layer.tables.size
+        return *found, isinstance(layer.requantization, ByteLanes)
+
+
+def _geometry(layer: Layer, shape: Shape) -> tuple[int, ...]:
+    """From ``input`` to ``group_outputs``."""
+    if isinstance(layer, Dense | Table):
+        return layer.inputs, 1, 1, layer.outputs, 1, 1, *(0,) * 10
+    window, output = layer.window, image_shape(layer.output_shape(shape))
+    groups = (layer.inputs // layer.groups, layer.outputs // layer.groups) if isinstance(layer, Conv2d) else (1, 1)
+    return *image_shape(shape), *output, *window.kernel, *window.stride, *window.padding, *groups
+
+
+def _numbers(layer: Layer) -> tuple[int, ...]:
+    """From ``shift`` to ``pad_value``."""
+    if isinstance(layer, MaxPool):
+        return (0,) * 5
+    by = layer.requantization
+    zero_point = by.zero_point if isinstance(by, Requantization) else 0
+    return by.shift, by.low, by.high, zero_point, layer.pad_value if isinstance(layer, Conv2d) else 0
+
+
+def _input(given: InputFormat, first_own: int) -> tuple[int | bytes, ...]:
+    flip = 8 - given.bits if given.bit_order == "big" else 0
+    own = bool(given.value_thresholds) and not given.packed
+    return given.size, given.bits, given.packed, flip, bytes(given.thresholds), own, first_own, bool(given.order)
+
+
+def _weights(layer: Dense | Conv2d, naive: bool) -> NDArray[np.int8]:
+    return layer.weights.T if isinstance(layer, Dense) and not naive else layer.weights
+
+
+def _multipliers(by: Requantization | ByteLanes, outputs: int) -> NDArray[np.int32]:
+    """Those of byte lanes are there and 0, so that channels have one index in all arrays."""
+    if isinstance(by, ByteLanes):
+        return np.zeros((outputs, 2), np.int32)
+    return np.stack([by.positive, by.negative], axis=1)
