@@ -50,7 +50,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "inspect": ("ebpfnn inspect", "ebpfnn inspect mnist-1bit --asm", "ebpfnn inspect mine.safetensors --plan straight"),
     "bench": (
-        "ebpfnn bench",
         "ebpfnn bench --model mnist-1bit --row compiled",
         "ebpfnn bench --front",
         "ebpfnn bench --spec flow-24 --cold",

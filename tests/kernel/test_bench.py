@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network, samples
+from tablenets import cascade, table_network
 
 from ebpfnn.abi import INFER
 from ebpfnn.bench import kernel_rows, measure
@@ -54,6 +55,22 @@ def measured(net: QuantizedNetwork, *, cold: bool = False) -> list[Row]:
         if cold:
             bench.cold(range(1))
         return bench.rows
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("stages", [1, 2])
+def test_rows_of_tables(packed: bool, stages: int) -> None:
+    net = cascade(*(table_network(seed, packed=packed) for seed in range(stages)), margin=100)
+    rows = measured(net, cold=True)
+    form = "compiled:u8" if packed else "compiled:packed"
+    found = {row.name for row in rows}
+    assert found >= {"empty", "compiled", form, "session.infer", "slot.run", "session.infer_many"}
+    assert all(row.exact for row in rows if row.name != "empty")
+    takes = {row.name: row.takes for row in rows}
+    assert (takes["compiled"], takes[form]) == (("packed", "u8") if packed else ("u8", "packed"))
+    assert {len(row.goes_on) for row in rows} == {stages - 1}
+    assert all(0 < share <= 1 for row in rows for share in row.goes_on)
+    assert {row.code is not None for row in rows if row.name in ("compiled", form)} == {True}
 
 
 @pytest.mark.parametrize(("bits", "packed"), [(1, False), (1, True), (8, False)])
