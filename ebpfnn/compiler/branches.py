@@ -53,6 +53,13 @@ def plan_branches(occupied: NDArray[np.bool_], row: float) -> tuple[Run, ...]:
     return _joined(_followed(before, groups))
 
 
+def price(runs: tuple[Run, ...], occupied: NDArray[np.bool_], row: float) -> float:
+    """What ``runs`` cost on the samples, as :func:`plan_branches` counts."""
+    shares = (float(occupied[:, run.start : run.end].any(axis=1).mean()) if run.asks else 1.0 for run in runs)
+    costs = (cost.asked(share, row * run.size) if run.asks else row * run.size for share, run in zip(shares, runs, strict=True))
+    return sum(costs)
+
+
 def _followed(before: list[tuple[int, bool]], groups: int) -> list[Run]:
     runs, end = [], groups
     while end:

@@ -17,13 +17,25 @@ from .frames import Note, TooFar
 from .limits import TooDeep, TooMuchToWalk, check
 from .memory import emit_edged_copy, emit_fill
 from .order import in_order
-from .plan import BLANK_ROWS, BLANK_TABLES, LISTED, PLANS, AnyLayerPlan, ConvPlan, DensePlan, NetworkPlan, PoolPlan, TablePlan
+from .plan import (
+    BLANK_ROWS,
+    BLANK_TABLES,
+    LISTED,
+    LISTED_TABLES,
+    PLANS,
+    AnyLayerPlan,
+    ConvPlan,
+    DensePlan,
+    NetworkPlan,
+    PoolPlan,
+    TablePlan,
+)
 from .planner import Chosen, naming, plan_network
 from .pool import emit_pool
 from .sample import emit_sample
 from .scores import MARGIN, SCORES, emit_label
 from .sidebyside import from_layer
-from .table_layer import emit_table, kept_words
+from .table_layer import emit_table, whole_words
 from .table_tail import Words
 from .values import SLACK, Values
 
@@ -109,7 +121,7 @@ class _Emission:
         self.emit = Emitter(plan.features)
         self.layers: list[LayerCode] = []
         self.words: Words | None = None
-        """Values that the last layer left in registers, and not in memory."""
+        """The values that the last layer gave, if they are whole words."""
 
     def compile(self) -> Compiled:
         emit = self.emit
@@ -178,7 +190,7 @@ class _Emission:
         elif isinstance(layer, Table) and isinstance(plan, TablePlan):
             output = self._output(number, (layer.outputs,), 0 if plan.kept else plan.tiles * plan.words * plan.lanes.count)
             emit_table(self.emit, layer, plan, self.words or values, output.place)
-            self.words = kept_words(layer, plan)
+            self.words = whole_words(layer, plan, output.place)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
             given = self._edged(values, layer, values.low) if plan.copied else values
             output = self._output(number, layer.output_shape(values.shape))
@@ -208,7 +220,7 @@ class _Emission:
         return output
 
 
-_SKIPPING = (LISTED, BLANK_ROWS, BLANK_TABLES)
+_SKIPPING = (LISTED, BLANK_ROWS, BLANK_TABLES, LISTED_TABLES)
 
 
 def _sizes(plan: AnyLayerPlan) -> tuple[str, int, int, tuple[int, ...]]:

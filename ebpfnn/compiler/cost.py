@@ -15,6 +15,7 @@ _ENTRY, _GATHERED, _GATHERING_ENTRY = 8.0, 5.0, 9.0
 """Cost per list entry and tile; the same if value and weights were looked up before; and the cost of that lookup."""
 _MISPREDICTED = 60.0
 _SCAN = 2.7  # per input, to find the non-zero ones
+_LISTING, _LISTED_ROW = 18.0, 11.0  # per eight bytes that are looked at, and per row besides its words
 _CACHE, _MISS = 1 << 20, 20.0
 _SURPRISES = 0.06  # share of mispredicted branches that skip a row: most groups are nearly always or nearly never blank
 _CLUSTER = 0.3  # zeros are clustered: n neighbors are all zero as often as 0.3 n independent inputs
@@ -64,6 +65,11 @@ def asked(share: float, added: float) -> float:
 def table_row(words: int) -> float:
     """One row, with its number."""
     return 3 + ADDITION * words
+
+
+def listed_rows(inputs: int, share: float, words: int, tiles: int) -> float:
+    """The rows of a ``share`` of ``inputs`` bytes, which are listed first."""
+    return inputs / 8 * _LISTING + tiles * (_MISPREDICTED + share * inputs * (_LISTED_ROW + ADDITION * words))
 
 
 def table_sums(groups: int, words: int, tiles: int, outputs: int, each: float) -> float:

@@ -25,6 +25,9 @@ from .requantize import RECORD, RequantizePlan
 from .rows import MOST_WORDS as MOST_ROW_WORDS
 from .rows import ROWS, live_groups
 from .sample import SampleForm
+from .table_list import TABLE_BYTES as LISTING_BYTES
+from .table_list import bytes_of
+from .table_pixels import asked_work, number_work
 from .table_rows import ROOMY_WORDS
 from .tile import Tiling
 from .values import Edge, plane_size
@@ -212,21 +215,28 @@ def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, value: int) -> _Wor
 def _table(plan: TablePlan, outputs: int) -> _Work:
     """The code of :mod:`~ebpfnn.compiler.table_layer`."""
     tiling = Tiling(outputs, plan.lanes.count, plan.words, plan.tiles)
-    return sum((_table_tile(plan, tiling.size(tile)) for tile in range(tiling.tiles)), _Work())
+    listing = _Work(3 * _ADDRESS + 8 + 17 * -(-bytes_of(plan.tables) // BYTE)) if plan.listed else _Work()
+    return sum((_table_tile(plan, tiling.size(tile)) for tile in range(tiling.tiles)), listing)
 
 
 def _table_tile(plan: TablePlan, outputs: int) -> _Work:
     words, tables = plan.lanes.words(outputs), plan.tables
     if plan.behind:
         return _Work(3 * words + _ADDRESS + tables.groups * (4 + 2 * words)) + _table_outputs(plan, words, outputs)
+    if plan.listed:
+        inputs = bytes_of(tables)
+        return _Work(2 * words + inputs * (12 + 2 * words), inputs) + _table_outputs(plan, words, outputs)
     members, roomy = int((tables.places >= 0).sum()), words <= ROOMY_WORDS
     masked = tables.places.shape[1] > 1 or (not tables.low and tables.bits < BYTE)
     made = 2 * (members - tables.groups) + tables.groups * masked
     numbers = members * (1 + 2 * bool(tables.low) + (not roomy)) + made
+    if plan.compared:
+        numbers = 4 + sum(number_work(plan.compared[place], words) for place in tables.places[:, 0].tolist())
     work = _Work(2 * words + 2 * _ADDRESS + numbers + tables.groups * ((2 if roomy else 4) + 2 * words))
     for run in plan.runs:
         if run.asks:
-            work += _Work(1 + 2 * (run.size > 1), 1)
+            places = tables.places[run.start : run.end, 0].tolist()
+            work += _Work(asked_work(plan.compared, places) if plan.compared else 1 + 2 * (run.size > 1), 1)
     return work if plan.kept else work + _table_outputs(plan, words, outputs)
 
 
@@ -248,7 +258,8 @@ def _label(classes: int, *, margin: bool) -> _Work:
 
 def _table_tables(plan: TablePlan, outputs: int) -> int:
     """Of rows, and of constants; an empty table has a word."""
-    rows = 8 * plan.words * plan.tiles * plan.tables.groups * plan.tables.numbers or 8
+    groups = bytes_of(plan.tables) if plan.listed else plan.tables.groups
+    rows = (8 * plan.words * plan.tiles * groups * plan.tables.numbers or 8) + LISTING_BYTES * plan.listed
     if plan.lookup:
         return rows + plan.lookup.outputs.nbytes
     constants = plan.requantize is not None and not plan.requantize.is_exact

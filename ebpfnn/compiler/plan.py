@@ -24,7 +24,7 @@ from .values import OutputForm
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
 PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
 BLANK_ROWS = "windows but blank rows"
-TABLES, BLANK_TABLES = "tables", "tables but blank groups"
+TABLES, BLANK_TABLES, LISTED_TABLES = "tables", "tables but blank groups", "tables of listed groups"
 MOST_UNROLLED = 3
 """The maximum of unrolled tiles, if a loop is possible."""
 _MANY = 256
@@ -181,8 +181,10 @@ class TablePlan(LayerPlan):
 
     ``runs`` are the groups in the order in which they are added, and which of them have a branch. ``requantize`` is None if
     outputs are bytes of the words. With a ``lookup``, sums become outputs by that table. With ``labels``, the label is found
-    while scores are in registers, and with ``margin`` how much it leads, too. If the sums are ``kept``, they stay in registers.
-    The layer ``behind`` it takes them from there.
+    while scores are in registers, and with ``margin`` how much it leads, too. If the sums stay ``whole`` words, the next layer,
+    which is ``behind``, takes bytes from them, and if they are ``kept``, from registers. If ``listed``, groups that are not
+    blank are listed first, and there are no runs. If samples are ``compared``, numbers are made on the way, each byte of values
+    that it has.
     """
 
     tables: RowTables
@@ -195,11 +197,16 @@ class TablePlan(LayerPlan):
     iterated: bool = False
     labels: bool = False
     margin: bool = False
+    whole: bool = False
     kept: bool = False
     behind: bool = False
+    listed: bool = False
+    compared: tuple[tuple[int, ...], ...] = ()
 
     @property
     def shape(self) -> str:
+        if self.listed:
+            return LISTED_TABLES
         return BLANK_TABLES if any(run.asks for run in self.runs) else TABLES
 
     @property

@@ -17,7 +17,7 @@ from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, image_shape
 from .accumulate import Products
 from .choose_conv import branches_in_loops, choose_conv, plan_tiles, skips_rows
 from .choose_dense import DenseChoice, choose_dense
-from .choose_tables import labels_beside, plan_table, sums_stay
+from .choose_tables import compares, labels_beside, members_of, plan_table, registers_last, words_stay
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
 from .lookup import find_lookup
@@ -39,7 +39,7 @@ from .requantize import RequantizePlan, plan_requantize
 from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
 from .sidebyside import SideBySide, layer_weights, sample_weights
 from .stack import stack_needed
-from .tables import RowTables, plan_first, plan_later, whole_bytes
+from .tables import RowTables, plan_first, plan_later
 from .values import NO_EDGE, OutputForm, plane_size
 
 Chosen = frozenset[tuple[int, int]]
@@ -108,8 +108,17 @@ class _Planner:
                     self.tables[number] = self._select(number, layer)
         sample = self._sample()
         found = tuple(self._layer(number, layer, sample) for number, layer in enumerate(self.network.layers))
+        sample, found = self._compared(sample, found)
         given = self.network, self.features, sample, found
         return NetworkPlan(self.features, sample, found, estimate(*given), stack_needed(*given))
+
+    def _compared(self, sample: SampleForm, found: tuple[AnyLayerPlan, ...]) -> tuple[SampleForm, tuple[AnyLayerPlan, ...]]:
+        """The sample unchanged, if the first layer makes its numbers itself."""
+        layer, plan = self.network.layers[0], found[0]
+        if not isinstance(layer, Table) or not isinstance(plan, TablePlan) or not compares(plan, self.network.input, sample):
+            return sample, found
+        members = members_of(self.network.input, layer, sample)
+        return SampleForm.COMPARED_GROUPS, (replace(plan, compared=members), *found[1:])
 
     def _layer(self, number: int, layer: Layer, sample: SampleForm) -> AnyLayerPlan:
         form = self._output(number)
@@ -221,21 +230,21 @@ class _Planner:
         )
 
     def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
-        skips = number not in self.plain
-        kept, behind = (self._stays(at) for at in (number, number - 1))
-        tables = self.tables[number] if behind or number == 0 else whole_bytes(self.tables[number])
-        found = plan_table(layer, tables, form, self.features, skips=skips, behind=behind)
+        skips, kept, behind = number not in self.plain, self._behind(number), self._behind(number - 1)
+        found = plan_table(layer, self.tables[number], form, self.features, skips=skips, behind=behind is not None)
         labels = number == self.last and labels_beside(found)
-        return replace(found, labels=labels, margin=self.margin, kept=kept, behind=behind)
+        stays = kept is not None and registers_last(found, kept, self.tables[number + 1])
+        return replace(found, labels=labels, margin=self.margin, whole=kept is not None, kept=stays, behind=behind is not None)
 
-    def _stays(self, number: int) -> bool:
-        """Whether the sums of a layer stay in registers for the next one."""
+    def _behind(self, number: int) -> Table | None:
+        """The layer behind layer ``number``, if it takes whole words of sums."""
         layers, following = self.network.layers, number + 1
         if number not in self.tables or following not in self.tables:
-            return False
+            return None
         first, second, largest = layers[number], layers[following], self.features.largest_table
-        tables = self.tables[number], self.tables[following]
-        return isinstance(first, Table) and isinstance(second, Table) and sums_stay(first, second, *tables, largest)
+        tables = self.tables[following]
+        stay = isinstance(first, Table) and isinstance(second, Table) and words_stay(first, second, tables, largest)
+        return second if stay and isinstance(second, Table) else None
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])

@@ -13,8 +13,10 @@ from .outputs import TARGET, Source, Tables, Writing, emit_outputs
 from .plan import TablePlan
 from .requantize import RECORD, records
 from .scores import SCORE, Leaders
+from .table_list import ListAdder, emit_list, every_byte
+from .table_pixels import PixelAdder
 from .table_rows import SUMS, RowAdder
-from .table_tail import Words, emit_word_rows, sums_behind
+from .table_tail import Words, emit_word_rows
 from .tables import row_words, seeds
 from .tile import Part, Tiling
 from .values import Values
@@ -24,29 +26,35 @@ _ONES = 0x0101010101010101
 
 
 def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values | Words, place: Place) -> None:
-    """Writes the layer's outputs to ``place``, or leaves them in the registers of :func:`kept_words`. No other survives."""
+    """Writes the layer's outputs to ``place``, or leaves them in registers (:func:`whole_words`). No other survives."""
     tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
     begin = plan.lookup.seeds if plan.lookup else seeds(layer, plan.tables)
     rows, start = row_words(plan.lanes, plan.tables, begin)
     if isinstance(values, Words):
         _emit_behind(emit, layer, plan, values, (rows, start), place, begin)
         return
-    parts = _rows(emit, _tiled(rows, tiling))
+    listed = emit_list(emit, plan.tables, values) if plan.listed else None
+    parts = _rows(emit, _tiled(every_byte(rows, plan.tables) if listed else rows, tiling))
     tables = _constants(emit, layer, plan, begin)
     for tile in range(tiling.tiles):
         words = plan.lanes.words(tiling.size(tile))
         emit.note(f"{plan.tables.groups} rows of {words} words of {plan.lanes.count} lanes of {plan.lanes.bits} bits")
         for word in range(words):
             emit.wide(SUMS[word], int(start[tile * tiling.words + word]))
-        RowAdder(emit, plan.tables, values, parts[tile], plan.words, words).add(plan.runs)
+        if listed:
+            ListAdder(emit, plan.tables, values, parts[tile], plan.words, words, listed).add()
+        elif plan.compared:
+            PixelAdder(emit, plan.tables, values, parts[tile], plan.words, words, members=plan.compared).add(plan.runs)
+        else:
+            RowAdder(emit, plan.tables, values, parts[tile], plan.words, words).add(plan.runs)
         if not plan.kept:
             _emit_tile(emit, layer, plan, tiling, tile, place, tables, begin)
 
 
-def kept_words(layer: Table, plan: TablePlan) -> Words | None:
-    """Where the outputs are, if they stay in registers."""
+def whole_words(layer: Table, plan: TablePlan, place: Place) -> Words | None:
+    """Where the outputs are, if they are whole words."""
     by = layer.requantization
-    return Words(SUMS[: plan.words], by.shift) if plan.kept and isinstance(by, ByteLanes) else None
+    return Words(by.shift, SUMS[: plan.words] if plan.kept else (), place) if plan.whole and isinstance(by, ByteLanes) else None
 
 
 def _emit_behind(
@@ -60,14 +68,15 @@ def _emit_behind(
 ) -> None:
     """A layer behind one that left its outputs in registers; ``packed`` are its rows and what its words begin with."""
     emit.note(f"{plan.tables.groups} rows of {plan.words} words of {plan.lanes.count} lanes of {plan.lanes.bits} bits")
-    (rows, start), sums = packed, sums_behind(words, plan.words)
+    (rows, start), sums = packed, words.sums(plan.words)
     table = emit.table("rows", rows)
     constants = _constants(emit, layer, plan, begin)
     for register, value in zip(sums, start.tolist(), strict=True):
         emit.wide(register, value)
-    emit_word_rows(emit, plan.tables, table, words, sums)
+    emit_word_rows(emit, plan.tables, table, words, plan.words)
     for into, register in zip(SUMS, sums, strict=False):
-        emit.mov(into, register)
+        if into != register:
+            emit.mov(into, register)
     if not plan.kept:
         tiling = Tiling(layer.outputs, plan.lanes.count, plan.words, plan.tiles)
         _emit_tile(emit, layer, plan, tiling, 0, place, constants, begin)
@@ -117,7 +126,7 @@ def _emit_tile(
 ) -> None:
     outputs, first = tiling.size(tile), tile * tiling.width
     if isinstance(layer.requantization, ByteLanes):
-        _emit_bytes(emit, layer.requantization.shift, plan.lanes.words(outputs), place.at(first))
+        _emit_bytes(emit, 0 if plan.whole else layer.requantization.shift, plan.lanes.words(outputs), place.at(first))
         return
     emit.point(TARGET, place.at(plan.output.width * first))
     if tables:

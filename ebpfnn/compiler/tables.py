@@ -24,8 +24,6 @@ from .partial import BYTE
 from .sample import SampleForm, plan_levels
 
 EIGHT = Lanes(8, 8)
-MOST_PADDED = 1 << 18
-"""The most values of a table that gets rows which nothing selects."""
 _BLANK = 128
 """What a byte of a sum starts at (equation 20)."""
 
@@ -182,16 +180,6 @@ def _without_constants(tables: RowTables) -> RowTables:
     base = tables.base + tables.rows[same, 0].sum(axis=0, dtype=np.int64)
     left = ~same
     return replace(tables, rows=tables.rows[left], base=base, places=tables.places[left], occupied=tables.occupied[:, left])
-
-
-def whole_bytes(tables: RowTables) -> RowTables:
-    """With 256 rows where one byte is a number of fewer bits: then the verifier needs no mask. Not if they are many."""
-    one = tables.places.shape[1] == 1 and tables.low == 0 and tables.bits < BYTE
-    if not one or tables.groups * (1 << BYTE) * tables.outputs > MOST_PADDED:
-        return tables
-    rows = np.repeat(tables.rows[:, :1], 1 << BYTE, axis=1)
-    rows[:, : tables.numbers] = tables.rows
-    return replace(tables, rows=rows, bits=BYTE)
 
 
 def _no_rows(lanes: Lanes, tables: RowTables) -> NDArray[np.uint64]:

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from networks import random_network
+from networks import random_network, samples
+from tablenets import cascade, table_network
 
 from ebpfnn.cli import main
 from ebpfnn.datasets.mnist import read_test
 from ebpfnn.errors import InputError, QueryError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.cascades import deciding
 from ebpfnn.remote import protocol
 from ebpfnn.remote.query import Address, Client
 
@@ -33,9 +35,7 @@ Behavior = Callable[[int, bytes], list[bytes]]
 def answer(network: QuantizedNetwork, request: bytes, *, sequence: int = 0, name: str | None = None) -> bytes:
     """The reply of ``network``; ``sequence`` is added to the request's."""
     magic, version, _, _, _, asked = HEADER.unpack_from(request)
-    form = network.input
-    sample = np.frombuffer(request, np.uint8, form.size, HEADER.size).reshape(form.shape)
-    scores = reference.scores(network, sample)
+    scores = reference.scores_of_encoded(network, np.frombuffer(request, np.uint8, network.input.sample_bytes, HEADER.size))
     own = protocol.network_id(name or network.name)
     header = HEADER.pack(magic, version, 1, len(scores), own, asked + sequence & 0xFFFFFFFF)
     return header + struct.pack(f"!II{len(scores)}i", int(scores.argmax()), ELAPSED_NS, *scores.tolist())
@@ -283,3 +283,18 @@ def test_the_command_without_a_network_there(digit: Path) -> None:
         status, _, complaint = query(str(address), str(digit), "--timeout", "0.01", "--attempts", "1")
     assert status == 1
     assert "no answer to 1 requests for network 'mnist'" in complaint
+
+
+def test_a_cascade_whose_samples_are_packed_in_tiles(tmp_path: Path) -> None:
+    made = cascade(table_network(1, score_scale=0.5), table_network(3, score_scale=0.25), margin=60)
+    modelfile.save(made, tmp_path / "made.safetensors")
+    given = np.concatenate([samples((8, 8), seed) for seed in range(4)])
+    np.save(tmp_path / "x.npy", given)
+    with server(lambda _count, request: [answer(made, request)]) as address:
+        arguments = [str(address), str(tmp_path / "x.npy"), "--model", str(tmp_path / "made.safetensors"), "--json", "--check"]
+        done = CliRunner().invoke(main, ["query", *arguments])
+    assert done.exit_code == 0, done.output
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["scores"] for each in told] == reference.scores(made, given).tolist()
+    assert [each["stage"] for each in told] == deciding(made, given).tolist()
+    assert {each["stage"] for each in told} == {0, 1}
