@@ -58,12 +58,16 @@ def emit_halved_gather(emit: Emitter, word: Register, free: Register, threshold:
 
     For an even threshold t, x >= t if ``(x >> 1) + 128 - t / 2`` carries into bit 7; then x is not needed again.
     """
-    steps = (("&=", 0x7F * _ONES), ("+=", (128 - threshold // 2) * _ONES), ("&=", 0x80 * _ONES), ("*=", _GATHER))
     emit.alu(word, ">>=", 1)
-    for operator, constant in steps:
+    for operator, constant in halved_steps(threshold):
         emit.wide(free, constant)
         emit.alu(word, operator, free)
     emit.alu(word, ">>=", 56)
+
+
+def halved_steps(threshold: int) -> tuple[tuple[str, int], ...]:
+    """Operators and constants between the two shifts of :func:`emit_halved_gather`."""
+    return ("&=", 0x7F * _ONES), ("+=", (128 - threshold // 2) * _ONES), ("&=", 0x80 * _ONES), ("*=", _GATHER)
 
 
 def emit_comparison(emit: Emitter, threshold: int) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..network.inputformat import InputFormat
 from ..network.layers import ByteLanes, Table
 from . import cost
 from .branches import Run, no_branches, plan_branches, price
 from .features import KernelFeatures
 from .lanes import FOUR, Lanes
 from .lookup import lookup_of
+from .partial import BYTE
 from .plan import TABLES, Candidate, TablePlan
 from .requantize import plan_clips
+from .sample import SampleForm
 from .scores import MOST_WORDS as MOST_SCORES
 from .table_list import bytes_of, can_list
+from .table_pixels import MOST_WORDS as MOST_COMPARED
+from .table_pixels import Members
 from .table_rows import MOST_WORDS, ROOMY_WORDS
 from .table_tail import MOST_BEHIND, words_fit
 from .tables import RowTables, choose_lanes
@@ -82,6 +87,19 @@ def registers_last(plan: TablePlan, second: Table, tables: RowTables) -> bool:
 def labels_beside(plan: TablePlan) -> bool:
     """Whether the label can be found while the scores of ``plan`` are in registers: they are sums, and few."""
     return plan.requantize is not None and plan.requantize.is_exact and plan.tiles == 1 and plan.words <= MOST_SCORES
+
+
+def compares(plan: TablePlan, form: InputFormat, sample: SampleForm) -> bool:
+    """Whether a first layer makes its numbers of the values itself: one tile of few words, and a threshold that is even."""
+    grouped = sample in (SampleForm.GATHERED_BITS, SampleForm.GROUPED_BITS) and form.thresholds[0] % 2 == 0
+    return grouped and plan.tiles == 1 and plan.words <= MOST_COMPARED and not plan.listed
+
+
+def members_of(form: InputFormat, layer: Table, sample: SampleForm) -> Members:
+    """The values of each byte that a number is."""
+    if sample is SampleForm.GROUPED_BITS:
+        return tuple(tuple(sorted(member for member in group if member >= 0)) for group in layer.order.tolist())
+    return tuple(tuple(range(start, min(start + BYTE, form.size))) for start in range(0, form.size, BYTE))
 
 
 def _listing_pays(plan: TablePlan, runs: tuple[Run, ...], largest: int) -> bool:

@@ -27,6 +27,7 @@ from .rows import ROWS, live_groups
 from .sample import SampleForm
 from .table_list import TABLE_BYTES as LISTING_BYTES
 from .table_list import bytes_of
+from .table_pixels import asked_work, number_work
 from .table_rows import ROOMY_WORDS
 from .tile import Tiling
 from .values import Edge, plane_size
@@ -229,10 +230,13 @@ def _table_tile(plan: TablePlan, outputs: int) -> _Work:
     masked = tables.places.shape[1] > 1 or (not tables.low and tables.bits < BYTE)
     made = 2 * (members - tables.groups) + tables.groups * masked
     numbers = members * (1 + 2 * bool(tables.low) + (not roomy)) + made
+    if plan.compared:
+        numbers = 4 + sum(number_work(plan.compared[place], words) for place in tables.places[:, 0].tolist())
     work = _Work(2 * words + 2 * _ADDRESS + numbers + tables.groups * ((2 if roomy else 4) + 2 * words))
     for run in plan.runs:
         if run.asks:
-            work += _Work(1 + 2 * (run.size > 1), 1)
+            places = tables.places[run.start : run.end, 0].tolist()
+            work += _Work(asked_work(plan.compared, places) if plan.compared else 1 + 2 * (run.size > 1), 1)
     return work if plan.kept else work + _table_outputs(plan, words, outputs)
 
 

@@ -183,7 +183,8 @@ class TablePlan(LayerPlan):
     outputs are bytes of the words. With a ``lookup``, sums become outputs by that table. With ``labels``, the label is found
     while scores are in registers, and with ``margin`` how much it leads, too. If the sums stay ``whole`` words, the next layer,
     which is ``behind``, takes bytes from them, and if they are ``kept``, from registers. If ``listed``, groups that are not
-    blank are listed first, and there are no runs.
+    blank are listed first, and there are no runs. If samples are ``compared``, numbers are made on the way, each byte of values
+    that it has.
     """
 
     tables: RowTables
@@ -200,6 +201,7 @@ class TablePlan(LayerPlan):
     kept: bool = False
     behind: bool = False
     listed: bool = False
+    compared: tuple[tuple[int, ...], ...] = ()
 
     @property
     def shape(self) -> str:

@@ -17,7 +17,7 @@ from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, image_shape
 from .accumulate import Products
 from .choose_conv import branches_in_loops, choose_conv, plan_tiles, skips_rows
 from .choose_dense import DenseChoice, choose_dense
-from .choose_tables import labels_beside, plan_table, registers_last, words_stay
+from .choose_tables import compares, labels_beside, members_of, plan_table, registers_last, words_stay
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
 from .lookup import find_lookup
@@ -108,8 +108,17 @@ class _Planner:
                     self.tables[number] = self._select(number, layer)
         sample = self._sample()
         found = tuple(self._layer(number, layer, sample) for number, layer in enumerate(self.network.layers))
+        sample, found = self._compared(sample, found)
         given = self.network, self.features, sample, found
         return NetworkPlan(self.features, sample, found, estimate(*given), stack_needed(*given))
+
+    def _compared(self, sample: SampleForm, found: tuple[AnyLayerPlan, ...]) -> tuple[SampleForm, tuple[AnyLayerPlan, ...]]:
+        """The sample unchanged, if the first layer makes its numbers itself."""
+        layer, plan = self.network.layers[0], found[0]
+        if not isinstance(layer, Table) or not isinstance(plan, TablePlan) or not compares(plan, self.network.input, sample):
+            return sample, found
+        members = members_of(self.network.input, layer, sample)
+        return SampleForm.COMPARED_GROUPS, (replace(plan, compared=members), *found[1:])
 
     def _layer(self, number: int, layer: Layer, sample: SampleForm) -> AnyLayerPlan:
         form = self._output(number)

@@ -29,6 +29,7 @@ class SampleForm(Enum):
     COMPARED = "the sample as it is, eight bytes compared at a time"
     GATHERED_BITS = "bits, eight in a byte"
     GROUPED_BITS = "bits, those of a group in a byte"
+    COMPARED_GROUPS = "the sample as it is, a group compared at a time"
     EVEN_LEVELS = "levels by a line, a byte each"
     EVEN_SIDE_BY_SIDE = "levels by a line, side by side in bytes"
     TABLE_LEVELS = "levels by a table, a byte each"
@@ -95,7 +96,7 @@ def _emit_in_order(emit: Emitter, form: InputFormat, how: SampleForm) -> Values:
             return emit_level_rows(emit, form)
         case SampleForm.OWN_LEVELS | SampleForm.OWN_SIDE_BY_SIDE:
             return emit_own_levels(emit, form, side_by_side=how is SampleForm.OWN_SIDE_BY_SIDE)
-        case SampleForm.COMPARED:
+        case SampleForm.COMPARED | SampleForm.COMPARED_GROUPS:
             return Values(Place(SAMPLE), (form.size,), 0, 255, threshold=form.thresholds[0])
         case SampleForm.PACKED:
             return Values(Place(SAMPLE), (form.sample_bytes,), 0, 255)

@@ -61,7 +61,8 @@ def _copied(plan: ConvPlan | PoolPlan, given: Shape, at: int) -> _Depth:
 
 def _sample(form: InputFormat, how: SampleForm) -> int:
     """The counter of the loop over it, if there is one."""
-    as_it_is = how in (SampleForm.BYTES, SampleForm.PACKED, SampleForm.COMPARED, SampleForm.GROUPED_BITS)
+    compared = how in (SampleForm.COMPARED, SampleForm.COMPARED_GROUPS)
+    as_it_is = compared or how in (SampleForm.BYTES, SampleForm.PACKED, SampleForm.GROUPED_BITS)
     by_table = how in (SampleForm.TABLE_LEVELS, SampleForm.OWN_LEVELS, SampleForm.OWN_SIDE_BY_SIDE)
     return 0 if as_it_is or (not by_table and form.size < 8) else _SLOT
 

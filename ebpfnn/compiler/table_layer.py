@@ -14,6 +14,7 @@ from .plan import TablePlan
 from .requantize import RECORD, records
 from .scores import SCORE, Leaders
 from .table_list import ListAdder, emit_list, every_byte
+from .table_pixels import PixelAdder
 from .table_rows import SUMS, RowAdder
 from .table_tail import Words, emit_word_rows
 from .tables import row_words, seeds
@@ -42,6 +43,8 @@ def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values | Wo
             emit.wide(SUMS[word], int(start[tile * tiling.words + word]))
         if listed:
             ListAdder(emit, plan.tables, values, parts[tile], plan.words, words, listed).add()
+        elif plan.compared:
+            PixelAdder(emit, plan.tables, values, parts[tile], plan.words, words, members=plan.compared).add(plan.runs)
         else:
             RowAdder(emit, plan.tables, values, parts[tile], plan.words, words).add(plan.runs)
         if not plan.kept:

@@ -39,6 +39,11 @@ class RowAdder:
     def _roomy(self) -> bool:
         return self.words <= ROOMY_WORDS
 
+    @property
+    def _number_tells(self) -> bool:
+        """Whether a number is made so cheaply that the branch of a single group asks the number itself."""
+        return True
+
     def add(self, runs: tuple[Run, ...]) -> None:
         """Adds the rows of all groups to :data:`SUMS`. Overwrites all registers behind them."""
         if self._roomy:
@@ -52,7 +57,7 @@ class RowAdder:
         emit = self.emit
         self._reach(run)
         blank = emit.fresh("blank")
-        alone = run.size == 1
+        alone = run.size == 1 and self._number_tells
         if run.asks and not alone:
             self._any(run)
             emit.jump_if(_NUMBER, "==", 0, blank)

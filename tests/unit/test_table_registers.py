@@ -14,6 +14,7 @@ from ebpfnn.compiler import compile_network
 from ebpfnn.compiler.features import NEWEST
 from ebpfnn.compiler.plan import TablePlan
 from ebpfnn.compiler.planner import plan_network
+from ebpfnn.compiler.sample import SampleForm
 from ebpfnn.compiler.table_tail import MOST_WORDS
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.layers import Table
@@ -72,3 +73,17 @@ def test_more_words_go_through_memory_whole() -> None:
     assert (first.whole, first.kept, second.behind) == (True, False, True)
     assert second.tables.numbers == 64
     assert compile_network(net(64, shift=2)).layers[1].instructions < 64 * 8 + 160  # 8 a row, and the scores
+
+
+@pytest.mark.parametrize("outputs", [16, 32])
+def test_numbers_that_are_made_on_the_way_have_estimates(outputs: int) -> None:
+    form = binary_form(784)
+    assert form.thresholds[0] % 2 == 0
+    for order in (grouped(784, 8), grouped(784, 5), grouped(784, 8, np.random.default_rng(1))):
+        compared = two_layers(form, order, outputs, 1)
+        first = compared.layers[0]
+        assert isinstance(first, Table)
+        seen = np.packbits(np.random.default_rng(2).random((64, first.groups)) < 0.05, axis=1)
+        compared = replace(compared, layers=(replace(first, occupied=seen), *compared.layers[1:]))
+        assert plan_network(compared).sample is SampleForm.COMPARED_GROUPS
+        check_estimates(compared, NEWEST)
