@@ -28,7 +28,7 @@ from ebpfnn.preparation import decode, glyph_ink, strokes
 from ebpfnn.preparation.glyph import prepare_glyph
 
 DATA = Path(__file__).parents[1] / "ebpfnn/data"
-NETWORKS = ("mnist", "mnist-128", "mnist-cnn")
+NETWORKS = ("mnist", "mnist-128", "mnist-cnn", "mnist-table-16", "mnist-table-32", "mnist-table-64")
 GRID: Mapping[tuple[Any, str], Sequence[float]] = {
     (strokes, "LEAST"): (1.5, 1.7, 1.9, 2.1),
     (glyph_ink, "_SURE"): (0.3, 0.4, 0.5),
@@ -82,11 +82,11 @@ def right(networks: Mapping[str, QuantizedNetwork], found: Sequence[Case]) -> ND
 def pictures(networks: Mapping[str, QuantizedNetwork], found: Sequence[Case]) -> None:
     hits = right(networks, found)
     for by in ("kind", "source"):
-        print(f"{by:12}{'of':>5}" + "".join(f"{name:>11}" for name in networks))
+        print(f"{by:12}{'of':>5}" + "".join(f"{name:>15}" for name in networks))
         for value in sorted({getattr(case, by) for case in found}):
             chosen = np.array([getattr(case, by) == value for case in found])
-            print(f"{value:12}{chosen.sum():5}" + "".join(f"{count:11}" for count in hits[:, chosen].sum(axis=1)))
-        print(f"{'all':12}{len(found):5}" + "".join(f"{count:11}" for count in hits.sum(axis=1)) + "\n")
+            print(f"{value:12}{chosen.sum():5}" + "".join(f"{count:15}" for count in hits[:, chosen].sum(axis=1)))
+        print(f"{'all':12}{len(found):5}" + "".join(f"{count:15}" for count in hits.sum(axis=1)) + "\n")
     for name, row in zip(networks, hits, strict=True):
         print(f"{name} misses", *(case.name for case, hit in zip(found, row, strict=True) if not hit))
 
@@ -128,8 +128,8 @@ def _set(values: Sequence[float]) -> Iterator[None]:
 def variants(networks: Mapping[str, QuantizedNetwork], folder: Path, count: int) -> None:
     images, labels = (array[:count] for array in mnist.read_test(folder))
     direct = {name: reference.labels(network, images) == labels for name, network in networks.items()}
-    print(f"{'points':16}" + "".join(f"{name:>11}" for name in networks))
-    print(f"{'arrays':16}" + "".join(f"{100 * hits.mean():11.2f}" for hits in direct.values()))
+    print(f"{'points':16}" + "".join(f"{name:>15}" for name in networks))
+    print(f"{'arrays':16}" + "".join(f"{100 * hits.mean():15.2f}" for hits in direct.values()))
     for name, change in VARIANTS.items():
         samples = np.stack([prepare_glyph(_through_png(change(image))).pixels for image in images])
         hits = {each: reference.labels(network, samples) == labels for each, network in networks.items()}

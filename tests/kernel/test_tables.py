@@ -16,7 +16,7 @@ from tablelayers import binary_form, grouped, table, tail, two_layers, with_occu
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
-from ebpfnn.compiler.plan import BLANK_TABLES
+from ebpfnn.compiler.plan import BLANK_TABLES, LISTED_TABLES
 from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import INT32_MAX, ByteLanes, MaxPool, Table, Window
@@ -96,6 +96,18 @@ def test_inputs_of_eight_bits_and_their_own_thresholds() -> None:
     for bits in (1, 2, 4):
         equal(two_layers(own_format(61, bits, 1), grouped(61, 8 // bits), 12, bits))
         equal(two_layers(own_format(61, bits, 1), grouped(61, 8 // bits, random), 12, bits))
+
+
+def test_layers_that_add_the_same_in_any_case() -> None:
+    """Some groups, or all of them, which leaves no table."""
+    random = np.random.default_rng(3)
+    net = two_layers(binary_form(40, packed=True), grouped(40, 8), 20, 1)
+    first = net.layers[0]
+    assert isinstance(first, Table)
+    for same in (slice(1, 3), slice(None)):
+        rows = first.tables.copy()
+        rows[same] = random.integers(-9, 10, 20)
+        equal(replace(net, layers=(replace(first, tables=rows), *net.layers[1:])))
 
 
 @of_every_kernel
@@ -180,7 +192,7 @@ def test_branches_skip_blank_groups_exactly(outputs: int) -> None:
     numbers = reference.row_numbers(first, encoding.levels(form, blobs(random, 300)).astype(np.int64))
     planned = replace(net, layers=(replace(first, occupied=with_occupied(first, numbers)), *net.layers[1:]))
     body = compile_here(planned)
-    assert body.layers[0].shape == BLANK_TABLES
+    assert body.layers[0].shape == (LISTED_TABLES if outputs == 64 else BLANK_TABLES)
     assert body.layers[0].forks > 3
     with Session(planned, RunTrigger(), body=body) as session:
         agree(session, np.concatenate([blobs(random, 60), samples((28, 28), 1)]))
