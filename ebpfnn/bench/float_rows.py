@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..quantize.floats import FloatDense
 from . import torch_module
 from .plain import as_floats, as_real
 from .python_rows import Infer, PythonRunner
 
+ONNX_LIBRARIES = ("onnxruntime", "onnx")
+_LIBRARIES: dict[str, tuple[str, ...]] = {
+    "numpy": (),
+    "torch": ("torch",),
+    "onnxruntime": ONNX_LIBRARIES,
+    "ort-iobinding": ONNX_LIBRARIES,
+}
 _Floats = NDArray[np.float32]
 
 
@@ -22,6 +30,7 @@ class FloatRunner(PythonRunner):
     """The samples are floats before the clock starts: a float network is not charged for converting them."""
 
     exact = False
+    takes = "float32"
 
     def __init__(self, name: str, network: QuantizedNetwork) -> None:
         super().__init__(name, len(network.labels))
@@ -86,13 +95,28 @@ class BoundOnnxRunner(FloatRunner):
         return self._scores[:count]
 
 
-def float_runners(network: QuantizedNetwork) -> Iterator[FloatRunner]:
-    """The rows whose library is installed, and can compute such layers."""
-    layers = as_floats(network)
-    if all(isinstance(layer, FloatDense) for layer in layers):
-        yield NumpyRunner("numpy", network)
-    if find_spec("torch") and torch_module.takes(layers):
-        yield TorchRunner("torch", network)
-    if find_spec("onnxruntime") and find_spec("onnx"):
-        yield OnnxRunner("onnxruntime", network)
-        yield BoundOnnxRunner("ort-iobinding", network)
+def float_runners(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[FloatRunner]:
+    """The rows whose library is installed, and can compute such layers; ``left_out`` gets the reasons for the others."""
+    kinds: dict[str, Callable[[str, QuantizedNetwork], FloatRunner]]
+    kinds = {"numpy": NumpyRunner, "torch": TorchRunner, "onnxruntime": OnnxRunner, "ort-iobinding": BoundOnnxRunner}
+    for name, kind in kinds.items():
+        reason = _why_not(name, network)
+        if reason:
+            left_out[name] = reason
+        else:
+            yield kind(name, network)
+
+
+def _why_not(name: str, network: QuantizedNetwork) -> str | None:
+    try:
+        layers = as_floats(network)
+    except NotSupported as reason:
+        return str(reason)
+    missing = next((library for library in _LIBRARIES[name] if not find_spec(library)), None)
+    if missing:
+        return f"{missing} is not installed"
+    if name == "numpy" and not all(isinstance(layer, FloatDense) for layer in layers):
+        return f"'{network.name}' has other layers than dense ones"
+    if name == "torch" and not torch_module.takes(layers):
+        return f"'{network.name}' has windows that PyTorch's layers do not have"
+    return None

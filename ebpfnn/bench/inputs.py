@@ -18,6 +18,8 @@ from ..preparation.encoder import BUILT_IN
 
 _MNIST = (28, 28)
 _SPARSE = 8  # one value in so many of sparse samples is drawn, and the others are 0
+DRAWN = "drawn-"
+"""What the kinds of samples begin with that are drawn where there are no data."""
 _Samples = NDArray[np.uint8]
 
 
@@ -48,13 +50,25 @@ def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders:
     return Inputs("dense", _drawn(network, "dense", count, seed, encoders))
 
 
+def noise_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
+    """Samples of uniform values, 0 too: with one bit a value, bytes of every kind, and no branch is learned."""
+    return Inputs("noise", _drawn(network, "noise", count, seed, encoders))
+
+
+def few_of(given: Inputs, few: int) -> list[Inputs]:
+    """The first ``few`` of ``given``, if it has more."""
+    if len(given.samples) <= few:
+        return []
+    return [Inputs(given.kind, given.samples[:few], None if given.labels is None else given.labels[:few])]
+
+
 def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> list[Inputs]:
     """Samples that need no data: blank, sparse (one value in eight is not 0), dense, and noise (uniform values).
 
     Those of a network of columns are ones that rows can give: each column reaches as many of its bounds as are drawn.
     """
     kinds = ("blank", "sparse", "dense", "noise")
-    return [Inputs(f"drawn-{kind}", _drawn(network, kind, count, seed, encoders)) for kind in kinds]
+    return [Inputs(f"{DRAWN}{kind}", _drawn(network, kind, count, seed, encoders)) for kind in kinds]
 
 
 def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int, encoders: Encoders) -> _Samples:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..abi import INFER
-from ..compiler import Body, KernelFeatures, build_twin
+from ..compiler import Body, Compiled, KernelFeatures, build_twin
 from ..compiler.emitter import Emitter
 from ..compiler.plan import PLANS
 from ..errors import ModelError, NotSupported, VerifierError
 from ..network import QuantizedNetwork
 from ..network.encoding import encode
+from ..obj import insn
 from ..obj.asm import R0
 from ..plugin import Trigger
 from ..session import Session
 from ..session.compiling import compile_here
+from .rows import CodeSize
 from .runner import Runner
+from .table_form import packed_form, unpacked_form
 
 EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"
 
@@ -39,16 +42,24 @@ class KernelRunner(Runner):
             raise NotSupported(f"trigger '{session.trigger.name}' runs one sample per event; the benchmark needs trigger 'run'")
         self._batch = session.batch
         self.exact = None if name == EMPTY else True
+        self.takes = "packed" if session.source().input.packed else "u8"
+
+    def code(self) -> CodeSize | None:
+        """The network is loaded once more for it, with a batch of one sample: the shell's loop over samples is walked too."""
+        body = self.session.body
+        return code_size(self.session.source(), self.session.trigger, body, 1) if isinstance(body, Compiled) else None
 
     def load(self, samples: NDArray[np.uint8]) -> None:
+        """Fewer samples than the batch holds are repeated in it."""
         self._encoded = encode(self.session.network.input, samples)
         self._scores = np.zeros((len(samples), self.classes), np.int32)
         self._labels = np.zeros(len(samples), np.uint32)
-        self._batch.samples[...] = self._encoded
+        self._batch.samples[...] = np.resize(self._encoded, self._batch.samples.shape)
 
     def run(self, runs: int) -> float:
         self._slot.run_batch(runs)
-        self._scores[...], self._labels[...] = self._batch.scores, self._batch.labels
+        count = min(len(self._scores), runs)
+        self._scores[:count], self._labels[:count] = self._batch.scores[:count], self._batch.labels[:count]
         return float(self._slot.elapsed_ns)
 
     def aim(self, index: int) -> None:
@@ -68,20 +79,41 @@ class KernelRunner(Runner):
 
 
 def kernel_runners(
-    network: QuantizedNetwork, trigger: Trigger, images: int, repeats: int, held: ExitStack
+    network: QuantizedNetwork, trigger: Trigger, images: int, repeats: int, held: ExitStack, left_out: dict[str, str]
 ) -> Iterator[KernelRunner]:
     """A row a body, but for those in C that the verifier does not walk: what is measured may take more than it.
 
-    One event runs ``images`` samples up to ``repeats`` times. ``held`` closes the sessions.
+    One event runs ``images`` samples up to ``repeats`` times. ``held`` closes the sessions. ``left_out`` gets the reason for
+    each row that does not exist, by its name.
     """
-    for name, form, body in _bodies(network):
+    for name, form, body in _bodies(network, left_out):
         try:
             session = Session(form, trigger, body=body, batch=images, repeats=repeats)
         except VerifierError as refusal:
             if name not in (NAIVE, TWIN) or refusal.errno != errno.E2BIG:
                 raise
+            left_out[name] = str(refusal)
             continue
         yield KernelRunner(name, held.enter_context(session))
+
+
+def code_size(network: QuantizedNetwork, trigger: Trigger, compiled: Compiled, batch: int | None = None) -> CodeSize:
+    """What a compiled network takes, and how long linking and loading it took. Raises as :class:`~ebpfnn.session.Session`."""
+    begun = time.perf_counter()
+    with Session(network, trigger, body=compiled, batch=batch) as session:
+        elapsed = time.perf_counter() - begun
+        (program,) = session.loaded.programs.values()
+        return CodeSize(instructions(compiled), program.info().verified_insns, table_bytes(compiled), 1000 * elapsed)
+
+
+def instructions(compiled: Compiled) -> int:
+    """How many the body has."""
+    return sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
+
+
+def table_bytes(compiled: Compiled) -> int:
+    """Bytes of the constants that the body reads."""
+    return sum(table.value_size for table in compiled.spec.maps.values())
 
 
 def empty_body() -> Body:
@@ -92,25 +124,37 @@ def empty_body() -> Body:
     return Body(emit.spec(EMPTY), 0)
 
 
-def _bodies(network: QuantizedNetwork) -> Iterator[tuple[str, QuantizedNetwork, Body]]:
+def _bodies(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[tuple[str, QuantizedNetwork, Body]]:
     """By the name of its row: the network, which may take samples in another form, and what computes it."""
     yield EMPTY, network, empty_body()
     for name, naive in ((NAIVE, True), (TWIN, False)):
         try:
             yield name, network, build_twin(network, naive=naive)
-        except ModelError:
-            continue  # too much for C; the compiler takes it
+        except ModelError as reason:  # too much for C, or layers that it does not have; the compiler takes it
+            left_out[name] = str(reason)
     chosen = compile_here(network)
     yield COMPILED, network, chosen
     seen = [_code(chosen)]
     for plan in PLANS:
-        compiled = compile_here(network, plan)
+        name = f"{COMPILED}:{plan}"
+        try:
+            compiled = compile_here(network, plan)
+        except ModelError as reason:
+            left_out[name] = str(reason)
+            continue
         if _code(compiled) not in seen:
             seen.append(_code(compiled))
-            yield f"{COMPILED}:{plan}", network, compiled
-    if network.input.bits < 8 and not network.input.packed:
-        packed = replace(network, input=replace(network.input, packed=True))
-        yield f"{COMPILED}:packed", packed, compile_here(packed)
+            yield name, network, compiled
+    if network.input.packed:
+        name, form = f"{COMPILED}:u8", unpacked_form(network)
+    elif network.input.bits < 8:
+        name, form = f"{COMPILED}:packed", packed_form(network)
+    else:
+        return
+    try:
+        yield name, form, compile_here(form)
+    except ModelError as reason:
+        left_out[name] = str(reason)
 
 
 def _code(body: Body) -> bytes:

@@ -15,16 +15,20 @@ from ..network import QuantizedNetwork, reference
 from ..plugin import Trigger
 from ..session import Session
 from .float_rows import float_runners
-from .inputs import Inputs
+from .inputs import DRAWN, Inputs
 from .kernel_rows import COMPILED, KernelRunner, kernel_runners
 from .native import native_runners
+from .native_tables import table_runners
 from .python_rows import InferManyRunner, InferRunner, SlotRunner
 from .rows import Row
 from .runner import Runner
+from .table_rows import table_rows
 
 RUNS = 6144
-"""Inferences of a long call: 12 times 512 samples. Short calls read higher, since each begins with cold branches and caches."""
-_LONGEST_CALL_NS = 250_000_000  # rows that would take longer make fewer runs, of every sample once at least
+"""Inferences of a long call, of as many samples. Short calls read higher: each begins with cold branches and caches."""
+FEW = 512
+"""So many samples are learned by a branch predictor when they run twelve times: they flatter code that branches on them."""
+_LONGEST_CALL_NS = 250_000_000  # rows that would take longer run fewer samples, FEW at least
 _EVICTING = 96 << 20  # bytes that are walked to empty the caches: three times the last level of the machines measured
 _CACHE_LINE = 64
 _LINE = np.dtype({"names": ["first"], "formats": [np.uint64], "itemsize": _CACHE_LINE})
@@ -37,6 +41,10 @@ class _Entry:
     runner: Runner
     inputs: Inputs
     expected: NDArray[np.int32]
+    most: int
+    """Runs that a call may make."""
+    cold: bool
+    """Whether these inputs are measured with cold caches."""
 
 
 class Bench(ExitStack):
@@ -50,6 +58,8 @@ class Bench(ExitStack):
         super().__init__()
         self._trigger, self._only, self._event = trigger, only, event
         self._entries: list[_Entry] = []
+        self.left_out: dict[tuple[str, str], str] = {}
+        """Why a row does not exist, by its network and name."""
         self._held_at_event = self.enter_context(ExitStack())
         self._at_event: Session | None = None
         self.names: dict[str, None] = {}
@@ -61,36 +71,51 @@ class Bench(ExitStack):
         return [entry.row for entry in self._entries if entry.row.rounds]
 
     def add(self, network: QuantizedNetwork, inputs: Sequence[Inputs]) -> None:
-        """Loads every row of ``network``; all of ``inputs`` hold as many samples.
+        """Loads every row of ``network``. The first of ``inputs`` has the most samples.
 
         Raises as :class:`~ebpfnn.session.Session` does, and what :mod:`ebpfnn.bench.native` raises of the C compiler.
         """
-        expected = [reference.scores(network, given.samples) for given in inputs]
-        for runner in self._runners(network, len(inputs[0].samples)):
+        known = [(given, reference.scores(network, given.samples), on_the_way(network, given.samples)) for given in inputs]
+        images = len(inputs[0].samples)
+        for runner in self._runners(network, images):
             self.names[runner.name] = None
             if self._only and runner.name not in self._only:
                 continue
-            for given, scores in zip(inputs, expected, strict=True):
-                self._entries.append(_Entry(Row(runner.name, network.name, given.kind), runner, given, scores))
+            code = runner.code()
+            for given, scores, goes_on in known:
+                row = Row(runner.name, network.name, given.kind, given=len(scores), takes=runner.takes)
+                row.goes_on, row.code = goes_on, code
+                cold = given is inputs[0] or given.kind.startswith(DRAWN)
+                self._entries.append(_Entry(row, runner, given, scores, images * _repeats(images), cold))
 
     def warm(self, rounds: Iterable[object]) -> None:
         """A round is one long call of every row."""
         for _ in rounds:
             for entry in self._entries:
                 entry.runner.load(entry.inputs.samples)
-                entry.row.rounds.append(time_warm(entry.runner, len(entry.inputs.samples)))
-                _compare(entry, len(entry.inputs.samples))
+                mean, ran = time_warm(entry.runner, len(entry.inputs.samples), entry.most)
+                entry.row.rounds.append(mean)
+                entry.row.samples = max(entry.row.samples, ran)
+                _compare(entry, ran)
 
     def cold(self, rounds: Iterable[object]) -> None:
-        """A round is single runs, before each of which a walk through a buffer empties the caches; they are rows apart."""
-        cold = [replace(entry, row=replace(entry.row, cache="cold", rounds=[])) for entry in self._entries if entry.runner.cold]
+        """A round is single runs, before each of which a walk through a buffer empties the caches; they are rows apart.
+
+        They are of the data alone, and of every kind of samples that are drawn where there are none: each takes a second.
+        """
+        cold: list[_Entry] = []
+        for entry in self._entries:
+            if entry.runner.cold and entry.cold:
+                few = min(_COLD_SAMPLES, entry.row.given)
+                row = replace(entry.row, cache="cold", given=few, samples=few, rounds=[], exact=None, agreement=None)
+                cold.append(replace(entry, row=row))
         self._entries += cold
         for _ in rounds:
             for entry in cold:
                 entry.runner.load(entry.inputs.samples)
-                (mean,) = time_cold(entry.runner, len(entry.inputs.samples), 1)
+                (mean,) = time_cold(entry.runner, entry.row.given, 1)
                 entry.row.rounds.append(mean)
-                _compare(entry, min(_COLD_SAMPLES, len(entry.inputs.samples)))
+                _compare(entry, entry.row.given)
 
     def _attached(self, beside: Session, trigger: Trigger, target: str) -> Session:
         """The network of ``beside``, attached to an event, and no other with it: each event would run them all."""
@@ -101,7 +126,8 @@ class Bench(ExitStack):
 
     def _runners(self, network: QuantizedNetwork, images: int) -> Iterator[Runner]:
         compiled: KernelRunner | None = None
-        for runner in kernel_runners(network, self._trigger, images, RUNS // images + 1, self):
+        left_out: dict[str, str] = {}
+        for runner in kernel_runners(network, self._trigger, images, _repeats(images), self, left_out):
             compiled = runner if runner.name == COMPILED else compiled
             yield runner
         if compiled:
@@ -111,15 +137,42 @@ class Bench(ExitStack):
             if self._event:
                 attached = partial(self._attached, session, *self._event)
                 yield from (kind(attached, classes, f":{self._event[0].name}") for kind in (SlotRunner, InferRunner))
-        yield from float_runners(network)
-        yield from native_runners(network)
+        yield from float_runners(network, left_out)
+        yield from table_rows(network, left_out)
+        yield from native_runners(network, left_out)
+        yield from table_runners(network, left_out)
+        self.left_out.update({(network.name, name): reason for name, reason in left_out.items()})
 
 
-def time_warm(runner: Runner, count: int) -> float:
-    """Nanoseconds an inference, in one long call over ``count`` samples, each of which was run once before."""
-    turns = min(RUNS // count, int(_LONGEST_CALL_NS // max(runner.run(count), 1)))
-    runs = max(turns, 1) * count
-    return runner.run(runs) / runs
+def time_warm(runner: Runner, count: int, most: int = RUNS) -> tuple[float, int]:
+    """Nanoseconds an inference, in one long call over ``count`` samples, and how many of them it ran: all, if it is quick.
+
+    Each was run once before. The call makes at most ``most`` runs, but a run of each sample.
+    """
+    first = min(count, FEW)
+    in_time = int(_LONGEST_CALL_NS * first // max(runner.run(first), 1))
+    count = max(first, min(count, in_time))
+    if count > first:
+        runner.run(count)
+    runs = max(min(most, in_time) // count, 1) * count
+    return runner.run(runs) / runs, count
+
+
+def _repeats(images: int) -> int:
+    """How often a call may run ``images`` samples."""
+    return max(RUNS // images, 1)
+
+
+def on_the_way(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[float, ...]:
+    """The share of ``samples`` that reaches each following network of a cascade, 0..1."""
+    reached, shares = samples, []
+    for each in network.stages:
+        if each.then is None:
+            break
+        alone = reference.scores(replace(each, then=None), reached) if len(reached) else np.zeros((0, 2), np.int32)
+        reached = reached[reference.margins(alone) < each.then.margin]
+        shares.append(len(reached) / len(samples))
+    return tuple(shares)
 
 
 def time_cold(runner: Runner, count: int, rounds: int) -> list[float]:

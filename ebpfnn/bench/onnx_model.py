@@ -19,17 +19,18 @@ _Operator = tuple[str, dict[str, Any], list[NDArray[np.float32]]]
 
 
 def open_session(layers: Sequence[PlainLayer], shape: Shape, classes: int) -> Any:
-    """An ``onnxruntime.InferenceSession`` with every optimization, which computes in the calling thread alone.
+    """:func:`session_of` the layers: its input is one sample, float32 [1, *shape], its output float32 [1, classes]."""
+    return session_of(_build(layers, shape, classes))
 
-    Its input is one sample, float32 [1, *shape], its output float32 [1, classes].
-    """
+
+def session_of(model: Any) -> Any:
+    """An ``onnxruntime.InferenceSession`` with every optimization, which computes in the calling thread alone."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    model = _build(layers, shape, classes).SerializeToString()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def bind(session: Any, sample: NDArray[np.float32], scores: NDArray[np.float32]) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..network.encoding import levels
-from ..network.layers import Dense, MaxPool, Weighted, image_shape
+from ..network.layers import Dense, MaxPool, Table, Weighted, image_shape
 from ..quantize.floats import Activation, FloatConv2d, FloatDense
 
 PlainLayer = FloatDense | FloatConv2d | MaxPool
@@ -17,13 +18,19 @@ def as_floats(network: QuantizedNetwork) -> tuple[PlainLayer, ...]:
     """The layers without rounding and clipping, so that nobody computes what floats can do without.
 
     Values between them are worth what the integers are, less their zero points, which go into the bias of the next layer.
+
+    Raises :class:`NotSupported` for layers of tables and for cascades.
     """
+    if network.then:
+        raise NotSupported(f"'{network.name}' is a cascade")
     layers: list[PlainLayer] = []
     zero_point, scale = 0, float(network.input.highest)
     for layer in network.layers:
         if isinstance(layer, MaxPool):
             layers.append(layer)
             continue
+        if isinstance(layer, Table):
+            raise NotSupported(f"'{network.name}' has layers of tables, which are no sums of products")
         layers.append(_real(layer, zero_point, scale))
         zero_point, scale = layer.requantization.zero_point, 1.0
     return tuple(layers)

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import CodeSize
+
 
 class Runner(ABC):
     """One way to run a network, one sample a call.
 
     ``exact`` says whether scores must be the reference's: those of floats cannot be, and None computes nothing. ``cold`` says
-    whether it is also run with cold caches.
+    whether it is also run with cold caches. ``takes`` is what a sample is when the clock starts.
     """
 
     exact: bool | None = True
     cold = True
+    takes = "u8"
 
     def __init__(self, name: str, classes: int) -> None:
         self.name, self.classes = name, classes
@@ -41,6 +44,10 @@ class Runner(ABC):
     @abstractmethod
     def scores(self, count: int) -> NDArray[Any]:
         """What came of each of the first samples when it was last run, [count, classes]."""
+
+    def code(self) -> CodeSize | None:
+        """What the code of a compiled network takes; None for another."""
+        return None
 
     def labels(self, count: int) -> NDArray[Any]:
         """The label of each, [count]: what the runner said, where it says one, else the first of the highest scores."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import printable
 from .complete import networks
+from .messages import complain
 from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
     from ..plugin import Plugins, Trigger
     from .bench_inputs import BenchInputs
 
-_MOST_IMAGES = 4096
+_MOST_IMAGES = 6144  # of ebpfnn.bench.measure; a branch is pending for each, and the verifier keeps 8,192
+_ROUNDS = 15
+_OF_FRONT = (
+    *("empty", "compiled", "compiled:packed", "compiled:u8", "numpy", "onnxruntime", "ort-iobinding"),
+    *("avx2-autovec", "avx2-intrinsics", "avx2-maddubs", "avx512-vnni", "avx2-tables", "avx512-tables"),
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that libraries read once, when they are loaded. numpy is imported below."""
 
@@ -43,13 +50,21 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 )
 @click.option("--label", metavar="COLUMN", help="Column of a table with the labels. [default: that of the training]")
 @click.option(
-    "--images", type=click.IntRange(1, _MOST_IMAGES), default=512, show_default=True, help="Number of different samples."
+    "--images",
+    type=click.IntRange(1, _MOST_IMAGES),
+    default=_MOST_IMAGES,
+    show_default=True,
+    help="Number of different samples, where the data has as many.",
 )
 @click.option("--spec", metavar="NAME|FILE", help="Measure what an event of this spec costs. flow-24 is there in C too.")
 @click.option("--events", is_flag=True, help="Measure what an event costs by the spec that the network carries.")
-@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Number of interleaved rounds.")
+@click.option("--rounds", type=click.IntRange(1), default=_ROUNDS, show_default=True, help="Number of interleaved rounds.")
 @click.option("--row", "only", metavar="NAME", multiple=True, help="Measure only this row. Can be repeated.")
 @click.option("--cold", is_flag=True, help="Also measure with cold caches.")
+@click.option("--noise", is_flag=True, help="Also measure random samples, which no branch predictor learns.")
+@click.option(
+    "--front", is_flag=True, help="Print one table of all networks and their peers, with --cold and --noise: accuracy and time."
+)
 @click.option("--process", is_flag=True, help="Measure time and memory of a whole `ebpfnn infer` instead.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot accuracy over time (.svg or .png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
@@ -66,15 +81,20 @@ def command(
     rounds: int,
     only: tuple[str, ...],
     cold: bool,
+    noise: bool,
+    front: bool,
     process: bool,
     plot: Path | None,
     as_json: bool,
 ) -> None:
     """Measure inference time in the kernel, and compare with a plain triple loop and installed user-space runtimes.
 
-    Sparse samples are MNIST test digits, dense samples are uniform in 1..255. For a network of other samples, give DATA;
-    else they are drawn: blank, sparse (one value in eight is not 0), dense, and noise. The exit status is 1 if a row that
-    must equal the reference does not.
+    Every row runs 6,144 different samples, and the first 512 of them again, which a branch predictor learns. Sparse samples
+    are MNIST test digits, of which 512 are bundled: give all of them with --data DIR. Dense samples are uniform in 1..255. For
+    a network of other samples, give DATA; else they are drawn: blank, sparse (one value in eight is not 0), dense, and noise.
+    The exit status is 1 if a row that must equal the reference does not.
+
+    With --front, the networks are the bundled ones of digits that have no convolutions, if no --model is given.
 
     With --spec or --events, packets go through the event shell, the compiled spec and a network (one of random weights without
     --model), by BPF_PROG_RUN.
@@ -84,30 +104,34 @@ def command(
     if spec is not None and events:
         raise click.UsageError("--events takes the spec that the network carries; give it or --spec")
     if spec is not None or events:
-        _refuse_beside_events(data=data, label=label, process=process, plot=plot)
+        _refuse_beside_events(data=data, label=label, process=process, plot=plot, noise=noise, front=front)
         context.exit(_measure_events(spec, models, rounds, only, cold=cold, as_json=as_json))
-    models = models or ("mnist",)
+    models = models or (_of_digits() if front else ("mnist",))
     if process:
         _print_process(models[0], as_json=as_json)
         return
     from .bench_inputs import check_labels, read
-    from .bench_tables import print_tables
+    from .bench_tables import print_front, print_tables
 
     if plot:
         from ..bench.plot import check
 
         check(plot)
     networks, plugins = _load(models), available()
-    inputs = {network.name: read(network, data, label, images, plugins) for network in networks}
-    if plot:
-        check_labels(inputs)
-    rows = _measure(networks, inputs, rounds, only, plugins, cold=cold)
+    noise, cold, only = noise or front, cold or front, only or (_OF_FRONT if front else ())
+    inputs = {network.name: read(network, data, label, images, plugins, dense=not front, noise=noise) for network in networks}
+    if plot or front:
+        check_labels(inputs, "--plot" if plot else "--front")
+    rows = _measure(networks, inputs, rounds, only, plugins, cold=cold, known=not front)
+    accuracy = _accuracy(networks, inputs) if plot or front else {}
     if as_json:
         click.echo(json.dumps([row.record() for row in rows], indent=2))
+    elif front:
+        print_front(rows, accuracy)
     else:
         print_tables(rows)
     if plot:
-        _plot(rows, networks, inputs, plot)
+        _plot(rows, accuracy, plot)
     context.exit(1 if any(row.exact is False for row in rows) else 0)
 
 
@@ -126,6 +150,20 @@ def _measure_events(
         raise click.UsageError("events are measured with one network; give one --model")
     network = next(iter(_load(models)), None)
     return measure(spec, network, available(), Wanted(rounds, only, cold, as_json), _watched)
+
+
+def _of_digits() -> tuple[str, ...]:
+    """The bundled networks of digits whose layers are dense or tables."""
+    from ..network import modelfile
+    from ..network.layers import Conv2d
+
+    found = {name: modelfile.load(modelfile.resolve(name)) for name in modelfile.bundled()}
+    digits = tuple(map(str, range(10)))
+    return tuple(
+        name
+        for name, network in found.items()
+        if network.labels == digits and not any(isinstance(layer, Conv2d) for layer in network.layers)
+    )
 
 
 def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
@@ -148,13 +186,17 @@ def _measure(
     plugins: Plugins,
     *,
     cold: bool,
+    known: bool,
 ) -> list[Row]:
+    """The rows. With ``known``, ``only`` must name rows that exist."""
     from ..bench.measure import Bench
 
     with Bench(plugins.trigger("run"), only, _event(plugins)) as bench:
         for network in networks:
             bench.add(network, inputs[network.name].kinds)
-        _known(bench, only)
+        if known:
+            _known(bench, only)
+        _tell_left_out(bench.left_out, only)
         bench.warm(_watched(rounds, "warm"))
         if cold:
             bench.cold(_watched(rounds, "cold"))
@@ -172,7 +214,21 @@ def _event(plugins: Plugins) -> tuple[Trigger, str] | None:
 def _known(bench: Bench, only: tuple[str, ...]) -> None:
     unknown = sorted(set(only) - set(bench.names))
     if unknown:
+        reason = next((reason for (_, name), reason in bench.left_out.items() if name == unknown[0]), None)
+        if reason:
+            raise click.UsageError(f"row '{unknown[0]}' is left out: {printable(reason)}")
         raise click.UsageError(f"row '{unknown[0]}' does not exist; there are {', '.join(bench.names)}")
+
+
+def _tell_left_out(left_out: dict[tuple[str, str], str], only: tuple[str, ...]) -> None:
+    """A line for the rows, of those that are asked for, that are missing for one reason."""
+    told: dict[str, list[tuple[str, str]]] = {}
+    for (network, name), reason in left_out.items():
+        if not only or name in only:
+            told.setdefault(reason.removeprefix(f"'{network}' "), []).append((network, name))
+    for reason, missing in told.items():
+        networks, names = (", ".join(dict.fromkeys(each)) for each in zip(*missing, strict=True))
+        complain(f"left out of {printable(networks)}: {names}: {printable(reason)}")
 
 
 def _watched(rounds: int, label: str) -> Iterable[int]:
@@ -180,16 +236,20 @@ def _watched(rounds: int, label: str) -> Iterable[int]:
         yield from turns
 
 
-def _plot(rows: list[Row], networks: list[QuantizedNetwork], inputs: dict[str, BenchInputs], path: Path) -> None:
-    """Accuracies are for all samples of the data, not only for those used in the measurement."""
-    from ..bench.plot import plot
+def _accuracy(networks: list[QuantizedNetwork], inputs: dict[str, BenchInputs]) -> dict[str, float]:
+    """Of each network, 0..1, over all samples of the data, not only those used in the measurement."""
     from ..network import reference
 
-    accuracy = {}
+    found = {}
     for network in networks:
         given = inputs[network.name]
-        scores = reference.scores(network, given.samples)
-        accuracy[network.name] = float((scores.argmax(axis=1) == given.labels).mean())
+        found[network.name] = float((reference.labels(network, given.samples) == given.labels).mean())
+    return found
+
+
+def _plot(rows: list[Row], accuracy: dict[str, float], path: Path) -> None:
+    from ..bench.plot import plot
+
     plot(rows, accuracy, path)
     click.echo(f"plot: {path}", err=True)
 

@@ -49,7 +49,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn import --raw weights/ --output mine.safetensors && ebpfnn inspect mine.safetensors",
     ),
     "inspect": ("ebpfnn inspect", "ebpfnn inspect mnist-1bit --asm", "ebpfnn inspect mine.safetensors --plan straight"),
-    "bench": ("ebpfnn bench", "ebpfnn bench --model mnist-1bit --row compiled", "ebpfnn bench --spec flow-24 --cold"),
+    "bench": (
+        "ebpfnn bench --model mnist-1bit --row compiled",
+        "ebpfnn bench --front",
+        "ebpfnn bench --spec flow-24 --cold",
+    ),
     "plugins": ("ebpfnn plugins", "ebpfnn plugins new trigger door", "ebpfnn plugins --json"),
     "plugins new": ("ebpfnn plugins new trigger door", "ebpfnn plugins new input seeds"),
     "fields": (

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..bench.inputs import Inputs, dense_inputs, sparse_inputs
-from ..bench.kernel_rows import KernelRunner
+from ..bench.kernel_rows import KernelRunner, code_size, instructions, table_bytes
 from ..bench.measure import RUNS, time_cold, time_warm
 from ..compiler import Compiled, NetworkPlan, compile_network
 from ..compiler.plan import TablePlan
@@ -16,7 +16,6 @@ from ..datasets.mnist import read_test
 from ..errors import PermissionDenied
 from ..network import QuantizedNetwork, architecture, orders
 from ..network.fields import describe_input
-from ..obj import insn
 from ..obj.disasm import disassemble
 from ..obj.listing import waits
 from ..plugin import Trigger
@@ -68,26 +67,21 @@ def compile_for(network: QuantizedNetwork, plan: str | None) -> tuple[Compiled, 
     except PermissionDenied as refusal:
         compiled, reason = compile_network(network, plan=plan), str(refusal)
     elapsed = time.perf_counter() - begun
-    size = sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
-    tables = sum(table.value_size for table in compiled.spec.maps.values())
-    return compiled, Code(size, compiled.stack, compiled.workspace, tables, 1000 * elapsed), reason
+    sizes = instructions(compiled), compiled.stack, compiled.workspace, table_bytes(compiled)
+    return compiled, Code(*sizes, 1000 * elapsed), reason
 
 
 def run_in_kernel(network: QuantizedNetwork, compiled: Compiled, trigger: Trigger) -> InKernel:
     """Loads the network as usual, and again to measure its time. Raises as :class:`~ebpfnn.session.Session` does."""
-    begun = time.perf_counter()
-    with Session(network, trigger, body=compiled) as session:
-        elapsed = time.perf_counter() - begun
-        (program,) = session.loaded.programs.values()
-        verified = program.info().verified_insns
+    size = code_size(network, trigger, compiled)
     given = _samples(network)
     count = len(given.samples)
     with Session(network, trigger, body=compiled, batch=count, repeats=RUNS // count) as session:
         runner = KernelRunner("compiled", session)
         runner.load(given.samples)
-        warm = min(time_warm(runner, count) for _ in range(_ROUNDS))
+        warm = min(time_warm(runner, count)[0] for _ in range(_ROUNDS))
         cold = min(time_cold(runner, count, _ROUNDS))
-        return InKernel(trigger.name, verified, 1000 * elapsed, warm, cold, given.kind)
+        return InKernel(trigger.name, size.verified, size.load_ms, warm, cold, given.kind)
 
 
 def describe(

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network, samples
+from tablenets import cascade, table_network
 
 from ebpfnn.abi import INFER
 from ebpfnn.bench import kernel_rows, measure
@@ -29,6 +30,7 @@ from ebpfnn.errors import NotSupported, SessionError, VerifierError
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
 from ebpfnn.obj import insn
 from ebpfnn.session import Session
+from ebpfnn.session.compiling import compile_here
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 OWN = ("empty", "naive", "twin", "compiled", "compiled:packed", "session.infer", "slot.run", "session.infer_many")
@@ -37,8 +39,10 @@ OWN = ("empty", "naive", "twin", "compiled", "compiled:packed", "session.infer",
 @pytest.fixture(autouse=True)
 def rows_of_the_kernel_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of user space have their own tests."""
-    monkeypatch.setattr(measure, "float_runners", lambda _network: ())
-    monkeypatch.setattr(measure, "native_runners", lambda _network: ())
+    monkeypatch.setattr(measure, "float_runners", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "native_runners", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "table_rows", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "table_runners", lambda _network, _left_out: ())
     monkeypatch.setattr(measure, "RUNS", 64)
     monkeypatch.setattr(measure, "_EVICTING", 1 << 20)
 
@@ -51,6 +55,22 @@ def measured(net: QuantizedNetwork, *, cold: bool = False) -> list[Row]:
         if cold:
             bench.cold(range(1))
         return bench.rows
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("stages", [1, 2])
+def test_rows_of_tables(packed: bool, stages: int) -> None:
+    net = cascade(*(table_network(seed, packed=packed) for seed in range(stages)), margin=100)
+    rows = measured(net, cold=True)
+    form = "compiled:u8" if packed else "compiled:packed"
+    found = {row.name for row in rows}
+    assert found >= {"empty", "compiled", form, "session.infer", "slot.run", "session.infer_many"}
+    assert all(row.exact for row in rows if row.name != "empty")
+    takes = {row.name: row.takes for row in rows}
+    assert (takes["compiled"], takes[form]) == (("packed", "u8") if packed else ("u8", "packed"))
+    assert {len(row.goes_on) for row in rows} == {stages - 1}
+    assert all(0 < share <= 1 for row in rows for share in row.goes_on)
+    assert {row.code is not None for row in rows if row.name in ("compiled", form)} == {True}
 
 
 @pytest.mark.parametrize(("bits", "packed"), [(1, False), (1, True), (8, False)])
@@ -107,7 +127,7 @@ def wrong(body: Body) -> Body:
 
 
 def test_a_body_that_gives_wrong_labels_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bodies(network: QuantizedNetwork) -> Any:
+    def bodies(network: QuantizedNetwork, _left_out: dict[str, str]) -> Any:
         yield "compiled", network, compile_network(network)
         yield "wrong", network, wrong(compile_network(network))
 
@@ -121,7 +141,7 @@ def test_a_body_that_gives_wrong_scores_is_not_exact(monkeypatch: pytest.MonkeyP
     last = net.layers[-1]
     other = replace(net, layers=(*net.layers[:-1], replace(last, bias=last.bias + np.int32(1))))
 
-    def bodies(network: QuantizedNetwork) -> Any:
+    def bodies(network: QuantizedNetwork, _left_out: dict[str, str]) -> Any:
         yield "compiled", network, compile_network(other)
 
     monkeypatch.setattr(kernel_rows, "_bodies", bodies)
@@ -134,11 +154,13 @@ def test_the_command_fails_where_a_row_is_wrong(tmp_path: Path, monkeypatch: pyt
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 0
     assert {row["exact"] for row in json.loads(ran.stdout) if row["name"] == "compiled"} == {True}
-    bodies: Callable[[QuantizedNetwork], Any] = kernel_rows._bodies
+    bodies: Callable[[QuantizedNetwork, dict[str, str]], Any] = kernel_rows._bodies
     monkeypatch.setattr(
         kernel_rows,
         "_bodies",
-        lambda network: ((name, form, wrong(body) if name == "compiled" else body) for name, form, body in bodies(network)),
+        lambda network, left_out: (
+            (name, form, wrong(body) if name == "compiled" else body) for name, form, body in bodies(network, left_out)
+        ),
     )
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 1
@@ -149,7 +171,7 @@ def test_samples_are_rotated_over_and_each_is_told() -> None:
     net = random_network((9, 5, 3), 1)
     given = samples(9, 1)
     with ExitStack() as held:
-        (compiled,) = (row for row in kernel_runners(net, RunTrigger(), len(given), 3, held) if row.name == "compiled")
+        (compiled,) = (row for row in kernel_runners(net, RunTrigger(), len(given), 3, held, {}) if row.name == "compiled")
         compiled.load(given)
         assert compiled.run(len(given) * 3) > 0
         assert compiled.scores(len(given)).tolist() == reference.scores(net, given).tolist()
@@ -172,3 +194,42 @@ def test_a_trigger_that_runs_one_sample_an_event_has_no_rows() -> None:
     net = random_network((9, 5, 3), 1)
     with Session(net, TracepointTrigger()) as session, pytest.raises(NotSupported, match="runs one sample per event"):
         KernelRunner("compiled", session)
+
+
+def test_few_samples_are_repeated_in_a_batch_of_many() -> None:
+    net = random_network((9, 5, 3), 1)
+    given = samples(9, 1)
+    with Session(net, RunTrigger(), batch=40) as session:
+        runner = KernelRunner("compiled", session)
+        runner.load(given)
+        assert runner.run(40) > 0
+        expected = reference.scores(net, given)
+        assert runner.scores(16).tolist() == expected.tolist()
+        assert session.batch is not None
+        assert session.batch.scores.tolist() == expected[np.arange(40) % 16].tolist()
+        runner.load(given[:3])
+        runner.run(2)
+        assert runner.scores(3).tolist() == [*expected[:2].tolist(), [0, 0, 0]]
+
+
+def test_a_batch_of_as_many_samples_as_a_call_runs() -> None:
+    """Each is a branch that the verifier keeps in mind, of at most 8,192."""
+    net = random_network((9, 5, 3), 1)
+    given = np.tile(samples(9, 1), (384, 1))
+    with Session(net, RunTrigger(), batch=len(given)) as session:
+        runner = KernelRunner("compiled", session)
+        runner.load(given)
+        runner.run(len(given))
+        assert np.array_equal(runner.scores(len(given)), reference.scores(net, given))
+
+
+def test_what_a_compiled_row_takes() -> None:
+    net = random_network((9, 5, 3), 1)
+    row = next(row for row in measured(net) if row.name == "compiled")
+    compiled = compile_here(net)
+    assert row.code is not None
+    assert row.code.instructions == sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
+    assert row.code.table_bytes == sum(table.value_size for table in compiled.spec.maps.values())
+    assert not row.code.verified or row.code.instructions < row.code.verified < 10 * row.code.instructions
+    assert 0 < row.code.load_ms < 60_000
+    assert {each.code for each in measured(net) if each.name in ("twin", "session.infer")} == {None}

@@ -12,17 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import dense, network, random_network, samples
+from networks import dense, network, random_network, requantization, samples
+from tablenets import cascade, table, table_network
 
 from ebpfnn.bench import native, torch_module
 from ebpfnn.bench.float_rows import FloatRunner, float_runners
 from ebpfnn.bench.native import KINDS, NativeRunner, native_runners
+from ebpfnn.bench.native_tables import TABLE_KINDS, table_runners
 from ebpfnn.bench.plain import as_floats
+from ebpfnn.bench.table_form import packed_form, selects_rows, unpacked_form
+from ebpfnn.bench.table_rows import table_rows
 from ebpfnn.bench.weights import grouped, in_halves, unsaturated
 from ebpfnn.datasets import mnist
 from ebpfnn.errors import NotSupported
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
-from ebpfnn.network.layers import MaxPool, Window
+from ebpfnn.network.encoding import encode, levels
+from ebpfnn.network.layers import ByteLanes, MaxPool, Table, Window
 from ebpfnn.quantize.floats import FloatConv2d
 
 
@@ -50,7 +55,9 @@ def held(net: QuantizedNetwork) -> list[str]:
     """Runs every row in C that there is; their names."""
     given = samples(net.input_shape, 1)
     expected = reference.scores(net, given).tolist()
-    found = list(native_runners(net))
+    left_out: dict[str, str] = {}
+    found = list(native_runners(net, left_out))
+    assert {runner.name for runner in found} | set(left_out) == {kind.name for kind in KINDS}
     for runner in found:
         runner.load(given)
         assert runner.run(len(given) + 3) > 0
@@ -80,23 +87,157 @@ def test_networks_that_no_row_in_c_takes() -> None:
 @needs_cc
 def test_a_compiler_that_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "SOURCES", tmp_path)
-    native.library.cache_clear()
+    native.build.cache_clear()
     with pytest.raises(NotSupported, match=r"avx2-autovec: the C compiler failed \(.*\); install gcc 9 or clang 9, or newer"):
         NativeRunner(KINDS[0], random_network((9, 3), 1))
 
 
-def test_rows_that_this_cpu_cannot_run_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "_cpu_flags", lambda: {"sse2"})
-    assert list(native_runners(random_network((9, 3), 1))) == []
+def test_rows_that_this_machine_cannot_run_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reasons() -> set[str]:
+        left_out: dict[str, str] = {}
+        assert list(native_runners(random_network((9, 3), 1), left_out)) == []
+        assert list(table_runners(table_network(1), left_out)) == []
+        assert set(left_out) == {kind.name for kind in (*KINDS, *TABLE_KINDS)}
+        return set(left_out.values())
+
+    monkeypatch.setattr(native, "_cpu_flags", lambda: {"avx2", "avx512bw"})
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    assert reasons() == {"this CPU has no avx512_vnni", "there is no C compiler; install gcc or clang as `cc`"}
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert list(native_runners(random_network((9, 3), 1))) == []
+    assert reasons() == {"this CPU has no avx2", "this CPU has no avx512_vnni"}
+
+
+TABLES = [
+    table_network(1),
+    table_network(2, (28, 28), (32, 10), tile=None, shift=0),
+    table_network(3, (28, 28), (64, 10), shift=2, largest=127),
+    table_network(4, (5, 7), (100, 3), tile=None, shift=1),
+    table_network(5, (8, 8), (8, 17), packed=False),
+    table_network(6, (8, 8), (13, 10), packed=False, tile=None),
+]
+
+
+@pytest.mark.parametrize("net", TABLES, ids=lambda net: f"{net.name}-{net.architecture}")
+def test_tables_are_exact(net: QuantizedNetwork) -> None:
+    held_tables(net)
+
+
+def held_tables(net: QuantizedNetwork) -> None:
+    """Runs every row of a network of tables that there is: each is exact."""
+    given = np.concatenate([samples(net.input_shape, seed) for seed in range(4)])
+    expected = reference.scores(net, given).tolist()
+    left_out: dict[str, str] = {}
+    for runner in (*table_runners(net, left_out), *table_rows(net, left_out)):
+        runner.load(given)
+        assert runner.exact
+        assert runner.run(len(given) + 3) > 0
+        assert runner.scores(len(given)).tolist() == expected, runner.name
+        runner.load(given)
+        runner.aim(2)
+        assert runner.run_one() > 0
+    able = {kind.name for kind in TABLE_KINDS if kind.flags <= native._cpu_flags()} if shutil.which("cc") else set()
+    installed = {"onnxruntime"} if find_spec("onnxruntime") and find_spec("onnx") else set()
+    found = {kind.name for kind in TABLE_KINDS} | {"numpy", "onnxruntime"}
+    assert found - set(left_out) == able | installed | {"numpy"}
+
+
+def test_scores_that_16_bits_do_not_hold() -> None:
+    first, last = table_network(1, widths=(20, 4)).layers
+    assert isinstance(last, Table)
+    large = replace(last, tables=(last.tables.astype(np.int32) * 1000).astype(np.int16))
+    net = replace(table_network(1, widths=(20, 4)), layers=(first, large))
+    given = samples(net.input_shape, 1)
+    assert np.abs(reference.scores(net, given)).max() > 1 << 15
+    held_tables(net)
+
+
+@pytest.mark.parametrize("margin", [1, 60, 100_000])
+def test_cascades_are_exact(margin: int) -> None:
+    networks = [table_network(seed, (8, 8), (widths, 5)) for seed, widths in enumerate((9, 16, 40, 64))]
+    for count in (2, 3, 4):
+        held_tables(cascade(*networks[:count], margin=margin))
+
+
+def test_a_carry_crosses_the_bytes_of_a_word() -> None:
+    """Every sum leaves -128..127, so lanes that were apart would give other scores."""
+    net = table_network(7, (8, 8), (16, 5), shift=0, largest=127)
+    given, (first, last) = samples(net.input_shape, 1), net.layers
+    assert isinstance(first, Table)
+    apart = (reference.accumulate(first, levels(net.input, given).astype(np.int64)) + 128) & 255
+    assert not np.array_equal(reference.forward(last, apart), reference.scores(net, given))
+    held_tables(net)
+
+
+def test_networks_whose_tables_no_row_takes() -> None:
+    mixed = table_network(1)
+    first, last = mixed.layers
+    assert isinstance(first, Table)
+    assert isinstance(last, Table)
+    dense_tail = replace(mixed, layers=(first, dense(np.ones((4, 11)), np.zeros(4))))
+    scaled = replace(mixed, layers=(first, replace(last, requantization=requantization(4, shift=29))))
+    other_order = replace(mixed, input=replace(mixed.input, order=()))
+    small_groups = table_network(2, (8, 8), (11, 4), tile=None)
+    small_groups = replace(small_groups, layers=(table(2, 64, 11, members=4, requantization=ByteLanes(1)), last))
+    for net, fact in (
+        (dense_tail, "'tables1' has other layers than a table with byte lanes and a table of scores"),
+        (scaled, "'tables1' scales the scores of its last table"),
+        (other_order, "'tables1': the bytes of its packed samples are not the rows of its groups"),
+        (small_groups, "'tables2': the bytes of its packed samples are not the rows of its groups"),
+    ):
+        left_out: dict[str, str] = {}
+        assert list(table_runners(net, left_out)) == []
+        assert {name for name, reason in left_out.items() if reason == fact} >= {
+            kind.name for kind in TABLE_KINDS if kind.flags <= native._cpu_flags()
+        }, left_out
+    left_out = {}
+    assert "numpy" in {row.name for row in table_rows(small_groups, left_out)}
+    assert "numpy" not in {row.name for row in table_rows(dense_tail, left_out)}
+    assert "has other layers than a table" in left_out["numpy"]
+    assert list(table_rows(random_network((9, 3), 1), {})) == []
+    assert list(table_runners(random_network((9, 3), 1), {})) == []
+
+
+def test_rows_of_products_leave_tables_and_cascades_out() -> None:
+    dense_cascade = cascade(random_network((9, 3), 1), random_network((9, 3), 2))
+    for net, fact in ((table_network(1), "tables"), (dense_cascade, "cascade")):
+        left_out: dict[str, str] = {}
+        assert list(float_runners(net, left_out)) == []
+        assert set(left_out) == {"numpy", "torch", "onnxruntime", "ort-iobinding"}
+        assert all(fact in reason for reason in left_out.values())
+        assert list(native_runners(net, left_out)) == []
+        assert {kind.name for kind in KINDS} < set(left_out)
+
+
+def test_forms_of_packed_samples() -> None:
+    """Packed and unpacked, a network and its cascade say the same; and the bytes select the rows."""
+    net = cascade(table_network(5, packed=False), table_network(6, packed=False))
+    packed, first = packed_form(net), net.layers[0]
+    assert isinstance(first, Table)
+    assert packed.input.order == tuple(first.order.ravel())
+    assert [each.input.packed for each in packed.stages] == [True, True]
+    assert selects_rows(packed)
+    assert not selects_rows(net)
+    assert packed_form(packed) is packed
+    assert unpacked_form(packed).input == net.input
+    given = samples(net.input_shape, 3)
+    expected = reference.scores(net, given)
+    assert np.array_equal(reference.scores_of_encoded(packed, encode(packed.input, given)), expected)
+    natural = packed_form(table_network(5, packed=False, tile=None))
+    assert (natural.input.packed, natural.input.order) == (True, ())
+    plain = random_network((9, 3), 1)
+    assert packed_form(plain) is plain
 
 
 @needs_cc
 def test_the_sources_are_clean(tmp_path: Path) -> None:
-    for kind in KINDS:
+    sizes = ("GROUPS", "WORDS", "NEURONS", "SHIFT", "SCORES", "MARGIN")
+    stages = [f"-D{name}{stage}={1 if name == 'SHIFT' else 8}" for stage in range(4) for name in sizes]
+    stages += [f"-DSCORE{stage}=int16_t" for stage in range(4)]
+    for kind in (*KINDS, *TABLE_KINDS):
+        defined = [*stages, "-DSTAGES=4", "-DCLASSES=3", f"-DVECTOR={8 * kind.lanes}"] if kind in TABLE_KINDS else []
         command = [
             "cc",
+            *defined,
             "-O2",
             "-Wall",
             "-Wextra",
@@ -137,7 +278,7 @@ def test_floats_agree_on_digits() -> None:
     net = modelfile.load(modelfile.resolve("mnist"))
     given = mnist.read_test()[0]
     expected = reference.scores(net, given).argmax(axis=1)
-    for runner in float_runners(net):
+    for runner in float_runners(net, {}):
         assert np.mean(ran(runner, given).argmax(axis=1) == expected) > 0.99, runner.name
 
 
@@ -152,7 +293,7 @@ def ran(runner: FloatRunner, given: np.ndarray) -> np.ndarray:
 def test_floats_of_every_layer_say_the_same(architecture: str, bits: int) -> None:
     net = random_network(architecture, 1, bits=bits)
     given = samples(net.input_shape, 1)
-    scores = {runner.name: ran(runner, given) for runner in float_runners(net)}
+    scores = {runner.name: ran(runner, given) for runner in float_runners(net, {})}
     first = next(iter(scores.values()))
     for name, each in scores.items():
         assert np.allclose(each, first, rtol=1e-3, atol=1e-3 * np.abs(first).max()), name
@@ -173,5 +314,5 @@ def test_windows_that_pytorch_does_not_have() -> None:
 def test_the_float_rows_there_are() -> None:
     installed = {"torch": ["torch"], "onnxruntime": ["onnxruntime", "ort-iobinding"]}
     expected = ["numpy", *(name for library, names in installed.items() if find_spec(library) for name in names)]
-    assert [runner.name for runner in float_runners(random_network((9, 3), 1))] == expected
-    assert [runner.name for runner in float_runners(random_network("conv2x3-3", 1))] == expected[1:]
+    assert [runner.name for runner in float_runners(random_network((9, 3), 1), {})] == expected
+    assert [runner.name for runner in float_runners(random_network("conv2x3-3", 1), {})] == expected[1:]

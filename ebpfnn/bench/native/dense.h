@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the C rows of `ebpfnn bench` share: dense layers over 8-bit samples, one image a call, timed over many.
+ * What the C rows of `ebpfnn bench` share: dense layers over 8-bit samples, one image a call.
  * ebpfnn/bench/native.py builds them with the host's compiler, and lays the weights out as each wants them.
  */
 #ifndef EBPFNN_DENSE_H
@@ -8,7 +8,6 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
 #define WIDEST 4096
 
@@ -36,28 +35,11 @@ static inline int32_t requantize(const struct layer *layer, int32_t output, int3
 	return value < layer->low ? layer->low : value > layer->high ? layer->high : value;
 }
 
-static void infer(const struct network *network, const uint8_t *sample, int32_t *scores);
-
-/*
- * Runs `runs` inferences over `count` samples in turn, and returns how many nanoseconds they took: of this thread's time, which
- * others on the machine do not lengthen; but a single run by the wall clock, which is quicker to read.
- */
-uint64_t run(const struct network *network, const uint8_t *samples, uint32_t count, uint32_t runs, int32_t *scores)
+static inline int32_t classes_of(const struct network *network)
 {
-	void (*volatile each)(const struct network *, const uint8_t *, int32_t *) = infer; /* a call each, as anyone would make */
-	int32_t classes = network->layers[network->depth - 1].outputs;
-	clockid_t clock = runs > 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
-	struct timespec begun, done;
-	uint32_t at = 0;
-
-	clock_gettime(clock, &begun);
-	for (uint32_t i = 0; i < runs; i++) {
-		each(network, samples + (size_t)at * network->sample_bytes, scores + (size_t)at * classes);
-		if (++at == count)
-			at = 0;
-	}
-	clock_gettime(clock, &done);
-	return (done.tv_sec - begun.tv_sec) * 1000000000ll + done.tv_nsec - begun.tv_nsec;
+	return network->layers[network->depth - 1].outputs;
 }
+
+#include "run.h"
 
 #endif
