@@ -55,6 +55,20 @@ def test_every_form_of_sample(packed: bool, order: str, bits: int, features: Ker
             equal(two_layers(form, order_of, 21, members, shift=members % 3), features, members)
 
 
+@pytest.mark.parametrize("threshold", [1, 101, 128, 201, 255])
+def test_bits_of_groups_by_any_threshold(threshold: int) -> None:
+    """Tiles, and groups of any members; in few words, and in so many that numbers go through memory."""
+    random = np.random.default_rng(threshold)
+    form = replace(binary_form((12, 12)), thresholds=(threshold,))
+    tiles = np.arange(144, dtype=np.int32).reshape(6, 2, 3, 4).transpose(0, 2, 1, 3).reshape(-1, 8)
+    for order in (tiles, grouped(144, 8, random, gaps=0.3), grouped(144, 8)):
+        for outputs in (9, 60):
+            net = two_layers(form, order, outputs, outputs)
+            given = np.array([threshold - 1, threshold, 0, 255])[random.integers(0, 4, (9, 12, 12))].astype(np.uint8)
+            with Session(net, RunTrigger(), body=compile_here(net)) as session:
+                agree(session, np.concatenate([given, samples((12, 12), 1)]))
+
+
 @of_every_kernel
 def test_a_sample_in_an_order_of_its_own(features: KernelFeatures) -> None:
     random = np.random.default_rng(4)
@@ -148,6 +162,7 @@ def test_sums_of_one_scale(outputs: int, features: KernelFeatures) -> None:
             outputs, shift=33 + seed, low=-9, high=100, negative=np.full(outputs, seed << 27, np.int32), zero_point=2
         )
         hidden = table(grouped(90, 8), outputs, random, largest=largest, by=by)
+        hidden = replace(hidden, bias=random.integers(-15000, 15000, outputs).astype(np.int32))
         last = table(np.arange(outputs, dtype=np.int32)[:, None], 7, random, bits=7, low=-9)
         equal(network([hidden, last], form), features, seed)
 

@@ -220,11 +220,13 @@ def test_the_tail_is_one_row_a_byte() -> None:
     assert plan.requantize.is_exact
     first = net.layers[0]
     assert isinstance(first, Table)
-    moved = tail(first, 10, np.random.default_rng(1), by=requantization(10, zero_point=1))
-    other = plan_network(replace(net, layers=(first, moved))).layers[1]
-    assert isinstance(other, TablePlan)
-    assert other.requantize
-    assert not other.requantize.is_exact
+    double = np.full(10, 3 << 29, np.int32)
+    for by in (requantization(10, zero_point=1), requantization(10, positive=double, negative=double)):
+        moved = tail(first, 10, np.random.default_rng(1), by=by)
+        other = plan_network(replace(net, layers=(first, moved))).layers[1]
+        assert isinstance(other, TablePlan)
+        assert other.requantize
+        assert not other.requantize.is_exact
 
 
 def test_sums_of_one_scale_become_outputs_by_a_table() -> None:
