@@ -20,10 +20,12 @@ from .lanes import FOUR, THREE, TWO
 from .live import Live, live_inputs, pieces
 from .nonzero import GROUP, LARGEST_INDEX
 from .partial import RowShape
-from .plan import LISTED, ROWS_PLAN, STRAIGHT, Candidate, is_gathered
+from .plan import LISTED, MOST_UNROLLED, ROWS_PLAN, STRAIGHT, Candidate, is_gathered
 from .rows import MOST_WORDS as MOST_ROW_WORDS
-from .rows import live_groups
+from .rows import listed_bytes, live_groups
 from .sidebyside import SideBySide
+from .table_list import MOST_BYTES
+from .table_rows import ROOMY_WORDS
 from .tile import MOST_WORDS, Tiling
 
 _UNKNOWN_DENSITY = 0.5
@@ -135,3 +137,15 @@ def _row_choices(given: SideBySide, low: int, high: int, density: float, largest
             added = filled if skipping else 1.0
             price = given.cost + cost.rows(groups, tiling.words, tiling.tiles, len(ends), lanes, added, size)
             yield DenseChoice(ROWS_PLAN, products, price, rows=shape)
+            if skipping and _can_list(products, shape, largest):
+                size = listed_bytes(products.weights, shape.levels) * shape.rows * row * tiling.tiles
+                sums = cost.listed_rows(len(weights) // given.levels, filled, tiling.words, tiling.tiles, size)
+                price = given.cost + sums + cost.flush(tiling.words, tiling.tiles, 1, lanes)
+                yield DenseChoice(ROWS_PLAN, products, price, rows=replace(shape, listed=True))
+
+
+def _can_list(products: Products, shape: RowShape, largest: int) -> bool:
+    """Whether bytes may be listed: for rows of so many words that few registers are left, and in tiles that are unrolled."""
+    inputs = listed_bytes(products.weights, shape.levels)
+    one = len(products.ends) == 1 and products.tiles <= MOST_UNROLLED and products.words > ROOMY_WORDS
+    return one and inputs <= MOST_BYTES and inputs * shape.rows * products.row * products.tiles <= largest

@@ -17,7 +17,7 @@ _MISPREDICTED = 60.0
 _SCAN = 2.7  # per input, to find the non-zero ones
 _LISTING, _LISTED_ROW = 18.0, 11.0  # per eight bytes that are looked at, and per row besides its words
 _CACHE, _MISS = 1 << 20, 20.0
-_SURPRISES = 0.06  # share of mispredicted branches that skip a row: most groups are nearly always or nearly never blank
+_SURPRISES = 0.12  # share of mispredicted branches that skip a row: many groups are nearly always or nearly never blank
 _CLUSTER = 0.3  # zeros are clustered: n neighbors are all zero as often as 0.3 n independent inputs
 
 
@@ -67,9 +67,10 @@ def table_row(words: int) -> float:
     return 3 + ADDITION * words
 
 
-def listed_rows(inputs: int, share: float, words: int, tiles: int) -> float:
+def listed_rows(inputs: int, share: float, words: int, tiles: int, table_bytes: int = 0) -> float:
     """The rows of a ``share`` of ``inputs`` bytes, which are listed first."""
-    return inputs / 8 * _LISTING + tiles * (_MISPREDICTED + share * inputs * (_LISTED_ROW + ADDITION * words))
+    each = _LISTED_ROW + ADDITION * words + (_MISS if table_bytes > _CACHE else 0)
+    return inputs / 8 * _LISTING + tiles * (_MISPREDICTED + share * inputs * each)
 
 
 def table_sums(groups: int, words: int, tiles: int, outputs: int, each: float) -> float:

@@ -11,7 +11,8 @@ from .live import emit_live
 from .outputs import TARGET, Source, Writing, build_lookup_tables, build_tables, emit_outputs
 from .plan import LISTED, DensePlan
 from .requantize import RECORD
-from .rows import emit_row_sums, row_table
+from .rows import emit_row_sums, listed_bytes, row_table
+from .table_list import emit_list
 from .tile import Part, Parts, Tiling, emit_parts
 from .values import Values
 
@@ -62,7 +63,10 @@ def _sums(emit: Emitter, plan: DensePlan, values: Values) -> Sums:
     """Prepares what the tiles share, and returns a function that writes the sums of one tile."""
     products, rows, kept = plan.products, plan.rows, plan.kept
     if rows:
-        return lambda outputs, parts, left: emit_row_sums(emit, products, rows, values, outputs, parts, left, kept=kept)
+        entries = emit_list(emit, listed_bytes(products.weights, rows.levels), values) if rows.listed else None
+        return lambda outputs, parts, left: emit_row_sums(
+            emit, products, rows, values, outputs, parts, left, kept=kept, listed=entries
+        )
     if plan.live is not None:
         values = emit_live(emit, values, plan.live)
     listed = plan.shape == LISTED

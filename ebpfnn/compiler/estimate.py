@@ -23,7 +23,7 @@ from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, Estimate,
 from .positions import VALUES_AT_A_TIME
 from .requantize import RECORD, RequantizePlan
 from .rows import MOST_WORDS as MOST_ROW_WORDS
-from .rows import ROWS, live_groups
+from .rows import ROWS, listed_bytes, live_groups
 from .sample import SampleForm
 from .table_list import TABLE_BYTES as LISTING_BYTES
 from .table_list import bytes_of
@@ -113,6 +113,8 @@ def _dense(plan: DensePlan, value: int, sample: SampleForm | None, features: Ker
     if plan.shape == LISTED:
         shared += _lists(products)
         shared += _gathering(products, value) if plan.gathered else _Work()
+    if plan.rows and plan.rows.listed:
+        shared += _listing(listed_bytes(products.weights, plan.rows.levels))
     if plan.iterated:
         return shared + _unwalked(_tile(plan, products.width, value, sample), _DENSE_PARTS, features)
     return sum((_tile(plan, size, value, sample) for size in map(tiling.size, range(tiling.tiles))), shared)
@@ -160,6 +162,9 @@ def _rows(shape: RowShape, products: Products, words: int, segment: tuple[int, i
     groups = sum(start <= group * shape.levels < end for group in live_groups(products.weights, shape.levels))
     compared = sample is SampleForm.COMPARED
     each = 3 + 2 * words + 14 * compared
+    if shape.listed:
+        inputs = listed_bytes(products.weights, shape.levels)
+        return _Work(12 + 2 * words, 1) * inputs
     if shape.skipping:
         again = words == MOST_ROW_WORDS or compared
         return _Work(each + 1 + _ADDRESS + again, 1) * groups
@@ -174,6 +179,9 @@ def _dense_tables(plan: DensePlan) -> int:
     if rows:
         groups = len(live_groups(products.weights, rows.levels))
         size = products.row * products.tiles * (groups * rows.rows + (0 if rows.skipping else ROWS - rows.rows))
+        if rows.listed:
+            every = listed_bytes(products.weights, rows.levels)
+            size = products.row * products.tiles * every * rows.rows + LISTING_BYTES
     seeds = 8 * products.words * products.tiles
     if plan.lookup:
         return max(size, 8) + seeds + len(plan.lookup.outputs)
@@ -215,8 +223,13 @@ def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, value: int) -> _Wor
 def _table(plan: TablePlan, outputs: int) -> _Work:
     """The code of :mod:`~ebpfnn.compiler.table_layer`."""
     tiling = Tiling(outputs, plan.lanes.count, plan.words, plan.tiles)
-    listing = _Work(3 * _ADDRESS + 8 + 17 * -(-bytes_of(plan.tables) // BYTE)) if plan.listed else _Work()
+    listing = _listing(bytes_of(plan.tables)) if plan.listed else _Work()
     return sum((_table_tile(plan, tiling.size(tile)) for tile in range(tiling.tiles)), listing)
+
+
+def _listing(inputs: int) -> _Work:
+    """:func:`~ebpfnn.compiler.table_list.emit_list`."""
+    return _Work(3 * _ADDRESS + 8 + 17 * -(-inputs // BYTE))
 
 
 def _table_tile(plan: TablePlan, outputs: int) -> _Work:

@@ -21,12 +21,13 @@ BYTE = 8
 class RowShape:
     """How bytes select one of ``rows`` rows: a level, which is an input minus the lowest value, takes ``bits`` of a byte.
 
-    With ``skipping``, a branch skips the row of a byte that is 0.
+    With ``skipping``, a branch skips the row of a byte that is 0; or bytes that are not 0 are ``listed`` first.
     """
 
     bits: int
     rows: int
     skipping: bool = False
+    listed: bool = False
 
     @property
     def levels(self) -> int:

@@ -172,7 +172,7 @@ class _Planner:
             return self.selecting
         first = self.dense[0][0] if 0 in self.dense else None
         if first and first.rows:
-            return plan_side_by_side(self.network.input, first.products.tiles)
+            return plan_side_by_side(self.network.input, first.products.tiles, listed=first.rows.listed)
         return plan_levels(self.network.input)
 
     def _output(self, number: int) -> OutputForm:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Register
 from .accumulate import Products, emit_flush
 from .bits import emit_group, emit_halved_gather
-from .emitter import FARTHEST, Emitter
+from .emitter import FARTHEST, Emitter, Place
 from .outputs import Source
 from .partial import BYTE, RowShape, partial_sums
+from .table_list import ListAdder
 from .tile import Part
 from .values import Values
 
@@ -39,11 +40,20 @@ def live_groups(weights: NDArray[np.int8], levels: int) -> tuple[int, ...]:
     return tuple(np.flatnonzero(read).tolist())
 
 
+def listed_bytes(weights: NDArray[np.int8], levels: int) -> int:
+    """How many bytes of ``levels`` levels a list looks at."""
+    return len(weights) // levels
+
+
 def row_table(products: Products, shape: RowShape) -> NDArray[np.uint64]:
     """uint64 [rows, live bytes, tiles, words in a row] if branches skip rows, else [live bytes, rows, tiles, words in a row].
 
+    If bytes are listed, [rows, bytes, tiles, words in a row].
+
     The verifier knows only that the index is a byte: so the table is padded to the rows of index 255.
     """
+    if shape.listed:
+        return np.ascontiguousarray(partial_sums(products, shape).transpose(2, 1, 0, 3))
     sums = partial_sums(products, shape)[:, live_groups(products.weights, shape.levels)]
     if shape.skipping:
         return np.ascontiguousarray(sums.transpose(2, 1, 0, 3))
@@ -66,11 +76,12 @@ def emit_row_sums(
     left: int,
     *,
     kept: bool,
+    listed: Place | None = None,
 ) -> Source:
     """Computes the sums of one tile's ``outputs`` with its table and seeds: u32 each at ``left`` from r10.
 
     With ``kept``, the sums of a single segment stay in registers; otherwise no register survives. ``values`` are bytes of
-    levels in ``shape``, or eight bytes each with a threshold.
+    levels in ``shape``, or eight bytes each with a threshold. If the shape lists bytes, they are ``listed`` there.
     """
     table, seeds = parts
     lanes, words = products.lanes, products.lanes.words(outputs)
@@ -81,6 +92,12 @@ def emit_row_sums(
         seeds.point(emit, _ROW)
         for word in range(words):
             emit.load(_ACCUMULATORS[word], "u64", _ROW, 8 * (segment * products.words + word))
+        if listed:
+            inputs = listed_bytes(products.weights, shape.levels)
+            ListAdder(emit, inputs, values, table, products.row // 8 * products.tiles, words, listed).add()
+            if not kept:
+                emit_flush(emit, lanes, outputs, left, first=segment == 0, accumulators=_ACCUMULATORS, free=(_TERM, _ROW))
+            continue
         run = [(at, group) for at, group in enumerate(live) if start <= group * shape.levels < end]
         emit_rows(emit, _Rows(products, shape, words, len(live), table), values, run)
         if not kept:

@@ -46,11 +46,11 @@ def plan_levels(form: InputFormat) -> SampleForm:
     return SampleForm.EVEN_LEVELS if not form.packed and find_line(form) else SampleForm.TABLE_LEVELS
 
 
-def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
+def plan_side_by_side(form: InputFormat, tiles: int, *, listed: bool) -> SampleForm:
     """The form for a dense layer of ``tiles`` tiles with rows, which are selected by a byte with several inputs.
 
     A single tile reads each input once, so it does the comparison itself. With an even threshold this needs no more registers
-    than a tile has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`).
+    than a tile has (:func:`~ebpfnn.compiler.bits.emit_halved_gather`). Bytes that are ``listed`` must be in memory.
     """
     if form.packed:
         return SampleForm.PACKED
@@ -58,7 +58,8 @@ def plan_side_by_side(form: InputFormat, tiles: int) -> SampleForm:
         return SampleForm.OWN_SIDE_BY_SIDE
     if form.bits > 1:
         return SampleForm.EVEN_SIDE_BY_SIDE
-    return SampleForm.COMPARED if tiles == 1 and form.thresholds[0] % 2 == 0 else SampleForm.GATHERED_BITS
+    compared = tiles == 1 and form.thresholds[0] % 2 == 0 and not listed
+    return SampleForm.COMPARED if compared else SampleForm.GATHERED_BITS
 
 
 def level_cost(form: InputFormat) -> float:

@@ -13,7 +13,7 @@ from .outputs import TARGET, Source, Tables, Writing, emit_outputs
 from .plan import TablePlan
 from .requantize import RECORD, records
 from .scores import SCORE, Leaders
-from .table_list import ListAdder, emit_list, every_byte
+from .table_list import ListAdder, bytes_of, emit_list, every_byte
 from .table_pixels import PixelAdder
 from .table_rows import SUMS, RowAdder
 from .table_tail import Words, emit_word_rows
@@ -33,7 +33,7 @@ def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values | Wo
     if isinstance(values, Words):
         _emit_behind(emit, layer, plan, values, (rows, start), place, begin)
         return
-    listed = emit_list(emit, plan.tables, values) if plan.listed else None
+    listed = emit_list(emit, bytes_of(plan.tables), values) if plan.listed else None
     parts = _rows(emit, _tiled(every_byte(rows, plan.tables) if listed else rows, tiling))
     tables = _constants(emit, layer, plan, begin)
     for tile in range(tiling.tiles):
@@ -42,7 +42,7 @@ def emit_table(emit: Emitter, layer: Table, plan: TablePlan, values: Values | Wo
         for word in range(words):
             emit.wide(SUMS[word], int(start[tile * tiling.words + word]))
         if listed:
-            ListAdder(emit, plan.tables, values, parts[tile], plan.words, words, listed).add()
+            ListAdder(emit, bytes_of(plan.tables), values, parts[tile], plan.words, words, listed).add()
         elif plan.compared:
             PixelAdder(emit, plan.tables, values, parts[tile], plan.words, words, members=plan.compared).add(plan.runs)
         else:

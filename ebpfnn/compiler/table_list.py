@@ -67,9 +67,8 @@ def every_byte(rows: NDArray[np.uint64], tables: RowTables) -> NDArray[np.uint64
     return found
 
 
-def emit_list(emit: Emitter, tables: RowTables, values: Values) -> Place:
-    """Lists the bytes of ``values`` that are not 0. No register survives."""
-    inputs = bytes_of(tables)
+def emit_list(emit: Emitter, inputs: int, values: Values) -> Place:
+    """Lists those of the first ``inputs`` bytes of ``values`` that are not 0. No register survives."""
     emit.note(f"list the {inputs} bytes that are not blank")
     name = "entries"
     emit.tables[name] = entries().tobytes()
@@ -120,7 +119,7 @@ class ListAdder:
     """
 
     emit: Emitter
-    tables: RowTables
+    inputs: int
     values: Values
     part: Part
     apart: int
@@ -128,7 +127,7 @@ class ListAdder:
     listed: Place
 
     def add(self) -> None:
-        emit, inputs, size = self.emit, bytes_of(self.tables), 8 * self.apart
+        emit, inputs, size = self.emit, self.inputs, 8 * self.apart
         done = emit.fresh("listed")
         for number in range(inputs):
             emit.load(_ENTRY, "u64", R10, self.listed.slot)

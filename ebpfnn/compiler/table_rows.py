@@ -108,13 +108,16 @@ class RowAdder:
         self.emit.load_far(into, size, base, self.values.place.offset + at)
 
     def _any(self, run: Run) -> None:
-        """Not 0 if any number of the run is not: all bytes that they are made of, joined by OR."""
-        first = True
-        for at, size in _pieces(sorted(self.tables.places[run.start : run.end].reshape(-1).tolist())):
-            self._load(_NUMBER if first else _TERM, size, at)
-            if not first:
-                self.emit.alu(_NUMBER, "|=", _TERM)
-            first = False
+        """Not 0 if any number of the run is not: all bytes that they are made of, less their lowest value, joined by OR."""
+        emit, blank = self.emit, self.tables.low & 0xFF
+        places = sorted(self.tables.places[run.start : run.end].reshape(-1).tolist())
+        for number, (at, size) in enumerate(_pieces(places, _LOADS[2:] if blank else _LOADS)):
+            into = _TERM if number else _NUMBER
+            self._load(into, size, at)
+            if blank:
+                emit.alu(into, "^=", blank if size == "u8" else blank * 0x101)
+            if number:
+                emit.alu(_NUMBER, "|=", _TERM)
 
     def _add(self, group: int) -> None:
         """Adds the row whose number is in a register."""
@@ -132,12 +135,12 @@ class RowAdder:
             emit.alu(SUMS[word], "+=", _TERM)
 
 
-def _pieces(places: list[int]) -> list[tuple[int, str]]:
-    """Loads of 1 to 8 bytes that read each of ``places``, which rise, and nothing else; -1 is no place."""
+def _pieces(places: list[int], loads: tuple[tuple[int, str], ...] = _LOADS) -> list[tuple[int, str]]:
+    """Those of ``loads`` that read each of ``places``, which rise, and nothing else; -1 is no place."""
     found: list[tuple[int, str]] = []
     left = [at for at in places if at >= 0]
     while left:
-        size, name = next((size, name) for size, name in _LOADS if left[:size] == list(range(left[0], left[0] + size)))
+        size, name = next((size, name) for size, name in loads if left[:size] == list(range(left[0], left[0] + size)))
         found.append((left[0], name))
         left = left[size:]
     return found

@@ -18,7 +18,17 @@ pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 BuildBody = Callable[[QuantizedNetwork], Body]
 
 
-@pytest.mark.parametrize("tested", [*KINDS.values(), *CASCADES.values()], ids=[*KINDS, *CASCADES])
+every_network = pytest.mark.parametrize("tested", [*KINDS.values(), *CASCADES.values()], ids=[*KINDS, *CASCADES])
+
+
+@every_network
 def test_tables_and_cascades(build_body: BuildBody, tested: QuantizedNetwork) -> None:
     with Session(tested, RunTrigger(), body=build_body(tested)) as session:
         agree(session, samples(tested.input_shape, 0))
+
+
+@every_network
+def test_compiled(tested: QuantizedNetwork) -> None:
+    with Session(tested, RunTrigger()) as session:
+        for seed in range(3):
+            agree(session, samples(tested.input_shape, seed))

@@ -16,7 +16,7 @@ from tablelayers import binary_form, grouped, table, tail, two_layers, with_occu
 
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
-from ebpfnn.compiler.plan import BLANK_TABLES
+from ebpfnn.compiler.plan import BLANK_TABLES, LISTED_TABLES
 from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import INT32_MAX, ByteLanes, MaxPool, Table, Window
@@ -53,6 +53,20 @@ def test_every_form_of_sample(packed: bool, order: str, bits: int, features: Ker
     for members in {8 // bits, 4 // bits or 1, 3 // bits or 1}:
         for order_of in (grouped(101, members), grouped(101, members, random, gaps=0.4)):
             equal(two_layers(form, order_of, 21, members, shift=members % 3), features, members)
+
+
+@pytest.mark.parametrize("threshold", [1, 101, 128, 201, 255])
+def test_bits_of_groups_by_any_threshold(threshold: int) -> None:
+    """Tiles, and groups of any members; in few words, and in so many that numbers go through memory."""
+    random = np.random.default_rng(threshold)
+    form = replace(binary_form((12, 12)), thresholds=(threshold,))
+    tiles = np.arange(144, dtype=np.int32).reshape(6, 2, 3, 4).transpose(0, 2, 1, 3).reshape(-1, 8)
+    for order in (tiles, grouped(144, 8, random, gaps=0.3), grouped(144, 8)):
+        for outputs in (9, 60):
+            net = two_layers(form, order, outputs, outputs)
+            given = np.array([threshold - 1, threshold, 0, 255])[random.integers(0, 4, (9, 12, 12))].astype(np.uint8)
+            with Session(net, RunTrigger(), body=compile_here(net)) as session:
+                agree(session, np.concatenate([given, samples((12, 12), 1)]))
 
 
 @of_every_kernel
@@ -98,6 +112,18 @@ def test_inputs_of_eight_bits_and_their_own_thresholds() -> None:
         equal(two_layers(own_format(61, bits, 1), grouped(61, 8 // bits, random), 12, bits))
 
 
+def test_layers_that_add_the_same_in_any_case() -> None:
+    """Some groups, or all of them, which leaves no table."""
+    random = np.random.default_rng(3)
+    net = two_layers(binary_form(40, packed=True), grouped(40, 8), 20, 1)
+    first = net.layers[0]
+    assert isinstance(first, Table)
+    for same in (slice(1, 3), slice(None)):
+        rows = first.tables.copy()
+        rows[same] = random.integers(-9, 10, 20)
+        equal(replace(net, layers=(replace(first, tables=rows), *net.layers[1:])))
+
+
 @of_every_kernel
 def test_exact_sums(features: KernelFeatures) -> None:
     """Requantized or not, in lanes of every width, in one tile and in several, hidden and last."""
@@ -136,6 +162,7 @@ def test_sums_of_one_scale(outputs: int, features: KernelFeatures) -> None:
             outputs, shift=33 + seed, low=-9, high=100, negative=np.full(outputs, seed << 27, np.int32), zero_point=2
         )
         hidden = table(grouped(90, 8), outputs, random, largest=largest, by=by)
+        hidden = replace(hidden, bias=random.integers(-15000, 15000, outputs).astype(np.int32))
         last = table(np.arange(outputs, dtype=np.int32)[:, None], 7, random, bits=7, low=-9)
         equal(network([hidden, last], form), features, seed)
 
@@ -180,7 +207,7 @@ def test_branches_skip_blank_groups_exactly(outputs: int) -> None:
     numbers = reference.row_numbers(first, encoding.levels(form, blobs(random, 300)).astype(np.int64))
     planned = replace(net, layers=(replace(first, occupied=with_occupied(first, numbers)), *net.layers[1:]))
     body = compile_here(planned)
-    assert body.layers[0].shape == BLANK_TABLES
+    assert body.layers[0].shape == (LISTED_TABLES if outputs == 64 else BLANK_TABLES)
     assert body.layers[0].forks > 3
     with Session(planned, RunTrigger(), body=body) as session:
         agree(session, np.concatenate([blobs(random, 60), samples((28, 28), 1)]))

@@ -38,12 +38,20 @@ def ordered(form: InputFormat, random: Random) -> InputFormat:
     return replace(form, order=tuple(pick(random, orders).tolist()))
 
 
+def of_bytes(form: InputFormat, random: Random) -> InputFormat:
+    """Samples of one bit a value, packed as groups of tables are: each byte is the number of a row."""
+    if random.random() < 0.6:
+        return form
+    return replace(form, bits=1, thresholds=(128,), value_thresholds=(), packed=True, bit_order="big")
+
+
 def same_samples(form: InputFormat, random: Random) -> InputFormat:
-    """Another format of samples of the same shape, neither of them packed."""
-    bits = pick(random, [8, 4, 2, 1])
+    """Another format of samples of the same shape, neither of them packed; mostly with own thresholds behind such."""
+    before = bool(form.value_thresholds)
+    bits = pick(random, [4, 2, 1] if before else [8, 4, 2, 1])
     found = replace(form, bits=bits, thresholds=_thresholds(bits, random), value_thresholds=())
-    own = bits < 8 and len(form.shape) == 1 and form.size <= MOST_OWN and random.random() < 0.3
-    return _with_own(found, random) if own else found
+    may = bits < 8 and len(form.shape) == 1 and form.size <= MOST_OWN
+    return _with_own(found, random) if may and random.random() < (0.8 if before else 0.3) else found
 
 
 def _with_own(form: InputFormat, random: Random) -> InputFormat:

@@ -18,7 +18,7 @@ from ebpfnn.network.layers import Conv2d, Dense, Layer, MaxPool, Requantization,
 from ebpfnn.network.network import Next
 
 from . import arithmetic, corners, tablelayers
-from .formats import Random, input_format, ordered, pick, same_samples
+from .formats import Random, input_format, of_bytes, ordered, pick, same_samples
 from .parameters import bias, requantization, weights
 
 _INT32 = 2**31 - 1
@@ -37,7 +37,8 @@ def _network(seed: int, random: Random, also: Random) -> QuantizedNetwork:
     most = _SELDOM_MACS if np.random.default_rng([seed, 2]).random() < 0.1 else _MOST_MACS
     tabled = _tabled(also)
     while True:
-        form = ordered(input_format(random), also)
+        form = input_format(random)
+        form = ordered(of_bytes(form, also) if tabled else form, also)
         made = _Made(form, random, tabled)
         made.grow()
         found = made.network(f"oracle-{seed}")
@@ -59,7 +60,7 @@ def _cascade(first: QuantizedNetwork, seed: int, random: Random, stages: int = 3
         following = made.network(f"oracle-{seed}-next")
         if following.macs <= _MOST_MACS:
             break
-    if stages > 1 and random.random() < 0.3:
+    if stages > 1 and random.random() < 0.4:
         following = _cascade(following, seed, random, stages - 1)
     return replace(first, then=Next(following, _margin(first, seed, random), pick(random, [0.0, 1.0, float(random.random())])))
 
@@ -130,7 +131,8 @@ class _Made:
 
     def _hidden(self) -> Layer:
         if self._takes_table():
-            return self._table(pick(self.random, [1, 7, 8, 9, 16, 17, 32, 70, int(self.random.integers(1, 71))]))
+            wide = [56, 64, 64, 70] if not self.layers and self.form.packed and self.form.bits == 1 else []
+            return self._table(pick(self.random, [1, 7, 8, 9, 16, 17, 32, 64, 70, int(self.random.integers(1, 71)), *wide]))
         kind, behind_conv = self.random.random(), bool(self.layers) and isinstance(self.layers[-1], Conv2d)
         if len(self.shape) > 1 and kind < (0.5 if behind_conv else 0.25):
             return MaxPool(self._window())

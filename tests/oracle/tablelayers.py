@@ -17,7 +17,7 @@ from .formats import Random, pick
 from .parameters import requantization
 
 _INT32 = 2**31 - 1
-_MOST_ENTRIES = 600_000
+_MOST_ENTRIES, _SELDOM_ENTRIES = 600_000, 2_000_000
 
 
 def table(values: tables.Integers, ends: tuple[int, int], form: InputFormat, outputs: int, last: bool, random: Random) -> Table:
@@ -26,7 +26,11 @@ def table(values: tables.Integers, ends: tuple[int, int], form: InputFormat, out
     bits = pick(random, [needed, needed, int(random.integers(needed, 9))])
     members = pick(random, [8 // bits, 8 // bits, int(random.integers(1, 8 // bits + 1))])
     order = _order(prod(values.shape[1:]), members, form, random)
-    outputs = max(1, min(outputs, _MOST_ENTRIES // (len(order) << members * bits)))
+    if prod(values.shape[1:]) == form.size and form.packed and ends == (0, 1) and random.random() < 0.6:
+        bits, order = 1, _as_packed(form)
+        members = 8
+    most = _SELDOM_ENTRIES if random.random() < 0.5 else _MOST_ENTRIES
+    outputs = max(1, min(outputs, most // (len(order) << members * bits)))
     entries = _entries((len(order), 1 << members * bits, outputs), random)
     zero, nothing = (
         np.zeros(outputs, np.int32),
@@ -35,6 +39,13 @@ def table(values: tables.Integers, ends: tuple[int, int], form: InputFormat, out
     made = Table(entries, zero, order, nothing, bits, low)
     made = replace(made, bias=_bias(made, values, random), occupied=_occupied(made, values, random))
     return _activated(made, values, last, random)
+
+
+def _as_packed(form: InputFormat) -> NDArray[np.int32]:
+    """A group for each byte of a sample."""
+    order = np.full(-(-form.size // 8) * 8, -1, np.int32)
+    order[: form.size] = form.order or range(form.size)
+    return order.reshape(-1, 8)
 
 
 def _order(size: int, members: int, form: InputFormat, random: Random) -> NDArray[np.int32]:
@@ -87,8 +98,10 @@ def _occupied(layer: Table, values: tables.Integers, random: Random) -> NDArray[
     rows = np.array([tables.row_numbers(layer, each) for each in values.reshape(len(values), -1).tolist()])
     count = pick(random, [1, 7, 64, int(random.integers(1, 1025))])
     anything: Any = random.integers(0, 256, (count, width)) & random.integers(0, 256, width)
+    seldom: Any = anything & random.integers(0, 256, (count, width)) & random.integers(0, 256, (count, width))
+    even = np.packbits(random.random((64, layer.groups)) < random.uniform(0.1, 0.6), axis=1)
     blank = np.zeros((count, width))
-    chosen = [np.zeros((0, 0)), np.packbits(rows != 0, axis=1), np.packbits(rows != 0, axis=1), anything, blank]
+    chosen = [np.zeros((0, 0)), np.packbits(rows != 0, axis=1), anything, seldom, even, even, blank]
     return pick(random, chosen).astype(np.uint8)
 
 

@@ -15,11 +15,11 @@ Integers = NDArray[np.int64]
 
 def sums(layer: Any, x: Integers) -> Integers:
     """(19): ``x`` is int64 [n, ...], taken as it lies."""
-    tables, found = layer.tables.tolist(), []
+    found = []
     for sample in x.reshape(len(x), -1).tolist():
         acc = layer.bias.tolist()
         for g, row in enumerate(row_numbers(layer, sample)):
-            acc = [one + other for one, other in zip(acc, tables[g][row], strict=True)]
+            acc = [one + other for one, other in zip(acc, layer.tables[g, row].tolist(), strict=True)]
         found.append(acc)
     return np.array(found, np.int64)
 

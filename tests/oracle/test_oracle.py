@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tablenets import cascade, table_network
 
 from ebpfnn import QuantizedNetwork
 from ebpfnn.compiler import Body, compile_network
 from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
 from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import Conv2d, Requantization, Window
+from ebpfnn.network.layers import Conv2d, Requantization, Table, Window
 from ebpfnn.obj.asm import Assembler, Register
 
-from . import generate, judge, ways
+from . import arithmetic, corners, generate, judge, ways
 from .judge import Judge, judge_many
 from .report import Difference, Tally, describe
 
@@ -101,6 +102,58 @@ def test_the_same_network_as_it_is_compiled_is_right(monkeypatch: pytest.MonkeyP
     network = a_convolution()
     for trigger in ways.TRIGGERS:
         assert not judged(monkeypatch, partial(compile_network, network), network, trigger).differences
+
+
+def a_cascade() -> QuantizedNetwork:
+    """Of tables, with a margin by which a sample leads."""
+    first, second = table_network(1, largest=60), table_network(2)
+    leads = sorted(map(arithmetic.lead, arithmetic.scores(first, corners.judged(first.input, 0)).tolist()))
+    return cascade(first, second, margin=leads[len(leads) // 2])
+
+
+def with_first(network: QuantizedNetwork, **changes: object) -> QuantizedNetwork:
+    return replace(network, layers=(replace(network.layers[0], **changes), *network.layers[1:]))  # type: ignore[arg-type]
+
+
+def one_more(network: QuantizedNetwork) -> QuantizedNetwork:
+    assert network.then
+    return replace(network, then=replace(network.then, margin=network.then.margin + 1))
+
+
+def another_order(network: QuantizedNetwork) -> QuantizedNetwork:
+    assert network.then
+    form = replace(network.input, order=())
+    return replace(network, input=form, then=replace(network.then, network=replace(network.then.network, input=form)))
+
+
+def without_carry(network: QuantizedNetwork) -> QuantizedNetwork:
+    """What a program would compute whose bytes do not carry: each sum in a word of its own, with 7 outputs that are 0."""
+    first, last = network.layers
+    assert isinstance(first, Table) and isinstance(last, Table)  # noqa: PT018
+    tables, bias = np.zeros((*first.tables.shape[:2], 88), np.int16), np.zeros(88, np.int32)
+    tables[:, :, ::8], bias[::8] = first.tables, first.bias
+    rows = np.zeros((88, *last.tables.shape[1:]), np.int16)
+    rows[::8] = last.tables
+    apart = replace(first, tables=tables, bias=bias)
+    order = np.arange(88, dtype=np.int32).reshape(-1, 1)
+    return replace(network, layers=(apart, replace(last, tables=rows, order=order)))
+
+
+WRONG: dict[str, Callable[[QuantizedNetwork], QuantizedNetwork]] = {
+    "margin": one_more,
+    "no second network": lambda network: replace(network, then=None),
+    "order": another_order,
+    "carry": without_carry,
+    "bias": lambda network: with_first(network, bias=network.layers[0].bias + np.int32(2)),  # type: ignore[union-attr]
+    "members": lambda network: with_first(network, order=np.ascontiguousarray(network.layers[0].order[:, ::-1])),  # type: ignore[union-attr]
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_tables_and_cascades_that_are_wrong_are_seen(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    network = a_cascade()
+    assert not judged(monkeypatch, partial(compile_network, network), network).differences
+    assert judged(monkeypatch, partial(compile_network, WRONG[wrong](network)), network).differences
 
 
 def test_a_reference_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

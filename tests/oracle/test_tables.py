@@ -81,7 +81,7 @@ WANTED = (
     *("signed levels", "bits to spare", "row 0 is 0", "row 0 is not 0", "16 bits", "occupied", "identity"),
     *("byte lanes", "shifted", "exact", "wraps", "carries", "borrows", "whole words", "part of a word", "score table"),
     *("three stages", "four stages", "some go on", "all go on", "none goes on", "lead is the margin"),
-    *("other levels", "convolution behind tables", "packed", "packed in order"),
+    *("other levels", "own thresholds in two stages", "convolution behind tables", "packed", "packed in order"),
 )
 
 
@@ -157,6 +157,7 @@ def _kinds_of_cascade(network: QuantizedNetwork, samples: np.ndarray) -> list[st
         "none goes on": on == 0,
         "lead is the margin": network.then.margin in leads,
         "other levels": any(stage.input != form for stage in stages),
+        "own thresholds in two stages": not form.packed and sum(bool(stage.input.value_thresholds) for stage in stages) > 1,
         "convolution behind tables": isinstance(network.layers[0], Table) and any(isinstance(each, Conv2d) for each in behind),
         "packed": form.packed,
         "packed in order": bool(form.order),

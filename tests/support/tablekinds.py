@@ -10,16 +10,25 @@ from networks import dense, input_format, network, random_network, samples
 from tablenets import cascade, table, table_network
 
 from ebpfnn.network import QuantizedNetwork, reference
-from ebpfnn.network.layers import ByteLanes, MaxPool, Window
+from ebpfnn.network.layers import ByteLanes, Layer, MaxPool, Table, Window
 
 
-def _between(bits: int, members: int, lanes: int, seed: int) -> QuantizedNetwork:
-    """Tables behind a dense layer of signed values and before one, of levels with bits to spare."""
+def _between(bits: int, members: int, lanes: int, seed: int, bias: int = 900) -> QuantizedNetwork:
+    """Tables behind a dense layer of signed values and before one; without ``bias``, a blank sample makes only 0 of them."""
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
     random = np.random.default_rng(seed)
-    first = dense(random.integers(-9, 10, (13, 6)), random.integers(-900, 900, 13), shift=38 - bits, low=low, high=high)
+    first = dense(random.integers(-9, 10, (13, 6)), random.integers(-bias, bias + 1, 13), shift=38 - bits, low=low, high=high)
     middle = table(seed, 13, 11, bits=bits, members=members, low=low, largest=90, requantization=ByteLanes(lanes))
     return network([first, middle, dense(random.integers(-127, 128, (5, 11)), np.arange(5))])
+
+
+def _known_blank(net: QuantizedNetwork) -> QuantizedNetwork:
+    """The same, told that all groups are nearly always blank: they share branches."""
+
+    def known(layer: Layer) -> Layer:
+        return replace(layer, occupied=np.zeros((64, -(-layer.groups // 8)), np.uint8)) if isinstance(layer, Table) else layer
+
+    return replace(net, layers=tuple(map(known, net.layers)))
 
 
 def _first(bits: int, seed: int, *, own: int | None = None, **fields: Any) -> QuantizedNetwork:
@@ -45,6 +54,11 @@ def _with_holes(seed: int) -> QuantizedNetwork:
 KINDS = {
     **{f"{bits} bits in lanes": _between(bits, 8 // bits, bits % 8, bits) for bits in range(1, 9)},
     "one member a group": _between(3, 1, 0, 9),
+    **{
+        f"{bits} bits that are nearly always the lowest": _known_blank(_between(bits, 8 // bits, 0, bits, 0))
+        for bits in (1, 3, 8)
+    },
+    "bytes that are nearly always 0": _known_blank(table_network(6)),
     **{f"{bits} bits unpacked": _first(bits, bits) for bits in (1, 2, 4, 8)},
     **{
         f"{bits} bits packed {order}": _first(bits, bits, packed=True, bit_order=order)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from estimates import check_estimates
+from networks import random_network
 from tablelayers import binary_form, grouped, two_layers
 
 from ebpfnn.compiler import KernelFeatures, compile_network, cost, limits
 from ebpfnn.compiler.branches import plan_branches, price
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
-from ebpfnn.compiler.plan import BLANK_TABLES, LISTED_TABLES, TABLES, TablePlan
+from ebpfnn.compiler.plan import BLANK_TABLES, LISTED_TABLES, TABLES, DensePlan, TablePlan
 from ebpfnn.compiler.planner import plan_network
 from ebpfnn.compiler.table_list import MOST_BYTES, TABLE_BYTES, entries
 from ebpfnn.network import QuantizedNetwork
@@ -77,3 +78,15 @@ def test_estimates(features: KernelFeatures) -> None:
 def test_a_verifier_that_keeps_few_branches_gets_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MOST_FORKS", 50)
     assert compile_network(net(64)).layers[0].shape == TABLES
+
+
+@pytest.mark.parametrize("features", [NEWEST, MIDDLE, OLDEST], ids=["iterators", "callbacks", "walked"])
+def test_estimates_of_dense_layers_that_list_their_bytes(features: KernelFeatures) -> None:
+    for architecture in ("32-10", "64-10"):
+        for packed in (True, False):
+            tested = replace(random_network(f"784-{architecture}", 1, (784,), bits=1, packed=packed), density=(0.12, 1.0))
+            first = plan_network(tested, features).layers[0]
+            assert isinstance(first, DensePlan)
+            assert first.rows
+            assert first.rows.listed
+            check_estimates(tested, features)

@@ -88,6 +88,19 @@ def test_levels_that_are_never_given_need_no_room_in_a_lane() -> None:
     assert tables.plan_later(layer, 0, 5).highest().tolist() == [30000]
 
 
+def test_groups_that_add_the_same_in_any_case_become_a_part_of_the_base() -> None:
+    random = np.random.default_rng(2)
+    order = np.append(grouped(40, 8), np.full((1, 8), -1, np.int32), axis=0)
+    layer = table(order, 5, random)
+    rows = layer.tables.copy()
+    rows[1], rows[5, 0] = 7, 9
+    for form in (binary_form(40, packed=True), binary_form(40)):
+        _, found = tables.plan_first(form, replace(layer, tables=rows))
+        assert found.groups == 4
+        blank = found.base + found.rows[:, 0].sum(axis=0)
+        assert blank.tolist() == (layer.bias + rows[:, 0].sum(axis=0, dtype=np.int64)).tolist()
+
+
 @given(SEEDS, st.sampled_from([Lanes(8, 8), Lanes(12, 5), Lanes(21, 3)]))
 def test_row_0_is_in_the_seeds(seed: int, lanes: Lanes) -> None:
     random = np.random.default_rng(seed)
@@ -207,11 +220,13 @@ def test_the_tail_is_one_row_a_byte() -> None:
     assert plan.requantize.is_exact
     first = net.layers[0]
     assert isinstance(first, Table)
-    moved = tail(first, 10, np.random.default_rng(1), by=requantization(10, zero_point=1))
-    other = plan_network(replace(net, layers=(first, moved))).layers[1]
-    assert isinstance(other, TablePlan)
-    assert other.requantize
-    assert not other.requantize.is_exact
+    double = np.full(10, 3 << 29, np.int32)
+    for by in (requantization(10, zero_point=1), requantization(10, positive=double, negative=double)):
+        moved = tail(first, 10, np.random.default_rng(1), by=by)
+        other = plan_network(replace(net, layers=(first, moved))).layers[1]
+        assert isinstance(other, TablePlan)
+        assert other.requantize
+        assert not other.requantize.is_exact
 
 
 def test_sums_of_one_scale_become_outputs_by_a_table() -> None:
