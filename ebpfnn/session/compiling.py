@@ -25,16 +25,23 @@ def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled
     process may not probe.
     """
     begun = time.perf_counter()
-    hoped = KernelFeatures(sign_extension=has_sign_extension())
-    compiled = compile_network(network, hoped, plan)
-    iterators = _has_functions(compiled)
-    callbacks = iterators or has_callback_loops()
-    found = replace(hoped, iterators=iterators, callbacks=callbacks, large_values=_takes_tables(compiled))
-    compiled = compiled if found == hoped else compile_network(network, found, plan)
+    features, found = None, KernelFeatures(sign_extension=has_sign_extension())
+    while features != found:
+        features = found
+        compiled = compile_network(network, features, plan)
+        found = _of_this_kernel(features, compiled)
     plans = ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
     elapsed = 1000 * (time.perf_counter() - begun)
     _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, plans)
     return compiled
+
+
+def _of_this_kernel(hoped: KernelFeatures, compiled: Compiled) -> KernelFeatures:
+    """Those of ``hoped`` that the kernel has, of what ``compiled`` depends on. Other code may depend on others."""
+    iterators = hoped.iterators and _has_functions(compiled)
+    callbacks = hoped.callbacks and (iterators or has_callback_loops())
+    large = hoped.large_values and _takes_tables(compiled)
+    return replace(hoped, iterators=iterators, callbacks=callbacks, large_values=large)
 
 
 def _has_functions(compiled: Compiled) -> bool:
