@@ -259,7 +259,7 @@ def test_tiles_are_as_small_as_an_old_kernel_needs() -> None:
 def test_more_groups_than_a_verifier_walks_are_refused_before_tables_are_made(
     packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hostile file of 40 MB would take ten times as much memory as a layer may, and minutes."""
+    """Tables by byte would have up to 128 times as many rows as those of the file."""
     monkeypatch.setattr(tables, "own_tables", pytest.fail)
     groups = limits.MOST_WALKED * 2 + 8
     rows = np.tile(np.array([[0], [1]], np.int16), (groups, 1, 1))
