@@ -16,6 +16,7 @@ from ..compiler.emitter import Emitter
 from ..compiler.plan import PLANS
 from ..errors import ModelError, NotSupported, VerifierError
 from ..network import QuantizedNetwork
+from ..network.cascades import unpacked
 from ..network.encoding import encode
 from ..obj import insn
 from ..obj.asm import R0
@@ -24,7 +25,7 @@ from ..session import Session
 from ..session.compiling import compile_here
 from .rows import CodeSize
 from .runner import Runner
-from .table_form import packed_form, unpacked_form
+from .table_form import packed_form
 
 EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"
 
@@ -146,14 +147,15 @@ def _bodies(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[tup
             seen.append(_code(compiled))
             yield name, network, compiled
     if network.input.packed:
-        name, form = f"{COMPILED}:u8", unpacked_form(network)
+        name, other = f"{COMPILED}:u8", unpacked
     elif network.input.bits < 8:
-        name, form = f"{COMPILED}:packed", packed_form(network)
+        name, other = f"{COMPILED}:packed", packed_form
     else:
         return
     try:
+        form = other(network)
         yield name, form, compile_here(form)
-    except ModelError as reason:
+    except (ModelError, NotSupported) as reason:
         left_out[name] = str(reason)
 
 

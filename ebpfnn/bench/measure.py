@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network import QuantizedNetwork, reference
+from ..network.cascades import deciding
 from ..plugin import Trigger
 from ..session import Session
 from .float_rows import float_runners
@@ -165,14 +166,8 @@ def _repeats(images: int) -> int:
 
 def on_the_way(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[float, ...]:
     """The share of ``samples`` that reaches each following network of a cascade, 0..1."""
-    reached, shares = samples, []
-    for each in network.stages:
-        if each.then is None:
-            break
-        alone = reference.scores(replace(each, then=None), reached) if len(reached) else np.zeros((0, 2), np.int32)
-        reached = reached[reference.margins(alone) < each.then.margin]
-        shares.append(len(reached) / len(samples))
-    return tuple(shares)
+    stage = deciding(network, samples)
+    return tuple(float((stage >= number).mean()) for number in range(1, len(network.stages)))
 
 
 def time_cold(runner: Runner, count: int, rounds: int) -> list[float]:

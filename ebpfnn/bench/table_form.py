@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..errors import NotSupported
 from ..network import QuantizedNetwork
-from ..network.inputformat import InputFormat
 from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Requantization, Table, accumulator_bound
 
 _LANES = 8  # sums in a word
@@ -46,15 +45,14 @@ def stages(network: QuantizedNetwork) -> tuple[Stage, ...]:
 def packed_form(network: QuantizedNetwork) -> QuantizedNetwork:
     """The same network for packed samples, each byte the row of a group where its first layer has tables of such groups.
 
-    That of 8-bit samples is itself.
+    That of 8-bit samples is itself. Raises :class:`NotSupported` for a cascade whose networks see different levels.
     """
     form = network.input
-    return network if form.packed or form.bits == 8 else _with_input(network, replace(form, packed=True, order=_order(network)))
-
-
-def unpacked_form(network: QuantizedNetwork) -> QuantizedNetwork:
-    """The same network for samples of a byte a value."""
-    return _with_input(network, replace(network.input, packed=False, order=()))
+    if form.packed or form.bits == 8:
+        return network
+    if any(each.input != form for each in network.stages):
+        raise NotSupported(f"the networks of '{network.name}' see different levels, so that no packed sample serves all")
+    return _packed(network, _order(network))
 
 
 def selects_rows(network: QuantizedNetwork) -> bool:
@@ -89,12 +87,9 @@ def _order(network: QuantizedNetwork) -> tuple[int, ...]:
     return () if natural else tuple(inside.tolist())
 
 
-def _with_input(network: QuantizedNetwork, form: InputFormat) -> QuantizedNetwork:
-    then = network.then
-    if then is not None:
-        own = replace(then.network.input, packed=form.packed, order=form.order)
-        then = replace(then, network=_with_input(then.network, own))
-    return replace(network, input=form, then=then)
+def _packed(network: QuantizedNetwork, order: tuple[int, ...]) -> QuantizedNetwork:
+    then = network.then and replace(network.then, network=_packed(network.then.network, order))
+    return replace(network, input=replace(network.input, packed=True, order=order), then=then)
 
 
 def _stage(network: QuantizedNetwork) -> Stage:

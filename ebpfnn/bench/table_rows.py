@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import NotSupported
 from ..exporters import onnx
-from ..exporters.onnx_integers import SCORES
 from ..network import QuantizedNetwork, reference
 from ..network.encoding import levels
+from ..network.onnxkeys import SCORES
 from .float_rows import ONNX_LIBRARIES
 from .onnx_model import session_of
 from .python_rows import Infer, PythonRunner

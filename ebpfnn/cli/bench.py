@@ -111,7 +111,6 @@ def command(
         _print_process(models[0], as_json=as_json)
         return
     from .bench_inputs import check_labels, read
-    from .bench_tables import print_front, print_tables
 
     if plot:
         from ..bench.plot import check
@@ -124,12 +123,7 @@ def command(
         check_labels(inputs, "--plot" if plot else "--front")
     rows = _measure(networks, inputs, rounds, only, plugins, cold=cold, known=not front)
     accuracy = _accuracy(networks, inputs) if plot or front else {}
-    if as_json:
-        click.echo(json.dumps([row.record() for row in rows], indent=2))
-    elif front:
-        print_front(rows, accuracy)
-    else:
-        print_tables(rows)
+    _print(rows, accuracy, front=front, as_json=as_json)
     if plot:
         _plot(rows, accuracy, plot)
     context.exit(1 if any(row.exact is False for row in rows) else 0)
@@ -245,6 +239,17 @@ def _accuracy(networks: list[QuantizedNetwork], inputs: dict[str, BenchInputs]) 
         given = inputs[network.name]
         found[network.name] = float((reference.labels(network, given.samples) == given.labels).mean())
     return found
+
+
+def _print(rows: list[Row], accuracy: dict[str, float], *, front: bool, as_json: bool) -> None:
+    from .bench_tables import print_front, print_tables
+
+    if as_json:
+        click.echo(json.dumps([row.record() for row in rows], indent=2))
+    elif front:
+        print_front(rows, accuracy)
+    else:
+        print_tables(rows)
 
 
 def _plot(rows: list[Row], accuracy: dict[str, float], path: Path) -> None:

@@ -74,7 +74,7 @@ def command(
     ours, theirs = (_load(each, unpacked=unpacked) for each in (first, second))
     # Before the scores: whether they can be one network at all.
     made = cascades.join(ours, theirs, margin or 1, 1.0, name=name or f"{ours.name}-{theirs.name}")
-    output = output or Path(made.name + modelfile.SUFFIX)
+    output = output or _usual_output(made.name)
     _check_output(output, first, second)
     held_out, test = _scores(data, label, ours, theirs)
     margin = margin or cascades.margin_for(held_out.first, share or _SHARE)
@@ -93,6 +93,13 @@ def command(
 def _load(name: str, *, unpacked: bool) -> QuantizedNetwork:
     network = modelfile.load(modelfile.resolve(name))
     return cascades.unpacked(network) if unpacked else network
+
+
+def _usual_output(name: str) -> Path:
+    """In this directory: the names of networks are those in their files, which can be anybody's."""
+    if "/" in name:
+        raise click.UsageError(f"name '{printable(name)}' is not that of a file in this directory; give --output or --name")
+    return Path(name + modelfile.SUFFIX)
 
 
 def _check_output(output: Path, *given: str) -> None:

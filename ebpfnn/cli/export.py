@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import printable
 from ..network import QuantizedNetwork, modelfile, reference
+from ..network.onnxkeys import SCORES
 from .complete import networks
 from .measured import HELP, read_measured
 from .plugin_option import available, plugin_option
@@ -58,7 +59,6 @@ def _check(network: QuantizedNetwork, path: Path, data: str) -> int:
     """
     from ..exporters.onnx import is_exact
     from ..exporters.onnx_check import run
-    from ..exporters.onnx_integers import SCORES
 
     measured, exact = read_measured(data, network, available()), is_exact(network)
     found = run(path, measured.samples, SCORES) if exact else run(path, measured.samples)

@@ -16,7 +16,7 @@ from .emitter import SAMPLE, Emitter, Place
 from .values import Values
 
 _PIECE = R8
-_LOADS = ((8, "u64"), (4, "u32"), (2, "u16"), (1, "u8"))
+LOADS = ((8, "u64"), (4, "u32"), (2, "u16"), (1, "u8"))
 _MOST_GROUPS = 4096
 
 
@@ -34,8 +34,11 @@ def group_layout(order: NDArray[np.int32]) -> NDArray[np.int32]:
     return layout
 
 
-def pieces(members: list[int], sizes: tuple[tuple[int, str], ...] = _LOADS) -> list[tuple[int, int, str]]:
-    """The loads that read ``members``, which rise, and nothing else: first member, how many of them, and size of the load."""
+def pieces(members: list[int], sizes: tuple[tuple[int, str], ...] = LOADS) -> list[tuple[int, int, str]]:
+    """The loads that read ``members``, which rise, and nothing else: first member, how many of them, and name of the load.
+
+    ``sizes`` are the loads that there are, the largest first.
+    """
     found = []
     while members:
         size, name = next((size, name) for size, name in sizes if members[:size] == list(range(members[0], members[0] + size)))

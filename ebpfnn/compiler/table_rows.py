@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Register
 from .branches import Run
 from .emitter import FARTHEST, Emitter
+from .groups import LOADS, pieces
 from .partial import BYTE
 from .tables import RowTables
 from .tile import Part
@@ -20,7 +21,6 @@ MOST_WORDS = 8
 SUMS = (R0, R1, R2, R3, R4, R5, R6, R7)
 ROOMY_WORDS = 6
 _INPUTS, _TABLE, _NUMBER, _TERM = R6, R7, R8, R9
-_LOADS = ((8, "u64"), (4, "u32"), (2, "u16"), (1, "u8"))
 
 
 @dataclass
@@ -110,8 +110,8 @@ class RowAdder:
     def _any(self, run: Run) -> None:
         """Not 0 if any number of the run is not: all bytes that they are made of, less their lowest value, joined by OR."""
         emit, blank = self.emit, self.tables.low & 0xFF
-        places = sorted(self.tables.places[run.start : run.end].reshape(-1).tolist())
-        for number, (at, size) in enumerate(_pieces(places, _LOADS[2:] if blank else _LOADS)):
+        places = sorted(at for at in self.tables.places[run.start : run.end].reshape(-1).tolist() if at >= 0)
+        for number, (at, _, size) in enumerate(pieces(places, LOADS[2:] if blank else LOADS)):
             into = _TERM if number else _NUMBER
             self._load(into, size, at)
             if blank:
@@ -133,14 +133,3 @@ class RowAdder:
         for word in range(self.words):
             emit.load(_TERM, "u64", _NUMBER, offset + 8 * word)
             emit.alu(SUMS[word], "+=", _TERM)
-
-
-def _pieces(places: list[int], loads: tuple[tuple[int, str], ...] = _LOADS) -> list[tuple[int, str]]:
-    """Those of ``loads`` that read each of ``places``, which rise, and nothing else; -1 is no place."""
-    found: list[tuple[int, str]] = []
-    left = [at for at in places if at >= 0]
-    while left:
-        size, name = next((size, name) for size, name in loads if left[:size] == list(range(left[0], left[0] + size)))
-        found.append((left[0], name))
-        left = left[size:]
-    return found

@@ -16,16 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.inputformat import InputFormat
-from ..network.layers import ByteLanes, Table
+from ..network.layers import LARGEST_SIZE, ByteLanes, Table
 from .evenly import find_line
 from .groups import group_layout, takes_groups
 from .lanes import Lanes
+from .limits import MOST_WALKED, TooMuchToWalk
 from .partial import BYTE
 from .sample import SampleForm, plan_levels
 
 EIGHT = Lanes(8, 8)
 _BLANK = 128
 """What a byte of a sum starts at (equation 20)."""
+_LEAST_ROW = 4
+"""The fewest instructions for a row: its number, its address, and a word of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +71,28 @@ class RowTables:
 
 
 def plan_first(form: InputFormat, layer: Table) -> tuple[SampleForm, RowTables]:
-    """The form of a sample for a first layer of tables, and the tables that it selects from."""
+    """The form of a sample for a first layer of tables, and the tables that it selects from.
+
+    Bytes select rows only if the tables become no larger than those of a layer may be. Raises :class:`TooMuchToWalk` for more
+    groups than a verifier walks the rows of, before anything is made of them.
+    """
+    live = _live(layer)
+    several = int((layer.order[live] >= 0).sum()) * form.bits  # groups in one byte may become one
+    _check_walk(min(int(live.sum()), -(-several // BYTE)))
     tables = own_tables(layer, 0, form.highest)
     for how, layout in _layouts(form, layer):
+        if layout.shape[0] * tables.outputs << BYTE > LARGEST_SIZE:
+            continue
         found = _by_bytes(tables, form.bits, layout)
         if found:
             return how, _without_constants(found)
+    _check_walk(int(live.sum()))
     return plan_levels(form), _without_constants(tables)
 
 
 def plan_later(layer: Table, low: int, high: int) -> RowTables:
-    """The tables of a layer whose inputs are bytes in ``low..high``."""
+    """The tables of a layer whose inputs are bytes in ``low..high``. Raises as :func:`plan_first`."""
+    _check_walk(int(_live(layer).sum()))
     return _without_constants(own_tables(layer, low, high))
 
 
@@ -114,6 +128,18 @@ def own_tables(layer: Table, low: int, high: int) -> RowTables:
     selected = _selected(layer, rows, high - low)
     found = np.where(selected[:, :, None], found, found[:, :1])
     return RowTables(found, layer.bias.astype(np.int64), layer.order, occupied.astype(np.bool_), layer.bits, low)
+
+
+def _live(layer: Table) -> NDArray[np.bool_]:
+    """Which groups have rows that differ, bool [groups]."""
+    return np.asarray((layer.tables != layer.tables[:, :1]).any(axis=(1, 2)), np.bool_)
+
+
+def _check_walk(rows: int) -> None:
+    """Raises :class:`TooMuchToWalk` if a verifier cannot walk the code of so many rows, however short it is."""
+    if rows * _LEAST_ROW > MOST_WALKED:
+        fact = f"takes the verifier past some {rows * _LEAST_ROW} instructions; it walks {MOST_WALKED}"
+        raise TooMuchToWalk(f"{fact}; use fewer inputs, or groups of more")
 
 
 def _selected(layer: Table, rows: int, highest: int) -> NDArray[np.bool_]:
@@ -158,7 +184,7 @@ def _by_bytes(tables: RowTables, bits: int, layout: NDArray[np.int32]) -> RowTab
         byte[layout[there, place]] = np.flatnonzero(there)
         shift[layout[there, place]] = bits * (levels - 1 - place)
     rows = np.zeros((len(layout), 1 << BYTE, tables.outputs), np.int32)
-    occupied = np.zeros((len(tables.occupied), len(layout)), np.int64)
+    occupied = np.zeros((len(tables.occupied), len(layout)), np.bool_)
     for group, members in enumerate(tables.places):
         numbers = np.zeros(1 << BYTE, np.int64)
         known = members[members >= 0]
@@ -170,8 +196,8 @@ def _by_bytes(tables: RowTables, bits: int, layout: NDArray[np.int32]) -> RowTab
                 numbers |= np.arange(1 << BYTE) >> shift[member] & (1 << bits) - 1
         mine = byte[known[0]] if len(known) else 0
         rows[mine] += tables.rows[group, numbers]
-        occupied[:, mine] += tables.occupied[:, group]
-    return RowTables(rows, tables.base, np.arange(len(layout), dtype=np.int32)[:, None], occupied > 0)
+        occupied[:, mine] |= tables.occupied[:, group]
+    return RowTables(rows, tables.base, np.arange(len(layout), dtype=np.int32)[:, None], occupied)
 
 
 def _without_constants(tables: RowTables) -> RowTables:

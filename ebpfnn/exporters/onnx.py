@@ -38,7 +38,7 @@ from ..network.layers import (
     expect,
     image_shape,
 )
-from ..network.onnxkeys import EVENTS, LABELS, PREPARATION
+from ..network.onnxkeys import EVENTS, LABELS, PREPARATION, SCORES
 from . import onnx_integers
 from .graph import Graph
 from .onnx_levels import levels
@@ -115,10 +115,10 @@ def is_exact(network: QuantizedNetwork) -> bool:
 
 def _in_integers(graph: Graph, network: QuantizedNetwork, metadata: Mapping[str, str]) -> ModelProto:
     scores, logits, stage = onnx_integers.cascade(graph, network, INPUT)
-    graph.node("Cast", scores, output=onnx_integers.SCORES, to=graph.INT32)
+    graph.node("Cast", scores, output=SCORES, to=graph.INT32)
     graph.node("Identity", logits, output=OUTPUT)
     width = (len(network.labels),)
-    results: dict[str, tuple[int, Shape]] = {OUTPUT: (graph.FLOAT, width), onnx_integers.SCORES: (graph.INT32, width)}
+    results: dict[str, tuple[int, Shape]] = {OUTPUT: (graph.FLOAT, width), SCORES: (graph.INT32, width)}
     if network.then:
         graph.node("Identity", stage, output=onnx_integers.STAGE)
         results[onnx_integers.STAGE] = (graph.INT64, ())

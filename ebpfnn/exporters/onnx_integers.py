@@ -28,7 +28,7 @@ from ..network.layers import (
 from .graph import Graph
 from .onnx_levels import levels
 
-SCORES, STAGE = "scores", "stage"
+STAGE = "stage"
 _LANES = 8
 _LOWEST = -(2**40)
 """Stands in the padding of a pool: below every value."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import expect
+from ..network.onnxkeys import PRODUCER, SCORES
 from . import building
 from .onnx_constants import COMPUTE
 from .onnx_file import where
@@ -19,8 +20,6 @@ from .steps import LARGEST, Chain, Quantize, Scale, naming
 if TYPE_CHECKING:
     import onnx
 
-_EXACT = "scores"
-"""An output that :mod:`ebpfnn.exporters` gives what it exports in integers."""
 _DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 _SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
 """They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
@@ -35,7 +34,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     graph = model.graph
     constants = {tensor.name: from_tensor(tensor) for tensor in graph.initializer}
     inputs = [each for each in graph.input if each.name not in constants]
-    own = model.producer_name == "ebpfnn" and any(each.name == _EXACT for each in graph.output)
+    own = model.producer_name == PRODUCER and any(each.name == SCORES for each in graph.output)
     fact = "is a network of tables or a cascade, whose integers are in operators that are no layers"
     expect(not own, f"{fact}; use the file it was exported from, or `ebpfnn export --raw` and `ebpfnn import`")
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"

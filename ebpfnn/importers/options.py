@@ -26,7 +26,7 @@ class ImportOptions:
     """How to read a file as a network.
 
     ``shape`` is that of a sample; None takes the file's. ``bits``, ``thresholds``, ``packed``, ``bit_order``, ``order`` and
-    ``value_thresholds`` are those of :class:`~ebpfnn.network.layers.InputFormat`. The network is given
+    ``value_thresholds`` are those of :class:`~ebpfnn.network.inputformat.InputFormat`. The network is given
     ``(pixel / 255 - mean) / std``, one number for all channels or one for each: what ``torchvision.transforms.Normalize(mean,
     std)`` gave it in training.
 

@@ -112,8 +112,9 @@ class About:
         described |= {"filters": self.filters, "key": self.key} if self.events else {}
         described |= {"scales": self.scales} if self.scales else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
-        large = self.input.value_thresholds or self.input.order
-        remedy = "fewer bits of input, or fewer inputs" if large else "shorter labels"
+        remedy = "fewer bits of input, or fewer inputs" if self.input.value_thresholds else "shorter labels"
+        if self.input.order:
+            remedy = "samples packed in their natural order, or fewer inputs"
         expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use {remedy}")
         return data.ljust(SIZE, b"\0")
 

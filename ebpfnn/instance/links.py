@@ -34,14 +34,15 @@ def detaching(path: Path) -> Iterator[None]:
 
     Removing a pin is not enough: the kernel drops the pin's reference in a work queue (bpf_link_put, Linux 5.8 to 6.18),
     on most kernels behind an RCU callback (bpf_free_inode), so the program may still run for some milliseconds. What cannot be
-    opened is left to that.
+    opened is left to that; and so is, after a second for all of them, what another process holds and cannot be detached.
     """
     held = _detached(path)
     try:
         yield
     finally:
+        until = time.monotonic() + _WAIT_S
         for link in held:
-            _close_as_last(link)
+            _close_as_last(link, until)
 
 
 def _detached(path: Path) -> list[Link]:
@@ -60,18 +61,17 @@ def _detached(path: Path) -> list[Link]:
     return held
 
 
-def _close_as_last(link: Link) -> None:
+def _close_as_last(link: Link, until: float) -> None:
     """Closes a link that is not pinned any more: the kernel detaches it meanwhile if this was its last reference.
 
-    As long as the pin's own is not dropped yet, its id leads to it, and another descriptor becomes the last reference. Who may
-    not open by id (CAP_SYS_ADMIN) does not wait.
+    As long as the pin's own is not dropped yet, its id leads to it, and another descriptor becomes the last reference: at most
+    ``until``, by the monotonic clock. Who may not open by id (CAP_SYS_ADMIN) does not wait.
     """
     with link:
         try:
             number = link.info().id
         except Error:
             return
-    until = time.monotonic() + _WAIT_S
     with suppress(KernelError):  # ENOENT, once it is detached
         while time.monotonic() < until:
             with Link.from_id(number):

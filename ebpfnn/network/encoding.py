@@ -1,7 +1,7 @@
 """From pixels to what the kernel is given, and to the levels that a network's first layer sees.
 
-docs/quantization.md defines levels (equation 1); :class:`~ebpfnn.network.layers.InputFormat` says how a network wants them.
-Axes in front of a sample's are kept as they are, so one sample and many go the same way.
+docs/quantization.md defines levels (equation 1); :class:`~ebpfnn.network.inputformat.InputFormat` says how a network wants
+them. Axes in front of a sample's are kept as they are, so one sample and many go the same way.
 """
 
 from __future__ import annotations

@@ -4,5 +4,7 @@ from __future__ import annotations
 
 PRODUCER = "ebpfnn"
 LABELS = "labels"
+SCORES = "scores"
+"""The output of a graph of integers: the exact scores, int32. Other graphs have none of that name."""
 EVENTS, PREPARATION = "ebpfnn.events", "ebpfnn.preparation"
 """The spec that the network carries, and how its samples are made; both only for a network that carries a spec."""

@@ -167,6 +167,19 @@ def test_the_command_fails_where_a_row_is_wrong(tmp_path: Path, monkeypatch: pyt
     assert {row["exact"] for row in json.loads(ran.stdout) if row["name"] == "compiled"} == {False}
 
 
+def test_a_cascade_of_different_levels_has_no_row_of_packed_samples() -> None:
+    first, second = table_network(1, packed=False), table_network(3, packed=False)
+    net = cascade(first, replace(second, input=replace(second.input, thresholds=(77,))))
+    left_out: dict[str, str] = {}
+    with ExitStack() as held:
+        names = {row.name for row in kernel_runners(net, RunTrigger(), 3, 3, held, left_out)}
+    assert "compiled" in names
+    assert "compiled:packed" not in names
+    assert (
+        left_out["compiled:packed"] == f"the networks of '{net.name}' see different levels, so that no packed sample serves all"
+    )
+
+
 def test_samples_are_rotated_over_and_each_is_told() -> None:
     net = random_network((9, 5, 3), 1)
     given = samples(9, 1)

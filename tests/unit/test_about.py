@@ -59,7 +59,9 @@ def test_what_former_versions_wrote_has_no_order_and_no_units() -> None:
 
 def test_an_order_that_does_not_fit_is_refused() -> None:
     form = table_network(1, (200, 200)).input
-    with pytest.raises(ModelError, match=r"description has [0-9]+ bytes; use fewer bits of input, or fewer inputs"):
+    with pytest.raises(
+        ModelError, match=r"description has [0-9]+ bytes; use samples packed in their natural order, or fewer inputs"
+    ):
         replace(ABOUT, input=form).encode()
 
 

@@ -20,12 +20,13 @@ from ebpfnn.bench.float_rows import FloatRunner, float_runners
 from ebpfnn.bench.native import KINDS, NativeRunner, native_runners
 from ebpfnn.bench.native_tables import TABLE_KINDS, table_runners
 from ebpfnn.bench.plain import as_floats
-from ebpfnn.bench.table_form import packed_form, selects_rows, unpacked_form
+from ebpfnn.bench.table_form import packed_form, selects_rows
 from ebpfnn.bench.table_rows import table_rows
 from ebpfnn.bench.weights import grouped, in_halves, unsaturated
 from ebpfnn.datasets import mnist
 from ebpfnn.errors import NotSupported
 from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network.cascades import unpacked
 from ebpfnn.network.encoding import encode, levels
 from ebpfnn.network.layers import ByteLanes, MaxPool, Table, Window
 from ebpfnn.quantize.floats import FloatConv2d
@@ -218,10 +219,15 @@ def test_forms_of_packed_samples() -> None:
     assert selects_rows(packed)
     assert not selects_rows(net)
     assert packed_form(packed) is packed
-    assert unpacked_form(packed).input == net.input
+    assert unpacked(packed).input == net.input
     given = samples(net.input_shape, 3)
     expected = reference.scores(net, given)
     assert np.array_equal(reference.scores_of_encoded(packed, encode(packed.input, given)), expected)
+    others = replace(net.input, thresholds=(77,))
+    assert net.then
+    various = replace(net, then=replace(net.then, network=replace(net.then.network, input=others)))
+    with pytest.raises(NotSupported, match="'tables5' see different levels, so that no packed sample serves all"):
+        packed_form(various)
     natural = packed_form(table_network(5, packed=False, tile=None))
     assert (natural.input.packed, natural.input.order) == (True, ())
     plain = random_network((9, 3), 1)

@@ -246,6 +246,18 @@ def test_usage(data: Path, arguments: tuple[str, ...], fact: str) -> None:
     assert fact in done.output
 
 
+def test_the_name_of_a_network_leads_to_no_other_directory(data: Path) -> None:
+    (data / "elsewhere").mkdir()
+    hostile = replace(modelfile.load("weak.safetensors"), name="elsewhere/weak")
+    modelfile.save(hostile, "hostile.safetensors")
+    done = ran("hostile.safetensors", "strong.safetensors", "--data", str(data))
+    assert done.exit_code == 2
+    assert "name 'elsewhere/weak-strong' is not that of a file in this directory; give --output or --name" in done.output
+    assert not list((data / "elsewhere").iterdir())
+    assert ran("hostile.safetensors", "strong.safetensors", "--data", str(data), "--name", "own").exit_code == 0
+    assert modelfile.load("own.safetensors").name == "own"
+
+
 def test_networks_that_do_not_fit_are_refused_before_anything_runs(data: Path) -> None:
     modelfile.save(random_network((5, 3), 1), "other.safetensors")
     done = ran("weak.safetensors", "other.safetensors", "--data", "nowhere")

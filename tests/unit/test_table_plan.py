@@ -253,3 +253,26 @@ def test_tiles_are_as_small_as_an_old_kernel_needs() -> None:
     assert [layer.tiles for layer in old.layers] == [2, 1]
     assert max(len(each.contents or b"") for each in old.spec.maps.values()) <= OLDEST.largest_table
     check_estimates(net, OLDEST)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_more_groups_than_a_verifier_walks_are_refused_before_tables_are_made(
+    packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables by byte would have up to 128 times as many rows as those of the file."""
+    monkeypatch.setattr(tables, "own_tables", pytest.fail)
+    groups = limits.MOST_WALKED * 2 + 8
+    rows = np.tile(np.array([[0], [1]], np.int16), (groups, 1, 1))
+    hostile = Table(rows, np.zeros(1, np.int32), np.arange(groups, dtype=np.int32)[:, None], requantization(1))
+    net = network([hostile], binary_form(groups, packed=packed))
+    with pytest.raises(ModelError, match=r"^network 'test': layer 0 takes the verifier past some \d+ .*; use fewer inputs"):
+        compile_network(net)
+
+
+def test_bytes_select_no_tables_that_are_larger_than_a_layer_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    form, layer = binary_form(40, packed=True), table(grouped(40, 2), 3, np.random.default_rng(1))
+    how, found = tables.plan_first(form, layer)
+    assert (how, found.numbers) == (SampleForm.PACKED, 256)
+    monkeypatch.setattr(tables, "LARGEST_SIZE", 5 * 256 * 3 - 1)
+    how, found = tables.plan_first(form, layer)
+    assert (how, found.numbers) == (SampleForm.TABLE_LEVELS, 4)
