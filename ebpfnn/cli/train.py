@@ -52,7 +52,8 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option(
     "--arch",
     "architecture",
-    help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10, or in-32-2 for any number of inputs. [default: 32 hidden]",
+    help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10, table32-10 (docs/tables.md), or in-32-2 for any number of "
+    "inputs. [default: 32 hidden]",
 )
 @click.option(
     "--tiles", type=TilesType(), metavar="2x4", help="Rows x columns of an image that select a row of a table together."
@@ -60,9 +61,7 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option(
     "--interactions",
     type=click.IntRange(1, 8),
-    default=2,
-    show_default=True,
-    help="Number of inputs that act together in a table; 1 is linear.",
+    help="Number of inputs that act together in a table; 1 is linear. [default: 2]",
 )
 @click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")

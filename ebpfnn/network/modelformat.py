@@ -6,6 +6,7 @@ and :mod:`ebpfnn.network`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from . import fields, tableformat
 from .fields import Described
-from .layers import Conv2d, Dense, Layer, MaxPool, Table, expect
+from .layers import LARGEST_SIZE, Conv2d, Dense, Layer, MaxPool, Table, expect
 from .network import MOST_STAGES, Next, QuantizedNetwork
 from .tensorfile import Tensors
 
@@ -84,12 +85,24 @@ def _build(described: Described, arrays: Tensors, stages: int) -> QuantizedNetwo
     expect(score_scale > 0, "'score_scale' must be positive")
     form = fields.within("input", fields.build_input, fields.get(described, "input", dict))
     unused = dict(arrays)
-    built = tuple(fields.within(f"layer {n}", _layer, each, f"layers.{n}.", unused) for n, each in enumerate(layers))
+    built = _layers(layers, unused)
     for name in sorted(unused):
         raise ModelError(f"tensor {name!r} is not expected")
     density = tuple(fields.number({"density": share}, "density") for share in fields.get(described, "density", list))
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
     return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described), then)
+
+
+def _layers(described: Sequence[object], unused: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:
+    """The layers, whose tensors are taken out of ``unused``. Tables take more than a file stores, so their sum is bounded."""
+    built, values = [], 0
+    for number, each in enumerate(described):
+        built.append(layer := fields.within(f"layer {number}", _layer, each, f"layers.{number}.", unused))
+        values += layer.tables.size if isinstance(layer, Table) else 0
+        expect(
+            values <= LARGEST_SIZE, f"layer {number}: the tables so far hold {values} values; at most {LARGEST_SIZE} are taken"
+        )
+    return tuple(built)
 
 
 def _next(described: object, arrays: Tensors, stages: int) -> Next:

@@ -11,7 +11,7 @@ from ..network.layers import describe as describe_shape
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .data import Data, Part
-from .options import INTERRUPTED, Options
+from .options import INTERACTIONS, INTERRUPTED, Options
 
 _SOURCES = {
     "MNIST": "MNIST (LeCun, Cortes, Burges)",
@@ -90,7 +90,7 @@ def _tables(options: Options) -> str:
     if not has_tables(options.architecture):
         return ""
     tiles = f" in tiles of {describe_shape(options.tiles)}" if options.tiles else ""
-    return f"tables of terms of up to {options.interactions} inputs{tiles}"
+    return f"tables of terms of up to {options.interactions or INTERACTIONS} inputs{tiles}"
 
 
 def _distortion(options: Options) -> str:

@@ -13,6 +13,8 @@ DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 _FILES = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet")
 INTERRUPTED = "interrupted"
 """The entry that only the card of an interrupted run has."""
+INTERACTIONS = 2
+"""How many of a group's inputs act together in a table, unless the options say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,11 @@ class Options:
     ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, "" for one hidden layer of 32, or ``module``
     names a Python file and the function in it that returns an nn.Module: ``file.py:build``. In a table network ``tiles`` are
     the rows and columns of an image that select a row together, and ``interactions`` is how many of a group's inputs act
-    together (:mod:`ebpfnn.training.tables`). 0 ``epochs`` means 30, or more for
-    a small table. ``views`` are the distorted copies of the training images that are made before training and used in turn, 0
-    to make new ones in every epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is that of LeakyReLU,
-    0 for ReLU. If ``distortion`` is None, samples are not changed. ``output`` is the file of the integer network; the file of
-    the float network is beside it.
+    together (:mod:`ebpfnn.training.tables`), 2 if it is None. 0 ``epochs`` means 30, or more for a small table. ``views`` are
+    the distorted copies of the training images that are made before training and used in turn, 0 to make new ones in every
+    epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is that of LeakyReLU, 0 for ReLU. If
+    ``distortion`` is None, samples are not changed. ``output`` is the file of the integer network; the file of the float
+    network is beside it.
 
     For a table, ``label`` is the column of classes ("": found by its name), ``ignore`` are columns that are not used, and rows
     with one value of ``split_by`` stay together when rows are held out ("": the column ``group`` if there is one; ``none``: no
@@ -110,7 +112,7 @@ class Options:
     class_weights: str = ""
     architecture: str = ""
     tiles: tuple[int, int] | None = None
-    interactions: int = 2
+    interactions: int | None = None
     module: str | None = None
     name: str = ""
     epochs: int = 0
@@ -140,8 +142,9 @@ class Options:
             raise ModelError(f"data {dataset!r}: a name that cannot be printed; rename the file or directory")
         if not self.name.isprintable():
             raise ModelError(f"name {self.name!r}: cannot be printed; give another --name")
-        if self.tiles and not has_tables(self.architecture):
-            raise ModelError("--tiles: the network has no tables; give --arch, such as table32-10")
+        for name in ("tiles", "interactions"):
+            if getattr(self, name) and not has_tables(self.architecture):
+                raise ModelError(f"--{name}: the network has no tables; give --arch, such as table32-10")
         if self.cache and not self.views:
             raise ModelError(f"{self.cache}: there are no views to keep; give --views too, or leave --cache out")
 

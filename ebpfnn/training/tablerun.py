@@ -19,7 +19,7 @@ from .data import Data
 from .distributed import Team
 from .fitting import fitted
 from .groups import groups, row_numbers
-from .options import Options
+from .options import INTERACTIONS, Options
 from .preparing import input_format
 from .tables import TableNetwork
 
@@ -75,7 +75,7 @@ def build(options: Options, form: InputFormat, order: NDArray[np.int32], hidden:
             order.shape[1],
             hidden=hidden.channels,
             classes=last.channels,
-            most=options.interactions,
+            most=options.interactions or INTERACTIONS,
             shift=shift,
             slope=options.slope,
         )

@@ -15,7 +15,7 @@ from tablekinds import CASCADES, KINDS
 from tablenets import cascade, table, table_network
 from test_modelfile import values
 
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork, modelfile, modelformat
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import LARGEST_SIZE, ByteLanes, Table
 
@@ -137,6 +137,17 @@ def test_tables_that_would_be_huge_are_refused_before_they_are_made(
     described["layers"][0]["bits"] = bits
     write(tmp_path / "a", tensors, described, metadata)
     assert f"layer 0: tables must hold at most {LARGEST_SIZE} values" in refusal(tmp_path / "a")
+
+
+def test_layers_that_are_small_in_the_file_and_huge_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = tables()
+    first, last = (layer.tables.size for layer in net.layers if isinstance(layer, Table))
+    modelfile.save(net, tmp_path / "a")
+    monkeypatch.setattr(modelformat, "LARGEST_SIZE", first + last)
+    modelfile.load(tmp_path / "a")
+    monkeypatch.setattr(modelformat, "LARGEST_SIZE", first + last - 1)
+    fact = f"layer 1: the tables so far hold {first + last} values; at most {first + last - 1} are taken"
+    assert fact in refusal(tmp_path / "a")
 
 
 @pytest.mark.parametrize("value", [None, True, "x", [], {}, 1.5, -1, 0, 9, 10**400])

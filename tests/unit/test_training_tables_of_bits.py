@@ -195,6 +195,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, data: Path, fields: dict[s
 def test_tiles_need_tables_and_rows(tmp_path: Path, data: Path) -> None:
     with pytest.raises(ModelError, match=r"--tiles: the network has no tables; give --arch, such as table32-10"):
         options(tmp_path, data, architecture="64-12-4", tiles=(2, 4))
+    with pytest.raises(ModelError, match=r"--interactions: the network has no tables; give --arch, such as table32-10"):
+        options(tmp_path, data, architecture="64-12-4", interactions=1)
     with pytest.raises(ModelError, match=r"--tiles 2x4: samples of 9 values have no rows and columns; leave --tiles out"):
         groups((9,), 1, (2, 4))
 
