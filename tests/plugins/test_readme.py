@@ -71,7 +71,10 @@ def place(tmp_path: Path, elsewhere: Run) -> Path:
     np.save(tmp_path / "images.npy", np.zeros((2, 28, 28), np.uint8))
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "activate").touch()
-    (tmp_path / "DIR").symlink_to(ROOT / "ebpfnn" / "data" / "digits")
+    (tmp_path / "DIR").mkdir()
+    for file in (ROOT / "ebpfnn" / "data" / "digits").glob("t10k-*"):
+        for part in ("t10k", "train"):
+            (tmp_path / "DIR" / file.name.replace("t10k", part)).symlink_to(file)
     for file in ("fashion.safetensors", "fashion.float.safetensors"):
         shutil.copy(ROOT / "ebpfnn" / "data" / file, tmp_path)
     random = np.random.default_rng(0)
