@@ -17,12 +17,13 @@ from tablelayers import binary_form, grouped, table, tail, two_layers, with_occu
 from ebpfnn.compiler import KernelFeatures, compile_network
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.compiler.plan import BLANK_TABLES, LISTED_TABLES
+from ebpfnn.kernel.features import has_callback_loops
 from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import INT32_MAX, ByteLanes, MaxPool, Table, Window
 from ebpfnn.network.network import Next
 from ebpfnn.session import Session
-from ebpfnn.session.compiling import compile_here, has_callback_loops
+from ebpfnn.session.compiling import compile_here
 
 pytestmark = pytest.mark.root
 FEATURES = {"iterators": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
