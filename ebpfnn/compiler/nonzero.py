@@ -15,6 +15,7 @@ list.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -33,10 +34,25 @@ END = 0xFFFF
 _AT_A_TIME = 7  # groups per iteration: 784 inputs are 14 iterations
 _ROW_SHIFT = 5  # rows of 32 bytes: eight indices and the length in bytes
 _LONGEST = 30  # bytes that the verifier assumes a row adds: this mask keeps all even counts up to 16
-_SEVENS, _TOPS, _GATHER = 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 0x0002040810204081
+SEVENS, TOPS, GATHER = 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 0x0002040810204081
 _LANES = 0x0001000100010001
 _WORD, _ROW, _TABLE, _SEVENS_IN, _TOPS_IN, _GATHER_IN = R0, R1, R2, R3, R4, R5
 _INPUT, _LIST, _BASE, _STEP = R6, R7, R8, R9
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The registers of :func:`emit_row_of`: ``sevens``, ``tops`` and ``gather`` have the constants of those names."""
+
+    word: Register
+    row: Register
+    sevens: Register
+    tops: Register
+    gather: Register
+    table: Register
+
+
+_SCAN = Scan(_WORD, _ROW, _SEVENS_IN, _TOPS_IN, _GATHER_IN, _TABLE)
 
 
 def list_size(inputs: int) -> int:
@@ -64,7 +80,7 @@ def emit_lists(
     """
     name = "nonzero"
     emit.tables[name] = rows().tobytes()
-    for register, constant in ((_SEVENS_IN, _SEVENS), (_TOPS_IN, _TOPS), (_GATHER_IN, _GATHER), (_STEP, GROUP * _LANES)):
+    for register, constant in ((_SEVENS_IN, SEVENS), (_TOPS_IN, TOPS), (_GATHER_IN, GATHER), (_STEP, GROUP * _LANES)):
         emit.wide(register, constant)
     emit.map_value(_TABLE, name)
     emit.point(_INPUT, values.place)
@@ -94,17 +110,22 @@ def _emit_groups(emit: Emitter, groups: int) -> None:
     emit.alu(_INPUT, "+=", GROUP * groups)
 
 
+def emit_row_of(emit: Emitter, scan: Scan, shift: int) -> None:
+    """Points ``scan.row`` at the row, of 2^``shift`` bytes, for the set of bytes of ``scan.word`` that are not 0."""
+    emit.mov(scan.row, scan.word)
+    emit.alu(scan.row, "&=", scan.sevens)
+    emit.alu(scan.row, "+=", scan.sevens)
+    emit.alu(scan.row, "|=", scan.word)
+    emit.alu(scan.row, "&=", scan.tops)
+    emit.alu(scan.row, "*=", scan.gather)
+    emit.alu(scan.row, ">>=", 56)
+    emit.alu(scan.row, "<<=", shift)
+    emit.alu(scan.row, "+=", scan.table)
+
+
 def _emit_group(emit: Emitter) -> None:
     """Lists the non-zero bytes of the word."""
-    emit.mov(_ROW, _WORD)
-    emit.alu(_ROW, "&=", _SEVENS_IN)
-    emit.alu(_ROW, "+=", _SEVENS_IN)
-    emit.alu(_ROW, "|=", _WORD)
-    emit.alu(_ROW, "&=", _TOPS_IN)
-    emit.alu(_ROW, "*=", _GATHER_IN)
-    emit.alu(_ROW, ">>=", 56)
-    emit.alu(_ROW, "<<=", _ROW_SHIFT)
-    emit.alu(_ROW, "+=", _TABLE)
+    emit_row_of(emit, _SCAN, _ROW_SHIFT)
     for half in (0, 8):
         emit.load(_WORD, "u64", _ROW, half)
         emit.alu(_WORD, "+=", _BASE)

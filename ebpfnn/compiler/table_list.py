@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..obj.asm import R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10
 from .emitter import Emitter, Place
 from .memory import emit_last_bytes
+from .nonzero import GATHER, SEVENS, TOPS, Scan, emit_row_of
 from .partial import BYTE
 from .table_rows import SUMS
 from .tables import RowTables
@@ -29,8 +30,9 @@ MOST_BYTES = 248
 TABLE_BYTES = 256 * 16
 _END = 0xFF
 _LONGEST = 15  # entries that the verifier assumes eight bytes add
-_ONES, _SEVENS, _TOPS, _GATHER = 0x0101010101010101, 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 0x0002040810204081
+_ONES = 0x0101010101010101
 _WORD, _INPUT, _LIST, _SEVENS_IN, _TOPS_IN, _GATHER_IN, _TABLE, _BASE, _ROW = R0, R1, R2, R3, R4, R5, R6, R7, R9
+_SCAN = Scan(_WORD, _ROW, _SEVENS_IN, _TOPS_IN, _GATHER_IN, _TABLE)
 _ENTRY, _NUMBER = R8, R9
 
 
@@ -73,7 +75,7 @@ def emit_list(emit: Emitter, inputs: int, values: Values) -> Place:
     name = "entries"
     emit.tables[name] = entries().tobytes()
     place = emit.region(list_size(inputs))
-    for register, constant in ((_SEVENS_IN, _SEVENS), (_TOPS_IN, _TOPS), (_GATHER_IN, _GATHER)):
+    for register, constant in ((_SEVENS_IN, SEVENS), (_TOPS_IN, TOPS), (_GATHER_IN, GATHER)):
         emit.wide(register, constant)
     emit.map_value(_TABLE, name)
     emit.point(_INPUT, values.place)
@@ -92,15 +94,7 @@ def emit_list(emit: Emitter, inputs: int, values: Values) -> Place:
 
 def _emit_entries(emit: Emitter, group: int) -> None:
     """Adds those of the word to the list: always eight bytes, of which the next ones overwrite what is none."""
-    emit.mov(_ROW, _WORD)
-    emit.alu(_ROW, "&=", _SEVENS_IN)
-    emit.alu(_ROW, "+=", _SEVENS_IN)
-    emit.alu(_ROW, "|=", _WORD)
-    emit.alu(_ROW, "&=", _TOPS_IN)
-    emit.alu(_ROW, "*=", _GATHER_IN)
-    emit.alu(_ROW, ">>=", 56)
-    emit.alu(_ROW, "<<=", 4)
-    emit.alu(_ROW, "+=", _TABLE)
+    emit_row_of(emit, _SCAN, 4)
     emit.load(_WORD, "u64", _ROW)
     emit.load(_ROW, "u8", _ROW, GROUP)
     emit.alu(_ROW, "&=", _LONGEST)
