@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.inputformat import InputFormat
-from ..obj.asm import R8
+from ..obj.asm import R8, Register
 from .bits import FROM, TO, WORD, emit_comparison, emit_gather
 from .emitter import SAMPLE, Emitter, Place
 from .values import Values
@@ -56,20 +56,19 @@ def emit_groups(emit: Emitter, form: InputFormat, order: NDArray[np.int32]) -> V
     emit.point(FROM, Place(SAMPLE))
     emit.point(TO, place)
     for group, members in enumerate(order.tolist()):
-        _emit_word(emit, sorted(member for member in members if member >= 0))
+        emit_bytes(emit, sorted(member for member in members if member >= 0), FROM, WORD, _PIECE)
         emit_gather(emit, group, low=threshold <= 128)
     return Values(place, (len(order),), 0, 255)
 
 
-def _emit_word(emit: Emitter, members: list[int]) -> None:
-    """Loads the bytes of the members side by side, the first in the lowest bits, and 0 above them."""
+def emit_bytes(emit: Emitter, members: list[int], base: Register, into: Register, piece: Register) -> None:
+    """Loads the bytes of the members at ``base`` side by side, the first in the lowest bits, and 0 above them."""
     if not members:
-        emit.mov(WORD, 0)
+        emit.mov(into, 0)
     done = 0
     for first, size, name in pieces(members):
-        into = _PIECE if done else WORD
-        emit.load_far(into, name, FROM, first)
+        emit.load_far(piece if done else into, name, base, first)
         if done:
-            emit.alu(_PIECE, "<<=", 8 * done)
-            emit.alu(WORD, "|=", _PIECE)
+            emit.alu(piece, "<<=", 8 * done)
+            emit.alu(into, "|=", piece)
         done += size

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..obj.asm import R6, R8, R9, Register
 from .bits import halved_steps
 from .branches import Run
-from .groups import pieces
+from .groups import emit_bytes, pieces
 from .table_rows import SUMS, RowAdder
 
 MOST_WORDS = 4
@@ -50,14 +50,8 @@ class PixelAdder(RowAdder):
         return False
 
     def _number(self, group: int) -> None:
-        emit, done = self.emit, 0
-        for first, size, name in pieces(list(self.members[self.tables.places[group, 0]])):
-            into = _TERM if done else _NUMBER
-            emit.load_far(into, name, _INPUTS, first)
-            if done:
-                emit.alu(_TERM, "<<=", 8 * done)
-                emit.alu(_NUMBER, "|=", _TERM)
-            done += size
+        emit = self.emit
+        emit_bytes(emit, list(self.members[self.tables.places[group, 0]]), _INPUTS, _NUMBER, _TERM)
         emit.alu(_NUMBER, ">>=", 1)
         for operator, constant in halved_steps(self._threshold):
             register = self._constants.get(constant, _TERM)
