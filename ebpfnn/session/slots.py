@@ -100,7 +100,7 @@ class Slot:
         self.scores: NDArray[np.int32] = slots.results["scores"][number, : slots.classes]
         self._words = slots.words(number)
         self._attachment, self._explain = slots.attachment, slots.explain
-        self._fire = slots.attachment.prepare(number)
+        self._fire, self._happened = slots.attachment.prepare(number), False
         if slots.attachment.patience:
             self._fire = partial(self._fire_until_it_ran, self._fire)
 
@@ -117,7 +117,7 @@ class Slot:
             self._fire()
         except KernelError as refusal:
             raise self._explain(refusal) from None
-        if words[_SEQUENCE] == before:  # it changes after everything else was written
+        if words[_SEQUENCE] == before and not self._happened:  # it changes after everything else was written
             raise self._nothing_ran()
         outcome = words[_OUTCOME]
         if outcome & _STATUS:
@@ -126,17 +126,21 @@ class Slot:
 
     def run_batch(self, runs: int) -> None:
         """Runs the network ``runs`` times, on the samples of the session's :class:`Batch` in turn. Raises as :meth:`run`."""
-        own, self._fire = self._fire, partial(self._fire_batch, runs)
+        own, self._fire, self._happened = self._fire, partial(self._fire_batch, runs), False
         try:
             self.run()
         finally:
             self._fire = own
 
     def _fire_until_it_ran(self, fire: Callable[[], object]) -> None:
-        """Fires until the network has run. Runs that began before the sample was complete do not count."""
+        """Fires until the network has run. Runs that began before the sample was complete do not count.
+
+        What was seen here is kept: at the next event, which may follow at once, a check's sequence has its former value again.
+        """
         before, deadline = self._words[_SEQUENCE], time.monotonic() + self._attachment.patience
-        while self._words[_SEQUENCE] == before and time.monotonic() < deadline:
+        while not (happened := self._words[_SEQUENCE] != before) and time.monotonic() < deadline:
             fire()
+        self._happened = happened
 
     def leave(self, process: int) -> None:
         """In the child of a fork: refuses every run from now on, since the slot belongs to ``process``."""

@@ -304,3 +304,11 @@ def test_a_swap_without_a_network_says_what_is_missing(others: tuple[str, ...], 
     assert (ran.returncode, ran.stderr) == (2, f"ebpfnn: {told}\n")
     ran = ebpfnn(store, "swap", "oen")
     assert (ran.returncode, ran.stderr.startswith("ebpfnn: network 'oen' not found")) == (1, True)
+
+
+def test_a_check_sees_its_run_where_the_next_event_follows_at_once(store: Store) -> None:
+    """A check changes one bit, and the next event changes it back: some of 500 runs fall between the two looks at it."""
+    instance = Instance.load(SMALL, Plugins.installed().trigger("perf"), "cpu-clock:50000", name="one")
+    with instance.session() as session, session.checking():
+        for _ in range(500):
+            assert session.infer(SAMPLES[0]).scores.tolist() == reference.scores(SMALL, SAMPLES[0]).tolist()
