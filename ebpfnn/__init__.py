@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bodies.modelfile import load_named as load
     from .collect import Collector
     from .datasets.mnist import read_test
     from .instance import Instance
     from .network import QuantizedNetwork
-    from .network.modelfile import load_named as load
     from .plugin import Plugins
     from .plugin.reading import samples
     from .session import Observation, Result, Session
@@ -27,7 +27,7 @@ _HOMES = {
     "QuantizedNetwork": "network",
     "Result": "session",
     "Session": "session",
-    "load": "network.modelfile",
+    "load": "bodies.modelfile",
     "read_test": "datasets.mnist",
     "samples": "plugin.reading",
 }

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .bodies import modelfile
 from .errors import Error, KernelError, NotSupported, PermissionDenied
 from .instance import Store
 from .instance.place import is_read_only
 from .kernel import privilege
 from .kernel.link import tracefiles
-from .network import modelfile
 from .plugin import Plugins, Trigger, why_not
 from .session import Session
 

@@ -24,11 +24,12 @@ import numpy as np
 from ebpfnn_plugins.frames import frame
 from ebpfnn_plugins.xdp import XdpTrigger
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.compiler import Body
 from ebpfnn.kernel import Map, Object, Program, XdpMode, attach_xdp
 from ebpfnn.kernel.link.interface import interface_index
 from ebpfnn.kernel.syscall import Command, ProgRun, bpf
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.encoding import encode
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Sample

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ebpfnn.network import modelfile, reference
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import reference
 from ebpfnn.preparation import Values
 from ebpfnn.preparation.columns import inputs, preparer, read
 from ebpfnn.training import Options, Precision, train

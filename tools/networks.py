@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ebpfnn import files
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.layers import Conv2d, Dense, Table
 from ebpfnn.quantize.floatfile import beside
 

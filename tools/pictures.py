@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.datasets import mnist
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.preparation import decode, glyph_ink, strokes
 from ebpfnn.preparation.glyph import prepare_glyph
 

@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebpfnn import Instance, Plugins
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import SessionError
 from ebpfnn.instance import InstanceSession
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.network.encoding import encode
 from ebpfnn.session.compiling import compile_here
 

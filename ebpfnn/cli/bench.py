@@ -148,7 +148,7 @@ def _measure_events(
 
 def _of_digits() -> tuple[str, ...]:
     """The bundled networks of digits whose layers are dense or tables."""
-    from ..network import modelfile
+    from ..bodies import modelfile
     from ..network.layers import Conv2d
 
     found = {name: modelfile.load(modelfile.resolve(name)) for name in modelfile.bundled()}
@@ -162,7 +162,7 @@ def _of_digits() -> tuple[str, ...]:
 
 def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
     """The networks. Raises if two have the same name."""
-    from ..network import modelfile
+    from ..bodies import modelfile
 
     networks = [modelfile.load(modelfile.resolve(model)) for model in models]
     names = [network.name for network in networks]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..bodies import modelfile
 from ..errors import ModelError, printable
-from ..network import QuantizedNetwork, cascades, modelfile, reference
+from ..network import QuantizedNetwork, cascades, reference
 from ..network.architecture import architecture
 from ..quantize import floatfile
 from .cascade_tables import print_choice, print_result

@@ -22,7 +22,7 @@ def verbs(context: click.Context, _parameter: click.Parameter, begun: str) -> li
 
 def networks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The bundled networks, and files."""
-    from ..network import modelfile
+    from ..bodies import modelfile
 
     return [*_those(modelfile.bundled(), begun), CompletionItem(begun, type="file")]
 

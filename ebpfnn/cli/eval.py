@@ -12,8 +12,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bodies import modelfile
 from ..errors import NotSupported, PermissionDenied, nearest, printable
-from ..network import QuantizedNetwork, modelfile
+from ..network import QuantizedNetwork
 from ..quantize import floatfile
 from ..quantize.floats import Network
 from .complete import networks, targets, triggers

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ..bodies import modelfile
 from ..errors import printable
-from ..network import QuantizedNetwork, modelfile, reference
+from ..network import QuantizedNetwork, reference
 from ..network.onnxkeys import SCORES
 from .complete import networks
 from .measured import HELP, read_measured

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..bodies import modelfile
 from ..errors import printable
-from ..network import modelfile
 
 
 @click.command("import")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..bodies import modelfile
 from ..compiler import build_twin
 from ..errors import ModelError, NotSupported, PermissionDenied
 from ..kernel.privilege import lack
-from ..network import modelfile, reference
+from ..network import reference
 from ..network.cascades import deciding, one_unit
 from ..plugin import Plugins, Sample, Trigger, why_not
 from ..session import Session

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..bodies import modelfile
 from ..errors import NotSupported, PermissionDenied, printable
-from ..network import modelfile
 from .complete import networks
 from .layer_text import cascade, columns, layers, wraps
 from .messages import complain

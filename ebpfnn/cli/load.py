@@ -7,9 +7,9 @@ import time
 
 import click
 
+from ..bodies import modelfile
 from ..errors import DetachedError, SessionError, UsageError
 from ..instance import Instance
-from ..network import modelfile
 from ..network.events import TRIGGER
 from ..session.observed import observes
 from .complete import networks

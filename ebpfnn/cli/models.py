@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from ..bodies import modelfile
 from ..errors import ModelError
-from ..network import modelfile
 from ..network.layers import Shape
 from .messages import complain
 from .spec_text import spec_of

@@ -12,8 +12,9 @@ import click
 import numpy as np
 
 from .. import datasets
+from ..bodies import modelfile
 from ..datasets import mnist
-from ..network import QuantizedNetwork, modelfile, reference
+from ..network import QuantizedNetwork, reference
 from ..network.layers import Shape, describe
 from ..network.preparation import Preparation, usual
 from ..plugin import Wanted

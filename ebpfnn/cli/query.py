@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 import numpy as np
 
+from ..bodies import modelfile
 from ..errors import Error, InputError
-from ..network import modelfile, reference
+from ..network import reference
 from ..network.cascades import deciding, one_unit
 from ..plugin import Sample
 from ..plugin.reading import read

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from ..bodies import modelfile
 from ..errors import ModelError
 from ..instance import Store
-from ..network import modelfile
 from .complete import instance_or_network
 from .only import named_or_only
 from .plugin_option import available, plugin_option

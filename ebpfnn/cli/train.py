@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ..bodies import modelfile
 from ..errors import ModelError, printable
-from ..network import modelfile
 from ..training import DATASETS, INTERRUPTED, Distortion, Options, Precision, Teaching, train
 from .group import INTERRUPTED as STOPPED
 from .messages import complain

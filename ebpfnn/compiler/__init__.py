@@ -6,8 +6,9 @@
 from .body import Body
 from .compile import Compiled, compile_network
 from .features import KernelFeatures
+from .kind import BodyKind
 from .plan import NetworkPlan
 from .planner import plan_network
 from .twin import build_twin
 
-__all__ = ["Body", "Compiled", "KernelFeatures", "NetworkPlan", "build_twin", "compile_network", "plan_network"]
+__all__ = ["Body", "BodyKind", "Compiled", "KernelFeatures", "NetworkPlan", "build_twin", "compile_network", "plan_network"]

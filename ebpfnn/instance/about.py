@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import abi
+from ..bodies import modelfile
 from ..errors import ModelError, SessionError, VersionError
 from ..events.keyparts import Part, is_type
-from ..network import MAX_CLASSES, QuantizedNetwork, modelfile
+from ..network import MAX_CLASSES
 from ..network import events as carried
 from ..network.fields import (
     Described,
@@ -29,6 +30,7 @@ from ..network.fields import (
 from ..network.fields import events as read_events
 from ..network.inputformat import InputFormat
 from ..network.layers import Shape, expect
+from ..network.model import Model
 from ..network.network import MOST_STAGES
 from ..session.loading import pid_namespace
 
@@ -131,7 +133,7 @@ class About:
 
 
 def describe(
-    network: QuantizedNetwork,
+    network: Model,
     file: Path | None,
     trigger: str,
     target: str | None,
@@ -160,7 +162,7 @@ def describe(
         namespace=pid_namespace(),
         holder=holder,
         version=_version(),
-        scales=network.score_scales if network.then else (),
+        scales=network.score_scales if len(network.stages) > 1 else (),
         **_observing(observed),
     )
 
@@ -222,7 +224,7 @@ def _no_description(fault: Exception) -> SessionError:
     return SessionError(f"the map 'about' has no valid description ({fault}); unload the instance and load it again")
 
 
-def digest(network: QuantizedNetwork) -> str:
+def digest(network: Model) -> str:
     """The SHA-256, in hexadecimal, of the file that ``network`` is saved as."""
     from hashlib import sha256  # imported late: it loads OpenSSL, 4 MB that are of no use to a process without instances
 

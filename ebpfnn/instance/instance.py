@@ -11,8 +11,8 @@ from types import MappingProxyType, TracebackType
 from .. import abi
 from ..compiler import Body
 from ..errors import NotSupported, SessionError, UsageError
-from ..network import QuantizedNetwork
 from ..network.events import TRIGGER
+from ..network.model import Model
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..session.compiling import compile_here
 from ..session.observed import Observed, observe, observes
@@ -53,7 +53,7 @@ class Instance(AbstractContextManager["Instance"]):
     @classmethod
     def load(
         cls,
-        network: QuantizedNetwork,
+        network: Model,
         trigger: Trigger,
         target: str | None = None,
         *,
@@ -216,7 +216,7 @@ class Instance(AbstractContextManager["Instance"]):
         return measure(self.path, seconds)
 
     def swap(
-        self, network: QuantizedNetwork, *, file: Path | None = None, body: Body | None = None, plugins: Plugins | None = None
+        self, network: Model, *, file: Path | None = None, body: Body | None = None, plugins: Plugins | None = None
     ) -> str:
         """Replaces its network by ``network`` between two events, without a gap. Returns how the new network was checked.
 

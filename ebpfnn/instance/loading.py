@@ -15,7 +15,7 @@ from ..compiler import Body
 from ..errors import DetachedError, NotSupported, PluginError, SessionError
 from ..kernel import Map, Object
 from ..kernel.link.interface import network_namespace
-from ..network import QuantizedNetwork
+from ..network.model import Model
 from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
@@ -44,7 +44,7 @@ class Loaded:
 
 
 def load_instance(
-    held: ExitStack, store: Store, name: str, network: QuantizedNetwork, trigger: Trigger, body: Body, about: About, group: int
+    held: ExitStack, store: Store, name: str, network: Model, trigger: Trigger, body: Body, about: About, group: int
 ) -> Loaded:
     """Makes the instance ``name``. Objects that this process must keep open for it are added to ``held``.
 
@@ -78,7 +78,7 @@ def load_instance(
         return Loaded(path, proof, holding)
 
 
-def _proved(staged: Path, name: str, trigger: Trigger, network: QuantizedNetwork, body: Body) -> str:
+def _proved(staged: Path, name: str, trigger: Trigger, network: Model, body: Body) -> str:
     try:
         with InstanceSession(staged, trigger) as session:
             return prove_uncounted(session, network, body)

@@ -8,11 +8,13 @@ from contextlib import ExitStack, suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bodies import kind_of
 from ..compiler import Body
 from ..errors import DetachedError, NotSupported, SessionError
-from ..network import QuantizedNetwork, reference
+from ..network import QuantizedNetwork
 from ..network.cascades import deciding
 from ..network.inputformat import InputFormat
+from ..network.model import Model
 from ..plugin import Plugins
 from ..session import Session
 from ..session.runner import Result, Runner
@@ -23,7 +25,7 @@ _FEWEST = 2
 _TRIED = 256
 
 
-def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
+def prove(session: Runner, network: Model, body: Body) -> str:
     """Infers the samples of :func:`proving`, by the real event if it can be provoked from here, and returns how it was done.
 
     Otherwise ``body``, the same code, runs by BPF_PROG_RUN. At a trigger's default target the event is known to happen, and has
@@ -49,7 +51,7 @@ def prove(session: Runner, network: QuantizedNetwork, body: Body) -> str:
     return how
 
 
-def prove_apart(network: QuantizedNetwork, body: Body) -> str:
+def prove_apart(network: Model, body: Body) -> str:
     """Infers the samples of :func:`proving` on ``body`` alone. Returns and raises as :func:`prove`."""
     samples, how = _samples(network), "by BPF_PROG_RUN of the same code"
     with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
@@ -57,7 +59,7 @@ def prove_apart(network: QuantizedNetwork, body: Body) -> str:
     return how
 
 
-def prove_uncounted(session: InstanceSession, network: QuantizedNetwork, body: Body) -> str:
+def prove_uncounted(session: InstanceSession, network: Model, body: Body) -> str:
     """As :func:`prove`, for an instance. These inferences are neither counted nor reported to watchers."""
     with ExitStack() as held:
         with suppress(SessionError, NotSupported):  # if no slot is free, the same code runs separately, as prove() reports
@@ -65,17 +67,17 @@ def prove_uncounted(session: InstanceSession, network: QuantizedNetwork, body: B
         return prove(session, network, body)
 
 
-def _samples(network: QuantizedNetwork) -> NDArray[np.uint8]:
+def _samples(network: Model) -> NDArray[np.uint8]:
     """The samples of :func:`proving`, and of a cascade more, so that all of its networks decide some if that can be found."""
     return np.concatenate([proving(network.input), reaching(network)])
 
 
-def reaching(network: QuantizedNetwork) -> NDArray[np.uint8]:
+def reaching(network: Model) -> NDArray[np.uint8]:
     """Samples that go on in a cascade, uint8 [n, *shape]: for each further network one that it decides, if one is found.
 
     They are found among noise of several densities, by the reference.
     """
-    if network.then is None:
+    if not isinstance(network, QuantizedNetwork) or network.then is None:
         return np.empty((0, *network.input_shape), np.uint8)
     random = np.random.default_rng(1)
     dense = random.integers(0, 256, (_TRIED, network.input.size), np.uint8)
@@ -128,8 +130,8 @@ def _infer(session: Runner, samples: NDArray[np.uint8]) -> list[Result]:
     return results
 
 
-def _compare(network: QuantizedNetwork, samples: NDArray[np.uint8], results: list[Result], how: str) -> None:
-    expected = reference.scores(network, samples[: len(results)])
+def _compare(network: Model, samples: NDArray[np.uint8], results: list[Result], how: str) -> None:
+    expected = kind_of(network).scores(network, samples[: len(results)])
     for number, (result, scores) in enumerate(zip(results, expected, strict=True)):
         if not np.array_equal(result.scores, scores) or result.label != int(np.argmax(scores)):
             fact = f"network '{network.name}': the scores in the kernel differ from the reference"

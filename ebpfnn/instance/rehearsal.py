@@ -16,13 +16,13 @@ from types import TracebackType
 import numpy as np
 
 from .. import abi
+from ..bodies import kind_of
 from ..compiler import Body
 from ..errors import KernelError, NotSupported, SessionError, VerifierError
 from ..events.bound import Bound, BoundEvent
 from ..events.fields import Field, Place
 from ..events.replay import Replay, Result
 from ..kernel import Program, RingBuffer
-from ..network import reference
 from ..obj import ObjectSpec, ProgramType
 from ..observer import Mode
 from ..preparation import Row
@@ -198,7 +198,7 @@ def _verdicts(observed: Observed, rows: Sequence[Result]) -> Iterator[Verdict]:
     """What the reference says of ``rows``."""
     sample, names, shape = preparer(observed.columns), observed.bound.names, observed.network.input_shape
     samples = np.stack([sample(Row(dict(zip(names, each.results, strict=True)))) for each in rows])
-    for row, scores in zip(rows, reference.scores(observed.network, samples.reshape(-1, *shape)), strict=True):
+    for row, scores in zip(rows, kind_of(observed.network).scores(observed.network, samples.reshape(-1, *shape)), strict=True):
         ordered = sorted(scores.tolist(), reverse=True)
         margin = min(ordered[0] - ordered[1], _MOST_MARGIN) if len(ordered) > 1 else _MOST_MARGIN
         yield row.time, row.number, int(np.argmax(scores)) + 1, margin

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import abi
+from ..bodies import modelfile
 from ..errors import Error, KernelError, ModelError, SessionError
 from ..kernel import Map
-from ..network import QuantizedNetwork, modelfile
+from ..network.model import Model
 from ..plugin import Trigger
 from ..session.loading import pid_namespace
 from ..session.runner import Result, Results, Runner
@@ -39,7 +40,7 @@ class InstanceSession(Runner):
     def __init__(self, path: Path, trigger: Trigger) -> None:
         super().__init__()
         self.trigger = trigger.resident()
-        self._source: tuple[str, QuantizedNetwork] | None = None
+        self._source: tuple[str, Model] | None = None
         self.network: About
         with ExitStack() as held:
             pins = held.enter_context(Pins(path))
@@ -92,7 +93,7 @@ class InstanceSession(Runner):
         else:
             yield from self._marked(marks)
 
-    def source(self) -> QuantizedNetwork:
+    def source(self) -> Model:
         """As :meth:`ebpfnn.session.Session.source`, from its file. Raises :class:`ModelError` if the file has changed."""
         about = self.network
         if self._source is None or self._source[0] != about.digest:

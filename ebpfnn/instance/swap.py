@@ -11,8 +11,9 @@ from .. import abi
 from ..compiler import Body
 from ..errors import NotSupported
 from ..kernel import Object
-from ..network import QuantizedNetwork, orders
+from ..network import orders
 from ..network.inputformat import InputFormat
+from ..network.model import Model
 from ..plugin import Trigger
 from ..session.loading import load
 from .about import About, describe
@@ -24,7 +25,7 @@ from .store import LOCKS, SWAP_LOCK
 from .stub import CHOOSER, put_network, set_swaps
 
 
-def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, file: Path | None) -> str:
+def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | None) -> str:
     """Replaces the network of the instance at ``path`` between two events, and returns how the new one was checked.
 
     The inactive one of its two networks is replaced, with its description. Then one store of 32 bits switches both. Swaps of
@@ -56,13 +57,13 @@ def swap(path: Path, trigger: Trigger, network: QuantizedNetwork, body: Body, fi
             raise
 
 
-def _load(pins: Pins, trigger: Trigger, network: QuantizedNetwork, body: Body, about: About, count: int) -> Object:
+def _load(pins: Pins, trigger: Trigger, network: Model, body: Body, about: About, count: int) -> Object:
     """The trigger's shell with the other network, which uses the maps of the instance."""
     room = pins.maps[abi.RESULTS].value_size - abi.RESULT.itemsize
     return load(network, trigger, body, about.target, room=room, swaps=count, maps=pins.maps)
 
 
-def _check_fits(name: str, about: About, network: QuantizedNetwork, body: Body, pins: Pins) -> None:
+def _check_fits(name: str, about: About, network: Model, body: Body, pins: Pins) -> None:
     wanted, given = _input(about.input), _input(network.input)
     room = pins.maps[abi.RESULTS].value_size
     needed = abi.padded(abi.RESULT.itemsize + body.workspace)

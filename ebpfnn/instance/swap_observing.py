@@ -12,8 +12,8 @@ from typing import Any
 from ..compiler import Body
 from ..errors import NotSupported
 from ..events import specfile
-from ..network import QuantizedNetwork
 from ..network import events as carried
+from ..network.model import Model
 from ..plugin import Plugins
 from ..session.observed import Observed, observe
 from ..session.observing import SHARED, load_observed
@@ -29,7 +29,7 @@ _NOT_OF_STATE = ("name", "encode")
 _PLACE = ("trigger", "target")
 
 
-def swap_observing(path: Path, network: QuantizedNetwork, body: Body, file: Path | None, plugins: Plugins) -> str:
+def swap_observing(path: Path, network: Model, body: Body, file: Path | None, plugins: Plugins) -> str:
     """As :func:`ebpfnn.instance.swap.swap`. The new network is checked before it takes the place of the other one.
 
     Raises :class:`NotSupported` for a network whose states or keys differ from the instance's.
@@ -55,7 +55,7 @@ def swap_observing(path: Path, network: QuantizedNetwork, body: Body, file: Path
         return proof
 
 
-def _observed(about: About, network: QuantizedNetwork, plugins: Plugins) -> Observed:
+def _observed(about: About, network: Model, plugins: Plugins) -> Observed:
     """The network at the events of the instance, with its filters."""
     here = {event["name"]: event for event in _normal(about.events)["event"]}
     spec = _normal(network.events)
@@ -67,7 +67,7 @@ def _observed(about: About, network: QuantizedNetwork, plugins: Plugins) -> Obse
     return replace(found, network=network)
 
 
-def check_fits(name: str, about: About, network: QuantizedNetwork) -> None:
+def check_fits(name: str, about: About, network: Model) -> None:
     """Raises :class:`NotSupported` if ``network`` cannot take the place of the one that ``about`` describes."""
     reason = _other_labels(about, network)
     if not network.events:
@@ -84,7 +84,7 @@ def _normal(events: Mapping[str, Any]) -> dict[str, Any]:
     return specfile.describe(specfile.build(events[carried.SPEC]))
 
 
-def _other_labels(about: About, network: QuantizedNetwork) -> str:
+def _other_labels(about: About, network: Model) -> str:
     if network.labels == about.labels:
         return ""
     return f"its labels are {', '.join(network.labels)}, and those of the verdicts that are kept {', '.join(about.labels)}"

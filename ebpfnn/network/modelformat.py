@@ -16,6 +16,7 @@ from ..errors import ModelError
 from . import fields, tableformat
 from .fields import Described
 from .layers import LARGEST_SIZE, Conv2d, Dense, Layer, MaxPool, Table, expect
+from .model import LABEL
 from .network import MOST_STAGES, Next, QuantizedNetwork
 from .tensorfile import Tensors
 
@@ -26,7 +27,7 @@ _THEN = "then."
 
 
 def describe(network: QuantizedNetwork) -> dict[str, Any]:
-    """All of ``network`` but its tensors, as JSON knows it. Without ``events`` and ``then`` if it has none."""
+    """All of ``network`` but its tensors, as JSON knows it. Without ``events``, ``then`` and ``result`` if usual."""
     return {
         "name": network.name,
         "input": fields.describe_input(network.input),
@@ -37,6 +38,7 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         "card": dict(network.card),
         **fields.describe_events(network.events),
         **_describe_next(network.then),
+        **({"result": network.result} if network.result != LABEL else {}),
     }
 
 
@@ -90,7 +92,8 @@ def _build(described: Described, arrays: Tensors, stages: int) -> QuantizedNetwo
         raise ModelError(f"tensor {name!r} is not expected")
     density = tuple(fields.number({"density": share}, "density") for share in fields.get(described, "density", list))
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
-    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described), then)
+    result = fields.text(described, "result") if "result" in described else LABEL
+    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described), then, result)
 
 
 def _layers(described: Sequence[object], unused: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import abi
 from ..errors import ModelError
@@ -30,6 +30,7 @@ from .layers import (
     describe,
     expect,
 )
+from .model import LABEL, Model, check_result
 
 MAX_CLASSES = abi.MAX_SCORES
 """The longest score vector a result can carry: EBPFNN_MAX_SCORES of bpf/include/ebpfnn/abi.h."""
@@ -56,17 +57,19 @@ class Next:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedNetwork:
+class QuantizedNetwork(Model):
     """A network in integers: u8 samples in, one int32 score a label out.
 
     A score times ``score_scale`` is the float network's logit. ``density`` is, for each layer, the share of the values given
     to it that were not 0 on calibration samples, 0..1; empty where unknown. ``card`` tells where the network came from: free
     text by keyword, such as ``data`` or ``recipe``. ``events`` has the spec whose rows its samples are made of
     (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give. ``then`` makes it the first network of
-    a cascade.
+    a cascade. ``result`` is what :class:`~ebpfnn.network.model.Model` says.
 
     Raises :class:`ModelError`, naming the layer, where consecutive layers disagree or an accumulator could overflow.
     """
+
+    kind: ClassVar[str] = "network"
 
     name: str
     input: InputFormat
@@ -77,6 +80,7 @@ class QuantizedNetwork:
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     then: Next | None = None
+    result: str = LABEL
 
     def __post_init__(self) -> None:
         expect(bool(self.layers), f"network '{self.name}' has no layers")
@@ -95,6 +99,7 @@ class QuantizedNetwork:
         expect(width <= MAX_CLASSES, f"{width} classes; a result carries at most {MAX_CLASSES}")
         expect(len(self.density) in (0, len(self.layers)), "density must have one share a layer, or none")
         expect(all(0 <= share <= 1 for share in self.density), "density must hold shares, 0..1")
+        check_result(self)
         carried.check(self.events)
         if self.then:
             self._check_next(self.then.network)
@@ -112,16 +117,6 @@ class QuantizedNetwork:
     def stages(self) -> tuple[QuantizedNetwork, ...]:
         """This network, and those of the cascade that follow it."""
         return (self, *(self.then.network.stages if self.then else ()))
-
-    @property
-    def score_scales(self) -> tuple[float, ...]:
-        """``score_scale`` of each of :attr:`stages`."""
-        return tuple(each.score_scale for each in self.stages)
-
-    @property
-    def input_shape(self) -> Shape:
-        """A sample's shape."""
-        return self.input.shape
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

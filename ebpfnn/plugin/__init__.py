@@ -1,10 +1,12 @@
 """The interface of plugins, and the code that finds them. docs/plugins.md is the guide."""
 
 from ..built import object_path
+from ..compiler import Body, BodyKind
 from ..errors import nearest
 from ..files import zips as zips
 from ..files.streams import take
 from ..network.inputformat import InputFormat
+from ..network.model import Model
 from ..network.preparation import Preparation
 from ..preparation import Picture, Prepared, Row, Values
 from .discovery import BrokenPlugin, make_manager
@@ -15,10 +17,13 @@ from .types import Attachment, Trigger
 
 __all__ = [
     "Attachment",
+    "Body",
+    "BodyKind",
     "BrokenPlugin",
     "InputFormat",
     "InputSource",
     "Member",
+    "Model",
     "Picture",
     "Plugins",
     "Preparation",

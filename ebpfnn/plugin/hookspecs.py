@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pluggy
 
+from ..compiler import BodyKind
 from ..events.reducer import Reducer
 from ..preparation.encoder import Encoder
 from .samples import InputSource, PreparationKind
@@ -58,5 +60,15 @@ def ebpfnn_encoders() -> Iterable[Encoder]:
     """The encoders of columns that this plugin provides.
 
     Called once per command, before a network is read: ``bounds()`` decides which parameters fit.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ebpfnn_bodies() -> Iterable[BodyKind[Any]]:
+    """The kinds of models that this plugin provides, each with the code that makes bodies of its models.
+
+    Called once per command, before a model file is read: the file names its kind, whose ``build()`` decides whether it is
+    accepted.
     """
     raise NotImplementedError

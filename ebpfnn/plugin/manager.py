@@ -1,4 +1,4 @@
-"""The triggers, input sources, kinds of preparation, reducers and encoders of all plugins."""
+"""The triggers, input sources, kinds of preparation, reducers, encoders and kinds of models of all plugins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from ..compiler import BodyKind
 from ..errors import InputError, PluginError, UsageError
 from ..events.reducer import Reducer
 from ..preparation.encoder import Encoder
@@ -42,6 +43,7 @@ class Plugins:
         self.offered_reducers: Registry[Reducer] = Registry("reducer")
         self.broken = list(broken)
         self.offered_encoders: Registry[Encoder] = Registry("encoder")
+        self.offered_bodies: Registry[BodyKind[Any]] = Registry("kind of models")
         for name, plugin in manager.list_name_plugin():
             distribution = (distributions or {}).get(name, "not installed")
             try:
@@ -56,11 +58,13 @@ class Plugins:
         kinds: list[PreparationKind] = _collect(manager, plugin, "ebpfnn_preparations", PreparationKind)
         reducers: list[Reducer] = _collect(manager, plugin, "ebpfnn_reducers", Reducer)
         encoders: list[Encoder] = _collect(manager, plugin, "ebpfnn_encoders", Encoder)
+        bodies: list[BodyKind[Any]] = _collect(manager, plugin, "ebpfnn_bodies", BodyKind)
         self.offered_triggers.extend(triggers, name, distribution)
         self.offered_inputs.extend(inputs, name, distribution)
         self.offered_preparations.extend(kinds, name, distribution)
         self.offered_reducers.extend(reducers, name, distribution)
         self.offered_encoders.extend(encoders, name, distribution)
+        self.offered_bodies.extend(bodies, name, distribution)
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ()) -> Plugins:
@@ -104,10 +108,15 @@ class Plugins:
         return self.offered_encoders.items
 
     @property
+    def bodies(self) -> dict[str, BodyKind[Any]]:
+        """The kinds of models by name, without names that are offered twice."""
+        return self.offered_bodies.items
+
+    @property
     def warnings(self) -> list[str]:
         """The problems of the plugins, one line each."""
         clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
-        clashes += [*self.offered_reducers.clashes, *self.offered_encoders.clashes]
+        clashes += [*self.offered_reducers.clashes, *self.offered_encoders.clashes, *self.offered_bodies.clashes]
         return [*map(str, self.broken), *map(str, clashes)]
 
     def trigger(self, name: str) -> Trigger:

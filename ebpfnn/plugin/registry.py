@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from ..compiler import BodyKind
 from ..errors import PluginError, UsageError, nearest
 from ..events.reducer import Reducer
 from ..preparation.encoder import Encoder
@@ -13,7 +14,7 @@ from .discovery import DISABLE
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
-Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind, Reducer, Encoder)
+Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind, Reducer, Encoder, BodyKind[Any])
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ import logging
 import time
 from dataclasses import replace
 
-from ..compiler import Compiled, KernelFeatures, compile_network
+from ..bodies import kind_of
+from ..compiler import Body, Compiled, KernelFeatures
 from ..errors import NotSupported
 from ..kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
 from ..kernel.load.btf import vmlinux
-from ..network import QuantizedNetwork
+from ..network.model import Model
 from ..obj import Kind
 
 _LOG = logging.getLogger(__name__)
 
 
-def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled:
+def compile_here(network: Model, plan: str | None = None) -> Body:
     """``ebpfnn_infer`` for ``network`` in instructions that this kernel accepts.
 
     Slow probes, such as reading the kernel's functions (some 20 ms), are made only if the code depends on them.
@@ -24,19 +25,24 @@ def compile_here(network: QuantizedNetwork, plan: str | None = None) -> Compiled
     Raises :class:`~ebpfnn.errors.ModelError` as :func:`compile_network`, :class:`~ebpfnn.errors.PermissionDenied` if this
     process may not probe.
     """
-    begun = time.perf_counter()
+    begun, kind = time.perf_counter(), kind_of(network)
     features, found = None, KernelFeatures(sign_extension=has_sign_extension())
     while features != found:
         features = found
-        compiled = compile_network(network, features, plan)
+        compiled = kind.compile(network, features, plan)
         found = _of_this_kernel(features, compiled)
-    plans = ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
     elapsed = 1000 * (time.perf_counter() - begun)
-    _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, plans)
+    _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, _plan(compiled))
     return compiled
 
 
-def _of_this_kernel(hoped: KernelFeatures, compiled: Compiled) -> KernelFeatures:
+def _plan(compiled: Body) -> str:
+    if isinstance(compiled, Compiled):
+        return ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
+    return "that of its kind"
+
+
+def _of_this_kernel(hoped: KernelFeatures, compiled: Body) -> KernelFeatures:
     """Those of ``hoped`` that the kernel has, of what ``compiled`` depends on. Other code may depend on others."""
     iterators = hoped.iterators and _has_functions(compiled)
     callbacks = hoped.callbacks and (iterators or has_callback_loops())
@@ -44,7 +50,7 @@ def _of_this_kernel(hoped: KernelFeatures, compiled: Compiled) -> KernelFeatures
     return replace(hoped, iterators=iterators, callbacks=callbacks, large_values=large)
 
 
-def _has_functions(compiled: Compiled) -> bool:
+def _has_functions(compiled: Body) -> bool:
     """Whether the kernel has every function that the code calls."""
     try:
         return all(vmlinux().find(name, Kind.FUNC) is not None for name in compiled.spec.kernel_symbols)
@@ -52,6 +58,6 @@ def _has_functions(compiled: Compiled) -> bool:
         return False
 
 
-def _takes_tables(compiled: Compiled) -> bool:
+def _takes_tables(compiled: Body) -> bool:
     largest = max((table.value_size for table in compiled.spec.maps.values()), default=0)
     return largest <= KMALLOC_LARGEST or has_large_values()

@@ -17,8 +17,8 @@ from ..errors import NotSupported, PermissionDenied, PluginError, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..kernel.system_files import unreadable
-from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
+from ..network.model import Model
 from ..obj import MapType, ObjectSpec, link
 from ..plugin import Trigger
 from ..remote.protocol import network_id
@@ -34,7 +34,7 @@ def default_batch(form: InputFormat) -> int:
 
 
 def load(
-    network: QuantizedNetwork,
+    network: Model,
     trigger: Trigger,
     body: Body,
     target: str | None = None,
@@ -63,7 +63,7 @@ def load(
 
 
 def load_linked(
-    network: QuantizedNetwork,
+    network: Model,
     trigger: Trigger,
     spec: ObjectSpec,
     compiled: bool,
@@ -97,7 +97,7 @@ def load_linked(
         raise
 
 
-def _tell(loaded: Object, trigger: Trigger, network: QuantizedNetwork, elapsed_ms: float) -> None:
+def _tell(loaded: Object, trigger: Trigger, network: Model, elapsed_ms: float) -> None:
     """The verifier walks the shell together with the network, so the same network has another count with another trigger."""
     if _LOG.isEnabledFor(logging.INFO):
         for name, program in loaded.programs.items():
@@ -119,7 +119,7 @@ def pid_namespace() -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _our_bug(network: QuantizedNetwork, refusal: VerifierError) -> VerifierError:
+def _our_bug(network: Model, refusal: VerifierError) -> VerifierError:
     kept = _keep(refusal.log)
     fact = f"network '{network.name}': the kernel refused the compiled code, which is a bug in ebpfnn ({refusal})"
     remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is fixed"
@@ -136,7 +136,7 @@ def _keep(log: str) -> str:
     return f"which is in {kept}"
 
 
-def _shell(network: QuantizedNetwork, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
+def _shell(network: Model, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
     """The trigger's shell, its memory sized for the network."""
     shell = ObjectSpec.from_file(trigger.object_path())
     check_abi(shell, trigger)

@@ -13,7 +13,7 @@ from .. import abi
 from ..compiler import Body
 from ..errors import SessionError
 from ..kernel import RingBuffer
-from ..network import QuantizedNetwork
+from ..network.model import Model
 from ..plugin import Plugins, Trigger
 from . import verdicts
 from .compiling import compile_here
@@ -36,7 +36,7 @@ class Observation(AbstractContextManager["Observation"]):
 
     def __init__(
         self,
-        network: QuantizedNetwork,
+        network: Model,
         trigger: Trigger,
         target: str | None = None,
         *,

@@ -12,8 +12,8 @@ from ..events.bind import bind
 from ..events.bound import Bound
 from ..events.keyparts import Part, parts
 from ..events.spec import EventSpec, Spec
-from ..network import QuantizedNetwork
 from ..network import events as carried
+from ..network.model import Model
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..preparation.columns import Column, read
 
@@ -30,7 +30,7 @@ class Observed:
     the targets of the events here. ``filters`` are conditions beside those of the spec, and part of ``bound``.
     """
 
-    network: QuantizedNetwork
+    network: Model
     bound: Bound
     triggers: tuple[Trigger, ...]
     targets: tuple[str | None, ...]
@@ -40,13 +40,13 @@ class Observed:
     filters: tuple[str, ...] = ()
 
 
-def observes(network: QuantizedNetwork, trigger: Trigger) -> bool:
+def observes(network: Model, trigger: Trigger) -> bool:
     """Whether ``network`` behind ``trigger`` makes samples of events. If not, callers give them, as with trigger ``run``."""
     return bool(network.events) and trigger.events_path() != trigger.object_path()
 
 
 def observe(
-    network: QuantizedNetwork,
+    network: Model,
     trigger: Trigger,
     target: str | None,
     options: Mapping[str, str] = _NO_OPTIONS,
@@ -85,7 +85,7 @@ def observe(
     return Observed(network, bound, tuple(found), targets, columns_of(network, bound, plugins), key, own, tuple(filters))
 
 
-def columns_of(network: QuantizedNetwork, bound: Bound, plugins: Plugins) -> tuple[Column, ...]:
+def columns_of(network: Model, bound: Bound, plugins: Plugins) -> tuple[Column, ...]:
     """The columns of the network's preparation. Raises :class:`InputError` for one that is no result of the spec."""
     preparation = network.input.preparation
     if preparation.kind != COLUMNS:
@@ -100,7 +100,7 @@ def columns_of(network: QuantizedNetwork, bound: Bound, plugins: Plugins) -> tup
     return columns
 
 
-def _spec(network: QuantizedNetwork, filters: Sequence[str] = ()) -> Spec:
+def _spec(network: Model, filters: Sequence[str] = ()) -> Spec:
     """The spec that ``network`` carries, with ``filters`` as further conditions of it."""
     return specfile.filtered(specfile.build(dict(network.events[carried.SPEC])), filters)
 
@@ -118,7 +118,7 @@ def _retargeted(spec: Spec, collected: str, trigger: str, target: str | None) ->
     return replace(spec, events=changed)
 
 
-def _check(network: QuantizedNetwork, event: EventSpec, trigger: Trigger) -> None:
+def _check(network: Model, event: EventSpec, trigger: Trigger) -> None:
     what = f"network '{network.name}' behind trigger '{trigger.name}'"
     if reason := why_not(trigger):
         raise NotSupported(f"{what}: {reason}")
@@ -126,6 +126,6 @@ def _check(network: QuantizedNetwork, event: EventSpec, trigger: Trigger) -> Non
         raise UsageError(f"trigger '{trigger.name}' requires a target; give --target: {trigger.summary}")
 
 
-def _other(network: QuantizedNetwork, collected: str, given: str) -> PluginError:
+def _other(network: Model, collected: str, given: str) -> PluginError:
     fact = f"network '{network.name}': its data were collected in {collected}, and this is {given}, whose events may differ"
     return UsageError(f"{fact}; collect and train there, or give --any-mode")

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Error, InputError, KernelError, SessionError
-from ..network import QuantizedNetwork
 from ..network.encoding import encode
 from ..network.inputformat import InputFormat
 from ..network.layers import Shape
+from ..network.model import Model
 from ..plugin import Attachment, Trigger
 from .slots import Batch, Slot, Slots, foreign
 
@@ -112,7 +112,7 @@ class Runner(ABC):
         return found
 
     @abstractmethod
-    def source(self) -> QuantizedNetwork:
+    def source(self) -> Model:
         """The network of the last result, for :mod:`ebpfnn.network.reference`."""
 
     def slot(self) -> Slot:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from ..compiler import Body
 from ..errors import NotSupported
 from ..kernel import Object
-from ..network import QuantizedNetwork
+from ..network.model import Model
 from ..plugin import Attachment, Trigger, why_not
 from .compiling import compile_here
 from .loading import default_batch, load
@@ -33,7 +33,7 @@ class Session(Runner):
 
     def __init__(
         self,
-        network: QuantizedNetwork,
+        network: Model,
         trigger: Trigger,
         target: str | None = None,
         body: Body | None = None,
@@ -58,7 +58,7 @@ class Session(Runner):
             slots = Slots(network.input, classes, maps, attachment, self._explain) if has_slots(maps) else None
             self._held, self._slots, self._closed = held.pop_all(), slots, False
 
-    def source(self) -> QuantizedNetwork:
+    def source(self) -> Model:
         return self._network
 
     @property

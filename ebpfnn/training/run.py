@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..bodies import modelfile
 from ..errors import ModelError
 from ..importers import from_module
-from ..network import modelfile
 from ..network.architecture import ANY_SIZE, has_tables
 from ..network.inputformat import InputFormat
 from ..plugin import Plugins

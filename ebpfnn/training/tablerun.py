@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..bodies import modelfile
 from ..errors import ModelError
-from ..network import QuantizedNetwork, modelfile, reference
+from ..network import QuantizedNetwork, reference
 from ..network.architecture import Step, parse
 from ..network.inputformat import InputFormat
 from ..network.layers import ByteLanes, Requantization, Table

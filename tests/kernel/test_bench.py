@@ -24,10 +24,11 @@ from ebpfnn.bench.inputs import Inputs, dense_inputs
 from ebpfnn.bench.kernel_rows import KernelRunner, empty_body, kernel_runners
 from ebpfnn.bench.measure import Bench
 from ebpfnn.bench.rows import Row
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body, build_twin, compile_network
 from ebpfnn.errors import NotSupported, SessionError, VerifierError
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.obj import insn
 from ebpfnn.session import Session
 from ebpfnn.session.compiling import compile_here

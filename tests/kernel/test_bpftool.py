@@ -16,8 +16,9 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network, samples
 
 from ebpfnn import Instance, abi
+from ebpfnn.bodies import modelfile
 from ebpfnn.instance import Store
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.encoding import encode
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]

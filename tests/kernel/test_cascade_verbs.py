@@ -20,11 +20,12 @@ from tablenets import cascade, table, table_network
 from test_observing_tasks import CALLS, UID, in_child
 
 from ebpfnn import Instance, Plugins, Session
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.proof import reaching
-from ebpfnn.network import QuantizedNetwork, cascades, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, cascades, reference
 from ebpfnn.network.layers import ByteLanes
 from ebpfnn.plugin import Trigger
 from ebpfnn.session.compiling import compile_here

@@ -16,8 +16,8 @@ from instances import ROOT, ebpfnn, environment, names
 from networks import random_network, samples
 
 from ebpfnn import Instance
+from ebpfnn.bodies import modelfile
 from ebpfnn.instance import Store
-from ebpfnn.network import modelfile
 
 pytestmark = pytest.mark.root
 

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from networks import random_network, samples
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.evaluation import evaluate
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.network.layers import Shape
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.usefixtures("tracing")]

@@ -13,9 +13,9 @@ from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.evaluation import inspection
-from ebpfnn.network import modelfile
 from ebpfnn.session import Session
 
 pytestmark = pytest.mark.root

@@ -22,13 +22,14 @@ from netspace import namespace
 from networks import random_network, samples
 
 from ebpfnn import Instance
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import ModelError, NotSupported, PluginError, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance import store as stores
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.store import LOCKS
 from ebpfnn.kernel import Link
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.plugin import Plugins, Trigger
 from ebpfnn.session.runner import Result, Runner
 

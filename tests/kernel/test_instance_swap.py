@@ -18,13 +18,14 @@ from instances import ROOT, ebpfnn, environment
 from networks import network, random_network, samples
 
 from ebpfnn import Instance, abi
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Store
 from ebpfnn.instance.claims import SharedClaims
 from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.session import InstanceSession
 from ebpfnn.kernel import Map
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Trigger, why_not

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ebpfnn_plugins.tracepoint import TracepointTrigger
 
-from ebpfnn.network import modelfile, reference
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import reference
 from ebpfnn.session import Session
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.usefixtures("tracing")]

@@ -17,6 +17,7 @@ from netspace import inside, pair
 from waiting import wait_until
 
 from ebpfnn import Instance, Observation, Plugins
+from ebpfnn.bodies import modelfile
 from ebpfnn.compiler import Body
 from ebpfnn.errors import ModelError, NotSupported, SessionError, UsageError
 from ebpfnn.events.replay import Replay
@@ -25,7 +26,7 @@ from ebpfnn.instance.pins import Pins
 from ebpfnn.instance.rehearsal import Bench, fields_of_record
 from ebpfnn.kernel import Map
 from ebpfnn.kernel.ids import Kind, ids
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.observer import Mode
 from ebpfnn.plugin import Trigger
 from ebpfnn.session.compiling import compile_here

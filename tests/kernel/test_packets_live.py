@@ -28,10 +28,11 @@ from networks import random_network, samples
 from waiting import wait_until
 
 from ebpfnn import Instance
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import NotSupported, QueryError
 from ebpfnn.instance import Store
 from ebpfnn.kernel import Object, XdpMode, attach_xdp
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger
 from ebpfnn.remote import protocol

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.datasets.mnist import read_test
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.session import Session
 
 pytestmark = pytest.mark.root

@@ -132,7 +132,8 @@ def test_closing_detaches(trigger: Trigger) -> None:
 
 CHILD = """
 import sys
-from ebpfnn.network import modelfile, reference
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import reference
 from ebpfnn.plugin import Plugins
 from ebpfnn.session import Session
 from instances import names

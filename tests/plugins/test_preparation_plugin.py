@@ -13,7 +13,7 @@ import pytest
 from networks import random_network
 from PIL import Image
 
-from ebpfnn.network import modelfile
+from ebpfnn.bodies import modelfile
 from ebpfnn.network.preparation import Preparation
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from networks import random_network
 
-from ebpfnn.network import modelfile
+from ebpfnn.bodies import modelfile
 from ebpfnn.network.preparation import Preparation
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -12,8 +12,9 @@ import pytest
 import safetensors.numpy
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import ModelError
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 
 Tensors, Described, Metadata = dict[str, np.ndarray], dict[str, Any], dict[str, str]
 

@@ -20,9 +20,9 @@ from networks import random_network
 from PIL import Image
 
 from ebpfnn import datasets, importers
+from ebpfnn.bodies import modelfile
 from ebpfnn.datasets import idx, npz
 from ebpfnn.importers import ImportOptions
-from ebpfnn.network import modelfile
 from ebpfnn.obj.reader import read_object
 
 EXTREME = (b"\0" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\x80\x96\x98\0", b"\1\0\0\0", b"\0\0\0\1")

@@ -15,9 +15,9 @@ from ebpfnn_plugins.tracepoint import TracepointTrigger
 from networks import random_network
 
 from ebpfnn import abi
+from ebpfnn.bodies import modelfile
 from ebpfnn.built import OBJECTS
 from ebpfnn.errors import PluginError
-from ebpfnn.network import modelfile
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.session import loading
 

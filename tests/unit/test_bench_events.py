@@ -22,12 +22,13 @@ from ebpfnn.bench.event_programs import ADDRESSES, alone, behind_shell, empty, f
 from ebpfnn.bench.event_rows import EventRow, above, record, row_of
 from ebpfnn.bench.event_user import User
 from ebpfnn.bench.kernel_rows import empty_body
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.cli.bench_event_tables import _comparisons
 from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported
 from ebpfnn.events import EventSpec, bind, build, describe
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.network.events import carried
 from ebpfnn.obj import build_image
 from ebpfnn.plugin import Plugins

@@ -23,9 +23,10 @@ from ebpfnn.bench.plain import as_floats
 from ebpfnn.bench.table_form import packed_form, selects_rows
 from ebpfnn.bench.table_rows import table_rows
 from ebpfnn.bench.weights import grouped, in_halves, unsaturated
+from ebpfnn.bodies import modelfile
 from ebpfnn.datasets import mnist
 from ebpfnn.errors import NotSupported
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.cascades import unpacked
 from ebpfnn.network.encoding import encode, levels
 from ebpfnn.network.layers import ByteLanes, MaxPool, Table, Window

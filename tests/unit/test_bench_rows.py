@@ -23,9 +23,10 @@ from ebpfnn.bench.measure import FEW, RUNS, Bench, on_the_way, time_cold, time_w
 from ebpfnn.bench.plot import front, plot, points
 from ebpfnn.bench.rows import FIELDS, CodeSize, Row, baseline, peer, share, times_faster
 from ebpfnn.bench.runner import Runner
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import bench_inputs, main
 from ebpfnn.errors import InputError
-from ebpfnn.network import QuantizedNetwork, encoding, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.network import Next
 from ebpfnn.network.preparation import Preparation

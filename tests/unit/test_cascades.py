@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from networks import dense, input_format, network, random_network, samples
 from tablenets import cascade, table_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
 from ebpfnn.evaluation.cascades import Pair, outcome, outcomes
-from ebpfnn.network import QuantizedNetwork, cascades, encoding, modelfile, orders, reference
+from ebpfnn.network import QuantizedNetwork, cascades, encoding, orders, reference
 from ebpfnn.network.events import carried
 from ebpfnn.network.preparation import Preparation
 

@@ -22,12 +22,13 @@ from ebpfnn_plugins import picture as picture_kind
 from numpy.typing import NDArray
 from PIL import Image
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import VERBS, main
 from ebpfnn.cli.group import LazyGroup
 from ebpfnn.cli.report import Report, as_text
 from ebpfnn.compiler import Body
 from ebpfnn.errors import InputError, KernelError, PermissionDenied, VerifierError
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import Dense, Requantization
 from ebpfnn.plugin import Plugins, Sample, Trigger, hookimpl, make_manager

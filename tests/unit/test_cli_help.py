@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import VERBS, complete, main
 from ebpfnn.cli.examples import EXAMPLES
 from ebpfnn.cli.report import Report, as_json, as_label, as_text
-from ebpfnn.network import modelfile
 from ebpfnn.plugin import Sample
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_swap_completes_an_instance_called_like_a_network_once(
     words: tuple[str, ...], offered: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ebpfnn.instance.Store.names", lambda _store: ["mnist", "mnist-x", "other"])
-    monkeypatch.setattr("ebpfnn.network.modelfile.bundled", lambda: ["fashion", "mnist", "mnist-128"])
+    monkeypatch.setattr("ebpfnn.bodies.modelfile.bundled", lambda: ["fashion", "mnist", "mnist-128"])
     context = click.Context(main)
     context.params["words"] = words
     found = complete.instance_or_network(context, click.Argument(["words"]), "mn")

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.cli.models import RECORDED_NS
 from ebpfnn.errors import ModelError
-from ebpfnn.network import modelfile
 
 ROOT = Path(__file__).parents[2]
 

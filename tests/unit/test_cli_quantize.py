@@ -13,10 +13,11 @@ import safetensors.numpy
 from click.testing import CliRunner, Result
 from onnxes import model, node
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.cli.quantize_report import clipped_shares
 from ebpfnn.datasets import mnist
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import Dense, MaxPool, Requantization, Window
 from ebpfnn.quantize import floatfile

@@ -16,10 +16,10 @@ from elves import section_start, shipped
 from PIL import Image
 
 from ebpfnn import datasets, importers
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import Error, KernelError, ModelError, VerifierError, printable
 from ebpfnn.importers import ImportOptions
-from ebpfnn.network import modelfile
 from ebpfnn.obj.reader import read_object
 
 EVIL = "\x1b[2J\x9b1mred\x07\r\nline\u2028\u202egnp.exe\x00\x7f\ud800"

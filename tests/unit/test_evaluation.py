@@ -20,6 +20,7 @@ from PIL import Image
 from prepared import plugins
 from tablenets import cascade, table_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.compiler import Body
 from ebpfnn.errors import Error, ModelError, NotSupported, PermissionDenied
@@ -28,7 +29,7 @@ from ebpfnn.evaluation.detection import detect
 from ebpfnn.evaluation.evaluate import Evaluation, KernelRun
 from ebpfnn.evaluation.layer_table import layer_rows
 from ebpfnn.evaluation.summary import summary
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import MaxPool, Window
 from ebpfnn.plugin import Plugins

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 from mnist import directory, images_labels
 from networks import around_own, conv2d, dense, input_format, network, own_format, random_network, samples, small_weights
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError, NotSupported
 from ebpfnn.exporters.onnx import build, export
 from ebpfnn.exporters.onnx_check import run
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.layers import MaxPool, Shape, Window
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")

@@ -12,12 +12,13 @@ from click.testing import CliRunner
 from networks import around_own, conv2d, dense, input_format, network, own_format, random_network, samples, small_weights
 from tablenets import cascade, table, table_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters.onnx import export
 from ebpfnn.exporters.onnx_check import run
 from ebpfnn.importers import load
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.layers import ByteLanes, MaxPool, Shape, Table, Window
 from ebpfnn.network.network import Next
 

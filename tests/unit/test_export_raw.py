@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from mnist import images_labels
 from networks import own_format, random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters import raw
 from ebpfnn.files import files
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.layers import Shape
 
 FOUR = {"hweights8.bin", "hbias32.bin", "outweights8.bin", "outbias32.bin"}

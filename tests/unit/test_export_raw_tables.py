@@ -13,9 +13,10 @@ import pytest
 from networks import input_format, network, random_network
 from tablenets import cascade, table, table_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters import raw
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.layers import Table
 
 FIRST = {"layer0.tables16.bin", "layer0.bias32.bin", "layer0.order32.bin"}

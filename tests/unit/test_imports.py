@@ -26,7 +26,7 @@ ROW = re.compile(r"^\| `(\w+)(?:\.py|/)` \|[^|]*\|([^|]*)\|$", re.M)
 ALLOWED = {room: {*re.findall(r"\w+", below)} for room, below in ROW.findall(ARCHITECTURE)}
 """The rooms that each room may import from, besides itself and what the package itself exports: the table for readers."""
 PUBLIC = {"ebpfnn", "ebpfnn.plugin", "ebpfnn.errors", "ebpfnn.obj", "ebpfnn.kernel", "ebpfnn.abi", "ebpfnn.remote.protocol"}
-PUBLIC |= {"ebpfnn.events", "ebpfnn.preparation"}
+PUBLIC |= {"ebpfnn.bodies", "ebpfnn.events", "ebpfnn.preparation"}
 """What plugins may import."""
 TORCH = {"torch", "torchvision"}
 PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 from networks import random_network
 
 from ebpfnn.abi import INFER
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported, PermissionDenied
 from ebpfnn.evaluation import inspection
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj.disasm import disassemble
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from modelfiles import example, parts, refusal
 from networks import own_format, random_network, weighted
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import ModelError
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 
 
 def values(thing: object) -> object:

@@ -12,7 +12,7 @@ import safetensors.numpy
 from modelfiles import Tensors, example, parts, refusal, write
 from networks import own_format, random_network
 
-from ebpfnn.network import modelfile
+from ebpfnn.bodies import modelfile
 
 NONE_OF = [None, True, 1.5, "x", [], {}, 10**400]
 NOT_OF_ITS_TYPE = {
@@ -158,7 +158,7 @@ def test_descriptions_that_are_not_objects(tmp_path: Path, described: str, fact:
 def test_another_safetensors_and_another_version(tmp_path: Path) -> None:
     tensors, described, metadata = parts(example())
     (tmp_path / "other").write_bytes(safetensors.numpy.save(tensors))
-    assert "not of a quantized network" in refusal(tmp_path / "other")
+    assert "not of a model" in refusal(tmp_path / "other")
     for version in ("1", "3"):
         write(tmp_path / "new", tensors, described, {**metadata, "version": version})
         told = f"new: version '{version}' of the format, but this ebpfnn reads 2; install the ebpfnn that wrote it"

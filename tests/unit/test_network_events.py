@@ -11,9 +11,10 @@ import pytest
 from modelfiles import example, parts, refusal, write
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters import raw
-from ebpfnn.network import events, modelfile
+from ebpfnn.network import events
 from ebpfnn.quantize import floatfile
 from ebpfnn.quantize.floats import FloatDense, Network
 from ebpfnn.quantize.quantization import quantize

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mnist import images_labels
 from networks import around_own, conv2d, dense, network, own_format, random_network, samples, small_weights
 
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.encoding import encode
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import INT32_MAX, Window

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 from guards import guard
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
 from ebpfnn.exporters.onnx import build, export
 from ebpfnn.importers import ImportOptions, load
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.events import MOST_BYTES
 from ebpfnn.network.onnxkeys import EVENTS, LABELS, PREPARATION
 from ebpfnn.network.preparation import Preparation

@@ -125,7 +125,14 @@ def ebpfnn_inputs():
 def test_every_hook_is_prefixed_documented_and_collects() -> None:
     manager = make_manager()
     specs = {name: caller for name, caller in vars(manager.hook).items() if not name.startswith("_")}
-    assert set(specs) == {"ebpfnn_triggers", "ebpfnn_inputs", "ebpfnn_preparations", "ebpfnn_reducers", "ebpfnn_encoders"}
+    assert set(specs) == {
+        "ebpfnn_triggers",
+        "ebpfnn_inputs",
+        "ebpfnn_preparations",
+        "ebpfnn_reducers",
+        "ebpfnn_encoders",
+        "ebpfnn_bodies",
+    }
     for name in specs:
         spec = getattr(hookspecs, name)
         assert spec.__doc__

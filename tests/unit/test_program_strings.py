@@ -56,4 +56,4 @@ def test_there_are_some_and_one_that_moved_is_found() -> None:
     assert not resolves("ebpfnn.modelfile", None)
     assert not resolves("ebpfnn.gone.modelfile", "load")
     assert not resolves("ebpfnn.network", "nothing_of_the_kind")
-    assert resolves("ebpfnn.network", "modelfile")
+    assert resolves("ebpfnn.bodies", "modelfile")

@@ -16,10 +16,11 @@ from click.testing import CliRunner
 from networks import random_network, samples
 from tablenets import cascade, table_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.datasets.mnist import read_test
 from ebpfnn.errors import InputError, QueryError
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.cascades import deciding
 from ebpfnn.remote import protocol
 from ebpfnn.remote.query import Address, Client

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from mnist import images_labels
 from networks import conv2d, dense, input_format, network, random_network, requantization, samples
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import InputError
-from ebpfnn.network import QuantizedNetwork, encoding, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, encoding, reference
 from ebpfnn.network.layers import INT32_MAX, INT32_MIN, Dense, MaxPool, Window
 
 

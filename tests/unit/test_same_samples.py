@@ -16,10 +16,11 @@ from PIL import Image, ImageDraw
 from prepared import plugins
 
 import ebpfnn
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import inference, main, quantize
 from ebpfnn.cli.measured import read_measured
 from ebpfnn.cli.report import Report
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.remote.query import Answer, Client
 from ebpfnn.training.data import load

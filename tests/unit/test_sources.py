@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from ebpfnn_plugins import tar_file
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import Error
-from ebpfnn.network import modelfile
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins, Sample

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from networks import random_network
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.exporters import raw
 from ebpfnn.files import files, staging
-from ebpfnn.network import modelfile
 from ebpfnn.plugin import skeleton
 
 WRITES: dict[str, Callable[[Path], object]] = {
@@ -76,7 +76,7 @@ def test_a_writer_killed_at_any_step_leaves_nothing_that_stays(kind: str, tmp_pa
 def test_exports_and_saves_killed_at_any_moment(tmp_path: Path) -> None:
     network = random_network("20-5-3", 1, (4, 5))
     program = (
-        "import sys\nfrom pathlib import Path\nfrom ebpfnn.network import modelfile\nfrom ebpfnn.exporters import raw\n"
+        "import sys\nfrom pathlib import Path\nfrom ebpfnn.bodies import modelfile\nfrom ebpfnn.exporters import raw\n"
         "net = modelfile.load(sys.argv[1]); at = Path(sys.argv[2]); print(flush=True)\n"
         "while True:\n    raw.export(net, at / 'raw')\n    modelfile.save(net, at / 'net.safetensors')\n"
     )

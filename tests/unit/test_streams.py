@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import InputError
-from ebpfnn.network import modelfile
 from ebpfnn.network.reference import scores
 from ebpfnn.plugin import Plugins, Sample
 from ebpfnn.plugin.reading import read

@@ -15,7 +15,8 @@ from tablekinds import CASCADES, KINDS
 from tablenets import cascade, table, table_network
 from test_modelfile import values
 
-from ebpfnn.network import QuantizedNetwork, modelfile, modelformat
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import QuantizedNetwork, modelformat
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import LARGEST_SIZE, ByteLanes, Table
 

@@ -21,9 +21,10 @@ from hostile import tensor
 from networks import around_own, own_format
 from prepared import plugins
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, NotSupported
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.encoding import levels
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import Conv2d, Dense, Window

@@ -15,9 +15,9 @@ from networks import random_network
 
 from ebpfnn import abi
 from ebpfnn.bench.inputs import corner_inputs, dense_inputs
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import InputError, ModelError
-from ebpfnn.network import modelfile
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.preparation import Bounds, Encoder

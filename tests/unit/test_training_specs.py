@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from guards import FLOW
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli.train import command
 from ebpfnn.errors import InputError, ModelError, UsageError
 from ebpfnn.events import build, describe
-from ebpfnn.network import modelfile
 from ebpfnn.network.events import carried
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation.tables.collected import SPEC, encode_about

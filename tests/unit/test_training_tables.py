@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ebpfnn import datasets
+from ebpfnn.bodies import modelfile
 from ebpfnn.cli.eval import command as evaluate
 from ebpfnn.cli.train import command
 from ebpfnn.datasets import tables
 from ebpfnn.errors import InputError, ModelError, UsageError
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation import encoders
 from ebpfnn.training import Options, Precision, columns, cuts

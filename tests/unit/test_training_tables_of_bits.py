@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ebpfnn.bodies import modelfile
 from ebpfnn.errors import ModelError
-from ebpfnn.network import modelfile, reference
+from ebpfnn.network import reference
 from ebpfnn.network.encoding import encode, levels
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import ByteLanes, Requantization, Table

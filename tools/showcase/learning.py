@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ebpfnn.network import QuantizedNetwork, modelfile, reference
+from ebpfnn.bodies import modelfile
+from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation import Row
 from ebpfnn.preparation.columns import preparer, read

@@ -28,10 +28,11 @@ from figures import markdown
 from lab import HERE, THERE, entered, run
 
 from ebpfnn import abi
+from ebpfnn.bodies import modelfile
 from ebpfnn.kernel import Map, Object, Program, XdpMode, attach_xdp
 from ebpfnn.kernel.link.interface import interface_index
 from ebpfnn.kernel.syscall import Command, ProgRun, bpf
-from ebpfnn.network import QuantizedNetwork, modelfile
+from ebpfnn.network import QuantizedNetwork
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins
 from ebpfnn.session.compiling import compile_here

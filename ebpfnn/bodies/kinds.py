@@ -1,0 +1,33 @@
+"""Which kinds of models there are: those that come with ebpfnn, and those of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..compiler import BodyKind
+from ..errors import ModelError, nearest
+from ..network.model import Model
+from ..plugin import Plugins
+from ..trees.kind import Trees
+from .networks import Networks
+
+AnyKind = BodyKind[Any]
+BUILT_IN: Mapping[str, AnyKind] = MappingProxyType({kind.name: kind for kind in (Networks(), Trees())})
+
+
+def kind_of(model: Model, plugins: Plugins | None = None) -> AnyKind:
+    """The kind of ``model``, one of ``plugins``, or of those installed if None. Raises :class:`ModelError` for none."""
+    return kind_named(model.kind, plugins)
+
+
+def kind_named(name: str, plugins: Plugins | None = None) -> AnyKind:
+    """The kind called ``name``. Raises as :func:`kind_of`. Plugins are looked up only for a kind that is not built in."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    known = (plugins or Plugins.installed()).bodies
+    if name not in known:
+        remedy = nearest(name, known) or "; install the plugin that has it"
+        raise ModelError(f"it is of kind {name!r}, and this ebpfnn knows {', '.join(known)}{remedy}")
+    return known[name]
