@@ -15,6 +15,7 @@ from ..network.preparation import Preparation
 from ..preparation import columns
 from ..preparation.columns import Column, Encoders
 from ..preparation.encoder import BUILT_IN
+from ..preparation.encoders import MOST
 
 _MNIST = (28, 28)
 _SPARSE = 8  # one value in so many of sparse samples is drawn, and the others are 0
@@ -115,5 +116,5 @@ def _samples(found: tuple[Column, ...], reached: NDArray[np.int64]) -> _Samples:
         if column.thermometer:
             parts.append(np.arange(len(column.bounds)) < counts[:, None])
         else:
-            parts.append(column.step * counts[:, None])
+            parts.append(column.step * (counts[:, None] - np.array(column.parts)).clip(0, MOST))
     return np.concatenate(parts, axis=1).astype(np.uint8)

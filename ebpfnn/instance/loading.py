@@ -20,7 +20,7 @@ from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from ..session.loading import load
-from .about import SIZE, About
+from .about import About
 from .links import LINK
 from .locks import lock, telling
 from .pins import ABOUT, NAMES, STATE, STUB
@@ -115,11 +115,11 @@ def held_by(about: About, attachment: Attachment) -> About:
 
 
 def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, program: str, about: About) -> None:
-    maps = {**shell.maps, **stub.maps}
-    for spec in _missing(maps):
+    maps, described = {**shell.maps, **stub.maps}, about.encode()
+    for spec in _missing(maps, len(described)):
         maps[spec.name] = held.enter_context(Map.create(spec))
-    maps[ABOUT].update(struct.pack("<I", 0), about.encode())
-    maps[ABOUT].update(struct.pack("<I", 1), about.encode())
+    for index in range(2):
+        maps[ABOUT].update(struct.pack("<I", index), described)
     lacking = sorted(NAMES.keys() - maps.keys())
     if lacking:
         raise PluginError(
@@ -138,7 +138,7 @@ def _pin_state(staged: Path, shell: Object, spec: ObjectSpec) -> None:
             shell.maps[name].pin(staged / STATE / name)
 
 
-def _missing(maps: dict[str, Map]) -> Iterator[MapSpec]:
-    yield MapSpec(ABOUT, MapType.ARRAY, 4, SIZE, 2)
+def _missing(maps: dict[str, Map], size: int) -> Iterator[MapSpec]:
+    yield MapSpec(ABOUT, MapType.ARRAY, 4, size, 2)
     if abi.CALLERS not in maps:  # a shell whose events give the slot
         yield MapSpec(abi.CALLERS, MapType.HASH, 4, 4, abi.MAX_SLOTS)

@@ -40,10 +40,10 @@ def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | 
         _check_fits(path.name, about, network, body, pins)
         index = struct.pack("<I", (count + 1) & 1)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder)
-        told = replace(told, interface=about.interface)
+        data = replace(told, interface=about.interface).encode(pins.maps[ABOUT].value_size)
         with _load(pins, resident, network, body, about, count + 1) as loaded, pins.networks() as networks:
             put_network(networks, (count + 1) & 1, loaded.programs[resident.program()])
-        pins.maps[ABOUT].update(index, told.encode())
+        pins.maps[ABOUT].update(index, data)
         set_swaps(pins.maps[CHOOSER], count + 1)
         try:
             with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:

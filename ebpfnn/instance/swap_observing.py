@@ -41,7 +41,7 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         observed = _observed(about, network, plugins)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder, observed)
         told = replace(told, interface=about.interface)
-        data = told.encode()
+        data = told.encode(pins.maps[ABOUT].value_size)
         proof = rehearse(observed, body)
         shared = {name: each for name, each in pins.maps.items() if name in SHARED}
         with ExitStack() as held:

@@ -129,7 +129,7 @@ def _by_plugin(told: dict[str, Any], values: NDArray[Any], known: Encoders) -> d
         raise InputError(f"{fact}; give the column to it in the spec of the rows, or use {', '.join(ENCODERS)}")
     told |= {each: ends[each] for each in own.parameters}
     found = column(told, known)
-    return told if found.thermometer or not found.bounds else {**told, "step": MOST // len(found.bounds)}
+    return told if found.thermometer or not found.bounds else {**told, "step": max(MOST // len(found.bounds), 1)}
 
 
 def _log2(name: str, values: NDArray[Any], kind: str, fraction: int | None) -> dict[str, Any]:
