@@ -31,8 +31,8 @@ _REMEDY = "turn it into numbers, or leave it out with --ignore"
 class Labelled:
     """``columns`` by name, int64, uint64 or float64 [n]. ``labels``, [n], are indices into ``classes``.
 
-    ``label`` is the column of classes. ``groups``, [n], are indices into ``sessions``, the values of the column ``split_by``, if
-    there is one.
+    ``label`` is the column of classes. ``groups``, [n], are indices into ``sessions``, the values of the column ``split_by``,
+    if there is one.
     """
 
     columns: dict[str, NDArray[Any]]
