@@ -151,6 +151,7 @@ def _shell(network: Model, trigger: Trigger, workspace: int, batch: int, repeats
     shell.resize_map(abi.RESULTS, value_size=result_bytes)
     classes = len(network.labels)
     _set_if_there(shell, {abi.CLASSES: classes, abi.SAMPLE_BYTES: network.input.sample_bytes})
+    _set_if_there(shell, {abi.RESULT_KIND: abi.RESULT_KINDS[network.result]})
     _set_if_there(shell, {abi.NETWORK_ID: network_id(network.name)})
     if abi.OUTPUTS in shell.maps:
         shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from .. import abi
 from ..compiler import Body, Compiled
 from ..kernel import Map, Object
+from ..network.model import LABEL
 from ..obj import ObjectSpec, link
 from ..observer import Mode, check_locks, compile_observer
 from ..plugin import Trigger
@@ -74,6 +75,7 @@ def link_observed(
         form=observed.network.input,
         classes=len(observed.network.labels),
         network=swaps,
+        valued=observed.network.result != LABEL,
         workspace=body.workspace,
     )
     return link(link(shell, observer), body.spec)
