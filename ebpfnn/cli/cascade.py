@@ -17,7 +17,6 @@ from ..network.architecture import architecture
 from ..quantize import floatfile
 from .cascade_tables import print_choice, print_result
 from .complete import networks
-from .only_networks import load_network
 from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def command(
 
 
 def _load(name: str, *, unpacked: bool) -> QuantizedNetwork:
-    network = load_network(name, "cascade", available())
+    network = modelfile.load(modelfile.resolve(name))
     return cascades.unpacked(network) if unpacked else network
 
 

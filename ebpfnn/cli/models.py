@@ -12,9 +12,7 @@ import click
 from ..bodies import modelfile
 from ..errors import ModelError
 from ..network.layers import Shape
-from ..plugin import Plugins
 from .messages import complain
-from .plugin_option import available, plugin_option
 from .spec_text import spec_of
 from .tables import on_terminal, print_table
 
@@ -59,7 +57,6 @@ class Model:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-@plugin_option
 def command(as_json: bool) -> None:
     """List the bundled networks and the .safetensors files in the current directory.
 
@@ -67,7 +64,7 @@ def command(as_json: bool) -> None:
     quantized network on its test samples, as recorded in the file. The time of an inference, ns, is not measured, but was
     recorded on another machine; `ebpfnn bench` measures it. The events are those that a network observes, with its spec's name.
     """
-    found = list(_models(available()))
+    found = list(_models())
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
@@ -79,20 +76,20 @@ def command(as_json: bool) -> None:
         click.echo(f"\nns: time of one inference on {_MACHINE};\n`ebpfnn bench --model NAME` measures on this machine")
 
 
-def _models(plugins: Plugins) -> Iterator[Model]:
+def _models() -> Iterator[Model]:
     for name in modelfile.bundled():
-        yield _read(modelfile.resolve(name), plugins, bundled=True)
+        yield _read(modelfile.resolve(name), bundled=True)
     for path in sorted(Path().glob("*" + modelfile.SUFFIX)):
         if path.name.endswith(".float" + modelfile.SUFFIX):
             continue
         try:
-            yield _read(path, plugins, bundled=False)
+            yield _read(path, bundled=False)
         except ModelError as error:
             complain(str(error))
 
 
-def _read(path: Path, plugins: Plugins, *, bundled: bool) -> Model:
-    network = modelfile.load(path, plugins)
+def _read(path: Path, *, bundled: bool) -> Model:
+    network = modelfile.load(path)
     form, card = network.input, network.card
     recorded = RECORDED_NS.get(path.stem) if bundled else None
     return Model(

@@ -28,10 +28,9 @@ def command(words: tuple[str, ...], quiet: bool) -> None:
         raise click.UsageError("too many arguments; give at most INSTANCE and NAME|FILE", click.get_current_context())
     *name, model = words
     path = _file(model, alone=not name)
-    plugins = available()
-    network = modelfile.load(path, plugins)
+    network = modelfile.load(path)
     instance = named_or_only(name[0] if name else None)
-    proof = instance.swap(network, file=path, plugins=plugins)
+    proof = instance.swap(network, file=path, plugins=available())
     if not quiet:
         click.echo(f"{instance.name}: {network.name} ({network.architecture}) is now in place; checked {proof}")
 

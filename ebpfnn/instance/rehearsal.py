@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from .. import abi
-from ..bodies import AnyKind, kind_of
+from ..bodies import kind_of
 from ..compiler import Body
 from ..errors import KernelError, NotSupported, SessionError, VerifierError
 from ..events.bound import Bound, BoundEvent
@@ -25,7 +25,6 @@ from ..events.replay import Replay, Result
 from ..kernel import Program, RingBuffer
 from ..obj import ObjectSpec, ProgramType
 from ..observer import Mode
-from ..plugin import Plugins
 from ..preparation import Row
 from ..preparation.columns import preparer
 from ..session.observed import Observed
@@ -39,7 +38,7 @@ _MOST_MARGIN = (1 << 31) - 1
 _ON = struct.pack("<I", 1)
 
 
-def rehearse(observed: Observed, body: Body, plugins: Plugins | None = None) -> str:
+def rehearse(observed: Observed, body: Body) -> str:
     """Checks ``observed``, and returns how. Nothing stays behind, and nothing is attached.
 
     If its events cannot be made up here, the network alone is checked. Raises :class:`SessionError` for another result than the
@@ -48,7 +47,7 @@ def rehearse(observed: Observed, body: Body, plugins: Plugins | None = None) -> 
     shells = [event_shell(*each) for each in zip(observed.triggers, observed.targets, strict=True)]
     packets = [_kind(trigger.program(), shell) in _PACKETS for trigger, shell in zip(observed.triggers, shells, strict=True)]
     smaller = replace(observed, bound=_smaller(observed.bound))
-    left_out, kind = "", kind_of(observed.network, plugins)
+    left_out = ""
     with _one_cpu():
         try:
             events = list(provoked(smaller.bound, packets))
@@ -58,10 +57,9 @@ def rehearse(observed: Observed, body: Body, plugins: Plugins | None = None) -> 
                 records = _record(smaller, packets, events) if left_out else records
             if not any(records):
                 raise NotSupported("no made-up event meets the conditions of the spec")
-            return f"by {_compare(smaller, packets, body, events, records, kind)}{left_out}"
+            return f"by {_compare(smaller, packets, body, events, records)}{left_out}"
         except (NotSupported, _CannotRun) as reason:
-            apart = prove_apart(observed.network, body, plugins)
-            return f"{apart}, since {str(reason).partition(';')[0]}; its events were not checked"
+            return f"{prove_apart(observed.network, body)}, since {str(reason).partition(';')[0]}; its events were not checked"
 
 
 class _CannotRun(Exception):
@@ -164,12 +162,7 @@ def fields_of_record(bound: Bound, records: Sequence[bytes]) -> Record | None:
 
 
 def _compare(
-    observed: Observed,
-    packets: Sequence[bool],
-    body: Body,
-    events: Sequence[Provoked],
-    records: Sequence[Record | None],
-    kind: AnyKind,
+    observed: Observed, packets: Sequence[bool], body: Body, events: Sequence[Provoked], records: Sequence[Record | None]
 ) -> str:
     twin = Replay(observed.bound)
     expected = [None if each is None else twin.observe(*each) for each in records]
@@ -180,7 +173,7 @@ def _compare(
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             found = [_row(observed.bound, each) for each in bench.run(event)]
             _check(observed, found == ([row] if row else []), f"the row at event {number}")
-    verdicts = iter(_verdicts(observed, rows, kind))
+    verdicts = iter(_verdicts(observed, rows))
     with Bench(observed, packets, Mode.VERDICTS, body) as bench:
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             bench.run(event)
@@ -201,11 +194,11 @@ Verdict = tuple[int, int, int, int]
 """Time, number, label and margin, as the map has them."""
 
 
-def _verdicts(observed: Observed, rows: Sequence[Result], kind: AnyKind) -> Iterator[Verdict]:
+def _verdicts(observed: Observed, rows: Sequence[Result]) -> Iterator[Verdict]:
     """What the reference says of ``rows``."""
     sample, names, shape = preparer(observed.columns), observed.bound.names, observed.network.input_shape
     samples = np.stack([sample(Row(dict(zip(names, each.results, strict=True)))) for each in rows])
-    for row, scores in zip(rows, kind.scores(observed.network, samples.reshape(-1, *shape)), strict=True):
+    for row, scores in zip(rows, kind_of(observed.network).scores(observed.network, samples.reshape(-1, *shape)), strict=True):
         ordered = sorted(scores.tolist(), reverse=True)
         margin = min(ordered[0] - ordered[1], _MOST_MARGIN) if len(ordered) > 1 else _MOST_MARGIN
         yield row.time, row.number, int(np.argmax(scores)) + 1, margin

@@ -66,9 +66,7 @@ class PlayedSession:
     refusal: KernelError | None = None
     body: Body | None
 
-    def __init__(
-        self, network: QuantizedNetwork, trigger: Trigger, target: str | None, body: Body | None, *, plugins: object
-    ) -> None:
+    def __init__(self, network: QuantizedNetwork, trigger: Trigger, target: str | None, body: Body | None) -> None:
         if self.refusal:
             raise self.refusal
         type(self).opened += 1
