@@ -159,7 +159,7 @@ def command(
 
 def _report(path: Path) -> None:
     """Prints how samples are made, and the card. Ends the verb with the status of an interruption if there was one."""
-    network = modelfile.load(path)
+    network = modelfile.load(path, available())
     card = network.card
     click.echo(printable(str(path)))
     if "columns" not in card:  # which say as much

@@ -18,7 +18,7 @@ from ..network.preparation import Preparation
 from ..plugin import Plugins
 from ..preparation import Picture
 from ..preparation.columns import BINS, THERMOMETER, listed, read
-from . import columns, preparing, specs
+from . import columns, preparing, sessions, specs
 from .options import DATASETS, Options, is_trees
 from .splitting import divided, thirds
 
@@ -108,6 +108,7 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
         test = Part(*datasets.read(other, "test", wanted.one, whole.classes, whole.label))
     preparation = wanted.form.preparation
     card = {"label": whole.label, "columns": listed(read(preparation.options, plugins.encoders))}
+    card |= sessions.describe(whole.sessions)
     card |= {"split": f"by column '{whole.split_by}': {sides}"} if sides else {}
     return Data(_subset(every, training), _subset(every, held_out), test, whole.classes, preparation, card, spec.events)
 
