@@ -106,7 +106,7 @@ class Pins(AbstractContextManager["Pins"]):
                 return count, About.decode(found)
 
     def units(self) -> dict[int, float | None]:
-        """The value of a score of 1 of the network, and of the one before it, by the number of swaps. Raises as :meth:`current`."""
+        """The value of a score of 1, of this network and the former one, by the number of swaps. Raises as :meth:`current`."""
         count, about = self.current()
         former = self.maps[ABOUT].lookup(struct.pack("<I", (count - 1) & 1)) or b""
         return {count: about.unit, count - 1: About.decode(former).unit}
