@@ -23,6 +23,7 @@ VERBS = {
     "label": "Label collected rows by rules.",
     "train": "Train, quantize and save a network.",
     "cascade": "Put a fast network in front of an accurate one.",
+    "calibrate": "Choose from which margin on verdicts count.",
     "quantize": "Quantize a trained network from PyTorch or ONNX.",
     "eval": "Measure accuracy in floating point, in integers and in the kernel.",
     "export": "Export a network to plain files or ONNX.",

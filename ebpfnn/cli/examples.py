@@ -41,6 +41,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn cascade mnist-1bit mnist-1bit-64 --data /data/mnist",
         "ebpfnn cascade fast.safetensors mnist-cnn --data /data/mnist --share 0.1 --unpacked -o both.safetensors",
     ),
+    "calibrate": (
+        "ebpfnn calibrate guard.safetensors --data day2.parquet",
+        "ebpfnn calibrate guard.safetensors --data day2.npz --spare web --false-positives 0.01 --output calibrated.safetensors",
+    ),
     "quantize": ("ebpfnn quantize model.onnx", "ebpfnn quantize mlp.pth --arch 784-128-10 --calibration images/"),
     "eval": ("ebpfnn eval mnist --no-kernel", "ebpfnn eval mine.safetensors --data images/ --report page"),
     "export": ("ebpfnn export mnist --onnx mnist.onnx", "ebpfnn export mnist --raw weights/"),

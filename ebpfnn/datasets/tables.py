@@ -31,7 +31,8 @@ _REMEDY = "turn it into numbers, or leave it out with --ignore"
 class Labelled:
     """``columns`` by name, int64, uint64 or float64 [n]. ``labels``, [n], are indices into ``classes``.
 
-    ``label`` is the column of classes. ``groups``, [n], has numbers for the values of the column ``split_by``, if there is one.
+    ``label`` is the column of classes. ``groups``, [n], are indices into ``sessions``, the values of the column ``split_by``,
+    if there is one.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -40,6 +41,7 @@ class Labelled:
     label: str
     groups: NDArray[np.intp] | None = None
     split_by: str = ""
+    sessions: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[Row]:
         """Every row with its numbers, as another read of the file would return them."""
@@ -121,6 +123,14 @@ def groups(place: Path, column: str) -> NDArray[np.intp]:
     return np.array(found, np.intp)
 
 
+def group_names(place: Path) -> frozenset[str] | None:
+    """The values of the column ``group``. None if there is no such column."""
+    with _opened(place) as table:
+        if GROUP not in table.names:
+            return None
+        return frozenset(str(row.cells.get(GROUP)) for _, row in _rows(table, place))
+
+
 def _split_by(names: Sequence[str], wanted: str, used: Collection[str]) -> str:
     """The column of groups, ``""`` for none."""
     if wanted == ALONE and ALONE not in names:
@@ -179,7 +189,8 @@ class _Gathered:
         rank = np.array([indices[name] for name in self.classes], np.intp)
         arrays = {name: _joined(self._arrays.pop(name), name) for name in self.columns}
         groups = np.array(self._groups, np.intp) if self.split_by else None
-        return Labelled(arrays, rank[np.array(self._labels, np.intp)], tuple(classes), label, groups, self.split_by)
+        labels = rank[np.array(self._labels, np.intp)]
+        return Labelled(arrays, labels, tuple(classes), label, groups, self.split_by, tuple(self.sessions))
 
     def _close_block(self) -> None:
         for name, values in self._block.items():

@@ -37,7 +37,7 @@ def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
     expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is not a known format of networks; {_REMEDY}")
     data = files.read(path, MAX_BYTES, _REMEDY)
     try:
-        return _READERS[path.suffix](data, path.stem, options)
+        return _READERS[path.suffix](data, path, options)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except MemoryError as error:
@@ -66,8 +66,8 @@ def quantize_file(
     return quantize(network, calibration)
 
 
-def _from_onnx(data: bytes, name: str, options: ImportOptions) -> Network | QuantizedNetwork:
-    model = onnx_file.parse(data)
+def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork:
+    model, name = onnx_file.parse(data, path.parent), path.stem
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     options, events = onnx_metadata.given(model, options)
     if not any(isinstance(step, Quantize) for step in chain.steps):
@@ -81,16 +81,16 @@ def _from_onnx(data: bytes, name: str, options: ImportOptions) -> Network | Quan
     return QuantizedNetwork(options.name or name, form, labels, found.layers, found.score_scale, card=card, events=events)
 
 
-def _from_pt2(data: bytes, name: str, options: ImportOptions) -> Network:
-    return _floats(to_chain(pt2.read_program(data)), name, options, {"source": "PyTorch, torch.export"})
+def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network:
+    return _floats(to_chain(pt2.read_program(data)), path.stem, options, {"source": "PyTorch, torch.export"})
 
 
-def _from_torch(data: bytes, name: str, options: ImportOptions) -> Network:
-    return _from_tensors(torch_file.read_torch(data), name, options, "PyTorch, state dict")
+def _from_torch(data: bytes, path: Path, options: ImportOptions) -> Network:
+    return _from_tensors(torch_file.read_torch(data), path.stem, options, "PyTorch, state dict")
 
 
-def _from_safetensors(data: bytes, name: str, options: ImportOptions) -> Network:
-    return _from_tensors(torch_file.read_safetensors(data), name, options, "safetensors, state dict")
+def _from_safetensors(data: bytes, path: Path, options: ImportOptions) -> Network:
+    return _from_tensors(torch_file.read_safetensors(data), path.stem, options, "safetensors, state dict")
 
 
 def _from_tensors(tensors: torch_file.Tensors, name: str, options: ImportOptions, source: str) -> Network:
@@ -114,7 +114,7 @@ def _noted(notes: list[str]) -> dict[str, str]:
     return {"import": "; ".join(notes)} if notes else {}
 
 
-_READERS: dict[str, Callable[[bytes, str, ImportOptions], Network | QuantizedNetwork]] = {
+_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork]] = {
     ".onnx": _from_onnx,
     ".pt2": _from_pt2,
     ".pt": _from_torch,

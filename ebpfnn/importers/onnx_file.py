@@ -1,17 +1,18 @@
 """ONNX files: what is looked at before a graph is walked.
 
-Nothing outside the file is opened: tensors in external data files are refused before anything could follow their paths.
+Beside the file, only weights that it has in other files are read (:mod:`.onnx_external`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from ..network.layers import expect
-from . import onnx_wire
+from . import onnx_external, onnx_order, onnx_wire
 
 if TYPE_CHECKING:
     import onnx
@@ -20,8 +21,8 @@ MAX_BYTES = 64 << 20
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
-def parse(data: bytes) -> onnx.ModelProto:
-    """The model in ``data``, which onnx's checker accepts and which is one graph of nodes, all in this file.
+def parse(data: bytes, folder: Path) -> onnx.ModelProto:
+    """The model in ``data``, which onnx's checker accepts: one graph of nodes in order, with the weights from ``folder``.
 
     Raises :class:`ModelError`, naming the node where there is one.
     """
@@ -35,6 +36,8 @@ def parse(data: bytes) -> onnx.ModelProto:
         raise ModelError("not an ONNX file, or cut short; copy or export it again") from error
     expect(len(model.graph.node) > 0, "not an ONNX file, or one without nodes; copy or export it again")
     _check(model)
+    onnx_order.sort(model.graph, where)
+    onnx_external.take_in(_tensors(model.graph), folder)
     try:
         package.checker.check_model(model)
     except (package.checker.ValidationError, ValueError, IndexError, RuntimeError) as error:  # what it throws for damage, too
@@ -74,9 +77,6 @@ def _check(model: onnx.ModelProto) -> None:
     if model.functions:
         raise ModelError(f"defines the function {model.functions[0].name!r}; inline it with onnx.inliner first")
     expect(not graph.sparse_initializer, "holds sparse weights; export dense ones")
-    for tensor in _tensors(graph):
-        external = tensor.data_location == tensor.EXTERNAL
-        expect(not external, f"tensor {tensor.name!r} lies in another file; save the model with external_data=False")
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -32,13 +32,14 @@ from ..network.inputformat import InputFormat
 from ..network.layers import Shape, expect
 from ..network.model import Model
 from ..network.network import MOST_STAGES
+from ..plugin import Plugins
 from ..session.loading import pid_namespace
 
 if TYPE_CHECKING:
     from ..session.observed import Observed
 
-SIZE = 128 << 10
-"""The size of one description in bytes: JSON, padded with zeros."""
+SIZE, MOST = 128 << 10, 4 << 20
+"""The size of one description in bytes, JSON padded with zeros: as small as can be, and the largest that every kernel takes."""
 _DIGITS = "0123456789abcdef"
 _OBSERVING = ("events", "filters", "key")
 _OPTIONAL = (*_OBSERVING, "scales")
@@ -107,8 +108,11 @@ class About:
         """The shape of a sample."""
         return self.input.shape
 
-    def encode(self) -> bytes:
-        """The description in ``SIZE`` bytes. Raises :class:`ModelError` if it does not fit."""
+    def encode(self, room: int = 0) -> bytes:
+        """The description in ``room`` bytes; if that is 0 in ``SIZE``, or where it needs more in the next power of two.
+
+        Raises :class:`ModelError` if it does not fit, or takes more than ``MOST``.
+        """
         own = {name: value for name, value in vars(self).items() if name not in _OPTIONAL}
         described = {**own, "input": describe_input(self.input), "options": dict(self.options), **describe_events(self.events)}
         described |= {"filters": self.filters, "key": self.key} if self.events else {}
@@ -117,8 +121,10 @@ class About:
         remedy = "fewer bits of input, or fewer inputs" if self.input.value_thresholds else "shorter labels"
         if self.input.order:
             remedy = "samples packed in their natural order, or fewer inputs"
-        expect(len(data) < SIZE, f"network '{self.network}': its description has {len(data)} bytes; use {remedy}")
-        return data.ljust(SIZE, b"\0")
+        fact = f"network '{self.network}': its description has {len(data)} bytes"
+        expect(len(data) < MOST, f"{fact}; use {remedy}")
+        expect(len(data) < (room or MOST), f"{fact}, and the instance has room for {room}; unload it, and load it anew")
+        return data.ljust(room or max(SIZE, 1 << len(data).bit_length()), b"\0")
 
     @classmethod
     def decode(cls, data: bytes) -> About:
@@ -140,8 +146,11 @@ def describe(
     options: Mapping[str, str],
     holder: int = 0,
     observed: Observed | None = None,
+    plugins: Plugins | None = None,
 ) -> About:
     """The description of ``network``, loaded now, which observes events if ``observed`` is given.
+
+    ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`.
 
     Raises :class:`ModelError` if the name of its file cannot be encoded.
     """
@@ -154,7 +163,7 @@ def describe(
         architecture=network.architecture,
         score_scale=network.score_scale,
         file=name,
-        digest=digest(network),
+        digest=digest(network, plugins),
         trigger=trigger,
         target=target,
         options=options,
@@ -224,11 +233,11 @@ def _no_description(fault: Exception) -> SessionError:
     return SessionError(f"the map 'about' has no valid description ({fault}); unload the instance and load it again")
 
 
-def digest(network: Model) -> str:
+def digest(network: Model, plugins: Plugins | None = None) -> str:
     """The SHA-256, in hexadecimal, of the file that ``network`` is saved as."""
     from hashlib import sha256  # imported late: it loads OpenSSL, 4 MB that are of no use to a process without instances
 
-    return sha256(modelfile.encode(network)).hexdigest()
+    return sha256(modelfile.encode(network, plugins)).hexdigest()
 
 
 def _build(described: Described) -> About:

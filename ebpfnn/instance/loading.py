@@ -18,9 +18,9 @@ from ..kernel.link.interface import network_namespace
 from ..network.model import Model
 from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
-from ..plugin import Attachment, Trigger
+from ..plugin import Attachment, Plugins, Trigger
 from ..session.loading import load
-from .about import SIZE, About
+from .about import About
 from .links import LINK
 from .locks import lock, telling
 from .pins import ABOUT, NAMES, STATE, STUB
@@ -44,9 +44,19 @@ class Loaded:
 
 
 def load_instance(
-    held: ExitStack, store: Store, name: str, network: Model, trigger: Trigger, body: Body, about: About, group: int
+    held: ExitStack,
+    store: Store,
+    name: str,
+    network: Model,
+    trigger: Trigger,
+    body: Body,
+    about: About,
+    group: int,
+    plugins: Plugins | None = None,
 ) -> Loaded:
     """Makes the instance ``name``. Objects that this process must keep open for it are added to ``held``.
+
+    ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`.
 
     Raises what :func:`ebpfnn.session.loading.load`, the trigger's ``attach`` and :func:`prove` raise. Nothing stays behind
     then.
@@ -69,7 +79,7 @@ def load_instance(
             (staged / LOCKS / HELD).mkdir()
             made.enter_context(lock(staged / LOCKS / HELD))
         share(staged, group)
-        proof = _proved(staged, name, resident, network, body)
+        proof = _proved(staged, name, resident, network, body, plugins)
         _LOG.info("instance '%s' checked %s", name, proof)
         path = store.publish(staged, name)
         _LOG.info("instance '%s' pinned in %s", name, path)
@@ -78,10 +88,10 @@ def load_instance(
         return Loaded(path, proof, holding)
 
 
-def _proved(staged: Path, name: str, trigger: Trigger, network: Model, body: Body) -> str:
+def _proved(staged: Path, name: str, trigger: Trigger, network: Model, body: Body, plugins: Plugins | None) -> str:
     try:
-        with InstanceSession(staged, trigger) as session:
-            return prove_uncounted(session, network, body)
+        with InstanceSession(staged, trigger, plugins) as session:
+            return prove_uncounted(session, network, body, plugins)
     except DetachedError as gone:
         fact = f"instance '{name}': its target disappeared while it was being loaded"
         raise SessionError(f"{fact}; check that the target exists, and load it again") from gone
@@ -115,11 +125,11 @@ def held_by(about: About, attachment: Attachment) -> About:
 
 
 def _pin_rest(held: ExitStack, staged: Path, shell: Object, stub: Object, program: str, about: About) -> None:
-    maps = {**shell.maps, **stub.maps}
-    for spec in _missing(maps):
+    maps, described = {**shell.maps, **stub.maps}, about.encode()
+    for spec in _missing(maps, len(described)):
         maps[spec.name] = held.enter_context(Map.create(spec))
-    maps[ABOUT].update(struct.pack("<I", 0), about.encode())
-    maps[ABOUT].update(struct.pack("<I", 1), about.encode())
+    for index in range(2):
+        maps[ABOUT].update(struct.pack("<I", index), described)
     lacking = sorted(NAMES.keys() - maps.keys())
     if lacking:
         raise PluginError(
@@ -138,7 +148,7 @@ def _pin_state(staged: Path, shell: Object, spec: ObjectSpec) -> None:
             shell.maps[name].pin(staged / STATE / name)
 
 
-def _missing(maps: dict[str, Map]) -> Iterator[MapSpec]:
-    yield MapSpec(ABOUT, MapType.ARRAY, 4, SIZE, 2)
+def _missing(maps: dict[str, Map], size: int) -> Iterator[MapSpec]:
+    yield MapSpec(ABOUT, MapType.ARRAY, 4, size, 2)
     if abi.CALLERS not in maps:  # a shell whose events give the slot
         yield MapSpec(abi.CALLERS, MapType.HASH, 4, 4, abi.MAX_SLOTS)

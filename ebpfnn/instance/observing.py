@@ -16,7 +16,7 @@ from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from ..session.observed import Observed
 from ..session.observing import load_observed
-from .about import SIZE, About
+from .about import About
 from .links import LINK
 from .loading import Loaded, held_by, pin_link, share
 from .locks import lock, telling
@@ -82,9 +82,10 @@ def _with_interface(attachments: list[Attachment]) -> Attachment:
 
 def _pin(made: ExitStack, staged: Path, observed: Observed, shells: list[Object], stubs: list[Object], about: About) -> None:
     maps = {**shells[0].maps, **stubs[0].maps}
-    maps[ABOUT] = made.enter_context(Map.create(MapSpec(ABOUT, MapType.ARRAY, 4, SIZE, 2)))
+    described = about.encode()
+    maps[ABOUT] = made.enter_context(Map.create(MapSpec(ABOUT, MapType.ARRAY, 4, len(described), 2)))
     for index in range(2):
-        maps[ABOUT].update(struct.pack("<I", index), about.encode())
+        maps[ABOUT].update(struct.pack("<I", index), described)
     lacking = sorted(OBSERVING.keys() - maps.keys())
     if lacking:
         raise PluginError(f"the observer of spec '{observed.bound.spec.name}' has no map '{lacking[0]}'; report this")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .layers import expect
 
 if TYPE_CHECKING:
+    from .calibration import Calibration
     from .inputformat import InputFormat
     from .layers import Shape
 
@@ -27,6 +28,7 @@ class Model(ABC):
     trained gives. ``card`` tells where the model came from: free text by keyword. ``events`` has the spec whose rows its
     samples are made of (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give. ``result`` is one
     of :data:`RESULTS`; a value and an anomaly score have one label, which names them.
+    ``calibration`` says from which margin on verdicts count; a kind without it has a class attribute of None.
     """
 
     kind: ClassVar[str]
@@ -37,6 +39,7 @@ class Model(ABC):
     card: Mapping[str, str]
     events: Mapping[str, Any]
     result: str
+    calibration: Calibration | None = None
 
     @property
     def stages(self) -> tuple[Model, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from . import fields, tableformat
+from . import calibration, fields, tableformat
 from .fields import Described
 from .layers import LARGEST_SIZE, Conv2d, Dense, Layer, MaxPool, Table, expect
 from .model import LABEL
@@ -38,6 +38,7 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         "card": dict(network.card),
         **fields.describe_events(network.events),
         **_describe_next(network.then),
+        **calibration.describe(network.calibration),
         **({"result": network.result} if network.result != LABEL else {}),
     }
 
@@ -91,9 +92,11 @@ def _build(described: Described, arrays: Tensors, stages: int) -> QuantizedNetwo
     for name in sorted(unused):
         raise ModelError(f"tensor {name!r} is not expected")
     density = tuple(fields.number({"density": share}, "density") for share in fields.get(described, "density", list))
+    calibrated = calibration.build(described)
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
     result = fields.text(described, "result") if "result" in described else LABEL
-    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, fields.events(described), then, result)
+    events = fields.events(described)
+    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, events, then, result, calibrated)
 
 
 def _layers(described: Sequence[object], unused: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:

@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 
 from .. import abi
 from ..errors import ModelError
+from . import calibration as calibrations
 from . import events as carried
 from .architecture import architecture
+from .calibration import Calibration
 from .inputformat import InputFormat
 from .layers import (
     INT32_MAX,
@@ -81,6 +83,7 @@ class QuantizedNetwork(Model):
     events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     then: Next | None = None
     result: str = LABEL
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         expect(bool(self.layers), f"network '{self.name}' has no layers")
@@ -100,6 +103,7 @@ class QuantizedNetwork(Model):
         expect(len(self.density) in (0, len(self.layers)), "density must have one share a layer, or none")
         expect(all(0 <= share <= 1 for share in self.density), "density must hold shares, 0..1")
         check_result(self)
+        calibrations.check(self.calibration, self.labels)
         carried.check(self.events)
         if self.then:
             self._check_next(self.then.network)

@@ -15,15 +15,15 @@ from ..errors import ModelError
 
 MNIST = (28, 28)
 """MNIST's rows and columns."""
-MOST_BYTES = 96 << 10
-"""Options as JSON: some 10,000 bounds of columns. An instance keeps them in the kernel."""
+MOST_BYTES = 2 << 20
+"""Options as JSON: some 100,000 bounds of columns. An instance keeps them in the kernel."""
 
 
 @dataclass(frozen=True)
 class Preparation:
     """``kind`` names what makes the samples, and ``options`` tell it how: JSON objects, lists, strings, numbers and booleans.
 
-    Raises :class:`ModelError` for a kind that cannot be printed, and for options that are no JSON or over 96 KiB of it.
+    Raises :class:`ModelError` for a kind that cannot be printed, and for options that are no JSON or over 2 MiB of it.
     """
 
     kind: str

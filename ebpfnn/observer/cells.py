@@ -9,7 +9,7 @@ from ..errors import ModelError
 from ..events.bound import Bound
 from ..network.inputformat import InputFormat
 from ..preparation.columns import Column
-from ..preparation.encoders import INTEGER
+from ..preparation.encoders import INTEGER, MOST
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _cells(result: int, column: Column) -> list[Cell]:
     bounds = tuple(map(int, column.bounds))
     if column.thermometer:
         return [Cell(result, (each,)) for each in bounds]
-    return [Cell(result, bounds, column.step)]
+    return [Cell(result, bounds[first : first + MOST], column.step) for first in column.parts]
 
 
 def _level(cell: Cell, form: InputFormat, place: int) -> Cell:

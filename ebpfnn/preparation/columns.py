@@ -31,7 +31,8 @@ _COMMON = {"name", "type", "encode", "step"}
 class Column:
     """One column. ``bounds`` are made by its encoder, int or float according to its ``type``.
 
-    Its byte is ``step`` times the number of bounds that are reached. A thermometer gives a 0 or a 1 for each bound instead.
+    Its byte is ``step`` times the number of bounds that are reached. A thermometer gives a 0 or a 1 for each bound instead. A
+    column of over 255 bounds is wide: it gives a byte for each 255 of them, which counts those of them that are reached.
     """
 
     name: str
@@ -44,7 +45,12 @@ class Column:
     @property
     def inputs(self) -> int:
         """The number of sample values that the column gives."""
-        return len(self.bounds) if self.thermometer else 1
+        return len(self.bounds) if self.thermometer else len(self.parts)
+
+    @property
+    def parts(self) -> range:
+        """The first bound of each of its bytes; one byte of a column without bounds."""
+        return range(0, max(len(self.bounds), 1), MOST)
 
     def reached(self, cell: Any) -> int:
         """The number of bounds that ``cell`` reaches. Raises :class:`InputError`, naming the column, if it is not a number."""
@@ -59,7 +65,7 @@ class Column:
         count = self.reached(cell)
         if self.thermometer:
             return b"\1" * count + bytes(len(self.bounds) - count)
-        return bytes((self.step * count,))
+        return bytes(self.step * min(max(count - first, 0), MOST) for first in self.parts)
 
 
 def read(options: Mapping[str, Any], encoders: Encoders = BUILT_IN) -> tuple[Column, ...]:
@@ -135,6 +141,8 @@ def column(described: object, encoders: Encoders = BUILT_IN) -> Column:
     expect(not strange, f"'{name}': {encode} has no parameter {strange[:1]}; leave it out")
     found = fields.within(f"'{name}'", bounds, encoder, described, kind)
     step = fields.integer(described, "step") if "step" in described else 1
-    expect(step >= 1 and step * len(found) <= MOST, f"'{name}': step {step} times {len(found)} bounds is no byte; give less")
+    wide = step == 1 and len(found) <= encoder.most
+    fits = wide or (step >= 1 and step * len(found) <= MOST)
+    expect(fits, f"'{name}': step {step} times {len(found)} bounds is no byte; give less")
     expect(step == 1 or not encoder.thermometer, f"'{name}': a thermometer has no step; leave it out")
     return Column(name, kind, encode, found, step, encoder.thermometer)

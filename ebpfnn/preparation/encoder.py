@@ -13,7 +13,7 @@ from ..errors import ModelError
 from ..network import fields
 from ..network.layers import expect
 from . import cells, encoders
-from .encoders import FLOAT, MOST, Bounds, Number
+from .encoders import FLOAT, MOST, WIDEST, Bounds, Number
 
 Described = Mapping[str, Any]
 
@@ -23,17 +23,19 @@ class Encoder(ABC):
 
     ``name`` is what columns call it, ``summary`` one line for ``ebpfnn plugins``. ``parameters`` describes its parameters, each
     with one line of help. A column of a ``thermometer`` gives one input of 0 or 1 for each bound, and other columns one byte,
-    which counts the bounds that the value reaches.
+    which counts the bounds that the value reaches. ``most`` is the most bounds that it gives: over 255 if its columns may be
+    wide, which give one byte for each 255 bounds.
     """
 
     name: str
     summary: str = ""
     parameters: Mapping[str, str] = MappingProxyType({})
     thermometer: bool = False
+    most: int = MOST
 
     @abstractmethod
     def bounds(self, described: Mapping[str, Any], kind: str) -> Bounds:
-        """At most 255 bounds, none below the one before: integers of 64 bits for ``kind`` "integer", floats for "float".
+        """At most :attr:`most` bounds, none below the one before: integers of 64 bits for ``kind`` "integer", else floats.
 
         ``described`` is the column as a network stores it. :func:`number` reads a number of it. Raises
         :class:`~ebpfnn.errors.ModelError` if a parameter is missing or malformed.
@@ -60,16 +62,18 @@ class Log2(Encoder):
 
 
 class Bins(Encoder):
-    name, summary = "bins", "bounds of your own"
-    parameters = MappingProxyType({"bounds": "list of at most 255 numbers that rise"})
+    name, summary, most = "bins", "bounds of your own", WIDEST
+    parameters = MappingProxyType({"bounds": f"list of at most {WIDEST:,} numbers that rise"})
 
     def bounds(self, described: Described, kind: str) -> Bounds:
         given = fields.get(described, "bounds", list)
+        expect(len(given) <= self.most, f"{len(given)} bounds, over {self.most}; give fewer")
         return encoders.explicit(tuple(number({"bounds": each}, "bounds", kind) for each in given))
 
 
 class Thermometer(Bins):
-    name, summary, thermometer = "thermometer", "bounds of your own, one bit each", True
+    name, summary, thermometer, most = "thermometer", "bounds of your own, one bit each", True, MOST
+    parameters = MappingProxyType({"bounds": f"list of at most {MOST} numbers that rise"})
 
 
 BUILT_IN: Mapping[str, Encoder] = MappingProxyType(
@@ -90,8 +94,8 @@ def bounds(encoder: Encoder, described: Described, kind: str) -> Bounds:
     """The bounds that an encoder gives. Raises :class:`ModelError`, also for bounds that do not fit the column."""
     found = tuple(encoder.bounds(described, kind))
     fit = all(isinstance(each, float) and isfinite(each) if kind == FLOAT else _integer(each) for each in found)
-    if len(found) > MOST or not fit or not all(one <= other for one, other in pairwise(found)):
-        fact = f"the encoder '{encoder.name}' gives bounds that are not at most {MOST} rising numbers of type {kind}"
+    if len(found) > encoder.most or not fit or not all(one <= other for one, other in pairwise(found)):
+        fact = f"the encoder '{encoder.name}' gives bounds that are not at most {encoder.most} rising numbers of type {kind}"
         raise ModelError(f"{fact}; repair its plugin, or use another")
     return found
 

@@ -14,7 +14,9 @@ from ..errors import ModelError
 INTEGER, FLOAT = "integer", "float"
 TYPES = (INTEGER, FLOAT)
 MOST = 255
-"""The maximum number of bounds of a column, since a byte counts them."""
+"""The most bounds that a byte counts."""
+WIDEST = (1 << 16) - 1
+"""The most bounds of a wide column, which gives several bytes."""
 
 Number = int | float
 Bounds = tuple[Number, ...]
@@ -51,11 +53,9 @@ def log2(low: Number, high: Number, fraction: int, kind: str) -> Bounds:
 
 
 def explicit(bounds: Bounds) -> Bounds:
-    """The given ``bounds``. Raises :class:`ModelError` if they do not increase, or are more than 255."""
+    """The given ``bounds``. Raises :class:`ModelError` if they do not increase."""
     if not all(one < other for one, other in pairwise(bounds)):
         raise ModelError("its bounds do not rise; sort them, each once")
-    if len(bounds) > MOST:
-        raise ModelError(f"{len(bounds)} bounds, but a byte counts {MOST}; give fewer")
     return bounds
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network import MAX_CLASSES
+from ..network import calibration as calibrations
 from ..network import events as carried
+from ..network.calibration import Calibration
 from ..network.inputformat import InputFormat
 from ..network.layers import INT32_MAX, INT32_MIN, LARGEST_SIZE, expect
 from ..network.model import LABEL, Model, check_result
@@ -109,6 +111,7 @@ class Forest(Model):
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     result: str = LABEL
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         classes = len(self.labels)
@@ -126,6 +129,7 @@ class Forest(Model):
         fits = min(low) >= INT32_MIN and max(high) <= INT32_MAX
         expect(fits, f"scores can reach {min(low)} or {max(high)}, past int32; use smaller leaves")
         check_result(self)
+        calibrations.check(self.calibration, self.labels)
         carried.check(self.events)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..network import fields
+from ..network import calibration, fields
 from ..network.fields import Described
 from ..network.layers import expect
 from .forest import MOST_TREES, Forest, Tree
@@ -29,6 +29,7 @@ def describe(forest: Forest) -> dict[str, Any]:
         "result": forest.result,
         "card": dict(forest.card),
         **fields.describe_events(forest.events),
+        **calibration.describe(forest.calibration),
     }
 
 
@@ -53,7 +54,9 @@ def build(described: Described, arrays: Mapping[str, NDArray[Any]]) -> Forest:
     scale, tolerance = fields.number(described, "score_scale"), fields.number(described, "tolerance")
     name, labels, result = fields.text(described, "name"), fields.texts(described, "labels"), fields.text(described, "result")
     base, card, events = fields.integers(described, "base"), fields.card(described), fields.events(described)
-    return Forest(name, form, labels, _trees(arrays), base, scale, tolerance, card, events, result)
+    return Forest(
+        name, form, labels, _trees(arrays), base, scale, tolerance, card, events, result, calibration.build(described)
+    )
 
 
 def _trees(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tree, ...]:

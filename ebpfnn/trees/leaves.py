@@ -35,14 +35,18 @@ def rows(tree: Tree) -> NDArray[np.uint64]:
 
 def seeds(forest: Forest) -> NDArray[np.uint64]:
     """Where the sums begin, uint64 [words]."""
-    least = sum((tree.leaves.astype(np.int64).min(axis=0) for tree in forest.trees), np.array(forest.base, np.int64))
-    return _packed(least[np.newaxis] + (1 << 31))[0]
+    least = np.array(forest.base, np.int64) + (1 << 31)
+    for tree in forest.trees:
+        least += tree.leaves.astype(np.int64).min(axis=0)
+    words: NDArray[np.uint64] = _packed(least[np.newaxis])[0]
+    return words
 
 
 def _packed(lanes: NDArray[np.int64]) -> NDArray[np.uint64]:
     even = np.zeros((len(lanes), (lanes.shape[1] + 1) // 2 * 2), np.uint64)
     even[:, : lanes.shape[1]] = lanes
-    return even[:, ::2] | even[:, 1::2] << np.uint64(32)
+    words: NDArray[np.uint64] = even[:, ::2] | even[:, 1::2] << np.uint64(32)
+    return words
 
 
 class Sums:

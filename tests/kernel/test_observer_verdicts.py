@@ -58,6 +58,8 @@ COLUMNS: dict[str, list[dict[str, Any]]] = {
     "all beyond 2^63": [bins("kept", [1 << 63, WORD], step=9)],
     "none between": [bins("kept", [-5, 0, 1 << 63, WORD])],
     "255 bins": [bins("kept", range(10, 10 + 255))],
+    "256 bins": [bins("kept", range(10, 10 + 256))],
+    "wide": [bins("kept", [*range(-20, 600, 2), *range((1 << 63) - 100, (1 << 63) + 200)])],
     "steps": [bins("kept", [10, 20, 30], step=85)],
     "linear": [column("kept", "linear", low=0, high=1500)],
     "log2": [column("kept", "log2", low=1, high=1 << 31, fraction=3)],

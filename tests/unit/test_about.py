@@ -58,7 +58,7 @@ def test_what_former_versions_wrote_has_no_order_and_no_units() -> None:
 
 
 def test_an_order_that_does_not_fit_is_refused() -> None:
-    form = table_network(1, (200, 200)).input
+    form = InputFormat((700_000,), 1, (128,), packed=True, order=tuple(range(700_000)))
     with pytest.raises(
         ModelError, match=r"description has [0-9]+ bytes; use samples packed in their natural order, or fewer inputs"
     ):
@@ -67,7 +67,7 @@ def test_an_order_that_does_not_fit_is_refused() -> None:
 
 def test_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ModelError, match=r"network 'test': its description has [0-9]+ bytes; use shorter labels"):
-        replace(ABOUT, labels=("x" * 60_000,) * 3).encode()
+        replace(ABOUT, labels=("x" * 1_600_000,) * 3).encode()
 
 
 def test_the_most_thresholds_fit() -> None:
@@ -79,6 +79,15 @@ def test_the_longest_preparation_fits() -> None:
     preparation = Preparation("columns", {"x": "y" * (MOST_BYTES - 20)})
     about = replace(ABOUT, input=replace(ABOUT.input, prepared=preparation))
     assert About.decode(about.encode()).input.preparation == preparation
+    with pytest.raises(ModelError, match=r"description has [0-9]+ bytes, and the instance has room for 131072; unload it"):
+        about.encode(SIZE)
+
+
+def test_a_description_takes_the_room_that_it_is_given() -> None:
+    assert len(ABOUT.encode(2 * SIZE)) == 2 * SIZE
+    wide = replace(ABOUT, options={"x": "y" * SIZE})
+    assert len(wide.encode()) == 2 * SIZE
+    assert About.decode(wide.encode()) == wide
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,32 @@ def test_a_step_is_added_for_each_bound(step: int, values: list[int]) -> None:
     assert levels(column("integer", "bins", bounds=bounds, step=step), values) == expected
 
 
+@pytest.mark.parametrize("count", [0, 1, 254, 255, 256, 509, 510, 511, 65_535])
+def test_a_wide_column_gives_a_byte_for_each_255_bounds(count: int) -> None:
+    bounds = list(range(0, 3 * count, 3))
+    described = column("integer", "bins", bounds=bounds)
+    (wide,) = read({"columns": [described]})
+    some = (*bounds[:2], *bounds[253:257], *bounds[508:513], *bounds[-2:])
+    values = [value for bound in some for value in (bound - 1, bound)]
+    parts = [bounds[first : first + 255] for first in range(0, count, 255)] or [[]]
+    assert wide.inputs == len(parts)
+    expected = [[counted(part, value) for part in parts] for value in (-9, *values, 10**9)]
+    assert levels(described, [-9, *values, 10**9]) == expected
+
+
+def test_bytes_of_wide_columns_lie_between_those_of_others() -> None:
+    """A bound is reached just where one byte, (k - 1) div 255 of the column, is at least (k - 1) mod 255 + 1."""
+    bounds = [0.5 * number for number in range(600)]
+    columns = {"a": [1.0], "b": bounds, "c": [2.0]}
+    described = [{**column("float", "bins", bounds=each), "name": name} for name, each in columns.items()]
+    sample = preparer(read({"columns": described}))
+    for value in (-1.0, 0.0, 63.4, 127.0, 127.5, 254.9, 255.0, 299.5, float("inf")):
+        found = sample(Values(np.array([1.0, value, 0.0]))).tolist()
+        assert (len(found), found[0], found[-1]) == (5, 1, 0)
+        for k, bound in enumerate(bounds):
+            assert (found[1 + k // 255] >= k % 255 + 1) == (value >= bound)
+
+
 @given(INTEGERS, INTEGERS, st.lists(INTEGERS))
 def test_linear_integers(low: int, high: int, values: list[int]) -> None:
     if low == high:
@@ -210,7 +236,9 @@ def test_values_go_by_position() -> None:
         ([1], "column 0: is not described"),
         ([column("text", "bins", bounds=[1])], "type 'text'"),
         ([column("integer", "hash", bounds=[1])], "encoder 'hash'"),
-        ([column("integer", "bins", bounds=list(range(256)))], "256 bounds, but a byte counts 255; give fewer"),
+        ([column("integer", "thermometer", bounds=list(range(256)))], "256 bounds, over 255; give fewer"),
+        ([column("integer", "bins", bounds=list(range(65_536)))], "65536 bounds, over 65535; give fewer"),
+        ([column("integer", "bins", bounds=list(range(256)), step=2)], "step 2 times 256 bounds is no byte"),
         ([column("integer", "bins", bounds=[1, 1])], "do not rise"),
         ([column("integer", "bins", bounds=[1.5])], "'bounds' must be of type int"),
         ([column("integer", "bins", bounds=[2**64])], "64 bits"),

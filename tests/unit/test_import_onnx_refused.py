@@ -182,18 +182,6 @@ def test_two_inputs_and_two_outputs(tmp_path: Path) -> None:
         imported(tmp_path, made.SerializeToString())
 
 
-def test_weights_in_another_file_are_never_opened(tmp_path: Path) -> None:
-    import onnx
-
-    made = onnx.load_model_from_string(model(chain(FLAT, GEMM), DENSE))
-    onnx.save_model(made, tmp_path / "net.onnx", save_as_external_data=True, location="weights", size_threshold=0)
-    assert (tmp_path / "weights").exists()
-    with pytest.raises(
-        ModelError, match=r"net\.onnx: tensor 'dense' lies in another file; save the model with external_data=F"
-    ):
-        importers.load(tmp_path / "net.onnx")
-
-
 def test_functions_and_sparse_weights(tmp_path: Path) -> None:
     import onnx
 
