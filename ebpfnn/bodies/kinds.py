@@ -18,6 +18,10 @@ AnyKind = BodyKind[Any]
 BUILT_IN: Mapping[str, AnyKind] = MappingProxyType({kind.name: kind for kind in (Networks(), Trees())})
 
 
+class UnknownKind(ModelError):
+    """No plugin has this kind of models."""
+
+
 def kind_of(model: Model, plugins: Plugins | None = None) -> AnyKind:
     """The kind of ``model``, one of ``plugins``, or of those installed if None. Raises :class:`ModelError` for none."""
     return kind_named(model.kind, plugins)
@@ -32,6 +36,6 @@ def kind_named(name: str, plugins: Plugins | None = None) -> AnyKind:
         return BUILT_IN[name]
     offered = (plugins or Plugins.installed()).offered_bodies
     if name not in offered.names:
-        remedy = nearest(name, offered.names) or "; install the plugin that has it"
-        raise ModelError(f"it is of kind {name!r}, and this ebpfnn knows {', '.join(offered.names)}{remedy}")
+        remedy = nearest(name, offered.names) or "; install the plugin that has it, or give it with --plugin"
+        raise UnknownKind(f"it is of kind {name!r}, and this ebpfnn knows {', '.join(offered.names)}{remedy}")
     return Guarded(offered.offer(name))

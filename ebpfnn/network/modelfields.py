@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import fields
+from . import calibration, fields
 from .fields import Described
 from .model import LABEL, Model
 
 
 def describe_model(model: Model) -> dict[str, Any]:
-    """The members of :class:`Model` by name, but ``kind``. ``events`` is left out if it carries no spec."""
+    """The members of :class:`Model` by name, but ``kind``. ``events`` and ``calibration`` are left out if it carries none."""
     return {
         "name": model.name,
         "input": fields.describe_input(model.input),
@@ -19,15 +19,18 @@ def describe_model(model: Model) -> dict[str, Any]:
         "result": model.result,
         "card": dict(model.card),
         **fields.describe_events(model.events),
+        **calibration.describe(model.calibration),
     }
 
 
 def model_fields(described: Described) -> dict[str, Any]:
-    """The members that :func:`describe_model` described, by name, for the constructor of a model.
+    """The members that :func:`describe_model` described, by name, for the constructor of a model; ``calibration`` if there is one.
 
     Raises :class:`~ebpfnn.errors.ModelError` for one that is absent, of another type, or out of range.
     """
+    calibrated = calibration.build(described)
     return {
+        **({"calibration": calibrated} if calibrated else {}),
         "name": fields.text(described, "name"),
         "input": fields.within("input", fields.build_input, fields.get(described, "input", dict)),
         "labels": fields.texts(described, "labels"),
