@@ -25,6 +25,7 @@ from ..quantize.quantization import quantize
 from .messages import complain
 from .plugin_option import available, plugin_option
 from .quantize_report import Calibration, print_report
+from .quantize_trees import quantize_trees
 from .shape_option import PREPARE, ShapeType
 
 if TYPE_CHECKING:
@@ -74,21 +75,23 @@ def command(
 ) -> None:
     """Quantize the network in FILE and report the loss of accuracy.
 
-    FILE is .onnx (floating point, or quantized with QuantizeLinear), .pt2 (torch.export.save), or a state dict (.pt, .pth,
-    .safetensors) with --arch. Nothing in it is executed.
+    FILE is .onnx (floating point, quantized with QuantizeLinear, or trees), .pt2 (torch.export.save), or a state dict (.pt,
+    .pth, .safetensors) with --arch. Nothing in it is executed.
     """
-    from ..importers import load
+    from ..importers import Ensemble, read
 
     plugins = available()
     preparation = chosen(given.pop("prepare"), plugins)
     options = _options(given, calibration)
-    network = load(file, options)
+    network = read(file, options)
+    if isinstance(network, Ensemble):
+        _refuse_for_trees(given_prepare=preparation is not None, bits=(hidden_bits, weight_bits), options=options)
+        quantize_trees(network, calibration, _output(output, network.forest.name, file), plugins)
+        return
     preparation = preparation or network.input.prepared or _learned(calibration, network.input.shape)
     network = replace(network, input=replace(network.input, prepared=preparation))
     wanted = plugins.wanted(network.input)
-    output = output or Path(network.name + modelfile.SUFFIX)
-    if output.exists() and output.samefile(file):
-        raise click.UsageError(f"output file '{output}' is also the input file; give another --output")
+    output = _output(output, network.name, file)
     samples = _calibration(calibration, network, wanted)
     if isinstance(network, QuantizedNetwork):
         _refuse_bits(hidden_bits, weight_bits)
@@ -99,6 +102,13 @@ def command(
     integers = replace(integers, card={**integers.card, "calibration": samples.name})
     _save(integers, floats, output)
     print_report(integers, floats, samples, output)
+
+
+def _output(given: Path | None, name: str, file: Path) -> Path:
+    output = given or Path(name + modelfile.SUFFIX)
+    if output.exists() and output.samefile(file):
+        raise click.UsageError(f"output file '{output}' is also the input file; give another --output")
+    return output
 
 
 def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
@@ -170,6 +180,13 @@ def _with_bits(network: Network, hidden: int, weights: int) -> Network:
 def _refuse_bits(*bits: int) -> None:
     if any(each != 8 for each in bits):
         raise click.UsageError("the file is quantized already; --hidden-bits and --weight-bits are for networks in floats")
+
+
+def _refuse_for_trees(*, given_prepare: bool, bits: tuple[int, ...], options: ImportOptions) -> None:
+    scaled = (options.mean, options.std) != ((0.0,), (1.0,))
+    if given_prepare or scaled or any(each != 8 for each in bits):
+        fact = "the file has trees, whose thresholds are the bounds of columns"
+        raise click.UsageError(f"{fact}; --prepare, --mean, --std, --hidden-bits and --weight-bits are for networks")
 
 
 def _save(integers: QuantizedNetwork, floats: Network | None, output: Path) -> None:

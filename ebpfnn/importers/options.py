@@ -32,6 +32,8 @@ class ImportOptions:
 
     ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.network.architecture` writes
     them, and that of the activation behind all layers but the last, 0 for ReLU.
+
+    ``columns`` are the names of the columns of trees, in the order of their training.
     """
 
     name: str | None = None
@@ -49,6 +51,7 @@ class ImportOptions:
     prepared: Preparation | None = None
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     order: tuple[int, ...] = ()
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Raises :class:`ModelError` for a mean or std that is no number, or a std of 0."""
