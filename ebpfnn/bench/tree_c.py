@@ -1,4 +1,4 @@
-"""A forest as the C that one would write by hand: an if for each node, built by clang, as a body that others are compared with."""
+"""A forest as the C that one would write by hand, an if for each node, built by clang: what other bodies are compared with."""
 
 from __future__ import annotations
 
