@@ -26,7 +26,8 @@ def describe_model(model: Model) -> dict[str, Any]:
 def model_fields(described: Described) -> dict[str, Any]:
     """The members that :func:`describe_model` described, by name, for the constructor of a model.
 
-    ``calibration`` is among them only if there is one. Raises :class:`~ebpfnn.errors.ModelError` for one that is absent, of another type, or out of range.
+    ``calibration`` is among them only if there is one. Raises :class:`~ebpfnn.errors.ModelError` for one that is absent, of
+    another type, or out of range.
     """
     calibrated = calibration.build(described)
     return {
