@@ -24,11 +24,11 @@ from ..obj.asm import R0
 from ..plugin import Plugins, Trigger
 from ..session import Session
 from ..session.compiling import compile_here
-from .rows import CodeSize
+from .rows import EMPTY, CodeSize
 from .runner import Runner
 from .table_form import packed_form
 
-EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"
+NAIVE, TWIN, COMPILED = "naive", "twin", "compiled"
 
 
 class KernelRunner(Runner):
