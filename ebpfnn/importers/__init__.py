@@ -6,7 +6,7 @@ Nothing here executes what it reads. onnx is imported when a file needs it, PyTo
 from __future__ import annotations
 
 from .exported import from_exported, from_module
-from .loading import SUFFIXES, load, load_float, quantize_file
+from .loading import SUFFIXES, load, load_float, quantize_file, read
 from .options import ImportOptions
 
-__all__ = ["SUFFIXES", "ImportOptions", "from_exported", "from_module", "load", "load_float", "quantize_file"]
+__all__ = ["SUFFIXES", "ImportOptions", "from_exported", "from_module", "load", "load_float", "quantize_file", "read"]

@@ -16,9 +16,9 @@ from ..network import QuantizedNetwork, reference
 from ..network.layers import expect
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
-from . import onnx_file, onnx_graph, onnx_metadata, pt2, state_dict, torch_file
+from ..quantize.tabular import Tabular
+from . import onnx_file, onnx_graph, onnx_metadata, pt2, scoring, state_dict, tabular, torch_file
 from .aten import to_chain
-from .fold import fold
 from .integers import lower
 from .options import ImportOptions
 from .steps import Chain, Quantize
@@ -30,6 +30,15 @@ _REMEDY = "give an ONNX file, a .pt2 archive, or a state dict (.pt, .pth, .safet
 
 def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork:
     """The network in ``path``: in floats, or in integers where an ONNX file holds it quantized (QuantizeLinear throughout).
+
+    Raises :class:`ModelError` as :func:`read`.
+    """
+    found = read(path, options)
+    return found.network if isinstance(found, Tabular) else found
+
+
+def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork | Tabular:
+    """As :func:`load`, but a network over rows of a table is returned with what it was over numbers.
 
     Raises :class:`ModelError`, naming the file and in it the node or key, for what cannot be read or imported.
     """
@@ -66,19 +75,23 @@ def quantize_file(
     return quantize(network, calibration)
 
 
-def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork:
+def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork | Tabular:
     model, name = onnx_file.parse(data, path.parent), path.stem
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     options, events = onnx_metadata.given(model, options)
+    if chain.tabular and options.prepared is None:
+        return tabular.network(chain, name, options, card)
     if not any(isinstance(step, Quantize) for step in chain.steps):
         return replace(_floats(chain, name, options, card), events=events)
     expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
     form = options.input(found.shape)
-    labels = options.labels_for(_classes(chain))
+    layers, result = scoring.integers(chain, options, found.layers), scoring.result(chain, options)
+    two, options = scoring.of_two(chain, options), scoring.labelled(chain, options)
+    labels, name = options.labels_for(scoring.outputs(chain) + two), options.name or name
     card = {**card, **_noted([*notes, *found.notes]), **options.card}
-    return QuantizedNetwork(options.name or name, form, labels, found.layers, found.score_scale, card=card, events=events)
+    return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, events=events, result=result)
 
 
 def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network:
@@ -102,19 +115,14 @@ def _from_tensors(tensors: torch_file.Tensors, name: str, options: ImportOptions
 
 def _floats(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
     options, notes = options.given(chain)
-    shape, layers = fold(chain, options.mean, options.std)
-    return options.network(name, shape, layers, {**card, **_noted(notes)})
-
-
-def _classes(chain: Chain) -> int:
-    return int(np.prod(chain.shape))
+    return scoring.network(chain, name, options, {**card, **_noted(notes)})
 
 
 def _noted(notes: list[str]) -> dict[str, str]:
     return {"import": "; ".join(notes)} if notes else {}
 
 
-_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork]] = {
+_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork | Tabular]] = {
     ".onnx": _from_onnx,
     ".pt2": _from_pt2,
     ".pt": _from_torch,
