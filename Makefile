@@ -18,7 +18,8 @@ HEADERS := $(wildcard bpf/include/ebpfnn/*.h)
 OBJECTS := $(SOURCES:bpf/%.bpf.c=ebpfnn/data/bpf/%.bpf.o)
 PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 
-TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-table-16 mnist-table-32 mnist-table-64 mnist-cnn fashion)
+TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-table-16 mnist-table-32 mnist-table-64 mnist-table-128 \
+	mnist-cascade mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files man docs dist install uninstall \
@@ -96,8 +97,8 @@ bench: $(VENV)/.runtime mounts
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/ebpfnn bench
 
-# A shipped network again, from its seed, by its recipe in tools/networks.py. The data is downloaded, or read from $$EBPFNN_DATA (MNIST)
-# and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
+# A shipped network again, from its seed, by its recipe in tools/networks.py; a cascade from the files of its networks. The
+# data is downloaded, or read from $$EBPFNN_DATA (MNIST) and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
 
