@@ -20,11 +20,14 @@ from networks import random_network
 from ebpfnn import Instance, Observation, Plugins
 from ebpfnn.bodies import modelfile
 from ebpfnn.errors import NotSupported
+from ebpfnn.events import build, describe
 from ebpfnn.instance import Store
 from ebpfnn.instance.proof import proving
 from ebpfnn.network import QuantizedNetwork, reference
+from ebpfnn.network.events import carried
 from ebpfnn.network.model import Model
 from ebpfnn.plugin import Trigger, why_not
+from ebpfnn.preparation.tables.collected import SPEC, encode_about
 from ebpfnn.session import Session
 from ebpfnn.session.verdicts import read
 from ebpfnn.trees import Forest, Tree
@@ -314,3 +317,32 @@ def test_the_unit_of_a_verdict_that_is_not_known_gives_no_value() -> None:
     assert read(("price",), (), b"", data, {3: 0.5}).value == -6.0
     assert read(("price",), (), b"", data, {4: 0.5}).value is None
     assert read(("price",), (), b"", data).value is None
+
+
+def test_collected_rows_train_a_forest_that_observes_their_events(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    spec = {**FLOW, "column": [{"name": "length", "reduce": "first", "of": "length", "n": 2}]}
+    about = carried(describe(build(spec)), "xdp", "generic")
+    lengths = np.random.default_rng(1).integers(0, 2000, (2, 120)).astype(np.uint64)
+    columns = {"length.1": lengths[0], "length.2": lengths[1], "label": np.where(lengths[0] > 900, "big", "small")}
+    own = {"key": [f"tgid={n}" for n in range(120)], "number": np.ones(120, np.uint64), "time": np.arange(120)}
+    groups = {"group": np.arange(120) // 4, SPEC: np.frombuffer(encode_about(about), np.uint8)}
+    np.savez(tmp_path / "rows.npz", **columns, **own, **groups)
+    file = str(tmp_path / "sizes.safetensors")
+    ran = ebpfnn(store, "train", "--data", str(tmp_path / "rows.npz"), "--arch", "forest:4x4", "--output", file)
+    assert ran.returncode == 0, ran.stderr
+    with namespace():
+        ran = ebpfnn(store, "load", file, "--target", "lo", "--option", "mode=generic")
+        assert ran.returncode == 0, ran.stderr
+        assert "rows and verdicts as the twin computes them" in ran.stdout
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for size in (30, 1300):
+                sender.sendto(bytes(size), ("127.0.0.1", size))
+        found = [each for each in lines(ebpfnn(store, "verdicts", "--json").stdout) if each["key"]["protocol"] == 17]
+        labels = {port: each["label"] for each in found for port in (30, 1300) if port in each["key"].values()}
+        assert labels == {30: "small", 1300: "big"}
+        assert ebpfnn(store, "unload").returncode == 0
+
+
+def lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
