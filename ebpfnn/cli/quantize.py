@@ -27,6 +27,7 @@ from .plugin_option import available, plugin_option
 from .quantize_report import Calibration, agreement, print_report
 from .quantize_rows import quantize_rows, rows_of
 from .quantize_save import save, with_bits
+from .quantize_trees import quantize_trees
 from .shape_option import PREPARE, ShapeType
 
 if TYPE_CHECKING:
@@ -81,15 +82,19 @@ def command(
 ) -> None:
     """Quantize the network in FILE and report the loss of accuracy.
 
-    FILE is .onnx (floating point, or quantized with QuantizeLinear), .pt2 (torch.export.save), or a state dict (.pt, .pth,
-    .safetensors) with --arch. Nothing in it is executed.
+    FILE is .onnx (floating point, quantized with QuantizeLinear, or trees), .pt2 (torch.export.save), or a state dict (.pt,
+    .pth, .safetensors) with --arch. Nothing in it is executed.
     """
-    from ..importers import read
+    from ..importers import Ensemble, read
 
     plugins = available()
     preparation = chosen(given.pop("prepare"), plugins)
     options = replace(_options(given, calibration), prepared=preparation, rows=rows_of(calibration))
     network = read(file, options)
+    if isinstance(network, Ensemble):
+        _refuse_for_trees(given_prepare=preparation is not None, bits=(hidden_bits, weight_bits), options=options)
+        quantize_trees(network, calibration, _output(output, network.forest.name, file), plugins)
+        return
     if isinstance(network, Tabular):
         output = _output(output, network.network.name, file)
         quantize_rows(network, calibration, output, plugins, hidden_bits, weight_bits)
@@ -176,3 +181,10 @@ def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted:
 def _refuse_bits(*bits: int) -> None:
     if any(each != 8 for each in bits):
         raise click.UsageError("the file is quantized already; --hidden-bits and --weight-bits are for networks in floats")
+
+
+def _refuse_for_trees(*, given_prepare: bool, bits: tuple[int, ...], options: ImportOptions) -> None:
+    scaled = (options.mean, options.std) != ((0.0,), (1.0,))
+    if given_prepare or scaled or any(each != 8 for each in bits):
+        fact = "the file has trees, whose thresholds are the bounds of columns"
+        raise click.UsageError(f"{fact}; --prepare, --mean, --std, --hidden-bits and --weight-bits are for networks")

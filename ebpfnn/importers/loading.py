@@ -17,32 +17,42 @@ from ..network.layers import expect
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
 from ..quantize.tabular import Tabular
-from . import onnx_file, onnx_graph, onnx_metadata, pt2, scoring, state_dict, tabular, torch_file
+from ..trees.forest import Forest
+from . import onnx_file, onnx_graph, onnx_metadata, onnx_trees, pt2, scoring, state_dict, tabular, torch_file
 from .aten import to_chain
+from .ensembles import Ensemble
 from .integers import lower
 from .options import ImportOptions
 from .steps import Chain, Quantize
 
 SUFFIXES = (".onnx", ".pt2", ".pt", ".pth", ".safetensors")
 MAX_BYTES = 64 << 20
+_PICKLES = (".joblib", ".pkl", ".pickle")
+_UNPICKLED = (
+    "would run code of its own to be read; write an ONNX file where it was trained: from skl2onnx import to_onnx; "
+    "open('model.onnx', 'wb').write(to_onnx(model, X[:1].astype('float32')).SerializeToString())"
+)
 _REMEDY = "give an ONNX file, a .pt2 archive, or a state dict (.pt, .pth, .safetensors)"
 
 
-def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork:
+def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork | Forest:
     """The network in ``path``: in floats, or in integers where an ONNX file holds it quantized (QuantizeLinear throughout).
 
-    Raises :class:`ModelError` as :func:`read`.
+    Trees in an ONNX file become a forest. Raises :class:`ModelError` as :func:`read`.
     """
     found = read(path, options)
+    if isinstance(found, Ensemble):
+        return found.forest
     return found.network if isinstance(found, Tabular) else found
 
 
-def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork | Tabular:
-    """As :func:`load`, but a network over rows of a table is returned with what it was over numbers.
+def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork | Tabular | Ensemble:
+    """As :func:`load`, but trees and a network over rows of a table are returned with what they were over numbers.
 
     Raises :class:`ModelError`, naming the file and in it the node or key, for what cannot be read or imported.
     """
     path, options = Path(path), options or ImportOptions()
+    expect(path.suffix not in _PICKLES, f"{path}: {_UNPICKLED}")
     expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is not a known format of networks; {_REMEDY}")
     data = files.read(path, MAX_BYTES, _REMEDY)
     try:
@@ -56,6 +66,8 @@ def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
 def load_float(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network:
     """As :func:`load`, but raises :class:`ModelError` for a network that is quantized."""
     network = load(path, options)
+    if isinstance(network, Forest):
+        raise ModelError(f"{path}: is an ensemble of trees, which is imported in integers; use it as it is")
     if isinstance(network, QuantizedNetwork):
         raise ModelError(f"{path}: is quantized, in integers; use it as it is, or give the file that was quantized")
     return network
@@ -63,20 +75,24 @@ def load_float(path: str | os.PathLike[str], options: ImportOptions | None = Non
 
 def quantize_file(
     path: str | os.PathLike[str], calibration: NDArray[np.uint8], options: ImportOptions | None = None
-) -> QuantizedNetwork:
-    """The network in ``path`` in integers; ``calibration`` is uint8 [n, *shape] of pixels.
+) -> QuantizedNetwork | Forest:
+    """The network in ``path`` in integers; ``calibration`` is uint8 [n, *shape] of pixels. Trees need none.
 
     A network that is quantized keeps its integers; the samples only tell how many of its values are 0. Raises what
     :func:`load` and :func:`ebpfnn.quantize.quantization.quantize` raise.
     """
     network = load(path, options)
+    if isinstance(network, Forest):
+        return network
     if isinstance(network, QuantizedNetwork):
         return replace(network, density=reference.density(network, calibration))
     return quantize(network, calibration)
 
 
-def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork | Tabular:
+def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork | Tabular | Ensemble:
     model, name = onnx_file.parse(data, path.parent), path.stem
+    if onnx_trees.is_ensemble(model):
+        return onnx_trees.read(model, name, options)
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     options, events = onnx_metadata.given(model, options)
     if chain.tabular and options.prepared is None:
@@ -122,7 +138,7 @@ def _noted(notes: list[str]) -> dict[str, str]:
     return {"import": "; ".join(notes)} if notes else {}
 
 
-_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork | Tabular]] = {
+_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork | Tabular | Ensemble]] = {
     ".onnx": _from_onnx,
     ".pt2": _from_pt2,
     ".pt": _from_torch,

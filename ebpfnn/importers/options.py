@@ -34,6 +34,8 @@ class ImportOptions:
     ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.network.architecture` writes
     them, and that of the activation behind all layers but the last, 0 for ReLU.
 
+    ``columns`` are the names of the columns of trees, in the order of their training.
+
     ``rows`` is for graphs over rows of a table: it is given their number of columns, and returns rows that choose the range of
     each. ``column_bytes`` is how many bytes a column of a sample gets.
     """
@@ -53,6 +55,7 @@ class ImportOptions:
     prepared: Preparation | None = None
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     order: tuple[int, ...] = ()
+    columns: tuple[str, ...] | None = None
     rows: Callable[[int], Rows] | None = None
     column_bytes: int = 2
 
