@@ -16,6 +16,7 @@ from ..events.spec import At
 from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
 from ..network.layers import INT32_MAX, INT32_MIN, Dense, Requantization
+from ..network.model import Model
 from ..network.preparation import Preparation
 from ..plugin import Trigger
 from ..preparation.columns import BINS, Column
@@ -46,7 +47,7 @@ class Case:
     trigger: Trigger
     fields: Mapping[str, Sequence[Field]]
     reducers: Mapping[str, Reducer]
-    network: QuantizedNetwork
+    network: Model
     columns: tuple[Column, ...]
     drawn: bool
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..compiler import Body
 from ..errors import NotSupported
+from ..plugin import Plugins
 from ..session.compiling import compile_here
 from . import event_programs as programs
 from .event_case import AT_EACH, AT_FIRST, Case
@@ -29,11 +30,12 @@ class EventBench(ExitStack):
     """Everything that is measured of ``case``.
 
     ``only`` names rows, beside which the empty programs are run. Without it, all are run that this machine has. ``absent`` says
-    which there are none of, and why. With ``by_hand`` there are also those in C, of the spec `flow-24`. Raises as
-    :meth:`Object.load` does, and :class:`NotSupported` for a spec that accepts no packet of those that are measured.
+    which there are none of, and why. With ``by_hand`` there are also those in C, of the spec `flow-24`. ``plugins`` are those
+    of :func:`ebpfnn.bodies.kind_of`. Raises as :meth:`Object.load` does, and :class:`NotSupported` for a spec that accepts no
+    packet of those that are measured.
     """
 
-    def __init__(self, case: Case, only: Sequence[str] = (), *, by_hand: bool = False) -> None:
+    def __init__(self, case: Case, only: Sequence[str] = (), *, by_hand: bool = False, plugins: Plugins | None = None) -> None:
         super().__init__()
         self.case, self._only, self._by_hand = case, only, by_hand
         self.rows: list[EventRow] = []
@@ -41,7 +43,7 @@ class EventBench(ExitStack):
         self.names: list[str] = []
         self._runners: list[tuple[EventRow, EventRunner]] = []
         with ExitStack() as held:
-            self._load(compile_here(case.network), held)
+            self._load(compile_here(case.network, plugins=plugins), held)
             self.push(held.pop_all())
 
     def _load(self, body: Body, held: ExitStack) -> None:

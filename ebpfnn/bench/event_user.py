@@ -15,6 +15,7 @@ import numpy as np
 from .. import built
 from ..errors import KernelError, NotSupported
 from ..kernel import Map, Object, Program
+from ..network import QuantizedNetwork
 from . import event_programs as programs
 from .event_case import BOUNDS, Case
 from .event_check import Timed, Verdicts
@@ -30,10 +31,15 @@ _KEY_BYTES = 40
 
 
 class User:
-    """A consumer of packets with its connections. Raises :class:`NotSupported` without a C compiler. ``held`` frees it."""
+    """A consumer of packets with its connections. ``held`` frees it.
+
+    Raises :class:`NotSupported` without a C compiler, or for a model that is no network.
+    """
 
     def __init__(self, case: Case, held: ExitStack, *, at_first: bool) -> None:
         self.library = library()
+        if not isinstance(case.network, QuantizedNetwork):
+            raise NotSupported(f"events in user space: '{case.network.name}' is no network; leave out its rows")
         self._network = NativeRunner(KINDS[0], case.network)
         bounds = np.tile(np.array(BOUNDS, np.uint64), (len(case.columns), 1))
         self.place = ctypes.c_void_p(

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError
-from ..network import QuantizedNetwork
 from ..network.layers import describe
+from ..network.model import Model
 from ..network.preparation import Preparation
 from ..preparation import columns
 from ..preparation.columns import Column, Encoders
@@ -33,12 +33,12 @@ class Inputs:
     labels: NDArray[np.integer] | None = None
 
 
-def takes_digits(network: QuantizedNetwork) -> bool:
+def takes_digits(network: Model) -> bool:
     """Whether MNIST's digits are samples of ``network``: 784 values that are no columns of rows."""
     return network.input.size == prod(_MNIST) and network.input.preparation.kind != "columns"
 
 
-def sparse_inputs(network: QuantizedNetwork, samples: _Samples, labels: NDArray[np.uint8]) -> Inputs:
+def sparse_inputs(network: Model, samples: _Samples, labels: NDArray[np.uint8]) -> Inputs:
     """``samples`` of a data set as ``network`` takes them. Raises :class:`InputError` where they have another size."""
     if samples[0].size != network.input.size:
         takes = f"'{network.name}' takes {describe(network.input_shape)}"
@@ -46,12 +46,12 @@ def sparse_inputs(network: QuantizedNetwork, samples: _Samples, labels: NDArray[
     return Inputs("sparse", samples.reshape(-1, *network.input_shape), labels)
 
 
-def dense_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
+def dense_inputs(network: Model, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
     """Samples of uniform values that are no level 0, 1..255 for 8 bits: nothing to skip. ``encoders`` are those of columns."""
     return Inputs("dense", _drawn(network, "dense", count, seed, encoders))
 
 
-def noise_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
+def noise_inputs(network: Model, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> Inputs:
     """Samples of uniform values, 0 too: with one bit a value, bytes of every kind, and no branch is learned."""
     return Inputs("noise", _drawn(network, "noise", count, seed, encoders))
 
@@ -63,7 +63,7 @@ def few_of(given: Inputs, few: int) -> list[Inputs]:
     return [Inputs(given.kind, given.samples[:few], None if given.labels is None else given.labels[:few])]
 
 
-def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> list[Inputs]:
+def corner_inputs(network: Model, count: int, seed: int = 0, encoders: Encoders = BUILT_IN) -> list[Inputs]:
     """Samples that need no data: blank, sparse (one value in eight is not 0), dense, and noise (uniform values).
 
     Those of a network of columns are ones that rows can give: each column reaches as many of its bounds as are drawn.
@@ -72,7 +72,7 @@ def corner_inputs(network: QuantizedNetwork, count: int, seed: int = 0, encoders
     return [Inputs(f"{DRAWN}{kind}", _drawn(network, kind, count, seed, encoders)) for kind in kinds]
 
 
-def _drawn(network: QuantizedNetwork, kind: str, count: int, seed: int, encoders: Encoders) -> _Samples:
+def _drawn(network: Model, kind: str, count: int, seed: int, encoders: Encoders) -> _Samples:
     """``count`` samples: each value between a least and a greatest one, or 0 where the kind skips it."""
     form, random = network.input, np.random.default_rng(seed)
     found = _columns(form.preparation, encoders) if form.preparation.kind == "columns" else ()
@@ -94,7 +94,7 @@ def _columns(preparation: Preparation, encoders: Encoders) -> tuple[Column, ...]
         return ()
 
 
-def _lowest(network: QuantizedNetwork) -> NDArray[np.int64]:
+def _lowest(network: Model) -> NDArray[np.int64]:
     """The least byte of each value that is no level 0."""
     form = network.input
     if form.value_thresholds:

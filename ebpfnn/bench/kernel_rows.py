@@ -1,26 +1,27 @@
-"""Rows in the kernel: every body of a network behind the run trigger, which computes thousands of samples an event."""
+"""Rows in the kernel: every body of a model behind the run trigger, which computes thousands of samples an event."""
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..abi import INFER
-from ..compiler import Body, Compiled, KernelFeatures, build_twin
+from ..bodies import kind_of
+from ..compiler import Body, KernelFeatures, build_twin
 from ..compiler.emitter import Emitter
-from ..compiler.plan import PLANS
 from ..errors import ModelError, NotSupported, VerifierError
 from ..network import QuantizedNetwork
 from ..network.cascades import unpacked
 from ..network.encoding import encode
+from ..network.model import Model
 from ..obj import insn
 from ..obj.asm import R0
-from ..plugin import Trigger
+from ..plugin import Plugins, Trigger
 from ..session import Session
 from ..session.compiling import compile_here
 from .rows import CodeSize
@@ -47,8 +48,9 @@ class KernelRunner(Runner):
 
     def code(self) -> CodeSize | None:
         """The network is loaded once more for it, with a batch of one sample: the shell's loop over samples is walked too."""
-        body = self.session.body
-        return code_size(self.session.source(), self.session.trigger, body, 1) if isinstance(body, Compiled) else None
+        if self.name.partition(":")[0] != COMPILED:
+            return None
+        return code_size(self.session.source(), self.session.trigger, self.session.body, 1)
 
     def load(self, samples: NDArray[np.uint8]) -> None:
         """Fewer samples than the batch holds are repeated in it."""
@@ -80,14 +82,20 @@ class KernelRunner(Runner):
 
 
 def kernel_runners(
-    network: QuantizedNetwork, trigger: Trigger, images: int, repeats: int, held: ExitStack, left_out: dict[str, str]
+    network: Model,
+    trigger: Trigger,
+    images: int,
+    repeats: int,
+    held: ExitStack,
+    left_out: dict[str, str],
+    plugins: Plugins | None = None,
 ) -> Iterator[KernelRunner]:
     """A row a body, but for those in C that the verifier does not walk: what is measured may take more than it.
 
     One event runs ``images`` samples up to ``repeats`` times. ``held`` closes the sessions. ``left_out`` gets the reason for
-    each row that does not exist, by its name.
+    each row that does not exist, by its name. ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`.
     """
-    for name, form, body in _bodies(network, left_out):
+    for name, form, body in _bodies(network, left_out, plugins):
         try:
             session = Session(form, trigger, body=body, batch=images, repeats=repeats)
         except VerifierError as refusal:
@@ -98,8 +106,8 @@ def kernel_runners(
         yield KernelRunner(name, held.enter_context(session))
 
 
-def code_size(network: QuantizedNetwork, trigger: Trigger, compiled: Compiled, batch: int | None = None) -> CodeSize:
-    """What a compiled network takes, and how long linking and loading it took. Raises as :class:`~ebpfnn.session.Session`."""
+def code_size(network: Model, trigger: Trigger, compiled: Body, batch: int | None = None) -> CodeSize:
+    """What a compiled model takes, and how long linking and loading it took. Raises as :class:`~ebpfnn.session.Session`."""
     begun = time.perf_counter()
     with Session(network, trigger, body=compiled, batch=batch) as session:
         elapsed = time.perf_counter() - begun
@@ -107,14 +115,14 @@ def code_size(network: QuantizedNetwork, trigger: Trigger, compiled: Compiled, b
         return CodeSize(instructions(compiled), program.info().verified_insns, table_bytes(compiled), 1000 * elapsed)
 
 
-def instructions(compiled: Compiled) -> int:
+def instructions(body: Body) -> int:
     """How many the body has."""
-    return sum(len(function.code) for function in compiled.spec.functions.values()) // insn.SIZE
+    return sum(len(function.code) for function in body.spec.functions.values()) // insn.SIZE
 
 
-def table_bytes(compiled: Compiled) -> int:
+def table_bytes(body: Body) -> int:
     """Bytes of the constants that the body reads."""
-    return sum(table.value_size for table in compiled.spec.maps.values())
+    return sum(table.value_size for table in body.spec.maps.values())
 
 
 def empty_body() -> Body:
@@ -125,27 +133,41 @@ def empty_body() -> Body:
     return Body(emit.spec(EMPTY), 0)
 
 
-def _bodies(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[tuple[str, QuantizedNetwork, Body]]:
-    """By the name of its row: the network, which may take samples in another form, and what computes it."""
-    yield EMPTY, network, empty_body()
-    for name, naive in ((NAIVE, True), (TWIN, False)):
-        try:
-            yield name, network, build_twin(network, naive=naive)
-        except ModelError as reason:  # too much for C, or layers that it does not have; the compiler takes it
-            left_out[name] = str(reason)
-    chosen = compile_here(network)
-    yield COMPILED, network, chosen
+def _bodies(model: Model, left_out: dict[str, str], plugins: Plugins | None) -> Iterator[tuple[str, Model, Body]]:
+    """By the name of its row: the model, which may take samples in another form, and what computes it."""
+    yield EMPTY, model, empty_body()
+    yield from _in_c(model, left_out, plugins)
+    chosen = compile_here(model, plugins=plugins)
+    yield COMPILED, model, chosen
     seen = [_code(chosen)]
-    for plan in PLANS:
+    for plan in kind_of(model, plugins).plans:
         name = f"{COMPILED}:{plan}"
         try:
-            compiled = compile_here(network, plan)
+            compiled = compile_here(model, plan, plugins)
         except ModelError as reason:
             left_out[name] = str(reason)
             continue
         if _code(compiled) not in seen:
             seen.append(_code(compiled))
-            yield name, network, compiled
+            yield name, model, compiled
+    if isinstance(model, QuantizedNetwork):
+        yield from _other_samples(model, left_out)
+
+
+def _in_c(model: Model, left_out: dict[str, str], plugins: Plugins | None) -> Iterator[tuple[str, Model, Body]]:
+    """The bodies that clang built. Only a network has a plain one."""
+    named: dict[str, Callable[[], Body]] = {TWIN: lambda: kind_of(model, plugins).twin(model)}
+    if isinstance(model, QuantizedNetwork):
+        named = {NAIVE: lambda: build_twin(model, naive=True), **named}
+    for name, build in named.items():
+        try:
+            yield name, model, build()
+        except ModelError as reason:  # too much for C, or layers that it does not have; the compiler takes it
+            left_out[name] = str(reason)
+
+
+def _other_samples(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterator[tuple[str, Model, Body]]:
+    """The same network for packed samples, or for a byte a value."""
     if network.input.packed:
         name, other = f"{COMPILED}:u8", unpacked
     elif network.input.bits < 8:

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network import QuantizedNetwork, reference
+from ..bodies import kind_of
+from ..network import QuantizedNetwork
 from ..network.cascades import deciding
-from ..plugin import Trigger
+from ..network.model import Model
+from ..plugin import Plugins, Trigger
 from ..session import Session
 from .float_rows import float_runners
 from .inputs import DRAWN, Inputs
 from .kernel_rows import COMPILED, KernelRunner, kernel_runners
 from .native import native_runners
 from .native_tables import table_runners
-from .python_rows import InferManyRunner, InferRunner, SlotRunner
+from .python_rows import InferManyRunner, InferRunner, ReferenceRunner, SlotRunner
 from .rows import Row
 from .runner import Runner
 from .table_rows import table_rows
@@ -52,11 +54,18 @@ class Bench(ExitStack):
     """Everything that is measured in one run: networks with their inputs are added, and then timed as often as one likes.
 
     ``only`` names rows; without it, all that this machine has. ``event`` is a trigger with its target, through which single
-    samples are inferred too. Closing it unloads what was loaded.
+    samples are inferred too. ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`. Closing it unloads what was loaded.
     """
 
-    def __init__(self, trigger: Trigger, only: Sequence[str] = (), event: tuple[Trigger, str] | None = None) -> None:
+    def __init__(
+        self,
+        trigger: Trigger,
+        only: Sequence[str] = (),
+        event: tuple[Trigger, str] | None = None,
+        plugins: Plugins | None = None,
+    ) -> None:
         super().__init__()
+        self._plugins = plugins
         self._trigger, self._only, self._event = trigger, only, event
         self._entries: list[_Entry] = []
         self.left_out: dict[tuple[str, str], str] = {}
@@ -71,12 +80,13 @@ class Bench(ExitStack):
         """Those that were measured."""
         return [entry.row for entry in self._entries if entry.row.rounds]
 
-    def add(self, network: QuantizedNetwork, inputs: Sequence[Inputs]) -> None:
+    def add(self, network: Model, inputs: Sequence[Inputs]) -> None:
         """Loads every row of ``network``. The first of ``inputs`` has the most samples.
 
         Raises as :class:`~ebpfnn.session.Session` does, and what :mod:`ebpfnn.bench.native` raises of the C compiler.
         """
-        known = [(given, reference.scores(network, given.samples), on_the_way(network, given.samples)) for given in inputs]
+        kind = kind_of(network, self._plugins)
+        known = [(given, kind.scores(network, given.samples), on_the_way(network, given.samples)) for given in inputs]
         images = len(inputs[0].samples)
         for runner in self._runners(network, images):
             self.names[runner.name] = None
@@ -125,10 +135,11 @@ class Bench(ExitStack):
             self._at_event = self._held_at_event.enter_context(Session(beside.source(), trigger, target, beside.body))
         return self._at_event
 
-    def _runners(self, network: QuantizedNetwork, images: int) -> Iterator[Runner]:
+    def _runners(self, network: Model, images: int) -> Iterator[Runner]:
         compiled: KernelRunner | None = None
         left_out: dict[str, str] = {}
-        for runner in kernel_runners(network, self._trigger, images, _repeats(images), self, left_out):
+        loaded = kernel_runners(network, self._trigger, images, _repeats(images), self, left_out, self._plugins)
+        for runner in loaded:
             compiled = runner if runner.name == COMPILED else compiled
             yield runner
         if compiled:
@@ -138,10 +149,13 @@ class Bench(ExitStack):
             if self._event:
                 attached = partial(self._attached, session, *self._event)
                 yield from (kind(attached, classes, f":{self._event[0].name}") for kind in (SlotRunner, InferRunner))
-        yield from float_runners(network, left_out)
-        yield from table_rows(network, left_out)
-        yield from native_runners(network, left_out)
-        yield from table_runners(network, left_out)
+        if isinstance(network, QuantizedNetwork):
+            yield from float_runners(network, left_out)
+            yield from table_rows(network, left_out)
+            yield from native_runners(network, left_out)
+            yield from table_runners(network, left_out)
+        else:
+            yield ReferenceRunner(network, kind_of(network, self._plugins))
         self.left_out.update({(network.name, name): reason for name, reason in left_out.items()})
 
 
@@ -164,7 +178,7 @@ def _repeats(images: int) -> int:
     return max(RUNS // images, 1)
 
 
-def on_the_way(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[float, ...]:
+def on_the_way(network: Model, samples: NDArray[np.uint8]) -> tuple[float, ...]:
     """The share of ``samples`` that reaches each following network of a cascade, 0..1."""
     stage = deciding(network, samples)
     return tuple(float((stage >= number).mean()) for number in range(1, len(network.stages)))

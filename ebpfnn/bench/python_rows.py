@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bodies import AnyKind
 from ..network.encoding import encode
+from ..network.model import Model
 from ..session import Result, Session
 from .runner import Runner
 
@@ -141,3 +143,17 @@ class InferManyRunner(PythonRunner):
     def labels(self, count: int) -> NDArray[np.uint32]:
         labels: NDArray[np.uint32] = self._found[0].labels[:count]
         return labels
+
+
+class ReferenceRunner(PythonRunner):
+    """The reference of a kind of models, in numpy: one sample a call."""
+
+    cold = False
+
+    def __init__(self, model: Model, kind: AnyKind) -> None:
+        super().__init__("reference", len(model.labels))
+        self._model, self._kind = model, kind
+
+    def prepare(self, samples: NDArray[np.uint8]) -> Infer:
+        scores, model = self._kind.scores, self._model
+        return lambda index: scores(model, samples[index])

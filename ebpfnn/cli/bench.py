@@ -20,7 +20,7 @@ from .plugin_option import available, plugin_option
 if TYPE_CHECKING:
     from ..bench.measure import Bench
     from ..bench.rows import Row
-    from ..network import QuantizedNetwork
+    from ..network.model import Model
     from ..plugin import Plugins, Trigger
     from .bench_inputs import BenchInputs
 
@@ -116,13 +116,14 @@ def command(
         from ..bench.plot import check
 
         check(plot)
-    networks, plugins = _load(models), available()
+    plugins = available()
+    networks = _load(models, plugins)
     noise, cold, only = noise or front, cold or front, only or (_OF_FRONT if front else ())
     inputs = {network.name: read(network, data, label, images, plugins, dense=not front, noise=noise) for network in networks}
     if plot or front:
         check_labels(inputs, "--plot" if plot else "--front")
     rows = _measure(networks, inputs, rounds, only, plugins, cold=cold, known=not front)
-    accuracy = _accuracy(networks, inputs) if plot or front else {}
+    accuracy = _accuracy(networks, inputs, plugins) if plot or front else {}
     _print(rows, accuracy, front=front, as_json=as_json)
     if plot:
         _plot(rows, accuracy, plot)
@@ -142,13 +143,15 @@ def _measure_events(
 
     if len(models) > 1:
         raise click.UsageError("events are measured with one network; give one --model")
-    network = next(iter(_load(models)), None)
-    return measure(spec, network, available(), Wanted(rounds, only, cold, as_json), _watched)
+    plugins = available()
+    network = next(iter(_load(models, plugins)), None)
+    return measure(spec, network, plugins, Wanted(rounds, only, cold, as_json), _watched)
 
 
 def _of_digits() -> tuple[str, ...]:
     """The bundled networks of digits whose layers are dense or tables."""
     from ..bodies import modelfile
+    from ..network import QuantizedNetwork
     from ..network.layers import Conv2d
 
     found = {name: modelfile.load(modelfile.resolve(name)) for name in modelfile.bundled()}
@@ -156,15 +159,17 @@ def _of_digits() -> tuple[str, ...]:
     return tuple(
         name
         for name, network in found.items()
-        if network.labels == digits and not any(isinstance(layer, Conv2d) for layer in network.layers)
+        if isinstance(network, QuantizedNetwork)
+        and network.labels == digits
+        and not any(isinstance(layer, Conv2d) for layer in network.layers)
     )
 
 
-def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
-    """The networks. Raises if two have the same name."""
+def _load(models: tuple[str, ...], plugins: Plugins) -> list[Model]:
+    """The models. Raises if two have the same name."""
     from ..bodies import modelfile
 
-    networks = [modelfile.load(modelfile.resolve(model)) for model in models]
+    networks = [modelfile.load(modelfile.resolve(model), plugins) for model in models]
     names = [network.name for network in networks]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -173,7 +178,7 @@ def _load(models: tuple[str, ...]) -> list[QuantizedNetwork]:
 
 
 def _measure(
-    networks: list[QuantizedNetwork],
+    networks: list[Model],
     inputs: dict[str, BenchInputs],
     rounds: int,
     only: tuple[str, ...],
@@ -185,7 +190,7 @@ def _measure(
     """The rows. With ``known``, ``only`` must name rows that exist."""
     from ..bench.measure import Bench
 
-    with Bench(plugins.trigger("run"), only, _event(plugins)) as bench:
+    with Bench(plugins.trigger("run"), only, _event(plugins), plugins) as bench:
         for network in networks:
             bench.add(network, inputs[network.name].kinds)
         if known:
@@ -230,14 +235,15 @@ def _watched(rounds: int, label: str) -> Iterable[int]:
         yield from turns
 
 
-def _accuracy(networks: list[QuantizedNetwork], inputs: dict[str, BenchInputs]) -> dict[str, float]:
+def _accuracy(networks: list[Model], inputs: dict[str, BenchInputs], plugins: Plugins) -> dict[str, float]:
     """Of each network, 0..1, over all samples of the data, not only those used in the measurement."""
-    from ..network import reference
+    from ..bodies import kind_of
 
     found = {}
     for network in networks:
         given = inputs[network.name]
-        found[network.name] = float((reference.labels(network, given.samples) == given.labels).mean())
+        labels = kind_of(network, plugins).scores(network, given.samples).argmax(axis=1)
+        found[network.name] = float((labels == given.labels).mean())
     return found
 
 
@@ -262,7 +268,7 @@ def _plot(rows: list[Row], accuracy: dict[str, float], path: Path) -> None:
 def _print_process(model: str, *, as_json: bool) -> None:
     from ..bench.process import measure_process
 
-    (preparation,) = (network.input.preparation for network in _load((model,)))
+    (preparation,) = (network.input.preparation for network in _load((model,), available()))
     cost = measure_process(model, columns=len(preparation.options.get("columns", ())))
     if as_json:
         click.echo(json.dumps(asdict(cost)))

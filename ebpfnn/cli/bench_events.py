@@ -21,7 +21,7 @@ from ..preparation import columns
 from .bench_event_tables import print_table
 
 if TYPE_CHECKING:
-    from ..network import QuantizedNetwork
+    from ..network.model import Model
     from ..plugin import Plugins
 
 Watched = Callable[[int, str], Iterable[int]]
@@ -37,14 +37,14 @@ class Wanted:
     as_json: bool
 
 
-def measure(spec: str | None, network: QuantizedNetwork | None, plugins: Plugins, wanted: Wanted, watched: Watched) -> int:
+def measure(spec: str | None, network: Model | None, plugins: Plugins, wanted: Wanted, watched: Watched) -> int:
     """Measures ``spec``, for None the one that ``network`` carries. Without a network, one is drawn.
 
     Returns the exit status: 1 if verdicts differ.
     """
     case = _case(spec, network, plugins)
     with ExitStack() as held:
-        bench = held.enter_context(EventBench(case, wanted.only, by_hand=_is_in_c(case)))
+        bench = held.enter_context(EventBench(case, wanted.only, by_hand=_is_in_c(case), plugins=plugins))
         unknown = sorted(set(wanted.only) - set(bench.names))
         if unknown:
             raise click.UsageError(f"row '{unknown[0]}' does not exist; there are {', '.join(bench.names)}")
@@ -58,7 +58,7 @@ def measure(spec: str | None, network: QuantizedNetwork | None, plugins: Plugins
     return int(any(row.exact is False for row in bench.rows))
 
 
-def _case(name: str | None, network: QuantizedNetwork | None, plugins: Plugins) -> Case:
+def _case(name: str | None, network: Model | None, plugins: Plugins) -> Case:
     spec = _carried(network) if name is None else flow() if name == FLOW else find(name)
     triggers = {event.name: plugins.trigger(event.trigger) for event in spec.events}
     fields = {event.name: triggers[event.name].observer().fields(event.target) for event in spec.events}
@@ -73,7 +73,7 @@ def _case(name: str | None, network: QuantizedNetwork | None, plugins: Plugins) 
     return Case(spec, index, triggers[spec.events[index].name], fields, plugins.reducers, network, found, drawn=False)
 
 
-def _carried(network: QuantizedNetwork | None) -> Spec:
+def _carried(network: Model | None) -> Spec:
     if network is None or not network.events:
         what = "no --model is given" if network is None else f"network '{network.name}' carries no spec"
         raise click.UsageError(f"--events: {what}; give a network that does, or --spec")

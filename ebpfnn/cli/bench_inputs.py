@@ -13,7 +13,7 @@ from ..bench.inputs import Inputs, corner_inputs, dense_inputs, few_of, noise_in
 from ..bench.measure import FEW
 from ..datasets import mnist
 from ..errors import printable
-from ..network import QuantizedNetwork
+from ..network.model import Model
 from ..plugin import Plugins
 from .measured import read_measured
 from .messages import complain
@@ -34,7 +34,7 @@ class BenchInputs:
 
 
 def read(
-    network: QuantizedNetwork,
+    network: Model,
     data: str | None,
     label: str | None,
     images: int,

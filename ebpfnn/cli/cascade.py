@@ -17,6 +17,7 @@ from ..network.architecture import architecture
 from ..quantize import floatfile
 from .cascade_tables import print_choice, print_result
 from .complete import networks
+from .only_networks import load_network
 from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def command(
 
 
 def _load(name: str, *, unpacked: bool) -> QuantizedNetwork:
-    network = modelfile.load(modelfile.resolve(name))
+    network = load_network(name, "cascade", available())
     return cascades.unpacked(network) if unpacked else network
 
 

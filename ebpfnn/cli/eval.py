@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..bodies import modelfile
 from ..errors import NotSupported, PermissionDenied, nearest, printable
-from ..network import QuantizedNetwork
+from ..network.model import Model
 from ..quantize import floatfile
 from ..quantize.floats import Network
 from .complete import networks, targets, triggers
@@ -24,6 +24,7 @@ from .plugin_option import available, plugin_option
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation, KernelRun
+    from ..plugin import Plugins
 
 _MOST_LISTED = 20
 
@@ -86,16 +87,17 @@ def command(
     if report is not None:
         _check_report(report)
     path = modelfile.resolve(model)
-    network = modelfile.load(path)
+    plugins = available()
+    network = modelfile.load(path, plugins)
     if positive is not None and positive not in network.labels:
         raise click.UsageError(
             f"--positive: no class {positive!r}{nearest(positive, network.labels) or _known(network)}", context
         )
-    measured = read_measured(data, network, available(), label)
+    measured = read_measured(data, network, plugins, label)
     floats = _load_floats(float_file, path)
     # The kernel first: it is the fastest, and without it the user should not wait for the error.
-    kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, twin=twin)
-    scores = evaluate.run_reference(network, measured.samples)
+    kernel = None if no_kernel else _run_kernel(network, trigger, target, measured.samples, plugins, twin=twin)
+    scores = evaluate.run_reference(network, measured.samples, plugins)
     logits = None if floats is None else evaluate.run_floats(floats, network, measured.samples)
     detected = positive and detection.detect(scores, measured.labels, network.labels.index(positive), false_positives)
     done = evaluate.Evaluation(
@@ -107,7 +109,7 @@ def command(
     context.exit(_complain_of(done))
 
 
-def _known(network: QuantizedNetwork) -> str:
+def _known(network: Model) -> str:
     return f"; the classes are {', '.join(network.labels[:_MOST_LISTED])}"
 
 
@@ -117,14 +119,14 @@ def _load_floats(given: Path | None, model: Path) -> Network | None:
 
 
 def _run_kernel(
-    network: QuantizedNetwork, name: str, target: str | None, samples: NDArray[np.uint8], *, twin: bool
+    network: Model, name: str, target: str | None, samples: NDArray[np.uint8], plugins: Plugins, *, twin: bool
 ) -> KernelRun:
-    from ..compiler import build_twin
+    from ..bodies import kind_of
     from ..evaluation import evaluate
 
-    body = build_twin(network) if twin else None
+    body = kind_of(network, plugins).twin(network) if twin else None
     try:
-        return evaluate.run_kernel(network, available().trigger(name), target, samples, _watched, body)
+        return evaluate.run_kernel(network, plugins.trigger(name), target, samples, _watched, body, plugins)
     except NotSupported as lack:
         raise NotSupported(f"{lack}; or use --no-kernel") from lack
     except PermissionDenied as refusal:

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..bodies import modelfile
 from ..errors import printable
 from ..network import QuantizedNetwork, reference
 from ..network.onnxkeys import SCORES
 from .complete import networks
 from .measured import HELP, read_measured
+from .only_networks import load_network
 from .plugin_option import available, plugin_option
 
 _ENOUGH = 0.999
@@ -38,7 +38,7 @@ def command(context: click.Context, model: str, raw: Path | None, onnx: Path | N
         raise click.UsageError("give --raw DIR or --onnx FILE", context)
     if check is not None and onnx is None:
         raise click.UsageError("--check needs --onnx; give both", context)
-    network = modelfile.load(modelfile.resolve(model))
+    network = load_network(model, "export", available())
     if raw is not None:
         from ..exporters import raw as plain
 

@@ -95,7 +95,7 @@ def command(
     with (
         shared(found, plugins, check=check)
         if found
-        else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), check=check, twin=twin)
+        else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), plugins, check=check, twin=twin)
     ) as inference:
         for result in _results(read_from, inference, plugins, split=split):
             if isinstance(result, Error):

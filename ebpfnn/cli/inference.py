@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..bodies import modelfile
-from ..compiler import build_twin
+from ..bodies import kind_of, modelfile
 from ..errors import ModelError, NotSupported, PermissionDenied
 from ..kernel.privilege import lack
-from ..network import reference
 from ..network.cascades import deciding, one_unit
 from ..plugin import Plugins, Sample, Trigger, why_not
 from ..session import Session
@@ -29,13 +27,13 @@ class Inference(ExitStack):
     """Infers samples. The kernel is not used before :meth:`open`, and everything is removed at exit.
 
     ``network`` describes the samples that it takes, and ``session`` is called to open a session. With ``check`` every result is
-    compared with the reference.
+    compared with the reference. ``plugins`` have the kinds of models.
     """
 
-    def __init__(self, network: Served, session: Callable[[], Runner], *, check: bool) -> None:
+    def __init__(self, network: Served, session: Callable[[], Runner], plugins: Plugins, *, check: bool) -> None:
         super().__init__()
         self.network = network
-        self._open, self._check = session, check
+        self._open, self._plugins, self._check = session, plugins, check
         self._session: Runner | None = None
 
     def open(self) -> Runner:
@@ -54,7 +52,8 @@ class Inference(ExitStack):
         if one_unit(session.network.score_scales) is None:
             report.stage = _stage(session, sample)
         if self._check:
-            expected = reference.scores(session.source(), sample.data)
+            model = session.source()
+            expected = kind_of(model, self._plugins).scores(model, sample.data)
             report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
         return report
 
@@ -70,20 +69,23 @@ def _stage(session: Runner, sample: Sample) -> int | None:
         return None
 
 
-def private(model: str, target: str | None, trigger: Callable[[], Trigger], *, check: bool, twin: bool) -> Inference:
+def private(
+    model: str, target: str | None, trigger: Callable[[], Trigger], plugins: Plugins, *, check: bool, twin: bool
+) -> Inference:
     """A network that belongs to this process. Its trigger is chosen when it is needed."""
-    network = modelfile.load(modelfile.resolve(model))
+    network = modelfile.load(modelfile.resolve(model), plugins)
 
     def session() -> Session:
         found = trigger()
-        return Session(network, found, target, build_twin(network) if twin else None)
+        body = kind_of(network, plugins).twin(network) if twin else None
+        return Session(network, found, target, body, plugins=plugins)
 
-    return Inference(network, session, check=check)
+    return Inference(network, session, plugins, check=check)
 
 
 def shared(instance: Instance, plugins: Plugins, *, check: bool) -> Inference:
     """The network of an instance, which other processes may swap meanwhile."""
-    return Inference(instance.about(), lambda: instance.session(plugins), check=check)
+    return Inference(instance.about(), lambda: instance.session(plugins), plugins, check=check)
 
 
 def pick(candidates: Iterable[Trigger], *, quiet: bool) -> Trigger:

@@ -17,9 +17,10 @@ from .plugin_option import available, plugin_option
 from .spec_text import lines_of
 
 if TYPE_CHECKING:
-    from ..compiler import Compiled
+    from ..compiler import Body
     from ..evaluation.inspection import InKernel
-    from ..network import QuantizedNetwork
+    from ..network.model import Model
+    from ..plugin import Plugins
 
 _CANDIDATES = 4
 """Of a layer that are printed; all are in the JSON."""
@@ -55,39 +56,39 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     """
     from ..evaluation import inspection
 
-    network = modelfile.load(modelfile.resolve(model))
-    compiled, code, reason = inspection.compile_for(network, plan)
+    plugins = available()
+    network = modelfile.load(modelfile.resolve(model), plugins)
+    compiled, code, reason = inspection.compile_for(network, plan, plugins)
     if asm:
         listing = list(inspection.annotated(compiled))
         click.echo(json.dumps(listing) if as_json else "\n".join(map(printable, listing)))
         return
-    kernel, left_out = _in_kernel(network, compiled, reason)
-    told = inspection.describe(network, compiled, code, kernel, left_out)
+    kernel, left_out = _in_kernel(network, compiled, reason, plugins)
+    told = inspection.describe(network, compiled, code, kernel, left_out, plugins)
     if as_json:
         click.echo(json.dumps(told, indent=2))
         return
-    for line in _text(told, available().describe(network.input.preparation)):
+    for line in _text(told, plugins.describe(network.input.preparation)):
         click.echo(printable(line))
     if left_out:
         complain(f"kernel figures not available: {left_out}")
 
 
-def _in_kernel(network: QuantizedNetwork, compiled: Compiled, reason: str) -> tuple[InKernel | None, str]:
+def _in_kernel(network: Model, compiled: Body, reason: str, plugins: Plugins) -> tuple[InKernel | None, str]:
     """The figures from the kernel, or the reason why there are none."""
     from ..evaluation import inspection
 
     if reason:
         return None, reason
     try:
-        return inspection.run_in_kernel(network, compiled, available().trigger("run")), ""
+        return inspection.run_in_kernel(network, compiled, plugins.trigger("run")), ""
     except (NotSupported, PermissionDenied) as lack:
         return None, str(lack)
 
 
 def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
     given = told["input"]
-    sizes = f"{told['parameters']:,} parameters in {told['bytes']:,} bytes, {told['macs']:,} multiplications"
-    yield f"{told['name']}: {told['architecture']}, {sizes}"
+    yield f"{told['name']}: {told['architecture']}, {_sizes(told)}"
     order = f" in {given['order_name']}" if given["packed"] and given.get("order") else ""
     packed = f"packed{order}, " if given["packed"] else ""
     yield f"input: {'x'.join(map(str, given['shape']))}, {given['bits']} bits, {packed}{given['sample_bytes']} bytes a sample"
@@ -96,6 +97,20 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
         yield from lines_of(told["events"])
     if given.get("value_thresholds"):
         yield _own_thresholds(given.get("value_thresholds"))
+    yield from (f"{name}: {text}" for name, text in told["facts"].items())
+    yield from _network(told) if "layers" in told else ()
+    yield ""
+    yield from _figures(told)
+
+
+def _sizes(told: dict[str, Any]) -> str:
+    if "layers" not in told:
+        return f"of kind {told['kind']}, {len(told['labels'])} labels"
+    return f"{told['parameters']:,} parameters in {told['bytes']:,} bytes, {told['macs']:,} multiplications"
+
+
+def _network(told: dict[str, Any]) -> Iterable[str]:
+    """The layers and the plan of each network of a cascade."""
     if told["stages"]:
         yield ""
         yield from cascade(told["stages"])
@@ -107,8 +122,6 @@ def _text(told: dict[str, Any], preparation: str) -> Iterable[str]:
         yield from wraps(told["wraps"] or (), told["wraps_on"]) if not number else ()
         yield ""
     yield from _plans(told)
-    yield ""
-    yield from _figures(told)
 
 
 def _own_thresholds(own: Sequence[Sequence[int]]) -> str:
@@ -172,10 +185,12 @@ def _candidates(layer: dict[str, Any]) -> Iterable[Sequence[str]]:
 def _figures(told: dict[str, Any]) -> Iterable[str]:
     code, kernel = told["code"], told["kernel"]
     yield f"code: {code['instructions']:,} instructions, compiled in {code['compile_ms']:.0f} ms"
-    yield f"memory: {code['stack']} bytes of stack, {code['workspace']:,} of workspace, {code['table_bytes']:,} of tables"
+    stack = "" if code["stack"] is None else f"{code['stack']} bytes of stack, "
+    yield f"memory: {stack}{code['workspace']:,} bytes of workspace, {code['table_bytes']:,} of tables"
     if kernel:
         verified = f"verified instructions, with the program of trigger '{kernel['trigger']}': {kernel['verified']:,}"
         yield f"kernel: loaded in {kernel['load_ms']:.0f} ms; {verified}"
         times = f"{kernel['warm_ns']:,.0f} ns with warm caches, {kernel['cold_ns']:,.0f} with cold ones"
         yield f"time: {times} ({kernel['samples']} samples, at least)"
-    yield "`ebpfnn inspect --help` explains the columns"
+    if "layers" in told:
+        yield "`ebpfnn inspect --help` explains the columns"

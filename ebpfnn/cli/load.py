@@ -56,8 +56,8 @@ def command(
     on Ctrl-C or SIGTERM.
     """
     path = modelfile.resolve(model)
-    network = modelfile.load(path)
     plugins = available()
+    network = modelfile.load(path, plugins)
     trigger = trigger or network.events.get(TRIGGER)
     known = candidates(plugins, trigger, target, options)
     needing = next((each for each in known if each.needs_target and target is None), None)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .. import datasets
 from ..datasets import mnist
-from ..network import QuantizedNetwork
 from ..network.layers import describe
+from ..network.model import Model
 from ..plugin import Plugins
 from .messages import complain
 
@@ -31,7 +31,7 @@ class Measured:
     name: str
 
 
-def read_measured(data: str | None, network: QuantizedNetwork, plugins: Plugins, label: str | None = None) -> Measured:
+def read_measured(data: str | None, network: Model, plugins: Plugins, label: str | None = None) -> Measured:
     """The test part of ``data``.
 
     For None, the bundled digits, if ``network`` may have been trained on them; this is reported. ``label`` is the table column

@@ -12,7 +12,9 @@ import click
 from ..bodies import modelfile
 from ..errors import ModelError
 from ..network.layers import Shape
+from ..plugin import Plugins
 from .messages import complain
+from .plugin_option import available, plugin_option
 from .spec_text import spec_of
 from .tables import on_terminal, print_table
 
@@ -57,6 +59,7 @@ class Model:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@plugin_option
 def command(as_json: bool) -> None:
     """List the bundled networks and the .safetensors files in the current directory.
 
@@ -64,7 +67,7 @@ def command(as_json: bool) -> None:
     quantized network on its test samples, as recorded in the file. The time of an inference, ns, is not measured, but was
     recorded on another machine; `ebpfnn bench` measures it. The events are those that a network observes, with its spec's name.
     """
-    found = list(_models())
+    found = list(_models(available()))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
@@ -76,20 +79,20 @@ def command(as_json: bool) -> None:
         click.echo(f"\nns: time of one inference on {_MACHINE};\n`ebpfnn bench --model NAME` measures on this machine")
 
 
-def _models() -> Iterator[Model]:
+def _models(plugins: Plugins) -> Iterator[Model]:
     for name in modelfile.bundled():
-        yield _read(modelfile.resolve(name), bundled=True)
+        yield _read(modelfile.resolve(name), plugins, bundled=True)
     for path in sorted(Path().glob("*" + modelfile.SUFFIX)):
         if path.name.endswith(".float" + modelfile.SUFFIX):
             continue
         try:
-            yield _read(path, bundled=False)
+            yield _read(path, plugins, bundled=False)
         except ModelError as error:
             complain(str(error))
 
 
-def _read(path: Path, *, bundled: bool) -> Model:
-    network = modelfile.load(path)
+def _read(path: Path, plugins: Plugins, *, bundled: bool) -> Model:
+    network = modelfile.load(path, plugins)
     form, card = network.input, network.card
     recorded = RECORDED_NS.get(path.stem) if bundled else None
     return Model(

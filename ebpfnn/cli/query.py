@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from ..bodies import modelfile
+from ..bodies import kind_of, modelfile
 from ..errors import Error, InputError
-from ..network import reference
 from ..network.cascades import deciding, one_unit
-from ..plugin import Sample
+from ..plugin import Plugins, Sample
 from ..plugin.reading import read
 from ..remote.query import ATTEMPTS, TIMEOUT, Address, Client
 from .complete import networks
@@ -66,15 +65,16 @@ def command(
     whatever `ebpfnn infer` takes.
     """
     read_from = given(context, images, source, raw=raw, paths=paths, null=null)
-    network = modelfile.load(modelfile.resolve(model))
+    plugins = available()
+    network = modelfile.load(modelfile.resolve(model), plugins)
     layout = as_json if json_lines else as_label if quiet else as_text
-    failures, plugins = 0, available()
+    failures = 0
     with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:
         for sample in read(read_from.uris, plugins, plugins.wanted(network.input, split=split), read_from.source):
             if isinstance(sample, Error):
                 failures += complain(str(sample))
                 continue
-            report = _ask(client, sample, check=check)
+            report = _ask(client, sample, plugins, check=check)
             report.min_margin = min_margin
             click.echo(layout(report, read_from.width))
             if layout is as_label:
@@ -93,7 +93,7 @@ def _address(text: str) -> Address:
         raise click.UsageError(str(error)) from error
 
 
-def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
+def _ask(client: Client, sample: Sample, plugins: Plugins, *, check: bool) -> Report:
     answer, network = client.infer(sample.data), client.network
     scores = tuple(answer.scores.tolist())
     where = str(client.address)
@@ -101,6 +101,6 @@ def _ask(client: Client, sample: Sample, *, check: bool) -> Report:
     report.guessed = client.anyone
     report.stage = int(deciding(network, sample.data[None])[0]) if one_unit(network.score_scales) is None else None
     if check:
-        expected = reference.scores(network, sample.data)
+        expected = kind_of(network, plugins).scores(network, sample.data)
         report.check = scores == tuple(expected.tolist()) and report.label == int(np.argmax(expected))
     return report

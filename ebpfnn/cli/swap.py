@@ -28,9 +28,10 @@ def command(words: tuple[str, ...], quiet: bool) -> None:
         raise click.UsageError("too many arguments; give at most INSTANCE and NAME|FILE", click.get_current_context())
     *name, model = words
     path = _file(model, alone=not name)
-    network = modelfile.load(path)
+    plugins = available()
+    network = modelfile.load(path, plugins)
     instance = named_or_only(name[0] if name else None)
-    proof = instance.swap(network, file=path, plugins=available())
+    proof = instance.swap(network, file=path, plugins=plugins)
     if not quiet:
         click.echo(f"{instance.name}: {network.name} ({network.architecture}) is now in place; checked {proof}")
 

@@ -1,4 +1,4 @@
-"""``ebpfnn train``: trains a network from data."""
+"""``ebpfnn train``: trains a network or trees from data."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _REACH = click.FloatRange(0, 1, max_open=True)
     "--arch",
     "architecture",
     help="Architecture, such as conv8x3-pool2-conv16x3-pool2-64-10, table32-10 (docs/tables.md), or in-32-2 for any number of "
-    "inputs. [default: 32 hidden]",
+    "inputs; tree:8, forest:16x8 (16 trees), or boost:32x4 (32 rounds) for trees, by their depth. [default: 32 hidden]",
 )
 @click.option(
     "--tiles", type=TilesType(), metavar="2x4", help="Rows x columns of an image that select a row of a table together."
@@ -63,6 +63,7 @@ _REACH = click.FloatRange(0, 1, max_open=True)
     type=click.IntRange(1, 8),
     help="Number of inputs that act together in a table; 1 is linear. [default: 2]",
 )
+@click.option("--leaf-rows", type=_COUNT, help="Fewest samples in a leaf of a tree. [default: 1, of boosted trees 20]")
 @click.option("--module", metavar="FILE.py:FUNCTION", help="Python function that returns an nn.Module, instead of --arch.")
 @click.option("--slope", type=_SHARE, default=0.125, show_default=True, help="Slope of the LeakyReLU; 0 is ReLU.")
 @click.option("--dropout", type=_REACH, default=0.0, help="Dropout rate of dense layers.")
@@ -70,7 +71,7 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--batch-size", type=_COUNT, default=128, show_default=True)
 @click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd"]), default="adam", show_default=True)
 @click.option("--schedule", type=click.Choice(["cosine", "onecycle", "constant"]), default="cosine", show_default=True)
-@click.option("--learning-rate", type=click.FloatRange(0, 10, min_open=True), default=3e-3, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(0, 10, min_open=True), help="[default: 0.003, of boosted trees 0.3]")
 @click.option("--weight-decay", type=click.FloatRange(0, 1), default=0.0)
 @click.option("--no-distortion", is_flag=True, help="Do not distort the images.")
 @click.option("--rotation", type=click.FloatRange(0, 180), default=8.0, show_default=True, help="Largest rotation in degrees.")
@@ -106,7 +107,9 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--trim-idle", "idle", type=_SHARE, help="Drop inputs that are above 0 in at most this share of the samples.")
 @click.option("--shared-steps", is_flag=True, help="Use one weight scale per hidden layer.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="Number of PyTorch threads; 0 lets PyTorch choose.")
+@click.option(
+    "--threads", type=click.IntRange(0, 1024), default=0, help="Number of threads; 0 lets PyTorch or scikit-learn choose."
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto (a GPU if there is one).")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run of the same command.")
 @click.option("--name", help="Name of the network. [default: that of the data]")
@@ -121,11 +124,13 @@ def command(
     ignore: str | None,
     **given: Any,
 ) -> None:
-    """Train a network, quantize it, and save the quantized and the floating-point form.
+    """Train a network, quantize it, and save the quantized and the floating-point form; or train trees.
 
     5,000 training samples are held out to choose the best epoch (a twelfth of them if there are fewer than 60,000). Ctrl-C
     saves the best epoch so far and a checkpoint for --resume, and exits with status 130. Use torchrun to train with several
     processes.
+
+    Trees are trained by scikit-learn. Of the held-out samples, their accuracy alone is reported.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if given.keys() >= {"architecture", "module"}:
@@ -154,7 +159,7 @@ def command(
 
 def _report(path: Path) -> None:
     """Prints how samples are made, and the card. Ends the verb with the status of an interruption if there was one."""
-    network = modelfile.load(path)
+    network = modelfile.load(path, available())
     card = network.card
     click.echo(printable(str(path)))
     if "columns" not in card:  # which say as much

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network import cascades, reference
+from ..network import QuantizedNetwork, cascades, reference
 from ..network.architecture import architecture
 from .evaluate import Evaluation
 
@@ -65,8 +65,9 @@ class Stage:
 
 
 def stages(of: Evaluation) -> list[Stage]:
-    """Each network of a cascade; none for a network that is no cascade."""
-    if of.network.then is None:
+    """Each network of a cascade; none for a model that is no cascade."""
+    network = of.network
+    if not isinstance(network, QuantizedNetwork) or network.then is None:
         return []
     right = of.predicted == of.truth
     return [
@@ -77,7 +78,7 @@ def stages(of: Evaluation) -> list[Stage]:
             int(np.count_nonzero(of.stage == number)),
             int(np.count_nonzero(right & (of.stage == number))),
         )
-        for number, each in enumerate(of.network.stages)
+        for number, each in enumerate(network.stages)
     ]
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bodies import kind_of
 from ..compiler import Body
 from ..errors import ModelError
-from ..network import QuantizedNetwork, cascades, reference
+from ..network import cascades
 from ..network.layers import describe
-from ..plugin import Trigger
+from ..network.model import Model
+from ..plugin import Plugins, Trigger
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from ..session import Session
@@ -42,7 +44,7 @@ class Evaluation:
     says how well one class is distinguished from the others, None if this was not requested.
     """
 
-    network: QuantizedNetwork
+    network: Model
     source: str
     samples: NDArray[np.uint8]
     truth: _Labels
@@ -112,7 +114,7 @@ class Evaluation:
         return wrong[np.argsort(self.margins[wrong], kind="stable")]
 
 
-def run_floats(floats: Network, network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
+def run_floats(floats: Network, network: Model, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The logits of ``floats``, float64 [n, classes]. Raises :class:`ModelError` if ``network`` cannot be made from it."""
     if (floats.input.shape, len(floats.labels)) != (network.input_shape, len(network.labels)):
         takes = f"{describe(floats.input.shape)} to {len(floats.labels)} classes"
@@ -122,26 +124,28 @@ def run_floats(floats: Network, network: QuantizedNetwork, samples: NDArray[np.u
 
 
 def run_kernel(
-    network: QuantizedNetwork,
+    network: Model,
     trigger: Trigger,
     target: str | None,
     samples: NDArray[np.uint8],
     watched: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     body: Body | None = None,
+    plugins: Plugins | None = None,
 ) -> KernelRun:
     """The kernel's results for every sample.
 
-    ``watched`` wraps the samples to show progress. ``body`` is that of :class:`Session`. Raises as :class:`Session` does.
+    ``watched`` wraps the samples to show progress. ``body`` and ``plugins`` are those of :class:`Session`. Raises as
+    :class:`Session` does.
     """
     scores = np.empty((len(samples), len(network.labels)), np.int32)
     labels = np.empty(len(samples), np.intp)
-    with Session(network, trigger, target, body) as session:
+    with Session(network, trigger, target, body, plugins=plugins) as session:
         for number, sample in enumerate(watched(samples)):
             result = session.infer(sample)
             scores[number], labels[number] = result.scores, result.label
     return KernelRun(trigger.name, scores, labels)
 
 
-def run_reference(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """The scores of the reference, int32 [n, classes]."""
-    return reference.scores(network, samples)
+def run_reference(network: Model, samples: NDArray[np.uint8], plugins: Plugins | None = None) -> NDArray[np.int32]:
+    """The scores of the reference, int32 [n, classes]. ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`."""
+    return kind_of(network, plugins).scores(network, samples)

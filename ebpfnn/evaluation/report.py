@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import files
 from ..errors import Error, NotSupported
+from ..network import QuantizedNetwork
 from ..network.cascades import one_unit
 from . import cascades, pictures, plots
 from .evaluate import Evaluation
@@ -74,7 +75,8 @@ def render(of: Evaluation) -> str:
 
 def _shown(of: Evaluation) -> dict[str, Any]:
     """The values for the template."""
-    tiles = list(pictures.weight_images(of.network))
+    network = of.network if isinstance(of.network, QuantizedNetwork) else None
+    tiles = list(pictures.weight_images(network)) if network else []
     return {
         "of": of,
         "network": of.network,
@@ -86,9 +88,9 @@ def _shown(of: Evaluation) -> dict[str, Any]:
         "tiles": [pictures.address(tile) for tile in tiles[:_MOST_TILES]],
         "all_tiles": len(tiles),
         "mistakes": _mistakes(of),
-        "layers": layer_rows(of.network),
+        "layers": layer_rows(network) if network else [],
         "stages": cascades.stages(of),
-        "further": [(each, layer_rows(each)) for each in of.network.stages[1:]],
+        "further": [(each, layer_rows(each)) for each in network.stages[1:]] if network else [],
         "scale": one_unit(of.network.score_scales),
     }
 

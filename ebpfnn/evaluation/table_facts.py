@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..network import QuantizedNetwork, encoding, orders, reference
 from ..network.layers import ByteLanes, Shape, Table, accumulator_bound
+from ..network.model import Model
 
 _CHUNK = 256
 _LANE = (-128, 127)
@@ -72,8 +73,10 @@ class Wraps:
     sums: int
 
 
-def wraps(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> list[Wraps]:
-    """Of each layer with byte lanes, for pixels uint8 [n, *shape]. Nothing for a network without such layers."""
+def wraps(network: Model, samples: NDArray[np.uint8]) -> list[Wraps]:
+    """Of each layer with byte lanes, for pixels uint8 [n, *shape]. Nothing for a model without such layers."""
+    if not isinstance(network, QuantizedNetwork):
+        return []
     lanes = [number for number, layer in enumerate(network.layers) if _has_lanes(layer)]
     counts = dict.fromkeys(lanes, 0)
     for start in range(0, len(samples) if lanes else 0, _CHUNK):

@@ -32,6 +32,7 @@ from ..network.inputformat import InputFormat
 from ..network.layers import Shape, expect
 from ..network.model import Model
 from ..network.network import MOST_STAGES
+from ..plugin import Plugins
 from ..session.loading import pid_namespace
 
 if TYPE_CHECKING:
@@ -145,8 +146,11 @@ def describe(
     options: Mapping[str, str],
     holder: int = 0,
     observed: Observed | None = None,
+    plugins: Plugins | None = None,
 ) -> About:
     """The description of ``network``, loaded now, which observes events if ``observed`` is given.
+
+    ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`.
 
     Raises :class:`ModelError` if the name of its file cannot be encoded.
     """
@@ -159,7 +163,7 @@ def describe(
         architecture=network.architecture,
         score_scale=network.score_scale,
         file=name,
-        digest=digest(network),
+        digest=digest(network, plugins),
         trigger=trigger,
         target=target,
         options=options,
@@ -229,11 +233,11 @@ def _no_description(fault: Exception) -> SessionError:
     return SessionError(f"the map 'about' has no valid description ({fault}); unload the instance and load it again")
 
 
-def digest(network: Model) -> str:
+def digest(network: Model, plugins: Plugins | None = None) -> str:
     """The SHA-256, in hexadecimal, of the file that ``network`` is saved as."""
     from hashlib import sha256  # imported late: it loads OpenSSL, 4 MB that are of no use to a process without instances
 
-    return sha256(modelfile.encode(network)).hexdigest()
+    return sha256(modelfile.encode(network, plugins)).hexdigest()
 
 
 def _build(described: Described) -> About:

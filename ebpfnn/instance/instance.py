@@ -76,7 +76,7 @@ class Instance(AbstractContextManager["Instance"]):
         A network that carries a spec observes the events of the spec itself, unless ``trigger`` takes samples alone (``run``).
         ``target`` is then that of the events that have none in the spec. ``filters`` are further conditions of the spec, such
         as ``"uid == 1000"``. ``any_mode`` allows another trigger or mode than the network's data were collected in. ``plugins``
-        have the triggers of further events, and the reducers; the default is the installed ones.
+        have the triggers of further events, the reducers, and the kinds of models; the default is the installed ones.
 
         Raises :class:`~ebpfnn.errors.PluginError` for an unknown option, :class:`~ebpfnn.errors.SessionError` for a name that
         is taken or a check that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and the kernel's errors.
@@ -86,7 +86,7 @@ class Instance(AbstractContextManager["Instance"]):
         if observes(network, trigger):
             known = plugins or Plugins.installed()
             given = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode)
-            return cls._load_observing(given, name, options, file, group, body, store)
+            return cls._load_observing(given, name, options, file, group, body, store, known)
         if filters:
             raise UsageError(
                 f"network '{network.name}' observes no events, so nothing can be filtered; leave out the conditions"
@@ -95,12 +95,13 @@ class Instance(AbstractContextManager["Instance"]):
         reason = why_not(ready) or ready.refuses(network.input, len(network.labels))
         if reason:
             raise NotSupported(f"network '{network.name}' behind trigger '{trigger.name}': {reason}")
-        about = describe(network, file, trigger.name, target or ready.default_target, options)
+        about = describe(network, file, trigger.name, target or ready.default_target, options, plugins=plugins)
         about.encode()
         store.sweep()
         store.check_free(name)
+        code = body or compile_here(network, plugins=plugins)
         with ExitStack() as held:
-            loaded = load_instance(held, store, name, network, ready, body or compile_here(network), about, group)
+            loaded = load_instance(held, store, name, network, ready, code, about, group, plugins)
             found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
             found._held, found._trigger = held.pop_all(), ready
             return found
@@ -115,16 +116,18 @@ class Instance(AbstractContextManager["Instance"]):
         group: int,
         body: Body | None,
         store: Store,
+        plugins: Plugins,
     ) -> Instance:
         network, trigger = observed.network, str(observed.events[TRIGGER])
         number = next(place for place, each in enumerate(observed.triggers) if each.name == trigger)
-        about = describe(network, file, trigger, observed.targets[number], options, observed=observed)
+        about = describe(network, file, trigger, observed.targets[number], options, observed=observed, plugins=plugins)
         about.encode()
         store.sweep()
         store.check_free(name)
         with ExitStack() as held:
-            code = body or compile_here(network)
-            loaded = load_observing(held, store, name, observed, code, about, group, rehearse(observed, code))
+            code = body or compile_here(network, plugins=plugins)
+            proof = rehearse(observed, code, plugins)
+            loaded = load_observing(held, store, name, observed, code, about, group, proof)
             found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
             found._held, found._trigger = held.pop_all(), observed.triggers[number]
             return found
@@ -183,7 +186,7 @@ class Instance(AbstractContextManager["Instance"]):
 
     def session(self, plugins: Plugins | None = None) -> InstanceSession:
         """A session that infers on it from this process; close it. Raises :class:`~ebpfnn.errors.Error`."""
-        return InstanceSession(self.path, self.trigger(plugins))
+        return InstanceSession(self.path, self.trigger(plugins), plugins)
 
     def statistics(self) -> Statistics:
         """Its counters. Raises as :meth:`about`."""
@@ -223,10 +226,10 @@ class Instance(AbstractContextManager["Instance"]):
         Raises :class:`~ebpfnn.errors.NotSupported` for a network that takes another input, needs more memory or has another
         number of labels, and :class:`~ebpfnn.errors.SessionError` if its check fails. The previous network then stays in place.
         """
-        code = body or compile_here(network)
+        code = body or compile_here(network, plugins=plugins)
         if self.about().observes:
             return swap_observing(self.path, network, code, file, plugins or Plugins.installed())
-        return swap(self.path, self.trigger(plugins), network, code, file)
+        return swap(self.path, self.trigger(plugins), network, code, file, plugins)
 
     def unload(self) -> None:
         """Detaches it and frees its memory. Raises :class:`~ebpfnn.errors.SessionError` if it no longer exists."""

@@ -18,7 +18,7 @@ from ..kernel.link.interface import network_namespace
 from ..network.model import Model
 from ..obj import MapSpec, ObjectSpec
 from ..obj.uapi import MapType
-from ..plugin import Attachment, Trigger
+from ..plugin import Attachment, Plugins, Trigger
 from ..session.loading import load
 from .about import About
 from .links import LINK
@@ -44,9 +44,19 @@ class Loaded:
 
 
 def load_instance(
-    held: ExitStack, store: Store, name: str, network: Model, trigger: Trigger, body: Body, about: About, group: int
+    held: ExitStack,
+    store: Store,
+    name: str,
+    network: Model,
+    trigger: Trigger,
+    body: Body,
+    about: About,
+    group: int,
+    plugins: Plugins | None = None,
 ) -> Loaded:
     """Makes the instance ``name``. Objects that this process must keep open for it are added to ``held``.
+
+    ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`.
 
     Raises what :func:`ebpfnn.session.loading.load`, the trigger's ``attach`` and :func:`prove` raise. Nothing stays behind
     then.
@@ -69,7 +79,7 @@ def load_instance(
             (staged / LOCKS / HELD).mkdir()
             made.enter_context(lock(staged / LOCKS / HELD))
         share(staged, group)
-        proof = _proved(staged, name, resident, network, body)
+        proof = _proved(staged, name, resident, network, body, plugins)
         _LOG.info("instance '%s' checked %s", name, proof)
         path = store.publish(staged, name)
         _LOG.info("instance '%s' pinned in %s", name, path)
@@ -78,10 +88,10 @@ def load_instance(
         return Loaded(path, proof, holding)
 
 
-def _proved(staged: Path, name: str, trigger: Trigger, network: Model, body: Body) -> str:
+def _proved(staged: Path, name: str, trigger: Trigger, network: Model, body: Body, plugins: Plugins | None) -> str:
     try:
-        with InstanceSession(staged, trigger) as session:
-            return prove_uncounted(session, network, body)
+        with InstanceSession(staged, trigger, plugins) as session:
+            return prove_uncounted(session, network, body, plugins)
     except DetachedError as gone:
         fact = f"instance '{name}': its target disappeared while it was being loaded"
         raise SessionError(f"{fact}; check that the target exists, and load it again") from gone

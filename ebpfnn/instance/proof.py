@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bodies import kind_of
+from ..bodies import AnyKind, kind_of
 from ..compiler import Body
 from ..errors import DetachedError, NotSupported, SessionError
 from ..network import QuantizedNetwork
@@ -25,7 +25,7 @@ _FEWEST = 2
 _TRIED = 256
 
 
-def prove(session: Runner, network: Model, body: Body) -> str:
+def prove(session: Runner, network: Model, body: Body, plugins: Plugins | None = None) -> str:
     """Infers the samples of :func:`proving`, by the real event if it can be provoked from here, and returns how it was done.
 
     Otherwise ``body``, the same code, runs by BPF_PROG_RUN. At a trigger's default target the event is known to happen, and has
@@ -46,25 +46,26 @@ def prove(session: Runner, network: Model, body: Body) -> str:
     except (NotSupported, SessionError) as reason:
         if surely and isinstance(reason, SessionError):
             raise
-        return f"{prove_apart(network, body)}, since {reason}"
-    _compare(network, samples, results, how)
+        return f"{prove_apart(network, body, plugins)}, since {reason}"
+    _compare(kind_of(network, plugins), network, samples, results, how)
     return how
 
 
-def prove_apart(network: Model, body: Body) -> str:
+def prove_apart(network: Model, body: Body, plugins: Plugins | None = None) -> str:
     """Infers the samples of :func:`proving` on ``body`` alone. Returns and raises as :func:`prove`."""
     samples, how = _samples(network), "by BPF_PROG_RUN of the same code"
-    with Session(network, Plugins.installed().trigger("run"), body=body, batch=1) as apart:
-        _compare(network, samples, _infer(apart, samples), how)
+    plugins = plugins or Plugins.installed()
+    with Session(network, plugins.trigger("run"), body=body, batch=1) as apart:
+        _compare(kind_of(network, plugins), network, samples, _infer(apart, samples), how)
     return how
 
 
-def prove_uncounted(session: InstanceSession, network: Model, body: Body) -> str:
+def prove_uncounted(session: InstanceSession, network: Model, body: Body, plugins: Plugins | None = None) -> str:
     """As :func:`prove`, for an instance. These inferences are neither counted nor reported to watchers."""
     with ExitStack() as held:
         with suppress(SessionError, NotSupported):  # if no slot is free, the same code runs separately, as prove() reports
             held.enter_context(session.checking())
-        return prove(session, network, body)
+        return prove(session, network, body, plugins)
 
 
 def _samples(network: Model) -> NDArray[np.uint8]:
@@ -130,8 +131,8 @@ def _infer(session: Runner, samples: NDArray[np.uint8]) -> list[Result]:
     return results
 
 
-def _compare(network: Model, samples: NDArray[np.uint8], results: list[Result], how: str) -> None:
-    expected = kind_of(network).scores(network, samples[: len(results)])
+def _compare(kind: AnyKind, network: Model, samples: NDArray[np.uint8], results: list[Result], how: str) -> None:
+    expected = kind.scores(network, samples[: len(results)])
     for number, (result, scores) in enumerate(zip(results, expected, strict=True)):
         if not np.array_equal(result.scores, scores) or result.label != int(np.argmax(scores)):
             fact = f"network '{network.name}': the scores in the kernel differ from the reference"

@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from .. import abi
-from ..bodies import kind_of
+from ..bodies import AnyKind, kind_of
 from ..compiler import Body
 from ..errors import KernelError, NotSupported, SessionError, VerifierError
 from ..events.bound import Bound, BoundEvent
@@ -25,6 +25,7 @@ from ..events.replay import Replay, Result
 from ..kernel import Program, RingBuffer
 from ..obj import ObjectSpec, ProgramType
 from ..observer import Mode
+from ..plugin import Plugins
 from ..preparation import Row
 from ..preparation.columns import preparer
 from ..session.observed import Observed
@@ -38,7 +39,7 @@ _MOST_MARGIN = (1 << 31) - 1
 _ON = struct.pack("<I", 1)
 
 
-def rehearse(observed: Observed, body: Body) -> str:
+def rehearse(observed: Observed, body: Body, plugins: Plugins | None = None) -> str:
     """Checks ``observed``, and returns how. Nothing stays behind, and nothing is attached.
 
     If its events cannot be made up here, the network alone is checked. Raises :class:`SessionError` for another result than the
@@ -47,7 +48,7 @@ def rehearse(observed: Observed, body: Body) -> str:
     shells = [event_shell(*each) for each in zip(observed.triggers, observed.targets, strict=True)]
     packets = [_kind(trigger.program(), shell) in _PACKETS for trigger, shell in zip(observed.triggers, shells, strict=True)]
     smaller = replace(observed, bound=_smaller(observed.bound))
-    left_out = ""
+    left_out, kind = "", kind_of(observed.network, plugins)
     with _one_cpu():
         try:
             events = list(provoked(smaller.bound, packets))
@@ -57,9 +58,10 @@ def rehearse(observed: Observed, body: Body) -> str:
                 records = _record(smaller, packets, events) if left_out else records
             if not any(records):
                 raise NotSupported("no made-up event meets the conditions of the spec")
-            return f"by {_compare(smaller, packets, body, events, records)}{left_out}"
+            return f"by {_compare(smaller, packets, body, events, records, kind)}{left_out}"
         except (NotSupported, _CannotRun) as reason:
-            return f"{prove_apart(observed.network, body)}, since {str(reason).partition(';')[0]}; its events were not checked"
+            apart = prove_apart(observed.network, body, plugins)
+            return f"{apart}, since {str(reason).partition(';')[0]}; its events were not checked"
 
 
 class _CannotRun(Exception):
@@ -162,7 +164,12 @@ def fields_of_record(bound: Bound, records: Sequence[bytes]) -> Record | None:
 
 
 def _compare(
-    observed: Observed, packets: Sequence[bool], body: Body, events: Sequence[Provoked], records: Sequence[Record | None]
+    observed: Observed,
+    packets: Sequence[bool],
+    body: Body,
+    events: Sequence[Provoked],
+    records: Sequence[Record | None],
+    kind: AnyKind,
 ) -> str:
     twin = Replay(observed.bound)
     expected = [None if each is None else twin.observe(*each) for each in records]
@@ -173,7 +180,7 @@ def _compare(
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             found = [_row(observed.bound, each) for each in bench.run(event)]
             _check(observed, found == ([row] if row else []), f"the row at event {number}")
-    verdicts = iter(_verdicts(observed, rows))
+    verdicts = iter(_verdicts(observed, rows, kind))
     with Bench(observed, packets, Mode.VERDICTS, body) as bench:
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             bench.run(event)
@@ -194,11 +201,11 @@ Verdict = tuple[int, int, int, int]
 """Time, number, label and margin, as the map has them."""
 
 
-def _verdicts(observed: Observed, rows: Sequence[Result]) -> Iterator[Verdict]:
+def _verdicts(observed: Observed, rows: Sequence[Result], kind: AnyKind) -> Iterator[Verdict]:
     """What the reference says of ``rows``."""
     sample, names, shape = preparer(observed.columns), observed.bound.names, observed.network.input_shape
     samples = np.stack([sample(Row(dict(zip(names, each.results, strict=True)))) for each in rows])
-    for row, scores in zip(rows, kind_of(observed.network).scores(observed.network, samples.reshape(-1, *shape)), strict=True):
+    for row, scores in zip(rows, kind.scores(observed.network, samples.reshape(-1, *shape)), strict=True):
         ordered = sorted(scores.tolist(), reverse=True)
         margin = min(ordered[0] - ordered[1], _MOST_MARGIN) if len(ordered) > 1 else _MOST_MARGIN
         yield row.time, row.number, int(np.argmax(scores)) + 1, margin

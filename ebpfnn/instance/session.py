@@ -16,7 +16,7 @@ from ..bodies import modelfile
 from ..errors import Error, KernelError, ModelError, SessionError
 from ..kernel import Map
 from ..network.model import Model
-from ..plugin import Trigger
+from ..plugin import Plugins, Trigger
 from ..session.loading import pid_namespace
 from ..session.runner import Result, Results, Runner
 from ..session.slots import Slots, has_slots
@@ -31,15 +31,16 @@ _ONLY = bytes(4)
 class InstanceSession(Runner):
     """Infers on the instance that is pinned at ``path``. Closing frees the slots of its threads and leaves the instance.
 
-    ``network`` is the :class:`About` of the network that answered last.
+    ``network`` is the :class:`About` of the network that answered last. ``plugins`` are those of
+    :func:`ebpfnn.bodies.kind_of`.
 
     Raises :class:`SessionError` if the instance was loaded in another PID namespace, :class:`~ebpfnn.errors.DetachedError` if
     its target is gone, else the errors of opening the pins.
     """
 
-    def __init__(self, path: Path, trigger: Trigger) -> None:
+    def __init__(self, path: Path, trigger: Trigger, plugins: Plugins | None = None) -> None:
         super().__init__()
-        self.trigger = trigger.resident()
+        self.trigger, self._plugins = trigger.resident(), plugins
         self._source: tuple[str, Model] | None = None
         self.network: About
         with ExitStack() as held:
@@ -97,8 +98,8 @@ class InstanceSession(Runner):
         """As :meth:`ebpfnn.session.Session.source`, from its file. Raises :class:`ModelError` if the file has changed."""
         about = self.network
         if self._source is None or self._source[0] != about.digest:
-            network = modelfile.load(about.file) if about.file else None
-            if network is None or digest(network) != about.digest:
+            network = modelfile.load(about.file, self._plugins) if about.file else None
+            if network is None or digest(network, self._plugins) != about.digest:
                 fact = f"network '{about.network}' is not what lies in '{about.file}' now"
                 raise ModelError(f"{fact}, so its scores cannot be compared with the reference; leave the comparison out")
             self._source = about.digest, network

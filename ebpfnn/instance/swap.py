@@ -14,7 +14,7 @@ from ..kernel import Object
 from ..network import orders
 from ..network.inputformat import InputFormat
 from ..network.model import Model
-from ..plugin import Trigger
+from ..plugin import Plugins, Trigger
 from ..session.loading import load
 from .about import About, describe
 from .locks import lock
@@ -25,7 +25,7 @@ from .store import LOCKS, SWAP_LOCK
 from .stub import CHOOSER, put_network, set_swaps
 
 
-def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | None) -> str:
+def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | None, plugins: Plugins | None = None) -> str:
     """Replaces the network of the instance at ``path`` between two events, and returns how the new one was checked.
 
     The inactive one of its two networks is replaced, with its description. Then one store of 32 bits switches both. Swaps of
@@ -39,16 +39,16 @@ def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | 
         pins.check_attached(about)
         _check_fits(path.name, about, network, body, pins)
         index = struct.pack("<I", (count + 1) & 1)
-        told = describe(network, file, about.trigger, about.target, about.options, about.holder)
+        told = describe(network, file, about.trigger, about.target, about.options, about.holder, plugins=plugins)
         data = replace(told, interface=about.interface).encode(pins.maps[ABOUT].value_size)
         with _load(pins, resident, network, body, about, count + 1) as loaded, pins.networks() as networks:
             put_network(networks, (count + 1) & 1, loaded.programs[resident.program()])
         pins.maps[ABOUT].update(index, data)
         set_swaps(pins.maps[CHOOSER], count + 1)
         try:
-            with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger) as session:
+            with ThreadPoolExecutor(1) as other, InstanceSession(path, trigger, plugins) as session:
                 proof = other.submit(
-                    prove_uncounted, session, network, body
+                    prove_uncounted, session, network, body, plugins
                 ).result()  # this thread may have a session, and so a slot
             pins.check_attached(about)
             return proof

@@ -39,10 +39,10 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         pins.check_attached(about)
         check_fits(path.name, about, network)
         observed = _observed(about, network, plugins)
-        told = describe(network, file, about.trigger, about.target, about.options, about.holder, observed)
+        told = describe(network, file, about.trigger, about.target, about.options, about.holder, observed, plugins)
         told = replace(told, interface=about.interface)
         data = told.encode(pins.maps[ABOUT].value_size)
-        proof = rehearse(observed, body)
+        proof = rehearse(observed, body, plugins)
         shared = {name: each for name, each in pins.maps.items() if name in SHARED}
         with ExitStack() as held:
             loaded = [held.enter_context(each) for each in load_observed(observed, body, swaps=count + 1, maps=shared)]
@@ -61,10 +61,9 @@ def _observed(about: About, network: Model, plugins: Plugins) -> Observed:
     spec = _normal(network.events)
     places = [{name: each for name, each in here[event["name"]].items() if name in _PLACE} for event in spec["event"]]
     spec["event"] = [{**event, **place} for event, place in zip(spec["event"], places, strict=True)]
-    moved = replace(network, events=carried.carried(spec, about.trigger, str(about.events[carried.MODE])))
+    moved = carried.carried(spec, about.trigger, str(about.events[carried.MODE]))
     trigger = plugins.trigger(about.trigger)
-    found = observe(moved, trigger, None, about.options, about.filters, plugins=plugins, any_mode=True)
-    return replace(found, network=network)
+    return observe(network, trigger, None, about.options, about.filters, plugins=plugins, any_mode=True, events=moved)
 
 
 def check_fits(name: str, about: About, network: Model) -> None:

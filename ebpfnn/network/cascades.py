@@ -15,6 +15,7 @@ from ..errors import ModelError
 from . import reference
 from .inputformat import InputFormat
 from .layers import INT32_MAX, describe, expect
+from .model import Model
 from .network import Next, QuantizedNetwork
 
 _AGAIN = "make the cascade from its last network on: first that of the last two, then one in front of it"
@@ -51,13 +52,15 @@ def margin_for(scores: NDArray[np.int32], share: float) -> int:
     return min(max(margin, 1), INT32_MAX)
 
 
-def deciding(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> NDArray[np.intp]:
+def deciding(network: Model, samples: NDArray[np.uint8]) -> NDArray[np.intp]:
     """The number of the network that decides each sample, from 0 on, [n], for pixels uint8 [n, *shape].
+
+    All are 0 for a model that is no cascade.
 
     Raises :class:`~ebpfnn.errors.InputError` as :func:`ebpfnn.network.reference.scores`.
     """
     found = np.zeros(len(samples), np.intp)
-    if network.then is not None:
+    if isinstance(network, QuantizedNetwork) and network.then is not None:
         alone = reference.scores(replace(network, then=None), samples)
         on = reference.margins(alone) < network.then.margin
         found[on] = 1 + deciding(network.then.network, samples[on])

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, QueryError
-from ..network import QuantizedNetwork
 from ..network.encoding import encode
+from ..network.model import Model
 from . import protocol
 
 TIMEOUT, ATTEMPTS = 0.5, 4
@@ -72,7 +72,7 @@ class Client(AbstractContextManager["Client"]):
     def __init__(
         self,
         address: Address,
-        network: QuantizedNetwork,
+        network: Model,
         *,
         timeout: float = TIMEOUT,
         attempts: int = ATTEMPTS,

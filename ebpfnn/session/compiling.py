@@ -13,19 +13,22 @@ from ..kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_val
 from ..kernel.load.btf import vmlinux
 from ..network.model import Model
 from ..obj import Kind
+from ..plugin import Plugins
 
 _LOG = logging.getLogger(__name__)
 
 
-def compile_here(network: Model, plan: str | None = None) -> Body:
+def compile_here(network: Model, plan: str | None = None, plugins: Plugins | None = None) -> Body:
     """``ebpfnn_infer`` for ``network`` in instructions that this kernel accepts.
+
+    ``plan`` is one of those of its kind. ``plugins`` have the kinds of models that are not built in; None: the installed ones.
 
     Slow probes, such as reading the kernel's functions (some 20 ms), are made only if the code depends on them.
 
-    Raises :class:`~ebpfnn.errors.ModelError` as :func:`compile_network`, :class:`~ebpfnn.errors.PermissionDenied` if this
-    process may not probe.
+    Raises :class:`~ebpfnn.errors.ModelError` as :meth:`~ebpfnn.compiler.BodyKind.compile`,
+    :class:`~ebpfnn.errors.PermissionDenied` if this process may not probe.
     """
-    begun, kind = time.perf_counter(), kind_of(network)
+    begun, kind = time.perf_counter(), kind_of(network, plugins)
     features, found = None, KernelFeatures(sign_extension=has_sign_extension())
     while features != found:
         features = found

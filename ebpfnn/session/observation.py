@@ -52,7 +52,7 @@ class Observation(AbstractContextManager["Observation"]):
         found = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode)
         self.network, self._key = network, found.key
         with ExitStack() as held:
-            loaded = [held.enter_context(each) for each in load_observed(found, body or compile_here(network))]
+            loaded = [held.enter_context(each) for each in load_observed(found, body or compile_here(network, plugins=known))]
             self._maps = loaded[0].maps
             self._ring = held.enter_context(RingBuffer(self._maps[abi.EVENTS]))
             self._watched = np.ndarray(1, abi.WATCHED, buffer=self._maps[abi.WATCH].mmap())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from ..errors import InputError, ModelError, NotSupported, PluginError, UsageError, nearest
 from ..events import specfile
@@ -54,18 +55,21 @@ def observe(
     *,
     plugins: Plugins,
     any_mode: bool = False,
+    events: Mapping[str, Any] | None = None,
 ) -> Observed:
     """``network`` at ``target`` of ``trigger``, whose ``options`` those of its observer are.
+
+    ``events`` takes the place of what ``network`` carries.
 
     Raises :class:`UsageError` for a trigger or a mode that the network's data were not collected in, unless ``any_mode``, for a
     missing target and for wrong ``filters``, :class:`~ebpfnn.errors.NotSupported` for a trigger that cannot run here,
     :class:`~ebpfnn.errors.ModelError` for a spec that does not fit the events, and what the triggers raise for a target.
     """
-    events = network.events
+    events = network.events if events is None else events
     ready = configured(trigger.observer(), options)
     if not any_mode and trigger.name != events[carried.TRIGGER]:
         raise _other(network, f"trigger '{events[carried.TRIGGER]}'", f"'{trigger.name}'")
-    spec = _retargeted(_spec(network, filters), str(events[carried.TRIGGER]), trigger.name, target)
+    spec = _retargeted(_spec(events, filters), str(events[carried.TRIGGER]), trigger.name, target)
     found = [ready if each.trigger == trigger.name else plugins.trigger(each.trigger).observer() for each in spec.events]
     for event, one in zip(spec.events, found, strict=True):
         _check(network, event, one)
@@ -79,7 +83,7 @@ def observe(
     bound = bind(spec, fields, plugins.reducers, plugins.encoders)
     key = parts(spec.key if isinstance(spec.key, str) else bound.events[0].key)
     own = carried.carried(
-        specfile.describe(_retargeted(_spec(network), str(events[carried.TRIGGER]), trigger.name, target)), trigger.name, mode
+        specfile.describe(_retargeted(_spec(events), str(events[carried.TRIGGER]), trigger.name, target)), trigger.name, mode
     )
     targets = tuple(event.target for event in spec.events)
     return Observed(network, bound, tuple(found), targets, columns_of(network, bound, plugins), key, own, tuple(filters))
@@ -100,9 +104,9 @@ def columns_of(network: Model, bound: Bound, plugins: Plugins) -> tuple[Column, 
     return columns
 
 
-def _spec(network: Model, filters: Sequence[str] = ()) -> Spec:
-    """The spec that ``network`` carries, with ``filters`` as further conditions of it."""
-    return specfile.filtered(specfile.build(dict(network.events[carried.SPEC])), filters)
+def _spec(events: Mapping[str, Any], filters: Sequence[str] = ()) -> Spec:
+    """The spec in what a network carries, with ``filters`` as further conditions of it."""
+    return specfile.filtered(specfile.build(dict(events[carried.SPEC])), filters)
 
 
 def _retargeted(spec: Spec, collected: str, trigger: str, target: str | None) -> Spec:

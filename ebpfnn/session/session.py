@@ -9,7 +9,7 @@ from ..compiler import Body
 from ..errors import NotSupported
 from ..kernel import Object
 from ..network.model import Model
-from ..plugin import Attachment, Trigger, why_not
+from ..plugin import Attachment, Plugins, Trigger, why_not
 from .compiling import compile_here
 from .loading import default_batch, load
 from .runner import Result, Results, Runner
@@ -26,7 +26,8 @@ class Session(Runner):
 
     Any thread may call it; up to 64 threads get a slot each. ``body`` is the code that defines ``ebpfnn_infer``; None compiles
     the network for this kernel. ``batch`` is the number of samples that one event can compute, if the trigger can compute
-    several, and ``repeats`` how often it computes them.
+    several, and ``repeats`` how often it computes them. ``plugins`` have the kinds of models that are not built in; the default
+    is the installed ones.
 
     Raises :class:`~ebpfnn.errors.Error`: the trigger cannot run here, the network cannot be compiled, or the kernel refuses.
     """
@@ -40,6 +41,7 @@ class Session(Runner):
         *,
         batch: int | None = None,
         repeats: int = 1,
+        plugins: Plugins | None = None,
     ) -> None:
         super().__init__()
         reason = why_not(trigger)
@@ -47,7 +49,7 @@ class Session(Runner):
             raise NotSupported(f"trigger '{trigger.name}': {reason}")
         self.network = self._network = network
         self.trigger, self.target = trigger, target or trigger.default_target
-        self.body = body or compile_here(network)
+        self.body = body or compile_here(network, plugins=plugins)
         with ExitStack() as held:
             capacity = batch or default_batch(network.input)
             self._loaded = held.enter_context(load(network, trigger, self.body, target, batch=capacity, repeats=repeats))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..network import QuantizedNetwork, reference
+from ..bodies import kind_of
+from ..network import QuantizedNetwork
 from ..network.architecture import has_tables
 from ..network.layers import describe as describe_shape
+from ..network.model import Model
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .data import Data, Part
@@ -30,7 +32,20 @@ def of_integers(options: Options, integers: QuantizedNetwork, data: Data, epochs
     return {**_origin(options, integers, data, epochs), **_integers(integers, data)}
 
 
-def _integers(network: QuantizedNetwork, data: Data) -> Mapping[str, str]:
+def of_trees(options: Options, forest: Model, data: Data, recipe: str, floats: tuple[float, float]) -> Mapping[str, str]:
+    """The card of trees. ``floats`` are the shares of held-out and test samples that they labeled correctly in floats."""
+    words = [recipe, _common(options)]
+    told = {
+        "data": _SOURCES.get(options.dataset, options.dataset),
+        **data.card,
+        "architecture": options.architecture,
+        "recipe": ", ".join(filter(None, words)),
+        "seed": str(options.seed),
+    }
+    return {**told, "float accuracy": measured(*floats), **_integers(forest, data)}
+
+
+def _integers(network: Model, data: Data) -> Mapping[str, str]:
     return {"integer accuracy": measured(integer_share(network, data.held_out), integer_share(network, data.test))}
 
 
@@ -64,11 +79,16 @@ def recipe(options: Options) -> str:
         _teaching(options),
         _precision(options),
         _tables(options),
-        f"classes weighted {options.class_weights}" if options.class_weights else "",
-        f"split by {options.split_by}" if options.split_by else "",
+        _common(options),
         "best epoch by held-out samples",
     ]
     return ", ".join(filter(None, words))
+
+
+def _common(options: Options) -> str:
+    """What networks and trees have in common."""
+    weights = f"classes weighted {options.class_weights}" if options.class_weights else ""
+    return ", ".join(filter(None, (weights, f"split by {options.split_by}" if options.split_by else "")))
 
 
 def measured(held_out: float, test: float) -> str:
@@ -81,9 +101,9 @@ def float_share(network: Network, part: Part) -> float:
     return float((float_reference.logits(network, part.samples).argmax(axis=1) == part.labels).mean())
 
 
-def integer_share(network: QuantizedNetwork, part: Part) -> float:
-    """The share of ``part`` that the integer network labels correctly, 0..1."""
-    return float((reference.labels(network, part.samples) == part.labels).mean())
+def integer_share(network: Model, part: Part) -> float:
+    """The share of ``part`` that the model in integers labels correctly, 0..1."""
+    return float((kind_of(network).scores(network, part.samples).argmax(axis=1) == part.labels).mean())
 
 
 def _tables(options: Options) -> str:

@@ -67,10 +67,13 @@ def learn(
     bits: int,
     given: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     known: Encoders = BUILT_IN,
+    *,
+    finest: bool = False,
 ) -> list[dict[str, Any]]:
     """The columns as a network stores them, with bounds from ``columns``, [n] each, and ``labels`` of the training rows.
 
     ``given`` has those whose bounds a spec says; ``by_column`` overrides it. ``known`` are the encoders by name.
+    ``finest`` gives bins as many bounds as a byte counts, where no number is requested, as trees want.
 
     A column with only one value is left out, since it carries no information. Raises :class:`InputError` for a missing column,
     for an encoder that does not fit the bits of an input value or the values, and if no column is left.
@@ -86,7 +89,7 @@ def learn(
             fact = f"column '{name}': {by.encode} and {bits} bits an input value"
             raise InputError(f"{fact}; give thermometer to --bits 1, and to it alone")
         if values.min() < values.max():
-            described.append(own or _described(name, values, labels, by, bits, known))
+            described.append(own or _described(name, values, labels, by, bits, known, finest=finest))
     if not described:
         raise InputError("no column has more than one value; give others")
     return described
@@ -99,7 +102,7 @@ def left_out(columns: Iterable[str], described: Iterable[Mapping[str, Any]]) -> 
 
 
 def _described(
-    name: str, values: NDArray[Any], labels: NDArray[np.intp], by: Asked, bits: int, known: Encoders
+    name: str, values: NDArray[Any], labels: NDArray[np.intp], by: Asked, bits: int, known: Encoders, *, finest: bool
 ) -> dict[str, Any]:
     kind = FLOAT if values.dtype.kind == "f" else INTEGER
     if kind == FLOAT:
@@ -113,8 +116,11 @@ def _described(
         return {**told, "step": MOST // len(reached)}
     if by.encode not in ENCODERS:
         return _by_plugin(told, values, known)
-    count = by.number or _FEWER.get(bits, BOUNDS)
-    bounds = cuts.by_labels(values, labels, count) or cuts.by_quantiles(values, count)
+    if finest and by.number is None:
+        bounds = cuts.finest(values, labels, MOST)
+    else:
+        count = by.number or _FEWER.get(bits, BOUNDS)
+        bounds = cuts.by_labels(values, labels, count) or cuts.by_quantiles(values, count)
     step = {} if by.encode == THERMOMETER else {"step": MOST // len(bounds)}
     return {**told, "bounds": bounds, **step}
 

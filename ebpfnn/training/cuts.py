@@ -43,6 +43,22 @@ def by_labels(values: Values, labels: Labels, count: int) -> list[Any]:
     return [_between(distinct, int(starts[place])) for place in found]
 
 
+def finest(values: Values, labels: Labels, count: int) -> list[Any]:
+    """At most ``count`` bounds, increasing: between all distinct ``values`` where these are few, so that nothing is lost.
+
+    Of more, those of :func:`by_labels`, and as many quantiles of the rows as there is room for: what does not separate the
+    labels by itself may do so beside other columns.
+    """
+    distinct, numbers = np.unique(values, return_counts=True)
+    if len(distinct) <= count + 1:
+        return by_quantiles(values, count)
+    found = by_labels(values, labels, count)
+    below, room = np.cumsum(numbers), count - len(found)
+    reached = np.arange(1, room + 1) * len(values) / (room + 1)
+    places = np.unique(np.clip(np.searchsorted(below, reached, side="right"), 1, len(distinct) - 1))
+    return sorted({*found, *(_between(distinct, place) for place in places.tolist())})
+
+
 def _grown(below: NDArray[np.int64], count: int, least: int) -> list[int]:
     """The positions of the splits, the one with the highest gain first. ``below`` counts each class before each position."""
     found: list[int] = []

@@ -19,7 +19,7 @@ from ..plugin import Plugins
 from ..preparation import Picture
 from ..preparation.columns import BINS, THERMOMETER, listed, read
 from . import columns, preparing, sessions, specs
-from .options import DATASETS, Options
+from .options import DATASETS, Options, is_trees
 from .splitting import divided, thirds
 
 CACHE = Path("~/.cache/ebpfnn")
@@ -97,7 +97,8 @@ def _table(options: Options, plugins: Plugins, place: Path, tell: Callable[[str]
     if len(training) < 2 or (other == place and not len(tested)):
         raise InputError(f"{place}: {len(whole.labels)} rows are too few to learn from; give more")
     part = {name: values[training] for name, values in whole.columns.items()}
-    described = columns.learn(part, whole.labels[training], by_column, usual, bits, spec.encoders(), plugins.encoders)
+    given, finest = spec.encoders(), is_trees(options.architecture)
+    described = columns.learn(part, whole.labels[training], by_column, usual, bits, given, plugins.encoders, finest=finest)
     if alike := columns.left_out(part, described):
         tell(f"left out, of one value: {', '.join(alike)}")
     wanted = preparing.for_columns(options, plugins, described)

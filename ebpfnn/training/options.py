@@ -11,6 +11,8 @@ from ..network.architecture import has_tables
 DATASETS = ("MNIST", "FashionMNIST", "EMNIST", "KMNIST", "QMNIST", "USPS")
 """The data sets that torchvision can download, by the names of its classes."""
 _FILES = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet")
+KINDS_OF_TREES = TREE, FOREST, BOOST = ("tree", "forest", "boost")
+"""What the architecture of trees begins with, before a colon."""
 INTERRUPTED = "interrupted"
 """The entry that only the card of an interrupted run has."""
 INTERACTIONS = 2
@@ -83,7 +85,9 @@ class Options:
     ``architecture`` is a string that :mod:`ebpfnn.network.architecture` knows, "" for one hidden layer of 32, or ``module``
     names a Python file and the function in it that returns an nn.Module: ``file.py:build``. In a table network ``tiles`` are
     the rows and columns of an image that select a row together, and ``interactions`` is how many of a group's inputs act
-    together (:mod:`ebpfnn.training.tables`), 2 if it is None. 0 ``epochs`` means 30, or more for a small table. ``views`` are
+    together (:mod:`ebpfnn.training.tables`), 2 if it is None. ``leaf_rows`` are the fewest samples in a leaf of a tree
+    (:mod:`ebpfnn.training.ensembles`), 0 for 1, or 20 of boosted trees. 0 ``epochs`` means 30, or more for a small table, and
+    0 as ``learning_rate`` 0.003, or 0.3 of boosted trees. ``views`` are
     the distorted copies of the training images that are made before training and used in turn, 0 to make new ones in every
     epoch; ``cache`` is a directory that keeps them for the next run. ``slope`` is that of LeakyReLU, 0 for ReLU. If
     ``distortion`` is None, samples are not changed. ``output`` is the file of the integer network; the file of the float
@@ -113,11 +117,12 @@ class Options:
     architecture: str = ""
     tiles: tuple[int, int] | None = None
     interactions: int | None = None
+    leaf_rows: int = 0
     module: str | None = None
     name: str = ""
     epochs: int = 0
     batch_size: int = 128
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.0
     optimizer: str = "adam"
     schedule: str = "cosine"
     weight_decay: float = 0.0
@@ -145,8 +150,15 @@ class Options:
         for name in ("tiles", "interactions"):
             if getattr(self, name) and not has_tables(self.architecture):
                 raise ModelError(f"--{name}: the network has no tables; give --arch, such as table32-10")
+        if self.leaf_rows and not is_trees(self.architecture):
+            raise ModelError("--leaf-rows: the network has no trees; give --arch, such as tree:8")
         if self.cache and not self.views:
             raise ModelError(f"{self.cache}: there are no views to keep; give --views too, or leave --cache out")
+
+
+def is_trees(architecture: str) -> bool:
+    """Whether ``architecture`` names trees; :mod:`ebpfnn.training.ensembles` tells whether it names them well."""
+    return architecture.partition(":")[0] in KINDS_OF_TREES
 
 
 def _called(data: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 from torch import nn
 
 from ..bodies import modelfile
-from ..errors import ModelError
 from ..importers import from_module
 from ..network.architecture import ANY_SIZE, has_tables
 from ..network.inputformat import InputFormat
@@ -28,12 +26,14 @@ from .distributed import Team, team
 from .fitting import fitted
 from .model import build
 from .options import Options
+from .output import check_writable
 from .preparing import COLUMNS, input_format
 from .rounding import Rounding
 
 CALIBRATION = 2_000
 EPOCHS, MOST_EPOCHS = 30, 300
 HIDDEN = 32
+LEARNING_RATE = 3e-3
 _STEPS = 2_000
 """The number of batches that a network needs to learn a table, even one with few rows."""
 _REHEARSED = 16
@@ -44,7 +44,7 @@ def run(options: Options, plugins: Plugins, tell: Callable[[str], object]) -> Pa
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)  # dropout uses the global generator
-    _check_writable(options.output)
+    check_writable(options.output)
     with team(options.device) as mine:
         data = _loaded(options, plugins, mine, tell if mine.leads else str)
         options = _completed(options, data)
@@ -80,13 +80,8 @@ def _completed(options: Options, data: Data) -> Options:
     architecture = options.architecture or ("" if options.module else f"{ANY_SIZE}-{HIDDEN}-{len(data.names)}")
     first, dash, rest = architecture.partition("-")
     architecture = f"{math.prod(shape)}{dash}{rest}" if first == ANY_SIZE else architecture
-    return replace(options, epochs=options.epochs or max(EPOCHS, epochs), architecture=architecture)
-
-
-def _check_writable(path: Path) -> None:
-    """Raises :class:`ModelError` if ``path`` cannot be written. It is checked before training rather than after."""
-    if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
-        raise ModelError(f"{path}: cannot be written; give an --output in a directory you may write to")
+    epochs, rate = options.epochs or max(EPOCHS, epochs), options.learning_rate or LEARNING_RATE
+    return replace(options, epochs=epochs, learning_rate=rate, architecture=architecture)
 
 
 def _rehearse(model: nn.Module, form: InputFormat, data: Data, options: Options) -> None:

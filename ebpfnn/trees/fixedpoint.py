@@ -46,10 +46,10 @@ def numbered(
     ``children`` [nodes, 2] holds numbers of nodes, left and right, and is negative at a leaf. ``leaves`` float64 [nodes,
     outputs] has what a node adds if it is a leaf. ``values`` and ``thresholds`` [nodes], 1..255, are not read there.
     """
-    inner = children[:, 0] >= 0
-    number = np.where(inner, np.cumsum(inner) - 1, -np.cumsum(~inner))  # -1 - k for leaf k
+    inner, leaf = children[:, 0] >= 0, children[:, 0] < 0
+    number = np.where(inner, np.cumsum(inner) - 1, 0 - np.cumsum(leaf))  # -1 - k for leaf k
     kept = (values[inner].astype(np.int32), thresholds[inner].astype(np.uint8), number[children[inner]].astype(np.int32))
-    return FloatTree(*kept, np.asarray(leaves[~inner], np.float64))
+    return FloatTree(*kept, np.asarray(leaves[leaf], np.float64))
 
 
 def fixed(trees: Sequence[FloatTree], base: NDArray[np.float64]) -> Fixed:

@@ -128,7 +128,7 @@ def wrong(body: Body) -> Body:
 
 
 def test_a_body_that_gives_wrong_labels_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bodies(network: QuantizedNetwork, _left_out: dict[str, str]) -> Any:
+    def bodies(network: QuantizedNetwork, _left_out: dict[str, str], _plugins: object) -> Any:
         yield "compiled", network, compile_network(network)
         yield "wrong", network, wrong(compile_network(network))
 
@@ -142,7 +142,7 @@ def test_a_body_that_gives_wrong_scores_is_not_exact(monkeypatch: pytest.MonkeyP
     last = net.layers[-1]
     other = replace(net, layers=(*net.layers[:-1], replace(last, bias=last.bias + np.int32(1))))
 
-    def bodies(network: QuantizedNetwork, _left_out: dict[str, str]) -> Any:
+    def bodies(network: QuantizedNetwork, _left_out: dict[str, str], _plugins: object) -> Any:
         yield "compiled", network, compile_network(other)
 
     monkeypatch.setattr(kernel_rows, "_bodies", bodies)
@@ -155,13 +155,11 @@ def test_the_command_fails_where_a_row_is_wrong(tmp_path: Path, monkeypatch: pyt
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 0
     assert {row["exact"] for row in json.loads(ran.stdout) if row["name"] == "compiled"} == {True}
-    bodies: Callable[[QuantizedNetwork, dict[str, str]], Any] = kernel_rows._bodies
+    bodies: Callable[..., Any] = kernel_rows._bodies
     monkeypatch.setattr(
         kernel_rows,
         "_bodies",
-        lambda network, left_out: (
-            (name, form, wrong(body) if name == "compiled" else body) for name, form, body in bodies(network, left_out)
-        ),
+        lambda *given: ((name, form, wrong(body) if name == "compiled" else body) for name, form, body in bodies(*given)),
     )
     ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 1

@@ -56,7 +56,7 @@ def test_networks_of_every_kind(tmp_path: Path, architecture: str, shape: Shape,
 
 
 def test_a_reference_that_is_not_the_kernels_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bent(network: object, given: np.ndarray) -> np.ndarray:
+    def bent(network: object, given: np.ndarray, _plugins: object) -> np.ndarray:
         scores = reference.scores(network, given)  # type: ignore[arg-type]
         scores[[3, 77], 0] += 1
         return scores

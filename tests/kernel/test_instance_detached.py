@@ -213,9 +213,9 @@ def test_a_holder_ends_with_its_attachment(store: Store) -> None:
 
 
 def test_an_interface_that_goes_while_a_network_is_loaded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(session: InstanceSession, network: QuantizedNetwork, body: Body) -> str:
+    def late(session: InstanceSession, network: QuantizedNetwork, body: Body, plugins: Plugins | None) -> str:
         _remove_interface()
-        return prove(session, network, body)
+        return prove(session, network, body, plugins)
 
     monkeypatch.setattr("ebpfnn.instance.loading.prove_uncounted", late)
     with (

@@ -183,7 +183,7 @@ def test_a_model_that_carries_the_spec(tmp_path: Path, monkeypatch: pytest.Monke
     network = replace(found.network, name="mine", events=carried(describe(found.spec), "xdp", "generic"))
     modelfile.save(network, tmp_path / "mine.safetensors")
     monkeypatch.setattr("ebpfnn.cli.bench_events.EventBench", Played)
-    monkeypatch.setattr(event_measure, "compile_here", compile_network)
+    monkeypatch.setattr(event_measure, "compile_here", lambda network, plugins: compile_network(network))
     ran = bench("--events", "--model", str(tmp_path / "mine.safetensors"), "--json")
     assert ran.exit_code == 0, ran.stderr
     told = json.loads(ran.stdout)

@@ -66,7 +66,9 @@ class PlayedSession:
     refusal: KernelError | None = None
     body: Body | None
 
-    def __init__(self, network: QuantizedNetwork, trigger: Trigger, target: str | None, body: Body | None) -> None:
+    def __init__(
+        self, network: QuantizedNetwork, trigger: Trigger, target: str | None, body: Body | None, *, plugins: object
+    ) -> None:
         if self.refusal:
             raise self.refusal
         type(self).opened += 1

@@ -354,7 +354,9 @@ class PlayedSession:
 
     bodies: list[Body | None]
 
-    def __init__(self, made: QuantizedNetwork, _trigger: object, target: str | None, body: Body | None) -> None:
+    def __init__(
+        self, made: QuantizedNetwork, _trigger: object, target: str | None, body: Body | None, *, plugins: object
+    ) -> None:
         if self.refusal:
             raise self.refusal
         self.network, self.count = made, 0

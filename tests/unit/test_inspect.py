@@ -17,7 +17,7 @@ from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.compiler import compile_network
 from ebpfnn.errors import NotSupported, PermissionDenied
-from ebpfnn.evaluation import inspection
+from ebpfnn.evaluation import inspection, network_facts
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj.disasm import disassemble
@@ -27,7 +27,7 @@ from ebpfnn.obj.disasm import disassemble
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuantizedNetwork:
     """A network in ``small.safetensors``, and nobody may ask the kernel."""
 
-    def refused(_network: QuantizedNetwork, _plan: str | None) -> None:
+    def refused(_network: QuantizedNetwork, _plan: str | None, _plugins: object) -> None:
         raise PermissionDenied("program 'probe': BPF_PROG_LOAD refused with EPERM; run as root", 1)
 
     monkeypatch.setattr(inspection, "compile_here", refused)
@@ -81,7 +81,7 @@ def test_json(small: QuantizedNetwork) -> None:
     assert sum(plan["instructions"] for plan in told["plans"]) <= told["code"]["instructions"]
     assert told["code"]["table_bytes"] == sum(plan["table_bytes"] for plan in told["plans"])
     assert told["input"]["sample_bytes"] == 64
-    assert told["plan"] == json.loads(json.dumps(inspection.describe_plan(compile_network(small).plan)))
+    assert told["plan"] == json.loads(json.dumps(network_facts.describe_plan(compile_network(small).plan)))
     assert told["plan"]["sample"] == "the sample as it is, a byte each"
     assert told["plan"]["stack"] == told["code"]["stack"]
     assert [layer["shape"] for layer in told["plan"]["layers"]] == [plan["shape"] for plan in told["plans"]]
@@ -92,7 +92,7 @@ def test_the_decision_is_told_and_why(small: QuantizedNetwork) -> None:
     assert max(map(len, lines)) <= 80
     begin = lines.index("plan: the first layer reads the sample as it is, a byte each")
     decided = [line.split() for line in lines[begin + 2 : begin + 6]]
-    layers = inspection.describe_plan(compile_network(small).plan)["layers"]
+    layers = network_facts.describe_plan(compile_network(small).plan)["layers"]
     assert [row[:2] for row in decided] == [[str(number), layer["shape"]] for number, layer in enumerate(layers)]
     why = next(number for number, line in enumerate(lines) if line.startswith("candidates, the best first"))
     taken = [line.split() for line in lines[why:] if line.endswith("used")]
@@ -130,7 +130,7 @@ def test_a_kernel_that_runs_no_programs(small: QuantizedNetwork, monkeypatch: py
     def lacking(*_given: object) -> None:
         raise NotSupported("trigger 'run': this kernel takes neither SYSCALL nor XDP programs")
 
-    monkeypatch.setattr(inspection, "compile_here", lambda network, plan: compile_network(network, plan=plan))
+    monkeypatch.setattr(inspection, "compile_here", lambda network, plan, plugins: compile_network(network, plan=plan))
     monkeypatch.setattr(inspection, "run_in_kernel", lacking)
     ran = inspect("small.safetensors")
     assert "not available: trigger 'run': this kernel takes neither" in ran.stderr

@@ -11,8 +11,8 @@ from networks import random_network
 from tablenets import cascade, table_network
 
 from ebpfnn.cli import layer_text
-from ebpfnn.evaluation.inspection import describe_stages
 from ebpfnn.evaluation.layer_table import layer_rows
+from ebpfnn.evaluation.network_facts import describe_stages
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.layers import ByteLanes, Table
 

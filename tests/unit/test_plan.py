@@ -30,7 +30,7 @@ from ebpfnn.compiler.plan import ConvPlan, DensePlan, PoolPlan
 from ebpfnn.compiler.sample import SampleForm
 from ebpfnn.compiler.values import OutputForm
 from ebpfnn.errors import ModelError
-from ebpfnn.evaluation.inspection import describe_plan
+from ebpfnn.evaluation.network_facts import describe_plan
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import Dense, MaxPool, Requantization, Window
