@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import ModelError
 from . import conditions, lookup
-from .bound import Bound, BoundCondition
+from .bound import Bound, BoundCondition, Source
 from .fields import Place
 from .lookup import Offered
 from .spec import Condition
@@ -75,7 +75,7 @@ def allowed_at(policy: Policy, bound: Bound, index: int) -> tuple[tuple[BoundCon
     return found
 
 
-def _sources(entries: Sequence[Sequence[BoundCondition]]) -> list[lookup.Source]:
+def _sources(entries: Sequence[Sequence[BoundCondition]]) -> list[Source]:
     return [source for conditions_ in entries for condition in conditions_ for source in condition.sources]
 
 

@@ -16,6 +16,7 @@ from .loading import check_abi, load_linked
 from .observed import Observed
 
 SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
+SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS}
 """The maps that the programs of one network share."""
 _NO_MAPS: Mapping[str, Map] = MappingProxyType({})
 
@@ -66,6 +67,7 @@ def link_observed(
     """``shell`` of event ``index`` with its observer, and in mode VERDICTS with ``body``."""
     if body is None:
         return link(shell, compile_observer(observed.bound, index, mode))
+    guard = observed.guard
     observer = compile_observer(
         observed.bound,
         index,
@@ -75,5 +77,7 @@ def link_observed(
         classes=len(observed.network.labels),
         network=swaps,
         workspace=body.workspace,
+        policy=guard.policy if guard else None,
     )
-    return link(link(shell, observer), body.spec)
+    linked = link(link(shell, observer), body.spec)
+    return link(linked, guard.acting(observed.triggers[index])) if guard else linked
