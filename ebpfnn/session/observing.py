@@ -64,20 +64,24 @@ def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
 def link_observed(
     observed: Observed, index: int, shell: ObjectSpec, body: Body | None, mode: Mode = Mode.VERDICTS, *, swaps: int = 0
 ) -> ObjectSpec:
-    """``shell`` of event ``index`` with its observer, and in mode VERDICTS with ``body``."""
+    """``shell`` of event ``index`` with its observer, in mode VERDICTS with ``body``, and with the action of the guard."""
     if body is None:
-        return link(shell, compile_observer(observed.bound, index, mode))
-    guard = observed.guard
+        linked = link(shell, compile_observer(observed.bound, index, mode))
+    else:
+        linked = _with_verdicts(observed, index, shell, body, swaps)
+    return link(linked, observed.guard.acting(observed.triggers[index])) if observed.guard else linked
+
+
+def _with_verdicts(observed: Observed, index: int, shell: ObjectSpec, body: Body, swaps: int) -> ObjectSpec:
     observer = compile_observer(
         observed.bound,
         index,
-        mode,
+        Mode.VERDICTS,
         columns=observed.columns,
         form=observed.network.input,
         classes=len(observed.network.labels),
         network=swaps,
         workspace=body.workspace,
-        policy=guard.policy if guard else None,
+        policy=observed.guard.policy if observed.guard else None,
     )
-    linked = link(link(shell, observer), body.spec)
-    return link(linked, guard.acting(observed.triggers[index])) if guard else linked
+    return link(link(shell, observer), body.spec)
