@@ -18,7 +18,8 @@ HEADERS := $(wildcard bpf/include/ebpfnn/*.h)
 OBJECTS := $(SOURCES:bpf/%.bpf.c=ebpfnn/data/bpf/%.bpf.o)
 PACKAGED := $(HEADERS:bpf/%=ebpfnn/data/%) $(SOURCES:bpf/%=ebpfnn/data/bpf/%)
 
-TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-table-16 mnist-table-32 mnist-table-64 mnist-cnn fashion)
+TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-table-16 mnist-table-32 mnist-table-64 mnist-table-128 \
+	mnist-cascade mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files man docs dist install uninstall \
@@ -50,7 +51,7 @@ VM_SECONDS := 2400
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
 	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions \
 	observer observer_locks observer_shells observer_state observer_tasks observer_verdicts observers \
-	observing_packets observing_tasks instance_swap link map ringbuf object listed_tables)
+	observing_packets observing_tasks instance_swap link map ringbuf object listed_tables trees_kernel)
 test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
@@ -96,8 +97,8 @@ bench: $(VENV)/.runtime mounts
 	@$(MAKE) --no-print-directory bpf
 	$(BIN)/ebpfnn bench
 
-# A shipped network again, from its seed, by its recipe in tools/networks.py. The data is downloaded, or read from $$EBPFNN_DATA (MNIST)
-# and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
+# A shipped network again, from its seed, by its recipe in tools/networks.py; a cascade from the files of its networks. The
+# data is downloaded, or read from $$EBPFNN_DATA (MNIST) and $$EBPFNN_FASHION_DATA (Fashion-MNIST).
 $(TRAINED): train-%: $(DEVELOPMENT)
 	$(BIN)/python tools/networks.py train $*
 

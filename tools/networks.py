@@ -1,6 +1,6 @@
 """The shipped networks, each by its recipe: trains one, or all its seeds, and tells how every seed did.
 
-    tools/networks.py train mnist      the chosen seed, into ebpfnn/data
+    tools/networks.py train mnist      the chosen seed, into ebpfnn/data; a cascade from the networks that are there
     tools/networks.py seeds mnist      every seed, into the cache; what each reached goes into tools/seeds.json
     tools/networks.py cards            docs/networks.md, from these figures, the shipped files, and the kernel here
 
@@ -21,6 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ebpfnn import files
 from ebpfnn.bodies import modelfile
@@ -29,6 +30,8 @@ from ebpfnn.network.layers import Conv2d, Dense, Table
 from ebpfnn.quantize.floatfile import beside
 
 CACHE = Path(".cache/networks")
+DOWNLOADED = Path("~/.cache/ebpfnn")
+"""Where training leaves the data that it downloads."""
 NOTED, CARDS = Path("tools/seeds.json"), Path("docs/networks.md")
 SEEDS = (1, 2, 3, 4, 5)
 _INTRODUCTION = """# The bundled networks
@@ -53,6 +56,16 @@ class Recipe:
     seeds: tuple[int, ...] = SEEDS
 
 
+@dataclass(frozen=True)
+class Cascade:
+    """Two bundled networks, and the ``share`` of held-out samples that ``first`` leaves to ``second``."""
+
+    dataset: str
+    first: str
+    second: str
+    share: float
+
+
 _TEACHER = (
     "--arch conv32x5s2p2-conv64x3p1-pool2-conv64x3p1-pool2-128-10 --optimizer adamw --weight-decay 0.01 --schedule onecycle "
     "--dropout 0.3 --epochs 20 --threads 1"
@@ -60,7 +73,7 @@ _TEACHER = (
 _TAUGHT = f"--schedule onecycle --views 24 --cache {CACHE / 'views'} --threads 1"
 _DENSE = f"{_TAUGHT} --batch-size 512 --learning-rate 0.006 --trim-idle 0.002 --shared-steps"
 _TABLES = (
-    "--bits 1 --threshold 100 --packed --tiles 2x4 --batch-size 1024 --learning-rate 0.02 --epochs 80 --rotation 10 "
+    "--bits 1 --threshold 100 --packed --tiles 2x4 --batch-size 1024 --learning-rate 0.02 --rotation 10 "
     f"--views 24 --cache {CACHE / 'views'} --threads 1"
 )
 _IMAGE = f"{_TAUGHT} --batch-size 256 --learning-rate 0.01 --temperature 2"
@@ -72,8 +85,10 @@ RECIPES = {
     "mnist-1bit-64": Recipe("MNIST", f"--arch 784-64-10 --bits 1 --threshold 100 {_DENSE} --epochs 200", 4, "mnist-teacher"),
     "mnist-128": Recipe("MNIST", f"--arch 784-128-10 {_DENSE} --epochs 200", 3, "mnist-teacher"),
     **{
-        f"mnist-table-{hidden}": Recipe("MNIST", f"--arch table{hidden}-10 {_TABLES}", seed, "mnist-cnn", (1, 2, 3))
-        for hidden, seed in ((16, 1), (32, 3), (64, 3))
+        f"mnist-table-{hidden}": Recipe(
+            "MNIST", f"--arch table{hidden}-10 {_TABLES} --epochs {epochs}", seed, "mnist-cnn", (1, 2, 3)
+        )
+        for hidden, epochs, seed in ((16, 80, 1), (32, 80, 3), (64, 80, 3), (128, 120, 1))
     },
     "mnist-cnn": Recipe("MNIST", f"--arch conv16x5s2p2-pool2-conv24x3-48-10 {_IMAGE} --epochs 40", 1, "mnist-teacher"),
     "fashion": Recipe(
@@ -83,6 +98,7 @@ RECIPES = {
         3,
     ),
 }
+CASCADES = {"mnist-cascade": Cascade("MNIST", "mnist-table-16", "mnist-table-128", 0.1)}
 _DATA = {"MNIST": "EBPFNN_DATA", "FashionMNIST": "EBPFNN_FASHION_DATA"}
 
 
@@ -97,6 +113,14 @@ def train(name: str, seed: int, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     arguments += [*_data(recipe.dataset), "--output", str(output)]
     subprocess.run([sys.executable, "-m", "ebpfnn", "train", *arguments], check=True)
+
+
+def join(name: str, output: Path) -> None:
+    """Makes cascade ``name`` of the bundled networks, into ``output``."""
+    made = CASCADES[name]
+    data = _data(made.dataset) or ["--data", str(DOWNLOADED.expanduser() / made.dataset)]
+    arguments = [made.first, made.second, "--share", str(made.share), "--name", name, *data, "--output", str(output)]
+    subprocess.run([sys.executable, "-m", "ebpfnn", "cascade", *arguments], check=True)
 
 
 def kept(name: str, seed: int, stem: Path) -> Path:
@@ -131,7 +155,8 @@ def cards() -> str:
     noted = json.loads(NOTED.read_text())
     names = [name for name in RECIPES if name in noted]
     _, heading, by_hand = CARDS.read_text().partition(_BY_HAND)
-    return "\n".join([_INTRODUCTION, *(_card(name, noted[name]) for name in names), heading + by_hand])
+    found = [*(_card(name, noted[name]) for name in names), *map(_cascade_card, CASCADES)]
+    return "\n".join([_INTRODUCTION, *found, heading + by_hand])
 
 
 def _card(name: str, seeds: Mapping[str, Sequence[float]]) -> str:
@@ -147,8 +172,7 @@ def _card(name: str, seeds: Mapping[str, Sequence[float]]) -> str:
 {network.card["data"]}; {network.architecture}, {network.input.bits}-bit input, {_content(network)};
 the file has {path.stat().st_size:,} bytes.
 
-Over the {found["images"]:,} test images: {floats}integers {found["reference"]:.2%}, in the kernel
-{found["kernel"]:.2%}; kernel and integers agree on {found["agreement"]:,}.
+{_measured(found, floats)}
 
 Recipe: {network.card["recipe"]}. `make train-{name}` trains seed {recipe.seed}.
 
@@ -156,6 +180,28 @@ Recipe: {network.card["recipe"]}. `make train-{name}` trains seed {recipe.seed}.
 |---|---|---|{"---|" if floats else ""}
 {chr(10).join(rows)}
 """
+
+
+def _cascade_card(name: str) -> str:
+    path, made = modelfile.resolve(name), CASCADES[name]
+    network = modelfile.load(path)
+    found = json.loads(_ebpfnn("eval", name, "--json", *_data(made.dataset)))
+    return f"""## {name}
+
+A [cascade](#cascades) of `{made.first}` and `{made.second}`, made with `--share {made.share:g}`; {network.architecture};
+the file has {path.stat().st_size:,} bytes.
+
+{network.card["cascade"].replace("'", "`")}.
+
+{_measured(found)}
+
+`make train-{name}` makes it of the two files again.
+"""
+
+
+def _measured(found: Mapping[str, Any], floats: str = "") -> str:
+    return f"""Over the {found["images"]:,} test images: {floats}integers {found["reference"]:.2%}, in the kernel
+{found["kernel"]:.2%}; kernel and integers agree on {found["agreement"]:,}."""
 
 
 def _row(name: str, figures: Sequence[float]) -> str:
@@ -185,13 +231,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tasks = parser.add_subparsers(dest="task", required=True)
     for task in ("train", "seeds"):
-        tasks.add_parser(task).add_argument("name", choices=RECIPES)
+        choices = [*RECIPES, *(CASCADES if task == "train" else ())]
+        tasks.add_parser(task).add_argument("name", choices=choices)
     tasks.add_parser("cards")
     given = parser.parse_args()
     if given.task == "cards":
         files.replace(CARDS, cards().encode())
     elif given.task == "seeds":
         try_seeds(given.name)
+    elif given.name in CASCADES:
+        join(given.name, modelfile.BUNDLED / (given.name + modelfile.SUFFIX))
     else:
         folder = CACHE if given.name.endswith("-teacher") else modelfile.BUNDLED
         train(given.name, RECIPES[given.name].seed, folder / (given.name + modelfile.SUFFIX))

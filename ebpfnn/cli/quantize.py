@@ -19,12 +19,15 @@ from ..network.layers import Shape, describe
 from ..network.preparation import Preparation, usual
 from ..plugin import Wanted
 from ..plugin.preparing import chosen, learned
-from ..quantize import floatfile
-from ..quantize.floats import FloatConv2d, FloatDense, Network
+from ..quantize.floats import Network
 from ..quantize.quantization import quantize
+from ..quantize.tabular import Tabular
 from .messages import complain
 from .plugin_option import available, plugin_option
-from .quantize_report import Calibration, print_report
+from .quantize_report import Calibration, agreement, print_report
+from .quantize_rows import quantize_rows, rows_of
+from .quantize_save import save, with_bits
+from .quantize_trees import quantize_trees
 from .shape_option import PREPARE, ShapeType
 
 if TYPE_CHECKING:
@@ -64,7 +67,12 @@ _MOST = 2_000
 @click.option("--bit-order", type=click.Choice(["big", "little"]), default="big", help="Order of packed values in a byte.")
 @click.option("--hidden-bits", type=_BITS, default=8, help="Bits per activation between layers.")
 @click.option("--weight-bits", type=_BITS, default=8, help="Bits per weight; 2 means -1, 0 and 1.")
-@click.option("--calibration", metavar="DATA", type=_PATH, help="Calibration samples: idx files, .npz, or folders of images.")
+@click.option(
+    "--column-bytes", type=click.IntRange(1, 16), default=2, help="Bytes per column of a table. [default: 2]", metavar="N"
+)
+@click.option(
+    "--calibration", metavar="DATA", type=_PATH, help="Calibration samples: idx files, .npz, folders of images, or a table."
+)
 @click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
 @click.option("--name", help="Name of the network. [default: that of the file]")
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
@@ -74,31 +82,44 @@ def command(
 ) -> None:
     """Quantize the network in FILE and report the loss of accuracy.
 
-    FILE is .onnx (floating point, or quantized with QuantizeLinear), .pt2 (torch.export.save), or a state dict (.pt, .pth,
-    .safetensors) with --arch. Nothing in it is executed.
+    FILE is .onnx (floating point, quantized with QuantizeLinear, or trees), .pt2 (torch.export.save), or a state dict (.pt,
+    .pth, .safetensors) with --arch. Nothing in it is executed.
     """
-    from ..importers import load
+    from ..importers import Ensemble, read
 
     plugins = available()
     preparation = chosen(given.pop("prepare"), plugins)
-    options = _options(given, calibration)
-    network = load(file, options)
+    options = replace(_options(given, calibration), prepared=preparation, rows=rows_of(calibration))
+    network = read(file, options)
+    if isinstance(network, Ensemble):
+        _refuse_for_trees(given_prepare=preparation is not None, bits=(hidden_bits, weight_bits), options=options)
+        quantize_trees(network, calibration, _output(output, network.forest.name, file), plugins)
+        return
+    if isinstance(network, Tabular):
+        output = _output(output, network.network.name, file)
+        quantize_rows(network, calibration, output, plugins, hidden_bits, weight_bits)
+        return
     preparation = preparation or network.input.prepared or _learned(calibration, network.input.shape)
     network = replace(network, input=replace(network.input, prepared=preparation))
     wanted = plugins.wanted(network.input)
-    output = output or Path(network.name + modelfile.SUFFIX)
-    if output.exists() and output.samefile(file):
-        raise click.UsageError(f"output file '{output}' is also the input file; give another --output")
+    output = _output(output, network.name, file)
     samples = _calibration(calibration, network, wanted)
     if isinstance(network, QuantizedNetwork):
         _refuse_bits(hidden_bits, weight_bits)
         floats, integers = None, replace(network, density=reference.density(network, samples.samples))
     else:
-        floats = _with_bits(network, hidden_bits, weight_bits)
+        floats = with_bits(network, hidden_bits, weight_bits)
         integers = quantize(floats, samples.samples)
     integers = replace(integers, card={**integers.card, "calibration": samples.name})
-    _save(integers, floats, output)
-    print_report(integers, floats, samples, output)
+    save(integers, floats, output)
+    print_report(integers, samples, output, agreement(integers, floats, samples))
+
+
+def _output(given: Path | None, name: str, file: Path) -> Path:
+    output = given or Path(name + modelfile.SUFFIX)
+    if output.exists() and output.samefile(file):
+        raise click.UsageError(f"output file '{output}' is also the input file; give another --output")
+    return output
 
 
 def _options(given: dict[str, Any], calibration: Path | None) -> ImportOptions:
@@ -157,25 +178,13 @@ def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted:
     return Calibration(samples[some], labels[some] if path or network.labels == tuple("0123456789") else None, name)
 
 
-def _with_bits(network: Network, hidden: int, weights: int) -> Network:
-    layers = tuple(
-        replace(layer, activation=replace(layer.activation, bits=hidden), weight_bits=weights)
-        if isinstance(layer, (FloatDense, FloatConv2d))
-        else layer
-        for layer in network.layers
-    )
-    return replace(network, layers=layers)
-
-
 def _refuse_bits(*bits: int) -> None:
     if any(each != 8 for each in bits):
         raise click.UsageError("the file is quantized already; --hidden-bits and --weight-bits are for networks in floats")
 
 
-def _save(integers: QuantizedNetwork, floats: Network | None, output: Path) -> None:
-    """Writes the file, and the float form beside it. A float form of another network is removed."""
-    if floats is not None:
-        floatfile.save(replace(floats, card=integers.card), floatfile.beside(output))
-    modelfile.save(integers, output)
-    if floats is None:
-        floatfile.beside(output).unlink(missing_ok=True)
+def _refuse_for_trees(*, given_prepare: bool, bits: tuple[int, ...], options: ImportOptions) -> None:
+    scaled = (options.mean, options.std) != ((0.0,), (1.0,))
+    if given_prepare or scaled or any(each != 8 for each in bits):
+        fact = "the file has trees, whose thresholds are the bounds of columns"
+        raise click.UsageError(f"{fact}; --prepare, --mean, --std, --hidden-bits and --weight-bits are for networks")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,8 +31,8 @@ class Calibration:
     name: str
 
 
-def print_report(integers: QuantizedNetwork, floats: Network | None, on: Calibration, output: Path) -> None:
-    """Prints the result for ``floats``. None stands for a file whose integers were used unchanged."""
+def print_report(integers: QuantizedNetwork, on: Calibration, output: Path, lines: Iterable[str]) -> None:
+    """Prints what the file ``output`` has, its layers, and ``lines`` on how far it agrees with what it was made of."""
     click.echo(
         f"{printable(str(output))}: {printable(integers.name)}, {integers.architecture}, {output.stat().st_size:,} bytes"
     )
@@ -40,7 +40,7 @@ def print_report(integers: QuantizedNetwork, floats: Network | None, on: Calibra
         click.echo(f"  {printable(key)}: {printable(value)}")
     open_console().print(_table(integers, on))
     click.echo(f"On {printable(on.name)}:")
-    for line in _agreement(integers, floats, on):
+    for line in lines:
         click.echo(f"  {line}")
 
 
@@ -90,18 +90,20 @@ def _cut(layer: Summing, given: NDArray[np.int64]) -> int:
     return int(below + np.count_nonzero(uncut > by.high))
 
 
-def _agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
+def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
+    """Lines on the labels of ``integers`` and ``floats``. None stands for a file whose integers were used unchanged."""
     count, found = len(on.samples), reference.labels(integers, on.samples)
-    right = [f"integers {_share(found == on.labels)}"] if on.labels is not None else []
+    right = [f"integers {share(found == on.labels)}"] if on.labels is not None else []
     if floats is None:
         yield "the file is already quantized; there is no floating-point form to compare with"
     else:
         wanted = float_reference.logits(floats, on.samples).argmax(axis=1)
         yield f"floats and integers give the same label for {np.count_nonzero(found == wanted):,} of {count:,} samples"
-        right = [f"floats {_share(wanted == on.labels)}", *right] if right else []
+        right = [f"floats {share(wanted == on.labels)}", *right] if right else []
     if right:
         yield f"right: {', '.join(right)}"
 
 
-def _share(hits: NDArray[np.bool_]) -> str:
+def share(hits: NDArray[np.bool_]) -> str:
+    """A share in percent."""
     return f"{hits.mean():.2%}"

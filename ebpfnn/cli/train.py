@@ -104,7 +104,12 @@ _REACH = click.FloatRange(0, 1, max_open=True)
 @click.option("--aware", is_flag=True, help="Quantization-aware training; see --hidden-bits and --weight-bits.")
 @click.option("--hidden-bits", type=_BITS, default=8, help="Bits per activation between layers.")
 @click.option("--weight-bits", type=_BITS, default=8, help="Bits per weight; 2 means -1, 0 and 1.")
-@click.option("--trim-idle", "idle", type=_SHARE, help="Drop inputs that are above 0 in at most this share of the samples.")
+@click.option(
+    "--trim-idle",
+    "idle",
+    type=_SHARE,
+    help="Drop inputs, or groups of a table, that are above 0 in at most this share of the samples.",
+)
 @click.option("--shared-steps", is_flag=True, help="Use one weight scale per hidden layer.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
 @click.option(

@@ -62,9 +62,14 @@ class Emitter(FrameAssembler):
         """The approximate number of pending branches when the verifier first reaches the end of the code so far."""
         return self._forks
 
-    def jump_if(self, left: Register, condition: str, right: Register | int, label: str) -> None:
-        self._forks += 1
+    def jump_if(self, left: Register, condition: str, right: Register | int, label: str, *, pending: bool = True) -> None:
+        """With ``pending`` false, the branch is not counted in :attr:`forks`; see :meth:`put_off`."""
+        self._forks += pending
         super().jump_if(left, condition, right, label)
+
+    def put_off(self, branches: int) -> None:
+        """Counts ``branches`` that are pending at once where some exclude each other."""
+        self._forks += branches
 
     def region(self, size: int) -> Place:
         """Allocates ``size`` bytes of workspace, 8-aligned. They are not cleared: they hold what an earlier run left."""

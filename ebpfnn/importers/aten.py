@@ -29,6 +29,7 @@ _WITHOUT_EFFECT = frozenset(
 """What only checks or measures: where a shape matters, the exporter has noted it."""
 _PASSED_ON = frozenset({"getitem", *SAME, "aten.dropout", "aten.dropout_", "aten.feature_dropout"})
 _SOFTMAX = frozenset({"aten.softmax", "aten._softmax", "aten.log_softmax", "aten._log_softmax"})
+_SIGMOID = frozenset({"aten.sigmoid", "aten.sigmoid_"})
 """They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
 
 
@@ -76,9 +77,10 @@ class _Walk:
 
     def _follow(self, on: Operands) -> None:
         if self.ended:
-            raise ModelError(f"{self.ended} is followed by more nodes; a softmax can only be the last")
-        if on.call.op in _SOFTMAX:
+            raise ModelError(f"{self.ended} is followed by more nodes; a softmax or sigmoid can only be the last")
+        if on.call.op in _SOFTMAX | _SIGMOID:
             self.ended = on.where
+            self.chain.logit = on.call.op in _SIGMOID
         elif on.call.op in MAKERS:
             for step in MAKERS[on.call.op](on):
                 self.chain.append(step)

@@ -14,8 +14,8 @@ from ..errors import ModelError
 from ..network.inputformat import InputFormat
 from ..network.layers import Shape, describe
 from ..quantize.floats import Network
+from . import scoring
 from .aten import to_chain
-from .fold import fold
 from .options import ImportOptions
 from .program import Call, Program, Ref, Sizes
 
@@ -58,8 +58,7 @@ def from_exported(
     try:
         chain = to_chain(_read(program))
         options, _ = options.given(chain)
-        shape, layers = fold(chain, options.mean, options.std)
-        network = options.network(name, shape, layers, {})
+        network = scoring.network(chain, name, options, {})
         return replace(network, input=replace(network.input, prepared=input.prepared))
     except ModelError as error:
         raise ModelError(f"network '{name}': {error}") from error

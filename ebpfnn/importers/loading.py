@@ -16,24 +16,43 @@ from ..network import QuantizedNetwork, reference
 from ..network.layers import expect
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
-from . import onnx_file, onnx_graph, onnx_metadata, pt2, state_dict, torch_file
+from ..quantize.tabular import Tabular
+from ..trees.forest import Forest
+from . import onnx_file, onnx_graph, onnx_metadata, onnx_trees, pt2, scoring, state_dict, tabular, torch_file
 from .aten import to_chain
-from .fold import fold
+from .ensembles import Ensemble
 from .integers import lower
 from .options import ImportOptions
 from .steps import Chain, Quantize
 
 SUFFIXES = (".onnx", ".pt2", ".pt", ".pth", ".safetensors")
 MAX_BYTES = 64 << 20
+_PICKLES = (".joblib", ".pkl", ".pickle")
+_UNPICKLED = (
+    "would run code of its own to be read; write an ONNX file where it was trained: from skl2onnx import to_onnx; "
+    "open('model.onnx', 'wb').write(to_onnx(model, X[:1].astype('float32')).SerializeToString())"
+)
 _REMEDY = "give an ONNX file, a .pt2 archive, or a state dict (.pt, .pth, .safetensors)"
 
 
-def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork:
+def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork | Forest:
     """The network in ``path``: in floats, or in integers where an ONNX file holds it quantized (QuantizeLinear throughout).
+
+    Trees in an ONNX file become a forest. Raises :class:`ModelError` as :func:`read`.
+    """
+    found = read(path, options)
+    if isinstance(found, Ensemble):
+        return found.forest
+    return found.network if isinstance(found, Tabular) else found
+
+
+def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network | QuantizedNetwork | Tabular | Ensemble:
+    """As :func:`load`, but trees and a network over rows of a table are returned with what they were over numbers.
 
     Raises :class:`ModelError`, naming the file and in it the node or key, for what cannot be read or imported.
     """
     path, options = Path(path), options or ImportOptions()
+    expect(path.suffix not in _PICKLES, f"{path}: {_UNPICKLED}")
     expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is not a known format of networks; {_REMEDY}")
     data = files.read(path, MAX_BYTES, _REMEDY)
     try:
@@ -47,6 +66,8 @@ def load(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
 def load_float(path: str | os.PathLike[str], options: ImportOptions | None = None) -> Network:
     """As :func:`load`, but raises :class:`ModelError` for a network that is quantized."""
     network = load(path, options)
+    if isinstance(network, Forest):
+        raise ModelError(f"{path}: is an ensemble of trees, which is imported in integers; use it as it is")
     if isinstance(network, QuantizedNetwork):
         raise ModelError(f"{path}: is quantized, in integers; use it as it is, or give the file that was quantized")
     return network
@@ -54,31 +75,39 @@ def load_float(path: str | os.PathLike[str], options: ImportOptions | None = Non
 
 def quantize_file(
     path: str | os.PathLike[str], calibration: NDArray[np.uint8], options: ImportOptions | None = None
-) -> QuantizedNetwork:
-    """The network in ``path`` in integers; ``calibration`` is uint8 [n, *shape] of pixels.
+) -> QuantizedNetwork | Forest:
+    """The network in ``path`` in integers; ``calibration`` is uint8 [n, *shape] of pixels. Trees need none.
 
     A network that is quantized keeps its integers; the samples only tell how many of its values are 0. Raises what
     :func:`load` and :func:`ebpfnn.quantize.quantization.quantize` raise.
     """
     network = load(path, options)
+    if isinstance(network, Forest):
+        return network
     if isinstance(network, QuantizedNetwork):
         return replace(network, density=reference.density(network, calibration))
     return quantize(network, calibration)
 
 
-def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork:
+def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | QuantizedNetwork | Tabular | Ensemble:
     model, name = onnx_file.parse(data, path.parent), path.stem
+    if onnx_trees.is_ensemble(model):
+        return onnx_trees.read(model, name, options)
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     options, events = onnx_metadata.given(model, options)
+    if chain.tabular and options.prepared is None:
+        return tabular.network(chain, name, options, card)
     if not any(isinstance(step, Quantize) for step in chain.steps):
         return replace(_floats(chain, name, options, card), events=events)
     expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
     form = options.input(found.shape)
-    labels = options.labels_for(_classes(chain))
+    layers, result = scoring.integers(chain, options, found.layers), scoring.result(chain, options)
+    two, options = scoring.of_two(chain, options), scoring.labelled(chain, options)
+    labels, name = options.labels_for(scoring.outputs(chain) + two), options.name or name
     card = {**card, **_noted([*notes, *found.notes]), **options.card}
-    return QuantizedNetwork(options.name or name, form, labels, found.layers, found.score_scale, card=card, events=events)
+    return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, events=events, result=result)
 
 
 def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network:
@@ -102,19 +131,14 @@ def _from_tensors(tensors: torch_file.Tensors, name: str, options: ImportOptions
 
 def _floats(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
     options, notes = options.given(chain)
-    shape, layers = fold(chain, options.mean, options.std)
-    return options.network(name, shape, layers, {**card, **_noted(notes)})
-
-
-def _classes(chain: Chain) -> int:
-    return int(np.prod(chain.shape))
+    return scoring.network(chain, name, options, {**card, **_noted(notes)})
 
 
 def _noted(notes: list[str]) -> dict[str, str]:
     return {"import": "; ".join(notes)} if notes else {}
 
 
-_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork]] = {
+_READERS: dict[str, Callable[[bytes, Path, ImportOptions], Network | QuantizedNetwork | Tabular | Ensemble]] = {
     ".onnx": _from_onnx,
     ".pt2": _from_pt2,
     ".pt": _from_torch,

@@ -12,7 +12,9 @@ from ..network.layers import expect
 from ..network.onnxkeys import PRODUCER, SCORES
 from . import building
 from .onnx_constants import COMPUTE
+from .onnx_ending import CLASSIFIERS, find
 from .onnx_file import where
+from .onnx_ml import DOMAIN, ML_MAKERS
 from .onnx_operands import Constant, Operands, from_tensor
 from .onnx_operators import MAKERS
 from .steps import LARGEST, Chain, Quantize, Scale, naming
@@ -20,8 +22,10 @@ from .steps import LARGEST, Chain, Quantize, Scale, naming
 if TYPE_CHECKING:
     import onnx
 
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
-_SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
+_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft", DOMAIN})
+_TABULAR = "skl2onnx"
+"""The producer of files that take rows of a table."""
+_LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 """They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
 _INTEGER_OPERATORS = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantize")
 _ON_INTEGERS = frozenset({"MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "GlobalMaxPool"})
@@ -38,19 +42,25 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     fact = "is a network of tables or a cascade, whose integers are in operators that are no layers"
     expect(not own, f"{fact}; use the file it was exported from, or `ebpfnn export --raw` and `ebpfnn import`")
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
-    expect(len(inputs) == len(graph.output) == 1, counts)
-    chain, batch = _begin(inputs[0])
+    expect(len(inputs) == 1 and len(graph.output) > 0, counts)
+    ending = find(graph, constants)
+    tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
+    chain, batch = _begin(inputs[0], tabular=tabular)
     walk = _Walk(chain, batch, inputs[0].name, constants)
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, len(graph.node))
         with naming(here):
-            walk.take(node, here)
-    output = graph.output[0].name
-    expect(output == walk.tip, f"output {output!r} is not what the last node gives; export one output, the logits")
+            if number - 1 in ending.needed:
+                walk.take(node, here)
+    expect(
+        ending.scores == walk.tip, f"output {ending.scores!r} is not what the last node gives; export one output, the logits"
+    )
+    one = chain.shape == (1,)
+    chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
     return chain
 
 
-def _begin(given: onnx.ValueInfoProto) -> tuple[Chain, int]:
+def _begin(given: onnx.ValueInfoProto, *, tabular: bool) -> tuple[Chain, int]:
     """The chain at the graph's input, and how many samples the graph takes at once; 1 where it takes any number."""
     from onnx import TensorProto
 
@@ -60,13 +70,19 @@ def _begin(given: onnx.ValueInfoProto) -> tuple[Chain, int]:
     expect(fixed, f"input {given.name!r} has sizes {sizes}, 0 for those not fixed; fix all but the first, the batch")
     floats = form.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
     known = floats or form.elem_type == TensorProto.UINT8
-    expect(known, f"input {given.name!r} is of type {form.elem_type}; export float or uint8")
-    return building.begin(tuple(sizes[1:]), bytes_given=not floats), max(1, sizes[0])
+    numbers = tabular and form.elem_type in (TensorProto.INT32, TensorProto.INT64)
+    expect(known or numbers, f"input {given.name!r} is of type {form.elem_type}; export float or uint8")
+    chain = building.begin(tuple(sizes[1:]), bytes_given=not floats and not numbers)
+    chain.tabular = tabular and len(chain.input_shape) == 1 and not chain.input_bytes
+    return chain, max(1, sizes[0])
 
 
 @dataclass
 class _Walk:
-    """``tip`` is the output that the chain has reached; ``passed`` those before it, which nothing may take again."""
+    """``tip`` is the output that the chain has reached; ``passed`` those before it, which nothing may take again.
+
+    ``bounded`` is whether a sigmoid was the last: its one output stands for two classes.
+    """
 
     chain: Chain
     batch: int
@@ -75,6 +91,7 @@ class _Walk:
     passed: set[str] = field(default_factory=set)
     quantized: Quantize | None = None
     ended: str = ""
+    bounded: bool = False
     computed: int = 0
 
     def take(self, node: onnx.NodeProto, here: str) -> None:
@@ -106,11 +123,10 @@ class _Walk:
     def _follow(self, on: Operands) -> None:
         kind = on.node.op_type
         if self.ended:
-            expect(
-                kind in ("QuantizeLinear", "DequantizeLinear"), f"{self.ended} is followed by more; a softmax must be the last"
-            )
-        elif kind in _SOFTMAX:
-            self.ended = on.where
+            last = f"{self.ended} is followed by more; a {'sigmoid' if self.bounded else 'softmax'} must be the last"
+            expect(kind in ("QuantizeLinear", "DequantizeLinear"), last)
+        elif kind in _LAST:
+            self.ended, self.bounded = on.where, kind == "Sigmoid"
         elif kind == "QuantizeLinear":
             self._quantize(on)
         elif kind == "DequantizeLinear":
@@ -120,13 +136,14 @@ class _Walk:
         elif kind == "Clip" and self.quantized:
             self._narrow(on, self.quantized)
         elif kind not in ("Identity", "Dropout"):
-            expect(kind in MAKERS, f"{on.where} cannot be imported; {_REMEDY}")
+            makers = ML_MAKERS if on.node.domain == DOMAIN else MAKERS
+            expect(kind in makers, f"{on.where} cannot be imported; {_REMEDY}")
             plain = not self.quantized or kind in _ON_INTEGERS
             expect(plain, f"{on.where} computes with quantized integers; put a DequantizeLinear before it")
-            for step in MAKERS[kind](on):
+            for step in makers[kind](on):
                 self.chain.append(step)
         self.passed.add(self.tip)
-        self.tip = on.node.output[0]
+        self.tip = on.node.output[1 if kind in CLASSIFIERS else 0]
 
     def _quantize(self, on: Operands) -> None:
         expect(

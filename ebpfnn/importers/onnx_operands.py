@@ -47,7 +47,7 @@ def from_tensor(tensor: onnx.TensorProto) -> Constant:
     except (ValueError, TypeError, LookupError) as error:  # LookupError: of a type that onnx does not know
         raise ModelError(f"tensor {tensor.name!r} does not hold the {size:.0f} values it declares; export it again") from error
     kind = f"tensor {tensor.name!r} is of {array.dtype}, which cannot be used; export it as float32"
-    expect(array.dtype.kind in "fiub" or array.dtype.kind == "V", kind)  # V: bfloat16 and its relatives, of ml_dtypes
+    expect(array.dtype.kind in "fiubOU" or array.dtype.kind == "V", kind)  # V: bfloat16 and its like, of ml_dtypes; O: text
     return Constant(array)
 
 
@@ -63,13 +63,7 @@ class Operands:
     constants: Mapping[str, Constant]
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        from onnx.helper import get_attribute_value
-
-        for each in self.node.attribute:
-            if each.name == name:
-                value = get_attribute_value(each)
-                return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        return default
+        return attribute(self.node, name, default)
 
     def has(self, number: int) -> bool:
         """Whether there is an input ``number``; the optional ones may be left out, or have an empty name."""
@@ -106,3 +100,14 @@ class Operands:
         """Raises :class:`ModelError` unless the values come first: weights may not stand to the left."""
         if self.node.input[0] != self.tip:
             raise ModelError(f"{self.where} takes the values after its weights, which cannot be imported")
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
+    """The attribute ``name`` of ``node``, bytes as text."""
+    from onnx.helper import get_attribute_value
+
+    for each in node.attribute:
+        if each.name == name:
+            value = get_attribute_value(each)
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return default

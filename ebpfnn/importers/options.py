@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from ..network.layers import Shape, describe, expect
 from ..network.preparation import Preparation
 from ..quantize.float_reference import output_shape
 from ..quantize.floats import FloatLayer, Network
+from ..quantize.tabular import Rows
 from .steps import Chain, Scale
 
 _UNCHANGED = ((0.0,), (1.0,))
@@ -32,6 +33,11 @@ class ImportOptions:
 
     ``architecture`` and ``slope`` are for files that hold tensors and no graph: as :mod:`ebpfnn.network.architecture` writes
     them, and that of the activation behind all layers but the last, 0 for ReLU.
+
+    ``columns`` are the names of the columns of trees, in the order of their training.
+
+    ``rows`` is for graphs over rows of a table: it is given their number of columns, and returns rows that choose the range of
+    each. ``column_bytes`` is how many bytes a column of a sample gets.
     """
 
     name: str | None = None
@@ -49,6 +55,9 @@ class ImportOptions:
     prepared: Preparation | None = None
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     order: tuple[int, ...] = ()
+    columns: tuple[str, ...] | None = None
+    rows: Callable[[int], Rows] | None = None
+    column_bytes: int = 2
 
     def __post_init__(self) -> None:
         """Raises :class:`ModelError` for a mean or std that is no number, or a std of 0."""

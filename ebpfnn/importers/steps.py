@@ -143,6 +143,29 @@ class Reshape(Step):
 
 
 @dataclass(frozen=True, eq=False)
+class Select(Step):
+    """The values at ``places`` of flat ones, in this order."""
+
+    places: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.places.size <= LARGEST:
+            self.refuse(f"selects {self.places.size} values, which cannot be imported")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 1 or int(self.places.min()) < 0 or int(self.places.max()) >= shape[0]:
+            self.refuse(f"selects values beyond the {describe(shape)} that it is given; export it again")
+        return self.places.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Binarize(Step):
+    """1 for a value above ``threshold``, else 0."""
+
+    threshold: float
+
+
+@dataclass(frozen=True, eq=False)
 class Quantize(Step):
     """``clip(round(x / scale) + zero_point, low, high)``, and the real values of that from here on."""
 
@@ -156,12 +179,17 @@ class Quantize(Step):
 class Chain:
     """The steps so far, and the shape behind them, without the batch; ``input_shape`` is that before them.
 
-    ``input_bytes`` is whether the graph takes bytes, which a first step then makes of 0..1.
+    ``input_bytes`` is whether the graph takes bytes, which a first step then makes of 0..1. ``labels`` are those that the graph
+    names, perhaps none. ``logit`` is whether its one score stands for two classes, the second one where it is above 0.
+    ``tabular`` is whether it is made for rows of a table.
     """
 
     input_shape: Shape
     input_bytes: bool = False
     steps: list[Step] = field(default_factory=list)
+    labels: tuple[str, ...] = ()
+    logit: bool = False
+    tabular: bool = False
 
     def __post_init__(self) -> None:
         self.shape = self.unpadded = self.input_shape

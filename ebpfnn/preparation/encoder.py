@@ -43,11 +43,15 @@ class Encoder(ABC):
 
 
 class Linear(Encoder):
-    name, summary = "linear", "255 even steps"
-    parameters = MappingProxyType({"low": "start of the range", "high": "end of the range"})
+    name, summary, most = "linear", "255 even steps a byte", WIDEST
+    parameters = MappingProxyType(
+        {"low": "start of the range", "high": "end of the range", "bytes": f"bytes of a wide column, 1 to {WIDEST // MOST}"}
+    )
 
     def bounds(self, described: Described, kind: str) -> Bounds:
-        return encoders.linear(number(described, "low", kind), number(described, "high", kind), kind)
+        count = fields.integer(described, "bytes") if "bytes" in described else 1
+        expect(1 <= count <= WIDEST // MOST, f"'bytes' must lie in 1..{WIDEST // MOST}")
+        return encoders.linear(number(described, "low", kind), number(described, "high", kind), kind, count * MOST)
 
 
 class Log2(Encoder):

@@ -23,12 +23,12 @@ Bounds = tuple[Number, ...]
 """The bounds of a column: integers or floats, none below the one before."""
 
 
-def linear(low: Number, high: Number, kind: str) -> Bounds:
-    """255 even steps: ``low + k (high - low) / 255`` for k = 1..255. Raises :class:`ModelError` unless ``low < high``."""
+def linear(low: Number, high: Number, kind: str, steps: int = MOST) -> Bounds:
+    """Even steps: ``low + k (high - low) / steps`` for k = 1..steps. Raises :class:`ModelError` unless ``low < high``."""
     if not low < high:
         raise ModelError(f"low {low} is not below high {high}; give a range")
     first, reach = Fraction(low), Fraction(high) - Fraction(low)
-    return tuple(_as(kind, first + reach * k / MOST) for k in range(1, MOST + 1))
+    return tuple(_as(kind, first + reach * k / steps) for k in range(1, steps + 1))
 
 
 def log2(low: Number, high: Number, fraction: int, kind: str) -> Bounds:

@@ -19,6 +19,7 @@ from ..network import events as carried
 from ..network import fields
 from ..network.fields import Described
 from ..network.layers import MaxPool, describe, expect
+from ..network.model import LABEL, RESULTS
 from ..network.tensorfile import Container, OtherVersion, Tensors
 from .float_reference import output_shape
 from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
@@ -85,6 +86,7 @@ def _describe(network: Network) -> dict[str, Any]:
         "layers": [_describe_layer(layer) for layer in network.layers],
         "card": dict(network.card),
         **fields.describe_events(network.events),
+        **({"result": network.result} if network.result != LABEL else {}),
     }
 
 
@@ -109,7 +111,9 @@ def _build(described: Described, tensors: Tensors) -> Network:
     for name in sorted(unused):
         raise ModelError(f"tensor {name!r} is not expected")
     name, labels = fields.text(described, "name"), fields.texts(described, "labels")
-    network = Network(name, form, labels, built, fields.card(described), fields.events(described))
+    result = fields.text(described, "result") if "result" in described else LABEL
+    network = Network(name, form, labels, built, fields.card(described), fields.events(described), result)
+    expect(result in RESULTS, f"'result' is {result!r}; {', '.join(RESULTS)} are known")
     carried.check(network.events)
     _check_shapes(network)
     return network

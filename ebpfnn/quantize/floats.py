@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..network.inputformat import InputFormat
 from ..network.layers import MaxPool, Window
+from ..network.model import LABEL
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -88,7 +89,7 @@ FloatLayer = FloatDense | FloatConv2d | MaxPool | AvgPool
 class Network:
     """A float network over samples of ``input``, whose levels 0..highest stand for 0..1 (8 bits: ``x / 255``).
 
-    ``card`` and ``events`` as in :class:`~ebpfnn.network.QuantizedNetwork`.
+    ``card``, ``events`` and ``result`` as in :class:`~ebpfnn.network.QuantizedNetwork`.
     """
 
     name: str
@@ -97,3 +98,4 @@ class Network:
     layers: tuple[FloatLayer, ...]
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    result: str = LABEL

@@ -61,7 +61,14 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
         layers.append(integers)
     try:
         whole = QuantizedNetwork(
-            network.name, network.input, network.labels, tuple(layers), found.scale, card=network.card, events=network.events
+            network.name,
+            network.input,
+            network.labels,
+            tuple(layers),
+            found.scale,
+            card=network.card,
+            events=network.events,
+            result=network.result,
         )
     except ModelError as error:
         raise ModelError(f"network '{network.name}': {error}") from error

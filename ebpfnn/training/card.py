@@ -131,6 +131,7 @@ def _precision(options: Options) -> str:
     by = options.precision
     bits = f"{by.input_bits}-bit input" if by.input_bits < 8 else ""
     aware = f"trained with {by.hidden_bits}-bit activations and {by.weight_bits}-bit weights" if by.aware else ""
-    idle = "" if by.idle is None else f"no weights for inputs above 0 in at most {by.idle:.2%} of the samples"
+    what = "tables for groups" if has_tables(options.architecture) else "weights for inputs"
+    idle = "" if by.idle is None else f"no {what} above 0 in at most {by.idle:.2%} of the samples"
     steps = "one weight step a hidden layer" if by.shared_steps else ""
     return ", ".join(filter(None, (bits, aware, idle, steps)))

@@ -37,7 +37,8 @@ class Precision:
     ``thresholds`` are those of :class:`~ebpfnn.network.inputformat.InputFormat`, evenly spaced if empty. ``aware`` simulates
     the rounding of quantization during training (:mod:`ebpfnn.training.rounding`). ``idle`` and ``shared_steps`` make the
     trained network lighter (:mod:`ebpfnn.quantize.trimming`): inputs that are above 0 in at most that share of the training
-    samples lose their weights, and the outputs of a hidden layer get one step.
+    samples lose their weights, and the outputs of a hidden layer get one step. In a table network groups get no table that are
+    above 0 in at most the share ``idle``.
 
     Raises :class:`ModelError` for fewer than 8 hidden or weight bits without ``aware``, or weight bits with shared steps.
     """

@@ -29,6 +29,7 @@ SHIFT = 2
 CALIBRATION = 2_000
 OCCUPIED = 512
 """The number of training samples that tell how often a group is blank."""
+_CHUNK = 8_192
 _INT32_MAX = 2**31 - 1
 
 
@@ -42,10 +43,11 @@ def run(options: Options, data: Data, mine: Team) -> int:
     if last.channels != len(data.names):
         fact = f"network {options.architecture!r} gives {last.channels} scores, but there are {len(data.names)} classes"
         raise ModelError(f"{fact}; end it with {len(data.names)}")
-    model = build(options, form, order, hidden, last)
-    epochs = fitted(model, form, data, options, mine, lambda samples: row_numbers(form, order, samples))
+    live = kept(options, form, order, data)
+    model = build(options, form, order[live], hidden, last)
+    epochs = fitted(model, form, data, options, mine, lambda samples: row_numbers(form, order[live], samples))
     if mine.leads:
-        network = exported(model, form, order, options, data)
+        network = exported(model, form, order, live, options, data)
         network = replace(network, card=card.of_integers(options, network, data, epochs))
         modelfile.save(network, options.output)
         floatfile.beside(options.output).unlink(missing_ok=True)  # of another network
@@ -63,6 +65,23 @@ def layout(options: Options, data: Data) -> tuple[InputFormat, NDArray[np.int32]
     if not (form.packed and options.tiles):
         return form, order
     return replace(form, order=tuple(map(int, order.flatten()))), order
+
+
+def kept(options: Options, form: InputFormat, order: NDArray[np.int32], data: Data) -> NDArray[np.bool_]:
+    """The groups that get a table, bool [groups]: all but the idle ones, which are blank in nearly all training samples.
+
+    Raises :class:`ModelError` if none is left.
+    """
+    share = options.precision.idle
+    if share is None:
+        return np.ones(len(order), np.bool_)
+    samples = data.training.samples
+    chunks = (row_numbers(form, order, samples[start : start + _CHUNK]) != 0 for start in range(0, len(samples), _CHUNK))
+    live: NDArray[np.bool_] = sum(chunk.sum(axis=0) for chunk in chunks) > share * len(samples)
+    if not live.any():
+        fact = f"all {len(order)} groups are 0 but in at most {share:.2%} of the training samples"
+        raise ModelError(f"--trim-idle {share:g}: {fact}; give a smaller share")
+    return live
 
 
 def build(options: Options, form: InputFormat, order: NDArray[np.int32], hidden: Step, last: Step) -> TableNetwork:
@@ -83,13 +102,20 @@ def build(options: Options, form: InputFormat, order: NDArray[np.int32], hidden:
 
 
 def exported(
-    model: TableNetwork, form: InputFormat, order: NDArray[np.int32], options: Options, data: Data
+    model: TableNetwork,
+    form: InputFormat,
+    order: NDArray[np.int32],
+    live: NDArray[np.bool_],
+    options: Options,
+    data: Data,
 ) -> QuantizedNetwork:
-    """The integers of ``model`` as a network."""
+    """The integers of ``model``, which has the ``live`` groups of ``order``, as a network. The tables of the others are 0."""
     found = model.integers()
+    tables = np.zeros((len(order), *found.rows.shape[1:]), np.int16)
+    tables[live] = found.rows
     seen = row_numbers(form, order, data.training.samples[:OCCUPIED])
     classes, by = len(found.scores.bias), ByteLanes(model.scores.shift)
-    first = Table(found.rows, found.bias, order, by, form.bits, occupied=np.packbits(seen != 0, axis=1))
+    first = Table(tables, found.bias, order, by, form.bits, occupied=np.packbits(seen != 0, axis=1))
     each = np.arange(len(found.bias), dtype=np.int32).reshape(-1, 1)
     last = Table(found.scores.rows, found.scores.bias, each, _identity(classes), 8 - by.shift)
     network = QuantizedNetwork(options.name, form, data.names, (first, last), found.scores.step, events=data.events)
@@ -107,7 +133,6 @@ def _check(options: Options) -> None:
     precision = options.precision
     given = {
         "--weight-bits": precision.weight_bits != 8,
-        "--trim-idle": precision.idle is not None,
         "--shared-steps": precision.shared_steps,
         "--optimizer sgd": options.optimizer == "sgd",
         "--dropout": bool(options.dropout),

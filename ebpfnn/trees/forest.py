@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -70,14 +71,20 @@ class Tree:
         """Scores that a leaf adds to."""
         return int(self.leaves.shape[1])
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """The most comparisons from the root to a leaf."""
-        depths = np.zeros(self.nodes, np.int64)
-        for node in range(self.nodes):
-            inner = self.children[node][self.children[node] >= 0]
-            depths[inner] = depths[node] + 1
-        return int(depths.max()) + 1 if self.nodes else 0
+        return len(self.levels)
+
+    @cached_property
+    def levels(self) -> tuple[int, ...]:
+        """The nodes of each level, from the root on."""
+        here, found = np.zeros(min(self.nodes, 1), np.int32), []
+        while here.size:
+            found.append(here.size)
+            below = self.children[here].reshape(-1)
+            here = below[below >= 0]
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from ..compiler import Body, BodyKind, KernelFeatures
 from ..compiler.features import NEWEST
 from ..compiler.kind import Described, Tensors
-from . import forestformat, reference
+from . import facts, forestformat, reference
 from .compile import compile_forest
 from .forest import Forest
+from .plan import PLANS
 
 
 class Trees(BodyKind[Forest]):
-    name, summary, model = "trees", "a decision tree, a forest, or boosted trees", Forest
+    name, summary, model, plans = "trees", "a decision tree, a forest, or boosted trees", Forest, PLANS
 
     def describe(self, model: Forest) -> dict[str, Any]:
         return forestformat.describe(model)
@@ -32,3 +34,6 @@ class Trees(BodyKind[Forest]):
 
     def compile(self, model: Forest, features: KernelFeatures = NEWEST, plan: str | None = None) -> Body:
         return compile_forest(model, features, plan)
+
+    def facts(self, model: Forest) -> Mapping[str, str]:
+        return facts.facts(model)

@@ -49,7 +49,7 @@ def test_commands_exist(page: Path) -> None:
 @pages
 def test_make_targets_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    (trained,) = re.findall(r"addprefix train-,([\w -]+)\)", makefile)
+    (trained,) = re.findall(r"addprefix train-,([\w -]+)\)", re.sub(r"\\\n\s*", " ", makefile))
     known = {*re.findall(r"^([a-z-]+):", makefile, re.MULTILINE), *(f"train-{name}" for name in trained.split())}
     assert set(re.findall(r"`make ([\w-]+)", page.read_text())) <= known
 

@@ -379,7 +379,7 @@ def test_the_front_has_the_bundled_networks_of_digits(runners: dict[str, PlayedR
     ran = bench("--front", "--row", "compiled")
     assert ran.exit_code == 0, ran.stderr
     found = {name.split()[1] for name in runners}
-    assert {"mnist", "mnist-1bit", "mnist-1bit-64", "mnist-128"} <= found
+    assert {"mnist", "mnist-1bit", "mnist-1bit-64", "mnist-128", "mnist-table-128", "mnist-cascade"} <= found
     assert not {"mnist-cnn", "fashion"} & found
 
 

@@ -224,8 +224,12 @@ def residual(x: torch.Tensor) -> torch.Tensor:
 REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     "dilation": (lambda: [_nn().Conv2d(1, 2, 3, dilation=2), *_end(128)], r"\(aten\.conv2d\), has a dilation of 2x2; only 1"),
     "an operator": (
+        lambda: [_nn().Flatten(), _nn().Tanh(), *_end(144)],
+        r"\(aten\.tanh\), cannot be imported; Linear, Conv2d",
+    ),
+    "a sigmoid between": (
         lambda: [_nn().Flatten(), _nn().Sigmoid(), *_end(144)],
-        r"\(aten\.sigmoid\), cannot be imported; Linear, Conv2d",
+        r"\(aten\.sigmoid\), is followed by more nodes; a softmax or sigmoid can only be the last",
     ),
     "a branch": (lambda: [_function(residual), *_end(144)], r"takes a value that another takes too: the graph branches"),
     "an overlapping average": (lambda: [_nn().AdaptiveAvgPool2d(5), *_end(25)], r"makes 5x5 of 1x12x12; only divisors"),

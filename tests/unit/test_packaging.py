@@ -19,6 +19,8 @@ SHIPPED = OBJECTS | {
     "ebpfnn/data/bpf/network.bpf.c",
     "ebpfnn/data/include/ebpfnn/abi.h",
     "ebpfnn/data/mnist.safetensors",
+    "ebpfnn/data/mnist-table-128.safetensors",
+    "ebpfnn/data/mnist-cascade.safetensors",
     "ebpfnn/data/digits/t10k-images-idx3-ubyte.gz",
     "ebpfnn/plugin/skeletons/trigger/Makefile.in",
     "ebpfnn/py.typed",

@@ -18,6 +18,7 @@ from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import ByteLanes, Requantization, Table
 from ebpfnn.training import Options, Precision, Teaching, train
 from ebpfnn.training.groups import groups, row_numbers, terms
+from ebpfnn.training.splitting import thirds
 
 pytest.importorskip("torch")
 ONE_BIT = Precision(input_bits=1, thresholds=(100,), packed=True)
@@ -117,6 +118,28 @@ def test_rows_that_no_sample_selects_are_0(tmp_path: Path, data: Path) -> None:
     assert first.tables[seen].any(axis=1).mean() > 0.5
 
 
+@pytest.mark.parametrize("precision", [replace(ONE_BIT, idle=0.25), Precision(input_bits=2, idle=0.25)])
+def test_groups_that_are_nearly_always_blank_get_no_table(tmp_path: Path, precision: Precision) -> None:
+    random = np.random.default_rng(0)
+    samples = random.integers(101, 256, (1_200, 8, 8)).astype(np.uint8)  # not blank, by one bit and by two
+    labels = (samples[:, 0, :4].sum(axis=1, dtype=int) > 700).astype(np.intp)
+    for group, often in enumerate((1_200, 500, 320, 280, 40, 0)):
+        rows, columns = group // 2 * 2, group % 2 * 4
+        samples[often:, rows : rows + 2, columns : columns + 4] = 0
+    np.savez(tmp_path / "some.npz", samples=samples, labels=labels)
+    tiles = (2, 4) if precision.input_bits == 1 else (2, 2)
+    given = options(tmp_path, tmp_path / "some.npz", architecture="table9-2", precision=precision, tiles=tiles, distortion=None)
+    network = modelfile.load(train(replace(given, epochs=2)))
+    first = network.layers[0]
+    assert isinstance(first, Table)
+    learned, *_ = thirds(len(samples), testing=True)
+    numbers = np.array(numbers_plainly(network.input, first.order, samples[learned]))
+    shares = (numbers != 0).mean(axis=0)
+    assert [bool(table.any()) for table in first.tables] == [share > 0.25 for share in shares]
+    assert {bool(table.any()) for table in first.tables} == {True, False}
+    assert "no tables for groups above 0 in at most 25.00% of the samples" in network.card["recipe"]
+
+
 def test_a_packed_sample_is_the_numbers_of_its_rows(tmp_path: Path, data: Path) -> None:
     network = modelfile.load(train(options(tmp_path, data, tiles=(2, 4), epochs=1)))
     first, images = network.layers[0], bars(100, seed=1)[0]
@@ -184,7 +207,14 @@ def test_a_table_network_has_no_file_of_floats_and_may_have_a_teacher(tmp_path: 
         ({"architecture": "table12-5"}, r"gives 5 scores, but there are 4 classes; end it with 4"),
         ({"optimizer": "sgd"}, r"--optimizer sgd: a table network, 'table12-4', has no use for it; leave it out"),
         ({"dropout": 0.1}, r"--dropout: a table network, 'table12-4', has no use for it; leave it out"),
-        ({"precision": replace(ONE_BIT, idle=0.1)}, r"--trim-idle: a table network, 'table12-4', has no use for it"),
+        (
+            {"precision": replace(ONE_BIT, shared_steps=True)},
+            r"--shared-steps: a table network, 'table12-4', has no use for it",
+        ),
+        (
+            {"precision": replace(ONE_BIT, idle=1.0)},
+            r"--trim-idle 1: all 8 groups are 0 but in at most 100.00% of the training samples; give a smaller share",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, data: Path, fields: dict[str, Any], fact: str) -> None:
