@@ -39,9 +39,8 @@ def command(name: str | None, as_json: bool) -> None:
 
 def _policy(guard: Mapping[str, Any]) -> str:
     row = f"after {guard['after']} verdicts in a row that are not '{guard['spared']}', by {guard['margin']:,} or more"
-    return (
-        f"{row}, for {guard['lasting'] / 1e9:g} s; at most {guard['most']:.0%} of the events; {len(guard['allowed'])} allowed"
-    )
+    brakes = f"at most {guard['most']:.0%} of the events; {len(guard['allowed'])} entries are allowed"
+    return f"{row}, for {guard['lasting'] / 1e9:g} s; {brakes}"
 
 
 def _cells(counts: Mapping[str, int]) -> list[str]:
