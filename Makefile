@@ -61,13 +61,13 @@ test-vm: $(DEVELOPMENT) mounts
 test-vm-%:
 	tools/vm/run.py --timeout $(VM_SECONDS) $* '$(BIN)/pytest -q -p no:cacheprovider --tb=short -m "not slow" $(VM_TESTS)'
 
-# Random networks in the kernel, held to docs/quantization.md, and random specs, held to docs/events.md; SEED and NETWORKS or SPECS
-# bring back what was found.
+# Random networks in the kernel, held to docs/quantization.md, forests, held to docs/trees.md, and specs, held to docs/events.md; SEED
+# and NETWORKS, FORESTS or SPECS bring back what was found.
 SECONDS := 60
 oracle: $(DEVELOPMENT) mounts
 	@$(MAKE) --no-print-directory bpf
 	PYTHONPATH=tests:tests/support $(BIN)/python -m oracle --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(NETWORKS),--networks $(NETWORKS)) \
-		$(if $(SPECS),--specs $(SPECS))
+		$(if $(FORESTS),--forests $(FORESTS)) $(if $(SPECS),--specs $(SPECS))
 
 check: $(DEVELOPMENT)
 	$(BIN)/ruff check .

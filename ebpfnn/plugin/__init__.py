@@ -1,12 +1,13 @@
 """The interface of plugins, and the code that finds them. docs/plugins.md is the guide."""
 
 from ..built import object_path
-from ..compiler import Body, BodyKind
+from ..compiler import Body, BodyCode, BodyKind, KernelFeatures
 from ..errors import nearest
 from ..files import zips as zips
 from ..files.streams import take
 from ..network.inputformat import InputFormat
 from ..network.model import Model
+from ..network.modelfields import describe_model, model_fields
 from ..network.preparation import Preparation
 from ..preparation import Picture, Prepared, Row, Values
 from .actions import Action
@@ -20,10 +21,12 @@ __all__ = [
     "Action",
     "Attachment",
     "Body",
+    "BodyCode",
     "BodyKind",
     "BrokenPlugin",
     "InputFormat",
     "InputSource",
+    "KernelFeatures",
     "Member",
     "Model",
     "Picture",
@@ -37,8 +40,10 @@ __all__ = [
     "Values",
     "Wanted",
     "configured",
+    "describe_model",
     "hookimpl",
     "make_manager",
+    "model_fields",
     "nearest",
     "object_path",
     "take",

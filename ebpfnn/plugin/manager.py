@@ -126,11 +126,22 @@ class Plugins:
         return self._named(self.offered_actions, name)
 
     @property
+    def registries(self) -> dict[str, Registry[Any]]:
+        """Everything that is offered, by the word for it that ``ebpfnn plugins`` shows."""
+        return {
+            "trigger": self.offered_triggers,
+            "input": self.offered_inputs,
+            "preparation": self.offered_preparations,
+            "reducer": self.offered_reducers,
+            "encoder": self.offered_encoders,
+            "body": self.offered_bodies,
+            "action": self.offered_actions,
+        }
+
+    @property
     def warnings(self) -> list[str]:
         """The problems of the plugins, one line each."""
-        every = (self.offered_triggers, self.offered_inputs, self.offered_preparations, self.offered_reducers)
-        more = (self.offered_encoders, self.offered_bodies, self.offered_actions)
-        clashes = [clash for registry in (*every, *more) for clash in registry.clashes]
+        clashes = [clash for registry in self.registries.values() for clash in registry.clashes]
         return [*map(str, self.broken), *map(str, clashes)]
 
     def trigger(self, name: str) -> Trigger:

@@ -47,9 +47,21 @@ def walked(tree: Tree) -> int:
 
 
 def _leaves(trees: Sequence[Tree]) -> np.ndarray:
-    """The rows of all trees, and as many more as a number that is masked can pass the end by."""
-    each = [rows(tree) for tree in trees]
+    """The rows of all trees, from left to right, and as many more as a number that is masked can pass the end by."""
+    each = [rows(tree)[in_order(tree)] for tree in trees]
     return np.concatenate([*each, np.zeros((max(map(_mask, trees)), each[0].shape[1]), np.uint64)])
+
+
+def in_order(tree: Tree) -> list[int]:
+    """The leaves of ``tree`` from left to right."""
+    found, waiting = [], [0 if tree.nodes else -1]
+    while waiting:
+        here = waiting.pop()
+        if here < 0:
+            found.append(-1 - here)
+        else:
+            waiting += tree.children[here, ::-1].tolist()
+    return found
 
 
 def _mask(tree: Tree) -> int:
@@ -58,19 +70,29 @@ def _mask(tree: Tree) -> int:
 
 
 def _emit_nodes(emit: Emitter, tree: Tree, place: int) -> None:
-    done, waiting = emit.fresh("reached"), [(0 if tree.nodes else -1, "")]
+    """Leaves are numbered as they come, so that the last comparison before two of them is a number that is added."""
+    done, leaf, waiting = emit.fresh("reached"), 0, [(0 if tree.nodes else -1, "")]
     while waiting:
         node, label = waiting.pop()
         if label:
             emit.label(label)
-        while node >= 0:
+        while node >= 0 and tree.children[node].max() >= 0:
             right = emit.fresh("right")
             emit.load(_VALUE, "u8", _SAMPLE, int(tree.values[node]))
             emit.jump_if(_VALUE, ">=", int(tree.thresholds[node]), right, pending=False)
             waiting.append((int(tree.children[node, 1]), right))
             node = int(tree.children[node, 0])
-        emit.store("u32", RESULT, place, -1 - node)
+        if node >= 0:
+            emit.load(_VALUE, "u8", _SAMPLE, int(tree.values[node]))
+            emit.mov(_ROW, int(tree.thresholds[node]) - 1)
+            emit.alu(_ROW, "-=", _VALUE)
+            emit.alu(_ROW, ">>=", 63)
+            emit.alu(_ROW, "+=", leaf)
+        else:
+            emit.mov(_ROW, leaf)
+        leaf += 2 if node >= 0 else 1
         if waiting:
             emit.goto(done)
     emit.label(done)
+    emit.store("u32", RESULT, place, _ROW)
     emit.put_off(tree.depth)

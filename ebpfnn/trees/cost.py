@@ -18,7 +18,7 @@ INSTRUCTION = 0.075
 _LEVEL_ALONE = 2.0
 """A level of a walk that nothing else fills the time of."""
 _MISPREDICTED = 5.0
-_SURPRISES, _MORE_SURPRISES, _MOST_SURPRISES = 0.22, 0.03, 0.35
+_SURPRISES, _MORE_SURPRISES, _MOST_SURPRISES = 0.18, 0.02, 0.3
 """The share of branches that are mispredicted: of few nodes, more per thousand nodes, and at most."""
 _NEAR, _FAR, _MISS = 96 << 10, 384 << 10, 0.1
 """Tables of so many bytes stay near; with so many more, an instruction of masks takes so much longer."""

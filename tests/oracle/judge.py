@@ -15,13 +15,14 @@ from ebpfnn.compiler import Body, Compiled
 from ebpfnn.errors import Error, ModelError, NotSupported, VerifierError
 from ebpfnn.network import reference
 from ebpfnn.session import Session
+from ebpfnn.trees.compile import CompiledForest
 
 from . import arithmetic, corners, generate
 from .dirty import Dirt
 from .formats import pick
 from .packets import reply_to, request
 from .report import Difference, Tally, describe, one_line, reason, sparse, unequal
-from .ways import ANSWERING, OTHERS, RUN, TRIGGERS, likeness, ways
+from .ways import ANSWERING, OTHERS, RUN, TRIGGERS, Way, likeness, ways
 
 _OTHERS = 2
 _PACKETS = 16
@@ -43,7 +44,7 @@ class Judge:
     def judge(self) -> None:
         """Every distinct body by BPF_PROG_RUN, and one of them behind each of a few other triggers."""
         self.tally.networks += 1
-        self._hold("reference", reference.scores(self.network, self.samples).tolist(), None)
+        self._hold("reference", self._reference(), None)
         bodies = self._bodies()
         for name, body in bodies.items():
             self._run(name, RUN, body)
@@ -51,10 +52,20 @@ class Judge:
             name = pick(self.random, list(bodies))
             self._run(name, trigger, bodies[name])
 
+    def _reference(self) -> list[list[int]]:
+        found: list[list[int]] = reference.scores(self.network, self.samples).tolist()
+        return found
+
+    def _ways(self) -> Iterator[Way]:
+        return ways(self.network, self.random)
+
+    def _described(self) -> str:
+        return describe(self.network)
+
     def _bodies(self) -> dict[str, Body]:
         """By the name of the first way that makes each."""
         found: dict[bytes, tuple[str, Body]] = {}
-        for way in ways(self.network, self.random):
+        for way in self._ways():
             try:
                 body = way.build()
             except ModelError as refusal:
@@ -76,7 +87,7 @@ class Judge:
         except NotSupported as refusal:
             self._refused(refusal)
         except VerifierError as refusal:
-            if isinstance(body, Compiled) or refusal.errno != errno.E2BIG:
+            if isinstance(body, Compiled | CompiledForest) or refusal.errno != errno.E2BIG:
                 self._differs(way, f"the verifier refused it: {one_line(refusal)}")
             else:
                 self._refused(refusal)
@@ -139,7 +150,7 @@ class Judge:
         self.tally.refused[reason(refusal)] += 1
 
     def _differs(self, way: str, fact: str) -> None:
-        self.tally.differences.append(Difference(self.seed, way, fact, describe(self.network)))
+        self.tally.differences.append(Difference(self.seed, way, fact, self._described()))
 
 
 Report = Callable[[Difference], None]

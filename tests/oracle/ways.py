@@ -82,17 +82,18 @@ def likeness(body: Body) -> bytes:
 def _drawn(random: Random) -> KernelFeatures:
     """Any features together, which no kernel needs to have."""
     drawn = [pick(random, [True, False]) for _ in range(4)]
-    return _that_are_here(KernelFeatures(*drawn))
+    return that_are_here(KernelFeatures(*drawn))
 
 
 @cache
 def _feature_sets() -> dict[str, KernelFeatures]:
     """Of each set, those that this kernel has."""
     sets = {"newest": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
-    return {name: _that_are_here(features) for name, features in sets.items()}
+    return {name: that_are_here(features) for name, features in sets.items()}
 
 
-def _that_are_here(features: KernelFeatures) -> KernelFeatures:
+def that_are_here(features: KernelFeatures) -> KernelFeatures:
+    """Of ``features``, those that this kernel has."""
     return replace(
         features,
         iterators=features.iterators and _has_iterators(),
