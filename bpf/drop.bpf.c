@@ -4,6 +4,7 @@
  * around.
  */
 #include <ebpfnn/fields_packet.h>
+#include <ebpfnn/built_for.h>
 
 #define TCP 6
 #define FIN 1

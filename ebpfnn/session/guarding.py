@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ..kernel import Map
 from ..network.model import Model
 from ..obj import ObjectSpec
 from ..plugin import Action, Trigger
+from .loading import check_abi
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,11 @@ class Guard:
             raise UsageError(f"{fact}; use another action, or {able}")
 
     def acting(self, trigger: Trigger) -> ObjectSpec:
-        """The object that defines ``ebpfnn_act`` for events of ``trigger``. Raises :class:`PluginError` if it does not."""
-        spec = copy.copy(ObjectSpec.from_file(self.action.object_path()))
+        """The object that defines ``ebpfnn_act`` for events of ``trigger``. Raises :class:`PluginError` if it does not, or was built for another
+        ABI version.
+        """
+        spec = ObjectSpec.from_file(self.action.object_path())
+        check_abi(spec, f"action '{self.action.name}': {self.action.object_path()}")
         if abi.ACTION not in spec.functions:
             fact = f"action '{self.action.name}': {self.action.object_path().name} does not define {abi.ACTION}()"
             raise PluginError(f"{fact}; build it with ebpfnn/guard.h")

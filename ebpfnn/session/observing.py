@@ -54,7 +54,7 @@ def load_sharing(
 def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
     """The event shell of ``trigger``, an observer, prepared for ``target``."""
     shell = ObjectSpec.from_file(trigger.object_path())
-    check_abi(shell, trigger)
+    check_abi(shell, f"trigger '{trigger.name}': {trigger.object_path()}")
     shell.keep_programs(trigger.program())
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
