@@ -33,8 +33,9 @@ class Guard:
             raise UsageError(f"{fact}; use another action, or {able}")
 
     def acting(self, trigger: Trigger) -> ObjectSpec:
-        """The object that defines ``ebpfnn_act`` for events of ``trigger``. Raises :class:`PluginError` if it does not, or was built for another
-        ABI version.
+        """The object that defines ``ebpfnn_act`` for events of ``trigger``.
+
+        Raises :class:`PluginError` if it does not, or was built for another ABI version.
         """
         spec = ObjectSpec.from_file(self.action.object_path())
         check_abi(spec, f"action '{self.action.name}': {self.action.object_path()}")
