@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bodies.modelfile import load_named as load
+    from .bodies.modelfile import save
     from .collect import Collector
     from .datasets.mnist import read_test
     from .instance import Instance
@@ -30,6 +31,7 @@ _HOMES = {
     "load": "bodies.modelfile",
     "read_test": "datasets.mnist",
     "samples": "plugin.reading",
+    "save": "bodies.modelfile",
 }
 _CALLED = {"load": "load_named"}
 """What is called otherwise in its module."""
@@ -45,6 +47,7 @@ __all__ = [
     "load",
     "read_test",
     "samples",
+    "save",
 ]
 
 

@@ -22,6 +22,12 @@ VARIABLE = "ebpfnn_abi"
 MAX_SCORES = 64
 """The most scores of a result, and so the most classes of a network: EBPFNN_MAX_SCORES."""
 
+RESULT_KINDS: Mapping[str, int] = {"label": 0, "value": 1, "anomaly": 2}
+"""EBPFNN_RESULT_LABEL, EBPFNN_RESULT_VALUE and EBPFNN_RESULT_ANOMALY, by the names of :data:`ebpfnn.network.model.RESULTS`."""
+
+RESULT_KIND = "ebpfnn_result_kind"
+"""The variable that a shell may have for one of :data:`RESULT_KINDS`, u32: the loader sets it."""
+
 MAX_SLOTS = 64
 """The most callers that one loaded network serves at a time: EBPFNN_MAX_SLOTS."""
 

@@ -24,11 +24,13 @@ from ..obj.asm import R0
 from ..plugin import Plugins, Trigger
 from ..session import Session
 from ..session.compiling import compile_here
-from .rows import CodeSize
+from ..trees import Forest
+from . import tree_c
+from .rows import EMPTY, CodeSize
 from .runner import Runner
 from .table_form import packed_form
 
-EMPTY, NAIVE, TWIN, COMPILED = "empty", "naive", "twin", "compiled"
+NAIVE, TWIN, CLANG, COMPILED = "naive", "twin", "clang", "compiled"
 
 
 class KernelRunner(Runner):
@@ -99,7 +101,7 @@ def kernel_runners(
         try:
             session = Session(form, trigger, body=body, batch=images, repeats=repeats)
         except VerifierError as refusal:
-            if name not in (NAIVE, TWIN) or refusal.errno != errno.E2BIG:
+            if name not in (NAIVE, TWIN, CLANG) or refusal.errno != errno.E2BIG:
                 raise
             left_out[name] = str(refusal)
             continue
@@ -155,14 +157,16 @@ def _bodies(model: Model, left_out: dict[str, str], plugins: Plugins | None) -> 
 
 
 def _in_c(model: Model, left_out: dict[str, str], plugins: Plugins | None) -> Iterator[tuple[str, Model, Body]]:
-    """The bodies that clang built. Only a network has a plain one."""
+    """The bodies that clang built, or builds for a forest. Only a network has a plain one."""
     named: dict[str, Callable[[], Body]] = {TWIN: lambda: kind_of(model, plugins).twin(model)}
     if isinstance(model, QuantizedNetwork):
         named = {NAIVE: lambda: build_twin(model, naive=True), **named}
+    if isinstance(model, Forest):
+        named[CLANG] = lambda: tree_c.body(model)
     for name, build in named.items():
         try:
             yield name, model, build()
-        except ModelError as reason:  # too much for C, or layers that it does not have; the compiler takes it
+        except (ModelError, NotSupported) as reason:  # too much for C, or layers that it does not have; the compiler takes it
             left_out[name] = str(reason)
 
 

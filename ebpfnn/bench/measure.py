@@ -17,6 +17,7 @@ from ..network.cascades import deciding
 from ..network.model import Model
 from ..plugin import Plugins, Trigger
 from ..session import Session
+from ..trees import Forest
 from .float_rows import float_runners
 from .inputs import DRAWN, Inputs
 from .kernel_rows import COMPILED, KernelRunner, kernel_runners
@@ -26,6 +27,8 @@ from .python_rows import InferManyRunner, InferRunner, ReferenceRunner, SlotRunn
 from .rows import Row
 from .runner import Runner
 from .table_rows import table_rows
+from .tree_native import tree_runners
+from .tree_rows import tree_rows
 
 RUNS = 6144
 """Inferences of a long call, of as many samples. Short calls read higher: each begins with cold branches and caches."""
@@ -156,6 +159,9 @@ class Bench(ExitStack):
             yield from table_runners(network, left_out)
         else:
             yield ReferenceRunner(network, kind_of(network, self._plugins))
+        if isinstance(network, Forest):
+            yield from tree_rows(network, left_out)
+            yield from tree_runners(network, left_out)
         self.left_out.update({(network.name, name): reason for name, reason in left_out.items()})
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
+IN_KERNEL = ("naive", "twin", "clang", "compiled")
+"""What rows begin with that run in the kernel, in one event; they hold what the row "empty" tells."""
+EMPTY = "empty"
 BEST_PEER = "avx512-vnni"
 PEERS = (*("numpy", "torch", "onnxruntime", "ort-iobinding"), *("avx2-autovec", "avx2-intrinsics", "avx2-maddubs", BEST_PEER))
 """Rows of user space that compute sums of products."""
@@ -82,6 +85,18 @@ def baseline(rows: Iterable[Row], name: str, beside: Row) -> Row | None:
     """The row ``name`` of the same kind as ``beside``: that of its network, else of the first that has one."""
     found = [row for row in rows if row.name == name and row.kind == beside.kind]
     return next((row for row in found if row.network == beside.network), found[0] if found else None)
+
+
+def net(rows: Sequence[Row]) -> list[Row]:
+    """The rows without "empty", which is taken from those in the kernel: round by round, the one of the same kind."""
+    own = {(row.network, *row.kind): row for row in rows if row.name == EMPTY}
+    found = []
+    for row in rows:
+        empty = own.get((row.network, *row.kind))
+        if empty and row.name.partition(":")[0] in IN_KERNEL:
+            row = replace(row, rounds=[all_ - less for all_, less in zip(row.rounds, empty.rounds, strict=True)])
+        found += [] if row.name == EMPTY else [row]
+    return found
 
 
 def peer(rows: Sequence[Row]) -> str | None:

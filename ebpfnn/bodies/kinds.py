@@ -11,10 +11,15 @@ from ..errors import ModelError, nearest
 from ..network.model import Model
 from ..plugin import Plugins
 from ..trees.kind import Trees
+from .guarded import Guarded
 from .networks import Networks
 
 AnyKind = BodyKind[Any]
 BUILT_IN: Mapping[str, AnyKind] = MappingProxyType({kind.name: kind for kind in (Networks(), Trees())})
+
+
+class UnknownKind(ModelError):
+    """No plugin has this kind of models."""
 
 
 def kind_of(model: Model, plugins: Plugins | None = None) -> AnyKind:
@@ -23,11 +28,14 @@ def kind_of(model: Model, plugins: Plugins | None = None) -> AnyKind:
 
 
 def kind_named(name: str, plugins: Plugins | None = None) -> AnyKind:
-    """The kind called ``name``. Raises as :func:`kind_of`. Plugins are looked up only for a kind that is not built in."""
+    """The kind called ``name``. Plugins are looked up only for a kind that is not built in.
+
+    Raises as :func:`kind_of`, and :class:`~ebpfnn.errors.PluginError` for a kind that two plugins offer.
+    """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    known = (plugins or Plugins.installed()).bodies
-    if name not in known:
-        remedy = nearest(name, known) or "; install the plugin that has it"
-        raise ModelError(f"it is of kind {name!r}, and this ebpfnn knows {', '.join(known)}{remedy}")
-    return known[name]
+    offered = (plugins or Plugins.installed()).offered_bodies
+    if name not in offered.names:
+        remedy = nearest(name, offered.names) or "; install the plugin that has it, or give it with --plugin"
+        raise UnknownKind(f"it is of kind {name!r}, and this ebpfnn knows {', '.join(offered.names)}{remedy}")
+    return Guarded(offered.offer(name))

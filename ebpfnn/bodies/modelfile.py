@@ -16,7 +16,7 @@ from ..network import fields
 from ..network.model import Model
 from ..network.tensorfile import Container, OtherVersion
 from ..plugin import Plugins
-from .kinds import kind_named, kind_of
+from .kinds import UnknownKind, kind_named, kind_of
 
 SUFFIX = ".safetensors"
 MAX_BYTES = 64 << 20
@@ -102,7 +102,7 @@ def _decode(data: bytes, path: Path, plugins: Plugins | None) -> Model:
         rest = {key: value for key, value in described.items() if key != "kind"}
         built: Model = kind_named(name, plugins).build(rest, tensors)
         return built
-    except OtherVersion as error:
+    except (OtherVersion, UnknownKind) as error:
         raise ModelError(f"{path}: {error}") from error
     except ModelError as error:
         raise ModelError(f"{path}: {error}; {_REMEDY}") from error

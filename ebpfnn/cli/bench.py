@@ -29,6 +29,7 @@ _ROUNDS = 15
 _OF_FRONT = (
     *("empty", "compiled", "compiled:packed", "compiled:u8", "numpy", "onnxruntime", "ort-iobinding"),
     *("avx2-autovec", "avx2-intrinsics", "avx2-maddubs", "avx512-vnni", "avx2-tables", "avx512-tables"),
+    *("clang", "scikit-learn", "tl2cgen"),
 )
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that libraries read once, when they are loaded. numpy is imported below."""
@@ -65,6 +66,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 @click.option(
     "--front", is_flag=True, help="Print one table of all networks and their peers, with --cold and --noise: accuracy and time."
 )
+@click.option("--net", is_flag=True, help="Subtract the row `empty`, the harness, from rows in the kernel.")
 @click.option("--process", is_flag=True, help="Measure time and memory of a whole `ebpfnn infer` instead.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot accuracy over time (.svg or .png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
@@ -83,6 +85,7 @@ def command(
     cold: bool,
     noise: bool,
     front: bool,
+    net: bool,
     process: bool,
     plot: Path | None,
     as_json: bool,
@@ -94,7 +97,8 @@ def command(
     a network of other samples, give DATA; else they are drawn: blank, sparse (one value in eight is not 0), dense, and noise.
     The exit status is 1 if a row that must equal the reference does not.
 
-    With --front, the networks are the bundled ones of digits that have no convolutions, if no --model is given.
+    With --front, the networks are the bundled ones of digits that have no convolutions, if no --model is given. Trees, and
+    several models, are measured in turns in one run.
 
     With --spec or --events, packets go through the event shell, the compiled spec and a network (one of random weights without
     --model), by BPF_PROG_RUN.
@@ -104,12 +108,13 @@ def command(
     if spec is not None and events:
         raise click.UsageError("--events takes the spec that the network carries; give it or --spec")
     if spec is not None or events:
-        _refuse_beside_events(data=data, label=label, process=process, plot=plot, noise=noise, front=front)
+        _refuse_beside_events(data=data, label=label, process=process, plot=plot, noise=noise, front=front, net=net)
         context.exit(_measure_events(spec, models, rounds, only, cold=cold, as_json=as_json))
     models = models or (_of_digits() if front else ("mnist",))
     if process:
         _print_process(models[0], as_json=as_json)
         return
+    from ..bench.rows import net as without_harness
     from .bench_inputs import check_labels, read
 
     if plot:
@@ -118,16 +123,25 @@ def command(
         check(plot)
     plugins = available()
     networks = _load(models, plugins)
-    noise, cold, only = noise or front, cold or front, only or (_OF_FRONT if front else ())
+    noise, cold, only = noise or front, cold or front, _rows(only, front=front, net=net)
     inputs = {network.name: read(network, data, label, images, plugins, dense=not front, noise=noise) for network in networks}
     if plot or front:
         check_labels(inputs, "--plot" if plot else "--front")
     rows = _measure(networks, inputs, rounds, only, plugins, cold=cold, known=not front)
     accuracy = _accuracy(networks, inputs, plugins) if plot or front else {}
-    _print(rows, accuracy, front=front, as_json=as_json)
+    _print(without_harness(rows) if net else rows, accuracy, front=front, as_json=as_json)
     if plot:
         _plot(rows, accuracy, plot)
     context.exit(1 if any(row.exact is False for row in rows) else 0)
+
+
+def _rows(only: tuple[str, ...], *, front: bool, net: bool) -> tuple[str, ...]:
+    """The rows to measure; none for all. Of trees, those of --front have every plan."""
+    from ..bodies import BUILT_IN
+
+    if front and not only:
+        return (*_OF_FRONT, *(f"compiled:{plan}" for plan in BUILT_IN["trees"].plans))
+    return ("empty", *only) if net and only else only
 
 
 def _refuse_beside_events(**given: object) -> None:

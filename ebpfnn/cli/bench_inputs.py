@@ -13,9 +13,9 @@ from ..bench.inputs import Inputs, corner_inputs, dense_inputs, few_of, noise_in
 from ..bench.measure import FEW
 from ..datasets import mnist
 from ..errors import printable
-from ..network.model import Model
+from ..network.model import LABEL, Model
 from ..plugin import Plugins
-from .measured import read_measured
+from .measured import read_aimed, read_measured
 from .messages import complain
 
 _MOST_BYTES = 128 << 20  # of samples, which a few rows hold in the kernel's memory
@@ -49,7 +49,10 @@ def read(
     Raises as :func:`read_measured`.
     """
     most = min(images, max(_MOST_BYTES // network.input.size, 1))
-    if data is not None:
+    if data is not None and network.result != LABEL:
+        aimed = read_aimed(data, network, plugins, label).samples
+        samples, labels, given = aimed, np.zeros(0, np.intp), Inputs("data", aimed[:most])
+    elif data is not None:
         found = read_measured(data, network, plugins, label)
         samples, labels = found.samples, found.labels
         given = Inputs("sparse" if takes_digits(network) else "data", samples[:most], labels[:most])

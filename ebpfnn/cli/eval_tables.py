@@ -13,6 +13,7 @@ from ..evaluation.cascades import Stage, stages
 from ..evaluation.detection import Detection
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.table_facts import wraps
+from ..network import QuantizedNetwork
 from ..network.cascades import one_unit
 from .tables import open_console
 
@@ -48,7 +49,9 @@ def _accuracy(done: Evaluation) -> Table:
 
 def _agreement(done: Evaluation) -> Iterator[str]:
     count = len(done.samples)
-    if done.floats_predicted is None:
+    if not isinstance(done.network, QuantizedNetwork):
+        pass  # it has no float form
+    elif done.floats_predicted is None:
         yield "float: no file beside the model; give one with --float FILE"
     else:
         same = int(np.count_nonzero(done.floats_predicted == done.predicted))

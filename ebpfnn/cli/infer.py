@@ -18,7 +18,7 @@ from .input_option import Given, given, input_options
 from .messages import complain
 from .only import listed
 from .plugin_option import available, plugin_option
-from .report import Report, as_json, as_label, as_text, warn
+from .report import Report, as_json, as_label, as_text, check_margin, warn
 from .trigger_option import candidates, pairs, trigger_options
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def command(
         if found
         else private(model or "mnist", target, lambda: pick(triggers, quiet=quiet), plugins, check=check, twin=twin)
     ) as inference:
+        check_margin(inference.network, min_margin)
         for result in _results(read_from, inference, plugins, split=split):
             if isinstance(result, Error):
                 failures += complain(str(result))

@@ -36,7 +36,7 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
     """Show the layers of MODEL, their compiled code, and verifier and timing figures from the kernel.
 
     Also the plan of each layer and the plans that were rejected. Only the kernel figures need root. MODEL is a bundled network
-    or a file.
+    or a file. Of a model of another kind, such as trees, show what its kind tells.
 
     Layers: density is the share of a layer's inputs that are not 0, over the calibration samples. The largest sum is the
     largest accumulator that any sample can cause. The range is that of a layer's outputs.

@@ -31,6 +31,29 @@ class Measured:
     name: str
 
 
+@dataclass(frozen=True, eq=False)
+class Aimed:
+    """``samples``, uint8 [n, *shape], their ``targets``, float64 [n], and their name for messages."""
+
+    samples: NDArray[np.uint8]
+    targets: NDArray[np.float64]
+    name: str
+
+
+def read_aimed(data: str | None, network: Model, plugins: Plugins, label: str | None = None) -> Aimed:
+    """The test part of ``data``, for a model whose results are values or anomaly scores.
+
+    ``label`` is the table column with the targets, for None the one that the model was trained on. Raises
+    :class:`click.UsageError` without ``data``, else as :func:`datasets.read_targets` does.
+    """
+    if data is None or data == BUNDLED:
+        raise click.UsageError(f"model '{network.name}' gives a value, and no label; give samples with targets with --data")
+    path = Path(data)
+    label = network.card.get("label", "") if label is None else label
+    samples, targets = datasets.read_targets(path, "test", plugins.wanted(network.input).one, label)
+    return Aimed(samples, targets, _counted(path, len(samples), network.card.get("data")))
+
+
 def read_measured(data: str | None, network: Model, plugins: Plugins, label: str | None = None) -> Measured:
     """The test part of ``data``.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from traceback import walk_tb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import PluginError
 
 if TYPE_CHECKING:
-    from ..plugin import InputSource, Plugins, PreparationKind, Trigger
+    from ..plugin import Plugins
     from ..plugin.registry import Offer
 
 _GIVEN, _IN_USE = "ebpfnn.plugin_files", "ebpfnn.plugins"
@@ -46,16 +46,13 @@ def blame(context: click.Context, error: BaseException) -> PluginError | None:
 
     The innermost plugin that was running is named. Plugins that ship with ebpfnn do not count.
     """
+    from ..plugin.blaming import failed, modules_of
+
     plugins: Plugins | None = context.meta.get(_IN_USE)
-    modules: dict[str, Offer[Trigger] | Offer[InputSource] | Offer[PreparationKind]] = {}
-    if plugins:
-        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_triggers.offers}
-        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_inputs.offers}
-        modules |= {type(offer.item).__module__: offer for offer in plugins.offered_preparations.offers}
-    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+    offers = [offer for registry in plugins.registries.values() for offer in registry.offers] if plugins else []
+    modules: dict[str, Offer[Any]] = {name: offer for offer in offers for name in modules_of(offer)}
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
         offer = modules.get(frame.f_globals.get("__name__", ""))
         if offer and not offer.distribution.startswith("ebpfnn "):
-            where = f"{frame.f_code.co_filename}, line {line}"
-            fact = f"{offer} failed: {type(error).__name__}: {error} ({where})"
-            return PluginError(f"{fact}; fix it, or leave it out with EBPFNN_DISABLE={offer.plugin}")
+            return failed(offer, error)
     return None

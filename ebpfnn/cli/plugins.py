@@ -10,7 +10,7 @@ import click
 
 from ..errors import PluginError, printable
 from ..plugin import Plugins, why_not
-from ..plugin.registry import Offer, Registry
+from ..plugin.registry import Offer
 from ..plugin.skeleton import KINDS, write
 from .messages import complain
 from .plugin_option import available, plugin_option
@@ -23,7 +23,7 @@ from .unknown import Verbs
 @plugin_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List triggers, inputs, preparations, reducers and encoders, or create a new one."""
+    """List triggers, inputs, preparations, reducers, encoders and bodies (kinds of models), or create a new one."""
     if context.invoked_subcommand is None:
         _list(available(), as_json=as_json)
 
@@ -34,8 +34,7 @@ def command(context: click.Context, as_json: bool) -> None:
 def new(kind: str, name: str) -> None:
     """Create a plugin skeleton in the directory NAME, ready to build and install."""
     plugins = available()
-    offered = _offered(plugins)
-    if name in offered[kind].names:
+    if name in plugins.registries[kind].names:
         raise PluginError(
             f"{kind} '{name}' exists already; choose another name: of two plugins with one name, neither can be used"
         )
@@ -53,20 +52,10 @@ def _list(plugins: Plugins, *, as_json: bool) -> None:
         complain(f"warning: {warning}")
 
 
-def _offered(plugins: Plugins) -> dict[str, Registry[Any]]:
-    return {
-        "trigger": plugins.offered_triggers,
-        "input": plugins.offered_inputs,
-        "preparation": plugins.offered_preparations,
-        "reducer": plugins.offered_reducers,
-        "encoder": plugins.offered_encoders,
-    }
-
-
 def _rows(plugins: Plugins) -> list[dict[str, str | None]]:
     return [
         _row(kind, offer, why_not(offer.item) if kind == "trigger" else None)
-        for kind, registry in _offered(plugins).items()
+        for kind, registry in plugins.registries.items()
         for offer in registry.offers
     ]
 

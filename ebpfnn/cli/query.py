@@ -15,7 +15,7 @@ from .complete import networks
 from .input_option import given, input_options
 from .messages import complain
 from .plugin_option import available, plugin_option
-from .report import Report, as_json, as_label, as_text, warn
+from .report import Report, as_json, as_label, as_text, check_margin, warn
 from .seconds import Seconds
 
 
@@ -67,6 +67,7 @@ def command(
     read_from = given(context, images, source, raw=raw, paths=paths, null=null)
     plugins = available()
     network = modelfile.load(modelfile.resolve(model), plugins)
+    check_margin(network, min_margin)
     layout = as_json if json_lines else as_label if quiet else as_text
     failures = 0
     with Client(_address(address), network, timeout=timeout, attempts=attempts, anyone=anyone) as client:

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 
+import click
 import numpy as np
 
 from ..errors import InputError, printable
@@ -54,6 +55,11 @@ class Report:
         return NONE if self.is_undecided else self.network.labels[self.label]
 
     @property
+    def value(self) -> float | None:
+        """The score times the score scale if results are values or anomaly scores, else None."""
+        return None if self.network.unit is None else self.scores[0] * self.network.unit
+
+    @property
     def is_undecided(self) -> bool:
         """Whether the best score leads by less than ``min_margin``."""
         return self.min_margin is not None and self.margin < self.min_margin
@@ -95,18 +101,38 @@ class Report:
         return [(self.network.labels[index], shares[index]) for index in order]
 
 
+def check_margin(network: Served, min_margin: float | None) -> None:
+    """Raises :class:`click.UsageError` if there is a least margin, and ``network`` has no labels that could lead."""
+    if min_margin is not None and network.unit is not None:
+        raise click.UsageError(f"'{printable(network.name)}' gives a value, and no label leads another; leave out --min-margin")
+
+
 def as_text(report: Report, width: int) -> str:
-    """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's."""
+    """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's.
+
+    A value has its name in front, and no share: ``row.csv:  price 12.5   0.82 µs in the kernel``.
+    """
     labels = max(map(len, report.network.labels))
     checked = {None: [], True: ["matches the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
     back = "" if report.round_trip is None else f", {_duration(report.round_trip * 1e9)} there and back"
     columns = [
         f"{printable(report.sample.source) + ':':<{width + 1}}",
-        *(f"{name:<{labels}}  {_percent(report, share)}" for name, share in report.answers()),
+        *(_answers(report, labels)),
         f"{_in_kernel(report)}{back}",
         printable(", ".join([*checked, *report.sample.warnings, *report.sample.notes])),
     ]
     return "  ".join(columns).rstrip()
+
+
+def _answers(report: Report, width: int) -> list[str]:
+    if report.value is not None:
+        return [f"{report.network.labels[0]} {shown(report.value):<12}"]
+    return [f"{name:<{width}}  {_percent(report, share)}" for name, share in report.answers()]
+
+
+def shown(value: float) -> str:
+    """A value or an anomaly score, with six digits."""
+    return f"{value:.6g}"
 
 
 def _percent(report: Report, share: float | None) -> str:
@@ -120,7 +146,7 @@ def _in_kernel(report: Report) -> str:
 
 
 def as_label(report: Report, _width: int) -> str:
-    return "\t".join(name for name, _ in report.answers())
+    return shown(report.value) if report.value is not None else "\t".join(name for name, _ in report.answers())
 
 
 def warn(report: Report) -> None:
@@ -132,20 +158,21 @@ def warn(report: Report) -> None:
 def as_json(report: Report, _width: int) -> str:
     """One JSON object on one line. ``check`` is present if requested, ``round_trip_ns`` if there is a round trip.
 
-    ``elapsed_ns`` is null if the trigger does not measure it. ``stage`` is present for a cascade of several units.
+    ``elapsed_ns`` is null if the trigger does not measure it. ``stage`` is present for a cascade of several units. If results
+    are values or anomaly scores, there is ``value`` instead of ``confidence``, and the label is their name.
     """
     told: dict[str, object] = {
         "source": report.sample.source,
         "label": None if report.is_undecided else report.name,
         "scores": report.scores,
-        "confidence": None if report.guessed else _rounded(report.confidence),
+        **_worth(report),
         "elapsed_ns": report.elapsed_ns,
         "trigger": report.trigger,
         "target": report.target,
         "model": None if report.guessed else report.network.name,
         "notes": [*report.sample.warnings, *report.sample.notes],
     }
-    if report.top > 1:
+    if report.top > 1 and report.value is None:
         told["top"] = [{"label": name, "confidence": _rounded(share)} for name, share in report.best()]
     if report.min_margin is not None:
         told["margin"] = round(report.margin, 4)
@@ -156,6 +183,12 @@ def as_json(report: Report, _width: int) -> str:
     if report.check is not None:
         told["check"] = report.check
     return json.dumps(told)
+
+
+def _worth(report: Report) -> dict[str, object]:
+    if report.value is not None:
+        return {"result": report.network.result, "value": report.value}
+    return {"confidence": None if report.guessed else _rounded(report.confidence)}
 
 
 def _rounded(share: float | None) -> float | None:

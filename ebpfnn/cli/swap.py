@@ -21,7 +21,8 @@ from .plugin_option import available, plugin_option
 def command(words: tuple[str, ...], quiet: bool) -> None:
     """Replace the network of INSTANCE atomically.
 
-    The new network must take the same input and have the same number of labels. Some samples are inferred and compared with
+    The new network must take the same input and have the same number of labels. It may be a model of another kind, such as
+    trees. Some samples are inferred and compared with
     the reference; if that fails, the previous network is restored.
     """
     if len(words) > 2:

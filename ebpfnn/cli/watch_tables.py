@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import KernelError, printable
 from ..instance import Event
 from ..session import Verdict
+from .report import shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,9 +73,14 @@ def _cells(event: Event | Verdict) -> tuple[str, ...]:
     source = f"source {event.source}"  # repeated in each line: a pipe has no headings
     if event.status:
         return when, f"failed: {KernelError.describe(-event.status)}", "-", "-", source, event.network
-    # The unit of a cascade's score is not told: an integer stands for itself.
-    score = f"score {event.score:,}" if event.score_scale is None else f"{event.score * event.score_scale:.2f}"
-    return when, event.label, score, f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
+    return when, event.label, _score(event), f"{event.elapsed_ns / 1000:.2f} µs", source, event.network
+
+
+def _score(event: Event) -> str:
+    """Its logit, or its value. The unit of a cascade's score is not told: an integer stands for itself."""
+    if event.value is not None:
+        return shown(event.value)
+    return f"score {event.score:,}" if event.score_scale is None else f"{event.score * event.score_scale:.2f}"
 
 
 def verdict_cells(verdict: Verdict, *, repeated: bool = False) -> tuple[str, ...]:
@@ -83,7 +89,8 @@ def verdict_cells(verdict: Verdict, *, repeated: bool = False) -> tuple[str, ...
     label = verdict.label or "failed"
     elapsed = "-" if verdict.elapsed_ns is None else f"{verdict.elapsed_ns / 1000:.2f} µs"
     numbers = (f"{name}{number}" for name, number in zip(names, (verdict.number, verdict.swaps), strict=True))
-    return clock(verdict.time_ns), label, f"{verdict.margin:,}", elapsed, verdict.shown, *numbers
+    margin = f"{verdict.margin:,}" if verdict.value is None else shown(verdict.value)
+    return clock(verdict.time_ns), label, margin, elapsed, verdict.shown, *numbers
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 """
 
 from .body import Body
+from .code import BodyCode
 from .compile import Compiled, compile_network
 from .features import KernelFeatures
 from .kind import BodyKind
@@ -11,4 +12,14 @@ from .plan import NetworkPlan
 from .planner import plan_network
 from .twin import build_twin
 
-__all__ = ["Body", "BodyKind", "Compiled", "KernelFeatures", "NetworkPlan", "build_twin", "compile_network", "plan_network"]
+__all__ = [
+    "Body",
+    "BodyCode",
+    "BodyKind",
+    "Compiled",
+    "KernelFeatures",
+    "NetworkPlan",
+    "build_twin",
+    "compile_network",
+    "plan_network",
+]

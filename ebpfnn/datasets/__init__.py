@@ -1,5 +1,16 @@
 """Samples and labels from files."""
 
-from .datasets import Prepare, Samples, check_labels, class_names, first, is_divided, prepared, read, table
+from .datasets import Prepare, Samples, check_labels, class_names, first, is_divided, prepared, read, read_targets, table
 
-__all__ = ["Prepare", "Samples", "check_labels", "class_names", "first", "is_divided", "prepared", "read", "table"]
+__all__ = [
+    "Prepare",
+    "Samples",
+    "check_labels",
+    "class_names",
+    "first",
+    "is_divided",
+    "prepared",
+    "read",
+    "read_targets",
+    "table",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,26 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
     return (arrays if prepare is None else prepared(arrays, prepare, str(place))), labels
 
 
+def read_targets(path: Path, part: str, prepare: Prepare, label: str = "") -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """As :func:`read`, with a number for each sample instead of a label: what a model of values is to give, float64 [n].
+
+    It is the column ``label`` of a table, the array ``targets`` of an .npz file, or else its labels, as of idx files. Raises
+    :class:`InputError` as :func:`read`, for numbers that are not finite, and for folders of images, which have none.
+    """
+    place = _place(path, part)
+    if _folders(place):
+        raise InputError(f"{place}: folders of images have no numbers; give a table, or an .npz file with an array `targets`")
+    if is_table(place):
+        return tables.read_targets(place, prepare, label)
+    if place.suffix == npz.SUFFIX and place.is_file():
+        arrays, targets = npz.read_npz_targets(place)
+        _check_counts(arrays, targets, place)
+    else:
+        arrays, labels = _arrays(place, part)
+        targets = labels.astype(np.float64)
+    return prepared(arrays, prepare, str(place)), targets
+
+
 def first(path: Path, part: str) -> Item:
     """The first item of ``part`` at ``path``, for the choice of a preparation. Raises as :func:`read`."""
     place = _place(path, part)
@@ -77,11 +98,15 @@ def _arrays(place: Path, part: str) -> Samples:
     else:
         images, digits = mnist.read_part(place, _IDX[part])
         samples, labels = images, digits.astype(np.intp)
+    _check_counts(samples, labels, place)
+    return samples, labels
+
+
+def _check_counts(samples: NDArray[np.uint8], labels: NDArray[Any], place: Path) -> None:
     if len(samples) != len(labels) or not len(samples):
         raise InputError(f"{place}: {len(samples)} samples and {len(labels)} labels; give as many labels as samples, and some")
     if not 1 <= samples.ndim - 1 <= 3 or not prod(samples.shape):
         raise InputError(f"{place}: samples are {list(samples.shape)}; give [n, values] or [n, rows, columns], channels first")
-    return samples, labels
 
 
 def prepared(arrays: NDArray[np.uint8], prepare: Prepare, name: str) -> NDArray[np.uint8]:

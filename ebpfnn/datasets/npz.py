@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from ..files import npy, zips
 from .idx import MAX_BYTES
 
 SUFFIX = ".npz"
+TARGETS = "targets"
+"""The array of numbers that a model of values is to give."""
 MAX_LABELS = 64 << 20
 _PIECE = 1 << 20
 _REMEDY = "give what numpy.savez(file, samples=..., labels=...) writes"
@@ -32,18 +36,32 @@ def read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     naming the file, if it is malformed, its samples are over 256 MiB or its labels over 64, or an array is missing or has the
     wrong form.
     """
+    with _opened(path) as archive:
+        samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
+        return samples, _indices(_array(archive, "labels", MAX_LABELS, path), path)
+
+
+def read_npz_targets(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """As :func:`read_npz`, with the array ``targets``, or else ``labels``: numbers, float64 [n], all finite."""
+    with _opened(path) as archive:
+        samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
+        name = TARGETS if TARGETS + ".npy" in archive.namelist() else "labels"
+        return samples, _numbers(_array(archive, name, MAX_LABELS, path), name, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive. What its content raises becomes an :class:`InputError` that names the file."""
     try:
         with warnings.catch_warnings(), open(path, "rb") as file, zips.opened(file) as archive:
             warnings.simplefilter("error")
-            samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
-            labels = _indices(_array(archive, "labels", MAX_LABELS, path), path)
+            yield archive
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
     except _DAMAGE as error:
         raise InputError(f"{path}: not an .npz file, or damaged; {_REMEDY}") from error
     except MemoryError as error:
         raise InputError(f"{path}: takes more memory than there is; give fewer samples") from error
-    return samples, labels
 
 
 def _array(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> NDArray[Any]:
@@ -82,3 +100,12 @@ def _indices(labels: NDArray[Any], path: Path) -> NDArray[np.intp]:
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) <= np.iinfo(np.intp).max:
         raise InputError(f"{path}: labels lie in {labels.min()}..{labels.max()}; count the classes from 0")
     return labels.astype(np.intp)
+
+
+def _numbers(found: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
+    if found.dtype.kind not in "iuf" or found.ndim != 1:
+        raise InputError(f"{path}: {name} are {found.dtype} {list(found.shape)}; give numbers [n], the target of each sample")
+    numbers = found.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{path}: {name} are not all finite; leave these samples out")
+    return numbers

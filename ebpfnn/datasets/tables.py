@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ MAX_CELLS = 1 << 26
 """The maximum count of numbers to learn from, 8 bytes each."""
 _BLOCK = 4096
 _REMEDY = "turn it into numbers, or leave it out with --ignore"
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +73,51 @@ def read(
     samples.
     """
     indices = {name: index for index, name in enumerate(classes)}
+
+    def index(cell: Any, where: str) -> int:
+        name = class_name(cell, where)
+        if name not in indices:
+            raise InputError(f"{where}: the network knows no class {name!r}; it knows {', '.join(classes)}")
+        return indices[name]
+
+    samples, labels = _samples(place, prepare, label, index)
+    return samples, np.array(labels, np.intp)
+
+
+def read_targets(
+    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], label: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """As :func:`read`, with the number in the column ``label`` instead of a class: float64 [n], finite."""
+    samples, targets = _samples(place, prepare, label, _target)
+    return samples, np.array(targets, np.float64)
+
+
+def _target(cell: Any, where: str) -> float:
+    try:
+        found = float(cells.number(cell))
+    except InputError as error:
+        raise InputError(f"{where}: the target: {error}") from None
+    if not np.isfinite(found):
+        raise InputError(f"{where}: the target is {found}; give a finite number")
+    return found
+
+
+def _samples(
+    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], label: str, tell: Callable[[Any, str], _Told]
+) -> tuple[NDArray[np.uint8], list[_Told]]:
+    """The sample of each row, and what ``tell`` makes of its label and its place."""
     samples: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
+    found: list[_Told] = []
     with _opened(place) as table:
         label = _label(table, place, label)
         for where, row in _rows(table, place):
-            name = class_name(row.cells.get(label), where)
-            if name not in indices:
-                raise InputError(f"{where}: the network knows no class {name!r}; it knows {', '.join(classes)}")
+            found.append(tell(row.cells.get(label), where))
             samples.append(_prepared(row, where, prepare))
-            labels.append(indices[name])
             if len(samples) * samples[0].nbytes > MAX_BYTES:
                 raise InputError(f"{place}: its samples are over {MAX_BYTES >> 20} MiB; give fewer rows")
     if not samples:
         raise InputError(f"{place}: no rows; give some")
-    return np.stack(samples), np.array(labels, np.intp)
+    return np.stack(samples), found
 
 
 def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: str = "") -> Labelled:

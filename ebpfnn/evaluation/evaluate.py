@@ -80,10 +80,7 @@ class Evaluation:
     @cached_property
     def disagreements(self) -> _Labels:
         """The samples for which the kernel and the reference differ in the label or in any score."""
-        if self.kernel is None:
-            return np.empty(0, np.intp)
-        differ = (self.kernel.scores != self.scores).any(axis=1) | (self.kernel.labels != self.predicted)
-        return np.flatnonzero(differ)
+        return differing(self.kernel, self.scores)
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
@@ -112,6 +109,14 @@ class Evaluation:
         """The samples that the reference labels wrongly, the most confident mistakes first."""
         wrong = np.flatnonzero(self.predicted != self.truth)
         return wrong[np.argsort(self.margins[wrong], kind="stable")]
+
+
+def differing(kernel: KernelRun | None, scores: NDArray[np.int32]) -> _Labels:
+    """The samples for which the kernel and the reference, whose ``scores`` are given, differ in the label or in any score."""
+    if kernel is None:
+        return np.empty(0, np.intp)
+    differ = (kernel.scores != scores).any(axis=1) | (kernel.labels != scores.argmax(axis=1))
+    return np.flatnonzero(differ)
 
 
 def run_floats(floats: Network, network: Model, samples: NDArray[np.uint8]) -> NDArray[np.float64]:

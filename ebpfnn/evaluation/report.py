@@ -32,10 +32,15 @@ def write(of: Evaluation, directory: Path) -> None:
 
     Raises :class:`Error` if the directory holds anything else or cannot be written, :class:`NotSupported` without Jinja.
     """
-    check(directory)
     contents = {PAGE: render(of).encode(), FIGURES: (json.dumps(summary(of), indent=2) + "\n").encode()}
     if pictures.is_picture(of.network.input_shape) and len(of.mistakes):
         contents[PICTURE] = pictures.png(_worst(of))
+    put(directory, contents)
+
+
+def put(directory: Path, contents: dict[str, bytes]) -> None:
+    """Makes ``directory`` a report of ``contents``, files by name. Raises as :func:`write`."""
+    check(directory)
     with _writing(directory):
         files.replace_directory(directory, contents)
 
@@ -63,6 +68,11 @@ def _writing(directory: Path) -> Iterator[None]:
 
 def render(of: Evaluation) -> str:
     """The page, made by Jinja. :func:`check` made sure that it is installed."""
+    return fill("report.html", _shown(of))
+
+
+def fill(template: str, shown: dict[str, Any]) -> str:
+    """The page that ``template`` makes of ``shown``."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(_TEMPLATES)
@@ -70,7 +80,7 @@ def render(of: Evaluation) -> str:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": _percent, "count": _count}
-    return environment.get_template("report.html").render(**_shown(of))
+    return environment.get_template(template).render(**shown)
 
 
 def _shown(of: Evaluation) -> dict[str, Any]:

@@ -23,6 +23,7 @@ CLASSIFIERS = frozenset({"LinearClassifier", "SVMClassifier"})
 """Their outputs are a label and the scores."""
 NAMES = ("classlabels_strings", "classlabels_ints", "classlabels_int64s")
 """The attributes of classifiers and of ZipMap that hold labels."""
+_MOST_OUTPUTS = 8
 _SAME = frozenset({"Identity", "Cast", "Reshape"})
 _LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 
@@ -43,10 +44,11 @@ class Ending:
 
 def find(graph: onnx.GraphProto, constants: Mapping[str, Constant]) -> Ending:
     """How ``graph`` ends. Raises :class:`ModelError` where it has several outputs, but not a label and its scores."""
+    counts = f"has 1 inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
+    expect(len(graph.output) <= _MOST_OUTPUTS, counts)
     tail = _Tail(graph, constants)
     found = [tail.follow(each.name) for each in graph.output]
     scores = {name for name, is_label in found if not is_label} or {name for name, _ in found}
-    counts = f"has 1 inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
     expect(len(scores) == 1, counts)
     name = scores.pop()
     whole = name == graph.output[0].name

@@ -92,9 +92,10 @@ def _support(on: Operands, remedy: str) -> Floats:
         expect(coefficients.size % size == 0 and coefficients.size > 0, f"{on.where} has no coefficients; export it again")
         return coefficients.reshape(-1, size)
     count = vectors.size // size
-    fits = vectors.size == count * size and coefficients.size % max(count, 1) == 0 and coefficients.size <= LARGEST
+    rows = coefficients.size // max(count, 1)
+    fits = vectors.size == count * size and coefficients.size == rows * count and rows * size <= LARGEST
     expect(fits, f"{on.where} has {vectors.size} numbers for vectors of {size} columns; export it again")
-    weights: Floats = coefficients.reshape(-1, count) @ vectors.reshape(count, size)
+    weights: Floats = coefficients.reshape(rows, count) @ vectors.reshape(count, size)
     return weights
 
 

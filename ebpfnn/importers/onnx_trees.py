@@ -6,7 +6,7 @@ https://onnx.ai/onnx/operators defines them. Where the definition leaves the lab
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..network import MAX_CLASSES
 from ..network.inputformat import InputFormat
 from ..network.layers import expect
 from ..network.model import LABEL, VALUE
-from ..network.preparation import Preparation
+from ..network.preparation import MOST_BYTES, Preparation
 from ..trees.fixedpoint import fixed
 from ..trees.forest import Forest
 from . import tree_columns, tree_nodes
@@ -58,7 +58,7 @@ def read(model: onnx.ModelProto, name: str, options: ImportOptions) -> Ensemble:
         rule = _regression(walk) if walk.on.node.op_type == REGRESSOR else _classification(walk)
     floats = rule.floats
     compared = compare(floats)
-    form = InputFormat((compared.size,), prepared=Preparation("columns", {"columns": compared.columns}))
+    form = InputFormat((compared.size,), prepared=_preparation(compared.columns))
     labels = options.labels or rule.labels
     count = len(rule.labels)
     expect(len(labels) == count, f"has {count} outputs but there are {len(labels)} labels; give one label an output")
@@ -73,12 +73,21 @@ def read(model: onnx.ModelProto, name: str, options: ImportOptions) -> Ensemble:
     return found if options.columns is None else found.named(options.columns)
 
 
+def _preparation(columns: list[dict[str, Any]]) -> Preparation:
+    try:
+        return Preparation("columns", {"columns": columns})
+    except ModelError as error:
+        count = sum(len(each["bounds"]) for each in columns)
+        fact = f"has {count:,} thresholds, over the {MOST_BYTES >> 20} MiB of JSON that a preparation holds"
+        raise ModelError(f"{fact}; train fewer trees, or with a max_depth") from error
+
+
 class _Walk:
     """The nodes of a graph, in order: those that make the ``row`` of the trees, the trees, ``on``, and the ``ends``."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = model.graph
-        self.ends, self.row = Ends(), Row()
+        self.ends, self.row, self._made = Ends(), Row(), 0
         self._on: Operands | None = None
         text = {each.name: each for each in graph.initializer if each.data_type == each.STRING}
         self._texts = {name: tuple(map(_text, each.string_data)) for name, each in text.items()}
@@ -110,7 +119,9 @@ class _Walk:
         elif any(name in self.ends.names for name in inputs):
             self.ends.take(on, self._texts, classifier=self.on.node.op_type == CLASSIFIER)
         elif any(name in self._rows for name in inputs):
-            self._rows[node.output[0]] = tree_columns.step(on, self._rows)
+            row = self._rows[node.output[0]] = tree_columns.step(on, self._rows)
+            self._made += len(row)
+            tree_columns.check(on, row, self._made)
         else:
             known = node.op_type in COMPUTE and all(name in self._constants for name in inputs)
             expect(known, f"{on.where} makes a constant in a way that is not known; fold constants first, as onnxsim does")

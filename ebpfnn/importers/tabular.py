@@ -19,6 +19,7 @@ from .fold import fold
 from .options import ImportOptions
 from .steps import LARGEST, Binarize, Chain, Floats, Linear, Reshape, Scale, Select, Step
 
+_MOST_COLUMNS = 10_000
 _DRAWN = 2_000
 """How many rows are drawn if none are given."""
 _REMEDY = "give --calibration rows, a table of the columns"
@@ -58,6 +59,7 @@ def _check_options(options: ImportOptions, size: int) -> None:
     expect(plain, "takes rows of a table, which have 8 bits a value; leave out --bits, --threshold and --packed")
     scaled = (options.mean, options.std) != ((0.0,), (1.0,))
     expect(not scaled, "takes rows of a table, which nothing scales; leave out --mean and --std")
+    expect(size <= _MOST_COLUMNS, f"takes rows of {size} columns, over {_MOST_COLUMNS:,}; give fewer")
     expect(options.shape in (None, (size,)), f"takes rows of {size} columns; leave out --input-shape")
 
 
@@ -100,9 +102,9 @@ class _Front:
         elif isinstance(step, Binarize):
             self._binarize(step)
         elif isinstance(step, Linear):
+            _check(step, len(step.bias) * self.size)
             before = self.affine()
             self._now = Affine(step.weights @ before.weights, step.bias + step.weights @ before.bias)
-            _check(step, self._now.weights.size)
         else:
             return isinstance(step, Reshape) and len(step.shape) == 1
         return True
@@ -131,6 +133,7 @@ class _Front:
     def _select(self, step: Select) -> None:
         now, places = self._now, step.places
         if isinstance(now, Affine):
+            _check(step, len(places) * self.size)
             self._now = Affine(now.weights[places], now.bias[places])
         else:
             self._now = _Diagonal(now.places[places], now.factor[places], now.offset[places])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..network.layers import LARGEST_SIZE, expect
+from ..network.layers import expect
 from .onnx_operands import Operands
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[Any]
 Operation = Callable[[Numbers], Numbers]
+MOST_COLUMNS = 1 << 16
+"""The most columns of a value."""
+_MOST_MADE, _MOST_STEPS = 1 << 20, 64
 _KINDS = {"FLOAT": np.float32, "DOUBLE": np.float64, "INT32": np.int32, "INT64": np.int64}
 
 
@@ -73,16 +76,23 @@ def begin(inputs: Sequence[onnx.ValueInfoProto]) -> tuple[tuple[Column, ...], di
                 f"input {given.name!r} is of type {form.elem_type}; export trees over float, double, int32 or int64"
             )
         sizes = [size.dim_value for size in form.shape.dim]
-        fits = len(sizes) == 2 and 0 < sizes[1] <= LARGEST_SIZE
+        fits = len(sizes) == 2 and sizes[1] > 0
         expect(
             fits, f"input {given.name!r} has sizes {sizes}, 0 for those not fixed; trees take [rows, columns], columns fixed"
         )
+        expect(len(columns) + sizes[1] <= MOST_COLUMNS, f"takes over {MOST_COLUMNS} columns; give fewer")
         one = len(inputs) > 1 and sizes[1] == 1
         names = [given.name] if one else [f"{'x' if len(inputs) == 1 else given.name}{place}" for place in range(sizes[1])]
         values[given.name] = tuple(Made(len(columns) + place, kind) for place in range(sizes[1]))
         columns += [Column(name, kind) for name in names]
-        expect(len(columns) <= LARGEST_SIZE, f"takes over {LARGEST_SIZE} columns; give fewer")
     return tuple(columns), values
+
+
+def check(on: Operands, row: Row, made: int) -> None:
+    """Raises :class:`ModelError` where ``row``, which ``on`` gives, or all ``made`` so far are more than a pipeline has."""
+    steps = max(len(each.operations) for each in row)
+    expect(steps <= _MOST_STEPS, f"{on.where} is step {steps} of a column, over {_MOST_STEPS}; export a shorter pipeline")
+    expect(made <= _MOST_MADE, f"{on.where} brings the columns to {made}, over {_MOST_MADE} in all; export a shorter pipeline")
 
 
 def step(on: Operands, rows: Mapping[str, Row]) -> Row:
@@ -164,7 +174,7 @@ def _select(on: Operands, rows: Mapping[str, Row]) -> Row:
         )
     places = on.array(1).reshape(-1)
     fits = (
-        places.dtype.kind in "iu" and 0 < places.size <= LARGEST_SIZE and -len(row) <= places.min() <= places.max() < len(row)
+        places.dtype.kind in "iu" and 0 < places.size <= MOST_COLUMNS and -len(row) <= places.min() <= places.max() < len(row)
     )
     expect(fits, f"{on.where} selects columns that the {len(row)} of its input do not have; export it again")
     return tuple(row[place] for place in places)
@@ -174,7 +184,7 @@ def _concat(on: Operands, rows: Mapping[str, Row]) -> Row:
     expect(on.attribute("axis") in (1, -1), f"{on.where} joins rows, not columns, which cannot be imported; export it again")
     expect(all(name in rows for name in on.node.input), f"{on.where} adds constant columns; leave them out and train again")
     found = tuple(made for name in on.node.input for made in rows[name])
-    expect(len(found) <= LARGEST_SIZE, f"{on.where} makes {len(found)} columns, over {LARGEST_SIZE}; give fewer")
+    expect(len(found) <= MOST_COLUMNS, f"{on.where} makes {len(found)} columns, over {MOST_COLUMNS}; give fewer")
     return found
 
 

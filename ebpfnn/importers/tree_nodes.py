@@ -65,11 +65,11 @@ def read(on: Operands, prefix: str, outputs: int) -> Nodes:
 
     Raises :class:`ModelError`, naming tree and node, for nodes that are no trees, and for too many of them.
     """
-    ids, trees = _integers(on, "nodes_nodeids"), _integers(on, "nodes_treeids")
-    count = len(ids)
+    count = _size(on, "nodes_nodeids")
     expect(count > 0, f"{on.where} has no nodes; train it first")
     expect(count * outputs <= LARGEST_SIZE, f"{on.where} has {count} nodes of {outputs} outputs; at most {LARGEST_SIZE} in all")
     _check_lengths(on, count)
+    ids, trees = _integers(on, "nodes_nodeids"), _integers(on, "nodes_treeids")
     names, tree = np.unique(trees, return_inverse=True)
     expect(len(names) <= MOST_TREES, f"{on.where} has {len(names)} trees; at most {MOST_TREES} are taken, so train fewer")
     expect(
@@ -138,7 +138,7 @@ class _Index:
 
 def _check_lengths(on: Operands, count: int) -> None:
     names = ("treeids", "featureids", "modes", "truenodeids", "falsenodeids", "missing_value_tracks_true")
-    sizes = {f"nodes_{name}": len(on.attribute(f"nodes_{name}", ())) for name in names}
+    sizes = {f"nodes_{name}": _size(on, f"nodes_{name}") for name in names}
     if not sizes["nodes_missing_value_tracks_true"]:
         del sizes["nodes_missing_value_tracks_true"]
     sizes["nodes_values"] = len(floats(on, "nodes_values"))
@@ -213,8 +213,14 @@ def _weights(
     return weights, given
 
 
+def _size(on: Operands, name: str) -> int:
+    """How many numbers or texts an attribute has, before any is made an object of."""
+    return sum(len(each.ints) + len(each.floats) + len(each.strings) for each in on.node.attribute if each.name == name)
+
+
 def _integers(on: Operands, name: str) -> Places:
-    return np.array(on.attribute(name, ()), np.int64)
+    found = next((each.ints for each in on.node.attribute if each.name == name), ())
+    return np.fromiter(found, np.int64, len(found))
 
 
 def floats(on: Operands, name: str) -> NDArray[Any]:
@@ -222,4 +228,7 @@ def floats(on: Operands, name: str) -> NDArray[Any]:
     from onnx.numpy_helper import to_array
 
     tensor = on.attribute(f"{name}_as_tensor")
-    return np.array(on.attribute(name, ()), np.float32) if tensor is None else to_array(tensor).reshape(-1)
+    if tensor is not None:
+        return to_array(tensor).reshape(-1)
+    found = next((each.floats for each in on.node.attribute if each.name == name), ())
+    return np.fromiter(found, np.float32, len(found))

@@ -14,7 +14,7 @@ from .. import abi
 from ..bodies import modelfile
 from ..errors import ModelError, SessionError, VersionError
 from ..events.keyparts import Part, is_type
-from ..network import MAX_CLASSES
+from ..network import MAX_CLASSES, QuantizedNetwork
 from ..network import events as carried
 from ..network.fields import (
     Described,
@@ -30,7 +30,7 @@ from ..network.fields import (
 from ..network.fields import events as read_events
 from ..network.inputformat import InputFormat
 from ..network.layers import Shape, expect
-from ..network.model import Model
+from ..network.model import LABEL, RESULTS, Model, unit
 from ..network.network import MOST_STAGES
 from ..plugin import Plugins
 from ..session.loading import pid_namespace
@@ -54,6 +54,8 @@ class About:
     ids belong to: st_dev and st_ino of /proc/self/ns/pid. ``holder`` is the process that keeps the attachment, 0 if a pin keeps
     it. ``interface`` is the interface whose removal ends such an attachment, if there is one: st_dev and st_ino of the network
     namespace, and the index in it.
+
+    ``kind`` is the kind of model, and ``result`` what its scores say, one of :data:`ebpfnn.network.model.RESULTS`.
 
     ``scales`` has the ``score_scale`` of each network of a cascade, and is empty for a network that is none.
 
@@ -82,6 +84,13 @@ class About:
     filters: tuple[str, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
     scales: tuple[float, ...] = ()
+    kind: str = QuantizedNetwork.kind
+    result: str = LABEL
+
+    @property
+    def unit(self) -> float | None:
+        """As :attr:`ebpfnn.network.model.Model.unit`."""
+        return unit(self.result, self.score_scale)
 
     @property
     def score_scales(self) -> tuple[float, ...]:
@@ -172,6 +181,8 @@ def describe(
         holder=holder,
         version=_version(),
         scales=network.score_scales if len(network.stages) > 1 else (),
+        kind=network.kind,
+        result=network.result,
         **_observing(observed),
     )
 
@@ -260,7 +271,15 @@ def _build(described: Described) -> About:
         filters=texts(described, "filters") if "filters" in described else (),
         key=_key(described),
         scales=_scales(described),
+        **_result(described),
     )
+
+
+def _result(described: Described) -> dict[str, Any]:
+    """The kind of model, and what its scores say. Absent in descriptions from before there were several."""
+    found = {name: text(described, name) for name in ("kind", "result") if name in described}
+    expect(found.get("result", LABEL) in RESULTS, f"'result' must be one of {', '.join(RESULTS)}")
+    return found
 
 
 def _scales(described: Described) -> tuple[float, ...]:

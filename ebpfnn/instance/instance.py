@@ -212,7 +212,7 @@ class Instance(AbstractContextManager["Instance"]):
             about = pins.current()[1]
             if not about.observes:
                 raise SessionError(f"instance '{self.name}' has no verdicts: callers give it samples; see `ebpfnn watch`")
-            return latest(pins.maps[abi.VERDICTS], about.labels, about.parts, most, label)
+            return latest(pins.maps[abi.VERDICTS], about.labels, about.parts, most, label, pins.units())
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

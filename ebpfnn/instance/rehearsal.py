@@ -23,6 +23,7 @@ from ..events.bound import Bound, BoundEvent
 from ..events.fields import Field, Place
 from ..events.replay import Replay, Result
 from ..kernel import Program, RingBuffer
+from ..network.model import LABEL
 from ..obj import ObjectSpec, ProgramType
 from ..observer import Mode
 from ..plugin import Plugins
@@ -206,9 +207,13 @@ def _verdicts(observed: Observed, rows: Sequence[Result], kind: AnyKind) -> Iter
     sample, names, shape = preparer(observed.columns), observed.bound.names, observed.network.input_shape
     samples = np.stack([sample(Row(dict(zip(names, each.results, strict=True)))) for each in rows])
     for row, scores in zip(rows, kind.scores(observed.network, samples.reshape(-1, *shape)), strict=True):
-        ordered = sorted(scores.tolist(), reverse=True)
-        margin = min(ordered[0] - ordered[1], _MOST_MARGIN) if len(ordered) > 1 else _MOST_MARGIN
+        margin = int(scores[0]) if observed.network.result != LABEL else _margin(scores.tolist())
         yield row.time, row.number, int(np.argmax(scores)) + 1, margin
+
+
+def _margin(scores: list[int]) -> int:
+    ordered = sorted(scores, reverse=True)
+    return min(ordered[0] - ordered[1], _MOST_MARGIN) if len(ordered) > 1 else _MOST_MARGIN
 
 
 def _verdict(bench: Bench, row: Result) -> Verdict | None:

@@ -80,6 +80,8 @@ def _check_fits(name: str, about: About, network: Model, body: Body, pins: Pins)
         reason = others
     elif len(network.labels) != len(about.labels):
         reason = f"it has {len(network.labels)} labels, and the instance's callers read {len(about.labels)}"
+    elif network.result != about.result:
+        reason = f"its results are of kind '{network.result}', and the instance's callers read '{about.result}'"
     elif needed > room:
         reason = f"it needs {needed} bytes per result, and the instance has {room}"
     if reason:

@@ -84,6 +84,8 @@ def _normal(events: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other_labels(about: About, network: Model) -> str:
+    if network.result != about.result:
+        return f"its results are of kind '{network.result}', and those of the verdicts that are kept '{about.result}'"
     if network.labels == about.labels:
         return ""
     return f"its labels are {', '.join(network.labels)}, and those of the verdicts that are kept {', '.join(about.labels)}"

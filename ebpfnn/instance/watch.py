@@ -39,6 +39,7 @@ class Event:
     ``time_ns`` is CLOCK_MONOTONIC when the network started, ``elapsed_ns`` the time in it. ``source`` says where the sample is
     from: a slot, or what the trigger documents. ``network`` is the name of the network that answered; ``score * score_scale``
     is its logit. ``score_scale`` is None for a cascade of networks with different ones: which of them decided is not told.
+    ``value`` is that product if results are values or anomaly scores, else None; None too if ``status`` is not 0.
     """
 
     time_ns: int
@@ -50,6 +51,7 @@ class Event:
     score: int
     score_scale: float | None
     network: str
+    value: float | None = None
 
 
 class Watcher(ABC, Generic[_Told]):
@@ -123,6 +125,18 @@ class Watcher(ABC, Generic[_Told]):
         if self._process == os.getpid():
             self._watched["until_ns"][0] = 0
 
+    def _answered(self, number: int) -> About:
+        """The description of the network with that number, read again after a swap."""
+        swaps = self._pins.swaps[0]
+        if self._described[0] != swaps:
+            self._described = swaps, [None, None]
+        known = self._described[1]
+        about = known[number & 1]
+        if about is None:
+            found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
+            about = known[number & 1] = About.decode(found)
+        return about
+
     @abstractmethod
     def _event(self, record: bytes) -> _Told:
         """What one record of the ring buffer tells."""
@@ -140,23 +154,15 @@ class Watch(Watcher[Event]):
         label = about.labels[index] if not status and index < len(about.labels) else ""
         time_ns, elapsed_ns, source = (int(record[name]) for name in ("time_ns", "elapsed_ns", "source"))
         scale = one_unit(about.score_scales)
-        return Event(time_ns, elapsed_ns, source, status, label, index, int(record["score"]), scale, about.network)
-
-    def _answered(self, number: int) -> About:
-        """The description of the network with that number, read again after a swap."""
-        swaps = self._pins.swaps[0]
-        if self._described[0] != swaps:
-            self._described = swaps, [None, None]
-        known = self._described[1]
-        about = known[number & 1]
-        if about is None:
-            found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
-            about = known[number & 1] = About.decode(found)
-        return about
+        score = int(record["score"])
+        value = None if status or about.unit is None else score * about.unit
+        return Event(time_ns, elapsed_ns, source, status, label, index, score, scale, about.network, value)
 
 
 class VerdictWatch(Watcher[Verdict]):
     """Watches an instance that observes events: every verdict as it is made."""
 
     def _event(self, record: bytes) -> Verdict:
-        return told(self.about.labels, self.about.parts, record)  # which no swap changes
+        number = int(np.frombuffer(record, abi.VERDICT, 1)["network"][0])
+        unit = self._answered(number).unit
+        return told(self.about.labels, self.about.parts, record, {number: unit})  # no swap changes labels and key

@@ -52,6 +52,11 @@ class Model(ABC):
         return tuple(each.score_scale for each in self.stages)
 
     @property
+    def unit(self) -> float | None:
+        """:func:`unit` of this model."""
+        return unit(self.result, self.score_scale)
+
+    @property
     def input_shape(self) -> Shape:
         """A sample's shape."""
         return self.input.shape
@@ -60,6 +65,11 @@ class Model(ABC):
     @abstractmethod
     def architecture(self) -> str:
         """The model on one line, if possible as ``ebpfnn train --arch`` takes it."""
+
+
+def unit(result: str, score_scale: float) -> float | None:
+    """The value of a score of 1 if ``result`` is a value or an anomaly score, else None: a label has no value."""
+    return None if result == LABEL else score_scale
 
 
 def check_result(model: Model) -> None:

@@ -41,13 +41,15 @@ def compile_observer(
     classes: int = 0,
     workspace: int = 0,
     network: int = 0,
+    valued: bool = False,
     ring_bytes: int = RING_BYTES,
 ) -> ObjectSpec:
     """The object that defines ``ebpfnn_observe`` for event number ``event_index`` of a spec.
 
     In mode VERDICTS it calls ``ebpfnn_infer``, whose input is ``form``, made of a row by ``columns``. It has ``classes`` scores
-    and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. In the other modes records
-    and rows go to a ring buffer of ``ring_bytes``, a power of two of at least a page. ``link`` a shell with the object, and
+    and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. If results are
+    ``valued``, the margin of a verdict is the score. In the other modes records and rows go to a ring buffer of ``ring_bytes``,
+    a power of two of at least a page. ``link`` a shell with the object, and
     that with a body. Programs of several events share all maps but ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
 
     Raises :class:`ModelError` for columns that do not fit the spec or ``form``, and for more memory than a CPU has.
@@ -63,17 +65,25 @@ def compile_observer(
     recorded = len(event.fields) if mode is Mode.RECORD else 0
     context = tuple(_context(bound, event_index, mode))
     write = Writer(bound, event_index, lay_out(bound, context, recorded, sample_bytes, workspace))
-    return _Compilation(write, mode, cells, form, classes, network).compile(ring_bytes)
+    return _Compilation(write, mode, cells, form, classes, network, valued=valued).compile(ring_bytes)
 
 
 class _Compilation:
     """Writes the parts one after another. No jump leads over the sample, which may be longer than a jump can be."""
 
     def __init__(
-        self, write: Writer, mode: Mode, cells: Sequence[Cell], form: InputFormat | None, classes: int, network: int
+        self,
+        write: Writer,
+        mode: Mode,
+        cells: Sequence[Cell],
+        form: InputFormat | None,
+        classes: int,
+        network: int,
+        *,
+        valued: bool,
     ) -> None:
         self.write, self.mode, self.cells, self.form = write, mode, cells, form
-        self.classes, self.network = classes, network
+        self.classes, self.network, self.valued = classes, network, valued
         self.samples = SampleWriter(write)
         self.verdicts = mode is Mode.VERDICTS
 
@@ -145,7 +155,7 @@ class _Compilation:
         write.count("rows")
         if self.verdicts:
             self.samples.emit(self.cells, self.form)
-            emit_inference(write, self.classes, self.network)
+            emit_inference(write, self.classes, self.network, valued=self.valued)
         else:
             emit_row(write)
 

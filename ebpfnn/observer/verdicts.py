@@ -10,8 +10,11 @@ from .writer import MEMORY, NOW, STATE, Writer, offset_of
 _MOST = (1 << 31) - 1
 
 
-def emit_inference(write: Writer, classes: int, network: int) -> None:
-    """Runs the network on the sample in the memory. A verdict goes to the state and to the maps. No register survives."""
+def emit_inference(write: Writer, classes: int, network: int, *, valued: bool = False) -> None:
+    """Runs the network on the sample in the memory. A verdict goes to the state and to the maps. No register survives.
+
+    If results are ``valued``, values or anomaly scores, the margin is the score.
+    """
     memory, failed, told = write.memory, write.fresh("failed"), write.fresh("told")
     write.note("the network")
     write.load(R1, "u32", STATE, LABEL)
@@ -28,7 +31,7 @@ def emit_inference(write: Writer, classes: int, network: int) -> None:
     write.jump_if(R1, "!=", 0, failed)
     write.load(R1, "u32", MEMORY, memory.result + offset_of(RESULT, "label"))
     write.jump_if(R1, ">", classes - 1, failed)
-    _emit_verdict(write, classes)
+    _emit_verdict(write, classes, valued=valued)
     write.goto(told)
     write.label(failed)
     write.store("u32", MEMORY, _verdict(write, "label"), 0)
@@ -95,14 +98,17 @@ def _verdict(write: Writer, name: str) -> int:
     return write.memory.verdict + offset_of(VERDICT, name)
 
 
-def _emit_verdict(write: Writer, classes: int) -> None:
+def _emit_verdict(write: Writer, classes: int, *, valued: bool) -> None:
     """R1 has the label."""
     write.note("the verdict")
     write.store("u32", MEMORY, _index(write), R1)
     write.alu(R1, "+=", 1)
     write.store("u32", MEMORY, _verdict(write, "label"), R1)
     write.store("u32", STATE, LABEL, R1)
-    _emit_margin(write, classes)
+    if valued:
+        _emit_score(write)
+    else:
+        _emit_margin(write, classes)
     write.count("inferences")
     _emit_label_count(write)
     _keep(write)
@@ -137,6 +143,11 @@ def _emit_margin(write: Writer, classes: int) -> None:
     write.mov(R2, _MOST)
     write.label(kept)
     write.store("u32", MEMORY, _verdict(write, "margin"), R2)
+
+
+def _emit_score(write: Writer) -> None:
+    write.load(R1, "u32", MEMORY, write.memory.result + offset_of(RESULT, "scores"))
+    write.store("u32", MEMORY, _verdict(write, "margin"), R1)
 
 
 def _extend(write: Writer, register: Register) -> None:

@@ -113,10 +113,21 @@ class Plugins:
         return self.offered_bodies.items
 
     @property
+    def registries(self) -> dict[str, Registry[Any]]:
+        """Everything that is offered, by the word for it that ``ebpfnn plugins`` shows."""
+        return {
+            "trigger": self.offered_triggers,
+            "input": self.offered_inputs,
+            "preparation": self.offered_preparations,
+            "reducer": self.offered_reducers,
+            "encoder": self.offered_encoders,
+            "body": self.offered_bodies,
+        }
+
+    @property
     def warnings(self) -> list[str]:
         """The problems of the plugins, one line each."""
-        clashes = [*self.offered_triggers.clashes, *self.offered_inputs.clashes, *self.offered_preparations.clashes]
-        clashes += [*self.offered_reducers.clashes, *self.offered_encoders.clashes, *self.offered_bodies.clashes]
+        clashes = [clash for registry in self.registries.values() for clash in registry.clashes]
         return [*map(str, self.broken), *map(str, clashes)]
 
     def trigger(self, name: str) -> Trigger:

@@ -65,6 +65,10 @@ class Registry(Generic[Kind]):
         return [self._clash(name) for name in self.names if len(self._offers[name]) > 1]
 
     def get(self, name: str) -> Kind:
+        """Raises as :meth:`offer`."""
+        return self.offer(name).item
+
+    def offer(self, name: str) -> Offer[Kind]:
         """Raises :class:`UsageError` if no plugin offers ``name``, :class:`PluginError` if more than one does."""
         offers = self._offers.get(name, [])
         if not offers:
@@ -72,7 +76,7 @@ class Registry(Generic[Kind]):
             raise UsageError(f"{self.kind} '{name}' not found; installed: {known}{nearest(name, self.names, alike=0.6)}")
         if len(offers) > 1:
             raise self._clash(name)
-        return offers[0].item
+        return offers[0]
 
     def _clash(self, name: str) -> PluginError:
         offers = self._offers[name]

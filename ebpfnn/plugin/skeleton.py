@@ -19,6 +19,7 @@ _FILES = {
     "preparation": ("pyproject.toml", "@NAME@/__init__.py"),
     "reducer": ("pyproject.toml", "@NAME@/__init__.py"),
     "encoder": ("pyproject.toml", "@NAME@/__init__.py"),
+    "body": ("pyproject.toml", "@NAME@/__init__.py"),
 }
 KINDS = tuple(_FILES)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -19,6 +19,7 @@ from .scales import SMALLEST, largest_weight, weight_scales
 
 MOST_INPUTS = 2_048
 """The work grows with the cube of a layer's inputs. Layers of more keep their weights."""
+_LARGEST = 1e60
 _DAMPING = 0.01
 """This share of the mean square of inputs is added to that of each: samples do not tell all."""
 
@@ -35,7 +36,8 @@ def settled(network: Network, samples: NDArray[np.uint8]) -> Network:
     layers: list[FloatLayer] = []
     scale = 1 / network.input.highest
     for number, layer in enumerate(network.layers):
-        given, values = values, forward(layer, values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            given, values = values, forward(layer, values)
         if isinstance(layer, FloatDense):
             layer = _rounded(layer, given.reshape(len(given), -1), scale)
             if number + 1 < len(network.layers):
@@ -48,21 +50,24 @@ def settled(network: Network, samples: NDArray[np.uint8]) -> Network:
 def _wide(by: Activation, values: _Floats) -> Activation:
     """The scale at which no value is clipped, for a ReLU of 8 bits."""
     highest = float(values.max())
-    if by.bits != 8 or by.slope != 0 or by.scale is not None or highest < SMALLEST * 255:
+    if not highest < np.inf or by.bits != 8 or by.slope != 0 or by.scale is not None or highest < SMALLEST * 255:
         return by
     return replace(by, scale=highest / 255)
 
 
 def _rounded(layer: FloatDense, given: _Floats, input_scale: float) -> FloatDense:
-    if layer.weights.shape[1] > MOST_INPUTS or layer.weight_scale is not None:
-        return layer
+    finite = np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all() and np.abs(given).max() < _LARGEST
+    if layer.weights.shape[1] > MOST_INPUTS or layer.weight_scale is not None or not finite:
+        return layer  # what is not finite is refused when the network is quantized
     scales = weight_scales(layer, input_scale).astype(np.float32)
     middle = given.mean(axis=0)
     real = layer.weights / scales[:, None].astype(np.float64)
     steps = compensated(real, given - middle, largest_weight(layer.weight_bits))
-    bias = layer.bias + (real - steps) @ middle * scales
-    weights = (steps * scales[:, None]).astype(np.float32)
-    return replace(layer, weights=weights, bias=bias.astype(np.float32), weight_scale=scales)
+    with np.errstate(over="ignore"):
+        bias = (layer.bias + (real - steps) @ middle * scales).astype(np.float32)
+    if not np.isfinite(bias).all():
+        return layer
+    return replace(layer, weights=(steps * scales[:, None]).astype(np.float32), bias=bias, weight_scale=scales)
 
 
 def compensated(weights: _Floats, given: _Floats, limit: int) -> _Floats:

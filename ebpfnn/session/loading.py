@@ -12,11 +12,13 @@ from tempfile import mkdtemp
 from types import MappingProxyType
 
 from .. import abi
+from ..bodies import BUILT_IN
 from ..compiler import Body, Compiled
 from ..errors import NotSupported, PermissionDenied, PluginError, VerifierError
 from ..kernel import Map, Object
 from ..kernel.privilege import lack
 from ..kernel.system_files import unreadable
+from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
 from ..network.model import Model
 from ..obj import MapType, ObjectSpec, link
@@ -59,7 +61,7 @@ def load(
     shell = _shell(network, trigger, max(body.workspace, room), batch, repeats)
     trigger.prepare(shell, target)
     _set_if_there(shell, {abi.NETWORK: swaps & 0xFFFFFFFF})
-    return load_linked(network, trigger, link(shell, body.spec), isinstance(body, Compiled), maps)
+    return load_linked(network, trigger, link(shell, body.spec), is_compiled(network, body), maps)
 
 
 def load_linked(
@@ -91,10 +93,16 @@ def load_linked(
             raise PermissionDenied(f"{fact}; {without}", errno.EPERM) from refusal
         if refusal.errno == errno.E2BIG:
             fact = f"network '{network.name}' ({network.architecture}) exceeds the verifier's instruction limit"
-            raise VerifierError(f"{fact}; use narrower layers, or fewer inputs", refusal.errno, refusal.log) from refusal
+            remedy = "use narrower layers, or fewer inputs" if isinstance(network, QuantizedNetwork) else "use a smaller model"
+            raise VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log) from refusal
         if compiled:
-            raise _our_bug(network, refusal) from refusal
+            raise _bug(network, refusal) from refusal
         raise
+
+
+def is_compiled(network: Model, body: Body) -> bool:
+    """Whether ``body`` was compiled for ``network``, and is not C."""
+    return isinstance(body, Compiled) or not isinstance(network, QuantizedNetwork)
 
 
 def _tell(loaded: Object, trigger: Trigger, network: Model, elapsed_ms: float) -> None:
@@ -119,10 +127,12 @@ def pid_namespace() -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _our_bug(network: Model, refusal: VerifierError) -> VerifierError:
+def _bug(network: Model, refusal: VerifierError) -> VerifierError:
     kept = _keep(refusal.log)
-    fact = f"network '{network.name}': the kernel refused the compiled code, which is a bug in ebpfnn ({refusal})"
-    remedy = f"report it with the verifier's whole log, {kept}, and use --twin until it is fixed"
+    whose = "in ebpfnn" if network.kind in BUILT_IN else f"in the plugin of the kind of models '{network.kind}'"
+    twin = ", and use --twin until it is fixed" if isinstance(network, QuantizedNetwork) else ""
+    fact = f"network '{network.name}': the kernel refused the compiled code, which is a bug {whose} ({refusal})"
+    remedy = f"report it with the verifier's whole log, {kept}{twin}"
     return VerifierError(f"{fact}; {remedy}", refusal.errno, refusal.log)
 
 
@@ -151,6 +161,7 @@ def _shell(network: Model, trigger: Trigger, workspace: int, batch: int, repeats
     shell.resize_map(abi.RESULTS, value_size=result_bytes)
     classes = len(network.labels)
     _set_if_there(shell, {abi.CLASSES: classes, abi.SAMPLE_BYTES: network.input.sample_bytes})
+    _set_if_there(shell, {abi.RESULT_KIND: abi.RESULT_KINDS[network.result]})
     _set_if_there(shell, {abi.NETWORK_ID: network_id(network.name)})
     if abi.OUTPUTS in shell.maps:
         shell.resize_map(abi.SAMPLES, max_entries=shell.maps[abi.SAMPLES].max_entries + batch)

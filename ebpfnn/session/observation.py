@@ -50,7 +50,7 @@ class Observation(AbstractContextManager["Observation"]):
             raise SessionError(f"network '{network.name}' carries no spec of events; give it samples, in ebpfnn.Session")
         known = plugins or Plugins.installed()
         found = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode)
-        self.network, self._key = network, found.key
+        self.network, self._key, self._units = network, found.key, {0: network.unit}
         with ExitStack() as held:
             loaded = [held.enter_context(each) for each in load_observed(found, body or compile_here(network, plugins=known))]
             self._maps = loaded[0].maps
@@ -63,7 +63,7 @@ class Observation(AbstractContextManager["Observation"]):
     def verdicts(self, most: int = MOST, label: str | None = None) -> list[Verdict]:
         """The latest ``most`` verdicts, one for each key, the latest first; only those of ``label`` if it is given."""
         self._check_open()
-        return verdicts.latest(self._maps[abi.VERDICTS], self.network.labels, self._key, most, label)
+        return verdicts.latest(self._maps[abi.VERDICTS], self.network.labels, self._key, most, label, self._units)
 
     def read(self, timeout: float = 0.2) -> Iterator[Verdict]:
         """Every verdict since the last call, waiting up to ``timeout`` seconds for one. Call it at least every three seconds.
@@ -73,7 +73,7 @@ class Observation(AbstractContextManager["Observation"]):
         self._check_open()
         self._watched["until_ns"][0] = time.monotonic_ns() + _AHEAD_NS
         for record in self._ring.poll(timeout):
-            yield verdicts.told(self.network.labels, self._key, record)
+            yield verdicts.told(self.network.labels, self._key, record, self._units)
 
     def counts(self) -> dict[str, int]:
         """What was counted so far: :data:`ebpfnn.abi.COUNTED` by name."""

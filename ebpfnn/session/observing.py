@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from types import MappingProxyType
 
 from .. import abi
-from ..compiler import Body, Compiled
+from ..compiler import Body
 from ..kernel import Map, Object
+from ..network.model import LABEL
 from ..obj import ObjectSpec, link
 from ..observer import Mode, check_locks, compile_observer
 from ..plugin import Trigger
-from .loading import check_abi, load_linked
+from .loading import check_abi, is_compiled, load_linked
 from .observed import Observed
 
 SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
@@ -32,7 +33,7 @@ def load_observed(observed: Observed, body: Body, *, swaps: int = 0, maps: Mappi
     for index, shell in enumerate(shells):
         check_locks(observed.bound, index, shell)
     specs = [link_observed(observed, index, shell, body, swaps=swaps) for index, shell in enumerate(shells)]
-    return load_sharing(observed, specs, isinstance(body, Compiled), maps)
+    return load_sharing(observed, specs, is_compiled(observed.network, body), maps)
 
 
 def load_sharing(
@@ -74,6 +75,7 @@ def link_observed(
         form=observed.network.input,
         classes=len(observed.network.labels),
         network=swaps,
+        valued=observed.network.result != LABEL,
         workspace=body.workspace,
     )
     return link(link(shell, observer), body.spec)

@@ -24,7 +24,7 @@ _Self = TypeVar("_Self", bound="Runner")
 
 
 class Served(Protocol):
-    """What callers must know of a network. A :class:`~ebpfnn.network.QuantizedNetwork` is one."""
+    """What callers must know of a model. Every :class:`~ebpfnn.network.model.Model` is one."""
 
     @property
     def name(self) -> str: ...
@@ -38,6 +38,10 @@ class Served(Protocol):
     def score_scale(self) -> float: ...
     @property
     def score_scales(self) -> tuple[float, ...]: ...
+    @property
+    def result(self) -> str: ...
+    @property
+    def unit(self) -> float | None: ...
 
 
 @dataclass(eq=False)
@@ -45,24 +49,37 @@ class Result:
     """The kernel's result for one sample.
 
     ``label`` is the index of the highest score, ``scores`` int32 [classes], ``elapsed_ns`` the time inside the network by the
-    kernel's clock, None if the trigger does not measure it.
+    kernel's clock, None if the trigger does not measure it. ``unit`` is the value of a score of 1, None if results are labels.
     """
 
     label: int
     scores: NDArray[np.int32]
     elapsed_ns: int | None
+    unit: float | None = None
+
+    @property
+    def value(self) -> float | None:
+        """The value, or the anomaly score: the score times the score scale. None if results are labels."""
+        return None if self.unit is None else int(self.scores[0]) * self.unit
 
 
 @dataclass(eq=False)
 class Results:
     """The kernel's results for many samples: ``labels`` uint32 [n], ``scores`` int32 [n, classes].
 
-    ``elapsed_ns`` is the total time inside the network, None if the trigger does not measure it.
+    ``elapsed_ns`` is the total time inside the network, None if the trigger does not measure it. ``unit`` is as in
+    :class:`Result`.
     """
 
     labels: NDArray[np.uint32]
     scores: NDArray[np.int32]
     elapsed_ns: int | None
+    unit: float | None = None
+
+    @property
+    def values(self) -> NDArray[np.float64] | None:
+        """As :attr:`Result.value`, float64 [n]."""
+        return None if self.unit is None else self.scores[:, 0].astype(np.float64) * self.unit
 
 
 class Runner(ABC):
@@ -92,7 +109,7 @@ class Runner(ABC):
         slot = slots.mine()
         slot.sample[...] = encode(form, sample) if form.packed else sample
         slot.run()
-        return Result(slot.label, slot.scores.copy(), slot.elapsed_ns)
+        return Result(slot.label, slot.scores.copy(), slot.elapsed_ns, self.network.unit)
 
     def infer_many(self, samples: NDArray[np.uint8]) -> Results:
         """Runs the network in the kernel on samples, uint8 ``[n, *shape]``: many per event if the trigger can, else one.
@@ -101,7 +118,8 @@ class Runner(ABC):
         """
         _check_sample(samples, self.network, ("n",))
         classes = len(self.network.labels)
-        found = Results(np.empty(len(samples), np.uint32), np.empty((len(samples), classes), np.int32), 0)
+        unit = self.network.unit
+        found = Results(np.empty(len(samples), np.uint32), np.empty((len(samples), classes), np.int32), 0, unit)
         batch = self.batch
         if batch is None:
             self._infer_each(samples, found)
@@ -160,7 +178,7 @@ class Runner(ABC):
         if self._process != os.getpid():
             raise foreign(self._process)
         label, scores, elapsed = self._attachment.exchange(encode(self.network.input, sample).tobytes())
-        return Result(label, np.array(scores, np.int32), elapsed)
+        return Result(label, np.array(scores, np.int32), elapsed, self.network.unit)
 
     def _infer_each(self, samples: NDArray[np.uint8], found: Results) -> None:
         for number, sample in enumerate(samples):

@@ -12,6 +12,9 @@ from .. import abi
 from ..events.keyparts import Part, decode, shown
 from ..kernel import Map
 
+Units = Mapping[int, float | None]
+"""The value of a score of 1 by the number of swaps before the network; None, or absent, if it has none or it is not known."""
+
 MOST = 1000
 """How many verdicts are listed if no other number is given."""
 
@@ -24,6 +27,9 @@ class Verdict:
     minus the second highest. ``time_ns`` is CLOCK_MONOTONIC of the event at which the network ran, ``number`` that of the
     event, counted in the state of its key. ``swaps`` is the number of swaps before the network that computed it.
     ``elapsed_ns`` is the time in the network, None if nobody watched: then it is not measured.
+
+    If results are values or anomaly scores, ``margin`` is the score, and ``value`` the score times the score scale; None if the
+    scale of the network that computed it is not known, since it was swapped twice since.
     """
 
     key: Mapping[str, int | str]
@@ -35,29 +41,40 @@ class Verdict:
     swaps: int
     time_ns: int
     elapsed_ns: int | None
+    value: float | None = None
 
 
-def read(labels: Sequence[str], parts: Sequence[Part], key: bytes, data: bytes) -> Verdict:
+_NO_UNITS: Units = {}
+
+
+def read(labels: Sequence[str], parts: Sequence[Part], key: bytes, data: bytes, units: Units = _NO_UNITS) -> Verdict:
     """The verdict in the bytes of a :data:`ebpfnn.abi.VERDICT`."""
     found = np.frombuffer(data, abi.VERDICT, 1)[0]
     index, values = int(found["label"]) - 1, decode(parts, key)
     label = labels[index] if 0 <= index < len(labels) else ""
     margin, number, swaps, at = (int(found[name]) for name in ("margin", "number", "network", "time_ns"))
     elapsed = int(found["elapsed_ns"]) or None
-    return Verdict(values, shown(parts, values), label, index, margin, number, swaps, at, elapsed)
+    unit = units.get(swaps) if label else None
+    value = None if unit is None else margin * unit
+    return Verdict(values, shown(parts, values), label, index, margin, number, swaps, at, elapsed, value)
 
 
-def told(labels: Sequence[str], parts: Sequence[Part], record: bytes) -> Verdict:
+def told(labels: Sequence[str], parts: Sequence[Part], record: bytes, units: Units = _NO_UNITS) -> Verdict:
     """The verdict in a record of the ring buffer for watchers: a :data:`ebpfnn.abi.VERDICT`, and the key."""
     size = abi.VERDICT.itemsize
-    return read(labels, parts, record[size:], record[:size])
+    return read(labels, parts, record[size:], record[:size], units)
 
 
 def latest(
-    held: Map, labels: Sequence[str], parts: Sequence[Part], most: int = MOST, label: str | None = None
+    held: Map,
+    labels: Sequence[str],
+    parts: Sequence[Part],
+    most: int = MOST,
+    label: str | None = None,
+    units: Units = _NO_UNITS,
 ) -> list[Verdict]:
     """The latest ``most`` verdicts of a map, the latest first; only those of ``label`` if it is given. The map may change."""
-    every = (read(labels, parts, key, data) for key, data in held.lookup_batch())
+    every = (read(labels, parts, key, data, units) for key, data in held.lookup_batch())
     found = (each for each in every if label is None or each.label == label)
     return heapq.nlargest(most, found, key=lambda verdict: verdict.time_ns)
 

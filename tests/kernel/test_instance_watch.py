@@ -217,7 +217,9 @@ def test_the_verb_prints_one_object_a_line_and_ends_with_its_count(store: Store,
     assert (process.returncode, complaints) == (0, "")
     events = [json.loads(line) for line in printed.splitlines()]
     assert [event["index"] for event in events] == SCORES.argmax(axis=1)[:2].tolist()
-    assert set(events[0]) == {"time_ns", "elapsed_ns", "source", "status", "label", "index", "score", "score_scale", "network"}
+    numbers = {"time_ns", "elapsed_ns", "source", "status", "index", "score", "score_scale", "value"}
+    assert set(events[0]) == {*numbers, "label", "network"}
+    assert events[0]["value"] is None  # its results are labels
 
 
 def test_the_verb_prints_lines_until_it_is_interrupted(store: Store, loaded: Instance) -> None:

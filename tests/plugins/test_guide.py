@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from ebpfnn_plugins.columns import Columns
 from specs import PACKET, packet, spec_dict
 
+from ebpfnn.bodies import kind_of
 from ebpfnn.errors import Error
 from ebpfnn.events import Options, Reducer, ReducerCode, bind, build, replay
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import (
     Attachment,
+    Body,
+    BodyCode,
+    BodyKind,
     InputSource,
+    Model,
     Plugins,
     PreparationKind,
     Sample,
@@ -31,7 +37,7 @@ from ebpfnn.plugin import (
 from ebpfnn.preparation import Bounds, Encoder, Row, columns
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
-KINDS = [Trigger, Attachment, InputSource, PreparationKind, Reducer, Encoder]
+KINDS = [Trigger, Attachment, InputSource, PreparationKind, Reducer, Encoder, BodyKind, Model]
 HOOKS = sorted(name for name, value in vars(hookspecs).items() if hasattr(value, "ebpfnn_spec"))
 
 
@@ -54,6 +60,10 @@ def members(kind: type[Any]) -> set[str]:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_member_is_told_and_no_other(kind: type[Any]) -> None:
     assert told(f"`{kind.__name__}`") == members(kind)
+
+
+def test_every_member_of_the_code_of_a_body_is_told() -> None:
+    assert told("`Body` and `BodyCode`") == members(BodyCode) | {"asm"}
 
 
 def test_every_field_of_a_sample_is_told() -> None:
@@ -156,12 +166,53 @@ def try_ebpfnn_encoders(plugins: Plugins, brought: Any) -> None:
     assert plugins.describe(form.preparation) == "columns: n (halves 3)"
 
 
+@dataclass(frozen=True)
+class One(Model):
+    kind: ClassVar[str] = "one"
+    name: str = "it"
+    input: InputFormat = field(default_factory=lambda: InputFormat((4,)))
+    labels: tuple[str, ...] = ("one",)
+    score_scale: float = 1.0
+    card: Mapping[str, str] = field(default_factory=dict)
+    events: Mapping[str, Any] = field(default_factory=dict)
+    result: str = "value"
+
+    @property
+    def architecture(self) -> str:
+        return "1"
+
+
+class Ones(BodyKind[One]):
+    name, model = "one", One
+
+    def describe(self, model: One) -> dict[str, Any]:
+        return {}
+
+    def tensors(self, model: One) -> dict[str, Any]:
+        return {}
+
+    def build(self, described: Mapping[str, Any], tensors: Mapping[str, Any]) -> One:
+        return One()
+
+    def scores(self, model: One, samples: Any) -> Any:
+        return np.ones((*samples.shape[:-1], 1), np.int32)
+
+    def compile(self, model: One, features: Any, plan: str | None = None) -> Body:
+        return BodyCode().finish("it", 1)
+
+
+def try_ebpfnn_bodies(plugins: Plugins, brought: Any) -> None:
+    assert plugins.bodies == {"one": brought}
+    assert kind_of(One(), plugins).scores(One(), np.zeros((3, 4), np.uint8)).tolist() == [[1], [1], [1]]
+
+
 BROUGHT = {
     "ebpfnn_triggers": Bell(),
     "ebpfnn_inputs": Blob(),
     "ebpfnn_preparations": Bits(),
     "ebpfnn_reducers": Twice(),
     "ebpfnn_encoders": Halves(),
+    "ebpfnn_bodies": Ones(),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,16 @@ def test_linear_integers(low: int, high: int, values: list[int]) -> None:
     every = [*values, low, high, low - 1 if low > -(2**63) else low, (low + high) // 2]
     expected = [[sum(255 * (value - low) >= k * (high - low) for k in range(1, 256))] for value in every]
     assert levels(column("integer", "linear", low=low, high=high), every) == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 257])
+def test_linear_bytes_count_even_steps_together(count: int) -> None:
+    wide = column("float", "linear", low=-2.0, high=3.0, bytes=count)
+    steps = 255 * count
+    for value in (-9.0, -2.0, -1.999, 0.0, 1.234, 2.9999, 3.0, 9.0):
+        level = min(max((Fraction(value) + 2) * steps // 5, 0), steps)
+        (got,) = levels(wide, [value])
+        assert got == [min(max(level - 255 * byte, 0), 255) for byte in range(count)]
 
 
 def test_linear_of_a_flag_takes_the_whole_byte() -> None:
@@ -249,6 +260,8 @@ def test_values_go_by_position() -> None:
         ([column("integer", "bins", bounds=[1], low=1)], "no parameter"),
         ([column("integer", "linear", low=1, high=1)], "low 1 is not below high 1"),
         ([column("integer", "linear", low=1)], "'high' must be"),
+        ([column("integer", "linear", low=1, high=2, bytes=0)], "'bytes' must lie in 1..257"),
+        ([column("integer", "linear", low=1, high=2, bytes=258)], "'bytes' must lie in 1..257"),
         ([column("float", "linear", low=-1.7e308, high=1.7e308)] * 2, "more than once"),
         ([column("integer", "log2", low=0, high=8, fraction=0)], "0 < low"),
         ([column("integer", "log2", low=1, high=8, fraction=8)], "fraction"),

@@ -98,7 +98,8 @@ def test_packets_without_accessors_and_behind_a_shell_of_slots_are_refused() -> 
 def test_the_numbers_are_those_of_the_twin() -> None:
     text = clang(TYPES + "#include <ebpfnn/abi.h>\n", "-E", "-dM").stdout
     numbers = {name: int(value) for name, value in re.findall(r"^#define EBPFNN_(\w+) (\d+)$", text, re.MULTILINE)}
-    assert numbers == {"ABI": abi.VERSION, "MAX_SCORES": abi.MAX_SCORES, "MAX_SLOTS": abi.MAX_SLOTS}
+    kinds = {f"RESULT_{name.upper()}": number for name, number in abi.RESULT_KINDS.items()}
+    assert numbers == {"ABI": abi.VERSION, "MAX_SCORES": abi.MAX_SCORES, "MAX_SLOTS": abi.MAX_SLOTS, **kinds}
 
 
 def test_a_kernel_shows_the_whole_names_of_maps() -> None:

@@ -269,6 +269,38 @@ def test_three_classes_of_boosted_trees(tmp_path: Path) -> None:
     assert preparer(read(forest.input.preparation.options))(Row({"three": 1, "two": 2, "one": 3})).shape == (forest.input.size,)
 
 
+def test_inputs_of_one_column_each_have_their_names(tmp_path: Path) -> None:
+    """As skl2onnx writes a pipeline over the columns of a data frame."""
+    from onnx import TensorProto, helper
+
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1]) for name in ("size", "age")]
+    pair = helper.make_tensor_value_info("pair", TensorProto.FLOAT, ["n", 2])
+    join = helper.make_node("Concat", ["age", "pair", "size"], ["r"], axis=1)
+    tree = Split(0, "<=", 1.0, {0: 1.0}, Split(2, ">", 5.0, {0: 2.0}, Split(3, "<", 7.0, {0: 3.0}, {0: 4.0})))
+    value = helper.make_tensor_value_info("value", TensorProto.FLOAT, ["n", 1])
+    graph = helper.make_graph([join, regressor([tree])], "test", [*given, pair], [value])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)])
+    forest = imported(made.SerializeToString(), tmp_path).forest
+    assert [each["name"] for each in forest.input.preparation.options["columns"]] == ["size", "age", "pair0", "pair1"]
+    prepare = preparer(read(forest.input.preparation.options))
+    rows = [{"age": 1}, {"age": 2, "pair1": 6}, {"age": 2, "size": 6}, {"age": 2, "size": 7}]
+    samples = np.stack([prepare(Row({"size": 0, "age": 0, "pair0": 0, "pair1": 0, **row})) for row in rows])
+    assert (reference.scores(forest, samples)[:, 0] * forest.score_scale).tolist() == [1, 2, 3, 4]
+
+
+def test_a_forest_of_more_numbers_than_a_network_has_fields(tmp_path: Path) -> None:
+    """61,410 nodes, eight lists of as many numbers."""
+
+    def full(depth: int, low: float, step: float, leaf: float) -> Branch:
+        if depth == 0:
+            return {0: leaf}
+        return Split(0, "<=", low, full(depth - 1, low - step, step / 2, 0.0), full(depth - 1, low + step, step / 2, leaf + 1))
+
+    forest = imported(model(regressor([full(10, float(tree), 256.0, 0.0) for tree in range(30)])), tmp_path).forest
+    assert forest.nodes == 30 * 1023
+    assert (scores(forest, np.array([[-2000.0, 0, 0], [2000.0, 0, 0]]))[:, 0] * forest.score_scale).tolist() == [0, 300]
+
+
 def test_columns_without_thresholds_have_a_byte_of_0(tmp_path: Path) -> None:
     forest = imported(model(regressor([Split(1, "<=", 0.5, {0: 1.0}, {0: 2.0})])), tmp_path).forest
     assert [each["name"] for each in forest.input.preparation.options["columns"]] == ["x0", "x1", "x2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from treefiles import Split, attributes, classifier, model, regressor
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
-from ebpfnn.importers import ImportOptions
+from ebpfnn.importers import ImportOptions, onnx_wire
 from ebpfnn.trees import Forest
 
 pytest.importorskip("onnx")
@@ -158,6 +159,22 @@ def test_steps_that_are_refused(name: str, tmp_path: Path) -> None:
     assert fact in refusal(model(regressor([PLAIN]), [make()], constants=constants), tmp_path)
 
 
+def test_pipelines_that_are_too_long(tmp_path: Path) -> None:
+    from onnx import helper
+
+    names = ["x", *(f"t{place}" for place in range(64)), "r"]
+    long = [helper.make_node("Add", [one, "c"], [other]) for one, other in pairwise(names)]
+    found = refusal(model(regressor([PLAIN]), long, constants={"c": np.float32(1)}), tmp_path)
+    assert "is step 65 of a column, over 64" in found
+    joined = helper.make_node("Concat", ["x"] * 30_000, ["r"], axis=1)
+    assert "makes 90000 columns, over 65536" in refusal(model(regressor([PLAIN]), [joined]), tmp_path)
+    wide = [helper.make_node("Concat", ["x"] * 20_000, [f"t{place}"], axis=1) for place in range(20)]
+    assert "over 1048576 in all" in refusal(
+        model(regressor([PLAIN]), [*wide, helper.make_node("Identity", ["x"], ["r"])]), tmp_path
+    )
+    assert "takes over 65536 columns" in refusal(model(regressor([PLAIN]), columns=70_000), tmp_path)
+
+
 def test_ends_that_are_refused(tmp_path: Path) -> None:
     from onnx import helper
 
@@ -198,6 +215,33 @@ def test_pickles_are_not_read(suffix: str, tmp_path: Path) -> None:
         ModelError, match=r"would run code of its own to be read; .*from skl2onnx import to_onnx; .*SerializeToString"
     ):
         importers.load(path)
+
+
+def test_numbers_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed or one by one, of one byte or of ten: a file may have as many as the limit, and no more."""
+    from onnx import AttributeProto, ModelProto
+
+    numbers = [0, 1, 127, 128, -1, 1 << 62] * 1000
+    made = ModelProto.FromString(model(regressor([PLAIN])))
+    extra = made.graph.node[-1].attribute.add(name="nodes_hitrates", type=AttributeProto.FLOATS)
+    extra.floats.extend([0.5] * 5000)
+    extra.ints.extend(numbers)
+    others = sum(len(each.ints) + len(each.floats) for each in made.graph.node[-1].attribute) - len(numbers) - 5000
+    data = made.SerializeToString()
+    for limit, passes in ((len(numbers) + 5000 + others, True), (len(numbers) + 4000, False)):
+        monkeypatch.setattr("ebpfnn.importers.onnx_wire.LARGEST", limit)
+        if passes:
+            onnx_wire.check(data, ModelProto.DESCRIPTOR)
+        else:
+            with pytest.raises(ModelError, match="numbers one by one"):
+                onnx_wire.check(data, ModelProto.DESCRIPTOR)
+
+
+def test_more_thresholds_in_all_than_a_preparation_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebpfnn.network.preparation.MOST_BYTES", 100)
+    assert "has 2 thresholds, over the 2 MiB of JSON that a preparation holds; train" in refusal(
+        model(regressor([PLAIN])), tmp_path
+    )
 
 
 def test_more_thresholds_than_a_column_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

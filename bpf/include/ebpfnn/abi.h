@@ -18,6 +18,14 @@
 #define EBPFNN_MAX_SLOTS 64
 
 /*
+ * What scores say: the kind of results of a model. A value and an anomaly score have one score, and their label is 0. A score times
+ * the score scale of the model, which user space knows, is the value.
+ */
+#define EBPFNN_RESULT_LABEL 0   /* which label: that of the highest score */
+#define EBPFNN_RESULT_VALUE 1   /* a number */
+#define EBPFNN_RESULT_ANOMALY 2 /* how unusual the sample is: more for a higher score */
+
+/*
  * A shell writes sequence, elapsed_ns and status for every sample, a network label and as many scores as it has, or it returns an error.
  * Nobody writes the scores behind these, and what lies behind the struct is the network's workspace.
  */
@@ -61,7 +69,8 @@ struct ebpfnn_verdict {
 	__u64 time_ns;    /* of the event at which the network ran */
 	__u64 elapsed_ns; /* time inside ebpfnn_infer, 0 if nobody watched: only then the clock is read */
 	__u32 label;      /* index of the highest score, plus 1 */
-	__s32 margin;     /* the highest score minus the second highest, at most 2^31 - 1; that too if there is one score */
+	__s32 margin;     /* the highest score minus the second highest, at most 2^31 - 1; that too if there is one label; the score
+			     itself if results are values or anomaly scores */
 	__u32 network;    /* swaps before this network */
 	__u32 number;     /* of the event, counted in its state */
 };
