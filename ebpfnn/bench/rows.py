@@ -88,14 +88,15 @@ def baseline(rows: Iterable[Row], name: str, beside: Row) -> Row | None:
 
 
 def net(rows: Sequence[Row]) -> list[Row]:
-    """The rows without "empty", which is taken from those in the kernel: round by round, the one of the same kind."""
-    own = {(row.network, *row.kind): row for row in rows if row.name == EMPTY}
+    """The rows without "empty", whose least time is taken from those in the kernel of the same kind.
+
+    The least of a row is so less the least of "empty". Differences of single rounds would have a least that is too low.
+    """
+    own = {(row.network, *row.kind): row.ns_min for row in rows if row.name == EMPTY}
     found = []
     for row in rows:
-        empty = own.get((row.network, *row.kind))
-        if empty and row.name.partition(":")[0] in IN_KERNEL:
-            row = replace(row, rounds=[all_ - less for all_, less in zip(row.rounds, empty.rounds, strict=True)])
-        found += [] if row.name == EMPTY else [row]
+        less = own.get((row.network, *row.kind), 0.0) if row.name.partition(":")[0] in IN_KERNEL else 0.0
+        found += [] if row.name == EMPTY else [replace(row, rounds=[ran - less for ran in row.rounds])]
     return found
 
 

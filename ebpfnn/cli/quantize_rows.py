@@ -31,13 +31,13 @@ _SHOWN = 5
 _Floats = NDArray[np.float64]
 
 
-def rows_of(path: Path | None) -> Callable[[int], Rows] | None:
+def rows_of(path: Path | None) -> Callable[[int, tuple[str, ...]], Rows] | None:
     """What reads the calibration rows at ``path`` once their number of columns is known."""
     return partial(_read, path) if path else None
 
 
-def _read(path: Path, columns: int) -> Rows:
-    return Rows(*tables.read(path, columns))
+def _read(path: Path, columns: int, names: tuple[str, ...]) -> Rows:
+    return Rows(*tables.read(path, columns, names))
 
 
 def quantize_rows(

@@ -25,11 +25,12 @@ class Numbers(NamedTuple):
     labels: tuple[str, ...]
 
 
-def read(path: Path, columns: int) -> Numbers:
+def read(path: Path, columns: int, wanted: tuple[str, ...] = ()) -> Numbers:
     """The rows of the table at ``path``, of ``columns`` columns. One column more has the labels.
 
-    The column of labels is called as one, or is the last. Columns of arrays without names are x0, x1, ... Raises
-    :class:`InputError`, naming the file and the row, for another number of columns and for what is not a finite number.
+    The column of labels is called as one, or is the last. A table with all columns that are ``wanted`` may have others and
+    another order. Columns of arrays without names are called as those, or x0, x1, ... Raises :class:`InputError`, naming the
+    file and the row, for another number of columns and for what is not a finite number.
     """
     place = table(path, "train") or path
     kind = SUFFIXES.get(place.suffix.lower())
@@ -38,7 +39,7 @@ def read(path: Path, columns: int) -> Numbers:
     try:
         with open(place, "rb") as file:
             try:
-                return _read(read_table(kind, file), place, columns)
+                return _read(read_table(kind, file), place, columns, wanted)
             except InputError as error:
                 where = "" if str(error).startswith(str(place)) else f"{place}: "
                 raise InputError(f"{where}{error}") from error
@@ -46,9 +47,12 @@ def read(path: Path, columns: int) -> Numbers:
         raise InputError(f"{place}: cannot be read ({error.strerror}); give a file that you may read") from error
 
 
-def _read(opened: Table, place: Path, columns: int) -> Numbers:
-    label = _label(opened.names, columns)
-    names = tuple(name for name in opened.names if name != label) or tuple(f"x{number}" for number in range(columns))
+def _read(opened: Table, place: Path, columns: int, wanted: tuple[str, ...]) -> Numbers:
+    if wanted and set(wanted) <= set(opened.names):
+        label, names = next((name for name in opened.names if name.lower() in LABELS and name not in wanted), ""), wanted
+    else:
+        label = _label(opened.names, columns)
+        names = tuple(name for name in opened.names if name != label) or wanted or tuple(f"x{n}" for n in range(columns))
     values: list[list[float]] = []
     labels: list[str] = []
     for where, row in opened.numbered(str(place)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from . import building
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
 from .onnx_file import where
+from .onnx_joined import join
 from .onnx_ml import DOMAIN, ML_MAKERS
 from .onnx_operands import Constant, Operands, from_tensor
-from .onnx_operators import MAKERS
+from .onnx_operators import MAKERS, check_cast
 from .steps import LARGEST, Chain, Quantize, Scale, naming
 
 if TYPE_CHECKING:
@@ -42,15 +44,15 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     fact = "is a network of tables or a cascade, whose integers are in operators that are no layers"
     expect(not own, f"{fact}; use the file it was exported from, or `ebpfnn export --raw` and `ebpfnn import`")
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
-    expect(len(inputs) == 1 and len(graph.output) > 0, counts)
-    ending = find(graph, constants)
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
-    chain, batch = _begin(inputs[0], tabular=tabular)
-    walk = _Walk(chain, batch, inputs[0].name, constants)
+    expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
+    ending = find(graph, constants)
+    walk, taken = _start(graph, inputs, constants, tabular=tabular)
+    chain = walk.chain
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, len(graph.node))
         with naming(here):
-            if number - 1 in ending.needed:
+            if number - 1 in ending.needed - taken:
                 walk.take(node, here)
     expect(
         ending.scores == walk.tip, f"output {ending.scores!r} is not what the last node gives; export one output, the logits"
@@ -58,6 +60,18 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     one = chain.shape == (1,)
     chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
     return chain
+
+
+def _start(
+    graph: onnx.GraphProto, inputs: Sequence[onnx.ValueInfoProto], constants: dict[str, Constant], *, tabular: bool
+) -> tuple[_Walk, frozenset[int]]:
+    """The walk from the value that joins all inputs, and the nodes before it."""
+    if len(inputs) > 1:
+        joined = join(graph, inputs, constants)
+        joined.chain.columns = joined.names
+        return _Walk(joined.chain, 1, joined.tip, constants), joined.taken
+    chain, batch = _begin(inputs[0], tabular=tabular)
+    return _Walk(chain, batch, inputs[0].name, constants), frozenset()
 
 
 def _begin(given: onnx.ValueInfoProto, *, tabular: bool) -> tuple[Chain, int]:
@@ -132,7 +146,7 @@ class _Walk:
         elif kind == "DequantizeLinear":
             self._dequantize(on)
         elif kind == "Cast":
-            _check_cast(on)
+            check_cast(on)
         elif kind == "Clip" and self.quantized:
             self._narrow(on, self.quantized)
         elif kind not in ("Identity", "Dropout"):
@@ -190,10 +204,3 @@ def _quantization(on: Operands) -> Quantize:
     )
     limits = np.iinfo(point.dtype)
     return Quantize(on.where, float(scale or 0), int(point.reshape(())), int(limits.min), int(limits.max))
-
-
-def _check_cast(on: Operands) -> None:
-    from onnx import TensorProto
-
-    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-    expect(on.attribute("to") in floats, f"{on.where} casts to an integer; only floats can be imported")

@@ -28,7 +28,8 @@ class Constant:
 
     @property
     def floats(self) -> Floats:
-        return self.array.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of a NaN that signals; what is not finite is refused later
+            return self.array.astype(np.float64)
 
     def changed(self, change: Callable[[Array], Array]) -> Constant:
         """With ``change``, which only moves values, done to all that it is made of."""

@@ -209,3 +209,12 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "Unsqueeze": _unsqueeze,
     **{name.title(): _arithmetic(name) for name in ("add", "sub", "mul", "div")},
 }
+
+
+def check_cast(on: Operands) -> None:
+    """Raises :class:`ModelError` for a Cast to integers, which changes values."""
+    from onnx import TensorProto
+
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    if on.attribute("to") not in floats:
+        raise ModelError(f"{on.where} casts to an integer; only floats can be imported")

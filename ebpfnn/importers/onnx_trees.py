@@ -1,4 +1,4 @@
-"""ONNX graphs whose model is an ensemble of trees: TreeEnsembleClassifier and TreeEnsembleRegressor of ai.onnx.ml.
+"""ONNX graphs whose model is an ensemble of trees: TreeEnsembleClassifier, -Regressor and TreeEnsemble of ai.onnx.ml.
 
 https://onnx.ai/onnx/operators defines them. Where the definition leaves the label open, it is onnxruntime's.
 """
@@ -19,7 +19,7 @@ from ..network.model import LABEL, VALUE
 from ..network.preparation import MOST_BYTES, Preparation
 from ..trees.fixedpoint import fixed
 from ..trees.forest import Forest
-from . import tree_columns, tree_nodes
+from . import tree_columns, tree_nodes, tree_nodes5
 from .ensembles import Ensemble, Floats, compare
 from .onnx_constants import COMPUTE
 from .onnx_file import source, where
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     import onnx
 
 DOMAIN = "ai.onnx.ml"
-CLASSIFIER, REGRESSOR = "TreeEnsembleClassifier", "TreeEnsembleRegressor"
-_ENSEMBLES = (CLASSIFIER, REGRESSOR)
+CLASSIFIER, REGRESSOR, ENSEMBLE = _ENSEMBLES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble")
 _AFTER = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 _KEEP_ORDER = ("NONE", "SOFTMAX", "LOGISTIC")
 _HALF = 0.5 + 2.0**-25
@@ -55,7 +54,7 @@ def read(model: onnx.ModelProto, name: str, options: ImportOptions) -> Ensemble:
     expect(plain, "is an ensemble of trees, whose samples are bytes of columns; give no bits, shape or architecture")
     walk = _Walk(model)
     with naming(walk.on.where):
-        rule = _regression(walk) if walk.on.node.op_type == REGRESSOR else _classification(walk)
+        rule = _RULES[walk.on.node.op_type](walk)
     floats = rule.floats
     compared = compare(floats)
     form = InputFormat((compared.size,), prepared=_preparation(compared.columns))
@@ -117,7 +116,8 @@ class _Walk:
             self._on, self.row = on, self._rows[inputs[0]]
             self.ends.begin(node, classifier=node.op_type == CLASSIFIER)
         elif any(name in self.ends.names for name in inputs):
-            self.ends.take(on, self._texts, classifier=self.on.node.op_type == CLASSIFIER)
+            several = self.on.node.op_type == ENSEMBLE and self.on.attribute("n_targets", 1) > 1
+            self.ends.take(on, self._texts, classifier=several or self.on.node.op_type == CLASSIFIER)
         elif any(name in self._rows for name in inputs):
             row = self._rows[node.output[0]] = tree_columns.step(on, self._rows)
             self._made += len(row)
@@ -150,6 +150,21 @@ def _regression(walk: _Walk) -> _Rule:
     base = _base(on, (0, 1)) * divisor
     name = walk.outputs[0]
     return _Rule(Floats(walk.columns, walk.row, found, base if base.size else np.zeros(1), divisor), (name,), VALUE)
+
+
+def _either(walk: _Walk) -> _Rule:
+    """One target is a value, and of several the highest score is the label."""
+    on = walk.on
+    count, after, how = on.attribute("n_targets", 1), on.attribute("post_transform", 0), on.attribute("aggregate_function", 1)
+    expect(how in (0, 1), f"{on.where} takes the least or the greatest of its trees; only sums and averages can be imported")
+    expect(after == 0 or (count > 1 and after in (1, 2)), f"{on.where} ends with transform {after}; export its raw scores")
+    nodes = tree_nodes5.read(on, count)
+    floats = Floats(walk.columns, walk.row, nodes, np.zeros(count), 1 if how else len(nodes.roots))
+    if count == 1:
+        return _Rule(floats, (walk.outputs[0],), VALUE)
+    names = walk.ends.classes or tuple(map(str, range(count)))
+    expect(len(names) == count, f"{on.where} has {count} scores, and its ArgMax chooses of {len(names)}; export it again")
+    return _Rule(floats, names, LABEL)
 
 
 def _classification(walk: _Walk) -> _Rule:
@@ -209,6 +224,9 @@ def _base(on: Operands, sizes: tuple[int, ...]) -> NDArray[np.float64]:
     expect(len(found) in sizes, f"{on.where} has {len(found)} base values; only {wanted} can be imported here")
     expect(bool(np.isfinite(found).all()), f"{on.where} has base values that are not finite numbers; train again")
     return found
+
+
+_RULES = {CLASSIFIER: _classification, REGRESSOR: _regression, ENSEMBLE: _either}
 
 
 def _text(label: bytes | int) -> str:

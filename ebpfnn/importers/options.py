@@ -36,8 +36,9 @@ class ImportOptions:
 
     ``columns`` are the names of the columns of trees, in the order of their training.
 
-    ``rows`` is for graphs over rows of a table: it is given their number of columns, and returns rows that choose the range of
-    each. ``column_bytes`` is how many bytes a column of a sample gets.
+    ``rows`` is for graphs over rows of a table: it is given their number of columns, and the names of columns that the graph
+    has, perhaps none; it returns rows that choose the range of each. ``column_bytes`` is how many bytes a column of a sample
+    gets.
     """
 
     name: str | None = None
@@ -56,7 +57,7 @@ class ImportOptions:
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     order: tuple[int, ...] = ()
     columns: tuple[str, ...] | None = None
-    rows: Callable[[int], Rows] | None = None
+    rows: Callable[[int, tuple[str, ...]], Rows] | None = None
     column_bytes: int = 2
 
     def __post_init__(self) -> None:

@@ -181,7 +181,7 @@ class Chain:
 
     ``input_bytes`` is whether the graph takes bytes, which a first step then makes of 0..1. ``labels`` are those that the graph
     names, perhaps none. ``logit`` is whether its one score stands for two classes, the second one where it is above 0.
-    ``tabular`` is whether it is made for rows of a table.
+    ``tabular`` is whether it is made for rows of a table, and ``columns`` are their names, if the graph has any.
     """
 
     input_shape: Shape
@@ -190,6 +190,7 @@ class Chain:
     labels: tuple[str, ...] = ()
     logit: bool = False
     tabular: bool = False
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.shape = self.unpadded = self.input_shape

@@ -16,10 +16,10 @@ from ..quantize.ranges import Split
 from ..quantize.tabular import Affine, Columns, Rows, Tabular
 from . import scoring
 from .fold import fold
+from .onnx_joined import MOST_COLUMNS
 from .options import ImportOptions
 from .steps import LARGEST, Binarize, Chain, Floats, Linear, Reshape, Scale, Select, Step
 
-_MOST_COLUMNS = 10_000
 _DRAWN = 2_000
 """How many rows are drawn if none are given."""
 _REMEDY = "give --calibration rows, a table of the columns"
@@ -36,8 +36,8 @@ def network(chain: Chain, name: str, options: ImportOptions, card: dict[str, str
     rest = list(chain.steps)
     while rest and front.take(rest[0]):
         rest.pop(0)
-    rows = options.rows(size) if options.rows else None
-    names = rows.names if rows else tuple(f"x{number}" for number in range(size))
+    rows = options.rows(size, chain.columns) if options.rows else None
+    names = rows.names if rows else chain.columns or tuple(f"x{number}" for number in range(size))
     columns = _columns(front, names, rows, options.column_bytes)
     first, two = front.affine(), scoring.of_two(chain, options)
     if two and not rest:
@@ -59,7 +59,7 @@ def _check_options(options: ImportOptions, size: int) -> None:
     expect(plain, "takes rows of a table, which have 8 bits a value; leave out --bits, --threshold and --packed")
     scaled = (options.mean, options.std) != ((0.0,), (1.0,))
     expect(not scaled, "takes rows of a table, which nothing scales; leave out --mean and --std")
-    expect(size <= _MOST_COLUMNS, f"takes rows of {size} columns, over {_MOST_COLUMNS:,}; give fewer")
+    expect(size <= MOST_COLUMNS, f"takes rows of {size} columns, over {MOST_COLUMNS:,}; give fewer")
     expect(options.shape in (None, (size,)), f"takes rows of {size} columns; leave out --input-shape")
 
 

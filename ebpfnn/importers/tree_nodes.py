@@ -69,7 +69,7 @@ def read(on: Operands, prefix: str, outputs: int) -> Nodes:
     expect(count > 0, f"{on.where} has no nodes; train it first")
     expect(count * outputs <= LARGEST_SIZE, f"{on.where} has {count} nodes of {outputs} outputs; at most {LARGEST_SIZE} in all")
     _check_lengths(on, count)
-    ids, trees = _integers(on, "nodes_nodeids"), _integers(on, "nodes_treeids")
+    ids, trees = integers(on, "nodes_nodeids"), integers(on, "nodes_treeids")
     names, tree = np.unique(trees, return_inverse=True)
     expect(len(names) <= MOST_TREES, f"{on.where} has {len(names)} trees; at most {MOST_TREES} are taken, so train fewer")
     expect(
@@ -86,13 +86,13 @@ def read(on: Operands, prefix: str, outputs: int) -> Nodes:
     branches = np.flatnonzero(asks)
     children = np.full((count, 2), -1, np.int64)
     for side, name in enumerate(("nodes_falsenodeids", "nodes_truenodeids")):
-        to = index.of(tree[branches], _integers(on, name)[branches], f"a child in {name}")
+        to = index.of(tree[branches], integers(on, name)[branches], f"a child in {name}")
         children[branches, np.where(upper[branches] == side, 1, 0)] = to
     roots = _roots(on, tree, children[branches], names, len(names))
-    feature, threshold = _integers(on, "nodes_featureids"), floats(on, "nodes_values")
+    feature, threshold = integers(on, "nodes_featureids"), floats(on, "nodes_values")
     expect(bool(np.isfinite(threshold[branches]).all()), f"{on.where} has thresholds that are not finite numbers; train again")
     weights, given = _weights(on, prefix, outputs, index, asks)
-    tracks = _integers(on, "nodes_missing_value_tracks_true")
+    tracks = integers(on, "nodes_missing_value_tracks_true")
     missing = bool(tracks.size and tracks[branches].any())
     found = Nodes(asks, feature, threshold, children, tree, roots, weights, given, missing)
     _check_reached(on, found, names)
@@ -198,7 +198,7 @@ def _weights(
     on: Operands, prefix: str, outputs: int, index: _Index, asks: NDArray[np.int8]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     expect(1 <= outputs <= MAX_CLASSES, f"{on.where} has {outputs} outputs; a result carries 1 to {MAX_CLASSES}")
-    trees, ids, to = (_integers(on, f"{prefix}_{name}") for name in ("treeids", "nodeids", "ids"))
+    trees, ids, to = (integers(on, f"{prefix}_{name}") for name in ("treeids", "nodeids", "ids"))
     values = floats(on, f"{prefix}_weights")
     sizes = [len(each) for each in (trees, ids, to, values)]
     expect(len(set(sizes)) == 1 and sizes[0] > 0, f"{on.where} has weights in lists of {sizes} entries; export it again")
@@ -218,7 +218,7 @@ def _size(on: Operands, name: str) -> int:
     return sum(len(each.ints) + len(each.floats) + len(each.strings) for each in on.node.attribute if each.name == name)
 
 
-def _integers(on: Operands, name: str) -> Places:
+def integers(on: Operands, name: str) -> Places:
     found = next((each.ints for each in on.node.attribute if each.name == name), ())
     return np.fromiter(found, np.int64, len(found))
 

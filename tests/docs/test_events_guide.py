@@ -53,9 +53,12 @@ def test_there_are_ten_commands() -> None:
 
 
 @pytest.mark.root
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="training needs PyTorch")
-def test_the_ten_commands_give_a_verdict(shell: subprocess.Popen[str], tmp_path: Path) -> None:
-    told, _ = shell.communicate("\n".join(commands()), timeout=600)
+@pytest.mark.parametrize(("arch", "library"), [("", "torch"), (" --arch forest:4x3 --leaf-rows 3", "sklearn")])
+def test_the_ten_commands_give_a_verdict(shell: subprocess.Popen[str], tmp_path: Path, arch: str, library: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"training needs {library}")
+    typed = [each + arch if each.startswith("ebpfnn train") else each for each in commands()]
+    told, _ = shell.communicate("\n".join(typed), timeout=600)
     assert shell.returncode == 0, told
     assert re.search(r"^guard: checked by \d+ made-up events", told, re.MULTILINE), told
     verdicts = re.findall(r"^\d\d:\d\d:\d\d\.\d+ +(\w+) .*source=10\.77\.0\.\d+", told, re.MULTILINE)

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.root
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "tests" / "data" / "sklearn"
+MEANS = [13, 2.3, 2.4, 19.5, 100, 2.3, 2, 0.36, 1.6, 5, 0.96, 2.6, 750]
+"""Of the columns of the forest's data, wine."""
+DEVIATIONS = [0.8, 1.1, 0.27, 3.3, 14, 0.6, 1, 0.12, 0.57, 2.3, 0.23, 0.7, 315]
 # A BPF file system of its own, so that no pin of this machine is touched.
 ALONE = ("unshare", "--mount", "sh", "-c", 'mount -t bpf bpf /sys/fs/bpf && exec "$@"', "guide")
 RUN = """
@@ -41,6 +44,17 @@ def rounded(text: str) -> str:
     return re.sub(r"[\d,]+ bytes\n", "SIZE bytes\n", text)
 
 
+def ran(folder: Path, commands: list[str]) -> list[str]:
+    """What each of ``commands`` prints, the last of which unloads what was loaded."""
+    environ = {**os.environ, "EBPFNN_BPFFS": "/sys/fs/bpf", "PYTHONPATH": str(ROOT), "COLUMNS": "128"}
+    command = [*ALONE, sys.executable, "-c", RUN, *commands]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environ, check=False)
+    assert done.returncode == 0, done.stderr
+    *printed, rest = done.stdout.split("--\n")
+    assert (printed[-1], rest) == ("pipe: unloaded\n", "")
+    return printed
+
+
 def test_three_commands_have_a_pipeline_in_the_kernel(tmp_path: Path) -> None:
     with open(FILES / "iris.csv", newline="") as file:
         names, *rows = [row[:4] for row in csv.reader(file)]
@@ -49,16 +63,26 @@ def test_three_commands_have_a_pipeline_in_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("".join(",".join(row) + "\n" for row in [names, *rows[::50]]))
     commands = [command for command, _ in blocks()]
     assert [command.split()[0] for command in commands] == ["quantize", "load", "infer"]
-    environ = {**os.environ, "EBPFNN_BPFFS": "/sys/fs/bpf", "PYTHONPATH": str(ROOT), "COLUMNS": "128"}
-    done = subprocess.run(
-        [*ALONE, sys.executable, "-c", RUN, *commands, "unload pipe"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environ,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    *printed, unloaded, rest = done.stdout.split("--\n")
-    assert list(map(rounded, printed)) == [rounded(shown) for _, shown in blocks()]
-    assert (unloaded, rest) == ("pipe: unloaded\n", "")
+    printed = ran(tmp_path, [*commands, "unload pipe"])
+    assert list(map(rounded, printed[:3])) == [rounded(shown) for _, shown in blocks()]
+
+
+def test_three_commands_have_a_forest_in_the_kernel(tmp_path: Path) -> None:
+    """Its labels are those of onnxruntime, row by row."""
+    import onnxruntime
+
+    shutil.copy(ROOT / "tests" / "data" / "trees" / "skl-forest.onnx", tmp_path / "pipe.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "pipe.onnx"))
+    (taken,) = session.get_inputs()
+    given = np.random.default_rng(5).normal(MEANS, DEVIATIONS, (60, len(MEANS))).astype(np.float32)
+    wanted = [str(label) for label in session.run(None, {taken.name: given})[0]]
+    assert len(set(wanted)) == 3
+    names = [f"x{place}" for place in range(given.shape[1])]
+    np.savez(tmp_path / "rows.npz", samples=given, columns=names)
+    lines = [",".join(names), *(",".join(map(str, row)) for row in given)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    commands = [command for command, _ in blocks()]
+    quantized, loaded, inferred, _ = ran(tmp_path, [*commands[:2], commands[2] + " --quiet", "unload pipe"])
+    assert f"label for {len(given)} of {len(given)} rows" in quantized
+    assert loaded.startswith("pipe: pipe (forest:")
+    assert inferred.split() == wanted

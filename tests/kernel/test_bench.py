@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clang import find_clang
 from click.testing import CliRunner
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
+from forests import random_forest
 from networks import random_network, samples
 from tablenets import cascade, table_network
 
@@ -44,6 +46,8 @@ def rows_of_the_kernel_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "native_runners", lambda _network, _left_out: ())
     monkeypatch.setattr(measure, "table_rows", lambda _network, _left_out: ())
     monkeypatch.setattr(measure, "table_runners", lambda _network, _left_out: ())
+    monkeypatch.setattr(measure, "tree_rows", lambda _forest, _left_out: ())
+    monkeypatch.setattr(measure, "tree_runners", lambda _forest, _left_out: ())
     monkeypatch.setattr(measure, "RUNS", 64)
     monkeypatch.setattr(measure, "_EVICTING", 1 << 20)
 
@@ -72,6 +76,15 @@ def test_rows_of_tables(packed: bool, stages: int) -> None:
     assert {len(row.goes_on) for row in rows} == {stages - 1}
     assert all(0 < share <= 1 for row in rows for share in row.goes_on)
     assert {row.code is not None for row in rows if row.name in ("compiled", form)} == {True}
+
+
+def test_rows_of_trees() -> None:
+    rows = measured(random_forest(1, 6, 4, 10, 3), cold=True)
+    found = {row.name for row in rows}
+    assert found >= {"empty", "compiled", "session.infer", "slot.run", "session.infer_many", "reference"}
+    assert len([name for name in found if name.startswith("compiled:")]) >= 2
+    assert ("clang" in found) == (find_clang() is not None)
+    assert all(row.exact for row in rows if row.name != "empty")
 
 
 @pytest.mark.parametrize(("bits", "packed"), [(1, False), (1, True), (8, False)])

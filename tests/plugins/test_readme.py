@@ -108,8 +108,9 @@ def test_the_commands_run(block: list[str], place: Path, elsewhere: Run) -> None
     for program in ("unshare", "ip"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    if any(" train " in command for command in run):
-        pytest.importorskip("torch")
+    trained = [command for command in run if " train " in command]
+    if trained:
+        pytest.importorskip("sklearn" if all("--arch forest" in command for command in trained) else "torch")
     (place / "block.sh").write_text(_PRIVATE + "\n".join(run) + "\n")
     ran = elsewhere(place, "unshare --net --mount sh -ex block.sh", seconds=600, EBPFNN_BPFFS=str(place / "bpf"))
     assert ran.returncode == 0, ran.stderr[-3000:]

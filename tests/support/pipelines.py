@@ -39,7 +39,12 @@ def computed(name: str, given: np.ndarray) -> list[np.ndarray]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(FILES / f"{name}.onnx"))
-    found: list[np.ndarray] = session.run(None, {session.get_inputs()[0].name: given})
+    parts, place = {}, 0
+    for each in session.get_inputs():
+        kind = np.int64 if "int64" in each.type else np.float32
+        parts[each.name] = given[:, place : place + each.shape[1]].astype(kind)
+        place += each.shape[1]
+    found: list[np.ndarray] = session.run(None, parts)
     return found
 
 

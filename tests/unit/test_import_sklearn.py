@@ -24,6 +24,8 @@ CLASSIFIERS = {
     "svm": SPECIES,
     "svm-two": ("no", "yes"),
     "svc-two": ("no", "yes"),
+    "frame": SPECIES,
+    "branches": SPECIES,
 }
 REGRESSORS = {"ridge": 0.2, "linear": 0.2, "svr": 0.2, "mlp-value": 1.0}
 COUNT = 5000
@@ -63,3 +65,63 @@ def test_values_are_near_those_of_onnxruntime(name: str) -> None:
     assert errors.max() < 12 * REGRESSORS[name]
     assert "floats and integers differ by " in done.stdout
     assert "the same label" not in done.stdout
+
+
+def test_columns_go_by_the_names_of_the_graph() -> None:
+    """A table in another order, with a column more."""
+    lines = (FILES / "iris.csv").read_text().splitlines()
+    turned = [",".join([*reversed(line.split(",")), "9" if number else "age"]) for number, line in enumerate(lines)]
+    Path("turned.csv").write_text("\n".join(turned) + "\n")
+    for table, output in ((FILES / "iris.csv", "one"), (Path("turned.csv"), "other")):
+        done = quantize(FILES / "frame.onnx", "--calibration", table, "--output", f"{output}.safetensors")
+        assert done.exit_code == 0, done.output
+        assert "right: floats 9" in done.stdout
+    one, other = made("one.safetensors"), made("other.safetensors")
+    assert one.input.preparation == other.input.preparation
+    named = [each["name"] for each in one.input.preparation.options["columns"]]
+    assert named == ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+
+
+def test_inputs_of_several_types() -> None:
+    """One input of two columns, and two of integers."""
+    whole = rows("iris").round()
+    np.savez("rows.npz", samples=whole)
+    assert quantize(FILES / "whole.onnx", "--calibration", "rows.npz").exit_code == 0
+    network = made("whole.safetensors")
+    wanted = [str(label) for label in computed("whole", whole)[0]]
+    found = [network.labels[label] for label in reference.labels(network, samples(network, whole))]
+    assert found == wanted
+    named = [each["name"] for each in network.input.preparation.options["columns"]]
+    assert named == ["sepals0", "sepals1", "petal_length", "petal_width"]
+
+
+def test_without_rows_the_scaler_tells_the_ranges() -> None:
+    done = quantize(FILES / "frame.onnx")
+    assert done.exit_code == 0, done.output
+    assert "no --calibration given; the ranges of the columns are those of the scaler in the file" in done.stderr
+    network, given = made("frame.safetensors"), rows("iris")
+    spans = [(each["low"], each["high"]) for each in network.input.preparation.options["columns"]]
+    mean, deviation = given.mean(axis=0, dtype=float), given.std(axis=0, dtype=float)
+    np.testing.assert_allclose(spans, np.stack([mean - 5 * deviation, mean + 5 * deviation], axis=1), rtol=1e-5)
+    found = [network.labels[label] for label in reference.labels(network, samples(network, given))]
+    assert sum(one == str(other) for one, other in zip(found, computed("frame", given)[0], strict=True)) >= 149
+
+
+def test_the_worst_flips_are_listed_and_the_others_counted() -> None:
+    """Weights of 3 bits, so that many labels flip."""
+    done = quantize(FILES / "mlp.onnx", "--calibration", FILES / "iris.csv", "--weight-bits", "3", "--hidden-bits", "3")
+    assert done.exit_code == 0, done.output
+    near = done.stdout.split("rows drawn around them\n")[1].splitlines()
+    leads = [float(line.split("a lead of ")[1].split()[0]) for line in near[:5]]
+    assert all(line.startswith("    near row ") for line in near[:5])
+    assert leads == sorted(leads, reverse=True)
+    count = int(near[5].split("and ")[1].split(" more, with smaller leads")[0].replace(",", ""))
+    same = int(done.stdout.split("rows drawn around them")[0].rsplit("label for ", 1)[1].split(" of ")[0].replace(",", ""))
+    assert same + 5 + count == 4850
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_bytes_of_a_column(count: int) -> None:
+    done = quantize(FILES / "logistic.onnx", "--calibration", FILES / "iris.csv", "--column-bytes", str(count))
+    assert done.exit_code == 0, done.output
+    assert made("logistic.safetensors").input.shape == (4 * count,)

@@ -83,3 +83,91 @@ def test_arrays() -> None:
 )
 def test_options(given: list[str], told: str) -> None:
     assert told in refused("logistic", "--calibration", IRIS, *given)
+
+
+def graph(
+    nodes: list[tuple[str, list[str], str, dict[str, object]]], inputs: dict[str, list[int | str]], kind: int = 1
+) -> None:
+    """``net.onnx``, of nodes (operator, inputs, output, attributes), as skl2onnx would have written it."""
+    from onnx import helper
+
+    made = [
+        helper.make_node(kind_of, given, [out, *(["scores"] if kind_of == "LinearClassifier" else [])], **attributes)
+        for kind_of, given, out, attributes in nodes
+    ]
+    ends = [helper.make_tensor_value_info(nodes[-1][2], 1, ["n", 2])]
+    begins = [helper.make_tensor_value_info(name, 1, shape) for name, shape in inputs.items()]
+    model = helper.make_model(helper.make_graph(made, "net", begins, ends), producer_name="skl2onnx")
+    model.opset_import.extend([helper.make_opsetid("ai.onnx.ml", 3)])
+    Path("net.onnx").write_bytes(model.SerializeToString())
+
+
+def ml(**attributes: object) -> dict[str, object]:
+    return {"domain": "ai.onnx.ml", **attributes}
+
+
+TWO = ml(classlabels_ints=[0, 1], coefficients=[1.0, 2.0], intercepts=[0.5])
+CASES: dict[str, tuple[list[tuple[str, list[str], str, dict[str, object]]], dict[str, list[int | str]], str]] = {
+    "two ways": (
+        [("Scaler", ["a"], "s", ml(offset=[0.0], scale=[1.0])), ("Exp", ["b"], "e", {}), ("Add", ["s", "e"], "y", {})],
+        {"a": ["n", 1], "b": ["n", 1]},
+        "has 2 inputs, and its columns take several ways to a layer",
+    ),
+    "rows joined": (
+        [("Concat", ["a", "b"], "c", {"axis": 0}), ("LinearClassifier", ["c"], "y", TWO)],
+        {"a": ["n", 1], "b": ["n", 1]},
+        "(Concat), joins rows, not columns, which cannot be imported",
+    ),
+    "a cast that rounds": (
+        [("Cast", ["a"], "w", {"to": 7}), ("Concat", ["w", "b"], "c", {"axis": 1}), ("LinearClassifier", ["c"], "y", TWO)],
+        {"a": ["n", 1], "b": ["n", 1]},
+        "(Cast), casts to an integer; only floats can be imported",
+    ),
+    "many columns": (
+        [("LinearClassifier", ["x"], "y", TWO)],
+        {"x": ["n", 1 << 40]},
+        "has 2 coefficients for 1099511627776 columns and 1 outputs; export it again",
+    ),
+    "many columns of several inputs": (
+        [("Concat", ["a", "b"], "c", {"axis": 1}), ("LinearClassifier", ["c"], "y", TWO)],
+        {"a": ["n", 1 << 40], "b": ["n", 1]},
+        "input 'a' has sizes [0, 1099511627776], 0 for those not fixed; several inputs are [rows, columns]",
+    ),
+    "no labels": (
+        [("LinearClassifier", ["x"], "y", ml(coefficients=[1.0, 2.0]))],
+        {"x": ["n", 2]},
+        "(LinearClassifier), names no labels; export it again",
+    ),
+    "a transform that may change labels": (
+        [("LinearClassifier", ["x"], "y", TWO | {"post_transform": "SOFTMAX_ZERO"})],
+        {"x": ["n", 2]},
+        "ends with SOFTMAX_ZERO, which cannot be imported; export its raw scores",
+    ),
+    "a scaler of other columns": (
+        [("Scaler", ["x"], "s", ml(offset=[0.0] * 3, scale=[1.0] * 3)), ("LinearClassifier", ["s"], "y", TWO)],
+        {"x": ["n", 2]},
+        "(Scaler), scales 3 columns but is given 2; export it again",
+    ),
+    "several values": (
+        [("LinearRegressor", ["x"], "y", ml(coefficients=[1.0] * 4, intercepts=[0.0, 1.0], targets=2))],
+        {"x": ["n", 2]},
+        "(LinearRegressor), gives 2 values; export one model for each",
+    ),
+    "a Binarizer of what is mixed": (
+        [
+            ("LinearRegressor", ["x"], "m", ml(coefficients=[1.0, 2.0], intercepts=[0.0])),
+            ("Binarizer", ["m"], "b", ml(threshold=0.5)),
+            ("LinearClassifier", ["b"], "y", TWO | {"coefficients": [1.0]}),
+        ],
+        {"x": ["n", 2]},
+        "splits what is made of several columns; put the Binarizer in front of what mixes them",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_graphs(case: str) -> None:
+    nodes, inputs, told = CASES[case]
+    graph(nodes, inputs)
+    np.save("rows.npy", np.arange(8.0).reshape(4, 2))
+    assert told in refused(Path("net").resolve().as_posix(), "--calibration", "rows.npy")

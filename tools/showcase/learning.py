@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from ebpfnn.bodies import modelfile
 from ebpfnn.network import QuantizedNetwork, reference
+from ebpfnn.network.model import Model
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation import Row
 from ebpfnn.preparation.columns import preparer, read
 from ebpfnn.quantize import float_reference, floatfile
 from ebpfnn.quantize.floats import Network
 from ebpfnn.training import Options, Precision, train
+from ebpfnn.trees import Forest
+from ebpfnn.trees import reference as tree_reference
 
 THERMOMETER = "thermometer"
 GROUP, LABEL = "group", "label"
@@ -50,11 +53,7 @@ class Learned:
 
     def samples(self, table: Table) -> NDArray[np.uint8]:
         """The bytes of each row, uint8 [n, inputs]."""
-        columns = read(self.network.input.preparation.options, Plugins.installed().encoders)
-        sample = preparer(columns)
-        used = [table.columns[column.name].tolist() for column in columns]
-        names = [column.name for column in columns]
-        return np.stack([sample(Row(dict(zip(names, row, strict=True)))) for row in zip(*used, strict=True)])
+        return samples_of(self.network, table)
 
     def predict(self, samples: NDArray[np.uint8]) -> NDArray[np.str_]:
         """The class of each sample, by the arithmetic that the kernel has."""
@@ -63,6 +62,30 @@ class Learned:
 
     def predict_in_floats(self, samples: NDArray[np.uint8]) -> NDArray[np.str_]:
         named: NDArray[np.str_] = np.array(self.network.labels)[float_reference.logits(self.floats, samples).argmax(axis=1)]
+        return named
+
+
+def samples_of(model: Model, table: Table) -> NDArray[np.uint8]:
+    """The bytes that ``model`` gets of each row, uint8 [n, inputs]."""
+    columns = read(model.input.preparation.options, Plugins.installed().encoders)
+    sample = preparer(columns)
+    used = [table.columns[column.name].tolist() for column in columns]
+    names = [column.name for column in columns]
+    return np.stack([sample(Row(dict(zip(names, row, strict=True)))) for row in zip(*used, strict=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """Trees in integers, as they run in the kernel."""
+
+    forest: Forest
+
+    def samples(self, table: Table) -> NDArray[np.uint8]:
+        return samples_of(self.forest, table)
+
+    def predict(self, samples: NDArray[np.uint8]) -> NDArray[np.str_]:
+        """The class of each sample, by the arithmetic that the kernel has."""
+        named: NDArray[np.str_] = np.array(self.forest.labels)[tree_reference.labels(self.forest, samples)]
         return named
 
 
@@ -95,6 +118,22 @@ def learn(table: Table, encode: str, hidden: str, seed: int = 1, *, by_session: 
 
     The rows that choose the epoch are of sessions of their own, if ``by_session``. ``weights`` are those of the classes.
     """
+    architecture = f"in-{hidden}-{len(np.unique(table.labels))}"
+    network, floats = _trained(table, architecture, encode, seed, by_session=by_session, weights=weights)
+    if floats is None:
+        raise SystemExit(f"{architecture}: no floats were kept")
+    return Learned(network, floats)
+
+
+def learn_trees(table: Table, architecture: str, seed: int = 1, *, by_session: bool = True) -> Grown:
+    """Trees, such as ``forest:16x8``, that ``ebpfnn train`` makes of ``table``, with the columns that it chooses for trees."""
+    return Grown(_trained(table, architecture, "", seed, by_session=by_session)[0])
+
+
+def _trained(
+    table: Table, architecture: str, encode: str, seed: int, *, by_session: bool, weights: str = ""
+) -> tuple[Any, Network | None]:
+    """The model in integers, and its floats if there are some."""
     with TemporaryDirectory() as directory:
         data = Path(directory) / "train.npz"
         # Every row is one of both parts: what is measured on rows not seen is not measured here.
@@ -109,11 +148,12 @@ def learn(table: Table, encode: str, hidden: str, seed: int = 1, *, by_session: 
             ignore=(GROUP,) if not by_session else (),
             split_by=GROUP if by_session else "",
             encode=encode,
-            architecture=f"in-{hidden}-{len(np.unique(table.labels))}",
+            architecture=architecture,
             class_weights=weights,
             precision=Precision(_bits(encode)),
             seed=seed,
             threads=1,
         )
         train(options)
-        return Learned(modelfile.load(made), floatfile.load(floatfile.beside(made)))
+        floats = floatfile.beside(made)
+        return modelfile.load(made), floatfile.load(floats) if floats.exists() else None

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A public set of flows: networks of ebpfnn beside trees, floats and the published figures, in the table of docs/showcase.md.
 
-    tools/showcase/published_flows.py --data DIRECTORY
+    tools/showcase/published_flows.py --data DIRECTORY [--trees]
 
 DIRECTORY holds `flows-6.npy`, integers [18840, 6], and `labels.npy`, 0 benign and 1 attack, of NN-eBPF (DSN 2024), in the order
 they were recorded in. `random` tests on a fifth of each class drawn at random, `blocked` on the last fifth of each class.
-Needs `pip install 'ebpfnn[train,showcase]'`, and root for the times in the kernel.
+--trees prints trees by `ebpfnn train` alone. Needs `pip install 'ebpfnn[train,showcase]'`, and root for the times in the
+kernel.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from typing import Any
 
 import numpy as np
 from figures import class_figures, markdown, short
-from learning import THERMOMETER, Learned, Table, learn
+from learning import THERMOMETER, Table, learn, learn_trees
 from numpy.typing import NDArray
 
 from ebpfnn.bench.inputs import Inputs
 from ebpfnn.bench.measure import Bench
+from ebpfnn.bench.rows import net
+from ebpfnn.network.model import Model
 from ebpfnn.plugin import Plugins
 
 COLUMNS = ("longest", "longest_gap", "shortest", "dst_port", "headers", "packets")
@@ -32,7 +35,8 @@ CLASSES = ("benign", "attack")
 SPLITS = ("random", "blocked")
 ENCODINGS = {"1 bit a bound": THERMOMETER, "a byte a column, log2": "log2", "a byte a column, bins": "bins"}
 HIDDEN, DEPTH = "32-32", 4
-TIMED, ROUNDS, DIGITS = 512, 12, 4
+TREES = ("tree:4", "tree:8", "forest:8x6", "boost:16x4")
+TIMED, ROUNDS, DIGITS = 4096, 12, 4
 
 
 def table_of(directory: Path) -> Table:
@@ -58,16 +62,16 @@ def shares(truth: NDArray[np.str_], predicted: NDArray[np.str_]) -> tuple[float,
     return float((truth == predicted).mean()), attack.f1 or 0.0
 
 
-def times(learned: Learned, samples: NDArray[np.uint8]) -> tuple[float, float]:
-    """Nanoseconds an inference in the kernel, least of the rounds, with warm and with cold caches; the harness is in both."""
+def times(model: Model, samples: NDArray[np.uint8]) -> tuple[float, float]:
+    """Nanoseconds an inference in the kernel, least of the rounds, with warm and with cold caches, without the harness."""
     chosen = samples[np.random.default_rng(0).permutation(len(samples))[:TIMED]]
-    with Bench(Plugins.installed().trigger("run"), ("compiled",)) as bench:
-        bench.add(learned.network, [Inputs("sparse", chosen)])
+    with Bench(Plugins.installed().trigger("run"), ("empty", "compiled")) as bench:
+        bench.add(model, [Inputs("sparse", chosen)])
         bench.warm(range(ROUNDS))
         bench.cold(range(ROUNDS))
         if any(row.exact is False for row in bench.rows):
-            raise SystemExit(f"{learned.network.name}: the kernel's scores are not the reference's")
-        found = {row.cache: row.ns_min for row in bench.rows}
+            raise SystemExit(f"{model.name}: the kernel's scores are not the reference's")
+        found = {row.cache: row.ns_min for row in net(bench.rows)}
     return found["warm"], found["cold"]
 
 
@@ -113,11 +117,27 @@ def encoded(table: Table, name: str, encode: str, seeds: range, *, timed: bool) 
             of[1].append(shares(tested.labels, learned.predict_in_floats(samples)))
         found["tree"][split] = [shares(tested.labels, tree(learned.samples(learnt), learnt.labels, samples))]
         if timed and split == SPLITS[0]:
-            took = "{:,.0f}; {:,.0f} cold".format(*times(learned, samples))
+            took = "{:,.0f}; {:,.0f} cold".format(*times(learned.network, samples))
     inputs = "-".join(map(str, sorted(sizes)))
     yield f"network {inputs}-{HIDDEN}-2, {name}", found["integers"], took
     yield "the same in floats", found["floats"], ""
     yield f"tree of depth {DEPTH} on the same bytes", found["tree"], ""
+
+
+def trees(table: Table, seeds: range, *, timed: bool) -> Iterator[Row]:
+    """Trees that ``ebpfnn train`` makes, with the columns that it chooses for them."""
+    for architecture in TREES:
+        found: dict[str, list[tuple[float, float]]] = {}
+        took = ""
+        for split in SPLITS:
+            learnt, tested = parts(table, split)
+            for seed in seeds:
+                grown = learn_trees(learnt, architecture, seed, by_session=False)
+                samples = grown.samples(tested)
+                found.setdefault(split, []).append(shares(tested.labels, grown.predict(samples)))
+            if timed and split == SPLITS[0]:
+                took = "{:,.0f}; {:,.0f} cold".format(*times(grown.forest, samples))
+        yield f"`{architecture}`", found, took
 
 
 def beside(table: Table, seeds: range) -> Iterator[Row]:
@@ -142,14 +162,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIRECTORY")
     parser.add_argument("--seeds", type=int, default=3, help="networks of so many seeds, of which the median counts")
+    parser.add_argument("--trees", action="store_true", help="trees by ebpfnn alone")
     given = parser.parse_args()
     table, seeds = table_of(given.data), range(1, given.seeds + 1)
     timed = os.geteuid() == 0
+    head = ["", *(f"{split}: {figure}" for split in SPLITS for figure in ("accuracy", "F1")), "ns an inference"]
+    if given.trees:
+        print(markdown(head, [line(row) for row in trees(table, seeds, timed=timed)]))
+        return 0
     rows: list[list[str]] = []
     for name, encode in ENCODINGS.items():
         rows += [line(row) for row in encoded(table, name, encode, seeds, timed=timed)]
     rows += [line(row) for row in beside(table, seeds)]
-    head = ["", *(f"{split}: {figure}" for split in SPLITS for figure in ("accuracy", "F1")), "ns an inference"]
     print(markdown(head, [*rows, ["NN-eBPF, published", "", ".933, .992", "", "", "3,000-5,000"]]))
     if not timed:
         print("not root: no times in the kernel", file=sys.stderr)

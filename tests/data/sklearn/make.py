@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
@@ -31,7 +33,8 @@ Z, PROGRESS = DIABETES.data[:, [2, 3, 4, 8]].astype(np.float32), DIABETES.target
 def write(name: str, model: Any, rows: np.ndarray, target: np.ndarray, **options: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = to_onnx(model.fit(rows, target), rows[:1], **options)
+        first = None if "initial_types" in options else rows[:1]
+        made = to_onnx(model.fit(rows, target), first, **options)
     (HERE / f"{name}.onnx").write_bytes(made.SerializeToString())
 
 
@@ -66,5 +69,13 @@ write("ridge", make_pipeline(StandardScaler(), Ridge()), Z, PROGRESS)
 write("linear", LinearRegression(), Z, PROGRESS)
 write("svr", make_pipeline(StandardScaler(), SVR(kernel="linear")), Z[:40], PROGRESS[:40])
 write("mlp-value", make_pipeline(StandardScaler(), mlp(MLPRegressor)), Z, PROGRESS)
-table("iris", ["sepal_length", "sepal_width", "petal_length", "petal_width"], X, SPECIES)
+NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+ONE_EACH = {"initial_types": [(name, FloatTensorType([None, 1])) for name in NAMES], **PLAIN}
+MIXED = {"initial_types": [("sepals", FloatTensorType([None, 2]))], **PLAIN}
+MIXED["initial_types"] += [(name, Int64TensorType([None, 1])) for name in NAMES[2:]]
+SCALERS = ColumnTransformer([("petals", StandardScaler(), [3, 2]), ("sepals", MinMaxScaler(), [0, 1])])
+write("frame", make_pipeline(StandardScaler(), mlp(MLPClassifier)), X, SPECIES, **ONE_EACH)
+write("branches", make_pipeline(SCALERS, LogisticRegression(C=20)), X, SPECIES, **ONE_EACH)
+write("whole", make_pipeline(StandardScaler(), LogisticRegression()), X.round(), SPECIES, **MIXED)
+table("iris", NAMES, X, SPECIES)
 table("diabetes", ["bmi", "bp", "s1", "s5"], Z, None)
