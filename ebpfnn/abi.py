@@ -118,6 +118,29 @@ COUNTED = ("observed", "created", "restarted", "ended", "unstored", "frozen", "r
 COUNT = np.dtype([(name, np.uint64) for name in COUNTED])
 """``struct ebpfnn_counts``."""
 
+ACT = 1 << 16
+"""EBPFNN_ACT: what the observer returns has this bit, beside the label plus 1, if the event is to be acted on."""
+
+GUARDED, CONTROL, ACTIONS, WINDOW = "ebpfnn_guarded", "ebpfnn_control", "ebpfnn_actions", "ebpfnn_window"
+"""The maps of a guard: :data:`KEPT` by key; :data:`CONTROLLED`; for each CPU :data:`ACTED` by label plus 1, and
+:data:`WINDOWED`."""
+
+ACTION = "ebpfnn_act"
+"""The function that the shell of a guard calls and an action defines."""
+
+KEPT = np.dtype([("until_ns", np.uint64), ("streak", np.uint32), ("label", np.uint32)])
+"""``struct ebpfnn_kept``."""
+
+CONTROLLED = np.dtype([("until_ns", np.uint64), ("paused", np.uint64)])
+"""``struct ebpfnn_control``."""
+
+REASONS = ("acted", "audited", "paused", "capped", "allowed")
+ACTED = np.dtype([(name, np.uint64) for name in REASONS])
+"""``struct ebpfnn_acted``."""
+
+WINDOWED = np.dtype([("number", np.uint64), ("base", np.uint64), ("acted", np.uint64)])
+"""``struct ebpfnn_window``."""
+
 RECORD = np.dtype([("event", np.uint32), ("number", np.uint32), ("time_ns", np.uint64)])
 """``struct ebpfnn_record``. Fields of the event follow, or the key and the results of a row."""
 

@@ -52,6 +52,13 @@ def triggers(_context: click.Context, _parameter: click.Parameter, begun: str) -
     return _those(Plugins.installed().offered_triggers.names, begun)
 
 
+def actions(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The actions of the installed plugins."""
+    from ..plugin import Plugins
+
+    return _those(Plugins.installed().offered_actions.names, begun)
+
+
 def specs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The specs that come with ebpfnn, and files."""
     from ..events import shipped

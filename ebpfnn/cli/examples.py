@@ -37,6 +37,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn train --data flows.csv --label verdict --split-by session",
         "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
     ),
+    "actions": ("ebpfnn actions guard", "ebpfnn actions guard --json"),
+    "enforce": ("ebpfnn enforce guard --for 10m", "ebpfnn enforce"),
+    "audit": ("ebpfnn audit guard", "ebpfnn audit"),
+    "pause": ("ebpfnn pause guard", "ebpfnn pause"),
+    "resume": ("ebpfnn resume guard", "ebpfnn resume"),
     "cascade": (
         "ebpfnn cascade mnist-1bit mnist-1bit-64 --data /data/mnist",
         "ebpfnn cascade fast.safetensors mnist-cnn --data /data/mnist --share 0.1 --unpacked -o both.safetensors",

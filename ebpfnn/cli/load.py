@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import time
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from ..instance import Instance
 from ..network.events import TRIGGER
 from ..session.observed import observes
 from .complete import networks
+from .guard_options import asked, check_deadline, enforce_for, guard_options
 from .inference import pick
 from .messages import complain
 from .plugin_option import available, plugin_option
@@ -27,6 +29,7 @@ _NO_GROUP = (1 << 32) - 1  # the value for "no change" in chown(2)
 @click.option("--name", metavar="NAME", help="Name of the instance. [default: that of the network]")
 @click.option("--where", "filters", multiple=True, metavar="CONDITION", help="Observe only such events. Can be repeated.")
 @click.option("--any-mode", is_flag=True, help="Allow another trigger or mode than that of the data of the network.")
+@guard_options
 @click.option("--group", metavar="GROUP", help="Allow members of this group to use the instance.")
 @click.option("--quiet", is_flag=True, help="Print nothing on success.")
 @plugin_option
@@ -40,6 +43,7 @@ def command(
     any_mode: bool,
     group: str | None,
     quiet: bool,
+    **guarding: Any,
 ) -> None:
     """Load a network into the kernel as an instance, which stays attached to its trigger after this command exits.
 
@@ -51,6 +55,9 @@ def command(
     gives verdicts on connections, processes or users, which `ebpfnn watch` and `ebpfnn verdicts` show. --trigger is then that
     of its data. A condition such as --where 'uid == 1000' or --where 'source in 10.0.0.0/8' comes before any state. Observing
     changes nothing: every packet passes.
+
+    With --action, the instance is a guard. It counts what it would do (audit); with --enforce it does it. FILE must be
+    calibrated (`ebpfnn calibrate`). `ebpfnn actions` shows what it does, and `ebpfnn pause` stops it at once.
 
     Some attachments end with the process that made them. Then the command stays in the foreground, and unloads the network
     on Ctrl-C or SIGTERM.
@@ -65,6 +72,9 @@ def command(
         raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.summary}")
     chosen = pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
+    guard = asked(network, plugins, **guarding)
+    if guarding["enforce"]:
+        check_deadline(target, guarding["seconds"])
     given = pairs(options)
     with Instance.load(
         network,
@@ -77,7 +87,11 @@ def command(
         plugins=plugins,
         filters=filters,
         any_mode=any_mode,
+        guard=guard,
     ) as instance:
+        if guarding["enforce"]:
+            with instance.brakes() as brakes:
+                enforce_for(brakes, guarding["seconds"])
         if not quiet:
             _tell(instance)
         if instance.holding:
@@ -93,7 +107,8 @@ def _tell(instance: Instance) -> None:
         click.echo(f"{instance.name}: checked {instance.proof}")
         if about.observes:
             some = f" where {' and '.join(about.filters)}" if about.filters else ""
-            click.echo(f"{instance.name}: observes every event{some} and changes none")
+            what = f"{about.guard['action']} by `ebpfnn actions`" if about.guard else "changes none"
+            click.echo(f"{instance.name}: observes every event{some} and {what}")
     except OSError:
         instance.unload()
         raise

@@ -34,6 +34,7 @@ from ..network.model import LABEL, RESULTS, Model, unit
 from ..network.network import MOST_STAGES
 from ..plugin import Plugins
 from ..session.loading import pid_namespace
+from . import guarded
 
 if TYPE_CHECKING:
     from ..session.observed import Observed
@@ -42,7 +43,7 @@ SIZE, MOST = 128 << 10, 4 << 20
 """The size of one description in bytes, JSON padded with zeros: as small as can be, and the largest that every kernel takes."""
 _DIGITS = "0123456789abcdef"
 _OBSERVING = ("events", "filters", "key")
-_OPTIONAL = (*_OBSERVING, "scales")
+_OPTIONAL = (*_OBSERVING, "scales", "guard")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class About:
 
     ``events`` is what the network carries, with the targets of its events, if the instance observes events itself, else empty.
     ``filters`` are conditions that were given when it was loaded, beside those of the spec. ``key`` has the name and the type
-    of each part of a key (:class:`ebpfnn.events.keyparts.Part`).
+    of each part of a key (:class:`ebpfnn.events.keyparts.Part`). ``guard`` is what :func:`ebpfnn.instance.guarded.describe`
+    tells of its guard, empty if it only observes.
     """
 
     network: str
@@ -84,6 +86,7 @@ class About:
     filters: tuple[str, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
     scales: tuple[float, ...] = ()
+    guard: Mapping[str, Any] = field(default_factory=dict)
     kind: str = QuantizedNetwork.kind
     result: str = LABEL
 
@@ -126,6 +129,7 @@ class About:
         described = {**own, "input": describe_input(self.input), "options": dict(self.options), **describe_events(self.events)}
         described |= {"filters": self.filters, "key": self.key} if self.events else {}
         described |= {"scales": self.scales} if self.scales else {}
+        described |= {"guard": dict(self.guard)} if self.guard else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         remedy = "fewer bits of input, or fewer inputs" if self.input.value_thresholds else "shorter labels"
         if self.input.order:
@@ -191,7 +195,8 @@ def _observing(observed: Observed | None) -> dict[str, Any]:
     if observed is None:
         return {}
     key = tuple((part.name, part.type) for part in observed.key)
-    return {"events": observed.events, "filters": observed.filters, "key": key}
+    guard = guarded.describe(observed.guard, observed.network.labels) if observed.guard else {}
+    return {"events": observed.events, "filters": observed.filters, "key": key, "guard": guard}
 
 
 @dataclass(frozen=True)
@@ -271,6 +276,7 @@ def _build(described: Described) -> About:
         filters=texts(described, "filters") if "filters" in described else (),
         key=_key(described),
         scales=_scales(described),
+        guard=guarded.checked(described),
         **_result(described),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
@@ -15,6 +15,7 @@ from ..network.events import TRIGGER
 from ..network.model import Model
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..session.compiling import compile_here
+from ..session.guarding import Brakes, Guard
 from ..session.observed import Observed, observe, observes
 from ..session.verdicts import MOST, Verdict, latest
 from . import figures
@@ -66,6 +67,7 @@ class Instance(AbstractContextManager["Instance"]):
         plugins: Plugins | None = None,
         filters: Sequence[str] = (),
         any_mode: bool = False,
+        guard: Guard | None = None,
     ) -> Instance:
         """Loads ``network`` with ``trigger``, checks it against the reference, and leaves it in the kernel under ``name``.
 
@@ -76,7 +78,8 @@ class Instance(AbstractContextManager["Instance"]):
         A network that carries a spec observes the events of the spec itself, unless ``trigger`` takes samples alone (``run``).
         ``target`` is then that of the events that have none in the spec. ``filters`` are further conditions of the spec, such
         as ``"uid == 1000"``. ``any_mode`` allows another trigger or mode than the network's data were collected in. ``plugins``
-        have the triggers of further events, the reducers, and the kinds of models; the default is the installed ones.
+        have the triggers of further events, the reducers, and the kinds of models; the default is the installed ones. A
+        ``guard`` acts on events; it begins in audit: see :meth:`brakes`.
 
         Raises :class:`~ebpfnn.errors.PluginError` for an unknown option, :class:`~ebpfnn.errors.SessionError` for a name that
         is taken or a check that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and the kernel's errors.
@@ -85,8 +88,12 @@ class Instance(AbstractContextManager["Instance"]):
         store, name = store or Store(), network.name.replace(".", "-") if name is None else name
         if observes(network, trigger):
             known = plugins or Plugins.installed()
-            given = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode)
+            given = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode, guard=guard)
             return cls._load_observing(given, name, options, file, group, body, store, known)
+        if guard:
+            raise UsageError(
+                f"network '{network.name}' observes no events, so there is nothing to act on; leave out the action"
+            )
         if filters:
             raise UsageError(
                 f"network '{network.name}' observes no events, so nothing can be filtered; leave out the conditions"
@@ -213,6 +220,12 @@ class Instance(AbstractContextManager["Instance"]):
             if not about.observes:
                 raise SessionError(f"instance '{self.name}' has no verdicts: callers give it samples; see `ebpfnn watch`")
             return latest(pins.maps[abi.VERDICTS], about.labels, about.parts, most, label, pins.units())
+
+    @contextmanager
+    def brakes(self) -> Iterator[Brakes]:
+        """The brakes of its guard. Raises :class:`~ebpfnn.errors.NotSupported` if it has none, else as :meth:`about`."""
+        with Pins(self.path) as pins:
+            yield Brakes(pins.maps)
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

@@ -17,6 +17,7 @@ from ..plugin import Attachment, Trigger
 from ..session.observed import Observed
 from ..session.observing import load_observed
 from .about import About
+from .guarded import GUARDING
 from .links import LINK
 from .loading import Loaded, held_by, pin_link, share
 from .locks import lock, telling
@@ -89,7 +90,7 @@ def _pin(made: ExitStack, staged: Path, observed: Observed, shells: list[Object]
     lacking = sorted(OBSERVING.keys() - maps.keys())
     if lacking:
         raise PluginError(f"the observer of spec '{observed.bound.spec.name}' has no map '{lacking[0]}'; report this")
-    for name, pin in OBSERVING.items():
+    for name, pin in {**OBSERVING, **(GUARDING if observed.guard else {})}.items():
         maps[name].pin(staged / pin)
     for number, (trigger, stub) in enumerate(zip(observed.triggers, stubs, strict=True)):
         stub.maps[NETWORKS].pin(staged / numbered(NETWORKS, number))

@@ -13,6 +13,7 @@ from ..errors import Error, SessionError
 from ..kernel import Map, Program
 from .about import About, Foreign, foreign
 from .attached import check_attached
+from .guarded import GUARDING
 from .locks import entries, telling
 from .stub import CHOOSER, NETWORKS
 
@@ -86,12 +87,13 @@ class Pins(AbstractContextManager["Pins"]):
             self._inode = path.stat().st_ino
             (path / STATE).stat()  # messages about a closed instance name the instance, not its directory
             self.observes = (path / OBSERVING[abi.VERDICTS]).exists()
+            guarding = GUARDING if (path / GUARDING[abi.CONTROL]).exists() else {}
             own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
             check_pinned(path)
             self.maps: Mapping[str, Map] = {
                 name: held.enter_context(Map.open(path / pin))
-                for name, pin in {**(OBSERVING if self.observes else NAMES), **own}.items()
+                for name, pin in {**(OBSERVING if self.observes else NAMES), **guarding, **own}.items()
             }
             self.check_in_place()
             self.swaps = memoryview(self.maps[CHOOSER].mmap(writable=False)).cast("I")  # faster to read than by bpf(2)

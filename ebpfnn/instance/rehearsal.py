@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ..compiler import Body
 from ..errors import KernelError, NotSupported, SessionError, VerifierError
 from ..events.bound import Bound, BoundEvent
 from ..events.fields import Field, Place
+from ..events.guarding import Guarding
 from ..events.replay import Replay, Result
 from ..kernel import Program, RingBuffer
 from ..network.model import LABEL
@@ -29,6 +31,7 @@ from ..observer import Mode
 from ..plugin import Plugins
 from ..preparation import Row
 from ..preparation.columns import preparer
+from ..session.guarding import Brakes
 from ..session.observed import Observed
 from ..session.observing import event_shell, link_observed, load_sharing
 from ..session.provoked import Provoked, provoked
@@ -36,7 +39,7 @@ from .proof import prove_apart
 
 _PACKETS = (ProgramType.XDP, ProgramType.SCHED_CLS, ProgramType.SCHED_ACT, ProgramType.SOCKET_FILTER, ProgramType.CGROUP_SKB)
 _ENTRIES = 1024
-_MOST_MARGIN = (1 << 31) - 1
+_MOST_MARGIN, _FOREVER = (1 << 31) - 1, (1 << 63) - 1
 _ON = struct.pack("<I", 1)
 
 
@@ -172,8 +175,7 @@ def _compare(
     records: Sequence[Record | None],
     kind: AnyKind,
 ) -> str:
-    twin = Replay(observed.bound)
-    expected = [None if each is None else twin.observe(*each) for each in records]
+    expected = _twin(observed, records)
     rows = [each for each in expected if each is not None]
     if not rows:
         raise NotSupported("the made-up events give no row")
@@ -181,14 +183,52 @@ def _compare(
         for number, (event, row) in enumerate(zip(events, expected, strict=True)):
             found = [_row(observed.bound, each) for each in bench.run(event)]
             _check(observed, found == ([row] if row else []), f"the row at event {number}")
-    verdicts = iter(_verdicts(observed, rows, kind))
+    guarding = Guarding(observed.guard.policy, observed.bound) if observed.guard else None
     with Bench(observed, packets, Mode.VERDICTS, body) as bench:
-        for number, (event, row) in enumerate(zip(events, expected, strict=True)):
-            bench.run(event)
-            if row is not None:
-                _check(observed, _verdict(bench, row) == next(verdicts), f"the verdict at event {number}")
+        acted = _compare_verdicts(observed, bench, events, records, kind, guarding)
     accepted = sum(each is not None for each in records)
-    return f"{len(events)} made-up events: {accepted} observed, {len(rows)} rows and verdicts as the twin computes them"
+    return f"{len(events)} made-up events: {accepted} observed, {len(rows)} rows and verdicts{acted} as the twin computes them"
+
+
+def _twin(observed: Observed, records: Sequence[Record | None]) -> list[Result | None]:
+    """The rows that the twin computes, one for each event or none."""
+    twin = Replay(observed.bound)
+    return [None if each is None else twin.observe(*each) for each in records]
+
+
+def _compare_verdicts(
+    observed: Observed,
+    bench: Bench,
+    events: Sequence[Provoked],
+    records: Sequence[Record | None],
+    kind: AnyKind,
+    guarding: Guarding | None,
+) -> str:
+    """Checks every verdict, and with ``guarding`` every action. Returns what was checked of actions."""
+    if guarding:
+        guarding.until = _FOREVER
+        Brakes(bench.maps).enforce(_FOREVER)
+    seen = [each if each and not (guarding and guarding.is_allowed(*each)) else None for each in records]
+    expected = _twin(observed, seen)
+    verdicts = _verdicts(observed, [each for each in expected if each is not None], kind)
+    for number, (event, record, row) in enumerate(zip(events, records, expected, strict=True)):
+        bench.run(event)
+        verdict = next(verdicts) if row is not None else None
+        if row is not None:
+            _check(observed, _verdict(bench, row) == verdict, f"the verdict at event {number}")
+        if guarding and record and guarding.accept(*record):
+            guarding.decide(*record, (verdict[2] - 1, verdict[3]) if verdict else None)
+    if guarding is None:
+        return ""
+    _check(observed, _decided(bench, observed) == +guarding.counts, "the count of actions")
+    return f" and {guarding.acted:,} actions"
+
+
+def _decided(bench: Bench, observed: Observed) -> Counter[tuple[str, int]]:
+    """What a guard decided, by reason and label plus 1."""
+    counts = Brakes(bench.maps).counts(observed.network.labels)
+    every = {(reason, label): number for label, each in enumerate(counts.values()) for reason, number in each.items()}
+    return +Counter(every)
 
 
 def _row(bound: Bound, record: bytes) -> Result:
@@ -205,6 +245,8 @@ Verdict = tuple[int, int, int, int]
 def _verdicts(observed: Observed, rows: Sequence[Result], kind: AnyKind) -> Iterator[Verdict]:
     """What the reference says of ``rows``."""
     sample, names, shape = preparer(observed.columns), observed.bound.names, observed.network.input_shape
+    if not rows:
+        return
     samples = np.stack([sample(Row(dict(zip(names, each.results, strict=True)))) for each in rows])
     for row, scores in zip(rows, kind.scores(observed.network, samples.reshape(-1, *shape)), strict=True):
         margin = int(scores[0]) if observed.network.result != LABEL else _margin(scores.tolist())

@@ -17,6 +17,7 @@ from ..network.model import Model
 from ..plugin import Plugins
 from ..session.observed import Observed, observe
 from ..session.observing import SHARED, load_observed
+from . import guarded
 from .about import About, describe
 from .locks import lock
 from .pins import ABOUT, Pins
@@ -62,8 +63,10 @@ def _observed(about: About, network: Model, plugins: Plugins) -> Observed:
     places = [{name: each for name, each in here[event["name"]].items() if name in _PLACE} for event in spec["event"]]
     spec["event"] = [{**event, **place} for event, place in zip(spec["event"], places, strict=True)]
     moved = carried.carried(spec, about.trigger, str(about.events[carried.MODE]))
-    trigger = plugins.trigger(about.trigger)
-    return observe(network, trigger, None, about.options, about.filters, plugins=plugins, any_mode=True, events=moved)
+    trigger, guard = plugins.trigger(about.trigger), guarded.build(about.guard, network, plugins)
+    return observe(
+        network, trigger, None, about.options, about.filters, plugins=plugins, any_mode=True, events=moved, guard=guard
+    )
 
 
 def check_fits(name: str, about: About, network: Model) -> None:

@@ -9,17 +9,19 @@ from ..abi import INFER, MAX_SCORES, SCRATCH, STATES
 from ..errors import ModelError
 from ..events.bound import Bound, BoundCondition, Derived, Source
 from ..events.fields import OBSERVER, Field, Place
+from ..events.policy import Policy, allowed_at
 from ..network.inputformat import InputFormat
 from ..obj import Function, ObjectSpec
-from ..obj.asm import R0, R1, R2
+from ..obj.asm import R0, R1, R2, Register
 from ..preparation.columns import Column
 from .cells import Cell, cells_of
 from .columns import emit_results, emit_steps
 from .conditions import emit_conditions
 from .keys import emit_key
 from .layout import INFERRED, KEY, LABEL, NUMBER, lay_out
-from .maps import BOUNDS, maps_of, table
+from .maps import BOUNDS, maps_of, maps_of_policy, table
 from .mode import Mode
+from .policy import emit_allowed, emit_decision
 from .rows import can_choose, emit_choice, emit_record, emit_row
 from .samples import SampleWriter
 from .state import emit_event, emit_state, unlock
@@ -41,16 +43,18 @@ def compile_observer(
     classes: int = 0,
     workspace: int = 0,
     network: int = 0,
+    policy: Policy | None = None,
     valued: bool = False,
     ring_bytes: int = RING_BYTES,
 ) -> ObjectSpec:
     """The object that defines ``ebpfnn_observe`` for event number ``event_index`` of a spec.
 
     In mode VERDICTS it calls ``ebpfnn_infer``, whose input is ``form``, made of a row by ``columns``. It has ``classes`` scores
-    and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. If results are
-    ``valued``, the margin of a verdict is the score. In the other modes records and rows go to a ring buffer of ``ring_bytes``,
-    a power of two of at least a page. ``link`` a shell with the object, and
-    that with a body. Programs of several events share all maps but ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
+    and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. If results are ``valued``,
+    the margin of a verdict is the score. With a ``policy``, what it returns says whether to act on the event
+    (:data:`ebpfnn.abi.ACT`). In the other modes records and rows go to a ring buffer of ``ring_bytes``, a power of two of at
+    least a page. ``link`` a shell with the object, and that with a body. Programs of several events share all maps but
+    ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
 
     Raises :class:`ModelError` for columns that do not fit the spec or ``form``, and for more memory than a CPU has.
     """
@@ -61,11 +65,14 @@ def compile_observer(
             fact = f"spec '{bound.spec.name}': {len(cells)} inputs and {classes} classes"
             raise ModelError(f"{fact}; give the network's columns, and 1 to {MAX_SCORES} classes")
     sample_bytes = form.sample_bytes if form is not None and cells else len(cells)
+    if policy and (mode is not Mode.VERDICTS or policy.spared >= classes):
+        fact = f"spec '{bound.spec.name}': a policy spares label {policy.spared} of {classes}"
+        raise ModelError(f"{fact}; name one of the network's")
     event = bound.events[event_index]
     recorded = len(event.fields) if mode is Mode.RECORD else 0
     context = tuple(_context(bound, event_index, mode))
     write = Writer(bound, event_index, lay_out(bound, context, recorded, sample_bytes, workspace))
-    return _Compilation(write, mode, cells, form, classes, network, valued=valued).compile(ring_bytes)
+    return _Compilation(write, mode, cells, form, classes, network, valued=valued, policy=policy).compile(ring_bytes)
 
 
 class _Compilation:
@@ -81,9 +88,10 @@ class _Compilation:
         network: int,
         *,
         valued: bool,
+        policy: Policy | None,
     ) -> None:
         self.write, self.mode, self.cells, self.form = write, mode, cells, form
-        self.classes, self.network, self.valued = classes, network, valued
+        self.classes, self.network, self.valued, self.policy = classes, network, valued, policy
         self.samples = SampleWriter(write)
         self.verdicts = mode is Mode.VERDICTS
 
@@ -98,6 +106,8 @@ class _Compilation:
         if self.verdicts:
             types.declare_network()
         maps = maps_of(write.bound, self.mode, write.memory, types, ring_bytes=ring_bytes)
+        if self.policy:
+            maps |= maps_of_policy(write.bound)
         if self.samples.table:
             maps[BOUNDS] = table(bytes(self.samples.table))
         function = self._function(types)
@@ -127,6 +137,8 @@ class _Compilation:
         write.label(accepted)
         write.mov(COUNTS, R0)
         write.count("observed")
+        if self.policy:
+            emit_allowed(write, allowed_at(self.policy, write.bound, write.index))
 
     def _observe(self) -> None:
         write, row = self.write, self.write.fresh("row")
@@ -142,7 +154,7 @@ class _Compilation:
         if can_choose(write):  # the verifier refuses code that nothing reaches
             write.label(row)
             self._row()
-            self._end()
+            self._end(verdict=True)
 
     def _row(self) -> None:
         write = self.write
@@ -159,9 +171,11 @@ class _Compilation:
         else:
             emit_row(write)
 
-    def _end(self) -> None:
-        """Ends the state if the event does, and returns the latest verdict."""
+    def _end(self, *, verdict: bool = False) -> None:
+        """Ends the state if the event does, and returns the latest verdict, which may be one of this event."""
         write = self.write
+        if self.policy:
+            emit_decision(write, self.policy, verdict=verdict)
         if write.event.end:
             goes_on = write.fresh("on")
             write.note("the end of a state")
@@ -170,11 +184,18 @@ class _Compilation:
                 write.load(FIELDS, "u32", STATE, LABEL)  # before the memory can become another state
             write.delete(STATES, KEY)
             write.count("ended")
-            write.finish(FIELDS if self.verdicts else 0)
+            self._finish(FIELDS)
             write.label(goes_on)
         if self.verdicts:
             write.load(R0, "u32", STATE, LABEL)
-        write.finish(R0 if self.verdicts else 0)
+        self._finish(R0)
+
+    def _finish(self, label: Register) -> None:
+        """Returns ``label``, and whether to act, if there is a network."""
+        if self.policy:
+            self.write.load(R1, "u64", MEMORY, self.write.memory.act)
+            self.write.alu(label, "|=", R1)
+        self.write.finish(label if self.verdicts else 0)
 
     def _function(self, types: Types) -> Function:
         first = dict(reversed(self.write.notes))  # of several at one index the first

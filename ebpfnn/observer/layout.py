@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..abi import RECORD, RESULT, VERDICT, padded
+from ..abi import KEPT, RECORD, RESULT, VERDICT, padded
 from ..errors import ModelError
 from ..events.bound import Bound, Derived
 from ..events.fields import Field
@@ -32,7 +32,8 @@ class Memory:
     ``derived`` and ``context`` have the derived fields and those from the program's context, u64 each. ``side`` is 1 if the
     event comes from the higher end, ``start`` when the network began. ``verdict`` is followed by a copy of the key, since a
     watcher is told both. ``outcome`` has the status of the network and the index of its label, u32 each. ``blank`` is a state
-    whose words are always 0. ``sample`` and ``result`` are the arguments of ``ebpfnn_infer``.
+    whose words are always 0. ``act`` is what a policy decided, and ``kept`` what it newly keeps of a key. ``sample`` and
+    ``result`` are the arguments of ``ebpfnn_infer``.
     """
 
     results: int
@@ -43,6 +44,8 @@ class Memory:
     verdict: int
     outcome: int
     blank: int
+    act: int
+    kept: int
     sample: int
     result: int
     size: int
@@ -64,10 +67,12 @@ def lay_out(bound: Bound, context: Sequence[Field], recorded: int, sample_bytes:
     side, start, verdict = at, at + 8, at + 16
     outcome = verdict + VERDICT.itemsize + bound.key_bytes
     blank = outcome + 8
-    sample = blank + state_bytes(bound)
+    act = blank + state_bytes(bound)
+    kept = act + 8
+    sample = kept + KEPT.itemsize
     result = sample + padded(sample_bytes) + 8
     size = result + padded(RESULT.itemsize + workspace) if sample_bytes else sample
     if size > _LARGEST:
         fact = f"spec '{bound.spec.name}': it and its network need {size} bytes of each CPU; the kernel gives {_LARGEST}"
         raise ModelError(f"{fact}; use fewer columns or bounds, or smaller layers")
-    return Memory(results, derived, fields, side, start, verdict, outcome, blank, sample, result, size)
+    return Memory(results, derived, fields, side, start, verdict, outcome, blank, act, kept, sample, result, size)

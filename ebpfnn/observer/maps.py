@@ -30,6 +30,16 @@ def maps_of(bound: Bound, mode: Mode, memory: Memory, types: Types, *, ring_byte
     return {each.name: each for each in found}
 
 
+def maps_of_policy(bound: Bound) -> dict[str, MapSpec]:
+    """The maps of a guard, by name. What is kept of keys is in a map of its own, so that new keys cannot displace it."""
+    entries = bound.spec.state.entries
+    found = [MapSpec(abi.GUARDED, MapType.LRU_HASH, bound.key_bytes, abi.KEPT.itemsize, entries)]
+    found.append(MapSpec(abi.CONTROL, MapType.ARRAY, 4, abi.CONTROLLED.itemsize, 1, MMAPABLE))
+    found.append(_per_cpu(abi.ACTIONS, abi.ACTED.itemsize, abi.MAX_SCORES + 1))
+    found.append(_per_cpu(abi.WINDOW, abi.WINDOWED.itemsize))
+    return {each.name: each for each in found}
+
+
 def table(contents: bytes) -> MapSpec:
     """:data:`BOUNDS`, which no program can change."""
     flags = MMAPABLE | RDONLY_PROG

@@ -10,6 +10,7 @@ from ..network.model import Model
 from ..network.modelfields import describe_model, model_fields
 from ..network.preparation import Preparation
 from ..preparation import Picture, Prepared, Row, Values
+from .actions import Action
 from .discovery import BrokenPlugin, make_manager
 from .hookspecs import hookimpl
 from .manager import Plugins, configured, why_not
@@ -17,6 +18,7 @@ from .samples import InputSource, Member, PreparationKind, Sample, Wanted
 from .types import Attachment, Trigger
 
 __all__ = [
+    "Action",
     "Attachment",
     "Body",
     "BodyCode",

@@ -10,6 +10,7 @@ import pluggy
 from ..compiler import BodyKind
 from ..events.reducer import Reducer
 from ..preparation.encoder import Encoder
+from .actions import Action
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
@@ -70,5 +71,14 @@ def ebpfnn_bodies() -> Iterable[BodyKind[Any]]:
 
     Called once per command, before a model file is read: the file names its kind, whose ``build()`` decides whether it is
     accepted.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def ebpfnn_actions() -> Iterable[Action]:
+    """The actions that this plugin provides.
+
+    Called once per command, before anything is loaded: ``triggers`` says at which events an action can act.
     """
     raise NotImplementedError

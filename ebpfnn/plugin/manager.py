@@ -13,6 +13,7 @@ from ..compiler import BodyKind
 from ..errors import InputError, PluginError, UsageError
 from ..events.reducer import Reducer
 from ..preparation.encoder import Encoder
+from .actions import Action
 from .discovery import DISABLE, BrokenPlugin, check_hooks, describe, disabled_by, make_manager, register_installed
 from .from_file import register_files
 from .registry import Kind, Offer, Registry
@@ -43,6 +44,7 @@ class Plugins:
         self.offered_reducers: Registry[Reducer] = Registry("reducer")
         self.broken = list(broken)
         self.offered_encoders: Registry[Encoder] = Registry("encoder")
+        self.offered_actions: Registry[Action] = Registry("action")
         self.offered_bodies: Registry[BodyKind[Any]] = Registry("kind of models")
         for name, plugin in manager.list_name_plugin():
             distribution = (distributions or {}).get(name, "not installed")
@@ -58,12 +60,14 @@ class Plugins:
         kinds: list[PreparationKind] = _collect(manager, plugin, "ebpfnn_preparations", PreparationKind)
         reducers: list[Reducer] = _collect(manager, plugin, "ebpfnn_reducers", Reducer)
         encoders: list[Encoder] = _collect(manager, plugin, "ebpfnn_encoders", Encoder)
+        actions: list[Action] = _collect(manager, plugin, "ebpfnn_actions", Action)
         bodies: list[BodyKind[Any]] = _collect(manager, plugin, "ebpfnn_bodies", BodyKind)
         self.offered_triggers.extend(triggers, name, distribution)
         self.offered_inputs.extend(inputs, name, distribution)
         self.offered_preparations.extend(kinds, name, distribution)
         self.offered_reducers.extend(reducers, name, distribution)
         self.offered_encoders.extend(encoders, name, distribution)
+        self.offered_actions.extend(actions, name, distribution)
         self.offered_bodies.extend(bodies, name, distribution)
 
     @classmethod
@@ -113,6 +117,15 @@ class Plugins:
         return self.offered_bodies.items
 
     @property
+    def actions(self) -> dict[str, Action]:
+        """The actions by name, without names that are offered twice."""
+        return self.offered_actions.items
+
+    def action(self, name: str) -> Action:
+        """Raises :class:`PluginError` if no plugin, or more than one, offers an action called ``name``."""
+        return self._named(self.offered_actions, name)
+
+    @property
     def registries(self) -> dict[str, Registry[Any]]:
         """Everything that is offered, by the word for it that ``ebpfnn plugins`` shows."""
         return {
@@ -122,6 +135,7 @@ class Plugins:
             "reducer": self.offered_reducers,
             "encoder": self.offered_encoders,
             "body": self.offered_bodies,
+            "action": self.offered_actions,
         }
 
     @property

@@ -10,11 +10,12 @@ from ..compiler import BodyKind
 from ..errors import PluginError, UsageError, nearest
 from ..events.reducer import Reducer
 from ..preparation.encoder import Encoder
+from .actions import Action
 from .discovery import DISABLE
 from .samples import InputSource, PreparationKind
 from .types import Trigger
 
-Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind, Reducer, Encoder, BodyKind[Any])
+Kind = TypeVar("Kind", Trigger, InputSource, PreparationKind, Reducer, Encoder, BodyKind[Any], Action)
 
 
 @dataclass(frozen=True)

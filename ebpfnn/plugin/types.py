@@ -182,6 +182,15 @@ class Trigger(ABC):
         self._extracted()
         return self
 
+    def guard(self) -> Trigger:
+        """As :meth:`observer`, with a shell that calls ``ebpfnn_act()`` for the events that are acted on (``guard.h``).
+
+        The default raises :class:`~ebpfnn.errors.NotSupported`: the events of most triggers can only be observed.
+        """
+        from ..errors import NotSupported
+
+        raise NotSupported(f"trigger '{self.name}': its events can only be observed; use xdp, tc or cgroup_skb")
+
     def fields(self, target: str | None) -> Sequence[Field]:
         """The fields of the events at ``target``, each name once: those that the shell of :meth:`events_path` extracts.
 

@@ -149,7 +149,7 @@ def _keep(log: str) -> str:
 def _shell(network: Model, trigger: Trigger, workspace: int, batch: int, repeats: int) -> ObjectSpec:
     """The trigger's shell, its memory sized for the network."""
     shell = ObjectSpec.from_file(trigger.object_path())
-    check_abi(shell, trigger)
+    check_abi(shell, f"trigger '{trigger.name}': {trigger.object_path()}")
     shell.keep_programs(trigger.program())
     shell.resize_map(abi.SAMPLES, value_size=abi.padded(network.input.sample_bytes))
     result_bytes = abi.padded(abi.RESULT.itemsize + workspace)
@@ -174,8 +174,8 @@ def _shell(network: Model, trigger: Trigger, workspace: int, batch: int, repeats
     return shell
 
 
-def check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
-    """Raises :class:`PluginError` for a shell of another ABI version: its content cannot be interpreted."""
+def check_abi(shell: ObjectSpec, what: str) -> None:
+    """Raises :class:`PluginError`, naming ``what``, for an object of another ABI version: its content cannot be interpreted."""
     place = shell.variables.get(abi.VARIABLE)
     contents = shell.maps[place.map].contents if place else None
     number = int.from_bytes(contents[place.offset :][: place.size], "little") if place and contents else None
@@ -183,7 +183,7 @@ def check_abi(shell: ObjectSpec, trigger: Trigger) -> None:
         return
     built = f"was built for ABI version {number}" if number is not None else "carries no ABI version"
     remedy = "rebuild it against the headers of this version: clang -I$(ebpfnn include-dir)"
-    raise PluginError(f"trigger '{trigger.name}': {trigger.object_path()} {built}, and this ebpfnn has {abi.VERSION}; {remedy}")
+    raise PluginError(f"{what} {built}, and this ebpfnn has {abi.VERSION}; {remedy}")
 
 
 def _set_if_there(shell: ObjectSpec, values: Mapping[str, int], form: str = "<I") -> None:

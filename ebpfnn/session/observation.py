@@ -17,6 +17,7 @@ from ..network.model import Model
 from ..plugin import Plugins, Trigger
 from . import verdicts
 from .compiling import compile_here
+from .guarding import Brakes, Guard
 from .observed import observe
 from .observing import load_observed
 from .verdicts import MOST, Verdict
@@ -28,7 +29,8 @@ _NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 class Observation(AbstractContextManager["Observation"]):
     """Loads ``network``, which carries a spec, and attaches it to the events of its spec. Closing detaches and unloads it.
 
-    The arguments are those of :meth:`ebpfnn.Instance.load`. Nothing is checked with made-up events.
+    The arguments are those of :meth:`ebpfnn.Instance.load`. Nothing is checked with made-up events. A ``guard`` begins in
+    audit: see :attr:`brakes`.
 
     Raises :class:`~ebpfnn.errors.Error`: the network carries no spec, its events differ from those of its data, or the kernel
     refuses.
@@ -45,11 +47,12 @@ class Observation(AbstractContextManager["Observation"]):
         any_mode: bool = False,
         body: Body | None = None,
         plugins: Plugins | None = None,
+        guard: Guard | None = None,
     ) -> None:
         if not network.events:
             raise SessionError(f"network '{network.name}' carries no spec of events; give it samples, in ebpfnn.Session")
         known = plugins or Plugins.installed()
-        found = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode)
+        found = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode, guard=guard)
         self.network, self._key, self._units = network, found.key, {0: network.unit}
         with ExitStack() as held:
             loaded = [held.enter_context(each) for each in load_observed(found, body or compile_here(network, plugins=known))]
@@ -79,6 +82,12 @@ class Observation(AbstractContextManager["Observation"]):
         """What was counted so far: :data:`ebpfnn.abi.COUNTED` by name."""
         self._check_open()
         return verdicts.counts(self._maps[abi.COUNTS])
+
+    @property
+    def brakes(self) -> Brakes:
+        """The brakes of its guard. Raises :class:`~ebpfnn.errors.NotSupported` if it has none."""
+        self._check_open()
+        return Brakes(self._maps)
 
     def close(self) -> None:
         """Detaches and unloads. May be called twice."""

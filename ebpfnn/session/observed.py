@@ -17,6 +17,7 @@ from ..network import events as carried
 from ..network.model import Model
 from ..plugin import Plugins, Trigger, configured, why_not
 from ..preparation.columns import Column, read
+from .guarding import Guard
 
 COLUMNS = "columns"
 """The kind of preparation that makes samples of rows."""
@@ -28,7 +29,8 @@ class Observed:
     """A network with its spec, which is ``bound`` to events. Each has one of ``triggers``, an observer, and of ``targets``.
 
     ``columns`` are those of the network's preparation, ``key`` the parts of a key. ``events`` is what the network carries, with
-    the targets of the events here. ``filters`` are conditions beside those of the spec, and part of ``bound``.
+    the targets of the events here. ``filters`` are conditions beside those of the spec, and part of ``bound``. With a
+    ``guard``, the triggers' shells act.
     """
 
     network: Model
@@ -39,6 +41,7 @@ class Observed:
     key: tuple[Part, ...]
     events: Mapping[str, object]
     filters: tuple[str, ...] = ()
+    guard: Guard | None = None
 
 
 def observes(network: Model, trigger: Trigger) -> bool:
@@ -56,21 +59,23 @@ def observe(
     plugins: Plugins,
     any_mode: bool = False,
     events: Mapping[str, Any] | None = None,
+    guard: Guard | None = None,
 ) -> Observed:
     """``network`` at ``target`` of ``trigger``, whose ``options`` those of its observer are.
 
     ``events`` takes the place of what ``network`` carries.
 
     Raises :class:`UsageError` for a trigger or a mode that the network's data were not collected in, unless ``any_mode``, for a
-    missing target and for wrong ``filters``, :class:`~ebpfnn.errors.NotSupported` for a trigger that cannot run here,
-    :class:`~ebpfnn.errors.ModelError` for a spec that does not fit the events, and what the triggers raise for a target.
+    missing target, wrong ``filters`` and a ``guard`` that cannot act there, :class:`~ebpfnn.errors.NotSupported` for a trigger
+    that cannot run here, :class:`~ebpfnn.errors.ModelError` for a spec that does not fit the events, and what the triggers
+    raise for a target.
     """
     events = network.events if events is None else events
-    ready = configured(trigger.observer(), options)
+    ready = configured(_seen(trigger, guard), options)
     if not any_mode and trigger.name != events[carried.TRIGGER]:
         raise _other(network, f"trigger '{events[carried.TRIGGER]}'", f"'{trigger.name}'")
     spec = _retargeted(_spec(events, filters), str(events[carried.TRIGGER]), trigger.name, target)
-    found = [ready if each.trigger == trigger.name else plugins.trigger(each.trigger).observer() for each in spec.events]
+    found = [ready if each.trigger == trigger.name else _seen(plugins.trigger(each.trigger), guard) for each in spec.events]
     for event, one in zip(spec.events, found, strict=True):
         _check(network, event, one)
     first = next((event for event in spec.events if event.trigger == trigger.name), None)
@@ -86,7 +91,16 @@ def observe(
         specfile.describe(_retargeted(_spec(events), str(events[carried.TRIGGER]), trigger.name, target)), trigger.name, mode
     )
     targets = tuple(event.target for event in spec.events)
-    return Observed(network, bound, tuple(found), targets, columns_of(network, bound, plugins), key, own, tuple(filters))
+    columns = columns_of(network, bound, plugins)
+    return Observed(network, bound, tuple(found), targets, columns, key, own, tuple(filters), guard)
+
+
+def _seen(trigger: Trigger, guard: Guard | None) -> Trigger:
+    """The trigger with the shell that observes, or that acts on what it observes."""
+    if guard is None:
+        return trigger.observer()
+    guard.check(trigger)
+    return trigger.guard()
 
 
 def columns_of(network: Model, bound: Bound, plugins: Plugins) -> tuple[Column, ...]:

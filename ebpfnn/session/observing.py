@@ -17,6 +17,7 @@ from .loading import check_abi, is_compiled, load_linked
 from .observed import Observed
 
 SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
+SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS}
 """The maps that the programs of one network share."""
 _NO_MAPS: Mapping[str, Map] = MappingProxyType({})
 
@@ -53,7 +54,7 @@ def load_sharing(
 def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
     """The event shell of ``trigger``, an observer, prepared for ``target``."""
     shell = ObjectSpec.from_file(trigger.object_path())
-    check_abi(shell, trigger)
+    check_abi(shell, f"trigger '{trigger.name}': {trigger.object_path()}")
     shell.keep_programs(trigger.program())
     for name, value in trigger.variables().items():
         shell.set_variable(name, value)
@@ -64,18 +65,25 @@ def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
 def link_observed(
     observed: Observed, index: int, shell: ObjectSpec, body: Body | None, mode: Mode = Mode.VERDICTS, *, swaps: int = 0
 ) -> ObjectSpec:
-    """``shell`` of event ``index`` with its observer, and in mode VERDICTS with ``body``."""
+    """``shell`` of event ``index`` with its observer, in mode VERDICTS with ``body``, and with the action of the guard."""
     if body is None:
-        return link(shell, compile_observer(observed.bound, index, mode))
+        linked = link(shell, compile_observer(observed.bound, index, mode))
+    else:
+        linked = _with_verdicts(observed, index, shell, body, swaps)
+    return link(linked, observed.guard.acting(observed.triggers[index])) if observed.guard else linked
+
+
+def _with_verdicts(observed: Observed, index: int, shell: ObjectSpec, body: Body, swaps: int) -> ObjectSpec:
     observer = compile_observer(
         observed.bound,
         index,
-        mode,
+        Mode.VERDICTS,
         columns=observed.columns,
         form=observed.network.input,
         classes=len(observed.network.labels),
         network=swaps,
         valued=observed.network.result != LABEL,
         workspace=body.workspace,
+        policy=observed.guard.policy if observed.guard else None,
     )
     return link(link(shell, observer), body.spec)

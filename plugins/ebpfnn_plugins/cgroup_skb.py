@@ -35,6 +35,9 @@ class CgroupSkbTrigger(WatchingTrigger):
     def observing_entry(self) -> str:
         return f"ebpfnn_cgroup_{self.chosen['direction']}"
 
+    def guarded_entry(self) -> str:
+        return f"ebpfnn_cgroup_guard_{self.chosen['direction']}"
+
     def find(self, target: str) -> object:
         return _directory(target)
 

@@ -73,7 +73,8 @@ class PacketTrigger(Trigger):
     """A trigger whose shell includes ``packet.h``. The shell and its program are named after the trigger.
 
     ``choices`` are the options with few values: each option with its values, the default first. Without a target nothing is
-    attached, and the program runs only by BPF_PROG_RUN. ``observes`` says whether this is an :meth:`observer`.
+    attached, and the program runs only by BPF_PROG_RUN. ``observes`` says whether this is an :meth:`observer`,
+    and ``guards`` whether it is that of a :meth:`guard`.
     """
 
     program_type: ProgramType
@@ -82,7 +83,7 @@ class PacketTrigger(Trigger):
     capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
     needs_target = True
     options: Mapping[str, str] = OPTIONS
-    observes = False
+    observes = guards = False
 
     def __init__(self) -> None:
         self._port = PORT
@@ -93,7 +94,7 @@ class PacketTrigger(Trigger):
         return self.events_path() if self.observes else object_path(self.name)
 
     def program(self) -> str:
-        return self.observing_entry() if self.observes else self.entry()
+        return self.guarded_entry() if self.guards else self.observing_entry() if self.observes else self.entry()
 
     def entry(self) -> str:
         """The program in the shell that answers requests."""
@@ -106,12 +107,24 @@ class PacketTrigger(Trigger):
     def observer(self) -> Trigger:
         """It observes every packet, so it takes only the options that say which packets it sees: ``direction`` and ``mode``."""
         observing = copy.copy(self)
-        observing.observes = True
+        observing.observes, observing.guards = True, False
         observing.options = {name: line for name, line in self.options.items() if name in _OF_EVENTS}
         return observing
 
+    def guard(self) -> Trigger:
+        if not self.guarded_entry():
+            return super().guard()
+        guarding = copy.copy(self)
+        guarding.observes = guarding.guards = True
+        guarding.options = {name: line for name, line in self.options.items() if name in _OF_EVENTS}
+        return guarding
+
+    def guarded_entry(self) -> str:
+        """The program in the shell of a guard, "" if the trigger has none."""
+        return ""
+
     def events_path(self) -> Path:
-        return object_path(f"{self.name}_events")
+        return object_path(f"{self.name}_{'guard' if self.guards else 'events'}")
 
     def fields(self, target: str | None) -> Sequence[Field]:
         if target is not None:

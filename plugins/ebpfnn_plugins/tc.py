@@ -40,6 +40,9 @@ class TcTrigger(AnsweringTrigger):
     def observing_entry(self) -> str:
         return f"ebpfnn_tc_{self.chosen['direction']}"
 
+    def guarded_entry(self) -> str:
+        return f"ebpfnn_tc_guard_{self.chosen['direction']}"
+
     def variables(self) -> Mapping[str, bytes]:
         if self.observes:
             return {}

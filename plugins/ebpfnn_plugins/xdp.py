@@ -36,6 +36,9 @@ class XdpTrigger(AnsweringTrigger):
         }
     )
 
+    def guarded_entry(self) -> str:
+        return "ebpfnn_xdp_guard"
+
     def link(self, program: Program, target: str) -> Link:
         mode = self.mode(target)
         try:

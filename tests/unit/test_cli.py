@@ -425,7 +425,7 @@ def test_sigterm_leaves_nothing_open(world: Any) -> None:
 
 def test_a_verb_that_is_not_there_is_a_usage_error() -> None:
     ran = CliRunner().invoke(main, ["infre"], prog_name="ebpfnn")
-    assert (ran.exit_code, ran.stderr) == (2, "ebpfnn: no verb 'infre'; did you mean 'infer'?\n")
+    assert (ran.exit_code, ran.stderr) == (2, "ebpfnn: no verb 'infre'; did you mean 'infer', 'enforce'?\n")
 
 
 def test_an_option_that_is_not_there_is_a_usage_error() -> None:

@@ -132,6 +132,7 @@ def test_every_hook_is_prefixed_documented_and_collects() -> None:
         "ebpfnn_reducers",
         "ebpfnn_encoders",
         "ebpfnn_bodies",
+        "ebpfnn_actions",
     }
     for name in specs:
         spec = getattr(hookspecs, name)

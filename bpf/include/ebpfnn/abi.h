@@ -89,6 +89,38 @@ struct ebpfnn_counts {
 	__u64 lost;       /* records and rows lost because the ring buffer was full */
 };
 
+/* What ebpfnn_observe() returns has this bit, beside the label plus 1, if a guard says that the event is to be acted on. */
+#define EBPFNN_ACT (1 << 16)
+
+/* The one element of the map "ebpfnn_control" of a guard. Whoever loaded it writes it; zeros mean audit. */
+struct ebpfnn_control {
+	__u64 until_ns; /* events are acted on until this time (CLOCK_MONOTONIC) */
+	__u64 paused;   /* not 0: none is */
+};
+
+/* What a guard keeps of a key with verdicts that counted, in the map "ebpfnn_guarded". */
+struct ebpfnn_kept {
+	__u64 until_ns; /* events of the key are acted on until this time */
+	__u32 streak;   /* verdicts in a row that counted */
+	__u32 label;    /* of the latest one that counted, plus 1 */
+};
+
+/* What a guard counts, in the map "ebpfnn_actions": by label plus 1 an element on each CPU; events that are allowed have no label. */
+struct ebpfnn_acted {
+	__u64 acted;   /* events acted on */
+	__u64 audited; /* events that would have been acted on, but for the time in struct ebpfnn_control */
+	__u64 paused;  /* but for the pause */
+	__u64 capped;  /* but for the cap on the share of events */
+	__u64 allowed; /* events that the allow-list kept from being observed */
+};
+
+/* The window of a guard's cap on one CPU, in the map "ebpfnn_window". */
+struct ebpfnn_window {
+	__u64 number; /* the time of its events, shifted right by 30 */
+	__u64 base;   /* events observed before the first one in it that was due */
+	__u64 acted;  /* events in it that the cap let through */
+};
+
 /* What begins each record and each row in the ring buffer "ebpfnn_rows". */
 struct ebpfnn_record {
 	__u32 event;   /* index in the spec */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A shell whose events can be acted on: what the observer says is carried out by an action, which the linker puts in place. Include it
+ * behind fields_xdp.h, fields_skb.h or fields_current.h.
+ */
+#ifndef EBPFNN_GUARD_H
+#define EBPFNN_GUARD_H
+
+#include <ebpfnn/abi.h>
+
+/* The action's: it returns what the program is to return. ``verdict`` is the label plus 1. */
+extern int ebpfnn_act(struct ebpfnn_fields *fields, void *context, __u32 verdict);
+
+/* Has the event observed. Returns ``pass`` unless the event is acted on. Call it between ebpfnn_enter() and ebpfnn_leave(). */
+static __always_inline int ebpfnn_guard(struct ebpfnn_fields *fields, void *context, int pass)
+{
+	__u32 verdict = ebpfnn_observe(fields, context);
+
+	if (verdict & EBPFNN_ACT)
+		return ebpfnn_act(fields, context, verdict & (EBPFNN_ACT - 1));
+	return pass;
+}
+
+#ifdef EBPFNN_FIELDS_SKB_H
+static __always_inline int ebpfnn_guard_buffer(struct __sk_buff *packet, __u32 link_header, __u32 direction, int pass)
+{
+	struct ebpfnn_observed *own = ebpfnn_enter();
+	int code = pass;
+
+	if (!own)
+		return pass;
+	if (!ebpfnn_extract(packet, link_header, direction))
+		code = ebpfnn_guard(&own->fields, packet, pass);
+	ebpfnn_leave(own);
+	return code;
+}
+#endif
+
+#endif

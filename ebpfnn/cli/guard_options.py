@@ -1,0 +1,102 @@
+"""The options of ``ebpfnn load`` for a guard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import UsageError
+from ..events.policy import MOST_AFTER, Policy, entry
+from ..network.model import Model
+from ..plugin import Plugins
+from ..session.guarding import Brakes, Guard, calibrated
+from .collect import Duration
+from .complete import actions
+from .usual_allowed import usual
+
+FOREVER = (1 << 63) - 1
+"""The time until which a guard acts that has no deadline."""
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_ALLOW = "Never observe events for which this holds, such as 'source in 10.0.0.0/8'; \"and\" joins conditions. Can be repeated."
+_LASTING = "Act so long after the last of them."
+_AFTER = click.IntRange(1, MOST_AFTER)
+_OPTIONS = (
+    click.option("--action", metavar="NAME", shell_complete=actions, help="What to do with events, such as drop."),
+    click.option("--enforce", is_flag=True, help="Act; without it, only count what would be done (audit)."),
+    click.option("--for", "seconds", type=Duration(), metavar="DURATION", help="Act no longer than this; then audit."),
+    click.option(
+        "--after",
+        type=click.IntRange(1, 1 << 16),
+        default=2,
+        show_default=True,
+        metavar="N",
+        help="Act after N verdicts in a row.",
+    ),
+    click.option(
+        "--lasting", type=Duration(), default="60s", show_default=True, metavar="DURATION", help="Act so long after them."
+    ),
+    click.option(
+        "--most",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=0.5,
+        show_default=True,
+        metavar="SHARE",
+        help="Act on at most this share of the events.",
+    ),
+    click.option("--allow", "allowed", multiple=True, metavar="CONDITIONS", help=_ALLOW),
+    click.option("--no-usual-allowed", is_flag=True, help="Also observe loopback, and the peers of sshd's connections."),
+)
+
+
+def guard_options(function: _Function) -> _Function:
+    """Adds the options. Their values are arguments of :func:`asked`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def asked(
+    model: Model,
+    plugins: Plugins,
+    *,
+    action: str | None,
+    enforce: bool,
+    seconds: float | None,
+    after: int,
+    lasting: float,
+    most: float,
+    allowed: Sequence[str],
+    no_usual_allowed: bool,
+) -> Guard | None:
+    """The guard that the options ask for, None without an action.
+
+    Raises :class:`UsageError` for options that need an action, for a model that is not calibrated, and
+    :class:`~ebpfnn.errors.ModelError` for an allow-list that cannot be read.
+    """
+    if action is None:
+        if enforce or seconds is not None or allowed:
+            raise UsageError("--enforce, --for and --allow are for guards; give --action too")
+        return None
+    if seconds is not None and not enforce:
+        raise UsageError("--for limits how long a guard acts; give --enforce too")
+    found = plugins.action(action)
+    spared, margin = calibrated(model)
+    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed else usual()))))
+    return Guard(Policy(spared, margin, after, int(lasting * 1e9), most, entries), found)
+
+
+def enforce_for(brakes: Brakes, seconds: float | None) -> None:
+    """Lets a guard act from now on, for so many seconds, or without a deadline."""
+    brakes.enforce(FOREVER if seconds is None else time.monotonic_ns() + int(seconds * 1e9))
+
+
+def check_deadline(target: str | None, seconds: float | None) -> None:
+    """Raises :class:`UsageError` for an interface by which this machine is reached, without a deadline."""
+    from ..collect.routes import default_interfaces
+
+    if seconds is None and target in default_interfaces():
+        fact = f"interface '{target}' has a default route, so a wrong action may cut this machine off"
+        raise UsageError(f"{fact}; give --for DURATION, after which it is in audit again")

@@ -1,0 +1,19 @@
+"""``ebpfnn pause``: stops a guard at once."""
+
+from __future__ import annotations
+
+import click
+
+from .brakes import mode
+from .complete import instances
+from .only import named_or_only
+
+
+@click.command()
+@click.argument("name", metavar="[INSTANCE]", required=False, shell_complete=instances)
+def command(name: str | None) -> None:
+    """Stop a guard from acting at once, until `ebpfnn resume`. This is one write to a map."""
+    instance = named_or_only(name)
+    with instance.brakes() as brakes:
+        brakes.pause(True)
+        click.echo(f"{instance.name}: {mode(brakes)}")

@@ -1,0 +1,19 @@
+"""``ebpfnn resume``: lets a paused guard go on."""
+
+from __future__ import annotations
+
+import click
+
+from .brakes import mode
+from .complete import instances
+from .only import named_or_only
+
+
+@click.command()
+@click.argument("name", metavar="[INSTANCE]", required=False, shell_complete=instances)
+def command(name: str | None) -> None:
+    """Let a guard go on that was stopped by `ebpfnn pause`."""
+    instance = named_or_only(name)
+    with instance.brakes() as brakes:
+        brakes.pause(False)
+        click.echo(f"{instance.name}: {mode(brakes)}")

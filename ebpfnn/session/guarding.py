@@ -1,0 +1,90 @@
+"""A guard: a policy, and the action that it takes. docs/guards.md is the guide."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import abi
+from ..errors import NotSupported, PluginError, UsageError
+from ..events.policy import Policy
+from ..kernel import Map
+from ..network.model import Model
+from ..obj import ObjectSpec
+from ..plugin import Action, Trigger
+from .loading import check_abi
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What is done with events that the policy says to act on: ``action``."""
+
+    policy: Policy
+    action: Action
+
+    def check(self, trigger: Trigger) -> None:
+        """Raises :class:`UsageError` for a trigger whose events the action cannot act on."""
+        if trigger.name not in self.action.triggers:
+            able = ", ".join(self.action.triggers) or "no trigger"
+            fact = f"action '{self.action.name}' acts on no events of trigger '{trigger.name}'"
+            raise UsageError(f"{fact}; use another action, or {able}")
+
+    def acting(self, trigger: Trigger) -> ObjectSpec:
+        """The object that defines ``ebpfnn_act`` for events of ``trigger``.
+
+        Raises :class:`PluginError` if it does not, or was built for another ABI version.
+        """
+        spec = ObjectSpec.from_file(self.action.object_path())
+        check_abi(spec, f"action '{self.action.name}': {self.action.object_path()}")
+        if abi.ACTION not in spec.functions:
+            fact = f"action '{self.action.name}': {self.action.object_path().name} does not define {abi.ACTION}()"
+            raise PluginError(f"{fact}; build it with ebpfnn/guard.h")
+        for name, value in self.action.variables(trigger.name).items():
+            spec.set_variable(name, value)
+        return spec
+
+
+def calibrated(model: Model) -> tuple[int, int]:
+    """The label to spare, by number, and the margin of ``model``. Raises :class:`UsageError` if it is not calibrated."""
+    found = model.calibration
+    if found is None:
+        fact = f"network '{model.name}' is not calibrated, so it is not known from which margin on its verdicts count"
+        raise UsageError(f"{fact}; run `ebpfnn calibrate` on sessions that are new to it")
+    return model.labels.index(found.spared), found.margin
+
+
+class Brakes:
+    """The brakes of a guard in the kernel: whether it acts, and what it counted. ``maps`` are the guard's, by name."""
+
+    def __init__(self, maps: Mapping[str, Map]) -> None:
+        if abi.CONTROL not in maps:
+            raise NotSupported("it is no guard: it was loaded without an action, and only observes; load it with --action")
+        self._control = np.ndarray(1, abi.CONTROLLED, buffer=maps[abi.CONTROL].mmap())
+        self._actions = maps[abi.ACTIONS]
+
+    def enforce(self, until_ns: int) -> None:
+        """Acts until ``until_ns`` (CLOCK_MONOTONIC), which BPF checks itself, also if this process is gone. 0: audit."""
+        self._control["until_ns"][0] = until_ns
+
+    def pause(self, paused: bool) -> None:
+        """Acts on nothing while it is paused. One write of eight bytes."""
+        self._control["paused"][0] = int(paused)
+
+    @property
+    def until_ns(self) -> int:
+        return int(self._control["until_ns"][0])
+
+    @property
+    def paused(self) -> bool:
+        return bool(self._control["paused"][0])
+
+    def counts(self, labels: tuple[str, ...]) -> dict[str, dict[str, int]]:
+        """Events by reason (:data:`ebpfnn.abi.REASONS`), for each label; those that are allowed have the label ``""``."""
+        return {name: self._count(number) for number, name in enumerate(("", *labels))}
+
+    def _count(self, number: int) -> dict[str, int]:
+        found = self._actions.lookup_percpu(struct.pack("<I", number), abi.ACTED)
+        return {reason: 0 if found is None else int(found[reason].sum()) for reason in abi.REASONS}

@@ -1,0 +1,162 @@
+"""Guards that stay in the kernel: loaded, shown, braked, swapped and unloaded by the verbs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from instances import ebpfnn, names
+from netspace import pair
+from test_guards_live import FOREVER, POLICY, Senders, network
+
+from ebpfnn import Instance, Plugins
+from ebpfnn.bodies import modelfile
+from ebpfnn.errors import ModelError, NotSupported, UsageError
+from ebpfnn.instance import Store
+from ebpfnn.network import QuantizedNetwork
+from ebpfnn.network.calibration import Calibration
+from ebpfnn.network.layers import Dense
+from ebpfnn.session.guarding import Guard
+
+pytestmark = pytest.mark.root
+CALIBRATION = Calibration("benign", 500, 0.01, 1000, 4, 3, 0.008)
+
+
+@pytest.fixture
+def senders() -> Iterator[Senders]:
+    with pair() as paths:
+        made = Senders(*paths)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def calibrated() -> QuantizedNetwork:
+    return replace(network("tc"), calibration=CALIBRATION)
+
+
+def load(calibrated: QuantizedNetwork, **policy: object) -> Instance:
+    plugins = Plugins.installed()
+    guard = Guard(replace(POLICY, **policy), plugins.action("drop"))  # type: ignore[arg-type]
+    return Instance.load(calibrated, plugins.trigger("tc"), "here", name="guard", guard=guard)
+
+
+def test_a_guard_outlives_the_process_and_leaves_nothing(store: Store, senders: Senders, calibrated: QuantizedNetwork) -> None:
+    with load(calibrated) as instance:
+        assert " actions as the twin computes them" in instance.proof
+        assert senders.send(0, *[500] * 4) == 4
+        with instance.brakes() as brakes:
+            brakes.enforce(FOREVER)
+    again = Instance.open("guard")
+    assert senders.send(0, *[500] * 4) == 0
+    about = again.about()
+    assert (about.guard["action"], about.guard["spared"], about.guard["margin"]) == ("drop", "benign", 500)
+    with again.brakes() as brakes:
+        assert brakes.counts(about.labels)["flood"] == {"acted": 4, "audited": 3, "paused": 0, "capped": 0, "allowed": 0}
+    again.unload()
+    assert senders.send(0, *[500] * 4) == 4
+    assert names(store) == set()
+
+
+def test_a_swap_keeps_the_brakes_and_takes_the_new_margin(store: Store, senders: Senders, calibrated: QuantizedNetwork) -> None:
+    layer = calibrated.layers[0]
+    assert isinstance(layer, Dense)
+    calmer = replace(calibrated, layers=(replace(layer, bias=np.array([2000, 0], np.int32)),))
+    with load(calibrated) as instance:
+        with instance.brakes() as brakes:
+            brakes.enforce(FOREVER)
+        assert senders.send(0, *[500] * 4) == 1
+        instance.swap(replace(calibrated, calibration=replace(CALIBRATION, margin=1501)))
+        assert instance.about().guard["margin"] == 1501
+        assert senders.send(1, *[500] * 4) == 4  # too weak now
+        assert senders.send(0, 500) == 0  # what was kept of this key holds
+        instance.swap(calmer)
+        assert senders.send(2, *[500] * 4) == 4
+        with pytest.raises(UsageError, match="is not calibrated"):
+            instance.swap(replace(calibrated, calibration=None))
+        with pytest.raises(ModelError, match="was calibrated to spare 'flood', and the guard spares 'benign'"):
+            instance.swap(replace(calibrated, calibration=replace(CALIBRATION, spared="flood")))
+        with instance.brakes() as brakes:
+            assert brakes.until_ns == FOREVER
+        instance.unload()
+
+
+def test_the_verbs(store: Store, senders: Senders, calibrated: QuantizedNetwork, tmp_path: Path) -> None:
+    path = tmp_path / "guard.safetensors"
+    modelfile.save(calibrated, path)
+    policy = ("--action", "drop", "--after", "1", "--most", "1", "--enforce", "--for", "1m")
+    ran = ebpfnn(store, "load", str(path), "--target", "here", *policy)
+    assert ran.returncode == 0, ran.stderr
+    assert senders.send(0, 500, 500) == 0
+    assert re.fullmatch(r"guard: enforcing for [56]\d s more, paused\n", ebpfnn(store, "pause").stdout)
+    assert senders.send(0, 500) == 1
+    assert "paused" not in ebpfnn(store, "resume", "guard").stdout
+    assert senders.send(0, 500) == 0
+    assert ebpfnn(store, "audit").stdout == "guard: audit, acts on nothing\n"
+    assert senders.send(0, 500) == 1
+    told = json.loads(ebpfnn(store, "actions", "--json").stdout)
+    assert told["counts"]["flood"] == {"acted": 3, "audited": 1, "paused": 1, "capped": 0, "allowed": 0}
+    assert (told["enforcing"], told["paused"], told["after"], told["spared"]) == (False, False, 1, "benign")
+    assert ebpfnn(store, "enforce", "--for", "200ms").returncode == 0
+    time.sleep(0.4)
+    assert senders.send(0, 500) == 1
+    shown = ebpfnn(store, "actions").stdout
+    assert "guard: drop, audit, acts on nothing" in shown
+    assert "entries are allowed" in shown
+    assert ebpfnn(store, "unload").returncode == 0
+    assert names(store) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (["--enforce"], "--enforce, --for and --allow are for guards; give --action too"),
+        (["--allow", "source in 10.0.0.0/8"], "are for guards; give --action too"),
+        (["--action", "drop", "--for", "1m"], "--for limits how long a guard acts; give --enforce too"),
+        (["--action", "drpo"], "did you mean 'drop'?"),
+        (["--action", "drop", "--allow", "source in 10.0.0.1/8"], "has bits behind the prefix"),
+        (["--action", "drop", "--allow", "surce == 1"], "has no field 'surce'; did you mean 'source'?"),
+        (["--action", "drop", "--most", "0"], "0 is not in the range"),
+        (["--action", "drop", "--after", "0"], "0 is not in the range"),
+    ],
+)
+def test_what_is_refused_before_anything_is_attached(
+    store: Store, senders: Senders, calibrated: QuantizedNetwork, tmp_path: Path, arguments: list[str], fact: str
+) -> None:
+    del senders
+    modelfile.save(calibrated, tmp_path / "guard.safetensors")
+    ran = ebpfnn(store, "load", str(tmp_path / "guard.safetensors"), "--target", "here", *arguments)
+    assert ran.returncode != 0
+    assert fact in ran.stderr.replace("\n", " "), ran.stderr
+    assert len(ran.stderr.strip().splitlines()) <= 3
+    assert names(store) == set()
+
+
+def test_what_is_not_calibrated_and_what_observes_nothing(store: Store, senders: Senders, tmp_path: Path) -> None:
+    del senders
+    modelfile.save(network("tc"), tmp_path / "guard.safetensors")
+    ran = ebpfnn(store, "load", str(tmp_path / "guard.safetensors"), "--target", "here", "--action", "drop", "--enforce")
+    assert ran.returncode != 0
+    assert "is not calibrated, so it is not known from which margin on its verdicts count; run `ebpfnn calibrate`" in ran.stderr
+    plain = replace(network("tc"), events={}, calibration=CALIBRATION)
+    modelfile.save(plain, tmp_path / "plain.safetensors")
+    ran = ebpfnn(store, "load", str(tmp_path / "plain.safetensors"), "--trigger", "run", "--action", "drop")
+    assert "observes no events, so there is nothing to act on; leave out the action" in ran.stderr
+    assert names(store) == set()
+
+
+def test_an_instance_that_only_observes_has_no_brakes(store: Store, senders: Senders, calibrated: QuantizedNetwork) -> None:
+    del senders
+    with Instance.load(calibrated, Plugins.installed().trigger("tc"), "here", name="guard") as instance:
+        with pytest.raises(NotSupported, match="only observes; load it with --action"), instance.brakes():
+            pass
+        ran = ebpfnn(store, "pause", "guard")
+        assert ran.returncode == 1
+        assert "only observes; load it with --action" in ran.stderr
+        instance.unload()

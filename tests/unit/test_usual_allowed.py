@@ -1,0 +1,62 @@
+"""Who is never acted on: read from a /proc that a test made."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+
+from ebpfnn.cli.usual_allowed import peers, usual
+from ebpfnn.events.policy import entry
+
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+
+
+def line(number: int, local: str, peer: str, state: str, inode: int) -> str:
+    return (
+        f"   {number}: {local} {peer} {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0\n"
+    )
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """sshd listens at port 22, and another program at port 80; both have connections."""
+    (tmp_path / "net").mkdir()
+    tcp = [
+        line(0, "00000000:0016", "00000000:0000", "0A", 100),
+        line(1, "00000000:0050", "00000000:0000", "0A", 200),
+        line(2, "0100000A:0016", "0700000A:C350", "01", 0),
+        line(3, "0100000A:0050", "0800000A:C350", "01", 300),
+        line(4, "0100000A:0016", "0900000A:C350", "06", 0),
+        line(5, "0100000A:C350", "0B00000A:0016", "01", 301),
+    ]
+    (tmp_path / "net" / "tcp").write_text(HEAD + "".join(tcp))
+    six = [
+        line(0, "00000000000000000000000000000000:0016", "00000000000000000000000000000000:0000", "0A", 101),
+        line(1, "B80D0120000000000000000001000000:0016", "B80D0120000000000000000002000000:C350", "01", 0),
+        line(2, "0000000000000000FFFF00000100000A:0016", "0000000000000000FFFF00000C00000A:C350", "01", 0),
+    ]
+    (tmp_path / "net" / "tcp6").write_text(HEAD + "".join(six))
+    for number, (name, inodes) in {"10": ("sshd", (100, 101)), "11": ("nginx", (200, 300))}.items():
+        (tmp_path / number / "fd").mkdir(parents=True)
+        (tmp_path / number / "comm").write_text(name + "\n")
+        for place, inode in enumerate(inodes):
+            (tmp_path / number / "fd" / str(place)).symlink_to(f"socket:[{inode}]")
+        (tmp_path / number / "fd" / "9").symlink_to("/dev/null")
+    return tmp_path
+
+
+def test_peers_of_connections_to_the_ports_of_sshd(proc: Path) -> None:
+    assert peers(proc) == {IPv4Address("10.0.0.7"), IPv6Address("2001:db8::2"), IPv4Address("10.0.0.12")}
+
+
+def test_a_proc_that_tells_nothing(tmp_path: Path) -> None:
+    assert peers(tmp_path) == set()
+
+
+def test_every_entry_is_one_of_an_allow_list() -> None:
+    found = usual()
+    assert "source in 127.0.0.0/8" in found
+    assert "version == 6 and destination_high == 0 and destination_low == 1" in found
+    assert all(entry(each) for each in found)
