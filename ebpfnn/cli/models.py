@@ -55,6 +55,8 @@ class Model:
     ns_source: str | None
     bytes: int
     events: str | None = None
+    kind: str = "network"
+    result: str = "label"
 
 
 @click.command()
@@ -108,6 +110,8 @@ def _read(path: Path, plugins: Plugins, *, bundled: bool) -> Model:
         ns_source=None if recorded is None else "recorded",
         bytes=path.stat().st_size,
         events=spec_of(network.events) or None,
+        kind=network.kind,
+        result=network.result,
     )
 
 

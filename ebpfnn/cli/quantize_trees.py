@@ -69,7 +69,7 @@ def _compared(
     floats = found.floats.scores(list(values.T))
     if forest.result == LABEL:
         yield from _labels(forest, floats, scores.argmax(axis=1), labels, numbers)
-        yield from _close(floats, len(forest.trees))
+        yield from _close(forest, floats, len(forest.trees), numbers)
     else:
         errors = np.abs(scores * forest.score_scale - floats)
         yield f"floats and integers differ by {errors.mean():.2g} on average, by {errors.max():.2g} at most"
@@ -94,10 +94,16 @@ def _labels(
         yield f"right: floats {np.mean(wanted == true):.2%}, integers {np.mean(given == true):.2%}"
 
 
-def _close(floats: _Floats, trees: int) -> Iterator[str]:
+def _close(forest: Model, floats: _Floats, trees: int, numbers: NDArray[np.intp]) -> Iterator[str]:
     """Rows whose lead is within what two sums in float32 can be off by: each by half a last place of the largest, a tree."""
     noise = trees * np.finfo(np.float32).eps * np.abs(floats).max()
-    ordered = np.sort(floats, axis=1)
-    count = int(np.count_nonzero(ordered[:, -1] - ordered[:, -2] <= noise))
-    if count:
-        yield f"{count:,} of them are so close that sums in float32, as of onnxruntime, may give another label"
+    order = np.argsort(-floats, axis=1, kind="stable")[:, :2]
+    best, second = np.take_along_axis(floats, order, axis=1).T
+    close = np.flatnonzero(best - second <= noise)
+    if len(close):
+        yield f"{len(close):,} of them are so close that sums in float32, as of onnxruntime, may give another label"
+    for place in close[:_SHOWN]:
+        names, lead = [forest.labels[each] for each in order[place]], best[place] - second[place]
+        yield f"  row {int(numbers[place]) + 1:,}: {names[0]!r} before {names[1]!r}; a lead of {lead:.3g} in floats"
+    if len(close) > _SHOWN:
+        yield f"  and {len(close) - _SHOWN:,} more"

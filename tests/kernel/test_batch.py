@@ -178,7 +178,7 @@ def test_what_the_compiler_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch
     def refuse(*_given: object) -> None:
         raise ModelError("network 'test': layer 0 is too much; use less")
 
-    monkeypatch.setattr(compiling, "compile_network", refuse)
+    monkeypatch.setattr("ebpfnn.bodies.networks.compile_network", refuse)
     with pytest.raises(ModelError, match="layer 0 is too much; use less"):
         Session(SMALL, RunTrigger())
 
@@ -236,7 +236,7 @@ def test_what_an_old_kernel_lacks_is_not_used(monkeypatch: pytest.MonkeyPatch) -
         asked.append(found)
         return compile_network(network, found, plan)
 
-    monkeypatch.setattr(compiling, "compile_network", note)
+    monkeypatch.setattr("ebpfnn.bodies.networks.compile_network", note)
     monkeypatch.setattr(compiling, "has_sign_extension", lambda: False)
     compile_here(SMALL)
     assert [found.sign_extension for found in asked] == [False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from treefiles import Split, classifier, model, regressor
@@ -72,6 +73,19 @@ def test_rows_whose_labels_differ_are_listed(monkeypatch: pytest.MonkeyPatch) ->
     assert done.exit_code == 0, done.output
     assert "floats and integers give the same label for 1 of 2 rows" in done.output
     assert "row 2: floats 'c', integers 'a'; a lead of 0.1 in floats" in done.output
+
+
+def test_rows_that_are_close_are_listed() -> None:
+    """A tie of three classes, and a lead of less than float32 can add: 0.1 and the next float32."""
+    above = float(np.nextafter(np.float32(0.1), np.float32(1)))
+    inner = Split(1, "<=", 0.0, {0: 0.1, 1: 0.1, 2: 0.1}, {0: 0.1, 1: above, 2: 0.0})
+    Path("three.onnx").write_bytes(model(classifier([Split(0, "<=", 0.0, {0: 0.1, 1: 0.2, 2: 0.9}, inner)], ("a", "b", "c"))))
+    Path("rows.csv").write_text("x,y,z\n-1,0,0\n1,0,0\n1,1,0\n")
+    done = quantize("three.onnx", "--calibration", "rows.csv")
+    assert done.exit_code == 0, done.output
+    assert "2 of them are so close that sums in float32" in done.output
+    assert "row 2: 'a' before 'b'; a lead of 0 in floats" in done.output
+    assert "row 3: 'b' before 'a'; a lead of 7.45e-09 in floats" in done.output
 
 
 @pytest.mark.parametrize("option", [("--mean", "0.5"), ("--hidden-bits", "4"), ("--weight-bits", "2"), ("--prepare", "raw")])
