@@ -65,14 +65,11 @@ def _linear_regressor(on: Operands) -> list[Step]:
 
 
 def _svm_classifier(on: Operands) -> list[Step]:
-    """A machine of two classes. Its score is above 0 for the first one; with probabilities it is a slope and an offset off."""
+    """A machine of two classes. Its sum is above 0 for the first one; this decides the label, whatever the probabilities."""
     remedy = "use LinearSVC or LogisticRegression"
     labels, weights, rho = _labels(on), _support(on, remedy), _numbers(on, "rho")
     expect(len(labels) == 2, f"{on.where} lets pairs of {len(labels)} classes vote, which cannot be imported; {remedy}")
     expect(len(weights) == len(rho) == 1, f"{on.where} has {len(rho)} decisions for 2 classes; export it again")
-    slope, offset = _numbers(on, "prob_a"), _numbers(on, "prob_b")
-    if slope.size == 1 and offset.size == 1:
-        return [Linear(on.where, weights * slope, rho * slope + offset)]
     return [Linear(on.where, -weights, -rho)]
 
 

@@ -24,6 +24,7 @@ CLASSIFIERS = {
     "svm": SPECIES,
     "svm-two": ("no", "yes"),
     "svc-two": ("no", "yes"),
+    "svc-chance": ("no", "yes"),
     "frame": SPECIES,
     "branches": SPECIES,
 }

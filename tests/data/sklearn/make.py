@@ -61,6 +61,7 @@ write("binarizer", make_pipeline(StandardScaler(), Binarizer(threshold=0.25), Lo
 write("svm", make_pipeline(StandardScaler(), LinearSVC()), X, SPECIES, options={LinearSVC: {"raw_scores": True}})
 write("svm-two", make_pipeline(StandardScaler(), LinearSVC()), X, TWO, options={LinearSVC: {"raw_scores": True}})
 write("svc-two", make_pipeline(StandardScaler(), SVC(kernel="linear")), X, TWO, **PLAIN)
+write("svc-chance", make_pipeline(StandardScaler(), SVC(kernel="linear", probability=True)), X, TWO, **PLAIN)
 write("svc-three", make_pipeline(StandardScaler(), SVC(kernel="linear")), X, SPECIES, **PLAIN)
 write("svc-rbf", make_pipeline(StandardScaler(), SVC()), X, TWO, **PLAIN)
 write("imputer", make_pipeline(SimpleImputer(), LogisticRegression()), X, SPECIES)
