@@ -15,6 +15,7 @@ from . import facts, forestformat, reference
 from .compile import compile_forest
 from .forest import Forest
 from .plan import PLANS
+from .twin import build_twin
 
 
 class Trees(BodyKind[Forest]):
@@ -34,6 +35,9 @@ class Trees(BodyKind[Forest]):
 
     def compile(self, model: Forest, features: KernelFeatures = NEWEST, plan: str | None = None) -> Body:
         return compile_forest(model, features, plan)
+
+    def twin(self, model: Forest) -> Body:
+        return build_twin(model)
 
     def facts(self, model: Forest) -> Mapping[str, str]:
         return facts.facts(model)

@@ -7,13 +7,14 @@ import pytest
 from ebpfnn_plugins.run import RunTrigger
 from forests import forest, grown, random_forest, samples_of, skinny
 
-from ebpfnn.compiler import KernelFeatures
+from ebpfnn.compiler import Body, KernelFeatures
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.network.layers import INT32_MAX, INT32_MIN
 from ebpfnn.session import Session
 from ebpfnn.trees import Forest, reference
 from ebpfnn.trees.compile import compile_forest
 from ebpfnn.trees.plan import PLANS
+from ebpfnn.trees.twin import build_twin
 
 pytestmark = pytest.mark.root
 
@@ -31,8 +32,12 @@ DRAWN = np.random.default_rng(5)
 
 
 def check(made: Forest, features: KernelFeatures, plan: str | None) -> None:
+    check_body(made, compile_forest(made, features, plan))
+
+
+def check_body(made: Forest, body: Body) -> None:
     samples = samples_of(made, 3)
-    with Session(made, RunTrigger(), body=compile_forest(made, features, plan)) as session:
+    with Session(made, RunTrigger(), body=body) as session:
         found = session.infer_many(samples)
     assert np.array_equal(found.scores, reference.scores(made, samples))
     assert np.array_equal(found.labels, reference.labels(made, samples))
@@ -43,6 +48,17 @@ def check(made: Forest, features: KernelFeatures, plan: str | None) -> None:
 def test_plans_are_exact(size: str, plan: str | None) -> None:
     for seed, share in enumerate((0.9, 1.0)):
         check(random_forest(seed, *SIZES[size], share), OLDEST, plan)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_twin_is_exact(size: str) -> None:
+    check_body(made := random_forest(4, *SIZES[size]), build_twin(made))
+
+
+def test_the_twin_of_trees_of_all_depths() -> None:
+    trees = [grown(DRAWN, depth, 20, 3) for depth in (0, 1, 5)] + [skinny(DRAWN, 60, 20, 3)]
+    made = forest(trees, 20)
+    check_body(made, build_twin(made))
 
 
 @pytest.mark.parametrize("features", [NEWEST, MIDDLE])

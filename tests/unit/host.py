@@ -48,12 +48,12 @@ class Workspace(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in ("accumulators", "edged", "nonzero", "activations"))
 
 
-def build(directory: Path, *flags: str) -> ctypes.CDLL:
+def build(directory: Path, *flags: str, source: str = "host_network.c") -> ctypes.CDLL:
     """The library, built in ``directory``; warnings are errors."""
-    library = directory / "host_network.so"
-    source, include = ROOT / "tests" / "unit" / "host_network.c", ROOT / "bpf" / "include"
+    library = (directory / source).with_suffix(".so")
+    path, include = ROOT / "tests" / "unit" / source, ROOT / "bpf" / "include"
     command = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", *flags, "-shared", "-fPIC"]
-    subprocess.run([*command, f"-I{include}", str(source), "-o", str(library)], check=True)
+    subprocess.run([*command, f"-I{include}", str(path), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
 

@@ -15,7 +15,17 @@ from clang import FLAGS, find_clang
 from ebpfnn import abi
 
 HEADERS = sorted((Path(__file__).parents[2] / "bpf" / "include" / "ebpfnn").glob("*.h"))
-BOTH = {"abi.h", "packet_wire.h", "nn.h", "nn_image.h", "nn_input.h", "nn_network.h", "nn_table.h", "nn_verifiable.h"}
+BOTH = {
+    "abi.h",
+    "packet_wire.h",
+    "nn.h",
+    "nn_image.h",
+    "nn_input.h",
+    "nn_network.h",
+    "nn_table.h",
+    "nn_verifiable.h",
+    "trees.h",
+}
 """They build for a host too, so that the types are whoever includes them to give."""
 TYPES = "#include <ebpfnn/vmlinux.h>\n"
 ACCESSORS = """#define EBPFNN_CONTEXT void

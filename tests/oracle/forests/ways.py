@@ -10,11 +10,15 @@ from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
 from ebpfnn.trees import Forest
 from ebpfnn.trees.compile import compile_forest
 from ebpfnn.trees.plan import PLANS
+from ebpfnn.trees.twin import build_twin, verifier_steps
 
 from .. import ways
 from ..ways import Way
 
 FEATURES: dict[str, KernelFeatures] = {"newest": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
+
+_MOST_STEPS = 250_000
+"""What a verifier walks in a quarter of a second."""
 
 
 def of(forest: Forest) -> Iterator[Way]:
@@ -22,3 +26,5 @@ def of(forest: Forest) -> Iterator[Way]:
         here = ways.that_are_here(features)
         for plan in (None, *PLANS):
             yield Way(f"compiled, {name}, plan {plan}", partial(compile_forest, forest, here, plan))
+    if verifier_steps(forest) <= _MOST_STEPS:
+        yield Way("twin", partial(build_twin, forest))
