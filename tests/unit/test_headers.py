@@ -39,7 +39,7 @@ FIELDS = "struct ebpfnn_fields { int any; };\n"
 BEFORE = {
     r"packet(_find|_reply|_state)?\.h": TYPES + ACCESSORS,
     r"fields_(read|parse|ipv4|ipv6|transport)\.h": TYPES + READER,
-    r"fields_observe\.h": TYPES + FIELDS,
+    r"(fields_observe|guard)\.h": TYPES + FIELDS,
 }
 """What must stand before a header, by its name."""
 headers = pytest.mark.parametrize("header", [path.name for path in HEADERS])

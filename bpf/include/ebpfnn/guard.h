@@ -7,6 +7,7 @@
 #define EBPFNN_GUARD_H
 
 #include <ebpfnn/abi.h>
+#include <ebpfnn/fields_observe.h>
 
 /* The action's: it returns what the program is to return. ``verdict`` is the label plus 1. */
 extern int ebpfnn_act(struct ebpfnn_fields *fields, void *context, __u32 verdict);
