@@ -7,7 +7,7 @@ import click
 from .brakes import mode
 from .collect import Duration
 from .complete import instances
-from .guard_options import check_deadline, enforce_for
+from .guard_options import check_deadline, enforce_for, targets_of
 from .only import named_or_only
 
 
@@ -22,6 +22,6 @@ def command(name: str | None, seconds: float | None) -> None:
     """
     instance = named_or_only(name)
     with instance.brakes() as brakes:
-        check_deadline(instance.about().target, seconds)
+        check_deadline(targets_of(instance.about().events), seconds)
         enforce_for(brakes, seconds)
         click.echo(f"{instance.name}: {mode(brakes)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from ..errors import UsageError
 from ..events.policy import MOST_AFTER, Policy, entry
+from ..network.events import SPEC
 from ..network.model import Model
 from ..plugin import Plugins
 from ..session.guarding import Brakes, Guard, calibrated
@@ -93,10 +94,15 @@ def enforce_for(brakes: Brakes, seconds: float | None) -> None:
     brakes.enforce(FOREVER if seconds is None else time.monotonic_ns() + int(seconds * 1e9))
 
 
-def check_deadline(target: str | None, seconds: float | None) -> None:
-    """Raises :class:`UsageError` for an interface by which this machine is reached, without a deadline."""
+def check_deadline(targets: Iterable[str | None], seconds: float | None) -> None:
+    """Raises :class:`UsageError` if one of ``targets`` is an interface by which this machine is reached, without a deadline."""
     from ..collect.routes import default_interfaces
 
-    if seconds is None and target in default_interfaces():
+    for target in sorted(default_interfaces() & set(targets) if seconds is None else ()):
         fact = f"interface '{target}' has a default route, so a wrong action may cut this machine off"
         raise UsageError(f"{fact}; give --for DURATION, after which it is in audit again")
+
+
+def targets_of(events: Mapping[str, Any]) -> list[str | None]:
+    """The targets of the events that a model or an instance carries."""
+    return [event.get("target") for event in events[SPEC].get("event", ())] if events else []

@@ -14,7 +14,7 @@ from ..instance import Instance
 from ..network.events import TRIGGER
 from ..session.observed import observes
 from .complete import networks
-from .guard_options import asked, check_deadline, enforce_for, guard_options
+from .guard_options import asked, check_deadline, enforce_for, guard_options, targets_of
 from .inference import pick
 from .messages import complain
 from .plugin_option import available, plugin_option
@@ -74,7 +74,7 @@ def command(
     gid = -1 if group is None else _group(group)
     guard = asked(network, plugins, **guarding)
     if guarding["enforce"]:
-        check_deadline(target, guarding["seconds"])
+        check_deadline([target, *targets_of(network.events)], guarding["seconds"])
     given = pairs(options)
     with Instance.load(
         network,

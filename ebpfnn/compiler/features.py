@@ -32,6 +32,7 @@ class KernelFeatures:
 
 
 NEWEST = KernelFeatures()
+"""All of them."""
 MIDDLE = KernelFeatures(iterators=False, sign_extension=False)
 """Linux 6.1: bpf_loop, but no iterators."""
 OLDEST = KernelFeatures(iterators=False, callbacks=False, sign_extension=False, large_values=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..network.model import Model
 from .body import Body
-from .features import NEWEST, KernelFeatures
+from .features import KernelFeatures
 
 Described = Mapping[str, Any]
 Tensors = Mapping[str, NDArray[Any]]
@@ -56,7 +56,7 @@ class BodyKind(ABC, Generic[AnyModel]):
         """
 
     @abstractmethod
-    def compile(self, model: AnyModel, features: KernelFeatures = NEWEST, plan: str | None = None) -> Body:
+    def compile(self, model: AnyModel, features: KernelFeatures, plan: str | None = None) -> Body:
         """A body for a kernel that has ``features``. ``plan`` is one of :attr:`plans`, used wherever possible.
 
         A body defines ``int ebpfnn_infer(const void *sample, struct ebpfnn_result *result)``. It writes the scores and the

@@ -12,6 +12,7 @@ from ..bench.kernel_rows import COMPILED, KernelRunner, code_size, instructions,
 from ..bench.measure import RUNS, time_cold, time_warm
 from ..bodies import kind_of
 from ..compiler import Body, Compiled
+from ..compiler.features import NEWEST
 from ..datasets.mnist import read_test
 from ..errors import PermissionDenied
 from ..network import QuantizedNetwork, orders
@@ -68,7 +69,7 @@ def compile_for(model: Model, plan: str | None, plugins: Plugins | None = None) 
     try:
         body = compile_here(model, plan, plugins)
     except PermissionDenied as refusal:
-        body, reason = kind_of(model, plugins).compile(model, plan=plan), str(refusal)
+        body, reason = kind_of(model, plugins).compile(model, NEWEST, plan), str(refusal)
     elapsed = time.perf_counter() - begun
     stack = body.stack if isinstance(body, Compiled) else None
     return body, Code(instructions(body), stack, body.workspace, table_bytes(body), 1000 * elapsed), reason

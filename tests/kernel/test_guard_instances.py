@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from instances import ebpfnn, names
-from netspace import pair
+from netspace import pair, run
 from test_guards_live import FOREVER, POLICY, Senders, network
 
 from ebpfnn import Instance, Plugins
@@ -160,3 +160,23 @@ def test_an_instance_that_only_observes_has_no_brakes(store: Store, senders: Sen
         assert ran.returncode == 1
         assert "only observes; load it with --action" in ran.stderr
         instance.unload()
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["--target", "target of the spec"])
+def test_an_interface_with_a_default_route_takes_a_deadline(
+    store: Store, senders: Senders, calibrated: QuantizedNetwork, tmp_path: Path, own: bool
+) -> None:
+    del senders
+    run("ip", "route", "add", "default", "via", "10.77.0.2", "dev", "here")
+    spec = {**calibrated.events["spec"], "event": [{"trigger": "tc", **({"target": "here"} if own else {})}]}
+    modelfile.save(replace(calibrated, events={**calibrated.events, "spec": spec}), tmp_path / "guard.safetensors")
+    place = () if own else ("--target", "here")
+    command = ("load", str(tmp_path / "guard.safetensors"), *place, "--action", "drop", "--enforce")
+    ran = ebpfnn(store, *command)
+    assert ran.returncode == 2
+    assert "interface 'here' has a default route, so a wrong action may cut this machine off; give --for DURATION" in ran.stderr
+    assert names(store) == set()
+    assert ebpfnn(store, *command, "--for", "1m").returncode == 0
+    assert ebpfnn(store, "enforce").returncode == 2
+    assert ebpfnn(store, "enforce", "--for", "1s").returncode == 0
+    assert ebpfnn(store, "unload").returncode == 0
