@@ -20,6 +20,8 @@ from .scales import SMALLEST, largest_weight, weight_scales
 MOST_INPUTS = 2_048
 """The work grows with the cube of a layer's inputs. Layers of more keep their weights."""
 _LARGEST = 1e60
+_HEADROOM = 1.125
+"""How far a hidden range reaches beyond the highest value: other rows have higher ones."""
 _DAMPING = 0.01
 """This share of the mean square of inputs is added to that of each: samples do not tell all."""
 
@@ -48,8 +50,8 @@ def settled(network: Network, samples: NDArray[np.uint8]) -> Network:
 
 
 def _wide(by: Activation, values: _Floats) -> Activation:
-    """The scale at which no value is clipped, for a ReLU of 8 bits."""
-    highest = float(values.max())
+    """The scale at which no value is clipped, for a ReLU of 8 bits, and :data:`_HEADROOM` beyond."""
+    highest = float(values.max()) * _HEADROOM
     if not highest < np.inf or by.bits != 8 or by.slope != 0 or by.scale is not None or highest < SMALLEST * 255:
         return by
     return replace(by, scale=highest / 255)

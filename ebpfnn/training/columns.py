@@ -87,7 +87,8 @@ def learn(
         by = Asked(own["encode"]) if own else by_column.get(name, usual)
         if by.encode in known and known[by.encode].thermometer != (bits == 1):
             fact = f"column '{name}': {by.encode} and {bits} bits an input value"
-            raise InputError(f"{fact}; give thermometer to --bits 1, and to it alone")
+            remedy = "trees take a byte a column; give bins" if finest else "give thermometer to --bits 1, and to it alone"
+            raise InputError(f"{fact}; {remedy}")
         if values.min() < values.max():
             described.append(own or _described(name, values, labels, by, bits, known, finest=finest))
     if not described:

@@ -128,10 +128,11 @@ READS_AN_OBJECT = "from ebpfnn import built, obj; obj.ObjectSpec.from_file(built
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import ebpfnn", {"torch", "torchvision", "click", "PIL"}),
-        ("import ebpfnn.session", {"torch", "torchvision", "click", "PIL"}),
+        ("import ebpfnn.cli.load, ebpfnn.cli.train, ebpfnn.training.treerun", {"torch", "sklearn"}),
+        ("import ebpfnn", {"torch", "sklearn", "torchvision", "click", "PIL"}),
+        ("import ebpfnn.session", {"torch", "sklearn", "torchvision", "click", "PIL"}),
         ("import ebpfnn.plugin", {"torch", "torchvision", "click", "PIL"}),
-        ("import ebpfnn.cli.infer", {"torch", "torchvision", "PIL", "elftools", "ebpfnn.instance.instance"}),
+        ("import ebpfnn.cli.infer", {"torch", "sklearn", "torchvision", "PIL", "elftools", "ebpfnn.instance.instance"}),
         (READS_AN_OBJECT, {"elftools", "difflib", "ebpfnn.obj.core.core"}),
         ("import ebpfnn.cli", {"torch", "numpy", "PIL", "rich", "pluggy", "importlib.metadata"}),
         ("import ebpfnn_plugins.image_file, ebpfnn_plugins.image_stream", {"torch", "PIL"}),

@@ -201,6 +201,11 @@ def test_options_of_networks_are_refused(tmp_path: Path, name: str, given: dict[
     assert not (tmp_path / "made.safetensors").exists()
 
 
+def test_a_thermometer_is_refused_with_a_remedy_for_trees(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="thermometer and 8 bits an input value; trees take a byte a column; give bins"):
+        train(options(tmp_path, "tree:3", data=table(tmp_path), encode="thermometer"))
+
+
 def test_options_that_change_nothing_are_taken(tmp_path: Path) -> None:
     given = options(tmp_path, "boost:2x2", data=save(tmp_path), distortion=None, device="cpu", learning_rate=0.5)
     assert "rate 0.5" in modelfile.load(train(given)).card["recipe"]
