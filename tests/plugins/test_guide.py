@@ -14,11 +14,13 @@ from ebpfnn_plugins.columns import Columns
 from specs import PACKET, packet, spec_dict
 
 from ebpfnn.bodies import kind_of
-from ebpfnn.errors import Error
+from ebpfnn.errors import Error, UsageError
 from ebpfnn.events import Options, Reducer, ReducerCode, bind, build, replay
+from ebpfnn.events.policy import Policy
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import (
+    Action,
     Attachment,
     Body,
     BodyCode,
@@ -35,9 +37,10 @@ from ebpfnn.plugin import (
     make_manager,
 )
 from ebpfnn.preparation import Bounds, Encoder, Row, columns
+from ebpfnn.session.guarding import Guard
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
-KINDS = [Trigger, Attachment, InputSource, PreparationKind, Reducer, Encoder, BodyKind, Model]
+KINDS = [Trigger, Attachment, InputSource, PreparationKind, Reducer, Encoder, BodyKind, Model, Action]
 HOOKS = sorted(name for name, value in vars(hookspecs).items() if hasattr(value, "ebpfnn_spec"))
 
 
@@ -206,6 +209,21 @@ def try_ebpfnn_bodies(plugins: Plugins, brought: Any) -> None:
     assert kind_of(One(), plugins).scores(One(), np.zeros((3, 4), np.uint8)).tolist() == [[1], [1], [1]]
 
 
+class Ring(Action):
+    name, triggers = "ring", ("bell",)
+
+    def object_path(self) -> Path:
+        raise NotImplementedError
+
+
+def try_ebpfnn_actions(plugins: Plugins, brought: Any) -> None:
+    assert plugins.action("ring") is brought
+    guard = Guard(Policy(0, 1), brought)
+    guard.check(Bell())
+    with pytest.raises(UsageError, match="action 'ring' acts on no events of trigger 'xdp'"):
+        guard.check(type("Xdp", (Bell,), {"name": "xdp"})())
+
+
 BROUGHT = {
     "ebpfnn_triggers": Bell(),
     "ebpfnn_inputs": Blob(),
@@ -213,6 +231,7 @@ BROUGHT = {
     "ebpfnn_reducers": Twice(),
     "ebpfnn_encoders": Halves(),
     "ebpfnn_bodies": Ones(),
+    "ebpfnn_actions": Ring(),
 }
 
 
