@@ -28,6 +28,9 @@ SIZES = {
     "many values": (60, 6, 900, 1),
     "four words": (3, 8, 5, 5),
 }
+TOLD_ELSEWHERE = ("labels", "leaves alone", "more values than a byte counts", "many values")
+"""Sizes that tell nothing of an older kernel that the others do not."""
+EACH = [pytest.param(size, marks=pytest.mark.slow) if size in TOLD_ELSEWHERE else size for size in SIZES]
 DRAWN = np.random.default_rng(5)
 
 
@@ -44,13 +47,13 @@ def check_body(made: Forest, body: Body) -> None:
 
 
 @pytest.mark.parametrize("plan", [None, *PLANS])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", EACH)
 def test_plans_are_exact(size: str, plan: str | None) -> None:
     for seed, share in enumerate((0.9, 1.0)):
         check(random_forest(seed, *SIZES[size], share), OLDEST, plan)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", EACH)
 def test_the_twin_is_exact(size: str) -> None:
     check_body(made := random_forest(4, *SIZES[size]), build_twin(made))
 
