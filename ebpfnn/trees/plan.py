@@ -19,8 +19,6 @@ _MOST_MASKS = 100_000
 """Instructions; more masks than that would be slower than any other shape."""
 _MOST_BYTES = 64 << 20
 """Of all tables of a forest."""
-_MOST_NODES = FARTHEST_JUMP // 4
-"""Of a tree of branches, whose jumps go over four instructions a node."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,12 @@ def _excess(plan: Plan, features: KernelFeatures) -> str | None:
     for needed, room, fact in limits:
         if needed > room:
             return f"{fact.format(needed, room)}; {_fewer(plan, room / needed)}"
-    nodes = max((tree.nodes for tree in plan.trees.get(BRANCHES, ())), default=0)
-    if nodes > _MOST_NODES:
-        return f"has a tree of {nodes:,} nodes; a jump goes over {_MOST_NODES:,}; use one of at most {walk.DEEPEST} levels"
+    for tree in plan.trees.get(BRANCHES, ()):
+        if branches.span(tree) > FARTHEST_JUMP:
+            fact = (
+                f"has a tree of {tree.nodes:,} nodes, {branches.span(tree):,} instructions; a jump goes over {FARTHEST_JUMP:,}"
+            )
+            return f"{fact}; use one of at most {walk.DEEPEST} levels"
     return None
 
 

@@ -147,11 +147,9 @@ def _record(group: Sequence[Tree], depth: int, values: Values) -> NDArray[np.uin
 def _node_bytes(numbers: NDArray[np.int64], thresholds: NDArray[np.uint8], values: Values) -> NDArray[np.uint8]:
     depth = len(numbers).bit_length() - 1
     placed = np.where(numbers < 0, 0, values.numbers[numbers])
-    form = np.dtype(
-        [("value", np.uint8 if values.narrow else np.uint16), ("below", np.uint8), *[("", np.uint8)] * (not values.narrow)]
-    )
-    nodes = np.zeros(len(numbers), form)
-    nodes["value"], nodes["below"] = placed, thresholds - 1
+    nodes = np.zeros(len(numbers), [("value", "u1" if values.narrow else "3u1"), ("below", "u1")])
+    nodes["below"] = thresholds - 1
+    nodes["value"] = placed if values.narrow else placed.astype("<u4").view("u1").reshape(-1, 4)[:, :3]
     return np.frombuffer(nodes.tobytes().ljust(_nodes_bytes(depth, values.node_bytes), b"\0"), np.uint8)
 
 
@@ -222,9 +220,9 @@ def _emit_node(emit: Emitter, number: Register, nodes: int, values: Values, copy
     emit.mov(_FIRST, _RECORD)
     emit.alu(_FIRST, "+=", number)
     nodes = _near(emit, _FIRST, nodes, values.node_bytes)
-    emit.load(_SECOND, "u8", _FIRST, nodes + (1 if values.narrow else 2))
-    emit.load(_FIRST, "u8" if values.narrow else "u16", _FIRST, nodes)
-    if not values.narrow:
+    emit.load(_SECOND, "u8", _FIRST, nodes + values.node_bytes - 1)
+    emit.load(_FIRST, "u8" if values.narrow else "u32", _FIRST, nodes)
+    if not values.narrow:  # the byte above the value is cut off
         emit.alu(_FIRST, "&=", values.size - 1)
     emit.alu(_FIRST, "+=", RESULT)
     emit.load(_FIRST, "u8", _FIRST, copy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ebpfnn_plugins.run import RunTrigger
@@ -13,7 +15,7 @@ from ebpfnn.network.layers import INT32_MAX, INT32_MIN
 from ebpfnn.session import Session
 from ebpfnn.trees import Forest, reference
 from ebpfnn.trees.compile import compile_forest
-from ebpfnn.trees.plan import PLANS
+from ebpfnn.trees.plan import PLANS, WALK
 from ebpfnn.trees.twin import build_twin
 
 pytestmark = pytest.mark.root
@@ -87,6 +89,20 @@ def test_scores_reach_both_ends_of_int32(plan: str, labels: int) -> None:
     check(made, OLDEST, plan)
     check(forest([ends[0]] * 4, 4, 0), OLDEST, plan)
     check(forest([ends[1]] * 4, 4, 3), OLDEST, plan)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_values_past_what_a_load_reaches(plan: str) -> None:
+    trees = [grown(DRAWN, 6, 70_000, 2, 1.0) for _ in range(6)]
+    check(forest(trees, 70_000), OLDEST, plan)
+
+
+def test_more_values_than_two_bytes_count() -> None:
+    trees = [grown(DRAWN, 11, 1, 2, 1.0) for _ in range(33)]
+    spread = [
+        replace(each, values=each.nodes * number + np.arange(each.nodes, dtype=np.int32)) for number, each in enumerate(trees)
+    ]
+    check(forest(spread, 33 * spread[0].nodes), OLDEST, WALK)
 
 
 @pytest.mark.slow
