@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields as members
 from dataclasses import replace
-from math import ceil, log
+from math import isnan, log, log1p
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ def command(
     DATA must be of other sessions than those that the model has learned from, since it knows these too well. Sessions are told
     by the column `group`, which `ebpfnn collect` writes.
     """
+    if isnan(wanted):
+        raise UsageError("--false-positives: nan is no share; give one such as 0.001")
     plugins, path = available(), Path(modelfile.resolve(model))
     found = modelfile.load(path, plugins)
     spared = _spared(found, spare)
@@ -137,7 +139,7 @@ def _tell(model: Model, chosen: Calibration, samples: Measured, target: Path) ->
 
 
 def _needed(wanted: float) -> str:
-    return f"{ceil(log(0.05) / log(1 - wanted)):,} rows" if wanted else "no number is enough"
+    return f"{log(0.05) / log1p(-wanted) + 0.5:,.0f} rows" if wanted else "no number is enough"
 
 
 def _some(curve: tuple[Point, ...], margin: int) -> list[Point]:

@@ -23,14 +23,13 @@ FOREVER = (1 << 63) - 1
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _ALLOW = "Never observe events for which this holds, such as 'source in 10.0.0.0/8'; \"and\" joins conditions. Can be repeated."
 _LASTING = "Act so long after the last of them."
-_AFTER = click.IntRange(1, MOST_AFTER)
 _OPTIONS = (
     click.option("--action", metavar="NAME", shell_complete=actions, help="What to do with events, such as drop."),
     click.option("--enforce", is_flag=True, help="Act; without it, only count what would be done (audit)."),
     click.option("--for", "seconds", type=Duration(), metavar="DURATION", help="Act no longer than this; then audit."),
     click.option(
         "--after",
-        type=click.IntRange(1, 1 << 16),
+        type=click.IntRange(1, MOST_AFTER),
         default=2,
         show_default=True,
         metavar="N",
@@ -96,9 +95,11 @@ def enforce_for(brakes: Brakes, seconds: float | None) -> None:
 
 def check_deadline(targets: Iterable[str | None], seconds: float | None) -> None:
     """Raises :class:`UsageError` if one of ``targets`` is an interface by which this machine is reached, without a deadline."""
-    from ..collect.routes import default_interfaces
+    from ..collect.routes import has_default_route
 
-    for target in sorted(default_interfaces() & set(targets) if seconds is None else ()):
+    for target in sorted(filter(None, targets)) if seconds is None else ():
+        if not has_default_route(target):
+            continue
         fact = f"interface '{target}' has a default route, so a wrong action may cut this machine off"
         raise UsageError(f"{fact}; give --for DURATION, after which it is in audit again")
 

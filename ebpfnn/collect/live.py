@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import UsageError
 from ..obj import ObjectSpec, ProgramType
-from .routes import default_interfaces
+from .routes import has_default_route
 from .sources import Source, Sources
 
 _AT_INTERFACES = (ProgramType.XDP, ProgramType.SCHED_CLS, ProgramType.SOCKET_FILTER)
@@ -12,9 +12,8 @@ _AT_INTERFACES = (ProgramType.XDP, ProgramType.SCHED_CLS, ProgramType.SOCKET_FIL
 
 def check_route(sources: Sources) -> None:
     """Raises :class:`UsageError` if an event's target is an interface with a default route."""
-    known = default_interfaces()
     for source in sources.events:
-        if source.target in known and _is_at_interface(source):
+        if source.target and has_default_route(source.target) and _is_at_interface(source):
             fact = f"interface '{source.target}' has a default route, so this machine may be reached by it"
             raise UsageError(f"{fact}; give --yes to attach there, or another --target")
 

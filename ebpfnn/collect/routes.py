@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 _IPV4, _IPV6 = Path("/proc/thread-self/net/route"), Path("/proc/thread-self/net/ipv6_route")
@@ -11,6 +12,18 @@ _LOOPBACK = "lo"
 def default_interfaces() -> set[str]:
     """The interfaces with a default route, IPv4 or IPv6, in the network namespace of this thread. Empty if none is known."""
     return {name for name in (*_ipv4(), *_ipv6()) if name != _LOOPBACK}
+
+
+def has_default_route(target: str) -> bool:
+    """Whether ``target`` is one of them, by its name or by another one (``ip link property``)."""
+    return _index(target) in set(map(_index, default_interfaces())) - {None}
+
+
+def _index(name: str) -> int | None:
+    try:
+        return socket.if_nametoindex(name)
+    except (OSError, ValueError):  # ValueError: a name with a NUL
+        return None
 
 
 def _ipv4() -> list[str]:

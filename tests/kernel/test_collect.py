@@ -378,6 +378,9 @@ def test_the_interface_of_the_default_route_needs_a_yes(tmp_path: Path) -> None:
             "ebpfnn: interface 'here' has a default route, so this machine may be reached by it; "
             "give --yes to attach there, or another --target\n"
         )
+        run("ip", "link", "property", "add", "dev", "here", "altname", "uplink")
+        with running(*words, "--target", "uplink") as process:
+            assert process.wait(timeout=60) == 2
         with running(*words, "--yes") as process:
             said, complaint = process.communicate(timeout=60)
         assert (process.returncode, complaint) == (0, "")

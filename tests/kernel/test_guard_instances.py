@@ -175,6 +175,8 @@ def test_an_interface_with_a_default_route_takes_a_deadline(
     ran = ebpfnn(store, *command)
     assert ran.returncode == 2
     assert "interface 'here' has a default route, so a wrong action may cut this machine off; give --for DURATION" in ran.stderr
+    run("ip", "link", "property", "add", "dev", "here", "altname", "uplink")
+    assert own or ebpfnn(store, *command, "--target", "uplink").returncode == 2
     assert names(store) == set()
     assert ebpfnn(store, *command, "--for", "1m").returncode == 0
     assert ebpfnn(store, "enforce").returncode == 2

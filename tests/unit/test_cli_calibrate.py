@@ -107,6 +107,17 @@ def test_labels_that_are_not_there(
     assert fact in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("share", "code", "told"), [("nan", 2, "nan is no share"), ("1e-17", 0, "with none hit, 299,573,"), ("0", 0, "no number")]
+)
+def test_shares_that_are_odd(tmp_path: Path, network: QuantizedNetwork, share: str, code: int, told: str) -> None:
+    modelfile.save(network, tmp_path / "net.safetensors")
+    write(tmp_path / "day2.csv", ["friday"])
+    ran = calibrate(tmp_path, "--data", str(tmp_path / "day2.csv"), "--false-positives", share)
+    assert ran.exit_code == code
+    assert told in ran.output
+
+
 def test_a_bundled_network_is_not_changed(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["calibrate", "mnist", "--spare", "0", "--data", "bundled"], prog_name="ebpfnn")
     assert ran.exit_code == 2
