@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LABEL, SCORES = "label", "scores"
 _SAME = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Flatten"})
 _KEEP_ORDER = frozenset({"Softmax", "LogSoftmax", "Normalizer", "ZipMap"})
+_FLOATS = (1, 11)  # FLOAT and DOUBLE of onnx.TensorProto
 _REMEDY = "export label and probabilities as they come from the trees"
 
 
@@ -52,6 +53,8 @@ class Ends:
         self, on: Operands, kind: str, given: str, texts: Mapping[str, tuple[str, ...]], *, classifier: bool
     ) -> str | None:
         what = self.names[given]
+        if what == SCORES:
+            _check_keeps_order(on)
         if kind in _SAME:
             return what
         if what == SCORES and classifier and kind in _KEEP_ORDER:
@@ -70,3 +73,14 @@ class Ends:
         for name in outputs:
             expect(name in self.names, f"output {name!r} is not made of what the trees give; {_REMEDY}")
         self.own_label = any(self.names[name] == LABEL and name not in self._chosen for name in outputs)
+
+
+def _check_keeps_order(on: Operands) -> None:
+    """Raises :class:`ModelError` for what makes other scores equal, turns them round, or takes the last of equal ones."""
+    kind = on.node.op_type
+    whole = kind == "Cast" and on.attribute("to") not in _FLOATS
+    expect(not whole, f"{on.where} rounds what the trees give; {_REMEDY}")
+    turns = kind == "Normalizer" and on.attribute("norm", "MAX") == "MAX"
+    expect(not turns, f"{on.where} divides by the highest score, which may be negative; {_REMEDY}")
+    last = kind == "ArgMax" and on.attribute("select_last_index", 0)
+    expect(not last, f"{on.where} takes the last of equal scores, and a forest the first; {_REMEDY}")

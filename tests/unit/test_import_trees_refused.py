@@ -186,6 +186,13 @@ def test_ends_that_are_refused(tmp_path: Path) -> None:
         model(regressor([PLAIN]), after=after("Exp", "value"), outputs=["end"]), tmp_path
     )
     assert "compares rows" in refusal(model(plain, after=after("ArgMax", "scores", axis=0), outputs=["end"]), tmp_path)
+    three = classifier([Split(0, "<=", 0.0, {0: -1.0, 1: -2.0, 2: -3.0}, {0: 1.5, 1: 1.25, 2: 0.0})], [0, 1, 2])
+    for kind, more, fact in (
+        ("Cast", {"to": 7}, "rounds what the trees give"),
+        ("Normalizer", {"domain": ML}, "divides by the highest score"),
+        ("ArgMax", {"axis": 1, "select_last_index": 1}, "takes the last of equal scores"),
+    ):
+        assert fact in refusal(model(three, after=after(kind, "scores", **more), outputs=["end"]), tmp_path)
     assert "output 'r' is not made of what the trees give" in refusal(model(plain, outputs=["label", "r"]), tmp_path)
     second = model(
         regressor([PLAIN]), after=[helper.make_node("TreeEnsembleRegressor", ["r"], ["end"], domain=ML, **attributes([PLAIN]))]
