@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..events.policy import MOST_AFTER, MOST_ALLOWED, Policy, entry
@@ -18,6 +19,8 @@ from .collect import Duration
 from .complete import actions
 from .usual_allowed import usual
 
+_NAMES = ("enforce", "seconds", "after", "lasting", "most", "allowed", "no_usual_allowed")
+_TYPED = ParameterSource.COMMANDLINE
 FOREVER = (1 << 63) - 1
 """The time until which a guard acts that has no deadline."""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -35,9 +38,7 @@ _OPTIONS = (
         metavar="N",
         help="Act after N verdicts in a row.",
     ),
-    click.option(
-        "--lasting", type=Duration(), default="60s", show_default=True, metavar="DURATION", help="Act so long after them."
-    ),
+    click.option("--lasting", type=Duration(), default="60s", show_default=True, metavar="DURATION", help=_LASTING),
     click.option(
         "--most",
         type=click.FloatRange(0, 1, min_open=True),
@@ -73,16 +74,19 @@ def asked(
 ) -> Guard | None:
     """The guard that the options ask for, None without an action.
 
-    Raises :class:`UsageError` for options that need an action, for a model that is not calibrated, and
+    Raises :class:`UsageError` for options that need an action, for a model that observes no events or is not calibrated, and
     :class:`~ebpfnn.errors.ModelError` for an allow-list that cannot be read.
     """
     if action is None:
-        if enforce or seconds is not None or allowed:
-            raise UsageError("--enforce, --for and --allow are for guards; give --action too")
+        if given := _given():
+            raise UsageError(f"{given} is for guards; give --action too")
         return None
     if seconds is not None and not enforce:
         raise UsageError("--for limits how long a guard acts; give --enforce too")
     found = plugins.action(action)
+    if not model.events:
+        fact = f"network '{model.name}' observes no events, so there is nothing to act on"
+        raise UsageError(f"{fact}; leave out the action, or train on rows that `ebpfnn collect` wrote")
     spared, margin = calibrated(model)
     entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed else usual()))))
     if len(entries) > MOST_ALLOWED:
@@ -90,6 +94,13 @@ def asked(
         fact = f"{len(entries)} entries are allowed, {usually}"
         raise UsageError(f"{fact}; give at most {MOST_ALLOWED}: --no-usual-allowed, and --allow for whole networks")
     return Guard(Policy(spared, margin, after, int(lasting * 1e9), most, entries), found)
+
+
+def _given() -> str | None:
+    """The first option of a guard on the command line."""
+    context = click.get_current_context()
+    ours = {option.name: option.opts[-1] for option in context.command.params if option.name in _NAMES}
+    return next((flag for name, flag in ours.items() if name and context.get_parameter_source(name) is _TYPED), None)
 
 
 def enforce_for(brakes: Brakes, seconds: float | None) -> None:

@@ -78,6 +78,7 @@ def _row(instance: Instance, about: About, statistics: Statistics, attached: boo
     runs = "-" if statistics.runs is None else str(statistics.runs)
     each = "-" if statistics.mean_ns is None else f"{statistics.mean_ns:.0f}"
     observed = f"({spec_of(about.events)})" if about.observes else ""
-    trigger = " ".join(filter(None, (about.trigger, about.target, observed, held)))
+    guard = f"(guard: {about.guard['action']})" if about.guard else ""
+    trigger = " ".join(filter(None, (about.trigger, about.target, observed, guard, held)))
     counted = (str(statistics.answered), runs, each)
     return (instance.name, about.network, trigger, _time(about.loaded), *counted)

@@ -10,9 +10,10 @@ import click
 
 from ..bodies import modelfile
 from ..errors import DetachedError, SessionError, UsageError
-from ..instance import Instance
+from ..instance import About, Instance
 from ..network.events import TRIGGER
 from ..session.observed import observes
+from .brakes import mode
 from .complete import networks
 from .guard_options import asked, check_deadline, enforce_for, guard_options, targets_of
 from .inference import pick
@@ -107,11 +108,17 @@ def _tell(instance: Instance) -> None:
         click.echo(f"{instance.name}: checked {instance.proof}")
         if about.observes:
             some = f" where {' and '.join(about.filters)}" if about.filters else ""
-            what = f"{about.guard['action']} by `ebpfnn actions`" if about.guard else "changes none"
-            click.echo(f"{instance.name}: observes every event{some} and {what}")
+            click.echo(f"{instance.name}: observes every event{some} and {_does(instance, about)}")
     except OSError:
         instance.unload()
         raise
+
+
+def _does(instance: Instance, about: About) -> str:
+    if not about.guard:
+        return "changes none"
+    with instance.brakes() as brakes:
+        return f"is a guard: {about.guard['action']}, {mode(brakes)}; see `ebpfnn actions {instance.name}`"
 
 
 def _group(name: str) -> int:

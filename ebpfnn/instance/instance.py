@@ -225,7 +225,7 @@ class Instance(AbstractContextManager["Instance"]):
     def brakes(self) -> Iterator[Brakes]:
         """The brakes of its guard. Raises :class:`~ebpfnn.errors.NotSupported` if it has none, else as :meth:`about`."""
         with Pins(self.path) as pins:
-            yield Brakes(pins.maps)
+            yield Brakes(pins.maps, f"instance '{self.name}'")
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

@@ -57,11 +57,14 @@ def calibrated(model: Model) -> tuple[int, int]:
 
 
 class Brakes:
-    """The brakes of a guard in the kernel: whether it acts, and what it counted. ``maps`` are the guard's, by name."""
+    """The brakes of a guard in the kernel: whether it acts, and what it counted.
 
-    def __init__(self, maps: Mapping[str, Map]) -> None:
+    ``maps`` are the guard's, by name; ``what`` is what errors call it.
+    """
+
+    def __init__(self, maps: Mapping[str, Map], what: str = "the observer") -> None:
         if abi.CONTROL not in maps:
-            raise NotSupported("it is no guard: it was loaded without an action, and only observes; load it with --action")
+            raise NotSupported(f"{what} is no guard, since it was loaded without an action; load it with --action")
         self._control = np.ndarray(1, abi.CONTROLLED, buffer=maps[abi.CONTROL].mmap())
         self._actions = maps[abi.ACTIONS]
 

@@ -93,6 +93,9 @@ def test_the_verbs(store: Store, senders: Senders, calibrated: QuantizedNetwork,
     policy = ("--action", "drop", "--after", "1", "--most", "1", "--enforce", "--for", "1m")
     ran = ebpfnn(store, "load", str(path), "--target", "here", *policy)
     assert ran.returncode == 0, ran.stderr
+    told = r"observes every event and is a guard: drop, enforcing for [56]\d s more; see `ebpfnn actions guard`\n"
+    assert re.search(told, ran.stdout), ran.stdout
+    assert "(guard: drop)" in ebpfnn(store, "list").stdout
     assert senders.send(0, 500, 500) == 0
     assert re.fullmatch(r"guard: enforcing for [56]\d s more, paused\n", ebpfnn(store, "pause").stdout)
     assert senders.send(0, 500) == 1
@@ -116,8 +119,11 @@ def test_the_verbs(store: Store, senders: Senders, calibrated: QuantizedNetwork,
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        (["--enforce"], "--enforce, --for and --allow are for guards; give --action too"),
-        (["--allow", "source in 10.0.0.0/8"], "are for guards; give --action too"),
+        (["--enforce"], "--enforce is for guards; give --action too"),
+        (["--allow", "source in 10.0.0.0/8"], "--allow is for guards; give --action too"),
+        (["--after", "2"], "--after is for guards; give --action too"),
+        (["--most", "1"], "--most is for guards; give --action too"),
+        (["--no-usual-allowed"], "--no-usual-allowed is for guards; give --action too"),
         (["--action", "drop", "--for", "1m"], "--for limits how long a guard acts; give --enforce too"),
         (["--action", "drpo"], "did you mean 'drop'?"),
         (["--action", "drop", "--allow", "source in 10.0.0.1/8"], "has bits behind the prefix"),
@@ -144,21 +150,25 @@ def test_what_is_not_calibrated_and_what_observes_nothing(store: Store, senders:
     ran = ebpfnn(store, "load", str(tmp_path / "guard.safetensors"), "--target", "here", "--action", "drop", "--enforce")
     assert ran.returncode != 0
     assert "is not calibrated, so it is not known from which margin on its verdicts count; run `ebpfnn calibrate`" in ran.stderr
-    plain = replace(network("tc"), events={}, calibration=CALIBRATION)
-    modelfile.save(plain, tmp_path / "plain.safetensors")
-    ran = ebpfnn(store, "load", str(tmp_path / "plain.safetensors"), "--trigger", "run", "--action", "drop")
-    assert "observes no events, so there is nothing to act on; leave out the action" in ran.stderr
+    for calibration in (CALIBRATION, None):
+        plain = replace(network("tc"), events={}, calibration=calibration)
+        modelfile.save(plain, tmp_path / "plain.safetensors")
+        ran = ebpfnn(store, "load", str(tmp_path / "plain.safetensors"), "--trigger", "run", "--action", "drop")
+        assert "observes no events, so there is nothing to act on; leave out the action" in ran.stderr
     assert names(store) == set()
 
 
 def test_an_instance_that_only_observes_has_no_brakes(store: Store, senders: Senders, calibrated: QuantizedNetwork) -> None:
     del senders
     with Instance.load(calibrated, Plugins.installed().trigger("tc"), "here", name="guard") as instance:
-        with pytest.raises(NotSupported, match="only observes; load it with --action"), instance.brakes():
+        with (
+            pytest.raises(NotSupported, match="instance 'guard' is no guard, since it was loaded without an action"),
+            instance.brakes(),
+        ):
             pass
         ran = ebpfnn(store, "pause", "guard")
         assert ran.returncode == 1
-        assert "only observes; load it with --action" in ran.stderr
+        assert "instance 'guard' is no guard, since it was loaded without an action; load it with --action" in ran.stderr
         instance.unload()
 
 
