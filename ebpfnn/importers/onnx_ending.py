@@ -132,7 +132,7 @@ class _Tail:
 def _keeps_label(node: onnx.NodeProto) -> bool:
     """Not a Normalizer by the maximum, which may be negative, nor an ArgMax that takes the last of equal scores."""
     if node.op_type == "Normalizer":
-        return attribute(node, "norm", "MAX") != "MAX"
+        return bool(attribute(node, "norm", "MAX") != "MAX")
     return node.op_type == "ZipMap" or (node.op_type == "ArgMax" and not attribute(node, "select_last_index", 0))
 
 
