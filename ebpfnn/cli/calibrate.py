@@ -16,6 +16,7 @@ from ..bodies import kind_of, modelfile
 from ..datasets import tables
 from ..errors import ModelError, UsageError, nearest, printable
 from ..evaluation.calibration import calibrate, strengths
+from ..network import QuantizedNetwork
 from ..network.calibration import Calibration, Point
 from ..network.model import LABEL, Model
 from ..training.sessions import learned
@@ -127,7 +128,7 @@ def _with(model: Model, chosen: Calibration) -> Model:
 
 
 def _tell(model: Model, chosen: Calibration, samples: Measured, target: Path) -> None:
-    margin, spared = f"{chosen.margin:,} ({chosen.margin * model.score_scale:.3g} logits)", printable(chosen.spared)
+    margin, spared = f"{chosen.margin:,}{_in_floats(model, chosen.margin)}", printable(chosen.spared)
     click.echo(f"{printable(str(target))}: another label than '{spared}' counts from a margin of {margin} on")
     sessions = f" in {chosen.groups} sessions" if chosen.groups else ""
     click.echo(f"On {samples.name}{sessions}, of which {chosen.rows:,} are '{spared}':")
@@ -136,6 +137,13 @@ def _tell(model: Model, chosen: Calibration, samples: Measured, target: Path) ->
         enough = "more rows are needed to know that it is at most"
         click.echo(f"  {enough} {chosen.wanted:.3%}: with none hit, {_needed(chosen.wanted)}")
     print_table(("margin", "hit", "caught"), map(_cells, _some(chosen.curve, chosen.margin)))
+
+
+def _in_floats(model: Model, margin: int) -> str:
+    """``margin`` in the units of the training; empty where the networks of a cascade have different ones."""
+    if len(set(model.score_scales)) > 1:
+        return ""
+    return f" ({margin * model.score_scale:.3g} {'logits' if isinstance(model, QuantizedNetwork) else 'in floats'})"
 
 
 def _needed(wanted: float) -> str:

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import UsageError
-from ..events.policy import MOST_AFTER, Policy, entry
+from ..events.policy import MOST_AFTER, MOST_ALLOWED, Policy, entry
 from ..network.events import SPEC
 from ..network.model import Model
 from ..plugin import Plugins
@@ -89,6 +89,10 @@ def asked(
         raise UsageError(f"{fact}; leave out the action, or train on rows that `ebpfnn collect` wrote")
     spared, margin = calibrated(model)
     entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed else usual()))))
+    if len(entries) > MOST_ALLOWED:
+        usually = f"{len(entries) - len(allowed)} of them for loopback and who is logged in by SSH"
+        fact = f"{len(entries)} entries are allowed, {usually}"
+        raise UsageError(f"{fact}; give at most {MOST_ALLOWED}: --no-usual-allowed, and --allow for whole networks")
     return Guard(Policy(spared, margin, after, int(lasting * 1e9), most, entries), found)
 
 

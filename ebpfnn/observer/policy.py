@@ -115,7 +115,27 @@ def _until(write: Writer, policy: Policy) -> None:
 
 def _emit_due(write: Writer, policy: Policy, done: str) -> None:
     """The event is due: acted on unless a brake holds. The first that holds is counted."""
-    same, within, going, on = (write.fresh(each) for each in ("same", "within", "going", "on"))
+    going, on = write.fresh("going"), write.fresh("on")
+    _emit_cap(write, policy, done)
+    write.map_value(R1, CONTROL)
+    write.load(R2, "u64", R1, offset_of(CONTROLLED, "paused"))
+    write.jump_if(R2, "==", 0, going)
+    _count(write, "paused", None)
+    write.goto(done)
+    write.label(going)
+    write.load(R2, "u64", R1, offset_of(CONTROLLED, "until_ns"))
+    write.load_time(R3)
+    write.jump_if(R3, "<", R2, on)
+    _count(write, "audited", None)
+    write.goto(done)
+    write.label(on)
+    _count(write, "acted", None)
+    write.store("u64", MEMORY, write.memory.act, ACT)
+
+
+def _emit_cap(write: Writer, policy: Policy, done: str) -> None:
+    """Goes on if the share of the events of this window that are due is within the cap."""
+    same, within = write.fresh("same"), write.fresh("within")
     write.lookup_index(WINDOW)
     write.jump_if(R0, "==", 0, done)
     write.load_time(R2)
@@ -141,20 +161,6 @@ def _emit_due(write: Writer, policy: Policy, done: str) -> None:
     write.label(within)
     write.alu(R5, "+=", 1)
     write.store("u64", R0, offset_of(WINDOWED, "acted"), R5)
-    write.map_value(R1, CONTROL)
-    write.load(R2, "u64", R1, offset_of(CONTROLLED, "paused"))
-    write.jump_if(R2, "==", 0, going)
-    _count(write, "paused", None)
-    write.goto(done)
-    write.label(going)
-    write.load(R2, "u64", R1, offset_of(CONTROLLED, "until_ns"))
-    write.load_time(R3)
-    write.jump_if(R3, "<", R2, on)
-    _count(write, "audited", None)
-    write.goto(done)
-    write.label(on)
-    _count(write, "acted", None)
-    write.store("u64", MEMORY, write.memory.act, ACT)
 
 
 def _count(write: Writer, reason: str, index: int | None) -> None:

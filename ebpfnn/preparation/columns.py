@@ -23,6 +23,8 @@ from .items import Item, Row, Values
 
 LINEAR, LOG2, BINS, THERMOMETER = ENCODERS = ("linear", "log2", "bins", "thermometer")
 """The encoders that training knows to choose bounds for."""
+MOST_BOUNDS = 1 << 23
+"""The most bounds of all columns: a few bytes of a file describe 65,535 of them."""
 Encoders = Mapping[str, Encoder]
 _COMMON = {"name", "type", "encode", "step"}
 
@@ -75,14 +77,20 @@ def read(options: Mapping[str, Any], encoders: Encoders = BUILT_IN) -> tuple[Col
     """
     described = fields.get(options, "columns", list)
     expect(bool(described), "it names no columns; train on a table")
-    columns = tuple(fields.within(f"column {place}", column, each, encoders) for place, each in enumerate(described))
+    columns, total = list[Column](), 0
+    for place, each in enumerate(described):
+        columns.append(fields.within(f"column {place}", column, each, encoders))
+        total += len(columns[-1].bounds)
+        expect(
+            total <= MOST_BOUNDS, f"its columns have over {MOST_BOUNDS:,} bounds in all; give fewer, or fewer bytes a column"
+        )
     names = [each.name for each in columns]
     for name in sorted({name for name in names if names.count(name) > 1}):
         raise ModelError(f"column '{name}' is there more than once; name each column once")
     thermometers = {each.thermometer for each in columns}
     expect(len(thermometers) == 1, "thermometers and other encoders; give all columns one kind")
     expect(0 < inputs(columns) <= LARGEST_SIZE, f"the columns give {inputs(columns)} values; give 1 to {LARGEST_SIZE}")
-    return columns
+    return tuple(columns)
 
 
 def inputs(columns: Iterable[Column]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from forests import random_forest
 from networks import random_network
 
 from ebpfnn.bodies import modelfile
@@ -66,6 +67,16 @@ def test_text_and_another_output(tmp_path: Path, network: QuantizedNetwork) -> N
     assert "more rows are needed to know that it is at most 0.100%: with none hit, 2,995 rows" in ran.stdout
     assert modelfile.load(tmp_path / "net.safetensors").calibration is None
     assert modelfile.load(output).calibration is not None
+
+
+def test_the_unit_of_a_margin_is_that_of_the_model(tmp_path: Path, network: QuantizedNetwork) -> None:
+    write(tmp_path / "day2.csv", ["friday"])
+    trees = random_forest(1, 5, 3, 3, 2)
+    made = replace(trees, input=network.input, labels=network.labels, card=network.card)
+    for model, unit in ((network, " logits) on"), (made, " in floats) on")):
+        modelfile.save(model, tmp_path / "net.safetensors")
+        ran = calibrate(tmp_path, "--data", str(tmp_path / "day2.csv"))
+        assert unit in ran.stdout
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.preparation import Preparation
 from ebpfnn.plugin import Plugins
 from ebpfnn.preparation import Picture, Row, Values, cells
+from ebpfnn.preparation import columns as module
 from ebpfnn.preparation.columns import inputs, preparer, read
 
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
@@ -302,3 +303,13 @@ def test_the_kind_says_what_it_has() -> None:
     assert wanted.one(Row({"x": 2})).tolist() == [1, 1, 0]
     assert wanted.kind.describe(THERMOMETER) == "columns: x (thermometer 3)"
     assert inputs(read(THERMOMETER.options)) == 3
+
+
+def test_all_bounds_together_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = [
+        {"name": f"c{place}", "type": "float", "encode": "linear", "low": 0.0, "high": 1.0, "bytes": 4} for place in range(3)
+    ]
+    monkeypatch.setattr(module, "MOST_BOUNDS", 2 * 4 * 255)
+    assert inputs(read({"columns": wide[:2]})) == 8
+    with pytest.raises(ModelError, match="over 2,040 bounds in all; give fewer"):
+        read({"columns": wide})

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
+from networks import random_network
 
+from ebpfnn import Plugins
+from ebpfnn.cli import guard_options
 from ebpfnn.cli.usual_allowed import peers, usual
+from ebpfnn.errors import UsageError
 from ebpfnn.events.policy import entry
+from ebpfnn.network.calibration import Calibration
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
@@ -60,3 +66,15 @@ def test_every_entry_is_one_of_an_allow_list() -> None:
     assert "source in 127.0.0.0/8" in found
     assert "version == 6 and destination_high == 0 and destination_low == 1" in found
     assert all(entry(each) for each in found)
+
+
+def test_more_peers_than_an_allow_list_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = replace(random_network((3, 2), seed=1), labels=("benign", "scan"))
+    model = replace(network, calibration=Calibration("benign", 5, 0.01, 1000, 4, 3, 0.008))
+    monkeypatch.setattr(guard_options, "usual", lambda: ("source in 127.0.0.0/8",) * 64)
+    given = {"action": "drop", "enforce": False, "seconds": None, "after": 2, "lasting": 60.0, "most": 0.5}
+    words = ("source in 10.0.0.0/8",)
+    fact = "65 entries are allowed, 64 of them for loopback and who is logged in by SSH; give at most 64: --no-usual-allowed"
+    with pytest.raises(UsageError, match=fact):
+        guard_options.asked(model, Plugins.installed(), allowed=words, no_usual_allowed=False, **given)
+    assert guard_options.asked(model, Plugins.installed(), allowed=words, no_usual_allowed=True, **given)
