@@ -73,8 +73,8 @@ def command(
     spared = _spared(found, spare)
     if output is None and path.parent == modelfile.BUNDLED:
         raise UsageError(f"network '{found.name}' is bundled, and is not changed; give --output FILE")
-    groups = _groups(found, Path(data), new_sessions)
     samples = read_measured(data, found, plugins, label)
+    groups = _groups(found, Path(data), new_sessions)
     scores = kind_of(found, plugins).scores(found, samples.samples)
     chosen = calibrate(scores, samples.labels, found.labels, spared, wanted, groups)
     target = output or path

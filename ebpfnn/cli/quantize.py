@@ -185,6 +185,8 @@ def _refuse_bits(*bits: int) -> None:
 
 def _refuse_for_trees(*, given_prepare: bool, bits: tuple[int, ...], options: ImportOptions) -> None:
     scaled = (options.mean, options.std) != ((0.0,), (1.0,))
-    if given_prepare or scaled or any(each != 8 for each in bits):
+    if given_prepare or scaled or any(each != 8 for each in bits) or options.column_bytes != 2:
         fact = "the file has trees, whose thresholds are the bounds of columns"
-        raise click.UsageError(f"{fact}; --prepare, --mean, --std, --hidden-bits and --weight-bits are for networks")
+        raise click.UsageError(
+            f"{fact}; --prepare, --mean, --std, --hidden-bits, --weight-bits and --column-bytes are for networks"
+        )

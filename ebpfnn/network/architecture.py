@@ -90,9 +90,9 @@ def _step(word: str) -> Step:
     kind = found["kind"] if found else "?"
     fits = found and len(sizes) in _SIZES.get(kind, ()) and set(options) <= set(_OPTIONS.get(kind, ()))
     if not fits or not all(1 <= size <= _WIDEST for size in sizes):
-        raise ModelError(
-            f"{word!r} is not a layer; layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2, gap and table32"
-        )
+        known = "layers are 16, conv8x3s1p1g1, dw3s1p1, pool2s2p0, avgpool2, gap and table32"
+        trees = "; trees are tree:8, forest:16x8 and boost:32x4" if ":" in word else ""
+        raise ModelError(f"{word!r} is not a layer; {known}{trees}")
     if kind in ("", "table"):
         return Step(kind or "dense", sizes[0])
     if kind == "gap":

@@ -37,6 +37,13 @@ def test_what_is_parsed(text: str, shape: tuple[int, ...], steps: list[Step]) ->
     assert parse(text, shape) == tuple(steps)
 
 
+@pytest.mark.parametrize(("word", "told"), [("forrest:3x4", True), ("banana", False)])
+def test_misspelled_trees_are_told_their_names(word: str, told: bool) -> None:
+    with pytest.raises(ModelError) as caught:
+        parse(word, (28, 28))
+    assert ("; trees are tree:8, forest:16x8 and boost:32x4" in str(caught.value)) == told
+
+
 @pytest.mark.parametrize("word", ["", "conv", "conv8", "conv8x", "conv8x3x3x3", "conv0x3", "convx3", "dw", "dw3x3x3", "dw3g2"])
 @pytest.mark.parametrize("place", ["{}-10", "conv4x3-{}-10"])
 def test_words_that_are_no_layer(word: str, place: str) -> None:

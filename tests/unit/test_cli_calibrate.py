@@ -129,6 +129,14 @@ def test_shares_that_are_odd(tmp_path: Path, network: QuantizedNetwork, share: s
     assert told in ran.output
 
 
+def test_a_file_that_is_not_there_is_told_before_its_sessions(tmp_path: Path, network: QuantizedNetwork) -> None:
+    modelfile.save(network, tmp_path / "net.safetensors")
+    ran = calibrate(tmp_path, "--data", str(tmp_path / "day3.csv"))
+    assert ran.exit_code == 1
+    assert "day3.csv: cannot be read (No such file or directory)" in ran.stderr
+    assert "sessions" not in ran.stderr
+
+
 def test_a_bundled_network_is_not_changed(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["calibrate", "mnist", "--spare", "0", "--data", "bundled"], prog_name="ebpfnn")
     assert ran.exit_code == 2

@@ -88,7 +88,9 @@ def test_rows_that_are_close_are_listed() -> None:
     assert "row 3: 'b' before 'a'; a lead of 7.45e-09 in floats" in done.output
 
 
-@pytest.mark.parametrize("option", [("--mean", "0.5"), ("--hidden-bits", "4"), ("--weight-bits", "2"), ("--prepare", "raw")])
+@pytest.mark.parametrize(
+    "option", [("--mean", "0.5"), ("--hidden-bits", "4"), ("--weight-bits", "2"), ("--column-bytes", "4"), ("--prepare", "raw")]
+)
 def test_options_of_networks_are_refused(option: tuple[str, str]) -> None:
     Path("price.onnx").write_bytes(model(regressor([TREE])))
     done = quantize("price.onnx", *option)
