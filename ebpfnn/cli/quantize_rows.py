@@ -63,10 +63,16 @@ def quantize_rows(
 
 
 def _evenly(rows: Rows, most: int) -> Rows:
-    count = min(len(rows.values), most)
-    places = np.arange(count) * len(rows.values) // count
+    places = _places(rows, most)
     labels = tuple(rows.labels[place] for place in places) if rows.labels else ()
     return Rows(rows.values[places], rows.names, labels)
+
+
+def _places(rows: Rows, most: int) -> NDArray[np.intp]:
+    """The numbers, from 0, of at most so many of ``rows``."""
+    count = min(len(rows.values), most)
+    places: NDArray[np.intp] = np.arange(count) * len(rows.values) // count
+    return places
 
 
 def _samples(values: _Floats, wanted: Wanted) -> NDArray[np.uint8]:
@@ -76,15 +82,15 @@ def _samples(values: _Floats, wanted: Wanted) -> NDArray[np.uint8]:
 def _agreement(found: Tabular, integers: QuantizedNetwork, rows: Rows, wanted: Wanted) -> Iterator[str]:
     """On the rows, and on rows around them, so many that there are at least 5,000."""
     nearby = around(rows, max(_FEWEST - len(rows.values), len(rows.values)))
-    count = len(rows.values)
+    numbers = (_places(found.rows, _COMPARED) + 1).tolist()
     if integers.result != LABEL:
         yield from _values(found, integers, rows.values, wanted, "rows")
         yield from _values(found, integers, nearby, wanted, "rows drawn around them")
         return
-    yield from _labels(found, integers, rows.values, wanted, "rows", lambda place: f"row {place + 1}")
+    yield from _labels(found, integers, rows.values, wanted, "rows", lambda place: f"row {numbers[place]}")
     yield from _right(found, integers, rows, wanted)
     near = "rows drawn around them"
-    yield from _labels(found, integers, nearby, wanted, near, lambda place: f"near row {place % count + 1}")
+    yield from _labels(found, integers, nearby, wanted, near, lambda place: f"near row {numbers[place % len(numbers)]}")
 
 
 def _labels(

@@ -102,9 +102,7 @@ class _Tail:
             return self._of_two(node)
         if node.op_type == "ZipMap":
             self._name(_named(node))
-        if node.op_type in _SAME or node.op_type in ("ZipMap", "Normalizer", "ArgMax"):
-            return str(node.input[0])
-        return None
+        return str(node.input[0]) if node.op_type in _SAME or _keeps_label(node) else None
 
     def _of_names(self, node: onnx.NodeProto) -> str | None:
         """``classes[ArgMax(scores)]``; else it selects columns."""
@@ -129,6 +127,13 @@ class _Tail:
 
     def _name(self, labels: tuple[Any, ...]) -> None:
         self.labels = self.labels or tuple(map(_text, labels))
+
+
+def _keeps_label(node: onnx.NodeProto) -> bool:
+    """Not a Normalizer by the maximum, which may be negative, nor an ArgMax that takes the last of equal scores."""
+    if node.op_type == "Normalizer":
+        return bool(attribute(node, "norm", "MAX") != "MAX")
+    return node.op_type == "ZipMap" or (node.op_type == "ArgMax" and not attribute(node, "select_last_index", 0))
 
 
 def _named(node: onnx.NodeProto) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .forest import Tree
-from .masks import Group
+from .groups import Group
 from .walk import AT_A_TIME
 
 INSTRUCTION = 0.075

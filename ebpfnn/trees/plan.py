@@ -9,7 +9,7 @@ from ..compiler.features import KernelFeatures
 from ..compiler.frames import FARTHEST_JUMP
 from ..compiler.limits import MOST_FORKS, MOST_WALKED
 from ..errors import ModelError
-from . import branches, cost, masks, walk
+from . import branches, cost, groups, masks, walk
 from .forest import Forest, Tree
 from .leaves import row_words
 
@@ -74,7 +74,7 @@ def _planned(forest: Forest, shape: str) -> Plan:
 def _fits(tree: Tree, shape: str) -> bool:
     if shape == WALK:
         return tree.depth <= walk.DEEPEST and 1 << tree.depth <= walk.MOST_FILLED * (tree.nodes + 1)
-    return shape == BRANCHES or len(tree.leaves) <= masks.MOST_LEAVES
+    return shape == BRANCHES or len(tree.leaves) <= groups.MOST_LEAVES
 
 
 _Cost = tuple[float, float, float, float, float]
@@ -100,10 +100,10 @@ def _walk(trees: Sequence[Tree], words: int, values: int) -> _Cost:
 
 def _masks(trees: Sequence[Tree], words: int, values: int) -> _Cost:
     del values
-    groups = masks.groups_of(trees)
-    direct, size = masks.table_bytes(groups, words)
-    written = cost.mask_instructions(groups, words, direct)
-    return cost.masks(groups, words, direct, size), written, 0, size, size
+    found = groups.groups_of(trees)
+    direct, size = masks.table_bytes(found, words)
+    written = cost.mask_instructions(found, words, direct)
+    return cost.masks(found, words, direct, size), written, 0, size, size
 
 
 _COSTS = {BRANCHES: _branches, WALK: _walk, MASKS: _masks}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pipelines import FILES, computed, drawn, made, quantize, rows, samples
 
+from ebpfnn.cli import quantize_rows
 from ebpfnn.network import reference
 
 SPECIES = ("setosa", "versicolor", "virginica")
@@ -126,3 +128,13 @@ def test_bytes_of_a_column(count: int) -> None:
     done = quantize(FILES / "logistic.onnx", "--calibration", FILES / "iris.csv", "--column-bytes", str(count))
     assert done.exit_code == 0, done.output
     assert made("logistic.safetensors").input.shape == (4 * count,)
+
+
+def test_rows_are_named_by_their_numbers_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 150 rows three are compared: 1, 51 and 101, of one species each."""
+    monkeypatch.setattr(quantize_rows, "_COMPARED", 3)
+    monkeypatch.setattr(reference, "labels", lambda network, samples: np.zeros(len(samples), np.intp))
+    done = quantize(FILES / "logistic.onnx", "--calibration", FILES / "iris.csv")
+    assert done.exit_code == 0, done.output
+    assert "the same label for 1 of 3 rows\n" in done.stdout
+    assert sorted(set(re.findall(r" (row \d+): ", done.stdout))) == ["row 101", "row 51"]

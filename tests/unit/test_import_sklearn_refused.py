@@ -107,6 +107,7 @@ def ml(**attributes: object) -> dict[str, object]:
 
 
 TWO = ml(classlabels_ints=[0, 1], coefficients=[1.0, 2.0], intercepts=[0.5])
+THREE = ml(classlabels_ints=[0, 1, 2], coefficients=[-1.0, -2.0, -3.0] * 2, intercepts=[0.0] * 3)
 CASES: dict[str, tuple[list[tuple[str, list[str], str, dict[str, object]]], dict[str, list[int | str]], str]] = {
     "two ways": (
         [("Scaler", ["a"], "s", ml(offset=[0.0], scale=[1.0])), ("Exp", ["b"], "e", {}), ("Add", ["s", "e"], "y", {})],
@@ -152,6 +153,16 @@ CASES: dict[str, tuple[list[tuple[str, list[str], str, dict[str, object]]], dict
         [("LinearRegressor", ["x"], "y", ml(coefficients=[1.0] * 4, intercepts=[0.0, 1.0], targets=2))],
         {"x": ["n", 2]},
         "(LinearRegressor), gives 2 values; export one model for each",
+    ),
+    "a division by what may be negative": (
+        [("LinearClassifier", ["x"], "l", THREE), ("Normalizer", ["scores"], "n", ml()), ("ArgMax", ["n"], "y", {"axis": 1})],
+        {"x": ["n", 2]},
+        "(Normalizer), divides each row by its norm, which no layer can",
+    ),
+    "the last of equal scores": (
+        [("LinearClassifier", ["x"], "l", THREE), ("ArgMax", ["scores"], "y", {"axis": 1, "select_last_index": 1})],
+        {"x": ["n", 2]},
+        "(ArgMax), cannot be imported",
     ),
     "a Binarizer of what is mixed": (
         [

@@ -10,7 +10,7 @@ from ebpfnn.bodies import kind_of
 from ebpfnn.compiler.features import NEWEST, OLDEST
 from ebpfnn.errors import ModelError
 from ebpfnn.obj import insn
-from ebpfnn.trees import Forest, leaves, masks, reference, walk
+from ebpfnn.trees import Forest, groups, leaves, masks, reference, walk
 from ebpfnn.trees.compile import compile_forest
 from ebpfnn.trees.facts import facts
 from ebpfnn.trees.plan import BRANCHES, MASKS, PLANS, WALK, plan_forest
@@ -79,7 +79,7 @@ def test_sums_of_words_are_scores() -> None:
 def test_of_each_tree_the_masks_leave_one_bit() -> None:
     made = random_forest(6, 30, 5, 8, 1, 0.8)
     samples = samples_of(made, 2, 100)
-    for group in masks.groups_of(made.trees):
+    for group in groups.groups_of(made.trees):
         left = np.tile(group.owned, (len(samples), 1))
         for looked in masks.looked_at(group):
             left[:, looked.words] &= looked.masks[samples[:, looked.value]]
