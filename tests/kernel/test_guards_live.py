@@ -186,7 +186,7 @@ def test_without_a_guard_there_are_no_brakes(senders: Senders, trigger: Trigger)
     del senders
     mode = "generic" if trigger.name == "xdp" else ""
     found = Observation(network(trigger.name, mode), trigger, "here")
-    with found, pytest.raises(NotSupported, match="it was loaded without an action, and only observes"):
+    with found, pytest.raises(NotSupported, match="the observer is no guard, since it was loaded without an action"):
         _ = found.brakes
 
 
