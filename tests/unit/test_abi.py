@@ -22,7 +22,7 @@ from ebpfnn.obj import ObjectSpec
 from ebpfnn.session import loading
 
 SMALL = random_network((9, 5, 3), seed=1)
-SHELLS = sorted(path for path in OBJECTS.glob("*.bpf.o") if path.name.split(".")[0] not in ("network", "naive"))
+SHELLS = sorted(path for path in OBJECTS.glob("*.bpf.o") if path.name.split(".")[0] not in ("network", "naive", "trees"))
 
 
 def number(shell: ObjectSpec) -> int:
