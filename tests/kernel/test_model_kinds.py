@@ -170,8 +170,10 @@ def test_infer(files: Path, store: Store) -> None:
     assert quiet[0] == f"{score * 0.25:.6g}"
     refused = ebpfnn(store, "infer", "--model", "priced.safetensors", "--min-margin", "1", *raw)
     assert refused.stderr.startswith("ebpfnn: 'priced' gives a value, and no label leads another; leave out --min-margin")
-    refused = ebpfnn(store, "infer", "--model", "woods.safetensors", "--twin", *raw)
-    assert refused.stderr == "ebpfnn: model 'woods': trees have no form in C; leave out --twin\n"
+    twin = ebpfnn(store, "infer", "--model", "woods.safetensors", "--twin", "--json", *raw)
+    told = [json.loads(line) for line in twin.stdout.splitlines()]
+    assert [each["scores"] for each in told] == [scores_of(FOREST, sample) for sample in SAMPLES], twin.stderr
+    assert all(each["check"] for each in told)
 
 
 def test_load_swap_watch_stats_and_list(files: Path, store: Store) -> None:

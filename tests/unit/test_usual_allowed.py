@@ -15,7 +15,9 @@ from ebpfnn.cli.usual_allowed import peers, usual
 from ebpfnn.errors import UsageError
 from ebpfnn.events.policy import entry
 from ebpfnn.network.calibration import Calibration
+from ebpfnn.network.events import carried
 
+EVENTS = carried({"name": "any"}, "tc")
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 
@@ -70,7 +72,7 @@ def test_every_entry_is_one_of_an_allow_list() -> None:
 
 def test_more_peers_than_an_allow_list_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     network = replace(random_network((3, 2), seed=1), labels=("benign", "scan"))
-    model = replace(network, calibration=Calibration("benign", 5, 0.01, 1000, 4, 3, 0.008))
+    model = replace(network, calibration=Calibration("benign", 5, 0.01, 1000, 4, 3, 0.008), events=EVENTS)
     monkeypatch.setattr(guard_options, "usual", lambda: ("source in 127.0.0.0/8",) * 64)
     given = {"action": "drop", "enforce": False, "seconds": None, "after": 2, "lasting": 60.0, "most": 0.5}
     words = ("source in 10.0.0.0/8",)

@@ -18,6 +18,8 @@ def encoded(column: Mapping[str, Any], x: int) -> bytes:
     reached = [x >= bound for bound in bounds(column)]
     if column["encode"] == "thermometer":
         return bytes(reached)
+    if len(reached) > 255:
+        return bytes(sum(reached[first : first + 255]) for first in range(0, len(reached), 255))
     return bytes([column.get("step", 1) * sum(reached)])
 
 

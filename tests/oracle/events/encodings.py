@@ -23,8 +23,9 @@ def _column(name: str, values: Sequence[int], random: Random, thermometer: bool,
         return {**made, "encode": "thermometer", "bounds": _bounds(values, random, most)}
     kind = random.random()
     if kind < 0.6:
-        bounds = _bounds(values, random, 255 if random.random() < 0.03 else most)
-        return {**made, "encode": "bins", "bounds": bounds, **_step(random, 255 // len(bounds))}
+        bounds = _bounds(values, random, random.choice([255, 256, 600]) if random.random() < 0.03 else most)
+        step = _step(random, 255 // len(bounds)) if len(bounds) <= 255 else {}
+        return {**made, "encode": "bins", "bounds": bounds, **step}
     if kind < 0.8:
         low, high = sorted(random.sample(sorted({*values, 0, 1, 2**64 - 1, -(2**63)}), 2))
         return {**made, "encode": "linear", "low": low, "high": high}

@@ -44,7 +44,7 @@ def network(columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[int]], ra
 
 
 def input_format(columns: Sequence[dict[str, Any]], random: Random) -> InputFormat:
-    size = sum(len(each["bounds"]) if each["encode"] == "thermometer" else 1 for each in columns)
+    size = sum(map(_inputs, columns))
     if columns[0]["encode"] == "thermometer":
         return InputFormat((size,), 1, (1,), packed=bool(random.random() < 0.7), bit_order=pick(random, ["big", "little"]))
     bits = pick(random, [8, 8, 8, 4, 2])
@@ -55,6 +55,12 @@ def input_format(columns: Sequence[dict[str, Any]], random: Random) -> InputForm
         spread = sorted(random.choice(np.arange(1, 256), 2**bits - 1, replace=False).tolist())
         found = replace(found, thresholds=tuple(spread))
     return replace(found, bit_order=pick(random, ["big", "little"]))
+
+
+def _inputs(column: dict[str, Any]) -> int:
+    """The values of a sample that a column gives: more than 255 bins take a byte for each 255."""
+    count = len(column["bounds"]) if "bounds" in column else 1
+    return count if column["encode"] == "thermometer" else max(1, -(-count // 255))
 
 
 def given(form: InputFormat, columns: Sequence[dict[str, Any]], row: Sequence[int]) -> bytes:
