@@ -57,7 +57,7 @@ class Tl2cgenRunner(Timed):
 
 
 def tree_runners(forest: Forest, left_out: dict[str, str]) -> Iterator[Timed]:
-    """The rows in C; ``left_out`` gets the reason for each that there is none of, by its name."""
+    """The rows in C. For each that cannot be made, ``left_out`` gets the reason, by its name."""
     missing = next((library for library in _LIBRARIES if not find_spec(library)), None)
     if missing:
         left_out[TL2CGEN.name] = f"{missing} is not installed"

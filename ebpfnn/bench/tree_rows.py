@@ -1,4 +1,4 @@
-"""The same trees in scikit-learn and onnxruntime: as whoever has them in Python would compute them, for one sample."""
+"""The same trees in scikit-learn and onnxruntime, called from Python for one sample."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _compared(
     else:
         errors = np.abs(scores * forest.score_scale - floats)
         yield f"floats and integers differ by {errors.mean():.2g} on average, by {errors.max():.2g} at most"
-        yield f"values lie in {floats.min():.4g} to {floats.max():.4g}"
+        yield f"values are in {floats.min():.4g} to {floats.max():.4g}"
 
 
 def _labels(

@@ -12,17 +12,16 @@ from typing import Any
 
 from .. import files
 from ..errors import UsageError, nearest
+from ..events.conditions import LONGEST_LIST, apart
 from ..events.refusal import shown
 from ..files import toml
 from .keys import PROTOCOLS, Parts, Value
 
 ARROW = "->"
 _CONDITION = re.compile(r"\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>|\bnot\s+in\b|\bin\b)\s*(.*?)\s*", re.ASCII | re.DOTALL)
-_AND = re.compile(r'\s+and\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _NUMBER = re.compile(r"-?[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _REMEDY = "write one such as 'source in 10.0.0.0/24', 'port == 22' or 'comm == \"sshd\"'"
 _MOST_BYTES = 1 << 20
-_LONGEST = 1024  # characters of a rule: to split it takes time with the square of them
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -73,12 +72,12 @@ class Rule:
 
 def parse(text: str, *, of_groups: bool = False) -> Rule:
     """The rule in ``CONDITION [and CONDITION ...] -> LABEL``; the conditions may be ``any``. Raises :class:`UsageError`."""
-    if len(text) > _LONGEST:
-        raise UsageError(f"rule of {len(text):,} characters, over {_LONGEST}; write several rules, or shorter ones")
+    if len(text) > LONGEST_LIST:
+        raise UsageError(f"rule of {len(text):,} characters, over {LONGEST_LIST}; write several rules, or shorter ones")
     where, arrow, name = text.rpartition(ARROW)
     if not arrow or not where.strip():
         raise UsageError(f"rule {text!r} is not CONDITION {ARROW} NAME; write one such as 'port == 22 {ARROW} ssh'")
-    tests = () if where.strip() == "any" else tuple(map(_test, _AND.split(where.strip())))
+    tests = () if where.strip() == "any" else tuple(map(_test, apart(where.strip())))
     name = check_name(name.strip(), f"rule {text!r}")
     return Rule(tests, group=name) if of_groups else Rule(tests, label=name)
 
@@ -127,7 +126,7 @@ def _described(rule: Mapping[str, Any], what: str) -> Rule:
 
 
 def _test(text: str) -> Test:
-    found = _CONDITION.fullmatch(text) if len(text) <= _LONGEST else None
+    found = _CONDITION.fullmatch(text) if len(text) <= LONGEST_LIST else None
     if found is None:
         raise UsageError(f"{shown(text)} is not a condition; {_REMEDY}")
     sign = " ".join(found[2].split())

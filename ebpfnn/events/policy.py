@@ -56,7 +56,9 @@ class Policy:
 
 def entry(text: str) -> tuple[Condition, ...]:
     """An entry of an allow-list: conditions joined by "and". Raises :class:`ModelError` for what is none."""
-    return tuple(conditions.parse(each) for each in text.split(" and "))
+    longest = conditions.LONGEST_LIST
+    _expect(len(text) <= longest, f"an entry of the allow-list has {len(text)} characters; give at most {longest}")
+    return tuple(map(conditions.parse, conditions.apart(text)))
 
 
 def allowed_at(policy: Policy, bound: Bound, index: int) -> tuple[tuple[BoundCondition, ...], ...]:

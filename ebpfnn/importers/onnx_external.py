@@ -1,4 +1,4 @@
-"""Weights of an ONNX model that lie in other files, as torch.onnx.export writes them by default (``m.onnx.data``).
+"""Weights of an ONNX model in other files, as torch.onnx.export writes them by default (``m.onnx.data``).
 
 The paths in a model are anybody's, so only regular files in the folder of the model, or below it, are read, and no symbolic
 link is followed. Source: https://onnx.ai/onnx/repo-docs/ExternalData.html.

@@ -16,6 +16,7 @@ from test_observer_verdicts import options_for
 
 from ebpfnn import abi
 from ebpfnn.errors import ModelError
+from ebpfnn.events.conditions import written
 from ebpfnn.events.policy import Policy, entry
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.preparation.columns import read
@@ -217,6 +218,14 @@ def test_what_is_allowed_is_not_observed(build_spec: Build) -> None:
             assert acted != allow(more)
         assert guard.oracle.counts["allowed", 0] == 2
         guard.check_counts()
+
+
+def test_a_name_in_quotes_may_hold_the_word_that_joins() -> None:
+    found = entry('comm == "this and that" and u8 == 3')
+    assert [written(each) for each in found] == ['comm == "this and that"', "u8 == 3"]
+    assert entry(" and ".join(map(written, found))) == found
+    with pytest.raises(ModelError, match="has 1030 characters; give at most 1024"):
+        entry("u8 == 3" + " " * 1023)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -60,7 +60,7 @@ def test_rows_of_a_value() -> None:
     done = quantize("price.onnx", "--calibration", "rows.csv")
     assert done.exit_code == 0, done.output
     assert "floats and integers differ by 0 on average, by 0 at most" in done.output
-    assert "values lie in 0 to 1" in done.output
+    assert "values are in 0 to 1" in done.output
 
 
 def test_rows_whose_labels_differ_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
