@@ -1,4 +1,4 @@
-"""Policies in the kernel, held to their definition, written down anew: event by event, at every corner."""
+"""Policies in the kernel, and their twin, held to their definition, written down anew: event by event, at every corner."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from test_observer_verdicts import options_for
 from ebpfnn import abi
 from ebpfnn.errors import ModelError
 from ebpfnn.events.conditions import written
+from ebpfnn.events.guarding import Guarding
 from ebpfnn.events.policy import Policy, entry
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.preparation.columns import read
@@ -47,11 +48,13 @@ class Oracle:
         self.window = [-1, 0, 0]
         self.until = self.paused = self.observed = 0
         self.counts: dict[tuple[str, int], int] = {}
+        self.verdict: tuple[int, int] | None = None
+        """The label and the margin that the last event gave."""
 
     def observe(self, values: Mapping[str, int]) -> tuple[int, bool]:
         """The label plus 1, and whether the event is acted on."""
         key, time = values["u8"], values["time"]
-        self.observed += 1
+        self.observed, self.verdict = self.observed + 1, None
         if self.allow(values):
             self.count("allowed", 0)
             return 0, False
@@ -64,6 +67,7 @@ class Oracle:
         label = scores.index(max(scores))
         first, second = sorted(scores, reverse=True)[:2]
         self.labels[key] = label + 1
+        self.verdict = label, first - second
         if label != self.policy.spared and first - second >= self.policy.margin:
             kept = self.kept.setdefault(key, [0, 0])
             kept[1] = min(kept[1] + 1, self.policy.after)
@@ -99,17 +103,21 @@ class Guarded:
     """A rig with a policy, and its oracle."""
 
     def __init__(self, made: Rig, oracle: Oracle) -> None:
-        self.made, self.oracle = made, oracle
+        self.made, self.oracle, self.twin = made, oracle, Guarding(oracle.policy, made.bound)
         self.control = np.ndarray(1, abi.CONTROLLED, buffer=made.maps[abi.CONTROL].mmap())
 
     def set(self, until: int, paused: int = 0) -> None:
         self.control["until_ns"][0], self.control["paused"][0] = until, paused
         self.oracle.until, self.oracle.paused = until, paused
+        self.twin.until, self.twin.paused = until, bool(paused)
 
     def check(self, **values: int) -> bool:
         """Has an event observed by both. Returns whether it is acted on."""
         returned, (label, acted) = self.made.run(values), self.oracle.observe(values)
         assert (returned & 0xFFFF, returned & abi.ACT != 0) == (label, acted), values
+        fields = {name: values.get(name, 0) for name in self.made.bound.events[0].fields}
+        if self.twin.accept(0, fields):
+            assert (self.twin.decide(0, fields, self.oracle.verdict) == "acted") == acted, values
         return acted
 
     def check_counts(self) -> None:
@@ -118,7 +126,7 @@ class Guarded:
             each = self.made.maps[abi.ACTIONS].lookup_percpu(struct.pack("<I", label), abi.ACTED)
             assert each is not None
             found |= {(reason, label): int(each[reason].sum()) for reason in abi.REASONS if each[reason].sum()}
-        assert found == self.oracle.counts
+        assert found == self.oracle.counts == +self.twin.counts
 
 
 @contextmanager

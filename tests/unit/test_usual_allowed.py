@@ -38,6 +38,7 @@ def proc(tmp_path: Path) -> Path:
         line(3, "0100000A:0050", "0800000A:C350", "01", 300),
         line(4, "0100000A:0016", "0900000A:C350", "06", 0),
         line(5, "0100000A:C350", "0B00000A:0016", "01", 301),
+        line(6, "0100000A:C351", "0D00000A:0050", "01", 102),  # of sshd itself, which forwards a port
     ]
     (tmp_path / "net" / "tcp").write_text(HEAD + "".join(tcp))
     six = [
@@ -46,7 +47,7 @@ def proc(tmp_path: Path) -> Path:
         line(2, "0000000000000000FFFF00000100000A:0016", "0000000000000000FFFF00000C00000A:C350", "01", 0),
     ]
     (tmp_path / "net" / "tcp6").write_text(HEAD + "".join(six))
-    for number, (name, inodes) in {"10": ("sshd", (100, 101)), "11": ("nginx", (200, 300))}.items():
+    for number, (name, inodes) in {"10": ("sshd", (100, 101, 102)), "11": ("nginx", (200, 300))}.items():
         (tmp_path / number / "fd").mkdir(parents=True)
         (tmp_path / number / "comm").write_text(name + "\n")
         for place, inode in enumerate(inodes):
