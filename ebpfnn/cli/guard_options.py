@@ -27,7 +27,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _ALLOW = "Never observe events for which this holds, such as 'source in 10.0.0.0/8'; \"and\" joins conditions. Can be repeated."
 _LASTING = "Act so long after the last of them."
 _OPTIONS = (
-    click.option("--action", metavar="NAME", shell_complete=actions, help="What to do with events, such as drop."),
+    click.option("--action", metavar="NAME[:VALUE]", shell_complete=actions, help="What to do with events, such as drop."),
     click.option("--enforce", is_flag=True, help="Act; without it, only count what would be done (audit)."),
     click.option("--for", "seconds", type=Duration(), metavar="DURATION", help="Act no longer than this; then audit."),
     click.option(

@@ -24,7 +24,7 @@ def describe(guard: Guard, labels: tuple[str, ...]) -> dict[str, Any]:
     """As JSON knows it: the action and the policy."""
     policy = guard.policy
     return {
-        "action": guard.action.name,
+        "action": guard.action.written,
         "spared": labels[policy.spared],
         "margin": policy.margin,
         "after": policy.after,

@@ -121,9 +121,14 @@ class Plugins:
         """The actions by name, without names that are offered twice."""
         return self.offered_actions.items
 
-    def action(self, name: str) -> Action:
-        """Raises :class:`PluginError` if no plugin, or more than one, offers an action called ``name``."""
-        return self._named(self.offered_actions, name)
+    def action(self, written: str) -> Action:
+        """The action that is written as NAME or NAME:VALUE.
+
+        Raises :class:`PluginError` if no plugin, or more than one, offers an action of this name, and what
+        :meth:`Action.taking` raises.
+        """
+        name, _, value = written.partition(":")
+        return self._named(self.offered_actions, name).taking(value)
 
     @property
     def registries(self) -> dict[str, Registry[Any]]:

@@ -32,8 +32,8 @@ class Guard:
             fact = f"action '{self.action.name}' acts on no events of trigger '{trigger.name}'"
             raise UsageError(f"{fact}; use another action, or {able}")
 
-    def acting(self, trigger: Trigger) -> ObjectSpec:
-        """The object that defines ``ebpfnn_act`` for events of ``trigger``.
+    def acting(self, trigger: Trigger, target: str | None) -> ObjectSpec:
+        """The object that defines ``ebpfnn_act`` for events of ``trigger`` at ``target``.
 
         Raises :class:`PluginError` if it does not, or was built for another ABI version.
         """
@@ -42,7 +42,7 @@ class Guard:
         if abi.ACTION not in spec.functions:
             fact = f"action '{self.action.name}': {self.action.object_path().name} does not define {abi.ACTION}()"
             raise PluginError(f"{fact}; build it with ebpfnn/guard.h")
-        for name, value in self.action.variables(trigger.name).items():
+        for name, value in self.action.variables(trigger.name, target).items():
             spec.set_variable(name, value)
         return spec
 

@@ -70,7 +70,9 @@ def link_observed(
         linked = link(shell, compile_observer(observed.bound, index, mode))
     else:
         linked = _with_verdicts(observed, index, shell, body, swaps)
-    return link(linked, observed.guard.acting(observed.triggers[index])) if observed.guard else linked
+    if observed.guard is None:
+        return linked
+    return link(linked, observed.guard.acting(observed.triggers[index], observed.targets[index]))
 
 
 def _with_verdicts(observed: Observed, index: int, shell: ObjectSpec, body: Body, swaps: int) -> ObjectSpec:

@@ -22,7 +22,8 @@ class Drop(Action):
     def object_path(self) -> Path:
         return object_path("drop")
 
-    def variables(self, trigger: str) -> Mapping[str, bytes]:
+    def variables(self, trigger: str, target: str | None) -> Mapping[str, bytes]:
+        del target
         dropped, passed = _CODES[trigger]
         return {"ebpfnn_dropped": struct.pack("<i", dropped), "ebpfnn_passed": struct.pack("<i", passed)}
 

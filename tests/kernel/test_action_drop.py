@@ -43,7 +43,7 @@ def acting(build: Build, trigger: Trigger) -> Iterator[Program]:
     action = Plugins.installed().action("drop")
     shell, drop = ObjectSpec.from_file(trigger.object_path()), ObjectSpec.from_file(action.object_path())
     shell.keep_programs(trigger.program())
-    for name, value in action.variables(trigger.name).items():
+    for name, value in action.variables(trigger.name, None).items():
         drop.set_variable(name, value)
     with Object.load(link(link(shell, build(OBSERVER, "observer")), drop)) as loaded:
         yield loaded.programs[trigger.program()]

@@ -30,7 +30,7 @@ class Measure(Action):
     def object_path(self) -> Path:
         return self.path
 
-    def variables(self, trigger: str) -> Mapping[str, bytes]:
+    def variables(self, trigger: str, target: str | None) -> Mapping[str, bytes]:
         return {"passes": struct.pack("<i", -1)}
 
 
