@@ -35,14 +35,8 @@ def compile_here(network: Model, plan: str | None = None, plugins: Plugins | Non
         compiled = kind.compile(network, features, plan)
         found = _of_this_kernel(features, compiled)
     elapsed = 1000 * (time.perf_counter() - begun)
-    _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, _plan(compiled))
+    _LOG.info("model '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, compiled.told or "the only one")
     return compiled
-
-
-def _plan(compiled: Body) -> str:
-    if isinstance(compiled, Compiled):
-        return ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
-    return "that of its kind"
 
 
 def _of_this_kernel(hoped: KernelFeatures, compiled: Body) -> KernelFeatures:
