@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from ..bodies import kind_of
-from ..compiler import Body, Compiled, KernelFeatures
+from ..compiler import Body, KernelFeatures
 from ..errors import NotSupported
 from ..kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
 from ..kernel.load.btf import vmlinux
