@@ -15,8 +15,15 @@ from ..network.model import Model
 from ..plugin import Plugins
 from ..session.guarding import Guard, calibrated
 
-GUARDING = {abi.GUARDED: "guarded", abi.CONTROL: "control", abi.ACTIONS: "actions"}
-"""The maps of a guard, and their pins."""
+GUARDING = {
+    abi.GUARDED: "guarded",
+    abi.CONTROL: "control",
+    abi.ACTIONS: "actions",
+    abi.CGROUP: "cgroup",
+    abi.FAMILY: "family",
+    abi.OUTCOMES: "outcomes",
+}
+"""The maps of a guard, and their pins. Only one of threads has the last three."""
 _WORDS = ("action", "spared")
 
 
@@ -31,6 +38,7 @@ def describe(guard: Guard, labels: tuple[str, ...]) -> dict[str, Any]:
         "lasting": policy.lasting,
         "most": policy.most,
         "allowed": [" and ".join(map(written, each)) for each in policy.allowed],
+        **({"cgroup": guard.cgroup} if guard.cgroup else {}),
     }
 
 
@@ -44,7 +52,8 @@ def checked(described: Described) -> dict[str, Any]:
     built = {**{name: text(found, name) for name in _WORDS}, **numbers, "lasting": lasting, "most": number(found, "most")}
     labels = texts(described, "labels")
     expect(built["spared"] in labels, "'guard' spares a label that is not one of the labels")
-    return {**built, "allowed": list(texts(found, "allowed"))}
+    cgroup = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
+    return {**built, "allowed": list(texts(found, "allowed")), **cgroup}
 
 
 def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard | None:
@@ -61,4 +70,4 @@ def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard
         raise ModelError(f"{fact}, and the guard spares '{described['spared']}'; calibrate it for that label")
     allowed = tuple(map(entry, described["allowed"]))
     policy = Policy(spared, margin, int(described["after"]), int(described["lasting"]), float(described["most"]), allowed)
-    return Guard(policy, plugins.action(described["action"]))
+    return Guard(policy, plugins.action(described["action"]), str(described.get("cgroup", "")))
