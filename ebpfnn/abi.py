@@ -128,6 +128,12 @@ GUARDED, CONTROL, ACTIONS, WINDOW = "ebpfnn_guarded", "ebpfnn_control", "ebpfnn_
 ACTION = "ebpfnn_act"
 """The function that the shell of a guard calls and an action defines."""
 
+FIELD_BYTES, EVENT_INDEX = "ebpfnn_field_bytes", "ebpfnn_event_index"
+OF_ACTIONS = (FIELD_BYTES, EVENT_INDEX, NETWORK)
+"""The variables that the object of an action may have, u32: the bytes of the fields of its event, the index of the event in the
+spec, and the number of swaps before. The loader sets them.
+"""
+
 KEPT = np.dtype([("until_ns", np.uint64), ("streak", np.uint32), ("label", np.uint32)])
 """``struct ebpfnn_kept``."""
 

@@ -20,7 +20,7 @@ from ..session.compiling import compile_here
 from ..session.guarding import Brakes, Guard
 from ..session.observed import Observed, observe, observes
 from ..session.verdicts import MOST, Verdict, latest
-from . import figures
+from . import figures, snapshot
 from .about import About, Foreign, describe
 from .attached import is_attached
 from .figures import Statistics
@@ -32,6 +32,7 @@ from .pins import Pins, look
 from .rates import Rates, measure
 from .rehearsal import rehearse
 from .session import InstanceSession
+from .snapshot import Snapshot
 from .store import Store
 from .swap import swap
 from .swap_observing import swap_observing
@@ -149,10 +150,10 @@ class Instance(AbstractContextManager["Instance"]):
         return cls(store, name, store.find(name))
 
     @classmethod
-    def all(cls, store: Store | None = None) -> list[Instance]:
-        """Every instance, by name."""
+    def all(cls, store: Store | None = None, *, sweep: bool = True) -> list[Instance]:
+        """Every instance, by name. See :meth:`Store.names` for ``sweep``."""
         store, found = store or Store(), []
-        for name in store.names():
+        for name in store.names(sweep=sweep):
             with suppress(SessionError):  # it was unloaded since
                 found.append(cls(store, name, store.directory / name))
         return found
@@ -202,6 +203,13 @@ class Instance(AbstractContextManager["Instance"]):
         """Its counters. Raises as :meth:`about`."""
         with Pins(self.path) as pins:
             return figures.read(pins)
+
+    def snapshot(self, seconds: float = 1.0) -> Snapshot:
+        """All of its counters and settings. Counting the elements of its maps takes no more than ``seconds``.
+
+        Raises as :meth:`about`.
+        """
+        return snapshot.take(self.path, seconds)
 
     def watch(self) -> Watch:
         """Reports every inference from now on; close it. Raises as :class:`Watch`."""

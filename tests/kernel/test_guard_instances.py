@@ -41,10 +41,10 @@ def calibrated() -> QuantizedNetwork:
     return replace(network("tc"), calibration=CALIBRATION)
 
 
-def load(calibrated: QuantizedNetwork, **policy: object) -> Instance:
+def load(calibrated: QuantizedNetwork, group: int = -1, **policy: object) -> Instance:
     plugins = Plugins.installed()
     guard = Guard(replace(POLICY, **policy), plugins.action("drop"))  # type: ignore[arg-type]
-    return Instance.load(calibrated, plugins.trigger("tc"), "here", name="guard", guard=guard)
+    return Instance.load(calibrated, plugins.trigger("tc"), "here", name="guard", guard=guard, group=group)
 
 
 def test_a_guard_outlives_the_process_and_leaves_nothing(store: Store, senders: Senders, calibrated: QuantizedNetwork) -> None:

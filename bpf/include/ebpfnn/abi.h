@@ -92,6 +92,9 @@ struct ebpfnn_counts {
 /* What ebpfnn_observe() returns has this bit, beside the label plus 1, if a guard says that the event is to be acted on. */
 #define EBPFNN_ACT (1 << 16)
 
+/* What ebpfnn_act() may return at every event: it goes on, as one that is not acted on. */
+#define EBPFNN_GO_ON (1 << 30)
+
 /* The one element of the map "ebpfnn_control" of a guard. Whoever loaded it writes it; zeros mean audit. */
 struct ebpfnn_control {
 	__u64 until_ns; /* events are acted on until this time (CLOCK_MONOTONIC) */
