@@ -76,6 +76,10 @@ class Compiled(Body):
     layers: tuple[LayerCode, ...]
     notes: tuple[Note, ...]
 
+    @property
+    def told(self) -> str:
+        return ", ".join(f"layer {each.layer} {each.shape}" for each in self.layers)
+
 
 def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None) -> Compiled:
     """Compiles ``ebpfnn_infer`` for ``network`` and a kernel that has ``features``.

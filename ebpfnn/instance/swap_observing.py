@@ -16,7 +16,7 @@ from ..network import events as carried
 from ..network.model import Model
 from ..plugin import Plugins
 from ..session.observed import Observed, observe
-from ..session.observing import SHARED, load_observed
+from ..session.observing import SHARED, load_observed, of_action
 from . import guarded
 from .about import About, describe
 from .locks import lock
@@ -44,7 +44,8 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         told = replace(told, interface=about.interface)
         data = told.encode(pins.maps[ABOUT].value_size)
         proof = rehearse(observed, body, plugins)
-        shared = {name: each for name, each in pins.maps.items() if name in SHARED}
+        names = SHARED | of_action(observed)
+        shared = {name: each for name, each in pins.maps.items() if name in names}
         with ExitStack() as held:
             loaded = [held.enter_context(each) for each in load_observed(observed, body, swaps=count + 1, maps=shared)]
             for event, (each, trigger) in enumerate(zip(loaded, observed.triggers, strict=True)):

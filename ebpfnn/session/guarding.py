@@ -14,6 +14,7 @@ from ..events.policy import Policy
 from ..kernel import Map
 from ..network.model import Model
 from ..obj import ObjectSpec
+from ..obj.maps import holds_values
 from ..plugin import Action, Trigger
 from .loading import check_abi
 
@@ -27,24 +28,32 @@ class Guard:
 
     def check(self, trigger: Trigger) -> None:
         """Raises :class:`UsageError` for a trigger whose events the action cannot act on."""
-        if trigger.name not in self.action.triggers:
+        if self.action.triggers is not None and trigger.name not in self.action.triggers:
             able = ", ".join(self.action.triggers) or "no trigger"
             fact = f"action '{self.action.name}' acts on no events of trigger '{trigger.name}'"
             raise UsageError(f"{fact}; use another action, or {able}")
 
-    def acting(self, trigger: Trigger, target: str | None) -> ObjectSpec:
+    def acting(self, trigger: Trigger, target: str | None, told: Mapping[str, int]) -> ObjectSpec:
         """The object that defines ``ebpfnn_act`` for events of ``trigger`` at ``target``.
 
-        Raises :class:`PluginError` if it does not, or was built for another ABI version.
+        ``told`` are values of u32 variables that it may have: :data:`ebpfnn.abi.OF_ACTIONS`. Raises :class:`PluginError` if it
+        defines no such function, or was built for another ABI version.
         """
-        spec = ObjectSpec.from_file(self.action.object_path())
-        check_abi(spec, f"action '{self.action.name}': {self.action.object_path()}")
+        path = self.action.object_path(trigger.name)
+        spec = ObjectSpec.from_file(path)
+        check_abi(spec, f"action '{self.action.name}': {path}")
         if abi.ACTION not in spec.functions:
-            fact = f"action '{self.action.name}': {self.action.object_path().name} does not define {abi.ACTION}()"
+            fact = f"action '{self.action.name}': {path.name} does not define {abi.ACTION}()"
             raise PluginError(f"{fact}; build it with ebpfnn/guard.h")
-        for name, value in self.action.variables(trigger.name, target).items():
+        known = {name: struct.pack("<I", value) for name, value in told.items() if name in spec.variables}
+        for name, value in {**known, **self.action.variables(trigger.name, target)}.items():
             spec.set_variable(name, value)
         return spec
+
+    def maps(self, trigger: Trigger) -> frozenset[str]:
+        """The maps of the action's object for events of ``trigger``, by name, without its global variables."""
+        spec = ObjectSpec.from_file(self.action.object_path(trigger.name))
+        return frozenset(name for name in spec.maps if not holds_values(name))
 
 
 def calibrated(model: Model) -> tuple[int, int]:
