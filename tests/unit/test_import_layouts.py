@@ -167,7 +167,8 @@ def test_what_onnxruntime_computes(kind: str, tmp_path: Path) -> None:
     path.write_bytes(data)
     network = importers.load_float(path)
     assert network.input.shape == sample
-    assert note in network.card.get("import", "") and bool(note) == ("import" in network.card)
+    assert note in network.card.get("import", "")
+    assert bool(note) == ("import" in network.card)
     own = np.random.default_rng(1).integers(0, 256, (40, *shape)).astype(np.uint8)
     wanted = run(data, own.astype(np.float32) / 255)
     given = np.stack([each.reshape(sample) if len(shape) == 1 else fitted(each, sample) for each in own])
