@@ -161,6 +161,12 @@ OUTCOME = np.dtype([(name, np.uint64) for name in RESULTS_OF_HITS])
 WINDOWED = np.dtype([("number", np.uint64), ("base", np.uint64), ("acted", np.uint64)])
 """``struct ebpfnn_window``."""
 
+CASES, RECORDED = "ebpfnn_cases", "ebpfnn_recorded"
+"""The other maps of a guard: cases, each a :data:`RECORD`, the key, the results and a :data:`CASE`; and how many there were."""
+
+CASE = np.dtype([("label", np.uint32), ("margin", np.int32), ("network", np.uint32), ("reason", np.uint32)])
+"""``struct ebpfnn_case``. Its ``reason`` is an index of :data:`REASONS`."""
+
 RECORD = np.dtype([("event", np.uint32), ("number", np.uint32), ("time_ns", np.uint64)])
 """``struct ebpfnn_record``. Fields of the event follow, or the key and the results of a row."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..instance.guarded import NAMES
 from .brakes import mode, state
 from .complete import instances
 from .only import named_or_only
@@ -32,7 +33,7 @@ def command(name: str | None, as_json: bool) -> None:
         counts, outcomes, now, told = brakes.counts(about.labels), brakes.outcomes(), mode(brakes), state(brakes)
     if as_json:
         became = {"outcomes": outcomes} if outcomes else {}
-        click.echo(json.dumps({"name": instance.name, **about.guard, **told, "counts": counts, **became}, indent=2))
+        click.echo(json.dumps({"name": instance.name, **_own(about.guard), **told, "counts": counts, **became}, indent=2))
         return
     click.echo(f"{instance.name}: {about.guard['action']}, {now}")
     click.echo(_policy(about.guard))
@@ -42,6 +43,11 @@ def command(name: str | None, as_json: bool) -> None:
     shown = {label or "-": each for label, each in counts.items() if any(each.values())}
     if shown:
         print_table(("label", *next(iter(shown.values()))), ((label, *_cells(each)) for label, each in shown.items()))
+
+
+def _own(guard: Mapping[str, Any]) -> dict[str, Any]:
+    """What is described of a guard, but for the names of its spec."""
+    return {name: value for name, value in guard.items() if name not in NAMES}
 
 
 def _policy(guard: Mapping[str, Any]) -> str:

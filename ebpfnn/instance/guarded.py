@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import abi
 from ..errors import ModelError
+from ..events.bound import Bound
 from ..events.conditions import written
 from ..events.policy import Policy, entry
 from ..network.fields import Described, get, integer, number, text, texts
@@ -15,20 +16,24 @@ from ..network.model import Model
 from ..plugin import Plugins
 from ..session.guarding import Guard, calibrated
 
+NAMES = ("events", "results")
+"""The members of a description that are names of the spec."""
 GUARDING = {
     abi.GUARDED: "guarded",
     abi.CONTROL: "control",
     abi.ACTIONS: "actions",
+    abi.CASES: "cases",
+    abi.RECORDED: "recorded",
     abi.CGROUP: "cgroup",
     abi.FAMILY: "family",
     abi.OUTCOMES: "outcomes",
 }
 """The maps of a guard, and their pins. Only one of threads has the last three."""
-_WORDS = ("action", "spared")
+_WORDS, _LISTS = ("action", "spared"), ("allowed", *NAMES)
 
 
-def describe(guard: Guard, labels: tuple[str, ...]) -> dict[str, Any]:
-    """As JSON knows it: the action and the policy."""
+def describe(guard: Guard, labels: tuple[str, ...], bound: Bound) -> dict[str, Any]:
+    """As JSON knows it: the action and the policy; and the names of the events and of the results of a row."""
     policy = guard.policy
     return {
         "action": guard.action.written,
@@ -39,6 +44,8 @@ def describe(guard: Guard, labels: tuple[str, ...]) -> dict[str, Any]:
         "most": policy.most,
         "allowed": [" and ".join(map(written, each)) for each in policy.allowed],
         **({"cgroup": guard.cgroup} if guard.cgroup else {}),
+        "events": [event.name for event in bound.events],
+        "results": list(bound.names),
     }
 
 
@@ -53,7 +60,7 @@ def checked(described: Described) -> dict[str, Any]:
     labels = texts(described, "labels")
     expect(built["spared"] in labels, "'guard' spares a label that is not one of the labels")
     cgroup = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
-    return {**built, "allowed": list(texts(found, "allowed")), **cgroup}
+    return {**built, **{name: list(texts(found, name)) for name in _LISTS}, **cgroup}
 
 
 def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard | None:

@@ -14,14 +14,17 @@ from ..errors import NotSupported, SessionError, UsageError
 from ..network.events import TRIGGER
 from ..network.model import Model
 from ..plugin import Plugins, Trigger, configured, why_not
+from ..session import cases
+from ..session.cases import Case
 from ..session.compiling import compile_here
 from ..session.guarding import Brakes, Guard
 from ..session.observed import Observed, observe, observes
 from ..session.verdicts import MOST, Verdict, latest
-from . import figures
+from . import figures, snapshot
 from .about import About, Foreign, describe
 from .attached import is_attached
 from .figures import Statistics
+from .guarded import NAMES
 from .loading import load_instance
 from .locks import telling
 from .observing import load_observing
@@ -29,6 +32,7 @@ from .pins import Pins, look
 from .rates import Rates, measure
 from .rehearsal import rehearse
 from .session import InstanceSession
+from .snapshot import Snapshot
 from .store import Store
 from .swap import swap
 from .swap_observing import swap_observing
@@ -146,10 +150,10 @@ class Instance(AbstractContextManager["Instance"]):
         return cls(store, name, store.find(name))
 
     @classmethod
-    def all(cls, store: Store | None = None) -> list[Instance]:
-        """Every instance, by name."""
+    def all(cls, store: Store | None = None, *, sweep: bool = True) -> list[Instance]:
+        """Every instance, by name. See :meth:`Store.names` for ``sweep``."""
         store, found = store or Store(), []
-        for name in store.names():
+        for name in store.names(sweep=sweep):
             with suppress(SessionError):  # it was unloaded since
                 found.append(cls(store, name, store.directory / name))
         return found
@@ -200,6 +204,13 @@ class Instance(AbstractContextManager["Instance"]):
         with Pins(self.path) as pins:
             return figures.read(pins)
 
+    def snapshot(self, seconds: float = 1.0) -> Snapshot:
+        """All of its counters and settings. Counting the elements of its maps takes no more than ``seconds``.
+
+        Raises as :meth:`about`.
+        """
+        return snapshot.take(self.path, seconds)
+
     def watch(self) -> Watch:
         """Reports every inference from now on; close it. Raises as :class:`Watch`."""
         return Watch(self.path)
@@ -226,6 +237,16 @@ class Instance(AbstractContextManager["Instance"]):
         """The brakes of its guard. Raises :class:`~ebpfnn.errors.NotSupported` if it has none, else as :meth:`about`."""
         with Pins(self.path) as pins:
             yield Brakes(pins.maps, f"instance '{self.name}'")
+
+    def cases(self, most: int = cases.MOST) -> list[Case]:
+        """The latest ``most`` cases of its guard, the latest first: the verdicts at which keys became due, with their rows.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` if it has no guard, else as :meth:`about`.
+        """
+        with Pins(self.path) as pins:
+            about, what = pins.current()[1], f"instance '{self.name}'"
+            events, names = (about.guard.get(name, []) for name in NAMES)
+            return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what)
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

@@ -42,15 +42,16 @@ class Store:
         self.root = root or default_root()
         self.directory = self.root / "ebpfnn"
 
-    def names(self) -> list[str]:
-        """The names of all instances, sorted, after the remains of killed processes were removed.
+    def names(self, *, sweep: bool = True) -> list[str]:
+        """The names of all instances, sorted. With ``sweep``, the remains of killed processes are removed before.
 
         Raises :class:`SessionError`, and :class:`~ebpfnn.errors.PermissionDenied` if this user may not read the directory.
         """
         if ROOT_VARIABLE in os.environ:
             check_place(self.root)
         check_open(self.root)
-        self.sweep()
+        if sweep:
+            self.sweep()
         return self._names()
 
     def find(self, name: str) -> Path:

@@ -9,17 +9,18 @@ from types import MappingProxyType
 from .. import abi
 from ..compiler import Body
 from ..events.fields import bytes_of, fields_of
-from ..kernel import Map, Object
+from ..kernel import Map, Object, possible_cpus
 from ..network.model import LABEL
 from ..obj import ObjectSpec, link
 from ..observer import Mode, check_locks, compile_observer
+from ..observer.cases import kept_each
 from ..plugin import Trigger
 from .family import put_cgroup, spare_family
 from .loading import check_abi, is_compiled, load_linked
 from .observed import Observed
 
 SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
-SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS, abi.CGROUP, abi.FAMILY, abi.OUTCOMES}
+SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS, abi.CASES, abi.RECORDED, abi.CGROUP, abi.FAMILY, abi.OUTCOMES}
 """The maps that the programs of one network share."""
 _NO_MAPS: Mapping[str, Map] = MappingProxyType({})
 
@@ -117,5 +118,6 @@ def _with_verdicts(observed: Observed, index: int, shell: ObjectSpec, body: Body
         valued=observed.network.result != LABEL,
         workspace=body.workspace,
         policy=observed.guard.policy if observed.guard else None,
+        cases=kept_each(observed.bound, possible_cpus()),
     )
     return link(link(shell, observer), body.spec)
