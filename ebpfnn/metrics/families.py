@@ -15,10 +15,9 @@ from prometheus_client.metrics_core import Metric
 
 from .. import abi
 from ..instance import Snapshot
+from ..instance.enforcing import FOREVER
 from ..instance.figures import counting
 
-FOREVER = (1 << 63) - 1
-"""The time until which a guard acts that has no deadline."""
 _COUNTED = {
     "observed": ("ebpfnn_events_observed", "Events that the conditions of the spec accepted."),
     "created": ("ebpfnn_states_created", "States that were made for keys without one."),

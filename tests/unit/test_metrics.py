@@ -24,7 +24,8 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ebpfnn.metrics.families import FOREVER, of_exporter, of_instances
+from ebpfnn.instance.enforcing import FOREVER
+from ebpfnn.metrics.families import of_exporter, of_instances
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("benign", 'scan "x"\n')
