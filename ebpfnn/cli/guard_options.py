@@ -10,14 +10,15 @@ from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..events.policy import MOST_AFTER, MOST_ALLOWED, Policy, entry
-from ..instance.usual_allowed import usual
+from ..instance.usual_allowed import of_packets, usual
+from ..kernel import find_cgroup
 from ..network.model import Model
 from ..plugin import Plugins
 from ..session.guarding import Guard, calibrated
 from .collect import Duration
 from .complete import actions
 
-_NAMES = ("enforce", "seconds", "after", "lasting", "most", "allowed", "no_usual_allowed")
+_NAMES = ("enforce", "seconds", "after", "lasting", "most", "allowed", "no_usual_allowed", "cgroup")
 _TYPED = ParameterSource.COMMANDLINE
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _ALLOW = "Never observe events for which this holds, such as 'source in 10.0.0.0/8'; \"and\" joins conditions. Can be repeated."
@@ -45,6 +46,7 @@ _OPTIONS = (
     ),
     click.option("--allow", "allowed", multiple=True, metavar="CONDITIONS", help=_ALLOW),
     click.option("--no-usual-allowed", is_flag=True, help="Also observe loopback, and the peers of sshd's connections."),
+    click.option("--cgroup", metavar="PATH", default="", help="Observe and hit only threads in this cgroup (version 2)."),
 )
 
 
@@ -67,6 +69,7 @@ def asked(
     most: float,
     allowed: Sequence[str],
     no_usual_allowed: bool,
+    cgroup: str = "",
 ) -> Guard | None:
     """The guard that the options ask for, None without an action.
 
@@ -84,12 +87,13 @@ def asked(
         fact = f"network '{model.name}' observes no events, so there is nothing to act on"
         raise UsageError(f"{fact}; leave out the action, or train on rows that `ebpfnn collect` wrote")
     spared, margin = calibrated(model)
-    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed else usual()))))
+    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed or not of_packets(model, plugins) else usual()))))
     if len(entries) > MOST_ALLOWED:
         usually = f"{len(entries) - len(allowed)} of them for loopback and who is logged in by SSH"
         fact = f"{len(entries)} entries are allowed, {usually}"
         raise UsageError(f"{fact}; give at most {MOST_ALLOWED}: --no-usual-allowed, and --allow for whole networks")
-    return Guard(Policy(spared, margin, after, int(lasting * 1e9), most, entries), found)
+    policy = Policy(spared, margin, after, int(lasting * 1e9), most, entries)
+    return Guard(policy, found, str(find_cgroup(cgroup).resolve()) if cgroup else "")
 
 
 def _given() -> str | None:

@@ -15,7 +15,7 @@ from ..files import toml
 
 MOST_BYTES, MOST_INSTANCES = 1 << 20, 256
 _TABLE = "instance"
-_OF_GUARDS = ("after", "lasting", "most", "allow", "usual_allowed", "enforce", "for")
+_OF_GUARDS = ("after", "lasting", "most", "allow", "usual_allowed", "cgroup", "enforce", "for")
 _OF_BRAKES = ("enforce", "for")
 _Check = Callable[[Any], bool]
 
@@ -54,6 +54,7 @@ _KEYS: Mapping[str, tuple[_Check, str]] = {
     "most": (_is_share, "a number above 0 and up to 1"),
     "allow": _TEXTS,
     "usual_allowed": _BOOLEAN,
+    "cgroup": _TEXT,
     "enforce": _BOOLEAN,
     "for": _TEXT,
 }

@@ -18,7 +18,8 @@ from ..instance import Instance, Store
 from ..instance.about import About, digest
 from ..instance.enforcing import FOREVER, check_deadline, noted, targets_of
 from ..instance.ready import Compiled, Ready, prepare
-from ..instance.usual_allowed import usual
+from ..instance.usual_allowed import of_packets, usual
+from ..kernel import find_cgroup
 from ..network.events import TRIGGER
 from ..network.model import Model
 from ..plugin import Plugins, Trigger, why_not
@@ -176,10 +177,12 @@ def _guard(declared: Declared, network: Model, plugins: Plugins) -> Guard | None
         raise UsageError(f"{fact}; leave out the action, or train on rows that `ebpfnn collect` wrote")
     spared, margin = calibrated(network)
     own = entries.get("allow", [])
-    allowed = (*own, *(usual() if entries.get("usual_allowed", True) else ()))
+    wants_usual = entries.get("usual_allowed", True) and of_packets(network, plugins)
+    allowed = (*own, *(usual() if wants_usual else ()))
     lasting = duration(entries.get("lasting", "60s"), "lasting")
     policy = Policy(spared, margin, entries.get("after", 2), lasting, entries.get("most", 0.5), tuple(map(entry, allowed)))
-    return Guard(policy, plugins.action(entries["action"]))
+    cgroup = str(find_cgroup(entries["cgroup"]).resolve()) if "cgroup" in entries else ""
+    return Guard(policy, plugins.action(entries["action"]), cgroup)
 
 
 def _braking(declared: Declared, instance: Instance, about: About) -> list[Step]:

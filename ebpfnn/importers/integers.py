@@ -131,9 +131,10 @@ class _Lowering:
         found, pixels = _range(step), np.arange(256)[:, None]
         steps = np.rint((pixels / 255 * done.factor + done.offset) / step.scale) + found.zero_point
         self.input = None
-        if (np.clip(steps, found.low, found.high) == pixels).all():
-            self.given = found
-            return
+        for moved in (0, 128):  # bytes that a graph has as -128..127
+            if (np.clip(steps, found.low, found.high) + moved == pixels).all():
+                self.given = Range(found.low + moved, found.high + moved, found.scale, found.zero_point + moved)
+                return
         into = self._elementwise(step, self.input_shape)
         _scale(into, done)
         into.rounded = step

@@ -13,6 +13,8 @@ from ..compiler import Body
 from ..errors import SessionError
 from ..network.model import Model
 from ..plugin import Plugins, Trigger, configured
+from ..session import cases
+from ..session.cases import Case
 from ..session.compiling import compile_here
 from ..session.guarding import Brakes, Guard
 from ..session.verdicts import MOST, Verdict, latest
@@ -20,6 +22,7 @@ from . import figures, snapshot
 from .about import About, Foreign
 from .attached import is_attached
 from .figures import Statistics
+from .guarded import NAMES
 from .loading import load_instance
 from .locks import telling
 from .observing import load_observing
@@ -207,6 +210,16 @@ class Instance(AbstractContextManager["Instance"]):
         """The brakes of its guard. Raises :class:`~ebpfnn.errors.NotSupported` if it has none, else as :meth:`about`."""
         with Pins(self.path) as pins:
             yield Brakes(pins.maps, f"instance '{self.name}'")
+
+    def cases(self, most: int = cases.MOST) -> list[Case]:
+        """The latest ``most`` cases of its guard, the latest first: the verdicts at which keys became due, with their rows.
+
+        Raises :class:`~ebpfnn.errors.NotSupported` if it has no guard, else as :meth:`about`.
+        """
+        with Pins(self.path) as pins:
+            about, what = pins.current()[1], f"instance '{self.name}'"
+            events, names = (about.guard.get(name, []) for name in NAMES)
+            return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what)
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

@@ -129,6 +129,12 @@ def _guards(found: Found) -> Iterator[Metric]:
                 if (reason == "allowed") == (label == ""):  # the other ones are always 0
                     events.add_metric([name, label, reason], count)
     yield events
+    told = "What became of the events of threads that a guard acted on."
+    outcomes = CounterMetricFamily("ebpfnn_guard_outcomes", told, labels=["name", "outcome"])
+    for name, each in guards.items():
+        for outcome, count in each.outcomes.items():
+            outcomes.add_metric([name, outcome], count)
+    yield outcomes
 
 
 def _timestamp(until_ns: int) -> float:
