@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
     ),
     "actions": ("ebpfnn actions guard", "ebpfnn actions guard --json"),
+    "cases": ("ebpfnn cases guard", "ebpfnn cases guard --last 100 --json"),
     "enforce": ("ebpfnn enforce guard --for 10m", "ebpfnn enforce"),
     "audit": ("ebpfnn audit guard", "ebpfnn audit"),
     "pause": ("ebpfnn pause guard", "ebpfnn pause"),

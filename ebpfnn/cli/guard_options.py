@@ -10,16 +10,19 @@ import click
 from click.core import ParameterSource
 
 from ..errors import UsageError
+from ..events import fields_of
 from ..events.policy import MOST_AFTER, MOST_ALLOWED, Policy, entry
+from ..kernel import find_cgroup
 from ..network.events import SPEC
 from ..network.model import Model
+from ..obj import ObjectSpec
 from ..plugin import Plugins
 from ..session.guarding import Brakes, Guard, calibrated
 from .collect import Duration
 from .complete import actions
 from .usual_allowed import usual
 
-_NAMES = ("enforce", "seconds", "after", "lasting", "most", "allowed", "no_usual_allowed")
+_NAMES = ("enforce", "seconds", "after", "lasting", "most", "allowed", "no_usual_allowed", "cgroup")
 _TYPED = ParameterSource.COMMANDLINE
 FOREVER = (1 << 63) - 1
 """The time until which a guard acts that has no deadline."""
@@ -49,6 +52,7 @@ _OPTIONS = (
     ),
     click.option("--allow", "allowed", multiple=True, metavar="CONDITIONS", help=_ALLOW),
     click.option("--no-usual-allowed", is_flag=True, help="Also observe loopback, and the peers of sshd's connections."),
+    click.option("--cgroup", metavar="PATH", default="", help="Observe and hit only threads in this cgroup (version 2)."),
 )
 
 
@@ -71,6 +75,7 @@ def asked(
     most: float,
     allowed: Sequence[str],
     no_usual_allowed: bool,
+    cgroup: str = "",
 ) -> Guard | None:
     """The guard that the options ask for, None without an action.
 
@@ -88,12 +93,20 @@ def asked(
         fact = f"network '{model.name}' observes no events, so there is nothing to act on"
         raise UsageError(f"{fact}; leave out the action, or train on rows that `ebpfnn collect` wrote")
     spared, margin = calibrated(model)
-    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed else usual()))))
+    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed or not _of_packets(model, plugins) else usual()))))
     if len(entries) > MOST_ALLOWED:
         usually = f"{len(entries) - len(allowed)} of them for loopback and who is logged in by SSH"
         fact = f"{len(entries)} entries are allowed, {usually}"
         raise UsageError(f"{fact}; give at most {MOST_ALLOWED}: --no-usual-allowed, and --allow for whole networks")
-    return Guard(Policy(spared, margin, after, int(lasting * 1e9), most, entries), found)
+    policy = Policy(spared, margin, after, int(lasting * 1e9), most, entries)
+    return Guard(policy, found, str(find_cgroup(cgroup).resolve()) if cgroup else "")
+
+
+def _of_packets(model: Model, plugins: Plugins) -> bool:
+    """Whether all events of a model are packets. Threads have no addresses that could be usual ones."""
+    shells = {str(event["trigger"]) for event in model.events[SPEC].get("event", ())}
+    offered = [fields_of(ObjectSpec.from_file(plugins.trigger(name).events_path())) for name in shells]
+    return all(any(field.name == "source" for field in fields) for fields in offered)
 
 
 def _given() -> str | None:

@@ -107,7 +107,8 @@ def _tell(instance: Instance) -> None:
         click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
         click.echo(f"{instance.name}: checked {instance.proof}")
         if about.observes:
-            some = f" where {' and '.join(about.filters)}" if about.filters else ""
+            some = f" in {about.guard['cgroup']}" if "cgroup" in about.guard else ""
+            some += f" where {' and '.join(about.filters)}" if about.filters else ""
             click.echo(f"{instance.name}: observes every event{some} and {_does(instance, about)}")
     except OSError:
         instance.unload()

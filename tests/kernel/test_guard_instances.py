@@ -104,7 +104,10 @@ def test_the_verbs(store: Store, senders: Senders, calibrated: QuantizedNetwork,
     assert senders.send(0, 500) == 1
     assert "paused" not in ebpfnn(store, "resume", "guard").stdout
     assert senders.send(0, 500) == 0
-    assert [(case.reason, case.columns) for case in Instance.open("guard", store).cases()] == [("acted", {"length": 528})]
+    table = r"case .* swaps\n1 +[\d:.]+ +acted +flood +1,500 +10\.77\.0\.1:5790-10\.77\.0\.2:\d+/udp +1 +0\n"
+    assert re.fullmatch(table, ebpfnn(store, "cases").stdout), ebpfnn(store, "cases").stdout
+    case = json.loads(ebpfnn(store, "cases", "guard", "--last", "1000", "--json").stdout)
+    assert (case["reason"], case["columns"], case["event"]) == ("acted", {"length": 528}, "tc")
     assert ebpfnn(store, "audit").stdout == "guard: audit, acts on nothing\n"
     assert senders.send(0, 500) == 1
     told = json.loads(ebpfnn(store, "actions", "--json").stdout)
@@ -172,9 +175,10 @@ def test_an_instance_that_only_observes_has_no_brakes(store: Store, senders: Sen
             pass
         with pytest.raises(NotSupported, match="instance 'guard' is no guard, since it was loaded without an action"):
             instance.cases()
-        ran = ebpfnn(store, "pause", "guard")
-        assert ran.returncode == 1
-        assert "instance 'guard' is no guard, since it was loaded without an action; load it with --action" in ran.stderr
+        for verb in ("pause", "cases"):
+            ran = ebpfnn(store, verb, "guard")
+            assert ran.returncode == 1
+            assert "instance 'guard' is no guard, since it was loaded without an action; load it with --action" in ran.stderr
         instance.unload()
 
 
