@@ -128,6 +128,12 @@ GUARDED, CONTROL, ACTIONS, WINDOW = "ebpfnn_guarded", "ebpfnn_control", "ebpfnn_
 ACTION = "ebpfnn_act"
 """The function that the shell of a guard calls and an action defines."""
 
+FIELD_BYTES, EVENT_INDEX = "ebpfnn_field_bytes", "ebpfnn_event_index"
+OF_ACTIONS = (FIELD_BYTES, EVENT_INDEX, NETWORK)
+"""The variables that the object of an action may have, u32: the bytes of the fields of its event, the index of the event in the
+spec, and the number of swaps before. The loader sets them.
+"""
+
 KEPT = np.dtype([("until_ns", np.uint64), ("streak", np.uint32), ("label", np.uint32)])
 """``struct ebpfnn_kept``."""
 
@@ -138,8 +144,28 @@ REASONS = ("acted", "audited", "paused", "capped", "allowed")
 ACTED = np.dtype([(name, np.uint64) for name in REASONS])
 """``struct ebpfnn_acted``."""
 
+CGROUP, FAMILY, OUTCOMES = "ebpfnn_cgroup", "ebpfnn_family", "ebpfnn_outcomes"
+"""The maps of a guard of threads: the cgroup that they are in; the start (ns, u64) of each process that is never hit, by its id
+(s32); and for each CPU :data:`OUTCOME`."""
+
+CONFINED = "ebpfnn_confined"
+"""The variable of its shell, u32: if it is not 0, only threads in that cgroup are observed."""
+
+MAY_HIT = "ebpfnn_may_hit"
+"""The function of its shell that an action calls which harms the current thread."""
+
+RESULTS_OF_HITS = ("hit", "failed", "exempt", "outside")
+OUTCOME = np.dtype([(name, np.uint64) for name in RESULTS_OF_HITS])
+"""``struct ebpfnn_outcomes``."""
+
 WINDOWED = np.dtype([("number", np.uint64), ("base", np.uint64), ("acted", np.uint64)])
 """``struct ebpfnn_window``."""
+
+CASES, RECORDED = "ebpfnn_cases", "ebpfnn_recorded"
+"""The other maps of a guard: cases, each a :data:`RECORD`, the key, the results and a :data:`CASE`; and how many there were."""
+
+CASE = np.dtype([("label", np.uint32), ("margin", np.int32), ("network", np.uint32), ("reason", np.uint32)])
+"""``struct ebpfnn_case``. Its ``reason`` is an index of :data:`REASONS`."""
 
 RECORD = np.dtype([("event", np.uint32), ("number", np.uint32), ("time_ns", np.uint64)])
 """``struct ebpfnn_record``. Fields of the event follow, or the key and the results of a row."""

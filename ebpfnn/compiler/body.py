@@ -13,3 +13,8 @@ class Body:
 
     spec: ObjectSpec
     workspace: int
+
+    @property
+    def told(self) -> str:
+        """The plan that the code follows, for logs; "" if there was nothing to choose."""
+        return ""

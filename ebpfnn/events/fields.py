@@ -67,6 +67,11 @@ def fields_of(shell: ObjectSpec) -> tuple[Field, ...]:
     return found
 
 
+def bytes_of(fields: Sequence[Field]) -> int:
+    """The bytes of a struct with ``fields``, in whole 64-bit words."""
+    return max((-(-(field.offset + field.size) // 8) * 8 for field in fields), default=0)
+
+
 def beside(own: Sequence[Field], others: Sequence[Field]) -> tuple[Field, ...]:
     """The fields of an event, then ``others``. A field of the event whose name is also in ``others`` becomes ``event_NAME``."""
     taken = {field.name for field in others}

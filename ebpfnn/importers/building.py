@@ -138,9 +138,11 @@ def normalization(where: str, parameters: Sequence[NDArray[np.generic]], epsilon
     return Scale(where, factor, bias - average * factor)
 
 
-def begin(input_shape: Shape, *, bytes_given: bool) -> Chain:
-    """The chain of a graph whose input is floats, 0..1 for a pixel, or bytes: pixels as they are."""
+def begin(input_shape: Shape, *, bytes_given: bool, signed: bool = False) -> Chain:
+    """The chain of a graph whose input is floats, 0..1 for a pixel, or bytes: pixels as they are, less 128 if ``signed``."""
     chain = Chain(input_shape, bytes_given)
     if bytes_given:
-        chain.append(Scale("the input", np.full(1, 255.0), np.zeros(1)))
+        chain.append(Scale("the input", np.full(1, 255.0), np.full(1, -128.0 if signed else 0.0)))
+    if signed:
+        chain.notes.append("its input is int8, whose values are bytes of a sample less 128")
     return chain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import expect
 from ..network.onnxkeys import PRODUCER, SCORES
-from . import building
+from . import building, onnx_quant, onnx_refused
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
 from .onnx_file import where
@@ -19,18 +20,17 @@ from .onnx_joined import join
 from .onnx_ml import DOMAIN, ML_MAKERS
 from .onnx_operands import Constant, Operands, from_tensor
 from .onnx_operators import MAKERS, check_cast
+from .onnx_values import MOVES, WITHOUT_MAKERS, Values
 from .steps import LARGEST, Chain, Quantize, Scale, naming
 
 if TYPE_CHECKING:
     import onnx
 
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft", DOMAIN})
 _TABULAR = "skl2onnx"
 """The producer of files that take rows of a table."""
 _LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 """They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
-_INTEGER_OPERATORS = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantize")
-_ON_INTEGERS = frozenset({"MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "GlobalMaxPool"})
+_ON_INTEGERS = MOVES | {"MaxPool", "GlobalMaxPool"}
 """What does the same to integers as to the numbers that they stand for."""
 _REMEDY = "Conv, Gemm, MatMul, pooling, BatchNormalization, Relu, LeakyRelu, Clip, Flatten and QuantizeLinear can be"
 
@@ -47,8 +47,9 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
     ending = find(graph, constants)
+    _check_operators(graph, ending.needed)
     walk, taken = _start(graph, inputs, constants, tabular=tabular)
-    chain = walk.chain
+    chain = walk.values.chain
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, len(graph.node))
         with naming(here):
@@ -57,9 +58,32 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     expect(
         ending.scores == walk.tip, f"output {ending.scores!r} is not what the last node gives; export one output, the logits"
     )
-    one = chain.shape == (1,)
+    fact = "moves its scores behind the last layer, which cannot be imported; export them as the layer gives them"
+    expect(not walk.values.layout.moved, fact)
+    one = prod(chain.shape) == 1
     chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
     return chain
+
+
+def _check_operators(graph: onnx.GraphProto, needed: frozenset[int]) -> None:
+    """Refuses by its name the first operator on the way from an input that no step can be made of."""
+    constants = {tensor.name for tensor in graph.initializer}
+    known, reached = _known(), {each.name for each in graph.input if each.name not in constants}
+    for number, node in enumerate(graph.node):
+        here = where(number + 1, node, len(graph.node))
+        if number not in needed or reached.isdisjoint(node.input) or node.op_type == "Shape":
+            continue
+        reached.update(node.output)
+        fact = onnx_refused.reason(node.op_type, known)
+        expect(
+            fact is None or node.domain in onnx_quant.DOMAINS, f"{here} {fact}" + ("" if ";" in f"{fact}" else f"; {_REMEDY}")
+        )
+
+
+def _known() -> frozenset[str]:
+    """What can be done to values."""
+    always = {"Cast", "Clip", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear", "Concat", "FeatureVectorizer"}
+    return frozenset({*MAKERS, *ML_MAKERS, *WITHOUT_MAKERS, *_LAST, *always})
 
 
 def _start(
@@ -69,9 +93,9 @@ def _start(
     if len(inputs) > 1:
         joined = join(graph, inputs, constants)
         joined.chain.columns = joined.names
-        return _Walk(joined.chain, 1, joined.tip, constants), joined.taken
+        return _Walk(Values.of(joined.chain), 1, joined.tip, constants), joined.taken
     chain, batch = _begin(inputs[0], tabular=tabular)
-    return _Walk(chain, batch, inputs[0].name, constants), frozenset()
+    return _Walk(Values.of(chain), batch, inputs[0].name, constants), frozenset()
 
 
 def _begin(given: onnx.ValueInfoProto, *, tabular: bool) -> tuple[Chain, int]:
@@ -83,10 +107,13 @@ def _begin(given: onnx.ValueInfoProto, *, tabular: bool) -> tuple[Chain, int]:
     fixed = len(sizes) > 1 and min(sizes[1:]) > 0
     expect(fixed, f"input {given.name!r} has sizes {sizes}, 0 for those not fixed; fix all but the first, the batch")
     floats = form.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
-    known = floats or form.elem_type == TensorProto.UINT8
+    known = floats or form.elem_type in (TensorProto.UINT8, TensorProto.INT8)
     numbers = tabular and form.elem_type in (TensorProto.INT32, TensorProto.INT64)
-    expect(known or numbers, f"input {given.name!r} is of type {form.elem_type}; export float or uint8")
-    chain = building.begin(tuple(sizes[1:]), bytes_given=not floats and not numbers)
+    kind = TensorProto.DataType.Name(form.elem_type) if form.elem_type in TensorProto.DataType.values() else form.elem_type
+    expect(known or numbers, f"input {given.name!r} is of type {kind}; export float, uint8 or int8")
+    expect(len(sizes) <= 4, f"input {given.name!r} has sizes {sizes}; export at most three axes behind the batch")
+    signed = form.elem_type == TensorProto.INT8
+    chain = building.begin(tuple(sizes[1:]), bytes_given=not floats and not numbers, signed=signed)
     chain.tabular = tabular and len(chain.input_shape) == 1 and not chain.input_bytes
     return chain, max(1, sizes[0])
 
@@ -98,7 +125,7 @@ class _Walk:
     ``bounded`` is whether a sigmoid was the last: its one output stands for two classes.
     """
 
-    chain: Chain
+    values: Values
     batch: int
     tip: str
     constants: dict[str, Constant]
@@ -110,18 +137,17 @@ class _Walk:
 
     def take(self, node: onnx.NodeProto, here: str) -> None:
         inputs = set(filter(None, node.input))
-        on = Operands(node, here, self.chain.shape, self.tip, self.batch, self.constants)
-        expect(node.domain in _DOMAINS, f"{here} is of the domain {node.domain!r}; export with ONNX's own operators")
-        whole = not node.op_type.startswith(_INTEGER_OPERATORS)
-        expect(whole, f"{here} computes in integers of its own; quantize with QuantFormat.QDQ")
+        on = Operands(node, here, self.values.shape, self.tip, self.batch, self.constants)
         if node.op_type == "Shape" and self.tip in inputs:
-            self.constants[node.output[0]] = Constant(np.array([self.batch, *self.chain.shape], np.int64))
+            self.constants[node.output[0]] = Constant(np.array([self.batch, *self.values.shape], np.int64))
         elif inputs & self.passed:
             raise ModelError(
                 f"{here} takes a value that another takes too: the graph branches; only a chain of layers can be imported"
             )
         elif self.tip in inputs:
             self._follow(on)
+        elif node.domain in onnx_quant.DOMAINS and inputs <= set(self.constants):
+            self.constants[node.output[0]] = onnx_quant.constant(on)
         elif node.op_type in COMPUTE and inputs <= set(self.constants):
             self._compute(on)
         else:
@@ -141,6 +167,8 @@ class _Walk:
             expect(kind in ("QuantizeLinear", "DequantizeLinear"), last)
         elif kind in _LAST:
             self.ended, self.bounded = on.where, kind == "Sigmoid"
+        elif on.node.domain in onnx_quant.DOMAINS:
+            self._round(on)
         elif kind == "QuantizeLinear":
             self._quantize(on)
         elif kind == "DequantizeLinear":
@@ -151,11 +179,10 @@ class _Walk:
             self._narrow(on, self.quantized)
         elif kind not in ("Identity", "Dropout"):
             makers = ML_MAKERS if on.node.domain == DOMAIN else MAKERS
-            expect(kind in makers, f"{on.where} cannot be imported; {_REMEDY}")
+            expect(kind in makers or kind in WITHOUT_MAKERS, f"{on.where} cannot be imported; {_REMEDY}")
             plain = not self.quantized or kind in _ON_INTEGERS
             expect(plain, f"{on.where} computes with quantized integers; put a DequantizeLinear before it")
-            for step in makers[kind](on):
-                self.chain.append(step)
+            self.values.take(on, makers.get(kind))
         self.passed.add(self.tip)
         self.tip = on.node.output[1 if kind in CLASSIFIERS else 0]
 
@@ -164,20 +191,32 @@ class _Walk:
             self.quantized is None, f"{on.where} quantizes values that are quantized already; put a DequantizeLinear before it"
         )
         self.quantized = _quantization(on)
-        self.chain.append(self.quantized)
+        self.values.append(self.quantized)
+
+    def _round(self, on: Operands) -> None:
+        """A Quant, which is a QuantizeLinear and a DequantizeLinear in one."""
+        found = onnx_quant.of_values(on)
+        if found:
+            self.values.append(found)
 
     def _dequantize(self, on: Operands) -> None:
         """Of what a QuantizeLinear made by the same scale; or of a graph's input, which is bytes."""
         found = _quantization(on)
         if self.quantized is None:
-            begins = self.chain.input_bytes and len(self.chain.steps) == 1
+            begins = self.values.chain.input_bytes and self.values.untouched
             expect(begins, f"{on.where} takes values that are not quantized; put a QuantizeLinear before it")
-            self.chain.append(Scale(on.where, np.full(1, found.scale), np.full(1, -found.scale * found.zero_point)))
-            self.chain.append(found)
+            self.values.append(Scale(on.where, np.full(1, found.scale), np.full(1, -found.scale * found.zero_point)))
+            self.values.append(found)
+            self._tell_bytes(found)
         else:
             same = (self.quantized.scale, self.quantized.zero_point) == (found.scale, found.zero_point)
             expect(same, f"{on.where} has another scale or zero point than the QuantizeLinear before it; make them the same")
         self.quantized = None
+
+    def _tell_bytes(self, by: Quantize) -> None:
+        moved = by.zero_point - by.low
+        if by.low < 0:
+            self.values.chain.notes.append(f"a byte b of a sample stands for {by.scale:.6g} * (b - {moved})")
 
     def _narrow(self, on: Operands, to: Quantize) -> None:
         """A Clip of integers, as PyTorch writes for ranges that are not a whole byte."""
@@ -189,8 +228,10 @@ class _Walk:
             to.low if low is None else max(to.low, int(low)),
             to.high if high is None else min(to.high, int(high)),
         )
-        expect(self.chain.steps[-1] is to, f"{on.where} does not stand right behind its QuantizeLinear; put it there")
-        self.chain.steps[-1] = self.quantized = narrowed
+        self.values.settle(on.where)
+        steps = self.values.chain.steps
+        expect(steps[-1] is to, f"{on.where} does not stand right behind its QuantizeLinear; put it there")
+        steps[-1] = self.quantized = narrowed
 
 
 def _quantization(on: Operands) -> Quantize:

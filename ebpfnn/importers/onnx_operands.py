@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..network.layers import Shape, expect
+from ..network.layers import Shape, describe, expect
 from .steps import LARGEST, Floats, Integers
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Operands:
     tip: str
     batch: int
     constants: Mapping[str, Constant]
+    spatial: tuple[int, ...] = (1, 2)
+    """The axes of ``shape`` that the graph's are, behind its channels."""
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return attribute(self.node, name, default)
@@ -91,16 +94,70 @@ class Operands:
             raise ModelError(f"{self.where} has {self.array(number).size} limits; only one for all values can be imported")
         return float(self.array(number).reshape(()))
 
-    def axes(self, number: int) -> list[int]:
-        """Axes, which are an attribute before opset 13 or 18, and an input since."""
+    def axes(self, number: int, rank: int | None = None) -> list[int]:
+        """Axes, which are an attribute before opset 13 or 18, and an input since. Of values of ``rank`` with the batch."""
         given: Sequence[int] = self.array(number).reshape(-1).tolist() if self.has(number) else self.attribute("axes", [])
-        rank = len(self.shape) + 1
-        return [int(axis) % rank for axis in given]
+        return [int(axis) % (rank or len(self.shape) + 1) for axis in given]
+
+    def placed(self, values: Sequence[int], otherwise: int) -> tuple[int, int]:
+        """``values``, one for each axis that the graph has, for rows and columns; ``otherwise`` for one that it lacks."""
+        if len(values) != len(self.spatial):
+            raise ModelError(f"{self.where} moves over {len(values)} axes of {len(self.spatial)}; export it again")
+        found = {axis: int(value) for axis, value in zip(self.spatial, values, strict=True)}
+        return found.get(1, otherwise), found.get(2, otherwise)
+
+    def reshaped(self) -> Shape:
+        """The shape that a Flatten, Reshape, Squeeze or Unsqueeze gives.
+
+        Raises :class:`ModelError` unless the batch stays first.
+        """
+        given = (self.batch, *self.shape)
+        sizes = _SIZES[self.node.op_type](self, given)
+        if len(sizes) < 2 or sizes[0] != self.batch or prod(sizes) != prod(given) or min(sizes) < 1:
+            raise ModelError(f"{self.where} makes {list(sizes)} of a batch of {describe(self.shape)}; keep the batch in front")
+        return tuple(sizes[1:])
 
     def first(self) -> None:
         """Raises :class:`ModelError` unless the values come first: weights may not stand to the left."""
         if self.node.input[0] != self.tip:
             raise ModelError(f"{self.where} takes the values after its weights, which cannot be imported")
+
+
+def _flattened(on: Operands, given: Shape) -> list[int]:
+    """From behind the batch, or of a file for one sample from anywhere before its values."""
+    axis = on.attribute("axis", 1) % (len(given) + 1)
+    if prod(given[:axis]) != on.batch:
+        raise ModelError(f"{on.where} flattens from axis {axis}; from 1, behind the batch, can be imported")
+    return [on.batch, prod(on.shape)] if axis else [1, prod(given)]
+
+
+def _resized(on: Operands, given: Shape) -> list[int]:
+    sizes = [int(size) for size in on.array(1).reshape(-1)] if on.has(1) else list(on.attribute("shape", []))
+    if not on.attribute("allowzero", 0):
+        sizes = [given[axis] if size == 0 and axis < len(given) else size for axis, size in enumerate(sizes)]
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = prod(given) // max(1, -prod(sizes))
+    return sizes
+
+
+def _squeezed(on: Operands, given: Shape) -> list[int]:
+    axes = on.axes(1) or [axis for axis, size in enumerate(on.shape, 1) if size == 1]
+    return [size for axis, size in enumerate(given) if axis not in axes]
+
+
+def _unsqueezed(on: Operands, given: Shape) -> list[int]:
+    added = on.array(1).reshape(-1).tolist() if on.has(1) else on.attribute("axes", [])
+    rank = len(given) + len(added)
+    sizes, axes = iter(given), {int(axis) % rank for axis in added}
+    return [1 if axis in axes else next(sizes, 0) for axis in range(rank)]
+
+
+_SIZES: dict[str, Callable[[Operands, Shape], list[int]]] = {
+    "Flatten": _flattened,
+    "Reshape": _resized,
+    "Squeeze": _squeezed,
+    "Unsqueeze": _unsqueezed,
+}
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:

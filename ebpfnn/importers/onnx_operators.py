@@ -8,33 +8,51 @@ from math import prod
 import numpy as np
 
 from ..errors import ModelError
-from ..network.layers import Shape, Window, describe
+from ..network.layers import Window, describe
 from . import building
-from .onnx_operands import Operands
-from .steps import Conv, Integers, Linear, Pad, Reshape, Step
+from .onnx_operands import Array, Constant, Operands
+from .steps import Conv, Integers, Linear, Pad, Step
 
 
 def _conv(on: Operands) -> list[Step]:
     on.first()
     held = on.constant(1)
+    if held.array.ndim != len(on.spatial) + 2:
+        fact = f"has weights {list(held.array.shape)} for values of {len(on.spatial)} axes behind the channels"
+        raise ModelError(f"{on.where} {fact}; only convolutions over one axis, or rows and columns, can be imported")
+    over = _window(on, held.array.shape[2:])
+    held = held.changed(lambda array: _over_rows_and_columns(array, on.spatial))
     weights = held.floats
-    if weights.ndim != 4:
-        raise ModelError(
-            f"{on.where} has weights {list(weights.shape)}; only convolutions over rows and columns can be imported"
-        )
-    over = _window(on, weights.shape[2:])
     return [Conv(on.where, weights, on.optional(2, 0, len(weights)), over, on.attribute("group", 1), held.integers)]
+
+
+def _over_rows_and_columns(array: Array, spatial: tuple[int, ...]) -> Array:
+    """``array``, [channels, channels, ...], or of a scale, with the axes of the graph where rows and columns are."""
+    if array.ndim < 3:
+        return array
+    if len(spatial) == 1:
+        return np.expand_dims(array, 3 if spatial[0] == 1 else 2)
+    return array if spatial == (1, 2) else array.transpose(0, 1, 3, 2)
 
 
 def _gemm(on: Operands) -> list[Step]:
     on.first()
     held = on.constant(1) if on.attribute("transB", 0) else on.constant(1).changed(np.transpose)
     alpha, beta = on.attribute("alpha", 1.0), on.attribute("beta", 1.0)
-    if on.attribute("transA", 0) or held.array.ndim != 2:
+    if (on.attribute("transA", 0) and prod(on.shape) != 1) or held.array.ndim != 2:
         raise ModelError(f"{on.where} transposes its input, which cannot be imported")
-    integers = Integers(held.integers.values, held.integers.scale * alpha) if held.integers else None
+    held = _scaled(held, alpha)
     bias = np.broadcast_to(on.optional(2, 0, 1).reshape(-1) * beta, len(held.array))
-    return [Linear(on.where, held.floats * alpha, bias, integers)]
+    return [Linear(on.where, held.floats, bias, held.integers)]
+
+
+def _scaled(held: Constant, alpha: float) -> Constant:
+    """Integers keep a scale above 0."""
+    if alpha == 1:
+        return held
+    whole, sign = held.integers, -1 if alpha < 0 else 1
+    scaled = Integers(whole.values * sign, whole.scale * abs(alpha)) if whole and alpha else None
+    return Constant(held.floats * alpha, scaled)
 
 
 def _matmul(on: Operands) -> list[Step]:
@@ -47,22 +65,28 @@ def _matmul(on: Operands) -> list[Step]:
 
 
 def _window(on: Operands, kernel: Sequence[int]) -> Window:
-    stride = on.attribute("strides", [1] * len(kernel))
-    dilation = on.attribute("dilations", [1] * len(kernel))
-    return building.window(on.where, kernel, stride, _edges(on, kernel, stride), dilation)
+    count = len(kernel)
+    stride = on.attribute("strides", [1] * count)
+    dilation = on.attribute("dilations", [1] * count)
+    if any(step != 1 and size > 1 for step, size in zip(dilation, kernel, strict=False)):
+        raise ModelError(f"{on.where} has a dilation of {describe(tuple(dilation))}; only 1 can be imported")
+    edges = _edges(on, kernel, stride)
+    sizes = on.placed(kernel, 1), on.placed(stride, 1)
+    padding = (*on.placed(edges[: len(edges) // 2], 0), *on.placed(edges[len(edges) // 2 :], 0))
+    return building.window(on.where, *sizes, padding, (1, 1))
 
 
 def _edges(on: Operands, kernel: Sequence[int], stride: Sequence[int]) -> Sequence[int]:
-    """(top, left, bottom, right)."""
-    auto = on.attribute("auto_pad", "NOTSET")
+    """Begins of all axes, then ends."""
+    auto, count = on.attribute("auto_pad", "NOTSET"), len(kernel)
     if auto in ("NOTSET", ""):
-        given: list[int] = on.attribute("pads", [0, 0, 0, 0])
+        given: list[int] = on.attribute("pads", [0] * 2 * count)
         return given
     if auto == "VALID":
-        return [0, 0, 0, 0]
+        return [0] * 2 * count
+    sizes = [on.shape[axis] for axis in on.spatial]
     totals = [
-        max((-(-size // step) - 1) * step + width - size, 0)
-        for size, width, step in zip(on.shape[1:], kernel, stride, strict=True)
+        max((-(-size // step) - 1) * step + width - size, 0) for size, width, step in zip(sizes, kernel, stride, strict=True)
     ]
     begins = [total // 2 if auto == "SAME_UPPER" else -(-total // 2) for total in totals]
     return [*begins, *(total - begin for total, begin in zip(totals, begins, strict=True))]
@@ -80,10 +104,6 @@ def _pool(largest: bool) -> Callable[[Operands], list[Step]]:
 def _global_max_pool(on: Operands) -> list[Step]:
     average = building.average_all(on.where, on.shape)
     return [building.pool(on.where, average.window, on.shape, largest=True)]
-
-
-def _reduce_mean(on: Operands) -> list[Step]:
-    return [*building.mean(on.where, on.shape, on.axes(1), keep=bool(on.attribute("keepdims", 1)))]
 
 
 def _batch_normalization(on: Operands) -> list[Step]:
@@ -126,63 +146,25 @@ def _prelu(on: Operands) -> list[Step]:
 
 def _pad(on: Operands) -> list[Step]:
     """Begins and ends of all axes, the batch and the channels too."""
+    rank = len(on.spatial) + 2
     edges = [int(edge) for edge in (on.array(1).reshape(-1) if on.has(1) else on.attribute("pads", []))]
     value = on.scalar(2) if on.has(2) else on.attribute("value", 0)
-    if (
-        on.attribute("mode", "constant") != "constant"
-        or value
-        or on.has(3)
-        or len(edges) != 8
-        or any([*edges[:2], *edges[4:6]])
-    ):
+    if on.has(3) and len(edges) == 2 * len(on.array(3)):
+        edges = _of_axes(edges, [int(axis) % rank for axis in on.array(3)], rank)
+    plain = on.attribute("mode", "constant") == "constant" and not value and len(edges) == 2 * rank
+    if not plain or any([*edges[:2], *edges[rank : rank + 2]]):
         raise ModelError(f"{on.where} pads by other than an edge of 0 around images, which cannot be imported")
-    return [Pad(on.where, (edges[2], edges[3], edges[6], edges[7]))]
+    top, left = on.placed(edges[2:rank], 0)
+    bottom, right = on.placed(edges[rank + 2 :], 0)
+    return [Pad(on.where, (top, left, bottom, right))]
 
 
-def _flatten(on: Operands) -> list[Step]:
-    axis = on.attribute("axis", 1)
-    if axis % (len(on.shape) + 1) != 1:
-        raise ModelError(f"{on.where} flattens from axis {axis}; from 1, behind the batch, can be imported")
-    return [Reshape(on.where, (prod(on.shape),))]
-
-
-def _reshape(on: Operands) -> list[Step]:
-    given = (on.batch, *on.shape)
-    sizes = [int(size) for size in on.array(1).reshape(-1)]
-    if not on.attribute("allowzero", 0):
-        sizes = [given[axis] if size == 0 and axis < len(given) else size for axis, size in enumerate(sizes)]
-    if sizes.count(-1) == 1:
-        sizes[sizes.index(-1)] = prod(given) // max(1, -prod(sizes))
-    return _reshaped(on, sizes)
-
-
-def _reshaped(on: Operands, sizes: Sequence[int]) -> list[Step]:
-    """To ``sizes``, of which the batch must stay the first."""
-    if len(sizes) < 2 or sizes[0] != on.batch or prod(sizes) != on.batch * prod(on.shape) or min(sizes) < 1:
-        raise ModelError(f"{on.where} makes {list(sizes)} of a batch of {describe(on.shape)}; keep the batch in front")
-    return [Reshape(on.where, tuple(sizes[1:]))]
-
-
-def _transpose(on: Operands) -> list[Step]:
-    """Only where axes of size 1 move: the order of the values stays."""
-    given: Shape = (on.batch, *on.shape)
-    order = on.attribute("perm", list(reversed(range(len(given)))))
-    kept = [axis for axis in order if axis == 0 or given[axis] != 1]
-    if kept != sorted(kept) or order[0] != 0:
-        raise ModelError(f"{on.where} moves axes {order}, which reorders values; export channels first")
-    return [Reshape(on.where, tuple(given[axis] for axis in order[1:]))]
-
-
-def _squeeze(on: Operands) -> list[Step]:
-    axes = on.axes(1) or [axis for axis, size in enumerate(on.shape, 1) if size == 1]
-    return _reshaped(on, [size for axis, size in enumerate((on.batch, *on.shape)) if axis not in axes])
-
-
-def _unsqueeze(on: Operands) -> list[Step]:
-    given = on.array(1).reshape(-1).tolist() if on.has(1) else on.attribute("axes", [])
-    rank = len(on.shape) + 1 + len(given)
-    sizes, axes = iter((on.batch, *on.shape)), {int(axis) % rank for axis in given}
-    return _reshaped(on, [1 if axis in axes else next(sizes, 0) for axis in range(rank)])
+def _of_axes(edges: Sequence[int], axes: Sequence[int], rank: int) -> list[int]:
+    """The edges of all axes, where only those of some are given."""
+    found = [0] * (2 * rank)
+    for at, axis in enumerate(axes):
+        found[axis], found[rank + axis] = edges[at], edges[len(axes) + at]
+    return found
 
 
 MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
@@ -193,7 +175,6 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "AveragePool": _pool(largest=False),
     "GlobalAveragePool": lambda on: [building.average_all(on.where, on.shape)],
     "GlobalMaxPool": _global_max_pool,
-    "ReduceMean": _reduce_mean,
     "BatchNormalization": _batch_normalization,
     "Relu": lambda on: [building.leaky(on.where, 0)],
     "LeakyRelu": lambda on: [building.leaky(on.where, on.attribute("alpha", 0.01))],
@@ -202,11 +183,6 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "Max": _limit(upper=False),
     "Min": _limit(upper=True),
     "Pad": _pad,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Transpose": _transpose,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
     **{name.title(): _arithmetic(name) for name in ("add", "sub", "mul", "div")},
 }
 

@@ -16,6 +16,7 @@ from ..network.preparation import Preparation
 from ..quantize.float_reference import output_shape
 from ..quantize.floats import FloatLayer, Network
 from ..quantize.tabular import Rows
+from . import sampled
 from .steps import Chain, Scale
 
 _UNCHANGED = ((0.0,), (1.0,))
@@ -83,12 +84,13 @@ class ImportOptions:
 
         A graph that begins with a division by 255 wants pixels of 0..255.
         """
+        sampled.settle(chain)
         first = chain.steps[0] if chain.steps else None
         if (self.mean, self.std) != _UNCHANGED or chain.input_bytes or not isinstance(first, Scale):
-            return self, []
+            return self, chain.notes
         if first.factor.size != 1 or first.offset.any() or not np.isclose(first.factor.item(), 1 / 255, rtol=1e-3):
-            return self, []
-        return replace(self, std=(1 / 255,)), ["it divides its input by 255, so it is given pixels of 0..255"]
+            return self, chain.notes
+        return replace(self, std=(1 / 255,)), [*chain.notes, "it divides its input by 255, so it is given pixels of 0..255"]
 
     def network(self, name: str, shape: Shape, layers: tuple[FloatLayer, ...], card: Mapping[str, str]) -> Network:
         """The network of ``layers`` over samples of ``shape``; its labels are 0, 1, 2, ... unless some were given.

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,12 @@ class Linear(Step):
         if shape != self.weights.shape[1:]:
             self.refuse(f"takes {self.weights.shape[1]} values but is given {describe(shape)}; flatten before it")
         return (len(self.weights),)
+
+    def of_columns(self, places: NDArray[np.int64]) -> Linear:
+        """This layer of values of which number i is that at ``places[i]`` of its own."""
+        if len(places) != self.weights.shape[1]:
+            self.refuse(f"takes {self.weights.shape[1]} values but is given {len(places)}; export it again")
+        return replace(self, weights=self.weights[:, places], integers=_moved(self.integers, lambda array: array[:, places]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +187,8 @@ class Chain:
 
     ``input_bytes`` is whether the graph takes bytes, which a first step then makes of 0..1. ``labels`` are those that the graph
     names, perhaps none. ``logit`` is whether its one score stands for two classes, the second one where it is above 0.
-    ``tabular`` is whether it is made for rows of a table, and ``columns`` are their names, if the graph has any.
+    ``tabular`` is whether it is made for rows of a table, and ``columns`` are their names, if the graph has any. ``places`` are
+    those of a sample's values in the graph's own input, of ``graph_shape``; None where they lie alike.
     """
 
     input_shape: Shape
@@ -193,8 +200,15 @@ class Chain:
     columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.shape = self.unpadded = self.input_shape
+        self.shape = self.unpadded = self.graph_shape = self.input_shape
         self.weights = 0
+        self.places: NDArray[np.int64] | None = None
+        self.notes: list[str] = []
+
+    def begin_as(self, shape: Shape, places: NDArray[np.int64] | None) -> None:
+        """Gives it samples of ``shape``, before its first layer."""
+        self.input_shape = self.shape = self.unpadded = shape
+        self.places = places
 
     def append(self, step: Step) -> None:
         """Raises :class:`ModelError` where the step does not fit."""
@@ -218,6 +232,14 @@ def _check_sizes(step: Linear | Conv, rank: int) -> None:
         step.refuse(f"has weights {list(weights.shape)} and a bias {list(bias.shape)}, which do not fit; export it again")
     if step.integers and step.integers.values.shape != weights.shape:
         step.refuse("has weights in integers of another shape; export it again")
+
+
+def _moved(held: Integers | None, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Integers | None:
+    """With ``change`` done to the values, and to a scale that has one number for each of them."""
+    if held is None:
+        return None
+    whole = held.scale.ndim > 1 and held.scale.shape[1] == held.values.shape[1] > 1
+    return Integers(change(held.values), change(held.scale) if whole else held.scale)
 
 
 def _padded(step: Conv, pad: Pad) -> Conv:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .instance import Instance
     from .rates import Rates
     from .session import InstanceSession
+    from .snapshot import Snapshot
     from .store import Store
     from .watch import Event, VerdictWatch, Watch
 
@@ -20,6 +21,7 @@ _HOMES = {
     "Instance": "instance",
     "InstanceSession": "session",
     "Rates": "rates",
+    "Snapshot": "snapshot",
     "Statistics": "figures",
     "Store": "store",
     "VerdictWatch": "watch",
@@ -40,6 +42,7 @@ __all__ = [
     "Instance",
     "InstanceSession",
     "Rates",
+    "Snapshot",
     "Statistics",
     "Store",
     "VerdictWatch",

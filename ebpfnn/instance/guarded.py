@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import abi
 from ..errors import ModelError
+from ..events.bound import Bound
 from ..events.conditions import written
 from ..events.policy import Policy, entry
 from ..network.fields import Described, get, integer, number, text, texts
@@ -15,13 +16,24 @@ from ..network.model import Model
 from ..plugin import Plugins
 from ..session.guarding import Guard, calibrated
 
-GUARDING = {abi.GUARDED: "guarded", abi.CONTROL: "control", abi.ACTIONS: "actions"}
-"""The maps of a guard, and their pins."""
-_WORDS = ("action", "spared")
+NAMES = ("events", "results")
+"""The members of a description that are names of the spec."""
+GUARDING = {
+    abi.GUARDED: "guarded",
+    abi.CONTROL: "control",
+    abi.ACTIONS: "actions",
+    abi.CASES: "cases",
+    abi.RECORDED: "recorded",
+    abi.CGROUP: "cgroup",
+    abi.FAMILY: "family",
+    abi.OUTCOMES: "outcomes",
+}
+"""The maps of a guard, and their pins. Only one of threads has the last three."""
+_WORDS, _LISTS = ("action", "spared"), ("allowed", *NAMES)
 
 
-def describe(guard: Guard, labels: tuple[str, ...]) -> dict[str, Any]:
-    """As JSON knows it: the action and the policy."""
+def describe(guard: Guard, labels: tuple[str, ...], bound: Bound) -> dict[str, Any]:
+    """As JSON knows it: the action and the policy; and the names of the events and of the results of a row."""
     policy = guard.policy
     return {
         "action": guard.action.written,
@@ -31,6 +43,9 @@ def describe(guard: Guard, labels: tuple[str, ...]) -> dict[str, Any]:
         "lasting": policy.lasting,
         "most": policy.most,
         "allowed": [" and ".join(map(written, each)) for each in policy.allowed],
+        **({"cgroup": guard.cgroup} if guard.cgroup else {}),
+        "events": [event.name for event in bound.events],
+        "results": list(bound.names),
     }
 
 
@@ -44,7 +59,8 @@ def checked(described: Described) -> dict[str, Any]:
     built = {**{name: text(found, name) for name in _WORDS}, **numbers, "lasting": lasting, "most": number(found, "most")}
     labels = texts(described, "labels")
     expect(built["spared"] in labels, "'guard' spares a label that is not one of the labels")
-    return {**built, "allowed": list(texts(found, "allowed"))}
+    cgroup = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
+    return {**built, **{name: list(texts(found, name)) for name in _LISTS}, **cgroup}
 
 
 def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard | None:
@@ -61,4 +77,4 @@ def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard
         raise ModelError(f"{fact}, and the guard spares '{described['spared']}'; calibrate it for that label")
     allowed = tuple(map(entry, described["allowed"]))
     policy = Policy(spared, margin, int(described["after"]), int(described["lasting"]), float(described["most"]), allowed)
-    return Guard(policy, plugins.action(described["action"]))
+    return Guard(policy, plugins.action(described["action"]), str(described.get("cgroup", "")))

@@ -22,7 +22,7 @@ from ..compiler import Body
 from ..errors import KernelError, NotSupported, SessionError, VerifierError
 from ..events.bound import Bound, BoundEvent
 from ..events.fields import Field, Place
-from ..events.guarding import Guarding
+from ..events.guarding import Case, Guarding
 from ..events.replay import Replay, Result
 from ..kernel import Program, RingBuffer
 from ..network.model import LABEL
@@ -31,6 +31,7 @@ from ..observer import Mode
 from ..plugin import Plugins
 from ..preparation import Row
 from ..preparation.columns import preparer
+from ..session import cases
 from ..session.guarding import Brakes
 from ..session.observed import Observed
 from ..session.observing import event_shell, link_observed, load_sharing
@@ -217,11 +218,24 @@ def _compare_verdicts(
         if row is not None:
             _check(observed, _verdict(bench, row) == verdict, f"the verdict at event {number}")
         if guarding and record and guarding.accept(*record):
-            guarding.decide(*record, (verdict[2] - 1, verdict[3]) if verdict else None)
+            guarding.decide(*record, (verdict[2] - 1, verdict[3]) if verdict else None, row)
     if guarding is None:
         return ""
     _check(observed, _decided(bench, observed) == +guarding.counts, "the count of actions")
+    held = cases.read(bench.maps, observed.bound.key_bytes, len(observed.bound.names))
+    _check(observed, sorted(map(_case, held)) == sorted(_latest(guarding, cases.kept(bench.maps))), "a case")
     return f" and {guarding.acted:,} actions"
+
+
+def _latest(guarding: Guarding, kept: int) -> Iterator[Case]:
+    """The cases of the twin that the kernel still has: so many of each event."""
+    for event in {case.event for case in guarding.cases}:
+        yield from [case for case in guarding.cases if case.event == event][-kept:]
+
+
+def _case(held: cases.Held) -> Case:
+    row = Result(held.key, held.number, held.time, held.results)
+    return Case(held.event, row, held.label - 1, held.margin, held.reason)
 
 
 def _decided(bench: Bench, observed: Observed) -> Counter[tuple[str, int]]:

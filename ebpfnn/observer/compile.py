@@ -14,6 +14,7 @@ from ..network.inputformat import InputFormat
 from ..obj import Function, ObjectSpec
 from ..obj.asm import R0, R1, R2, Register
 from ..preparation.columns import Column
+from .cases import EACH
 from .cells import Cell, cells_of
 from .columns import emit_results, emit_steps
 from .conditions import emit_conditions
@@ -44,6 +45,7 @@ def compile_observer(
     workspace: int = 0,
     network: int = 0,
     policy: Policy | None = None,
+    cases: int = EACH,
     valued: bool = False,
     ring_bytes: int = RING_BYTES,
 ) -> ObjectSpec:
@@ -52,9 +54,9 @@ def compile_observer(
     In mode VERDICTS it calls ``ebpfnn_infer``, whose input is ``form``, made of a row by ``columns``. It has ``classes`` scores
     and needs ``workspace`` bytes behind its result. ``network`` is the number of swaps before it. If results are ``valued``,
     the margin of a verdict is the score. With a ``policy``, what it returns says whether to act on the event
-    (:data:`ebpfnn.abi.ACT`). In the other modes records and rows go to a ring buffer of ``ring_bytes``, a power of two of at
-    least a page. ``link`` a shell with the object, and that with a body. Programs of several events share all maps but
-    ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
+    (:data:`ebpfnn.abi.ACT`), and the latest ``cases`` of each event are kept on each CPU, a power of two. In the other modes
+    records and rows go to a ring buffer of ``ring_bytes``, a power of two of at least a page. ``link`` a shell with the object,
+    and that with a body. Programs of several events share all maps but ``ebpfnn_scratch`` and the shell's (:mod:`ebpfnn.abi`).
 
     Raises :class:`ModelError` for columns that do not fit the spec or ``form``, and for more memory than a CPU has.
     """
@@ -72,7 +74,8 @@ def compile_observer(
     recorded = len(event.fields) if mode is Mode.RECORD else 0
     context = tuple(_context(bound, event_index, mode))
     write = Writer(bound, event_index, lay_out(bound, context, recorded, sample_bytes, workspace))
-    return _Compilation(write, mode, cells, form, classes, network, valued=valued, policy=policy).compile(ring_bytes)
+    made = _Compilation(write, mode, cells, form, classes, network, valued=valued, policy=policy, cases=cases)
+    return made.compile(ring_bytes)
 
 
 class _Compilation:
@@ -89,9 +92,10 @@ class _Compilation:
         *,
         valued: bool,
         policy: Policy | None,
+        cases: int,
     ) -> None:
         self.write, self.mode, self.cells, self.form = write, mode, cells, form
-        self.classes, self.network, self.valued, self.policy = classes, network, valued, policy
+        self.classes, self.network, self.valued, self.policy, self.cases = classes, network, valued, policy, cases
         self.samples = SampleWriter(write)
         self.verdicts = mode is Mode.VERDICTS
 
@@ -107,7 +111,7 @@ class _Compilation:
             types.declare_network()
         maps = maps_of(write.bound, self.mode, write.memory, types, ring_bytes=ring_bytes)
         if self.policy:
-            maps |= maps_of_policy(write.bound)
+            maps |= maps_of_policy(write.bound, write.memory, self.cases)
         if self.samples.table:
             maps[BOUNDS] = table(bytes(self.samples.table))
         function = self._function(types)
@@ -175,7 +179,7 @@ class _Compilation:
         """Ends the state if the event does, and returns the latest verdict, which may be one of this event."""
         write = self.write
         if self.policy:
-            emit_decision(write, self.policy, verdict=verdict)
+            emit_decision(write, self.policy, self.cases if verdict else 0)
         if write.event.end:
             goes_on = write.fresh("on")
             write.note("the end of a state")

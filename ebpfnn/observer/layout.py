@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..abi import KEPT, RECORD, RESULT, VERDICT, padded
+from ..abi import CASE, KEPT, RECORD, RESULT, VERDICT, padded
 from ..errors import ModelError
 from ..events.bound import Bound, Derived
 from ..events.fields import Field
@@ -28,7 +28,8 @@ def state_bytes(bound: Bound) -> int:
 class Memory:
     """The memory of one program on one CPU, the map ``ebpfnn_scratch``.
 
-    The head of a record is at 0, and the key at :data:`KEY`. ``results`` (u64 each) and the rest follow.
+    The head of a record is at 0, and the key at :data:`KEY`. ``results`` (u64 each) and the rest follow. ``case`` is directly
+    behind them, so that a case is what lies from 0 on.
     ``derived`` and ``context`` have the derived fields and those from the program's context, u64 each. ``side`` is 1 if the
     event comes from the higher end, ``start`` when the network began. ``verdict`` is followed by a copy of the key, since a
     watcher is told both. ``outcome`` has the status of the network and the index of its label, u32 each. ``blank`` is a state
@@ -37,6 +38,7 @@ class Memory:
     """
 
     results: int
+    case: int
     derived: dict[Derived, int]
     context: dict[Field, int]
     side: int
@@ -59,7 +61,8 @@ def lay_out(bound: Bound, context: Sequence[Field], recorded: int, sample_bytes:
     Raises :class:`ModelError` if it takes more than the kernel gives.
     """
     results = KEY + bound.key_bytes
-    at = max(results + 8 * len(bound.names), KEY + 8 * recorded)
+    case = results + 8 * len(bound.names)
+    at = max(case + CASE.itemsize, KEY + 8 * recorded)
     derived = {each: at + 8 * place for place, each in enumerate(Derived)}
     at += 8 * len(derived)
     fields = {each: at + 8 * place for place, each in enumerate(context)}
@@ -75,4 +78,4 @@ def lay_out(bound: Bound, context: Sequence[Field], recorded: int, sample_bytes:
     if size > _LARGEST:
         fact = f"spec '{bound.spec.name}': it and its network need {size} bytes of each CPU; the kernel gives {_LARGEST}"
         raise ModelError(f"{fact}; use fewer columns or bounds, or smaller layers")
-    return Memory(results, derived, fields, side, start, verdict, outcome, blank, act, kept, sample, result, size)
+    return Memory(results, case, derived, fields, side, start, verdict, outcome, blank, act, kept, sample, result, size)

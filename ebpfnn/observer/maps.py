@@ -30,13 +30,18 @@ def maps_of(bound: Bound, mode: Mode, memory: Memory, types: Types, *, ring_byte
     return {each.name: each for each in found}
 
 
-def maps_of_policy(bound: Bound) -> dict[str, MapSpec]:
-    """The maps of a guard, by name. What is kept of keys is in a map of its own, so that new keys cannot displace it."""
+def maps_of_policy(bound: Bound, memory: Memory, cases: int) -> dict[str, MapSpec]:
+    """The maps of a guard, by name. What is kept of keys is in a map of its own, so that new keys cannot displace it.
+
+    ``cases`` are kept of each event on each CPU.
+    """
     entries = bound.spec.state.entries
     found = [MapSpec(abi.GUARDED, MapType.LRU_HASH, bound.key_bytes, abi.KEPT.itemsize, entries)]
     found.append(MapSpec(abi.CONTROL, MapType.ARRAY, 4, abi.CONTROLLED.itemsize, 1, MMAPABLE))
     found.append(_per_cpu(abi.ACTIONS, abi.ACTED.itemsize, abi.MAX_SCORES + 1))
     found.append(_per_cpu(abi.WINDOW, abi.WINDOWED.itemsize))
+    found.append(_per_cpu(abi.CASES, memory.case + abi.CASE.itemsize, len(bound.events) * cases))
+    found.append(_per_cpu(abi.RECORDED, 8, len(bound.events)))
     return {each.name: each for each in found}
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..abi import ACT, ACTED, ACTIONS, CONTROL, CONTROLLED, COUNT, GUARDED, KEPT, VERDICT, WINDOW, WINDOWED
+from ..abi import ACT, ACTED, ACTIONS, CONTROL, CONTROLLED, COUNT, GUARDED, KEPT, REASONS, VERDICT, WINDOW, WINDOWED
 from ..events.bound import BoundCondition
 from ..events.policy import Policy
 from ..obj.asm import R0, R1, R2, R3, R4, R5
+from .cases import close_case, emit_case, open_case, reason_of_case
 from .conditions import emit_conditions
 from .layout import KEY, LABEL
 from .writer import COUNTS, MEMORY, STATE, Writer, offset_of
@@ -35,15 +36,16 @@ def emit_allowed(write: Writer, allowed: Sequence[Sequence[BoundCondition]]) -> 
     write.label(goes_on)
 
 
-def emit_decision(write: Writer, policy: Policy, *, verdict: bool) -> None:
+def emit_decision(write: Writer, policy: Policy, cases: int) -> None:
     """Writes to the memory whether the event is acted on: ``EBPFNN_ACT`` or 0. Keeps R6 to R9.
 
-    ``verdict`` says that a verdict may have been given at this event.
+    ``cases`` are kept; 0 says that no verdict may have been given at this event.
     """
     write.note("the policy")
-    done = write.fresh("decided")
+    done, due = write.fresh("decided"), write.fresh("due")
     write.store("u64", MEMORY, write.memory.act, 0)
-    if verdict:
+    if cases:
+        close_case(write)
         _emit_verdict(write, policy)
     write.load(R1, "u32", STATE, LABEL)
     for label in (0, policy.spared + 1):
@@ -53,7 +55,10 @@ def emit_decision(write: Writer, policy: Policy, *, verdict: bool) -> None:
     write.load(R2, "u64", R0, offset_of(KEPT, "until_ns"))
     write.load_time(R3)
     write.jump_if(R3, ">=", R2, done)
-    _emit_due(write, policy, done)
+    _emit_due(write, policy, due, done)
+    write.label(due)
+    if cases:
+        emit_case(write, cases)
     write.label(done)
 
 
@@ -91,13 +96,18 @@ def _emit_counted(write: Writer, policy: Policy) -> None:
     write.goto(kept)
     write.label(enough)
     write.store("u32", R0, offset_of(KEPT, "streak"), policy.after)
+    write.load(R2, "u64", R0, offset_of(KEPT, "until_ns"))
     _until(write, policy)
     write.store("u64", R0, offset_of(KEPT, "until_ns"), R3)
+    write.load_time(R3)
+    write.jump_if(R2, ">", R3, kept)
+    open_case(write, R1)
     write.goto(kept)
     write.label(first)
     new = write.memory.kept
     write.mov(R3, 0)
     if policy.after == 1:
+        open_case(write, R1)
         _until(write, policy)
     write.store("u64", MEMORY, new + offset_of(KEPT, "until_ns"), R3)
     write.store("u32", MEMORY, new + offset_of(KEPT, "streak"), 1)
@@ -113,27 +123,27 @@ def _until(write: Writer, policy: Policy) -> None:
     write.alu(R3, "+=", R4)
 
 
-def _emit_due(write: Writer, policy: Policy, done: str) -> None:
-    """The event is due: acted on unless a brake holds. The first that holds is counted."""
+def _emit_due(write: Writer, policy: Policy, due: str, done: str) -> None:
+    """The event is due: acted on unless a brake holds. The first that holds is counted. Jumps to ``due``, or goes on there."""
     going, on = write.fresh("going"), write.fresh("on")
-    _emit_cap(write, policy, done)
+    _emit_cap(write, policy, due, done)
     write.map_value(R1, CONTROL)
     write.load(R2, "u64", R1, offset_of(CONTROLLED, "paused"))
     write.jump_if(R2, "==", 0, going)
     _count(write, "paused", None)
-    write.goto(done)
+    write.goto(due)
     write.label(going)
     write.load(R2, "u64", R1, offset_of(CONTROLLED, "until_ns"))
     write.load_time(R3)
     write.jump_if(R3, "<", R2, on)
     _count(write, "audited", None)
-    write.goto(done)
+    write.goto(due)
     write.label(on)
     _count(write, "acted", None)
     write.store("u64", MEMORY, write.memory.act, ACT)
 
 
-def _emit_cap(write: Writer, policy: Policy, done: str) -> None:
+def _emit_cap(write: Writer, policy: Policy, due: str, done: str) -> None:
     """Goes on if the share of the events of this window that are due is within the cap."""
     same, within = write.fresh("same"), write.fresh("within")
     write.lookup_index(WINDOW)
@@ -157,7 +167,7 @@ def _emit_cap(write: Writer, policy: Policy, done: str) -> None:
     write.alu(R3, "<<=", _WHOLE_SHIFT)
     write.jump_if(R3, "<", R4, within)
     _count(write, "capped", None)
-    write.goto(done)
+    write.goto(due)
     write.label(within)
     write.alu(R5, "+=", 1)
     write.store("u64", R0, offset_of(WINDOWED, "acted"), R5)
@@ -167,6 +177,7 @@ def _count(write: Writer, reason: str, index: int | None) -> None:
     """Adds 1 to a member of ``struct ebpfnn_acted``: element ``index``, or that of the label (plus 1) of the state."""
     missing = write.fresh("missing")
     if index is None:
+        reason_of_case(write, REASONS.index(reason))
         write.load(R1, "u32", STATE, LABEL)
     write.lookup_index(ACTIONS, R1 if index is None else index)
     write.jump_if(R0, "==", 0, missing)

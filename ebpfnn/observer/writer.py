@@ -108,6 +108,16 @@ class Writer(Assembler):
         self.mov(R4, flags)
         self.call(UPDATE)
 
+    def update_index(self, name: str, index: Register, value: int) -> None:
+        """Writes the ``value``, bytes of the memory, to element number ``index`` of an array map."""
+        self.store("u32", R10, _INDEX, index)
+        self.map(R1, name)
+        self.mov(R2, R10)
+        self.alu(R2, "+=", _INDEX)
+        self.point(R3, value)
+        self.mov(R4, _ANY)
+        self.call(UPDATE)
+
     def delete(self, name: str, key: int) -> None:
         self.map(R1, name)
         self.point(R2, key)

@@ -15,14 +15,33 @@ from .items import Item, Picture, Row
 def fitted(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
     """``array``, a uint8 sample, as ``shape``. A channel axis of length 1 may be missing or added, and axes may be flattened.
 
+    Channels may come last: they are moved where the network has them first, and otherwise stay with the columns.
+
     Raises :class:`InputError` for another dtype or number of values.
     """
     found = array.shape
     if array.dtype != np.uint8:
         raise InputError(f"a sample of {array.dtype}, but the network takes bytes; give uint8 in 0..255")
-    if not found or shape not in (found, (1, *found), found[1:] if found[0] == 1 else found, (prod(found),)):
+    if len(found) in (2, 3) and found != shape:
+        array = _channels_last(array, shape)
+        found = array.shape
+    if not found or not _alike(found, shape):
         raise InputError(f"a sample of {describe(found)}, but the network takes {describe(shape)}; give others")
     return np.ascontiguousarray(array).reshape(shape)
+
+
+def _alike(found: Shape, shape: Shape) -> bool:
+    """Whether the values of both lie in the same order."""
+    return shape == (prod(found),) or [size for size in found if size > 1] == [size for size in shape if size > 1]
+
+
+def _channels_last(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """``array``, [rows, columns, channels] or [rows, channels], as ``shape`` has its values; else unchanged."""
+    if len(shape) == 3 and shape in ((array.shape[-1], *array.shape[:-1]), (array.shape[-1], *array.shape[:-1], 1)):
+        return np.moveaxis(array, -1, 0).reshape(shape)
+    if len(shape) == 2 and shape in ((array.shape[0], prod(array.shape[1:])), (1, array.size)):
+        return array.reshape(shape)
+    return array
 
 
 def unprepared(item: Item, shape: Shape) -> NDArray[np.uint8]:

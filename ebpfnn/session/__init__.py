@@ -7,11 +7,12 @@ from .runner import Result
 from .session import Session
 
 if TYPE_CHECKING:
+    from .cases import Case
     from .observation import Observation
     from .verdicts import Verdict
 
 # Imported on first use: whoever gives samples needs no specs.
-_HOMES = {"Observation": "observation", "Verdict": "verdicts"}
+_HOMES = {"Case": "cases", "Observation": "observation", "Verdict": "verdicts"}
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
-__all__ = ["Observation", "Result", "Session", "Verdict"]
+__all__ = ["Case", "Observation", "Result", "Session", "Verdict"]

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from ..bodies import kind_of
-from ..compiler import Body, Compiled, KernelFeatures
+from ..compiler import Body, KernelFeatures
 from ..errors import NotSupported
 from ..kernel.features import KMALLOC_LARGEST, has_callback_loops, has_large_values, has_sign_extension
 from ..kernel.load.btf import vmlinux
@@ -35,14 +35,8 @@ def compile_here(network: Model, plan: str | None = None, plugins: Plugins | Non
         compiled = kind.compile(network, features, plan)
         found = _of_this_kernel(features, compiled)
     elapsed = 1000 * (time.perf_counter() - begun)
-    _LOG.info("network '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, _plan(compiled))
+    _LOG.info("model '%s' compiled in %.0f ms; plan: %s", network.name, elapsed, compiled.told or "the only one")
     return compiled
-
-
-def _plan(compiled: Body) -> str:
-    if isinstance(compiled, Compiled):
-        return ", ".join(f"layer {each.layer} {each.shape}" for each in compiled.layers)
-    return "that of its kind"
 
 
 def _of_this_kernel(hoped: KernelFeatures, compiled: Body) -> KernelFeatures:

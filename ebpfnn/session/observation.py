@@ -15,7 +15,8 @@ from ..errors import SessionError
 from ..kernel import RingBuffer
 from ..network.model import Model
 from ..plugin import Plugins, Trigger
-from . import verdicts
+from . import cases, verdicts
+from .cases import Case
 from .compiling import compile_here
 from .guarding import Brakes, Guard
 from .observed import observe
@@ -53,7 +54,7 @@ class Observation(AbstractContextManager["Observation"]):
             raise SessionError(f"network '{network.name}' carries no spec of events; give it samples, in ebpfnn.Session")
         known = plugins or Plugins.installed()
         found = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode, guard=guard)
-        self.network, self._key, self._units = network, found.key, {0: network.unit}
+        self.network, self._bound, self._key, self._units = network, found.bound, found.key, {0: network.unit}
         with ExitStack() as held:
             loaded = [held.enter_context(each) for each in load_observed(found, body or compile_here(network, plugins=known))]
             self._maps = loaded[0].maps
@@ -82,6 +83,12 @@ class Observation(AbstractContextManager["Observation"]):
         """What was counted so far: :data:`ebpfnn.abi.COUNTED` by name."""
         self._check_open()
         return verdicts.counts(self._maps[abi.COUNTS])
+
+    def cases(self, most: int = cases.MOST) -> list[Case]:
+        """The latest ``most`` cases of its guard, the latest first. Raises as :attr:`brakes`."""
+        self._check_open()
+        events = [event.name for event in self._bound.events]
+        return cases.latest(self._maps, self.network.labels, self._key, events, self._bound.names, most)
 
     @property
     def brakes(self) -> Brakes:

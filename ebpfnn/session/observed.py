@@ -78,6 +78,8 @@ def observe(
     found = [ready if each.trigger == trigger.name else _seen(plugins.trigger(each.trigger), guard) for each in spec.events]
     for event, one in zip(spec.events, found, strict=True):
         _check(network, event, one)
+        if guard:
+            guard.action.check(one, event.target)
     first = next((event for event in spec.events if event.trigger == trigger.name), None)
     if first is None:
         raise ModelError(f"network '{network.name}': its spec has no event of trigger '{trigger.name}'; train it again")

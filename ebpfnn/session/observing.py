@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import MappingProxyType
 
 from .. import abi
 from ..compiler import Body
-from ..kernel import Map, Object
+from ..events.fields import bytes_of, fields_of
+from ..kernel import Map, Object, possible_cpus
 from ..network.model import LABEL
 from ..obj import ObjectSpec, link
 from ..observer import Mode, check_locks, compile_observer
+from ..observer.cases import kept_each
 from ..plugin import Trigger
+from .family import put_cgroup, spare_family
 from .loading import check_abi, is_compiled, load_linked
 from .observed import Observed
 
 SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
-SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS}
+SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS, abi.CASES, abi.RECORDED, abi.CGROUP, abi.FAMILY, abi.OUTCOMES}
 """The maps that the programs of one network share."""
 _NO_MAPS: Mapping[str, Map] = MappingProxyType({})
 
@@ -34,21 +37,46 @@ def load_observed(observed: Observed, body: Body, *, swaps: int = 0, maps: Mappi
     for index, shell in enumerate(shells):
         check_locks(observed.bound, index, shell)
     specs = [link_observed(observed, index, shell, body, swaps=swaps) for index, shell in enumerate(shells)]
-    return load_sharing(observed, specs, is_compiled(observed.network, body), maps)
+    with ExitStack() as held:
+        loaded = load_sharing(observed, specs, is_compiled(observed.network, body), maps)
+        for each in loaded:
+            held.enter_context(each)
+        if observed.guard and observed.guard.cgroup:
+            known = all_maps(loaded)
+            spare_family(known)
+            if abi.CGROUP not in maps:
+                put_cgroup(known, observed.guard.cgroup)
+        held.pop_all()
+        return loaded
+
+
+def all_maps(loaded: Iterable[Object]) -> dict[str, Map]:
+    """The maps of the programs of one network by name; those that they do not share are the first one's that has it."""
+    found: dict[str, Map] = {}
+    for each in loaded:
+        found = {**each.maps, **found}
+    return found
 
 
 def load_sharing(
     observed: Observed, specs: list[ObjectSpec], compiled: bool, maps: Mapping[str, Map] = _NO_MAPS
 ) -> list[Object]:
-    """Loads what was linked for each event; those of :data:`SHARED` that are not in ``maps`` are the first one's."""
+    """Loads what was linked for each event; maps that they share and that are not in ``maps`` are the first one's."""
     with ExitStack() as held:
+        names = SHARED | of_action(observed)
         shared, found = dict(maps), list[Object]()
         for trigger, spec in zip(observed.triggers, specs, strict=True):
             loaded = held.enter_context(load_linked(observed.network, trigger, spec, compiled, shared))
-            shared |= {name: each for name, each in loaded.maps.items() if name in SHARED}
+            shared |= {name: each for name, each in loaded.maps.items() if name in names}
             found.append(loaded)
         held.pop_all()
         return found
+
+
+def of_action(observed: Observed) -> frozenset[str]:
+    """The maps of its action, which the programs of all events share."""
+    guard = observed.guard
+    return frozenset[str]().union(*(guard.maps(trigger) for trigger in observed.triggers)) if guard else frozenset()
 
 
 def event_shell(trigger: Trigger, target: str | None) -> ObjectSpec:
@@ -66,13 +94,16 @@ def link_observed(
     observed: Observed, index: int, shell: ObjectSpec, body: Body | None, mode: Mode = Mode.VERDICTS, *, swaps: int = 0
 ) -> ObjectSpec:
     """``shell`` of event ``index`` with its observer, in mode VERDICTS with ``body``, and with the action of the guard."""
+    if observed.guard is not None:
+        observed.guard.confine(shell)
     if body is None:
         linked = link(shell, compile_observer(observed.bound, index, mode))
     else:
         linked = _with_verdicts(observed, index, shell, body, swaps)
     if observed.guard is None:
         return linked
-    return link(linked, observed.guard.acting(observed.triggers[index], observed.targets[index]))
+    told = {abi.FIELD_BYTES: bytes_of(fields_of(shell)), abi.EVENT_INDEX: index, abi.NETWORK: swaps}
+    return link(linked, observed.guard.acting(observed.triggers[index], observed.targets[index], told))
 
 
 def _with_verdicts(observed: Observed, index: int, shell: ObjectSpec, body: Body, swaps: int) -> ObjectSpec:
@@ -87,5 +118,6 @@ def _with_verdicts(observed: Observed, index: int, shell: ObjectSpec, body: Body
         valued=observed.network.result != LABEL,
         workspace=body.workspace,
         policy=observed.guard.policy if observed.guard else None,
+        cases=kept_each(observed.bound, possible_cpus()),
     )
     return link(link(shell, observer), body.spec)

@@ -23,6 +23,10 @@ class CompiledForest(Body):
 
     plan: Plan
 
+    @property
+    def told(self) -> str:
+        return self.plan.shape
+
 
 def compile_forest(forest: Forest, features: KernelFeatures = NEWEST, plan: str | None = None) -> CompiledForest:
     """Compiles ``ebpfnn_infer`` for ``forest`` and a kernel that has ``features``.

@@ -27,7 +27,8 @@ def facts(forest: Forest) -> Mapping[str, str]:
         except ModelError as refusal:
             found[f"plan {name}"] = str(refusal)
         else:
-            found[f"plan {name}"] = f"{plan.shape}: some {plan.ns:,.0f} ns, {plan.walked:,} instructions to verify"
+            shape = "" if plan.shape == name else f"{plan.shape}: "
+            found[f"plan {name}"] = f"{shape}some {plan.ns:,.0f} ns, {plan.walked:,} instructions to verify"
     return found
 
 

@@ -8,24 +8,22 @@ from pathlib import Path
 
 from ebpfnn.plugin import Action, hookimpl, object_path
 
-_CODES = {"xdp": (1, 2), "tc": (2, -1), "cgroup_skb": (0, 1)}
-"""What drops and what passes a packet: XDP_DROP and XDP_PASS, TC_ACT_SHOT and TC_ACT_UNSPEC (include/uapi/linux/bpf.h and
-pkt_cls.h), and 0 and 1 at a cgroup.
-"""
+_DROPS = {"xdp": 1, "tc": 2, "cgroup_skb": 0}
+"""What drops a packet: XDP_DROP, TC_ACT_SHOT (include/uapi/linux/bpf.h and pkt_cls.h), and 0 at a cgroup."""
 
 
 class Drop(Action):
     name = "drop"
     summary = "drop packets, but FIN and RST of at most 100 a second on each CPU"
-    triggers = tuple(_CODES)
+    triggers = tuple(_DROPS)
 
-    def object_path(self) -> Path:
+    def object_path(self, trigger: str) -> Path:
+        del trigger
         return object_path("drop")
 
     def variables(self, trigger: str, target: str | None) -> Mapping[str, bytes]:
         del target
-        dropped, passed = _CODES[trigger]
-        return {"ebpfnn_dropped": struct.pack("<i", dropped), "ebpfnn_passed": struct.pack("<i", passed)}
+        return {"ebpfnn_dropped": struct.pack("<i", _DROPS[trigger])}
 
 
 @hookimpl

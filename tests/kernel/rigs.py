@@ -154,6 +154,7 @@ def rig(
                 change(observer)
             linked = link(shell, observer)
             shared = (abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS)
+            shared += (abi.GUARDED, abi.CONTROL, abi.ACTIONS, abi.CASES, abi.RECORDED)
             maps = {name: objects[0].maps[name] for name in shared if objects and name in objects[0].maps}
             objects.append(held.enter_context(Object.load(link(linked, body) if body else linked, maps=maps)))
         form = options.get("form")

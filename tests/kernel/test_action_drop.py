@@ -41,7 +41,7 @@ def udp(port: int = 80) -> bytes:
 @contextmanager
 def acting(build: Build, trigger: Trigger) -> Iterator[Program]:
     action = Plugins.installed().action("drop")
-    shell, drop = ObjectSpec.from_file(trigger.object_path()), ObjectSpec.from_file(action.object_path())
+    shell, drop = ObjectSpec.from_file(trigger.object_path()), ObjectSpec.from_file(action.object_path(trigger.name))
     shell.keep_programs(trigger.program())
     for name, value in action.variables(trigger.name, None).items():
         drop.set_variable(name, value)

@@ -41,10 +41,10 @@ def calibrated() -> QuantizedNetwork:
     return replace(network("tc"), calibration=CALIBRATION)
 
 
-def load(calibrated: QuantizedNetwork, **policy: object) -> Instance:
+def load(calibrated: QuantizedNetwork, group: int = -1, **policy: object) -> Instance:
     plugins = Plugins.installed()
     guard = Guard(replace(POLICY, **policy), plugins.action("drop"))  # type: ignore[arg-type]
-    return Instance.load(calibrated, plugins.trigger("tc"), "here", name="guard", guard=guard)
+    return Instance.load(calibrated, plugins.trigger("tc"), "here", name="guard", guard=guard, group=group)
 
 
 def test_a_guard_outlives_the_process_and_leaves_nothing(store: Store, senders: Senders, calibrated: QuantizedNetwork) -> None:
@@ -78,6 +78,9 @@ def test_a_swap_keeps_the_brakes_and_takes_the_new_margin(store: Store, senders:
         assert senders.send(0, 500) == 0  # what was kept of this key holds
         instance.swap(calmer)
         assert senders.send(2, *[500] * 4) == 4
+        (case,) = instance.cases()  # the others were too weak, or of the label that is spared
+        assert (case.label, case.margin, case.reason, case.number, case.swaps) == ("flood", 1500, "acted", 2, 0)
+        assert case.columns == {"length": 528}
         with pytest.raises(UsageError, match="is not calibrated"):
             instance.swap(replace(calibrated, calibration=None))
         with pytest.raises(ModelError, match="was calibrated to spare 'flood', and the guard spares 'benign'"):
@@ -101,6 +104,10 @@ def test_the_verbs(store: Store, senders: Senders, calibrated: QuantizedNetwork,
     assert senders.send(0, 500) == 1
     assert "paused" not in ebpfnn(store, "resume", "guard").stdout
     assert senders.send(0, 500) == 0
+    table = r"case .* swaps\n1 +[\d:.]+ +acted +flood +1,500 +10\.77\.0\.1:5790-10\.77\.0\.2:\d+/udp +1 +0\n"
+    assert re.fullmatch(table, ebpfnn(store, "cases").stdout), ebpfnn(store, "cases").stdout
+    case = json.loads(ebpfnn(store, "cases", "guard", "--last", "1000", "--json").stdout)
+    assert (case["reason"], case["columns"], case["event"]) == ("acted", {"length": 528}, "tc")
     assert ebpfnn(store, "audit").stdout == "guard: audit, acts on nothing\n"
     assert senders.send(0, 500) == 1
     told = json.loads(ebpfnn(store, "actions", "--json").stdout)
@@ -166,9 +173,12 @@ def test_an_instance_that_only_observes_has_no_brakes(store: Store, senders: Sen
             instance.brakes(),
         ):
             pass
-        ran = ebpfnn(store, "pause", "guard")
-        assert ran.returncode == 1
-        assert "instance 'guard' is no guard, since it was loaded without an action; load it with --action" in ran.stderr
+        with pytest.raises(NotSupported, match="instance 'guard' is no guard, since it was loaded without an action"):
+            instance.cases()
+        for verb in ("pause", "cases"):
+            ran = ebpfnn(store, verb, "guard")
+            assert ran.returncode == 1
+            assert "instance 'guard' is no guard, since it was loaded without an action; load it with --action" in ran.stderr
         instance.unload()
 
 

@@ -134,3 +134,13 @@ def test_what_was_taken_before_batches_were_refused_is_not_done_again(monkeypatc
         monkeypatch.setattr(batch, "bpf", take_two)
         assert held.delete_batch(list(ELEMENTS)) == 50
         assert list(held.keys()) == []
+
+
+@pytest.mark.parametrize("type", [MapType.HASH, MapType.LRU_HASH])
+@pytest.mark.usefixtures("kernel")
+def test_elements_are_counted_in_a_bounded_time(type: MapType) -> None:  # noqa: A002
+    with make(type, entries=4000) as held:
+        assert held.count(60) == 0
+        held.update_batch({u32(i): u64(i) for i in range(1500)}.items())
+        assert held.count(60) == len(list(held.keys())) == 1500
+        assert held.count(-1) is None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,11 +26,8 @@ class Measure(Action):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def object_path(self) -> Path:
+    def object_path(self, trigger: str) -> Path:
         return self.path
-
-    def variables(self, trigger: str, target: str | None) -> Mapping[str, bytes]:
-        return {"passes": struct.pack("<i", -1)}
 
 
 def source() -> str:
@@ -64,7 +60,7 @@ def test_it_is_called_for_what_is_acted_on_and_nothing_else(build_object: Build,
     ("change", "fact"),
     [
         (("ebpfnn_act(", "another("), "does not define ebpfnn_act()"),
-        (("#include <ebpfnn/built_for.h>", ""), "carries no ABI version"),
+        (("<ebpfnn/built_for.h>", "<ebpfnn/abi.h>"), "carries no ABI version"),
     ],
 )
 def test_an_object_that_is_no_action(

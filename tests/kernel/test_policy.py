@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -17,14 +18,19 @@ from test_observer_verdicts import options_for
 from ebpfnn import abi
 from ebpfnn.errors import ModelError
 from ebpfnn.events.conditions import written
-from ebpfnn.events.guarding import Guarding
+from ebpfnn.events.guarding import Case, Guarding
 from ebpfnn.events.policy import Policy, entry
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.preparation.columns import read
+from ebpfnn.session import cases
 
 pytestmark = pytest.mark.root
 Build = Callable[..., ObjectSpec]
 SECOND = 1 << 30
+KEPT = 1023
+"""So many cases can be read: the place of the next one of 1,024 may be being written."""
+LAYOUT = struct.Struct("<IIQ8s3QIiII")
+REASONS = ("acted", "audited", "paused", "capped")
 SCORES = {"benign": "u32", "scan": "u64", "flood": "s32"}
 COLUMNS = [{"name": name, "type": "integer", "encode": "bins", "bounds": list(range(1, 201))} for name in SCORES]
 SPEC: dict[str, Any] = {
@@ -50,6 +56,9 @@ class Oracle:
         self.counts: dict[tuple[str, int], int] = {}
         self.verdict: tuple[int, int] | None = None
         """The label and the margin that the last event gave."""
+        self.numbers: dict[int, int] = {}
+        self.cases: list[tuple[Any, ...]] = []
+        """Time, number, the key's bytes, the results, label plus 1, margin, reason."""
 
     def observe(self, values: Mapping[str, int]) -> tuple[int, bool]:
         """The label plus 1, and whether the event is acted on."""
@@ -58,10 +67,25 @@ class Oracle:
         if self.allow(values):
             self.count("allowed", 0)
             return 0, False
+        self.numbers[key] = self.numbers.get(key, 0) + 1
+        began = False
         if values.get("u16") == 1:
-            self.judge(key, time, [min(values.get(name, 0), 200) for name in ("u32", "u64", "s32")])
+            was = self.kept.get(key, [0, 0])[0]
+            self.judge(key, time, [min(max(values.get(name, 0), 0), 200) for name in ("u32", "u64", "s32")])
+            began = was <= time < self.kept.get(key, [0, 0])[0]
         label = self.labels.get(key, 0)
-        return label, self.decide(key, time, label)
+        before = self.counts.copy()
+        acted = self.decide(key, time, label)
+        if began:
+            ((reason, _),) = (each for each in self.counts if self.counts[each] != before.get(each))
+            results = tuple(max(values.get(name, 0), 0) for name in ("u32", "u64", "s32"))
+            known = bytes([key]) + bytes(7)
+            self.cases.append(
+                (time, self.numbers[key], known, results, label, self.verdict[1] if self.verdict else None, reason)
+            )
+        if values.get("s8") == 1:
+            del self.numbers[key]
+        return label, acted
 
     def judge(self, key: int, time: int, scores: list[int]) -> None:
         label = scores.index(max(scores))
@@ -117,7 +141,9 @@ class Guarded:
         assert (returned & 0xFFFF, returned & abi.ACT != 0) == (label, acted), values
         fields = {name: values.get(name, 0) for name in self.made.bound.events[0].fields}
         if self.twin.accept(0, fields):
-            assert (self.twin.decide(0, fields, self.oracle.verdict) == "acted") == acted, values
+            row = self.made.twin.observe(0, fields)
+            assert (row is None) == (self.oracle.verdict is None)
+            assert (self.twin.decide(0, fields, self.oracle.verdict, row) == "acted") == acted, values
         return acted
 
     def check_counts(self) -> None:
@@ -127,6 +153,28 @@ class Guarded:
             assert each is not None
             found |= {(reason, label): int(each[reason].sum()) for reason in abi.REASONS if each[reason].sum()}
         assert found == self.oracle.counts == +self.twin.counts
+        assert [told(each) for each in self.twin.cases] == self.oracle.cases
+        assert self.held() == self.oracle.cases[-KEPT:]
+        assert len(cases.read(self.made.maps, 8, 3)) == min(len(self.oracle.cases), KEPT)
+
+    def held(self) -> list[tuple[Any, ...]]:
+        """The cases in the kernel, by the layout of abi.h, in the order in which they came: one CPU had all events."""
+        (cpu,) = os.sched_getaffinity(0)
+        recorded = self.made.maps[abi.RECORDED].lookup_percpu(bytes(4), np.uint64)
+        assert recorded is not None
+        found = []
+        for number in range(max(0, int(recorded[cpu]) - KEPT), int(recorded[cpu])):
+            values = self.made.maps[abi.CASES].lookup_percpu(struct.pack("<I", number % 1024), np.dtype("V64"))
+            assert values is not None
+            event, place, time, key, *results, label, margin, network, reason = LAYOUT.unpack(bytes(values[cpu]))
+            assert (event, network) == (0, 0)
+            found.append((time, place, key, tuple(results), label, margin, REASONS[reason]))
+        return found
+
+
+def told(case: Case) -> tuple[Any, ...]:
+    row = case.row
+    return row.time, row.number, row.key, row.results, case.label + 1, case.margin, case.reason
 
 
 @contextmanager
@@ -187,6 +235,41 @@ def test_the_time_of_enforcement_and_the_pause(build_spec: Build) -> None:
         assert not guard.check(u8=1, time=1002)
         guard.set(1 << 62)
         assert guard.check(u8=1, time=1003)
+        guard.check_counts()
+
+
+def test_each_key_that_becomes_due_is_a_case_with_its_reason(build_spec: Build) -> None:
+    with guarded(build_spec, Policy(0, 50, after=2, lasting=100, most=0.5)) as guard:
+        guard.set(1 << 62)
+        for time in (SECOND, SECOND + 1, SECOND + 2, SECOND + 3):  # the second one makes it due, the others find it due
+            guard.check(u8=1, time=time, **verdict(100))
+        assert [case[-1] for case in guard.oracle.cases] == ["acted"]
+        guard.check(u8=1, time=SECOND + 103, **verdict(77))  # the time is over, not the row: due anew
+        guard.check(u8=2, time=SECOND + 104, **verdict(100), s8=1)
+        guard.check(u8=2, time=SECOND + 105, **verdict(0, flood=60), s8=1)  # its state ended, what is kept of it did not
+        guard.set(1 << 62, paused=1)
+        guard.check(u8=1, time=SECOND + 110, **verdict(0, benign=60))
+        for time in (SECOND + 111, SECOND + 112, SECOND + 113):
+            guard.check(u8=1, time=time, **verdict(0xFFFF_FFFF_FFFF))  # what the encoder cuts is in the case
+        guard.set(0)
+        for time in (2 * SECOND, 2 * SECOND + 1):
+            guard.check(u8=3, time=time, u16=1, s32=-9, u32=1, u64=200)
+        for _ in range(9):
+            guard.check(u8=3, time=2 * SECOND + 2)
+        for time in (2 * SECOND + 3, 2 * SECOND + 4):
+            guard.check(u8=4, time=time, **verdict(100))
+        assert [case[-1] for case in guard.oracle.cases] == ["acted", "capped", "acted", "paused", "audited", "audited"]
+        guard.check_counts()
+
+
+def test_of_many_cases_the_latest_are_kept(build_spec: Build) -> None:
+    with guarded(build_spec, Policy(0, 50, after=1, lasting=1, most=1)) as guard:
+        guard.check_counts()  # none
+        for time in range(2100):
+            guard.check(u8=time % 250, time=time, **verdict(50 + time % 100))
+            if time in (1022, 1023, 1024):
+                guard.check_counts()
+        assert len(guard.oracle.cases) == 2100
         guard.check_counts()
 
 

@@ -212,7 +212,7 @@ def try_ebpfnn_bodies(plugins: Plugins, brought: Any) -> None:
 class Ring(Action):
     name, triggers = "ring", ("bell",)
 
-    def object_path(self) -> Path:
+    def object_path(self, trigger: str) -> Path:
         raise NotImplementedError
 
 

@@ -45,7 +45,7 @@ def run(
         *(str(place), prefix, site, str(ROOT), "" if tracefs is None else str(tracefs)),
         *("setpriv", f"--reuid={_NOBODY}", f"--regid={group}", "--clear-groups"),
         *(f"--inh-caps={change}", f"--ambient-caps={change}", f"--bounding-set={change}"),
-        *("env", f"PYTHONHOME={place}/python", "PYTHONDONTWRITEBYTECODE=1"),
+        *("env", f"PYTHONHOME={place}/python", f"LD_LIBRARY_PATH={place}/python/lib", "PYTHONDONTWRITEBYTECODE=1"),
         f"PYTHONPATH={place}/root:{place}/root/plugins:{place}/site",
         *(python, "-m", "ebpfnn", *arguments),
     ]

@@ -16,7 +16,7 @@ class Tag(Action):
     def __init__(self, value: str = "1") -> None:
         self.value = value
 
-    def object_path(self) -> Path:
+    def object_path(self, trigger: str) -> Path:
         return Path("tag.bpf.o")
 
     def taking(self, value: str) -> Tag:

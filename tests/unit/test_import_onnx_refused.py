@@ -77,7 +77,7 @@ REFUSED = {
     "one axis": (
         chain(("Conv", ["line"], {}), FLAT),
         {"line": floats(2, 1, 3)},
-        r"\(Conv\), has weights \[2, 1, 3\]; only convolutions over rows and columns",
+        r"\(Conv\), has weights \[2, 1, 3\] for values of 2 axes behind the channels; only convolutions over one axis",
     ),
     "a slope": (
         chain(FLAT, GEMM, ("LeakyRelu", [], {"alpha": 2.0})),
@@ -95,14 +95,19 @@ REFUSED = {
         r"\(MaxPool\), has a ceil mode that adds windows past the edge; use floor, or pad",
     ),
     "moved axes": (
-        chain(("Transpose", [], {"perm": [0, 1, 3, 2]}), FLAT, GEMM),
-        DENSE,
-        r"\(Transpose\), moves axes .*channels first",
+        chain(("Transpose", [], {"perm": [0, 1, 3, 2]}), ("Conv", ["w"], {}), FLAT),
+        {"w": floats(2, 1, 3, 3)},
+        r"moves the axes of its input, 1x8x8, otherwise than channels to the front; export it as images",
     ),
-    "means of rows": (
-        chain(("ReduceMean", [], {"axes": [2]}), FLAT),
-        {},
-        r"\(ReduceMean\), averages over axes \[2\]; only rows and col",
+    "a moved batch": (
+        chain(("Transpose", [], {"perm": [1, 0, 2, 3]}), FLAT, GEMM),
+        DENSE,
+        r"\(Transpose\), moves axes \[1, 0, 2, 3\]; only those behind the batch",
+    ),
+    "means of channels": (
+        chain(("Conv", ["w"], {}), ("ReduceMean", [], {"axes": [1, 2]}), FLAT),
+        {"w": floats(2, 1, 3, 3)},
+        r"\(ReduceMean\), averages over axes \[1, 2\]; only rows and col",
     ),
     "a wrong size": (
         chain(FLAT, GEMM),
@@ -112,7 +117,7 @@ REFUSED = {
     "a constant for each pixel": (
         chain(("Sub", ["image"], {}), FLAT, GEMM),
         {**DENSE, "image": floats(1, 1, 8, 8)},
-        r"\(Sub\), has constants that differ within a channel \(\[1, 1, 8, 8\] go with values of 1x8x8\)",
+        r"\(Sub\), has constants that differ within a channel \(\[1, 8, 8\] go with values of 1x8x8\)",
     ),
     "NaN": (
         chain(FLAT, GEMM),
@@ -125,10 +130,26 @@ REFUSED = {
         r"\(Softmax\), is followed by more; a softmax must be the last",
     ),
     "a scale of flat values": (
-        chain(FLAT, GEMM, ("Relu", [], {}), ("Mul", ["three"], {})),
-        {**DENSE, "three": floats(3)},
-        r"\(Mul\), changes flat values where no layer with weights can take it in; put it right behind a Linear",
+        chain(FLAT, ("Gemm", ["many"], {}), ("Relu", [], {}), ("Mul", ["each"], {}), ("Relu", [], {})),
+        {"many": floats(64, 1025), "each": floats(1025)},
+        r"\(Mul\), changes flat values, 1025, where no layer with weights can take it in; put it right behind a Linear",
     ),
+    **{
+        operator: ([*chain(FLAT), node(operator, "out0", *more, out="y", **attributes)], DENSE, rf"\({operator}\), {fact}")
+        for operator, more, attributes, fact in (
+            (
+                "LSTM",
+                ["dense", "dense"],
+                {"hidden_size": 3},
+                "keeps a state from step to step, which no layer does; train a conv",
+            ),
+            ("GRU", ["dense", "dense"], {"hidden_size": 3}, "keeps a state from step to step"),
+            ("Einsum", ["dense"], {"equation": "ni,oi->no"}, "multiplies values in a way of its own; use Linear"),
+            ("LayerNormalization", ["dense"], {}, "divides by what each sample has; train with BatchNorm"),
+            ("NonZero", [], {}, "selects by value, which no layer does; export the scores"),
+            ("Det", [], {}, "cannot be imported; Conv, Gemm, MatMul, pooling"),
+        )
+    },
     "QOperator": (
         [*chain(FLAT), node("MatMulInteger", "out0", "dense")],
         DENSE,
@@ -160,7 +181,7 @@ def test_graphs_that_cannot_be_imported(kind: str, tmp_path: Path) -> None:
             r"input 'x' has sizes \[0, 1, 0, 0\], 0 for those not fixed; fix all but the first",
         ),
         (("n",), "FLOAT", "input 'x' has sizes"),
-        (("n", 1, 8, 8), "INT32", "input 'x' is of type 6; export float or uint8"),
+        (("n", 1, 8, 8), "INT32", "input 'x' is of type INT32; export float, uint8 or int8"),
     ],
 )
 def test_inputs_that_cannot_be_imported(shape: tuple[Any, ...], kind: str, fact: str, tmp_path: Path) -> None:
@@ -285,3 +306,39 @@ def test_what_is_quantized_has_no_floats(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"net\.onnx: is quantized, in integers; use it as it is"):
         imported(tmp_path, data)
     assert isinstance(importers.load(tmp_path / "net.onnx"), QuantizedNetwork)
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        (lambda made: setattr(made.opset_import[0], "version", 99), r"is of opset 99, and this onnx knows opsets up to \d+; "),
+        (lambda made: setattr(made, "ir_version", 99), r"is of IR version 99, and this onnx knows up to \d+; export it with"),
+        (lambda made: setattr(made.graph.node[0], "domain", "my.own"), r"node 1 of 2, .* is of the domain 'my.own'; export"),
+    ],
+)
+def test_versions_and_domains(change: Any, fact: str, tmp_path: Path) -> None:
+    import onnx
+
+    made = onnx.load_model_from_string(model(chain(FLAT, GEMM), DENSE))
+    change(made)
+    with pytest.raises(ModelError, match=fact):
+        imported(tmp_path, made.SerializeToString())
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.float32])
+def test_weights_of_another_kind(dtype: Any, tmp_path: Path) -> None:
+    import onnx
+
+    made = onnx.load_model_from_string(model(chain(FLAT, GEMM), {"dense": DENSE["dense"].astype(dtype)}))
+    if dtype is np.float32:
+        made.graph.node.append(onnx.helper.make_node("Constant", [], ["dense"], sparse_value=_sparse()))
+        made.graph.ClearField("initializer")
+    with pytest.raises(ModelError, match=r"of complex64, which cannot be used|holds sparse weights; export dense ones"):
+        imported(tmp_path, made.SerializeToString())
+
+
+def _sparse() -> Any:
+    from onnx import helper, numpy_helper
+
+    values = numpy_helper.from_array(np.ones(2, np.float32), "dense")
+    return helper.make_sparse_tensor(values, numpy_helper.from_array(np.array([1, 70]), "at"), [3, 64])

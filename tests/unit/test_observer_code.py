@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from ebpfnn import abi
 from ebpfnn.built import object_path
 from ebpfnn.errors import ModelError
 from ebpfnn.events import OBSERVER, Bound, Field, Place, bind, build, fields_of
+from ebpfnn.events.policy import Policy
 from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.obj import Kind, Linkage, MapType, ObjectSpec, link
 from ebpfnn.obj.insn import decode_all
 from ebpfnn.observer import Mode, compile_observer
+from ebpfnn.observer.cases import kept_each
 from ebpfnn.observer.cells import Cell, cells_of
 from ebpfnn.preparation.columns import Column, read
 
@@ -45,7 +48,8 @@ def everything(state: dict[str, Any]) -> Bound:
 def test_it_writes_what_linux_5_10_knows(mode: Mode, state: dict[str, Any]) -> None:
     """Atomic additions without the former value, no loads that extend a sign, and 32 bytes of stack: a network has 448."""
     spec = everything(state)
-    made = compile_observer(spec, 0, mode, columns=columns("count", "sum", "max"), classes=3)
+    policy = Policy(0, 5, after=1) if mode is Mode.VERDICTS else None
+    made = compile_observer(spec, 0, mode, columns=columns("count", "sum", "max"), classes=3, policy=policy)
     for found in decode_all(made.functions[OBSERVER].code):
         assert found.opcode not in ATOMIC or found.imm == 0
         assert found.opcode not in SIGN_EXTENDING
@@ -125,3 +129,15 @@ def test_fields_of_the_context_are_read_once_each() -> None:
     made = compile_observer(bind(spec, {"b": [*fields, *own]}, REDUCERS), 0, Mode.ROWS)
     loads = [found.offset for found in decode_all(made.functions[OBSERVER].code) if found.opcode & 7 == 1 and found.src == 8]
     assert loads[:2] == [8, 16]
+
+
+@pytest.mark.parametrize(
+    ("columns", "events", "cpus", "kept"),
+    [(1, 1, 1, 1024), (4, 1, 15, 1024), (4, 1, 16, 512), (4, 3, 5, 1024), (7, 1, 9, 512), (7, 16, 512, 2)],
+)
+def test_cases_take_32_mib_of_all_cpus(columns: int, events: int, cpus: int, kept: int) -> None:
+    wide = bound([{"name": f"c{number}", "reduce": "first", "of": "length", "n": 64} for number in range(columns)])
+    wide = replace(wide, events=wide.events * events)
+    size = 16 + wide.key_bytes + 8 * 64 * columns + 16
+    assert kept_each(wide, cpus) == kept
+    assert kept == 2 or kept * size * events * cpus <= 1 << 25

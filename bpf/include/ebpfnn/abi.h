@@ -92,6 +92,9 @@ struct ebpfnn_counts {
 /* What ebpfnn_observe() returns has this bit, beside the label plus 1, if a guard says that the event is to be acted on. */
 #define EBPFNN_ACT (1 << 16)
 
+/* What ebpfnn_act() may return at every event: it goes on, as one that is not acted on. */
+#define EBPFNN_GO_ON (1 << 30)
+
 /* The one element of the map "ebpfnn_control" of a guard. Whoever loaded it writes it; zeros mean audit. */
 struct ebpfnn_control {
 	__u64 until_ns; /* events are acted on until this time (CLOCK_MONOTONIC) */
@@ -114,11 +117,32 @@ struct ebpfnn_acted {
 	__u64 allowed; /* events that the allow-list kept from being observed */
 };
 
+/* What became of the events that a guard of threads acted on, in the map "ebpfnn_outcomes", on each CPU. */
+struct ebpfnn_outcomes {
+	__u64 hit;     /* the action was done */
+	__u64 failed;  /* the kernel refused it */
+	__u64 exempt;  /* the thread is one that is never hit */
+	__u64 outside; /* the thread was not in the cgroup of the guard */
+};
+
 /* The window of a guard's cap on one CPU, in the map "ebpfnn_window". */
 struct ebpfnn_window {
 	__u64 number; /* the time of its events, shifted right by 30 */
 	__u64 base;   /* events observed before the first one in it that was due */
 	__u64 acted;  /* events in it that the cap let through */
+};
+
+/*
+ * What ends a case of a guard: the verdict at which a key became due. Before it are, without gaps, a struct ebpfnn_record, the key and the
+ * results of the row, u64 each. In the map "ebpfnn_cases" each event of the spec has as many elements on each CPU as the others, those of the
+ * first event first. The map "ebpfnn_recorded" has a u64 for each event on each CPU: how many there have been. Case n, counted from 0, is in
+ * the event's element n modulo their number.
+ */
+struct ebpfnn_case {
+	__u32 label;   /* plus 1 */
+	__s32 margin;  /* these three as in struct ebpfnn_verdict */
+	__u32 network;
+	__u32 reason;  /* what became of the event: the place of a member of struct ebpfnn_acted, from 0 */
 };
 
 /* What begins each record and each row in the ring buffer "ebpfnn_rows". */

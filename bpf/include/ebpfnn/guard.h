@@ -9,17 +9,22 @@
 #include <ebpfnn/abi.h>
 #include <ebpfnn/fields_observe.h>
 
-/* The action's: it returns what the program is to return. ``verdict`` is the label plus 1. */
+/* The action's: it returns what the program is to return, or EBPFNN_GO_ON. ``verdict`` is the label plus 1. */
 extern int ebpfnn_act(struct ebpfnn_fields *fields, void *context, __u32 verdict);
 
-/* Has the event observed. Returns ``pass`` unless the event is acted on. Call it between ebpfnn_enter() and ebpfnn_leave(). */
+/*
+ * Has the event observed. Returns ``pass`` unless the event is acted on. Call it between ebpfnn_enter() and ebpfnn_leave(). Events that
+ * are replayed are made up: nothing outside is to feel them.
+ */
 static __always_inline int ebpfnn_guard(struct ebpfnn_fields *fields, void *context, int pass)
 {
 	__u32 verdict = ebpfnn_observe(fields, context);
+	int code;
 
-	if (verdict & EBPFNN_ACT)
-		return ebpfnn_act(fields, context, verdict & (EBPFNN_ACT - 1));
-	return pass;
+	if (!(verdict & EBPFNN_ACT) || ebpfnn_replaying)
+		return pass;
+	code = ebpfnn_act(fields, context, verdict & (EBPFNN_ACT - 1));
+	return code == EBPFNN_GO_ON ? pass : code;
 }
 
 #ifdef EBPFNN_FIELDS_SKB_H

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
@@ -21,12 +22,33 @@ _NO_BATCHES = (errno.EINVAL, 524)
 _LARGEST_CURSOR = 4  # bytes; a hash's cursor is a bucket number, another map's is a key
 _Item = TypeVar("_Item")
 Element = tuple[bytes, bytes]
+Buffer = ctypes.Array[ctypes.c_char]
+
+
+class _NoBatches(Exception):
+    """This kernel, or this type of map, has no batches."""
 
 
 def lookup(held: Elements, size: int) -> Iterator[Element]:
     """See :meth:`ebpfnn.kernel.Map.lookup_batch`."""
     _check_size(held, size)
     return _read(held, Command.MAP_LOOKUP_BATCH, size, lambda: iteration.items(held))
+
+
+def count(held: Elements, size: int, seconds: float) -> int | None:
+    """See :meth:`ebpfnn.kernel.Map.count`."""
+    until, found = time.monotonic() + seconds, 0
+    try:
+        for number, _, _ in _batches(held, Command.MAP_LOOKUP_BATCH, size):
+            found += number
+            if time.monotonic() > until:
+                return None
+    except _NoBatches:
+        for _ in iteration.keys(held):
+            found += 1
+            if time.monotonic() > until:
+                return None
+    return found
 
 
 def lookup_and_delete(held: Elements, size: int) -> Iterator[Element]:
@@ -124,6 +146,15 @@ def _write(held: Elements, command: Command, count: int, keys: bytes, values: by
 
 
 def _read(held: Elements, command: Command, size: int, one_by_one: Callable[[], Iterator[Element]]) -> Iterator[Element]:
+    try:
+        for count, keys, values in _batches(held, command, size):
+            yield from _elements(held, count, keys.raw, values.raw)
+    except _NoBatches:
+        yield from one_by_one()
+
+
+def _batches(held: Elements, command: Command, size: int) -> Iterator[tuple[int, Buffer, Buffer]]:
+    """The elements of each batch: how many, their keys, and their values. Raises :class:`_NoBatches` before the first."""
     cursor = ctypes.create_string_buffer(max(held.key_size, _LARGEST_CURSOR))
     started = False
     while True:
@@ -139,12 +170,11 @@ def _read(held: Elements, command: Command, size: int, one_by_one: Callable[[], 
         expected = (errno.ENOENT, errno.ENOSPC) if started else (errno.ENOENT, errno.ENOSPC, *_NO_BATCHES)
         code = _try(command, attributes, held, expected)
         if code in _NO_BATCHES:
-            yield from one_by_one()
-            return
+            raise _NoBatches
         if code == errno.ENOSPC:  # a bucket of the hash holds more than ``size`` elements
             size *= 2
             continue
-        yield from _elements(held, attributes.count, keys.raw, values.raw)
+        yield attributes.count, keys, values
         if code == errno.ENOENT:
             return
         started = True

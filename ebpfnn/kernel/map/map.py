@@ -82,6 +82,10 @@ class Map(Elements):
         """Every key with its value, ``size`` per system call (Linux 5.6); like :meth:`items` if batches are not supported."""
         return batch.lookup(self, size)
 
+    def count(self, seconds: float) -> int | None:
+        """How many elements it has, None if that takes longer than ``seconds``. Those that change meanwhile may be missed."""
+        return batch.count(self, BATCH, seconds)
+
     def lookup_and_delete_batch(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes]]:
         """Drains the map: every key with its value, removed when it is read.
 

@@ -1,0 +1,1 @@
+"""What instances count, for Prometheus. docs/operations.md is the guide."""
