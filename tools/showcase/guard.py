@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""A guard of connections beside rules and user space: who keeps a server usable that attackers behind the clients' address overload.
+"""A guard of connections beside rules and user space: who keeps a server usable that attackers overload.
 
     tools/showcase/guard.py OUTPUT [--rounds 4]
 
-Collects rows of overloads with ebpfnn, trains and calibrates a network and a tree, and then runs overloads that are new to both, with
-one guard after another in front of the server: nothing, rules of nft, the models in the kernel, and the network in user space. Prints
-the tables of docs/showcase.md. OUTPUT is a directory: rows and models stay in it; with --evaluate, those that are there are used. As
-root, with nft and hping3, a C compiler, clang, and `pip install 'ebpfnn[train,showcase]'`.
+The attackers have the address of the clients. This collects rows of overloads with ebpfnn, trains and calibrates a network
+and a tree, and then runs overloads that are new to both, with one guard after another in front of the server: nothing, rules
+of nft, the models in the kernel, and the network in user space. It prints the tables of docs/showcase.md. OUTPUT is a
+directory: rows and models stay in it; with --evaluate, those that are there are used. As root, with nft and hping3, a C
+compiler, clang, and `pip install 'ebpfnn[train,showcase]'`.
 """
 
 from __future__ import annotations
@@ -76,9 +77,8 @@ def evaluate(files: Mapping[str, Path], rounds: int, seconds: float, *, sweep: b
 
 
 def one(name: str, arm: Arm, attack: str, strength: Strength, seed: int, seconds: float) -> Run:
-    with place(seed) as at, inside(at):
-        with arm(at) as acted:
-            outcome = overload(at, seed, seconds, strength)
+    with place(seed) as at, inside(at), arm(at) as acted:
+        outcome = overload(at, seed, seconds, strength)
     say(f"{seed}, {attack}: {name}: {outcome.done} of {len(outcome.counted)}")
     return Run(name, attack, outcome, acted.ports, acted.cpu, seconds)
 

@@ -1,7 +1,7 @@
-"""What is put between the veth and the server: nothing, rules, a guard of ebpfnn in the kernel, or the same verdicts in user space.
+"""What is put in front of the server: nothing, rules, a guard of ebpfnn in the kernel, or the same verdicts in user space.
 
-Each is a context, opened in the server's namespace. What it acted on, by port of the client, and the CPU time that it took beside
-the packets' own, is in the :class:`Acted` that it yields, when it is over.
+Each is a context, opened in the server's namespace. When it is over, the :class:`Acted` that it yielded has what it acted on,
+by port of the client, and the CPU time that it took beside that of the packets.
 """
 
 from __future__ import annotations
@@ -56,9 +56,8 @@ def connlimit(most: int) -> Arm:
 
 def syn_rate(most: int) -> Arm:
     """No more connections begun by one address in a second."""
-    return _ruled(
-        f"tcp flags & (syn|ack) == syn tcp dport {HTTP} update @seen {{ ip saddr limit rate over {most}/second burst {most} packets }} drop"
-    )
+    limit = f"limit rate over {most}/second burst {most} packets"
+    return _ruled(f"tcp flags & (syn|ack) == syn tcp dport {HTTP} update @seen {{ ip saddr {limit} }} drop")
 
 
 def _ruled(rule: str) -> Arm:
@@ -106,7 +105,7 @@ def _ports(pins: Pins) -> Iterator[int]:
 
 
 def in_user_space(file: Path, way: str) -> Arm:
-    """The network of ``file`` in a process that packets come to in ``way``, and that has a program in the kernel drop those of flows."""
+    """The network of ``file`` in a process that packets come to in ``way``. It has a program in the kernel drop packets."""
     model = modelfile.load(file)
     spared, margin = calibrated(model)
 

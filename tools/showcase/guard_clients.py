@@ -1,7 +1,7 @@
 """Clients of :mod:`guard_server`: honest ones, and slow ones that hold its workers, all from one address.
 
-``guard_clients.py honest|slow SEED SECONDS RATE [--patient]`` begins RATE connections a second for SECONDS, each of a kind and with
-parameters drawn from the seed, and prints one JSON object: ``[port, when, done]`` of every connection, with the seconds since the
+``guard_clients.py honest|slow SEED SECONDS RATE`` begins RATE connections a second for SECONDS, each of a kind and with
+parameters drawn from the seed, and prints a JSON array: ``[port, when, done]`` of every connection, with the seconds since the
 start and whether all answers came in time.
 """
 
@@ -23,7 +23,6 @@ PATIENCE = 1.0
 SLOW_PORTS = range(30_000, 40_000)
 AT_ONCE, MOST_SLOW = 40, 200
 """Slow connections that begin together, and how many there are at most."""
-_LATE = 0.1
 
 Loop = asyncio.AbstractEventLoop
 Kind = Callable[[Loop, socket.socket, Random], Awaitable[None]]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from collecting import keeping
-from guard_lab import HERE, HONEST_PORTS, PORTS, Strength, drawn, inside, overload, place
+from guard_lab import HERE, HONEST_PORTS, PORTS, Strength, inside, overload, place
 from numpy.typing import NDArray
 
 SPEC = Path(__file__).with_name("connection.toml")
@@ -29,7 +29,23 @@ _SIZES = [60, 100, 150, 200, 300, 400, 600, 800, 1200, 2000, 4000, 8000, 16_000,
 _COUNTS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 64, 128]
 _PAYLOADS = [1, 5, 10, 20, 30, 40, 60, 80, 120, 160, 240, 400, 800, 1200, 1448]
 _SHARES = [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 150, 250, 400, 600]
-_TIMES = [50, 500, 2_000, 5_000, 10_000, 20_000, 40_000, 70_000, 100_000, 150_000, 200_000, 300_000, 500_000, 900_000, 2_000_000]
+_TIMES = [
+    50,
+    500,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    40_000,
+    70_000,
+    100_000,
+    150_000,
+    200_000,
+    300_000,
+    500_000,
+    900_000,
+    2_000_000,
+]
 BOUNDS: Mapping[str, list[int]] = {
     "length": _LENGTHS,
     "packets": _COUNTS,
@@ -75,7 +91,7 @@ def collect(path: Path, seeds: range, strength: Callable[[Random], Strength], te
 
 
 def thinned(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a collected file, with a few rows of each flood in each session, and none of the first packets of slow ones.
+    """The arrays of a collected file, with a few rows of each flood in a session, and none of the first packets of slow ones.
 
     Until it is slow, a slow connection is like any other, so that its first packets would teach that those of all are attacks.
     """

@@ -1,8 +1,8 @@
-"""How many packets a second one CPU takes through each guard: of connections that pass, and of a flood whose every packet is a new one.
+"""How many packets a second one CPU takes through each guard: of connections that go on, and of a flood of new ones.
 
-Frames are sent over a veth pair by BPF_PROG_RUN with live frames (Linux 5.18), as in rate.py: the time is that of one thread, which
-sends a batch, has the program at the other end run on it and the kernel do with it what it does, and then takes in user space what
-came there. So nobody is woken up, and nothing is lost.
+Frames are sent over a veth pair by BPF_PROG_RUN with live frames (Linux 5.18), as in rate.py: the time is that of one thread.
+It sends a batch, on which the program at the other end runs, and with which the kernel does what it does, and then it takes in
+user space what came there. So nobody is woken up, and nothing is lost.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def f1(runs: Sequence[Run], kinds: Iterable[str]) -> float | None:
 
 
 def recall_table(runs: Sequence[Run]) -> str:
-    """Of each kind of attack, how many connections there were, and which share was acted on; F1 of that kind beside benign ones."""
+    """Of each kind of attack, how many connections there were and were acted on; F1 of that kind beside benign ones."""
     judged = {name: mine for name, mine in named(runs).items() if any(run.acted for run in mine)}
     lines: list[list[object]] = []
     for kind in PORTS:

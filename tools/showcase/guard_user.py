@@ -100,7 +100,9 @@ class Watcher(ExitStack):
                 self._socket = held.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
                 fd = self._socket.fileno()
             blocked = self._object.maps["blocked"].fileno()
-            self._place = ctypes.c_void_p(lib.watcher_new(user, ring, fd, blocked, spared + 1, margin, ctypes.c_uint64(lasting_ns)))
+            self._place = ctypes.c_void_p(
+                lib.watcher_new(user, ring, fd, blocked, spared + 1, margin, ctypes.c_uint64(lasting_ns))
+            )
             held.callback(lib.watcher_free, self._place)
             self.push(held.pop_all())
 
