@@ -15,18 +15,21 @@
 #define FRAMES 16384
 #define BLOCK (1 << 16)
 #define WAIT_MS 20
+#define BLOCKED 2 /* of `used` of a place */
 
 struct watcher {
 	struct user *user;
 	const struct ring *ring; /* NULL: packets are in `frames` */
 	uint8_t *frames;
 	int fd, blocked; /* what tells that packets came; the map */
+	uint8_t columns[FLOW_COLUMNS]; /* those that the network takes, in its order */
+	uint32_t inputs;
 	uint32_t spared; /* as verdicts have it: the number of the label plus 1 */
 	int32_t margin;
 	uint64_t lasting;
 	uint32_t next;
 	volatile uint32_t stop;
-	uint64_t acted, spent;
+	uint64_t spent;
 };
 
 struct watcher *watcher_new(struct user *user, const struct ring *ring, int fd, int blocked, uint32_t spared,
@@ -63,6 +66,30 @@ int watcher_map(struct watcher *watcher)
 	mapped = mmap(NULL, (size_t)FRAME * FRAMES, PROT_READ | PROT_WRITE, MAP_SHARED, watcher->fd, 0);
 	watcher->frames = mapped == MAP_FAILED ? NULL : mapped;
 	return watcher->frames ? 0 : -1;
+}
+
+/* Returns 0 if the network takes these columns. */
+int watcher_columns(struct watcher *watcher, const uint8_t *columns, uint32_t count)
+{
+	if (count > FLOW_COLUMNS)
+		return -1;
+	memcpy(watcher->columns, columns, count);
+	watcher->inputs = count;
+	return 0;
+}
+
+static void judge(struct watcher *watcher, struct place *place)
+{
+	struct user *user = watcher->user;
+	uint8_t all[64], sample[64] __attribute__((aligned(64))) = {0};
+	int32_t scores[CLASSES];
+
+	flow_sample(&place->state, (const __u64(*)[FLOW_BOUNDS])user->bounds, all);
+	for (uint32_t i = 0; i < watcher->inputs; i++)
+		sample[i] = all[watcher->columns[i]];
+	infer(user->network, sample, scores);
+	place->state.label = 1 + (scores[1] > scores[0]);
+	place->margin = abs(scores[0] - scores[1]);
 }
 
 static int wanted(uint32_t number)
@@ -105,12 +132,13 @@ static void watch_packet(struct watcher *watcher, const struct flow_packet *pack
 	}
 	flow_step(&place->state, packet, side);
 	if (wanted(place->state.number)) {
-		decide(user, place);
+		judge(watcher, place);
 		if (place->state.label != watcher->spared && place->margin >= watcher->margin) {
 			write_map(watcher, &key, packet->time + watcher->lasting);
-			watcher->acted++;
-		} else if (place->state.label == watcher->spared && place->verdict_number > 1) {
+			place->used = BLOCKED;
+		} else if (place->state.label == watcher->spared && place->used == BLOCKED) {
 			write_map(watcher, &key, 0);
+			place->used = 1;
 		}
 	}
 	if (packet->flags & FLOW_FIN)

@@ -26,7 +26,6 @@ from guard_user import RING, SOCKET
 from lab import LabError, program
 from reporting import interruptible, say
 
-FALSE_POSITIVES = 0.001
 RUN_SECONDS = 8.0
 ALL, SLOW = "floods, scans and slow connections", "slow connections alone"
 ATTACKS: Mapping[str, Strength] = {ALL: Strength(), SLOW: replace(Strength(), syn=0, ack=0, scan=0)}
@@ -111,7 +110,7 @@ def main() -> int:
                 learnt, calibrated = given.output / "learnt.npz", given.output / "calibrated.npz"
                 collect(learnt, range(_LEARN, _LEARN + given.learn), drawn, say)
                 collect(calibrated, range(_CALIBRATE, _CALIBRATE + given.calibrate), drawn, say)
-                make(given.output, learnt, calibrated, FALSE_POSITIVES)
+                make(given.output, learnt, calibrated)
             for shown in told(evaluate(files, given.rounds, given.seconds)):
                 print(f"{shown}\n", flush=True)
             from guard_rate import measured

@@ -121,7 +121,11 @@ def with_bounds(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {**arrays, "spec": np.frombuffer(json.dumps(about).encode(), np.uint8)}
 
 
-def make(directory: Path, learnt: Path, calibrated: Path, false_positives: float, seed: int = 1) -> dict[str, Path]:
+FALSE_POSITIVES = {NETWORK: 0.0, TREE: 0.001}
+"""Of rows. The leaves of a tree have few margins, so that one that may hit none does nothing at all."""
+
+
+def make(directory: Path, learnt: Path, calibrated: Path, seed: int = 1) -> dict[str, Path]:
     """The files of a network and a tree that learned from the first file and were calibrated on the second."""
     rows, files = thinned(learnt), {}
     np.savez(directory / "network-rows.npz", **with_bounds(rows))
@@ -134,5 +138,5 @@ def make(directory: Path, learnt: Path, calibrated: Path, false_positives: float
         files[name] = directory / f"{name}.safetensors"
         train = ("train", "--data", directory / f"{name}-rows.npz", "--name", name, "--output", files[name])
         ebpfnn(*train, "--threads", "1", "--seed", str(seed), *options)
-        ebpfnn("calibrate", files[name], "--data", calibrated, "--false-positives", str(false_positives))
+        ebpfnn("calibrate", files[name], "--data", calibrated, "--false-positives", str(FALSE_POSITIVES[name]))
     return files

@@ -22,13 +22,15 @@ from ebpfnn.bench.native import KINDS, SOURCES, NativeRunner
 from ebpfnn.kernel import Object
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.obj import ObjectSpec, link
+from ebpfnn.preparation.columns import read
 
 RING, SOCKET = "ring", "socket"
 _TOOLS, _ROOT = Path(__file__).parent, Path(__file__).resolve().parents[2]
 _RING_BYTES = 1 << 22
 _ALL = 0x0003  # ETH_P_ALL
 _SOL_PACKET, _OUTGOING = 263, 23  # PACKET_IGNORE_OUTGOING
-_LENGTHS = 8
+RESULTS = (*(f"length.{n}" for n in range(1, 9)), *("port.1" if name == "port" else name for name in list(BOUNDS)[1:]))
+"""The results of connection.toml, in the order of flow.h."""
 
 
 def _built(source: Path, command: list[str], suffix: str) -> bytes:
@@ -86,8 +88,9 @@ class Watcher(ExitStack):
             self._object = held.enter_context(Object.load(programs()))
             self.program = self._object.programs["drop_or_tell" if way == RING else "drop_alone"]
             self._network = NativeRunner(KINDS[0], network)
-            bounds = [BOUNDS["length"]] * (_LENGTHS - 1) + list(BOUNDS.values())
-            self._bounds = np.array(bounds, np.uint64)
+            columns = read(network.input.preparation.options)
+            self._columns = np.array([RESULTS.index(column.name) for column in columns], np.uint8)
+            self._bounds = np.array([BOUNDS[name.partition(".")[0]] for name in RESULTS], np.uint64)
             lib = library()
             user = ctypes.c_void_p(lib.user_new(self._network.described, ctypes.c_void_p(self._bounds.ctypes.data), 0))
             held.callback(lib.user_free, user)
@@ -104,6 +107,8 @@ class Watcher(ExitStack):
                 lib.watcher_new(user, ring, fd, blocked, spared + 1, margin, ctypes.c_uint64(lasting_ns))
             )
             held.callback(lib.watcher_free, self._place)
+            if lib.watcher_columns(self._place, ctypes.c_void_p(self._columns.ctypes.data), len(columns)):
+                raise LabError(f"network '{network.name}' takes {len(columns)} columns; give one of connection.toml")
             self.push(held.pop_all())
 
     def listen(self, interface: str) -> None:
@@ -135,6 +140,6 @@ class Watcher(ExitStack):
         return int(library().watcher_spent(self._place)) / 1e9
 
     def acted(self, at: int) -> set[int]:
-        """The ports at that place of the keys that were blocked."""
+        """The ports at that place of the keys that were blocked at some time."""
         found = self._object.maps["blocked"].items()
-        return {port for key, value in found if any(value) for port in struct.unpack_from("<H", key, at)}
+        return {port for key, _ in found for port in struct.unpack_from("<H", key, at)}
