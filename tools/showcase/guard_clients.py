@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sys
 import time
@@ -130,7 +131,7 @@ class Clients:
     def __init__(self, kinds: tuple[tuple[Kind, int], ...], seed: int, *, slow: bool) -> None:
         self._kinds, self._random, self._slow = kinds, Random(seed), slow
         self._ports = iter(SLOW_PORTS)
-        self.told: list[tuple[int, float, bool]] = []
+        self.told: list[list[float]] = []
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, seconds: float, rate: float) -> None:
@@ -149,27 +150,29 @@ class Clients:
 
     async def _one(self, loop: Loop, begun: float, random: Random) -> None:
         (kind,) = random.choices([kind for kind, _ in self._kinds], [weight for _, weight in self._kinds])
-        port, when, done = 0, time.monotonic() - begun, False
+        told = [0, time.monotonic() - begun, False]
+        self.told.append(told)
         with socket.socket() as to:
             to.setblocking(False)
             if self._slow:
                 to.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-                to.bind((CLIENT, port := next(self._ports)))
-            with suppress(OSError, asyncio.TimeoutError, asyncio.CancelledError):
+                told[0] = next(self._ports)
+                to.bind((CLIENT, told[0]))
+            with suppress(OSError, asyncio.TimeoutError):
                 await asyncio.wait_for(loop.sock_connect(to, (SERVER, HTTP)), PATIENCE)
-                port = to.getsockname()[1]
+                told[0] = to.getsockname()[1]
                 await kind(loop, to, random)
-                done = True
+                told[2] = True
             with suppress(OSError):
-                port = port or to.getsockname()[1]
-        self.told.append((port, when, done))
+                told[0] = told[0] or to.getsockname()[1]
 
 
 def main() -> None:
     what, seed, seconds, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
     clients = Clients(SLOW if what == "slow" else HONEST, seed, slow=what == "slow")
-    asyncio.run(clients.run(seconds, rate))
-    print(json.dumps(clients.told))
+    asyncio.new_event_loop().run_until_complete(clients.run(seconds, rate))
+    print(json.dumps(clients.told), flush=True)
+    os._exit(0)  # what is still slow need not be waited for
 
 
 if __name__ == "__main__":
