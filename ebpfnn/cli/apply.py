@@ -11,6 +11,7 @@ from ..declared.plan import Plan, plan
 from ..errors import Error, SessionError
 from ..instance import Store
 from .plugin_option import available, plugin_option
+from .trail import told
 
 _WOULD_CHANGE = 3
 
@@ -48,6 +49,8 @@ def command(context: click.Context, file: Path, dry_run: bool, quiet: bool) -> N
             raise SessionError(
                 "; ".join(filter(None, (f"{fact}, and all changes of this run were taken back", remedy)))
             ) from error
+        for step in found.steps:
+            told(step.verb, step.name, by="apply", file=str(file.resolve()), why=step.why)
     if not quiet:
         _print(found)
 
