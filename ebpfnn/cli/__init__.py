@@ -19,6 +19,7 @@ VERBS = {
     "verdicts": "List the verdicts of a network that observes events.",
     "actions": "Show what a guard does, and on how many events.",
     "cases": "List the latest verdicts that made a guard act.",
+    "explain": "Show which columns of a row spoke for a verdict.",
     "enforce": "Let a guard act on events.",
     "audit": "Let a guard only count what it would do.",
     "pause": "Stop a guard from acting at once.",
