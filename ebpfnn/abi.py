@@ -144,6 +144,20 @@ REASONS = ("acted", "audited", "paused", "capped", "allowed")
 ACTED = np.dtype([(name, np.uint64) for name in REASONS])
 """``struct ebpfnn_acted``."""
 
+CGROUP, FAMILY, OUTCOMES = "ebpfnn_cgroup", "ebpfnn_family", "ebpfnn_outcomes"
+"""The maps of a guard of threads: the cgroup that they are in; the start (ns, u64) of each process that is never hit, by its id
+(s32); and for each CPU :data:`OUTCOME`."""
+
+CONFINED = "ebpfnn_confined"
+"""The variable of its shell, u32: if it is not 0, only threads in that cgroup are observed."""
+
+MAY_HIT = "ebpfnn_may_hit"
+"""The function of its shell that an action calls which harms the current thread."""
+
+RESULTS_OF_HITS = ("hit", "failed", "exempt", "outside")
+OUTCOME = np.dtype([(name, np.uint64) for name in RESULTS_OF_HITS])
+"""``struct ebpfnn_outcomes``."""
+
 WINDOWED = np.dtype([("number", np.uint64), ("base", np.uint64), ("acted", np.uint64)])
 """``struct ebpfnn_window``."""
 

@@ -23,16 +23,23 @@ def command(name: str | None, as_json: bool) -> None:
 
     Events are counted by label. Acted: the action was taken. Audited, paused, capped: it would have been, but for the audit,
     the pause, or the cap on the share of events. Allowed: the allow-list keeps these events from being observed.
+
+    Of events of threads it also says what became of those that were acted on. Hit: the action was done. Failed: the kernel
+    refused it. Exempt: the thread is one that is never hit. Outside: it was not in the cgroup.
     """
     instance = named_or_only(name)
     about = instance.about()
     with instance.brakes() as brakes:
-        counts, now, told = brakes.counts(about.labels), mode(brakes), state(brakes)
+        counts, outcomes, now, told = brakes.counts(about.labels), brakes.outcomes(), mode(brakes), state(brakes)
     if as_json:
-        click.echo(json.dumps({"name": instance.name, **_own(about.guard), **told, "counts": counts}, indent=2))
+        became = {"outcomes": outcomes} if outcomes else {}
+        click.echo(json.dumps({"name": instance.name, **_own(about.guard), **told, "counts": counts, **became}, indent=2))
         return
     click.echo(f"{instance.name}: {about.guard['action']}, {now}")
     click.echo(_policy(about.guard))
+    if "cgroup" in about.guard:
+        each = ", ".join(f"{count:,} {name}" for name, count in outcomes.items())
+        click.echo(f"only in {about.guard['cgroup']}; of the threads that were acted on: {each}")
     shown = {label or "-": each for label, each in counts.items() if any(each.values())}
     if shown:
         print_table(("label", *next(iter(shown.values()))), ((label, *_cells(each)) for label, each in shown.items()))

@@ -11,11 +11,12 @@ import click
 from ..bodies import modelfile
 from ..errors import DetachedError, SessionError, UsageError
 from ..instance import About, Instance
+from ..instance.enforcing import check_deadline, enforce_for, targets_of
 from ..network.events import TRIGGER
 from ..session.observed import observes
 from .brakes import mode
 from .complete import networks
-from .guard_options import asked, check_deadline, enforce_for, guard_options, targets_of
+from .guard_options import asked, guard_options
 from .inference import pick
 from .messages import complain
 from .plugin_option import available, plugin_option
@@ -107,7 +108,8 @@ def _tell(instance: Instance) -> None:
         click.echo(f"{instance.name}: {about.network} ({about.architecture}) loaded behind {where}; {instance.path}")
         click.echo(f"{instance.name}: checked {instance.proof}")
         if about.observes:
-            some = f" where {' and '.join(about.filters)}" if about.filters else ""
+            some = f" in {about.guard['cgroup']}" if "cgroup" in about.guard else ""
+            some += f" where {' and '.join(about.filters)}" if about.filters else ""
             click.echo(f"{instance.name}: observes every event{some} and {_does(instance, about)}")
     except OSError:
         instance.unload()

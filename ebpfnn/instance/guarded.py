@@ -24,8 +24,11 @@ GUARDING = {
     abi.ACTIONS: "actions",
     abi.CASES: "cases",
     abi.RECORDED: "recorded",
+    abi.CGROUP: "cgroup",
+    abi.FAMILY: "family",
+    abi.OUTCOMES: "outcomes",
 }
-"""The maps of a guard, and their pins."""
+"""The maps of a guard, and their pins. Only one of threads has the last three."""
 _WORDS, _LISTS = ("action", "spared"), ("allowed", *NAMES)
 
 
@@ -40,6 +43,7 @@ def describe(guard: Guard, labels: tuple[str, ...], bound: Bound) -> dict[str, A
         "lasting": policy.lasting,
         "most": policy.most,
         "allowed": [" and ".join(map(written, each)) for each in policy.allowed],
+        **({"cgroup": guard.cgroup} if guard.cgroup else {}),
         "events": [event.name for event in bound.events],
         "results": list(bound.names),
     }
@@ -55,7 +59,8 @@ def checked(described: Described) -> dict[str, Any]:
     built = {**{name: text(found, name) for name in _WORDS}, **numbers, "lasting": lasting, "most": number(found, "most")}
     labels = texts(described, "labels")
     expect(built["spared"] in labels, "'guard' spares a label that is not one of the labels")
-    return {**built, **{name: list(texts(found, name)) for name in _LISTS}}
+    cgroup = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
+    return {**built, **{name: list(texts(found, name)) for name in _LISTS}, **cgroup}
 
 
 def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard | None:
@@ -72,4 +77,4 @@ def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard
         raise ModelError(f"{fact}, and the guard spares '{described['spared']}'; calibrate it for that label")
     allowed = tuple(map(entry, described["allowed"]))
     policy = Policy(spared, margin, int(described["after"]), int(described["lasting"]), float(described["most"]), allowed)
-    return Guard(policy, plugins.action(described["action"]))
+    return Guard(policy, plugins.action(described["action"]), str(described.get("cgroup", "")))

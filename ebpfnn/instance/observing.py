@@ -15,7 +15,7 @@ from ..obj import MapSpec
 from ..obj.uapi import MapType
 from ..plugin import Attachment, Trigger
 from ..session.observed import Observed
-from ..session.observing import load_observed, of_action
+from ..session.observing import all_maps, load_observed, of_action
 from .about import About
 from .guarded import GUARDING
 from .links import LINK
@@ -82,7 +82,7 @@ def _with_interface(attachments: list[Attachment]) -> Attachment:
 
 
 def _pin(made: ExitStack, staged: Path, observed: Observed, shells: list[Object], stubs: list[Object], about: About) -> None:
-    maps = {name: each for shell in reversed(shells) for name, each in shell.maps.items()} | stubs[0].maps
+    maps = {**all_maps(shells), **stubs[0].maps}
     described = about.encode()
     maps[ABOUT] = made.enter_context(Map.create(MapSpec(ABOUT, MapType.ARRAY, 4, len(described), 2)))
     for index in range(2):
@@ -91,7 +91,8 @@ def _pin(made: ExitStack, staged: Path, observed: Observed, shells: list[Object]
     if lacking:
         raise PluginError(f"the observer of spec '{observed.bound.spec.name}' has no map '{lacking[0]}'; report this")
     own = {name: f"{STATE}/{name}" for name in of_action(observed)}
-    for name, pin in {**OBSERVING, **(GUARDING if observed.guard else {}), **own}.items():
+    guarding = {name: pin for name, pin in GUARDING.items() if name in maps}
+    for name, pin in {**OBSERVING, **guarding, **own}.items():
         maps[name].pin(staged / pin)
     for number, (trigger, stub) in enumerate(zip(observed.triggers, stubs, strict=True)):
         stub.maps[NETWORKS].pin(staged / numbered(NETWORKS, number))

@@ -87,7 +87,7 @@ class Pins(AbstractContextManager["Pins"]):
             self._inode = path.stat().st_ino
             (path / STATE).stat()  # messages about a closed instance name the instance, not its directory
             self.observes = (path / OBSERVING[abi.VERDICTS]).exists()
-            guarding = GUARDING if (path / GUARDING[abi.CONTROL]).exists() else {}
+            guarding = {name: pin for name, pin in GUARDING.items() if (path / pin).exists()}
             own = {each.name: f"{STATE}/{each.name}" for each in entries(path / STATE)}
         with ExitStack() as held, self.in_place():
             check_pinned(path)

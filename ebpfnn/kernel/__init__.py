@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cgroups import find_cgroup, open_cgroup
     from .cpus import online_cpus, possible_cpus
     from .features import has_program_type, is_closed_to_all
     from .inspect.stats import run_statistics
@@ -47,6 +48,7 @@ _FILES = {
         "module_btf",
         "vmlinux",
     ),
+    "cgroups": ("find_cgroup", "open_cgroup"),
     "link.cgroup": ("attach_cgroup",),
     "link.clsact": ("attach_clsact",),
     "cpus": (
@@ -178,6 +180,7 @@ __all__ = [
     "attach_uprobe_multi",
     "attach_uretprobe",
     "attach_xdp",
+    "find_cgroup",
     "has_program_type",
     "interface_index",
     "is_closed_to_all",
@@ -187,6 +190,7 @@ __all__ = [
     "lpm_key",
     "module_btf",
     "online_cpus",
+    "open_cgroup",
     "possible_cpus",
     "run_statistics",
     "tracefs",

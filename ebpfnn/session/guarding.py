@@ -21,17 +21,31 @@ from .loading import check_abi
 
 @dataclass(frozen=True)
 class Guard:
-    """What is done with events that the policy says to act on: ``action``."""
+    """What is done with events that the policy says to act on: ``action``.
+
+    ``cgroup`` is the directory of a cgroup (version 2): threads in it and in cgroups below are observed, and no other.
+    """
 
     policy: Policy
     action: Action
+    cgroup: str = ""
 
     def check(self, trigger: Trigger) -> None:
-        """Raises :class:`UsageError` for a trigger whose events the action cannot act on."""
+        """Raises :class:`UsageError` if the action cannot act on events of ``trigger``, or a cgroup is missing or of no use."""
         if self.action.triggers is not None and trigger.name not in self.action.triggers:
             able = ", ".join(self.action.triggers) or "no trigger"
             fact = f"action '{self.action.name}' acts on no events of trigger '{trigger.name}'"
             raise UsageError(f"{fact}; use another action, or {able}")
+        if self.cgroup and abi.CGROUP not in ObjectSpec.from_file(trigger.guard().object_path()).maps:
+            raise UsageError(f"events of trigger '{trigger.name}' do not happen in a cgroup's threads; leave out the cgroup")
+        if not self.cgroup and abi.MAY_HIT in ObjectSpec.from_file(self.action.object_path(trigger.name)).externs:
+            fact = f"action '{self.action.name}' harms processes, and nothing says which ones it may"
+            raise UsageError(f"{fact}; give the cgroup that they are in (--cgroup)")
+
+    def confine(self, shell: ObjectSpec) -> None:
+        """Sets in the shell of a trigger whether only threads of the cgroup are observed."""
+        if self.cgroup:
+            shell.set_variable(abi.CONFINED, struct.pack("<I", 1))
 
     def acting(self, trigger: Trigger, target: str | None, told: Mapping[str, int]) -> ObjectSpec:
         """The object that defines ``ebpfnn_act`` for events of ``trigger`` at ``target``.
@@ -75,7 +89,7 @@ class Brakes:
         if abi.CONTROL not in maps:
             raise NotSupported(f"{what} is no guard, since it was loaded without an action; load it with --action")
         self._control = np.ndarray(1, abi.CONTROLLED, buffer=maps[abi.CONTROL].mmap())
-        self._actions = maps[abi.ACTIONS]
+        self._actions, self._outcomes = maps[abi.ACTIONS], maps.get(abi.OUTCOMES)
 
     def enforce(self, until_ns: int) -> None:
         """Acts until ``until_ns`` (CLOCK_MONOTONIC), which BPF checks itself, also if this process is gone. 0: audit."""
@@ -96,6 +110,13 @@ class Brakes:
     def counts(self, labels: tuple[str, ...]) -> dict[str, dict[str, int]]:
         """Events by reason (:data:`ebpfnn.abi.REASONS`), for each label; those that are allowed have the label ``""``."""
         return {name: self._count(number) for number, name in enumerate(("", *labels))}
+
+    def outcomes(self) -> dict[str, int]:
+        """What became of the events of threads that were acted on (:data:`ebpfnn.abi.RESULTS_OF_HITS`). {} for packets."""
+        if self._outcomes is None:
+            return {}
+        found = self._outcomes.lookup_percpu(struct.pack("<I", 0), abi.OUTCOME)
+        return {name: 0 if found is None else int(found[name].sum()) for name in abi.RESULTS_OF_HITS}
 
     def _count(self, number: int) -> dict[str, int]:
         found = self._actions.lookup_percpu(struct.pack("<I", number), abi.ACTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import MappingProxyType
 
@@ -15,11 +15,12 @@ from ..obj import ObjectSpec, link
 from ..observer import Mode, check_locks, compile_observer
 from ..observer.cases import kept_each
 from ..plugin import Trigger
+from .family import put_cgroup, spare_family
 from .loading import check_abi, is_compiled, load_linked
 from .observed import Observed
 
 SHARED = frozenset((abi.STATES, abi.VERDICTS, abi.ROWS, abi.COUNTS, abi.LABELS, abi.WATCH, abi.EVENTS, abi.CLOCK))
-SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS, abi.CASES, abi.RECORDED}
+SHARED |= {abi.GUARDED, abi.CONTROL, abi.ACTIONS, abi.CASES, abi.RECORDED, abi.CGROUP, abi.FAMILY, abi.OUTCOMES}
 """The maps that the programs of one network share."""
 _NO_MAPS: Mapping[str, Map] = MappingProxyType({})
 
@@ -36,7 +37,25 @@ def load_observed(observed: Observed, body: Body, *, swaps: int = 0, maps: Mappi
     for index, shell in enumerate(shells):
         check_locks(observed.bound, index, shell)
     specs = [link_observed(observed, index, shell, body, swaps=swaps) for index, shell in enumerate(shells)]
-    return load_sharing(observed, specs, is_compiled(observed.network, body), maps)
+    with ExitStack() as held:
+        loaded = load_sharing(observed, specs, is_compiled(observed.network, body), maps)
+        for each in loaded:
+            held.enter_context(each)
+        if observed.guard and observed.guard.cgroup:
+            known = all_maps(loaded)
+            spare_family(known)
+            if abi.CGROUP not in maps:
+                put_cgroup(known, observed.guard.cgroup)
+        held.pop_all()
+        return loaded
+
+
+def all_maps(loaded: Iterable[Object]) -> dict[str, Map]:
+    """The maps of the programs of one network by name; those that they do not share are the first one's that has it."""
+    found: dict[str, Map] = {}
+    for each in loaded:
+        found = {**each.maps, **found}
+    return found
 
 
 def load_sharing(
@@ -75,6 +94,8 @@ def link_observed(
     observed: Observed, index: int, shell: ObjectSpec, body: Body | None, mode: Mode = Mode.VERDICTS, *, swaps: int = 0
 ) -> ObjectSpec:
     """``shell`` of event ``index`` with its observer, in mode VERDICTS with ``body``, and with the action of the guard."""
+    if observed.guard is not None:
+        observed.guard.confine(shell)
     if body is None:
         linked = link(shell, compile_observer(observed.bound, index, mode))
     else:

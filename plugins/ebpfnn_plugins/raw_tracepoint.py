@@ -46,11 +46,11 @@ class RawTracepointTrigger(TaskTrigger):
     def with_options(self, options: Mapping[str, str]) -> Trigger:
         return self if self.observes or "nr" not in options else RawTracepointTrigger(options["nr"])
 
-    def observer(self) -> Trigger:
+    def seeing(self, shell: str, entry: str) -> TaskTrigger:
         """It has every system call, and no options: conditions of the spec select calls by the field ``id``."""
-        observing = super().observer()
-        observing.options = MappingProxyType({})
-        return observing
+        found = super().seeing(shell, entry)
+        found.options = MappingProxyType({})
+        return found
 
     def prepare(self, shell: ObjectSpec, target: str | None) -> None:
         event = self.event(target)

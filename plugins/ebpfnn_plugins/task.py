@@ -54,7 +54,7 @@ CALLS: Mapping[str, Callable[[], object]] = MappingProxyType(
     }
 )
 _ANY_SYSTEM_CALL = ("sys_enter", "sys_exit")
-_EVENTS = "task_events"
+_EVENTS, _GUARD = "task_events", "task_guard"
 _PREFIX = re.compile(r"(__(x64|arm64|se|do)_)?sys_((enter|exit)_)?")
 
 
@@ -114,17 +114,24 @@ class TaskTrigger(Trigger):
         return self.entry
 
     def events_path(self) -> Path:
-        return object_path(_EVENTS)
+        return object_path(self.shell if self.observes else _EVENTS)
 
     def observer(self) -> Trigger:
-        observing = copy.copy(self)
-        observing.shell, observing.entry = _EVENTS, self.observing_entry
-        return observing
+        return self.seeing(_EVENTS, self.observing_entry)
+
+    def guard(self) -> Trigger:
+        return self.seeing(_GUARD, self.observing_entry.removesuffix("_events") + "_guard")
+
+    def seeing(self, shell: str, entry: str) -> TaskTrigger:
+        """This trigger with a shell that sees every event, and the program in it."""
+        found = copy.copy(self)
+        found.shell, found.entry = shell, entry
+        return found
 
     @property
     def observes(self) -> bool:
-        """Whether this is an :meth:`observer`: its shell knows no registered threads, and passes every event on."""
-        return self.shell == _EVENTS
+        """Whether it is an :meth:`observer` or a :meth:`guard`: its shell knows no registered threads, and sees every event."""
+        return self.shell in (_EVENTS, _GUARD)
 
     def fields(self, target: str | None) -> Sequence[Field]:
         return beside(self.own_fields(target), super().fields(target))

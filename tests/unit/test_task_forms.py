@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ebpfnn_plugins import cgroup_skb, fentry, packets, task, uprobe
+from ebpfnn_plugins import fentry, packets, task, uprobe
 
 from ebpfnn.errors import KernelError, NotSupported, PermissionDenied, PluginError
-from ebpfnn.kernel import privilege
+from ebpfnn.kernel import cgroups, privilege
 from ebpfnn.obj import ObjectSpec
 from ebpfnn.plugin import Plugins, Trigger
 
@@ -143,12 +143,12 @@ def test_libraries_are_found_by_their_short_names(monkeypatch: pytest.MonkeyPatc
 
 
 def test_libraries_and_cgroups_are_not_found_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for module in (uprobe, cgroup_skb):
+    for module in (uprobe, cgroups):
         monkeypatch.setattr(module, "_MAPS" if module is uprobe else "_MOUNTS", tmp_path / "none")
     with pytest.raises(KernelError, match="so libraries are not found; give a path, or mount -t proc proc /proc"):
         uprobe.find_binary("libc")
     with pytest.raises(NotSupported, match="so cgroups are not found; mount -t proc proc /proc"):
-        cgroup_skb._directory("")
+        cgroups.find_cgroup("")
 
 
 @pytest.mark.parametrize(

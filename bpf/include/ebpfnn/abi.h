@@ -117,6 +117,14 @@ struct ebpfnn_acted {
 	__u64 allowed; /* events that the allow-list kept from being observed */
 };
 
+/* What became of the events that a guard of threads acted on, in the map "ebpfnn_outcomes", on each CPU. */
+struct ebpfnn_outcomes {
+	__u64 hit;     /* the action was done */
+	__u64 failed;  /* the kernel refused it */
+	__u64 exempt;  /* the thread is one that is never hit */
+	__u64 outside; /* the thread was not in the cgroup of the guard */
+};
+
 /* The window of a guard's cap on one CPU, in the map "ebpfnn_window". */
 struct ebpfnn_window {
 	__u64 number; /* the time of its events, shifted right by 30 */
