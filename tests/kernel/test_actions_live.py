@@ -210,7 +210,8 @@ def inside_cgroup(cgroup: Path) -> Iterator[Callable[[int], str]]:
     """A process in the cgroup. Gives a function by which it sends a datagram of so many bytes, and says how that ended."""
     command = ["sh", "-c", f"echo $$ > {cgroup}/cgroup.procs && exec {sys.executable} -S -c '{GATE}'"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdin and child.stdout
+        assert child.stdin
+        assert child.stdout
         asked, told = child.stdin, child.stdout
 
         def send(size: int) -> str:
