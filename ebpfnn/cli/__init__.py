@@ -19,6 +19,7 @@ VERBS = {
     "stats": "Show runs and inferences per second.",
     "verdicts": "List the verdicts of a network that observes events.",
     "actions": "Show what a guard does, and on how many events.",
+    "alerts": "Print the events that a guard with action event acts on.",
     "cases": "List the latest verdicts that made a guard act.",
     "explain": "Show which columns of a row spoke for a verdict.",
     "enforce": "Let a guard act on events.",

@@ -40,6 +40,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
     ),
     "actions": ("ebpfnn actions guard", "ebpfnn actions guard --json"),
+    "alerts": ("ebpfnn alerts guard", "ebpfnn alerts guard --seconds 60"),
     "cases": ("ebpfnn cases guard", "ebpfnn cases guard --last 100 --json"),
     "explain": (
         "ebpfnn explain guard",

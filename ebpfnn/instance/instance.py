@@ -20,6 +20,7 @@ from ..session.guarding import Brakes, Guard
 from ..session.verdicts import MOST, Verdict, latest
 from . import figures, snapshot
 from .about import About, Foreign
+from .alerts import AlertWatch
 from .attached import is_attached
 from .deciding import network_of
 from .figures import Statistics
@@ -192,6 +193,13 @@ class Instance(AbstractContextManager["Instance"]):
     def watch_verdicts(self) -> VerdictWatch:
         """As :meth:`watch`, for an instance that observes events: reports every verdict."""
         return VerdictWatch(self.path)
+
+    def alerts(self) -> AlertWatch:
+        """The events that its action told of and nobody has read, and every one from now on; close it.
+
+        Raises as :class:`AlertWatch`.
+        """
+        return AlertWatch(self.path)
 
     def verdicts(self, most: int = MOST, label: str | None = None) -> list[Verdict]:
         """The latest ``most`` verdicts of an instance that observes events, one for each key, the latest first.
