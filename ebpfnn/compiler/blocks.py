@@ -36,8 +36,11 @@ class Block:
     unwalked: int = 0
 
 
-def plan_blocks(shape: Shape, edges: Sequence[Edge], size: int, features: KernelFeatures) -> tuple[Block, ...]:
-    """The blocks of values of ``shape``, which have ``edges`` where they lie; a value takes some ``size`` instructions."""
+def plan_blocks(shape: Shape, edges: Sequence[Edge], size: int, features: KernelFeatures, most: int) -> tuple[Block, ...]:
+    """The blocks of values of ``shape``, which have ``edges`` where they lie; a value takes some ``size`` instructions.
+
+    The verifier may walk some ``most`` of them.
+    """
     if all(edge == NO_EDGE for edge in edges):
         whole, rest = divmod(prod(shape), PIECE)
         found = [Block((whole,) if whole > 1 else (), PIECE)] if whole else []
@@ -45,7 +48,7 @@ def plan_blocks(shape: Shape, edges: Sequence[Edge], size: int, features: Kernel
     else:
         channels, rows, columns = image_shape(shape)
         found = [Block((channels, rows) if channels > 1 else (rows,), columns, flat=False)]
-    return tuple(replace(each, unwalked=unwalked_loops(each.turns, each.columns * size, features)) for each in found)
+    return tuple(replace(each, unwalked=unwalked_loops(each.turns, each.columns * size, features, most)) for each in found)
 
 
 @dataclass(frozen=True)
