@@ -98,7 +98,7 @@ def test_the_verbs(store: Store, senders: Senders, calibrated: QuantizedNetwork,
     assert ran.returncode == 0, ran.stderr
     told = r"observes every event and is a guard: drop, enforcing for [56]\d s more; see `ebpfnn actions guard`\n"
     assert re.search(told, ran.stdout), ran.stdout
-    assert "(guard: drop)" in ebpfnn(store, "list").stdout
+    assert re.search(r"\(guard: drop, enforcing for [56]\d s more\)", ebpfnn(store, "list").stdout)
     assert senders.send(0, 500, 500) == 0
     assert re.fullmatch(r"guard: enforcing for [56]\d s more, paused\n", ebpfnn(store, "pause").stdout)
     assert senders.send(0, 500) == 1
