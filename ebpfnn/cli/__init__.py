@@ -14,6 +14,7 @@ VERBS = {
     "list": "List loaded networks.",
     "swap": "Replace a loaded network with another.",
     "watch": "Show the inferences of a loaded network as they happen.",
+    "apply": "Make the loaded networks those that a file declares.",
     "exporter": "Serve what instances count to Prometheus.",
     "stats": "Show runs and inferences per second.",
     "verdicts": "List the verdicts of a network that observes events.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ..instance.enforcing import FOREVER
 from ..session.guarding import Brakes
-from .guard_options import FOREVER
 
 
 def state(brakes: Brakes) -> dict[str, Any]:

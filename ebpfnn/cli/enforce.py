@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from ..instance.enforcing import check_deadline, enforce_for, targets_of
 from .brakes import mode
 from .collect import Duration
 from .complete import instances
-from .guard_options import check_deadline, enforce_for, targets_of
 from .only import named_or_only
 
 

@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "swap": ("ebpfnn swap mnist-128", "ebpfnn swap digits ./mine.safetensors"),
     "watch": ("ebpfnn watch", "ebpfnn watch digits --count 100 --json"),
     "stats": ("ebpfnn stats", "ebpfnn stats digits --seconds 10"),
+    "apply": ("ebpfnn apply guards.toml", "ebpfnn apply /etc/ebpfnn/guards.toml --dry-run"),
     "exporter": ("ebpfnn exporter", "ebpfnn exporter --once", "ebpfnn exporter --textfile /var/lib/node_exporter/ebpfnn.prom"),
     "verdicts": ("ebpfnn verdicts", "ebpfnn verdicts guard --label scan --json"),
     "unload": ("ebpfnn unload", "ebpfnn unload digits", "ebpfnn unload --all"),

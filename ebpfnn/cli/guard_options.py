@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from ..errors import UsageError
-from ..events import fields_of
 from ..events.policy import MOST_AFTER, MOST_ALLOWED, Policy, entry
+from ..instance.usual_allowed import of_packets, usual
 from ..kernel import find_cgroup
-from ..network.events import SPEC
 from ..network.model import Model
-from ..obj import ObjectSpec
 from ..plugin import Plugins
-from ..session.guarding import Brakes, Guard, calibrated
+from ..session.guarding import Guard, calibrated
 from .collect import Duration
 from .complete import actions
-from .usual_allowed import usual
 
 _NAMES = ("enforce", "seconds", "after", "lasting", "most", "allowed", "no_usual_allowed", "cgroup")
 _TYPED = ParameterSource.COMMANDLINE
-FOREVER = (1 << 63) - 1
-"""The time until which a guard acts that has no deadline."""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _ALLOW = "Never observe events for which this holds, such as 'source in 10.0.0.0/8'; \"and\" joins conditions. Can be repeated."
 _LASTING = "Act so long after the last of them."
@@ -93,7 +87,7 @@ def asked(
         fact = f"network '{model.name}' observes no events, so there is nothing to act on"
         raise UsageError(f"{fact}; leave out the action, or train on rows that `ebpfnn collect` wrote")
     spared, margin = calibrated(model)
-    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed or not _of_packets(model, plugins) else usual()))))
+    entries = tuple(map(entry, (*allowed, *(() if no_usual_allowed or not of_packets(model, plugins) else usual()))))
     if len(entries) > MOST_ALLOWED:
         usually = f"{len(entries) - len(allowed)} of them for loopback and who is logged in by SSH"
         fact = f"{len(entries)} entries are allowed, {usually}"
@@ -102,36 +96,8 @@ def asked(
     return Guard(policy, found, str(find_cgroup(cgroup).resolve()) if cgroup else "")
 
 
-def _of_packets(model: Model, plugins: Plugins) -> bool:
-    """Whether all events of a model are packets. Threads have no addresses that could be usual ones."""
-    shells = {str(event["trigger"]) for event in model.events[SPEC].get("event", ())}
-    offered = [fields_of(ObjectSpec.from_file(plugins.trigger(name).events_path())) for name in shells]
-    return all(any(field.name == "source" for field in fields) for fields in offered)
-
-
 def _given() -> str | None:
     """The first option of a guard on the command line."""
     context = click.get_current_context()
     ours = {option.name: option.opts[-1] for option in context.command.params if option.name in _NAMES}
     return next((flag for name, flag in ours.items() if name and context.get_parameter_source(name) is _TYPED), None)
-
-
-def enforce_for(brakes: Brakes, seconds: float | None) -> None:
-    """Lets a guard act from now on, for so many seconds, or without a deadline."""
-    brakes.enforce(FOREVER if seconds is None else time.monotonic_ns() + int(seconds * 1e9))
-
-
-def check_deadline(targets: Iterable[str | None], seconds: float | None) -> None:
-    """Raises :class:`UsageError` if one of ``targets`` is an interface by which this machine is reached, without a deadline."""
-    from ..collect.routes import has_default_route
-
-    for target in sorted(filter(None, targets)) if seconds is None else ():
-        if not has_default_route(target):
-            continue
-        fact = f"interface '{target}' has a default route, so a wrong action may cut this machine off"
-        raise UsageError(f"{fact}; give --for DURATION, after which it is in audit again")
-
-
-def targets_of(events: Mapping[str, Any]) -> list[str | None]:
-    """The targets of the events that a model or an instance carries."""
-    return [event.get("target") for event in events[SPEC].get("event", ())] if events else []

@@ -11,11 +11,12 @@ import click
 from ..bodies import modelfile
 from ..errors import DetachedError, SessionError, UsageError
 from ..instance import About, Instance
+from ..instance.enforcing import check_deadline, enforce_for, targets_of
 from ..network.events import TRIGGER
 from ..session.observed import observes
 from .brakes import mode
 from .complete import networks
-from .guard_options import asked, check_deadline, enforce_for, guard_options, targets_of
+from .guard_options import asked, guard_options
 from .inference import pick
 from .messages import complain
 from .plugin_option import available, plugin_option

@@ -20,6 +20,7 @@ from .tables import open_console
 
 Summing = layers.Weighted | layers.Table
 _CHUNK = 256
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +98,26 @@ def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibratio
     if floats is None:
         yield "the file is already quantized; there is no floating-point form to compare with"
     else:
-        wanted = float_reference.logits(floats, on.samples).argmax(axis=1)
+        logits = float_reference.logits(floats, on.samples)
+        wanted = logits.argmax(axis=1)
         yield f"floats and integers give the same label for {np.count_nonzero(found == wanted):,} of {count:,} samples"
+        yield from _others(integers.labels, logits, found)
         right = [f"floats {share(wanted == on.labels)}", *right] if right else []
     if right:
         yield f"right: {', '.join(right)}"
+
+
+def _others(labels: tuple[str, ...], logits: NDArray[np.float64], found: NDArray[np.intp]) -> Iterator[str]:
+    """The samples whose labels ``found`` are not those of ``logits``, the largest lead in floats first: the worst mistakes."""
+    wanted = logits.argmax(axis=1)
+    other = np.flatnonzero(found != wanted)
+    leads = logits[other, wanted[other]] - logits[other, found[other]]
+    for place in np.argsort(-leads, kind="stable")[:_SHOWN]:
+        sample = int(other[place])
+        names = printable(labels[wanted[sample]]), printable(labels[found[sample]])
+        yield f"  sample {sample}: floats {names[0]!r}, integers {names[1]!r}; a lead of {leads[place]:.3g} in floats"
+    if len(other) > _SHOWN:
+        yield f"  and {len(other) - _SHOWN:,} more, with smaller leads"
 
 
 def share(hits: NDArray[np.bool_]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import UsageError
+from ..kernel.routes import has_default_route
 from ..obj import ObjectSpec, ProgramType
-from .routes import has_default_route
 from .sources import Source, Sources
 
 _AT_INTERFACES = (ProgramType.XDP, ProgramType.SCHED_CLS, ProgramType.SOCKET_FILTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,15 @@ def emit_products(emit: Emitter, words: int, offset: int) -> None:
     """Adds the row at ``ROW + offset`` times ``INPUT`` to the accumulators."""
     for accumulator, word in zip(ACCUMULATORS, range(words), strict=False):
         emit.load(TERM, "u64", ROW, offset + 8 * word)
+        emit.alu(TERM, "*=", INPUT)
+        emit.alu(accumulator, "+=", TERM)
+
+
+def emit_neighbors(emit: Emitter, loads: Sequence[Callable[[Register], None]], offset: int) -> None:
+    """Adds the word at ``ROW + offset`` times a value each to the accumulators; ``loads`` load the values."""
+    emit.load(INPUT, "u64", ROW, offset)
+    for accumulator, load in zip(ACCUMULATORS, loads, strict=False):
+        load(TERM)
         emit.alu(TERM, "*=", INPUT)
         emit.alu(accumulator, "+=", TERM)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,17 @@ from .emitter import FARTHEST
 from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO
 from .plan import Candidate, ConvTile
-from .positions import MOST_OF_A_WINDOW, unwalked_loops
-from .tile import Tiling
+from .positions import MOST_OF_A_WINDOW, WALKED, unwalked_loops
+from .tile import MOST_WORDS, Tiling
 
 _SPARSE = 0.45
 """The share of inputs that are not 0 below which blank windows, or blank rows of them, are skipped."""
 _WIDEST_BLANK = 8  # columns of a window that one load covers
+_WORTH_A_BRANCH = 20  # instructions that a branch must skip, or its mispredictions cost more
 MOST_PRODUCTS = 700
 """The maximum of unrolled multiplications per position; above it, a loop goes through the input channels."""
+PRODUCTS_OF_A_TURN = 64
+"""The maximum of multiplications that a turn of such a loop has, if one channel has not more."""
 
 
 def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
@@ -37,7 +41,10 @@ def group_weights(layer: Conv2d, group: int) -> NDArray[np.int8]:
 
 def skips_rows(layer: Conv2d, density: float | None, name: str | None) -> bool:
     """Whether enough inputs are 0 that branches skip blank rows of a window; never by the plan "straight"."""
-    return density is not None and density < _SPARSE and layer.window.kernel[1] <= _WIDEST_BLANK and name != "straight"
+    if density is None or density >= _SPARSE or name == "straight":
+        return False
+    columns, words = layer.window.kernel[1], THREE.words(layer.outputs // layer.groups)
+    return columns <= _WIDEST_BLANK and columns * (1 + 3 * min(words, MOST_WORDS)) >= _WORTH_A_BRANCH
 
 
 def choose_conv(
@@ -77,8 +84,14 @@ def plan_tiles(
     *,
     asks_blank: bool,
     skips: bool,
+    kept: bool,
+    over_tiles: bool,
+    most: int = WALKED,
 ) -> tuple[ConvTile, ...]:
     """The tiles of one group, for outputs at rows and columns of ``positions``, which are ``apart`` bytes from each other.
+
+    ``over_tiles`` says that they are one piece of code, as wide as the widest. If sums are ``kept`` in a single accumulator,
+    neighboring positions are computed together. Loops over positions may walk ``most`` instructions.
 
     Blank windows are tested if ``asks_blank`` says so and every output is near enough for a store. If blank rows are to be
     skipped (``skips``) at positions in the loop of an iterator, channels are unrolled as far as offsets reach.
@@ -86,21 +99,48 @@ def plan_tiles(
     outputs, taps = layer.outputs // layer.groups, prod(layer.window.kernel)
     tiling = Tiling(outputs, products.lanes.count, products.words, products.tiles)
     found = []
-    for size in map(tiling.size, range(tiling.tiles)):
-        unwalked = unwalked_loops(positions, position_size(products, size), features)
+    for size in [tiling.width] if over_tiles else map(tiling.size, range(tiling.tiles)):
+        together = kept and not skips and not asks_blank and products.lanes.words(size) == len(products.ends) == 1
+        columns = columns_at_a_time(positions[1]) if together else 1
+        turns = positions[0], runs(positions[1], columns)[0].turns
+        unwalked = unwalked_loops(turns, columns * position_size(products, size), features, most)
         far = skips and unwalked and features.iterators
         loops = tuple(
             not (
-                (end - start) * products.lanes.words(size) <= MOST_PRODUCTS
+                (end - start) * products.lanes.words(size) * columns <= MOST_PRODUCTS
                 or (far and (end - start) * products.row < FARTHEST)
                 or start % taps
                 or end % taps
             )
             for start, end in zip(products.starts, products.ends, strict=True)
         )
-        in_rows = any(loops) and taps * (3 * products.lanes.words(size) + 1) > MOST_OF_A_WINDOW
-        found.append(ConvTile(size, asks_blank and size * apart < FARTHEST, loops, unwalked, in_rows))
+        in_rows = any(loops) and taps * (3 * products.lanes.words(size) * columns + 1) > MOST_OF_A_WINDOW
+        found.append(ConvTile(size, asks_blank and size * apart < FARTHEST, loops, unwalked, in_rows, columns))
     return tuple(found)
+
+
+class Run(NamedTuple):
+    """Columns of outputs from ``start`` on: ``turns`` times as many as are computed together."""
+
+    start: int
+    columns: int
+    turns: int
+
+
+def columns_at_a_time(columns: int) -> int:
+    """How many of ``columns`` are computed together: as many as there are accumulators, or fewer if then fewer are left."""
+    return -(-columns // -(-columns // MOST_WORDS))
+
+
+def runs(columns: int, together: int) -> tuple[Run, ...]:
+    """All ``columns``, as many at a time as are computed ``together``, and then what is left."""
+    turns, rest = divmod(columns, together)
+    return (Run(0, together, turns), *([Run(columns - rest, rest, 1)] if rest else []))
+
+
+def channels_at_a_time(channels: int, products: int) -> int:
+    """How many of the channels that a loop goes over are written out, for ``products`` of each; they divide the channels."""
+    return next(count for count in range(max(1, min(channels, PRODUCTS_OF_A_TURN // products)), 0, -1) if channels % count == 0)
 
 
 def branches_in_loops(tiles: tuple[ConvTile, ...], features: KernelFeatures) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..errors import ModelError
@@ -37,7 +38,7 @@ from .scores import MARGIN, SCORES, emit_label
 from .sidebyside import from_layer
 from .table_layer import emit_table, whole_words
 from .table_tail import Words
-from .values import SLACK, Values
+from .values import SLACK, Values, plane_size
 
 
 @dataclass(frozen=True)
@@ -81,25 +82,51 @@ class Compiled(Body):
         return ", ".join(f"layer {each.layer} {each.shape}" for each in self.layers)
 
 
-def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None) -> Compiled:
+def compile_network(
+    network: QuantizedNetwork, features: KernelFeatures = NEWEST, plan: str | None = None, *, tight: bool = False
+) -> Compiled:
     """Compiles ``ebpfnn_infer`` for ``network`` and a kernel that has ``features``.
 
     The plan of each layer is the cheapest by :mod:`ebpfnn.compiler.cost`. ``plan`` names a shape, "straight", "listed" or
     "rows", which is used wherever possible. If the code exceeds a limit of the verifier or of the stack, the network is planned
-    again: without the lists or branches of the largest layer that has them, or without callbacks. A layer that is too long for
-    a jump over it is planned with less of it unrolled.
+    again: tight, if it has images; without the lists or branches of the largest layer that has them; or without callbacks. A
+    layer that is too long for a jump over it is planned with less of it unrolled. With ``tight``, all code is tight at once
+    (:func:`~ebpfnn.compiler.planner.plan_network`).
 
     Raises :class:`ModelError` for an unknown ``plan``, and, naming the layer, for a network that exceeds a limit.
     """
     if plan not in (None, *PLANS):
         raise ModelError(f"plan '{plan}' is not known; known are {', '.join(PLANS)}")
+    try:
+        return _compile(network, features, plan, tight=tight)
+    except ModelError as refusal:
+        lifted = _lifted(network, features, plan)
+        if not lifted:
+            raise
+        raise ModelError(f"{refusal}, or a kernel that has {lifted}") from refusal
+
+
+def _lifted(network: QuantizedNetwork, features: KernelFeatures, plan: str | None) -> str:
+    """What a kernel must have that can load the network; "" if none of these features helps."""
+    for name, newer in features.newer():
+        with suppress(ModelError):
+            _compile(network, newer, plan)
+            return name
+    return ""
+
+
+def _compile(network: QuantizedNetwork, features: KernelFeatures, plan: str | None, *, tight: bool = False) -> Compiled:
+    """As :func:`compile_network`, for a known plan."""
     plain: Chosen = frozenset()
     short: Chosen = frozenset()
     while True:
-        emission = _Emission(network, plan_network(network, features, plan, plain, short))
+        emission = _Emission(network, plan_network(network, features, plan, plain, short, 0, tight))
         try:
             return emission.compile()
         except TooMuchToWalk:
+            if not tight and features.unwalked and _has_images(network):
+                tight = True
+                continue
             skipping = [each for each in emission.layers if each.shape in _SKIPPING and (each.stage, each.layer) not in plain]
             if not skipping:
                 raise
@@ -116,13 +143,17 @@ def compile_network(network: QuantizedNetwork, features: KernelFeatures = NEWEST
             features = replace(features, callbacks=False)
 
 
+def _has_images(network: QuantizedNetwork) -> bool:
+    return any(isinstance(layer, (Conv2d, MaxPool)) for each in network.stages for layer in each.layers)
+
+
 class _Emission:
     """Writes the code of one plan. It decides nothing: offsets and registers follow from the order in which it writes."""
 
     def __init__(self, network: QuantizedNetwork, plan: NetworkPlan) -> None:
         self.whole, self.first = network, plan
         self.network, self.plan = in_order(network), plan
-        self.emit = Emitter(plan.features)
+        self.emit = Emitter(plan.features, tight=plan.tight)
         self.layers: list[LayerCode] = []
         self.words: Words | None = None
         """The values that the last layer gave, if they are whole words."""
@@ -189,7 +220,9 @@ class _Emission:
             emit_dense(self.emit, layer, plan, replace(values, shape=(values.size,)), output.place)
         elif isinstance(layer, Conv2d) and isinstance(plan, ConvPlan):
             given = self._edged(values, layer, layer.pad_value) if plan.copied else values
-            output = self._output(number, layer.output_shape(values.shape))
+            shape, products = layer.output_shape(values.shape), plan.groups[0]
+            channels = products.tiles * products.width if plan.over_tiles else 0
+            output = self._output(number, shape, channels * plane_size(shape, plan.output.edge))
             emit_conv(self.emit, layer, plan, given, output)
         elif isinstance(layer, Table) and isinstance(plan, TablePlan):
             output = self._output(number, (layer.outputs,), 0 if plan.kept else plan.tiles * plan.words * plan.lanes.count)

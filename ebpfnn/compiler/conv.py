@@ -8,17 +8,20 @@ blank window, whose outputs are known at compile time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ..network.layers import Conv2d
-from ..obj.asm import R0, R1, R9, R10
-from .accumulate import INPUT, ROW, Products, emit_flush, emit_products, emit_seeds
+from ..obj.asm import R0, R1, R9, R10, Register
+from .accumulate import ACCUMULATORS, INPUT, ROW, Products, emit_flush, emit_neighbors, emit_products, emit_seeds
+from .choose_conv import channels_at_a_time, runs
 from .emitter import FARTHEST, Emitter
-from .outputs import TARGET, Source, Tables, Writing, build_tables, emit_outputs
+from .outputs import RECORDS, TARGET, Source, Tables, Writing, build_tables, emit_outputs, emit_requantized
 from .plan import ConvPlan, ConvTile
-from .positions import axes, emit_positions, emit_window
+from .positions import Axis, axes, emit_positions, emit_window
 from .requantize import RECORD, blank_outputs
 from .tile import Part, Parts, emit_parts
 from .values import Values
@@ -35,7 +38,7 @@ def emit_conv(emit: Emitter, layer: Conv2d, plan: ConvPlan, values: Values, outp
     weights = np.stack([each.table() for each in plan.groups])
     tables = build_tables(emit, layer, plan.groups, weights, plan.requantize)
     outputs, width = layer.outputs // layer.groups, plan.output.width
-    parts = (
+    parts: Parts = (
         tables.weights,
         tables.seeds,
         tables.constants,
@@ -47,7 +50,21 @@ def emit_conv(emit: Emitter, layer: Conv2d, plan: ConvPlan, values: Values, outp
         for tile in range(len(plan.tiles)):
             _Tile(emit, layer, plan, tables, values, output, number, tile).emit(parts_of_group)
 
-    emit_parts(emit, len(plan.groups), parts, group, iterated=plan.iterated)
+    if plan.over_tiles:
+        products = plan.groups[0]
+        steps = (
+            products.row * len(products.weights),
+            *_tile_steps(products),
+            0,
+            width * products.width * output.plane,
+        )
+        parts = tuple(replace(part, stride=step) for part, step in zip(parts, steps, strict=True))
+    emit_parts(emit, plan.groups[0].tiles if plan.over_tiles else len(plan.groups), parts, group, iterated=plan.iterated)
+
+
+def _tile_steps(products: Products) -> tuple[int, int]:
+    """Bytes of seeds and of constants from a tile to the next."""
+    return products.words * len(products.ends) * 8, RECORD * products.width
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class _Tile:
         """Writes the loops over all positions."""
         emit, products, tile = self.assembler, self.products, self.tile
         weights, seeds, constants, window, target = parts
-        steps = (products.words * len(products.ends) * 8, RECORD * products.width)
+        steps = _tile_steps(products)
         weights = weights.at(tile * products.row * len(products.weights))
         seeds, constants = seeds.at(tile * steps[0]), constants.at(tile * steps[1])
         width = self.plan.output.width
@@ -88,15 +105,41 @@ class _Tile:
             done = emit.fresh("position")
             if self.decided.asks_blank:
                 self._emit_blank(window_slot, target_slot, outputs, how, done)
-            with emit.scratch(4 * outputs) as left:
+            with emit.scratch(self.plan.sums_on_stack(outputs)) as left:
                 source = self._emit_sums(window_slot, outputs, (weights, seeds), left)
                 emit.load(TARGET, "u64", R10, target_slot)
                 emit_outputs(emit, outputs, source, how, constants, None if self.plan.iterated else first)
             emit.label(done)
 
-        loops = axes(self.layer.window.stride, self.values, self.output, planes=False)
-        loops = tuple(axis._replace(target=axis.target * width) for axis in loops)
-        emit_positions(emit, loops, window.place, target.place, position, self.decided.unwalked)
+        def neighbors(count: int, window_slot: int, target_slot: int) -> None:
+            self._emit_neighbors(count, window_slot, (weights, seeds))
+            constants.point(emit, RECORDS)
+            for column in range(count):
+                emit.load(TARGET, "u64", R10, target_slot)
+                source = Source(products.lanes, (ACCUMULATORS[column],))
+                emit_requantized(emit, outputs, source, how, None if self.plan.iterated else first, column * width)
+
+        rows, columns = axes(self.layer.window.stride, self.values, self.output, planes=False)
+        for run in runs(columns.turns, self.decided.columns):
+            body = partial(neighbors, run.columns) if self.decided.columns > 1 else position
+            along = Axis(run.turns, run.columns * columns.window, run.columns * columns.target * width)
+            loops = rows._replace(target=rows.target * width), along
+            places = window.at(run.start * columns.window).place, target.at(run.start * columns.target * width).place
+            emit_positions(emit, loops, *places, body, min(self.decided.unwalked, 1 + (run.turns > 1)))
+
+    def _emit_neighbors(self, count: int, window: int, parts: Parts) -> None:
+        """The sums of ``count`` neighboring positions, in an accumulator each."""
+        emit, products = self.assembler, self.products
+        weights, seeds = parts
+        emit.note(
+            f"the {len(products.weights)} values of {count} windows, a word of {products.lanes.bits} bits a lane for each"
+        )
+        seeds.point(emit, ROW)
+        emit.load(ACCUMULATORS[0], "u64", ROW)
+        for accumulator in ACCUMULATORS[1:count]:
+            emit.mov(accumulator, ACCUMULATORS[0])
+        emit.load(_WINDOW, "u64", R10, window)
+        self._emit_taps(0, len(products.weights), count, weights, looped=self.decided.channel_loops[0])
 
     def _emit_sums(self, window: int, outputs: int, parts: Parts, left: int) -> Source:
         emit, products = self.assembler, self.products
@@ -108,9 +151,9 @@ class _Tile:
             emit_seeds(emit, words, 8 * segment * products.words)
             emit.load(_WINDOW, "u64", R10, window)
             self._emit_taps(start, end, words, weights, looped=self.decided.channel_loops[segment])
-            if self.plan.iterated or segment < len(products.ends) - 1:
+            if not self.plan.kept or segment < len(products.ends) - 1:
                 emit_flush(emit, products.lanes, outputs, left, first=segment == 0)
-        return Source.of(products.lanes, left, len(products.ends), kept=not self.plan.iterated)
+        return Source.of(products.lanes, left, len(products.ends), kept=self.plan.kept)
 
     def _emit_taps(self, start: int, end: int, words: int, weights: Part, *, looped: bool) -> None:
         emit, row = self.assembler, self.products.row
@@ -121,17 +164,18 @@ class _Tile:
             self._emit_run(offsets[start:end], words)
             return
         emit.alu(_WINDOW, "+=", start // channel * self.values.plane)
+        at_a_time = channels_at_a_time((end - start) // channel, channel * words)
 
         def turn() -> None:
             if self.decided.row_loops:
                 self._emit_rows(words)
                 return
-            moved = self._emit_run(self.values.offsets(1, self.layer.window), words)
-            emit.alu(_WINDOW, "+=", self.values.plane)
-            emit.alu(ROW, "+=", channel * row - moved)
+            moved = self._emit_run(self.values.offsets(at_a_time, self.layer.window), words)
+            emit.alu(_WINDOW, "+=", at_a_time * self.values.plane)
+            emit.alu(ROW, "+=", at_a_time * channel * row - moved)
 
         with emit.scratch(8) as counter:
-            emit.repeat((end - start) // channel, counter, INPUT, turn)
+            emit.repeat((end - start) // channel // at_a_time, counter, INPUT, turn)
 
     def _emit_rows(self, words: int) -> None:
         """A channel of a window that is too large to be written out."""
@@ -156,11 +200,19 @@ class _Tile:
             if self.plan.skips_rows:
                 self._emit_skip(part[0], len(part), blank)
             for offset in part:
-                self.values.load(emit, INPUT, _WINDOW, offset)
-                emit_products(emit, words, at - moved)
+                if self.decided.columns > 1:
+                    emit_neighbors(emit, [self._loading(offset, column) for column in range(words)], at - moved)
+                else:
+                    self.values.load(emit, INPUT, _WINDOW, offset)
+                    emit_products(emit, words, at - moved)
                 at += row
             emit.label(blank)
         return moved
+
+    def _loading(self, offset: int, column: int) -> Callable[[Register], None]:
+        """Loads the value at ``offset`` of the window ``column`` columns on."""
+        beyond = offset + column * self.layer.window.stride[1]
+        return lambda register: self.values.load(self.assembler, register, _WINDOW, beyond)
 
     def _parts(self, offsets: tuple[int, ...]) -> list[tuple[int, ...]]:
         """What a branch may go round, or else what is near enough for loads of weights."""

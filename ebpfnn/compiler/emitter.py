@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..abi import RESULT
 from ..errors import ModelError
-from ..obj import MapSpec, MapType, ObjectSpec
+from ..obj import Function, MapSpec, MapType, ObjectSpec
 from ..obj.asm import R0, R1, R2, R3, R4, R10, Register
+from ..obj.spec import Relocation
 from ..obj.uapi import MMAPABLE, RDONLY_PROG
 from .features import KernelFeatures
 from .frames import FrameAssembler
@@ -23,9 +24,20 @@ SAMPLE, OUTCOME = -8, -16
 FARTHEST = 1 << 15
 """The first offset that does not fit a load or a store."""
 _LOOP = 181  # BPF_FUNC_loop
-WALKS_OF_AN_ITERATOR = 4  # until two iterations have equal states
+_WALKS, _TIGHT_WALKS = 4, 2
+MOST_TABLES = 56
+"""The limit of tables, of the 64 maps that a program may use (MAX_USED_MAPS); shells need some."""
+_LINE = 64  # bytes of a line of the caches
 STACK = 448
 """The frame of the shell and this one share 512 bytes; Linux 5.10 rounds each up."""
+
+
+def walks(*, tight: bool) -> int:
+    """How many iterations of a loop that it need not walk the verifier walks, until two have equal states.
+
+    Tight code has no branch that only data decides, so two do.
+    """
+    return _TIGHT_WALKS if tight else _WALKS
 
 
 @dataclass(frozen=True)
@@ -42,9 +54,9 @@ class Place:
 class Emitter(FrameAssembler):
     """An assembler that also allocates workspace behind the result, and read-only tables."""
 
-    def __init__(self, features: KernelFeatures) -> None:
+    def __init__(self, features: KernelFeatures, *, tight: bool = False) -> None:
         super().__init__(-OUTCOME)
-        self.features = features
+        self.features, self._walks = features, walks(tight=tight)
         self.tables: dict[str, bytes] = {}
         self._workspace = self._region = 0
         self._iterates = False
@@ -157,8 +169,8 @@ class Emitter(FrameAssembler):
             self._iterate_openly(times, index, body)
         else:
             self._call_back(times, index, body)
-        self._walked_again += (WALKS_OF_AN_ITERATOR - 1) * (self.walked - before)
-        self._forks += (WALKS_OF_AN_ITERATOR - 1) * (self._forks - forks)
+        self._walked_again += (self._walks - 1) * (self.walked - before)
+        self._forks += (self._walks - 1) * (self._forks - forks)
 
     def _iterate_openly(self, times: int, index: int, body: Callable[[], None]) -> None:
         self._iterates = True
@@ -214,8 +226,37 @@ class Emitter(FrameAssembler):
         """The object that defines ``ebpfnn_infer``."""
         symbols = self.types.iterator() if self._iterates else {}
         functions = self.functions()
-        maps = {name: _table_map(name, contents) for name, contents in self.tables.items()}
+        tables, places = joined(self.tables, self.features.largest_table)
+        functions = {name: _placed(function, places) for name, function in functions.items()}
+        maps = {name: _table_map(name, contents) for name, contents in tables.items()}
         return ObjectSpec(name, "GPL", self.types.btf(), functions, maps=maps, kernel_symbols=symbols)
+
+
+def joined(tables: dict[str, bytes], largest: int) -> tuple[dict[str, bytes], dict[str, tuple[str, int]]]:
+    """Tables that are too many for a program, side by side in as few as possible; and where each of them is, if it moved."""
+    if len(tables) <= MOST_TABLES:
+        return tables, {}
+    found: dict[str, bytearray] = {}
+    places = {}
+    name = ""
+    for number, (each, contents) in enumerate(tables.items()):
+        start = -(-len(found[name]) // _LINE) * _LINE if found else largest
+        if start + len(contents) > largest:
+            name, start = f"tables{number}", 0
+            found[name] = bytearray()
+        found[name] += bytes(start - len(found[name])) + contents
+        places[each] = name, start
+    return {each: bytes(contents) for each, contents in found.items()}, places
+
+
+def _placed(function: Function, places: dict[str, tuple[str, int]]) -> Function:
+    """The function with the tables of ``places``."""
+
+    def moved(relocation: Relocation) -> Relocation:
+        name, start = places.get(relocation.symbol, (relocation.symbol, 0))
+        return replace(relocation, symbol=name, addend=relocation.addend + start)
+
+    return replace(function, relocations=tuple(map(moved, function.relocations))) if places else function
 
 
 def _table_map(name: str, contents: bytes) -> MapSpec:

@@ -1,20 +1,22 @@
 """Estimates the size of code from its plan: tables exactly; walked instructions and pending branches approximately.
 
 The figures follow the code of the modules named in each function. A loop that the verifier does not walk counts as
-:data:`~ebpfnn.compiler.emitter.WALKS_OF_AN_ITERATOR` iterations.
+:func:`~ebpfnn.compiler.emitter.walks` iterations.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
 from ..network.layers import Conv2d, Layer, MaxPool, Shape, Table, Window, image_shape
 from .accumulate import Products
+from .choose_conv import channels_at_a_time, runs
 from .dense import AT_A_TIME
-from .emitter import WALKS_OF_AN_ITERATOR
+from .emitter import walks
 from .features import KernelFeatures
 from .groups import pieces
 from .nonzero import TABLE_BYTES as NONZERO_BYTES
@@ -51,28 +53,41 @@ class _Work:
         return _Work(self.instructions * times, self.forks * times)
 
 
+class _Loops(NamedTuple):
+    """Loops that are not walked: whether they are of iterators, and how many of their iterations are walked nevertheless."""
+
+    iterators: bool
+    walks: int
+
+
 def estimate(
-    network: QuantizedNetwork, features: KernelFeatures, sample: SampleForm, layers: tuple[AnyLayerPlan, ...]
+    network: QuantizedNetwork,
+    features: KernelFeatures,
+    sample: SampleForm,
+    layers: tuple[AnyLayerPlan, ...],
+    *,
+    tight: bool = False,
 ) -> tuple[Estimate, ...]:
     """The estimate of each layer.
 
     The first layer includes the conversion of the sample, and the first listed layer the table that all lists share.
     """
     found, lists = [], 0
+    loops = _Loops(features.iterators, walks(tight=tight))
     for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
         given, (low, _) = network.shapes[number], network.ranges[number]
         value = 3 if low < 0 and not features.sign_extension else 1
         work, size = _sample(network.input, sample, layer) if number == 0 else (_Work(), 0)
         if isinstance(plan, DensePlan):
-            work, size = work + _dense(plan, value, sample if number == 0 else None, features), size + _dense_tables(plan)
+            work, size = work + _dense(plan, value, sample if number == 0 else None, loops), size + _dense_tables(plan)
             size += NONZERO_BYTES if plan.shape == LISTED and not lists else 0
             lists += plan.shape == LISTED
         elif isinstance(plan, ConvPlan) and isinstance(layer, Conv2d):
-            work, size = work + _conv(layer, plan, given, value, features), size + _conv_tables(plan)
+            work, size = work + _conv(layer, plan, given, value, loops), size + _conv_tables(plan)
         elif isinstance(layer, Table) and isinstance(plan, TablePlan):
             work, size = work + _table(plan, layer.outputs), size + _table_tables(plan, layer.outputs)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
-            work += _pool(layer, plan, given, value, features)
+            work += _pool(layer, plan, given, value, loops)
         work += _edge(layer.output_shape(given), plan.output.edge)
         found.append(Estimate(round(work.instructions), work.forks, size))
     return tuple(found)
@@ -105,7 +120,7 @@ def _levels(form: InputFormat, how: SampleForm) -> tuple[_Work, int]:
 # Dense layers
 
 
-def _dense(plan: DensePlan, value: int, sample: SampleForm | None, features: KernelFeatures) -> _Work:
+def _dense(plan: DensePlan, value: int, sample: SampleForm | None, loops: _Loops) -> _Work:
     """The code of :mod:`~ebpfnn.compiler.dense_layer`; ``value`` instructions load an input."""
     products = plan.products
     tiling = Tiling(len(products.weights.T), products.lanes.count, products.words, products.tiles)
@@ -116,7 +131,7 @@ def _dense(plan: DensePlan, value: int, sample: SampleForm | None, features: Ker
     if plan.rows and plan.rows.listed:
         shared += _listing(listed_bytes(products.weights, plan.rows.levels))
     if plan.iterated:
-        return shared + _unwalked(_tile(plan, products.width, value, sample), _DENSE_PARTS, features)
+        return shared + _unwalked(_tile(plan, products.width, value, sample), _DENSE_PARTS, loops)
     return sum((_tile(plan, size, value, sample) for size in map(tiling.size, range(tiling.tiles))), shared)
 
 
@@ -191,33 +206,37 @@ def _dense_tables(plan: DensePlan) -> int:
 # Convolutions and pools
 
 
-def _conv(layer: Conv2d, plan: ConvPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
+def _conv(layer: Conv2d, plan: ConvPlan, given: Shape, value: int, loops: _Loops) -> _Work:
     """The code of :mod:`~ebpfnn.compiler.conv`."""
     _, rows, columns = image_shape(layer.output_shape(given))
     work = _Work()
     for tile in plan.tiles:
-        work += _positions((rows, columns), tile.unwalked, _position(layer, plan, tile, value), features)
+        for run in runs(columns, tile.columns):
+            unwalked = min(tile.unwalked, 1 + (run.turns > 1))
+            work += _positions((rows, run.turns), unwalked, _position(layer, plan, tile, run.columns, value), loops)
     copied = _copied(given, layer.window) if plan.copied else _Work()
     if plan.iterated:
-        return copied + _unwalked(work, _CONV_PARTS, features)
+        return copied + _unwalked(work, _CONV_PARTS, loops)
     return copied + work * len(plan.groups)
 
 
-def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, value: int) -> _Work:
+def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, columns: int, value: int) -> _Work:
     products, words = plan.groups[0], plan.groups[0].lanes.words(tile.outputs)
     taps, rows = len(products.weights), layer.inputs // layer.groups * layer.window.kernel[0]
     work = _Work(1) + _Work(_ADDRESS * 2 + words + 1) * len(products.ends)
-    work += _Work(taps * (value + 3 * words))
+    work += _Work(taps * (1 + columns * (value + 2))) if tile.columns > 1 else _Work(taps * (value + 3 * words))
     work += _Work(3, 1) * rows if plan.skips_rows else _Work()
     work += _Work(2 * layer.window.kernel[0] + 5 + tile.outputs, 1) if tile.asks_blank else _Work()
     loops = sum(
         end - start for start, end, loop in zip(products.starts, products.ends, tile.channel_loops, strict=True) if loop
     )
-    channels = loops // prod(layer.window.kernel)
-    work += _Work((2 + _LOOP) * channels)
+    taps_of_one = prod(layer.window.kernel)
+    channels = loops // taps_of_one
+    at_a_time = channels_at_a_time(channels, taps_of_one * words * columns) if channels else 1
+    work += _Work((2 + _LOOP) * channels / at_a_time)
     work += _window_loops(layer.window) * channels if tile.row_loops else _Work()
-    work += _Work(4.7 * tile.outputs) * (len(products.ends) - (not plan.iterated))
-    return work + _requantize(plan.requantize, known=not plan.iterated) * tile.outputs
+    work += _Work(4.7 * tile.outputs) * (len(products.ends) - plan.kept)
+    return work + _requantize(plan.requantize, known=not plan.iterated, kept=plan.kept) * (tile.outputs * columns)
 
 
 def _table(plan: TablePlan, outputs: int) -> _Work:
@@ -285,12 +304,12 @@ def _conv_tables(plan: ConvPlan) -> int:
     return len(plan.groups) * products.tiles * (products.row * len(products.weights) + words)
 
 
-def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, features: KernelFeatures) -> _Work:
+def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, loops: _Loops) -> _Work:
     """The code of :mod:`~ebpfnn.compiler.pool`."""
     body = _Work(3 + value + (6 + value) * (prod(layer.window.kernel) - 1))
     body += _window_loops(layer.window) if plan.looped else _Work()
     copied = _copied(given, layer.window) if plan.copied else _Work()
-    return copied + _positions(image_shape(layer.output_shape(given)), plan.unwalked, body, features)
+    return copied + _positions(image_shape(layer.output_shape(given)), plan.unwalked, body, loops)
 
 
 def _window_loops(window: Window) -> _Work:
@@ -299,19 +318,19 @@ def _window_loops(window: Window) -> _Work:
     return _Work(rows * (1 + _LOOP + -(-columns // VALUES_AT_A_TIME) * (2 + _LOOP)))
 
 
-def _positions(turns: tuple[int, ...], unwalked: int, body: _Work, features: KernelFeatures) -> _Work:
+def _positions(turns: tuple[int, ...], unwalked: int, body: _Work, loops: _Loops) -> _Work:
     """``body`` in the loops of :mod:`~ebpfnn.compiler.positions`."""
     if not turns:
         return body
-    inner = _positions(turns[1:], max(0, unwalked - 1), body, features)
+    inner = _positions(turns[1:], max(0, unwalked - 1), body, loops)
     if unwalked:
-        return _unwalked(inner, 2, features)
+        return _unwalked(inner, 2, loops)
     return (inner + _Work(6 + _LOOP * (turns[0] > 1))) * turns[0]
 
 
-def _unwalked(turn: _Work, parts: int, features: KernelFeatures) -> _Work:
+def _unwalked(turn: _Work, parts: int, loops: _Loops) -> _Work:
     """A loop of :meth:`~ebpfnn.compiler.emitter.Emitter.iterate` whose iterations compute the addresses of ``parts``."""
-    return (turn + _Work(12 + 6 * parts, 2 if features.iterators else 1)) * WALKS_OF_AN_ITERATOR
+    return (turn + _Work(12 + 6 * parts, 2 if loops.iterators else 1)) * loops.walks
 
 
 def _copied(shape: Shape, window: Window) -> _Work:
@@ -327,10 +346,12 @@ def _edge(shape: Shape, edge: Edge) -> _Work:
     return _Work(size / BYTE * (1 + (1 + _LOOP) / 8))
 
 
-def _requantize(plan: RequantizePlan, *, known: bool) -> _Work:
+def _requantize(plan: RequantizePlan, *, known: bool, kept: bool | None = None) -> _Work:
     """One output from a sum, with the load of the sum and the store, :mod:`~ebpfnn.compiler.requantize`."""
     plain = plan.is_relu or plan.is_identity
     multiply = (1 if plain else 5) if known else (2 if plain else 7)
     clips = plan.clips_low + plan.clips_high
-    size = (2.7 if known else 1) + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
+    size = (
+        (2.7 if (known if kept is None else kept) else 1) + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
+    )
     return _Work(size + (5.5 if plan.masked else 2) * clips, 0 if plan.masked else clips)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,15 @@ class KernelFeatures:
     callbacks: bool = True
     sign_extension: bool = True
     large_values: bool = True
+
+    def newer(self) -> Iterator[tuple[str, KernelFeatures]]:
+        """The features of kernels that have more of what lifts limits, the oldest first, and what they have."""
+        if not self.large_values:
+            yield "map values of more than 4 MiB (Linux 5.18)", replace(self, large_values=True)
+        if not self.unwalked:
+            yield "bpf_loop (Linux 5.17)", replace(self, callbacks=True)
+        if not self.iterators:
+            yield "bpf_iter_num (Linux 6.4)", replace(self, iterators=True, callbacks=True, large_values=True)
 
     @property
     def unwalked(self) -> bool:
@@ -37,3 +47,6 @@ MIDDLE = KernelFeatures(iterators=False, sign_extension=False)
 """Linux 6.1: bpf_loop, but no iterators."""
 OLDEST = KernelFeatures(iterators=False, callbacks=False, sign_extension=False, large_values=False)
 """Linux 5.10: only ISA v3 and bounded loops."""
+
+BY_NAME = {"5.10": OLDEST, "6.1": MIDDLE, "6.18": NEWEST}
+"""The same by a kernel that has them: names of sets. What loads a network asks the kernel, and compares no versions."""

@@ -18,7 +18,9 @@ from .tile import Part
 
 TARGET = R9
 """Points to the first of the outputs that are written."""
-_VALUE, _RECORDS, _FREE = R7, R8, R6
+RECORDS = R8
+"""Points to the constants of the outputs."""
+_VALUE, _FREE = R7, R6
 _FREE_AFTER_FLUSH = (R0, R1)
 _SIZES = {1: "u8", 4: "u32"}
 
@@ -123,19 +125,23 @@ def emit_outputs(emit: Emitter, outputs: int, source: Source, how: Writing, cons
 
     If it is known at compile time which outputs these are (``first`` is the index of the first one in the layer's records),
     their multipliers become immediates, and the sums may still be in the accumulators; otherwise they must not be. For a lookup
-    they must be.
+    they must be, and may be if :func:`~ebpfnn.compiler.plan.keeps_sums`.
     """
     emit.note(f"{outputs} sums become outputs")
-    constants.point(emit, _RECORDS)
+    constants.point(emit, RECORDS)
     if how.tables.lookup:
         emit_looked_up(emit, source.lanes, outputs, source.registers, how.bits)
         return
-    at = 0
+    emit_requantized(emit, outputs, source, how, first)
+
+
+def emit_requantized(emit: Emitter, outputs: int, source: Source, how: Writing, first: int | None, at: int = 0) -> None:
+    """The same without a lookup, from ``at`` bytes behind :data:`TARGET` on; the constants are pointed to."""
     for number in range(outputs):
         source.fetch(emit, number)
         known = None if first is None else tuple(how.tables.records[first + number, 1:].tolist())
-        free = _FREE_AFTER_FLUSH if first is None else (_FREE,)
-        emit_requantize(emit, how.tables.requantize, _VALUE, Constants(_RECORDS, RECORD * number, known), free)
+        free = (_FREE,) if known or source.registers else _FREE_AFTER_FLUSH
+        emit_requantize(emit, how.tables.requantize, _VALUE, Constants(RECORDS, RECORD * number, known), free)
         emit.store(how.size, TARGET, at, _VALUE)
         at += how.apart
         if at + how.width > FARTHEST:

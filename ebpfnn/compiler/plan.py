@@ -118,7 +118,8 @@ class ConvTile:
 
     ``asks_blank`` adds a branch before each position, which goes to the outputs of a blank window. ``channel_loops`` says for
     each segment whether a loop goes over its input channels; with ``row_loops``, it contains a loop over the rows of a channel.
-    ``unwalked`` is the number of loops over positions, from the outermost, that the verifier does not walk.
+    ``unwalked`` is the number of loops over positions, from the outermost, that the verifier does not walk. ``columns``
+    neighboring positions are computed together, with an accumulator for each.
     """
 
     outputs: int
@@ -126,14 +127,16 @@ class ConvTile:
     channel_loops: tuple[bool, ...]
     unwalked: int
     row_loops: bool = False
+    columns: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class ConvPlan(LayerPlan):
     """A convolution, whose ``groups`` differ only in their weights.
 
-    ``skips_rows`` adds a branch before each row of a window, which skips a blank row. Groups that are ``iterated`` are in a
-    loop that is not walked. ``copied`` says that the values are first copied to a place with an edge.
+    ``skips_rows`` adds a branch before each row of a window, which skips a blank row. Groups that are ``iterated``, or the
+    tiles of a single group, are in a loop that is not walked; then there is one tile, as wide as all. ``copied`` says that the
+    values are first copied to a place with an edge.
     """
 
     groups: tuple[Products, ...]
@@ -148,10 +151,25 @@ class ConvPlan(LayerPlan):
         return BLANK_ROWS if self.skips_rows else "windows"
 
     @property
+    def over_tiles(self) -> bool:
+        """Whether what is iterated are the tiles of the only group."""
+        return self.iterated and len(self.groups) == 1
+
+    @property
+    def kept(self) -> bool:
+        """As :attr:`DensePlan.kept`."""
+        return keeps_sums(self.requantize, iterated=self.iterated)
+
+    def sums_on_stack(self, outputs: int) -> int:
+        """Bytes for the sums of a tile: none, where frames lie in each other and all sums are kept."""
+        return 0 if self.iterated and self.kept and len(self.groups[0].ends) == 1 else 4 * outputs
+
+    @property
     def unwalked_loops(self) -> tuple[str, ...]:
         """As :attr:`DensePlan.unwalked_loops`."""
         most = max(tile.unwalked for tile in self.tiles)
-        return (("groups",) if self.iterated else ()) + ("rows", "columns")[:most]
+        outer = ("tiles",) if self.over_tiles else ("groups",) if self.iterated else ()
+        return outer + ("rows", "columns")[:most]
 
 
 @dataclass(frozen=True)
@@ -223,7 +241,7 @@ class NetworkPlan:
     """The plan of a network. ``sample`` is how the first layer gets its inputs; ``features`` are those that the code may use.
 
     ``estimates`` has one element per layer; ``stack`` is the stack that the code needs, in bytes. ``then`` is the
-    plan of the next network of a cascade.
+    plan of the next network of a cascade. ``tight`` is that of :func:`~ebpfnn.compiler.planner.plan_network`.
     """
 
     features: KernelFeatures
@@ -232,6 +250,12 @@ class NetworkPlan:
     estimates: tuple[Estimate, ...]
     stack: int
     then: NetworkPlan | None = None
+    tight: bool = False
+
+
+def keeps_sums(requantize: RequantizePlan, *, iterated: bool) -> bool:
+    """Whether sums can become outputs in the accumulators. In a loop over outputs, two multipliers need a register more."""
+    return not iterated or requantize.is_relu or requantize.is_identity
 
 
 def is_gathered(tiles: int) -> bool:

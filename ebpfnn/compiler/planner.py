@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from ..errors import ModelError, ObjectError
 from ..network import QuantizedNetwork
 from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, image_shape
 from .accumulate import Products
-from .choose_conv import branches_in_loops, choose_conv, plan_tiles, skips_rows
+from .choose_conv import branches_in_loops, choose_conv, skips_rows
+from .choose_conv import plan_tiles as choose_tiles
 from .choose_dense import DenseChoice, choose_dense
 from .choose_tables import compares, labels_beside, members_of, plan_table, registers_last, words_stay
 from .estimate import estimate
@@ -32,9 +34,10 @@ from .plan import (
     NetworkPlan,
     PoolPlan,
     TablePlan,
+    keeps_sums,
 )
 from .pool import pool_size
-from .positions import MOST_OF_A_WINDOW, unwalked_loops
+from .positions import MOST_OF_A_WINDOW, WALKED, WALKED_IN_TIGHT_CODE, unwalked_loops
 from .requantize import RequantizePlan, plan_requantize
 from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
 from .sidebyside import SideBySide, layer_weights, sample_weights
@@ -63,18 +66,20 @@ def plan_network(
     plain: Chosen = frozenset(),
     short: Chosen = frozenset(),
     stage: int = 0,
+    tight: bool = False,
 ) -> NetworkPlan:
     """The cheapest plan by :mod:`ebpfnn.compiler.cost`, or one of shape ``name`` wherever possible.
 
     ``plain`` layers, by stage of a cascade and index, use neither a list nor branches that skip blank rows. ``short`` layers
     also have as little unrolled code as possible: as few segments as possible, and not in a loop over their groups. ``stage``
-    is the number of ``network`` itself. Raises :class:`ModelError`, naming the layer, if no lane can hold its sums.
+    is the number of ``network`` itself. In ``tight`` code, clips are masks, not branches, and fewer
+    iterations over positions and tiles are walked. Raises :class:`ModelError`, naming the layer, if no lane can hold its sums.
     """
     mine, few = (frozenset(number for at, number in each if at == stage) for each in (plain | short, short))
-    found = _Planner(in_order(network), features, name, mine, few, margin=network.then is not None).plan()
+    found = _Planner(in_order(network), features, name, mine, few, margin=network.then is not None, tight=tight).plan()
     if network.then is None:
         return found
-    return replace(found, then=plan_network(network.then.network, features, name, plain, short, stage + 1))
+    return replace(found, then=plan_network(network.then.network, features, name, plain, short, stage + 1, tight))
 
 
 class _Planner:
@@ -87,9 +92,11 @@ class _Planner:
         short: frozenset[int],
         *,
         margin: bool,
+        tight: bool,
     ) -> None:
         self.network, self.features, self.name, self.plain, self.short = network, features, name, plain, short
-        self.margin = margin
+        self.margin, self.tight = margin, tight
+        self.walked = WALKED_IN_TIGHT_CODE if tight else WALKED
         self.last = len(network.layers) - 1
         self.dense: dict[int, tuple[DenseChoice, ...]] = {}
         self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
@@ -110,7 +117,9 @@ class _Planner:
         found = tuple(self._layer(number, layer, sample) for number, layer in enumerate(self.network.layers))
         sample, found = self._compared(sample, found)
         given = self.network, self.features, sample, found
-        return NetworkPlan(self.features, sample, found, estimate(*given), stack_needed(*given))
+        return NetworkPlan(
+            self.features, sample, found, estimate(*given, tight=self.tight), stack_needed(*given), tight=self.tight
+        )
 
     def _compared(self, sample: SampleForm, found: tuple[AnyLayerPlan, ...]) -> tuple[SampleForm, tuple[AnyLayerPlan, ...]]:
         """The sample unchanged, if the first layer makes its numbers itself."""
@@ -211,23 +220,46 @@ class _Planner:
         _, rows, columns = image_shape(shape)
         blank = skipping and layer.inputs == 1 and self.network.ranges[number][0] == 0 and layer.pad_value == 0
         apart = form.width * plane_size(shape, form.edge)
-        place = (rows, columns), apart, self.features
-        tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=skipping)
+        iterated, requantize = self._iterated(number, groups), self._requantize(number, layer)
+        over_tiles = iterated and len(groups) == 1
+        plan_tiles = partial(
+            choose_tiles,
+            layer,
+            positions=(rows, columns),
+            apart=apart,
+            features=self.features,
+            asks_blank=blank and not over_tiles,
+            kept=keeps_sums(requantize, iterated=iterated),
+            over_tiles=over_tiles,
+            most=self.walked,
+        )
+        tiles = plan_tiles(products=groups[0], skips=skipping)
         if skipping and branches_in_loops(tiles, self.features):
             skipping = False
             groups, candidates = self._choose_conv(number, layer, None)
-            tiles = plan_tiles(layer, groups[0], *place, asks_blank=blank, skips=False)
+            tiles = plan_tiles(products=groups[0], skips=False)
+        if self.tight and iterated and not self.features.iterators:  # a third callback has no room on the stack
+            tiles = tuple(replace(tile, unwalked=min(1, tile.unwalked)) for tile in tiles)
         beyond = skipping and number == 0 and sample is SampleForm.BYTES  # a load of a row may reach past a sample's end
         return ConvPlan(
             output=form,
             candidates=candidates,
             groups=groups,
-            requantize=self._requantize(number, layer),
+            requantize=requantize,
             tiles=tiles,
             skips_rows=skipping,
-            iterated=self.features.unwalked and layer.groups > MOST_UNROLLED and number not in self.short,
+            iterated=iterated,
             copied=beyond or self._edged(number, layer),
         )
+
+    def _iterated(self, number: int, groups: tuple[Products, ...]) -> bool:
+        """Whether groups, or, in tight code, the tiles of the only one, are in a loop that is not walked."""
+        if not self.features.unwalked or number in self.short:
+            return False
+        if len(groups) > 1:
+            return len(groups) > MOST_UNROLLED
+        few = 1 if self.features.iterators else MOST_UNROLLED  # of whom callbacks go over positions instead
+        return self.tight and groups[0].tiles > few and number != self.last
 
     def _table(self, number: int, layer: Table, form: OutputForm) -> TablePlan:
         skips, kept, behind = number not in self.plain, self._behind(number), self._behind(number - 1)
@@ -248,7 +280,7 @@ class _Planner:
 
     def _pool(self, number: int, layer: MaxPool, form: OutputForm) -> PoolPlan:
         turns = image_shape(self.network.shapes[number + 1])
-        unwalked = unwalked_loops(turns, pool_size(layer), self.features)
+        unwalked = unwalked_loops(turns, pool_size(layer), self.features, self.walked)
         looped, copied = pool_size(layer) > MOST_OF_A_WINDOW, self._edged(number, layer)
         return PoolPlan(output=form, candidates=(), unwalked=unwalked, looped=looped, copied=copied)
 
@@ -257,7 +289,7 @@ class _Planner:
         return number == 0 and layer.window.padding != NO_EDGE
 
     def _requantize(self, number: int, layer: Dense | Conv2d) -> RequantizePlan:
-        return plan_requantize(layer, *self.network.ranges[number], masked=not self.features.unwalked)
+        return plan_requantize(layer, *self.network.ranges[number], masked=self.tight or not self.features.unwalked)
 
     def _skips_rows(self, number: int, layer: Conv2d) -> bool:
         return number not in self.plain and skips_rows(layer, self._density(number), self.name)

@@ -20,6 +20,9 @@ from .values import Values
 WALKED = 12_000
 """The most instructions of loops over positions that the verifier may walk, at half a microsecond each, often repeatedly."""
 
+WALKED_IN_TIGHT_CODE = 3_000
+"""The same in tight code, see :func:`~ebpfnn.compiler.planner.plan_network`."""
+
 MOST_OF_A_WINDOW = 16_000
 """Instructions that one channel of a window is written out in; a jump goes over twice as many."""
 VALUES_AT_A_TIME = 32
@@ -43,11 +46,11 @@ def axes(stride: tuple[int, int], values: Values, output: Values, *, planes: boo
     return (*outermost, Axis(rows, stride[0] * values.row, output.row), Axis(columns, stride[1], 1))
 
 
-def unwalked_loops(turns: tuple[int, ...], size: int, features: KernelFeatures) -> int:
+def unwalked_loops(turns: tuple[int, ...], size: int, features: KernelFeatures, most: int = WALKED) -> int:
     """How many loops, outermost first, the verifier must not walk: for ``size`` instructions and so many ``turns`` each."""
-    if size * prod(turns) <= WALKED or not features.unwalked or not turns or turns[0] == 1:
+    if size * prod(turns) <= most or not features.unwalked or not turns or turns[0] == 1:
         return 0
-    return 1 + unwalked_loops(turns[1:], size, features)
+    return 1 + unwalked_loops(turns[1:], size, features, most)
 
 
 def emit_window(

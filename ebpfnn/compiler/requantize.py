@@ -87,7 +87,7 @@ class Constants:
 def emit_requantize(
     emit: Emitter, plan: RequantizePlan, value: Register, constants: Constants, free: tuple[Register, ...]
 ) -> None:
-    """Turns ``value``, a sum, into an output. Overwrites ``free``: one register if the multipliers are known, else two."""
+    """Turns ``value``, a sum, into an output. Overwrites ``free``: two registers if two multipliers are not known, else one."""
     by = plan.by
     emit.load(free[0], "u64", constants.base, constants.offset)
     emit.alu(value, "+=", free[0])
@@ -121,10 +121,11 @@ def _multiply_known(emit: Emitter, plan: RequantizePlan, value: Register, known:
 
 
 def _multiply(emit: Emitter, plan: RequantizePlan, value: Register, constants: Constants, free: tuple[Register, ...]) -> None:
-    multiplier, sign = free
+    multiplier = free[0]
     if plan.is_relu or plan.is_identity:
         emit.load(multiplier, "u64", constants.base, constants.offset + 8)
     else:
+        sign = free[1]
         emit.mov(sign, value)
         emit.alu(sign, "s>>=", 63)
         emit.load(multiplier, "u64", constants.base, constants.offset + 16)

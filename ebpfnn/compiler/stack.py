@@ -82,7 +82,8 @@ def _dense(plan: DensePlan, outputs: int, at: int, features: KernelFeatures) -> 
 
 def _conv(plan: ConvPlan, at: int, features: KernelFeatures) -> _Depth:
     def tile(at: int, tile: ConvTile) -> _Depth:
-        inside = -(-4 * tile.outputs // _SLOT) * _SLOT + _SLOT * any(tile.channel_loops) + 2 * _SLOT * tile.row_loops
+        sums = 0 if tile.columns > 1 else -(-plan.sums_on_stack(tile.outputs) // _SLOT) * _SLOT
+        inside = sums + _SLOT * any(tile.channel_loops) + 2 * _SLOT * tile.row_loops
         return _positions(at, 2, tile.unwalked, features, lambda at: _Depth(at + inside))
 
     def group(at: int) -> _Depth:

@@ -2,7 +2,7 @@
 
 A batch normalization behind a layer scales its weights and moves its bias; one before a layer, as a normalization of the
 input is, does so too, unless the layer pads: padding is 0 behind the scaling, and would not be before it. What nothing
-can take in becomes a depthwise 1x1 convolution of its own.
+can take in becomes a depthwise 1x1 convolution of its own, or a dense layer whose weights are a diagonal.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from math import prod
 import numpy as np
 
 from ..errors import ModelError
-from ..network.layers import MaxPool, Shape, Window
+from ..network.layers import MaxPool, Shape, Window, describe
 from ..quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer
+from ..quantize.scales import SMALLEST, largest_weight
 from .building import compose
 from .steps import Activate, Chain, Conv, Floats, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
 
 _IDENTITY = Activation()
+_WIDEST = 1024
+"""A layer for flat values alone takes as many weights as the square of their number."""
 
 
 def fold(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Shape, tuple[FloatLayer, ...]]:
@@ -49,7 +52,8 @@ class _Weighted:
 
     def scaled(self, factor: Floats, offset: Floats) -> _Weighted:
         rows = factor.reshape(-1, *(1,) * (self.step.weights.ndim - 1))
-        return _Weighted(replace(self.step, weights=self.step.weights * rows, bias=self.step.bias * factor + offset))
+        step = replace(self.step, weights=self.step.weights * rows, bias=self.step.bias * factor + offset, integers=None)
+        return _Weighted(step)
 
 
 class _Folder:
@@ -74,9 +78,7 @@ class _Folder:
         elif isinstance(step, Reshape):
             self._reshape(step)
         elif isinstance(step, Quantize):
-            step.refuse(
-                "quantizes values without a DequantizeLinear after it; give a graph in floats, or one quantized throughout"
-            )
+            self._round(step)
         elif isinstance(step, Pad):
             step.refuse("pads values that no convolution takes next; give the padding to a Conv2d")
         self.shape = step.output_shape(self.shape)
@@ -113,6 +115,18 @@ class _Folder:
         self.layers[behind] = replace(layer, activation=compose(layer.activation, by))
         self.positive = by.slope == 0 or by.low >= 0
 
+    def _round(self, step: Quantize) -> None:
+        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0."""
+        behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
+        layer = None if behind is None else self.layers[behind]
+        if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or step.zero_point:
+            return
+        by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
+        ends = {"low": max(by.low, step.low * step.scale), "high": min(by.high, step.high * step.scale)}
+        if self.pending is None and 2 <= bits <= 8 and ends["low"] < ends["high"]:
+            bits += step.high - step.low + 1 > 1 << bits
+            self.layers[behind] = replace(layer, activation=replace(by, bits=bits, scale=step.scale, **ends))
+
     def _pool(self, step: Pool) -> None:
         if self.pending and (bool((self.pending.factor <= 0).any()) if step.largest else any(step.window.padding)):
             self._settle()
@@ -146,11 +160,16 @@ class _Folder:
         self.pending = None
 
     def _insert(self, scale: Scale) -> _Weighted:
-        if len(self.shape) != 3:
-            scale.refuse("changes flat values where no layer with weights can take it in; put it right behind a Linear")
-        channels, once = self.shape[0], Window((1, 1))
-        factor, offset = (np.broadcast_to(each, channels) for each in (scale.factor, scale.offset))
-        layer = _Weighted(Conv(scale.where, factor.reshape(channels, 1, 1, 1), offset, once, channels))
+        """A depthwise 1x1 convolution, or of flat values a dense layer that has weights on its diagonal alone."""
+        size = self.shape[0]
+        factor, offset = (np.broadcast_to(each, size) for each in (scale.factor, scale.offset))
+        if len(self.shape) == 3:
+            layer = _Weighted(Conv(scale.where, factor.reshape(size, 1, 1, 1), offset, Window((1, 1)), size))
+        elif len(self.shape) == 1 and size <= _WIDEST:
+            layer = _Weighted(Linear(scale.where, np.diag(factor), offset))
+        else:
+            fact = f"changes flat values, {describe(self.shape)}, where no layer with weights can take it in"
+            scale.refuse(f"{fact}; put it right behind a Linear")
         self.layers.append(layer)
         self.positive = False
         return layer
@@ -172,14 +191,14 @@ def _scaled_inputs(step: Linear | Conv, scale: Scale) -> Linear | Conv:
     weights = step.weights
     if isinstance(step, Linear):
         offset = np.broadcast_to(scale.offset, weights.shape[1])
-        return replace(step, weights=weights * scale.factor, bias=step.bias + weights @ offset)
+        return replace(step, weights=weights * scale.factor, bias=step.bias + weights @ offset, integers=None)
     groups, each = step.groups, weights.shape[1]
     own = np.arange(len(weights)) // (len(weights) // groups)
     factor, offset = (
         np.broadcast_to(array, groups * each).reshape(groups, each)[own][:, :, None, None]
         for array in (scale.factor, scale.offset)
     )
-    return replace(step, weights=weights * factor, bias=step.bias + (weights * offset).sum(axis=(1, 2, 3)))
+    return replace(step, weights=weights * factor, bias=step.bias + (weights * offset).sum(axis=(1, 2, 3)), integers=None)
 
 
 def _float_layer(layer: _Weighted | MaxPool | AvgPool) -> FloatLayer:
@@ -187,9 +206,22 @@ def _float_layer(layer: _Weighted | MaxPool | AvgPool) -> FloatLayer:
         return layer
     step = layer.step
     weights, bias = _float32(step, step.weights), _float32(step, step.bias)
+    own = _own_scale(step)
     if isinstance(step, Conv):
-        return FloatConv2d(weights, bias, step.window, step.groups, layer.activation)
-    return FloatDense(weights, bias, layer.activation)
+        return FloatConv2d(weights, bias, step.window, step.groups, layer.activation, weight_scale=own)
+    return FloatDense(weights, bias, layer.activation, weight_scale=own)
+
+
+def _own_scale(step: Linear | Conv) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
+    """What one step of each output's weights is worth, where the file has them as integers that a layer can have."""
+    held = step.integers
+    if held is None or np.abs(held.values).max() > largest_weight(8):
+        return None
+    outputs = len(step.bias)
+    if held.scale.size != 1 and (held.scale.size != outputs or len(held.scale) != outputs):
+        return None
+    scale = np.broadcast_to(held.scale.reshape(-1), outputs).astype(np.float32)
+    return np.ascontiguousarray(scale) if np.isfinite(scale).all() and (scale >= SMALLEST).all() else None
 
 
 def _float32(step: Step, array: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ from .steps import Activate, Chain, Conv, Floats, Linear, Pool, Quantize, Reshap
 _IDENTITY = Activation()
 _WIDEST = 1024
 _REMEDY = "give images, pixels / 255 quantized by 1/255, and leave the operator out of quantization"
+
+
+class UnquantizedError(ModelError):
+    """A graph computes in floats between values that it quantizes."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class _Lowering:
     def _weigh(self, step: Linear | Conv) -> None:
         given, held = self._settled(step), step.integers
         if held is None:
-            step.refuse("has weights in floats, in a graph whose values are quantized; quantize them too")
+            _leave(step, "has weights in floats, in a graph whose values are quantized; quantize them too")
         outputs, size = len(step.bias), held.scale.size
         if size not in (1, outputs) or len(held.scale) != size or not (held.scale > 0).all():
             step.refuse("has weights quantized along another axis than its outputs; quantize per tensor or per output")
@@ -200,11 +205,11 @@ class _Lowering:
     def _settled(self, step: Step) -> Range:
         """What the layer before gives, that layer being complete."""
         if self.input:
-            step.refuse("takes an input that nothing quantizes; put a QuantizeLinear and DequantizeLinear before it")
+            _leave(step, "takes an input that nothing quantizes; put a QuantizeLinear and DequantizeLinear before it")
         if self.sum:
             done, self.sum = self.sum, None
             if done.rounded is None:
-                step.refuse(f"takes what {done.where.rstrip(',')} gives, which nothing quantizes; quantize every layer")
+                _leave(step, f"takes what {done.where.rstrip(',')} gives, which nothing quantizes; quantize every layer")
             self.given = self._emit(done, _range(done.rounded))
         return self.given
 
@@ -226,6 +231,10 @@ class _Lowering:
             self.layers.append(Conv2d(weights, integers, by, done.window, done.groups, done.given.zero_point))
         self.layers.extend(done.pools)
         return found
+
+
+def _leave(step: Step, fact: str) -> NoReturn:
+    raise UnquantizedError(f"{step.where} {fact}")
 
 
 def _scale(into: _Sum, step: Scale) -> None:

@@ -21,7 +21,7 @@ from ..trees.forest import Forest
 from . import onnx_file, onnx_graph, onnx_metadata, onnx_trees, pt2, scoring, state_dict, tabular, torch_file
 from .aten import to_chain
 from .ensembles import Ensemble
-from .integers import lower
+from .integers import UnquantizedError, lower
 from .options import ImportOptions
 from .steps import Chain, Quantize
 
@@ -99,6 +99,15 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
         return tabular.network(chain, name, options, card)
     if not any(isinstance(step, Quantize) for step in chain.steps):
         return replace(_floats(chain, name, options, card), events=events)
+    try:
+        return replace(_integers(chain, name, options, card), events=events)
+    except UnquantizedError as error:
+        fact = str(error).partition(";")[0]
+        chain.notes.append(f"it is quantized in part ({fact}), so it is quantized here, with the file's weights and scales")
+    return replace(_floats(chain, name, options, card), events=events)
+
+
+def _integers(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> QuantizedNetwork:
     expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
@@ -107,7 +116,7 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
     two, options = scoring.of_two(chain, options), scoring.labelled(chain, options)
     labels, name = options.labels_for(scoring.outputs(chain) + two), options.name or name
     card = {**card, **_noted([*notes, *found.notes]), **options.card}
-    return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, events=events, result=result)
+    return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, result=result)
 
 
 def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network:

@@ -17,6 +17,8 @@ def _constant(on: Operands) -> Constant:
         found = on.attribute(name)
         if found is not None:
             return Constant(np.asarray(found))
+    if on.attribute("sparse_value") is not None:
+        raise ModelError(f"{on.where} holds sparse weights; export dense ones")
     tensor = on.attribute("value")
     if tensor is None:
         raise ModelError(f"{on.where} holds neither numbers nor a tensor, which cannot be imported")
@@ -140,6 +142,8 @@ COMPUTE: dict[str, Callable[[Operands], Constant]] = {
     "Mul": _with(np.multiply),
     "Div": _with(lambda one, other: one // other if one.dtype.kind == "i" else one / other),
     "Mod": _with(np.mod),
+    "Pow": _with(np.power),
+    "Neg": lambda on: Constant(-on.array(0)),
     "Sqrt": lambda on: Constant(np.sqrt(on.array(0))),
     "QuantizeLinear": _quantize,
     "DequantizeLinear": _dequantize,

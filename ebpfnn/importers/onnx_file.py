@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from ..network.layers import expect
-from . import onnx_external, onnx_order, onnx_wire
+from . import onnx_external, onnx_order, onnx_quant, onnx_wire
 
 if TYPE_CHECKING:
     import onnx
 
 MAX_BYTES = 64 << 20
+_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft", "ai.onnx.ml"})
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
@@ -38,11 +39,12 @@ def parse(data: bytes, folder: Path) -> onnx.ModelProto:
     _check(model)
     onnx_order.sort(model.graph, where)
     onnx_external.take_in(_tensors(model.graph), folder)
+    _check_versions(model, package)
     try:
         package.checker.check_model(model)
     except (package.checker.ValidationError, ValueError, IndexError, RuntimeError) as error:  # what it throws for damage, too
         fact = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"onnx's checker refuses it ({fact}); export it again, or upgrade onnx") from error
+        raise ModelError(f"onnx's checker refuses it ({fact}); export it again") from error
     return model
 
 
@@ -74,9 +76,24 @@ def _check(model: onnx.ModelProto) -> None:
         here = where(number, node, count)
         control = node.op_type in _CONTROL_FLOW or any(each.HasField("g") or each.graphs for each in node.attribute)
         expect(not control, f"{here} is control flow; export a network without loops and branches")
+        known = node.domain in _DOMAINS or node.domain in onnx_quant.DOMAINS
+        expect(known, f"{here} is of the domain {node.domain!r}; export with ONNX's own operators")
     if model.functions:
         raise ModelError(f"defines the function {model.functions[0].name!r}; inline it with onnx.inliner first")
     expect(not graph.sparse_initializer, "holds sparse weights; export dense ones")
+
+
+def _check_versions(model: onnx.ModelProto, package: ModuleType) -> None:
+    """Names what only a later onnx knows. QONNX's exporters leave out their own domains, which the checker wants."""
+    named = {each.domain for each in model.opset_import}
+    for domain in sorted(onnx_quant.DOMAINS & {node.domain for node in model.graph.node} - named):
+        model.opset_import.append(package.helper.make_opsetid(domain, 1))
+    latest = package.defs.onnx_opset_version()
+    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+    remedy = f"export it with opset_version={latest}, or upgrade onnx"
+    expect(opset <= latest, f"is of opset {opset}, and this onnx knows opsets up to {latest}; {remedy}")
+    newest = package.helper.VERSION_TABLE[-1][1]
+    expect(model.ir_version <= newest, f"is of IR version {model.ir_version}, and this onnx knows up to {newest}; {remedy}")
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

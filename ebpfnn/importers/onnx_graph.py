@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import expect
 from ..network.onnxkeys import PRODUCER, SCORES
-from . import building
+from . import building, onnx_quant, onnx_refused
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
 from .onnx_file import where
@@ -26,12 +26,10 @@ from .steps import LARGEST, Chain, Quantize, Scale, naming
 if TYPE_CHECKING:
     import onnx
 
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft", DOMAIN})
 _TABULAR = "skl2onnx"
 """The producer of files that take rows of a table."""
 _LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 """They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
-_INTEGER_OPERATORS = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantize")
 _ON_INTEGERS = MOVES | {"MaxPool", "GlobalMaxPool"}
 """What does the same to integers as to the numbers that they stand for."""
 _REMEDY = "Conv, Gemm, MatMul, pooling, BatchNormalization, Relu, LeakyRelu, Clip, Flatten and QuantizeLinear can be"
@@ -49,6 +47,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
     ending = find(graph, constants)
+    _check_operators(graph, ending.needed)
     walk, taken = _start(graph, inputs, constants, tabular=tabular)
     chain = walk.values.chain
     for number, node in enumerate(graph.node, 1):
@@ -64,6 +63,27 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     one = prod(chain.shape) == 1
     chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
     return chain
+
+
+def _check_operators(graph: onnx.GraphProto, needed: frozenset[int]) -> None:
+    """Refuses by its name the first operator on the way from an input that no step can be made of."""
+    constants = {tensor.name for tensor in graph.initializer}
+    known, reached = _known(), {each.name for each in graph.input if each.name not in constants}
+    for number, node in enumerate(graph.node):
+        here = where(number + 1, node, len(graph.node))
+        if number not in needed or reached.isdisjoint(node.input) or node.op_type == "Shape":
+            continue
+        reached.update(node.output)
+        fact = onnx_refused.reason(node.op_type, known)
+        expect(
+            fact is None or node.domain in onnx_quant.DOMAINS, f"{here} {fact}" + ("" if ";" in f"{fact}" else f"; {_REMEDY}")
+        )
+
+
+def _known() -> frozenset[str]:
+    """What can be done to values."""
+    always = {"Cast", "Clip", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear", "Concat", "FeatureVectorizer"}
+    return frozenset({*MAKERS, *ML_MAKERS, *WITHOUT_MAKERS, *_LAST, *always})
 
 
 def _start(
@@ -118,9 +138,6 @@ class _Walk:
     def take(self, node: onnx.NodeProto, here: str) -> None:
         inputs = set(filter(None, node.input))
         on = Operands(node, here, self.values.shape, self.tip, self.batch, self.constants)
-        expect(node.domain in _DOMAINS, f"{here} is of the domain {node.domain!r}; export with ONNX's own operators")
-        whole = not node.op_type.startswith(_INTEGER_OPERATORS)
-        expect(whole, f"{here} computes in integers of its own; quantize with QuantFormat.QDQ")
         if node.op_type == "Shape" and self.tip in inputs:
             self.constants[node.output[0]] = Constant(np.array([self.batch, *self.values.shape], np.int64))
         elif inputs & self.passed:
@@ -129,6 +146,8 @@ class _Walk:
             )
         elif self.tip in inputs:
             self._follow(on)
+        elif node.domain in onnx_quant.DOMAINS and inputs <= set(self.constants):
+            self.constants[node.output[0]] = onnx_quant.constant(on)
         elif node.op_type in COMPUTE and inputs <= set(self.constants):
             self._compute(on)
         else:
@@ -148,6 +167,8 @@ class _Walk:
             expect(kind in ("QuantizeLinear", "DequantizeLinear"), last)
         elif kind in _LAST:
             self.ended, self.bounded = on.where, kind == "Sigmoid"
+        elif on.node.domain in onnx_quant.DOMAINS:
+            self._round(on)
         elif kind == "QuantizeLinear":
             self._quantize(on)
         elif kind == "DequantizeLinear":
@@ -172,6 +193,12 @@ class _Walk:
         self.quantized = _quantization(on)
         self.values.append(self.quantized)
 
+    def _round(self, on: Operands) -> None:
+        """A Quant, which is a QuantizeLinear and a DequantizeLinear in one."""
+        found = onnx_quant.of_values(on)
+        if found:
+            self.values.append(found)
+
     def _dequantize(self, on: Operands) -> None:
         """Of what a QuantizeLinear made by the same scale; or of a graph's input, which is bytes."""
         found = _quantization(on)
@@ -180,10 +207,16 @@ class _Walk:
             expect(begins, f"{on.where} takes values that are not quantized; put a QuantizeLinear before it")
             self.values.append(Scale(on.where, np.full(1, found.scale), np.full(1, -found.scale * found.zero_point)))
             self.values.append(found)
+            self._tell_bytes(found)
         else:
             same = (self.quantized.scale, self.quantized.zero_point) == (found.scale, found.zero_point)
             expect(same, f"{on.where} has another scale or zero point than the QuantizeLinear before it; make them the same")
         self.quantized = None
+
+    def _tell_bytes(self, by: Quantize) -> None:
+        moved = by.zero_point - by.low
+        if by.low < 0:
+            self.values.chain.notes.append(f"a byte b of a sample stands for {by.scale:.6g} * (b - {moved})")
 
     def _narrow(self, on: Operands, to: Quantize) -> None:
         """A Clip of integers, as PyTorch writes for ranges that are not a whole byte."""

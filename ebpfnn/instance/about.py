@@ -43,7 +43,7 @@ SIZE, MOST = 128 << 10, 4 << 20
 """The size of one description in bytes, JSON padded with zeros: as small as can be, and the largest that every kernel takes."""
 _DIGITS = "0123456789abcdef"
 _OBSERVING = ("events", "filters", "key")
-_OPTIONAL = (*_OBSERVING, "scales", "guard")
+_OPTIONAL = (*_OBSERVING, "scales", "guard", "declared")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,9 @@ class About:
     ``filters`` are conditions that were given when it was loaded, beside those of the spec. ``key`` has the name and the type
     of each part of a key (:class:`ebpfnn.events.keyparts.Part`). ``guard`` is what :func:`ebpfnn.instance.guarded.describe`
     tells of its guard, empty if it only observes.
+
+    ``declared`` is for instances that `ebpfnn apply` loaded: ``file`` that declares it, and its ``entry`` there, without what
+    can change while it is loaded. Else it is empty.
     """
 
     network: str
@@ -87,6 +90,7 @@ class About:
     key: tuple[tuple[str, str], ...] = ()
     scales: tuple[float, ...] = ()
     guard: Mapping[str, Any] = field(default_factory=dict)
+    declared: Mapping[str, Any] = field(default_factory=dict)
     kind: str = QuantizedNetwork.kind
     result: str = LABEL
 
@@ -130,6 +134,7 @@ class About:
         described |= {"filters": self.filters, "key": self.key} if self.events else {}
         described |= {"scales": self.scales} if self.scales else {}
         described |= {"guard": dict(self.guard)} if self.guard else {}
+        described |= {"declared": dict(self.declared)} if self.declared else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         remedy = "fewer bits of input, or fewer inputs" if self.input.value_thresholds else "shorter labels"
         if self.input.order:
@@ -277,6 +282,7 @@ def _build(described: Described) -> About:
         key=_key(described),
         scales=_scales(described),
         guard=guarded.checked(described),
+        declared=_declared(described),
         **_result(described),
     )
 
@@ -286,6 +292,13 @@ def _result(described: Described) -> dict[str, Any]:
     found = {name: text(described, name) for name in ("kind", "result") if name in described}
     expect(found.get("result", LABEL) in RESULTS, f"'result' must be one of {', '.join(RESULTS)}")
     return found
+
+
+def _declared(described: Described) -> dict[str, Any]:
+    if "declared" not in described:
+        return {}
+    found: dict[str, Any] = get(described, "declared", dict)
+    return {"file": text(found, "file"), "entry": get(found, "entry", dict)}
 
 
 def _scales(described: Described) -> tuple[float, ...]:

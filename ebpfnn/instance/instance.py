@@ -6,22 +6,20 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
 from .. import abi
 from ..compiler import Body
-from ..errors import NotSupported, SessionError, UsageError
-from ..network.events import TRIGGER
+from ..errors import SessionError
 from ..network.model import Model
-from ..plugin import Plugins, Trigger, configured, why_not
+from ..plugin import Plugins, Trigger, configured
 from ..session import cases
 from ..session.cases import Case
 from ..session.compiling import compile_here
 from ..session.guarding import Brakes, Guard
-from ..session.observed import Observed, observe, observes
 from ..session.verdicts import MOST, Verdict, latest
 from . import figures, snapshot
-from .about import About, Foreign, describe
+from .about import About, Foreign
 from .attached import is_attached
 from .figures import Statistics
 from .guarded import NAMES
@@ -30,15 +28,13 @@ from .locks import telling
 from .observing import load_observing
 from .pins import Pins, look
 from .rates import Rates, measure
-from .rehearsal import rehearse
+from .ready import NONE, Compiled, prepare
 from .session import InstanceSession
 from .snapshot import Snapshot
 from .store import Store
-from .swap import swap
-from .swap_observing import swap_observing
+from .swap import check_swap, swap, swap_back
+from .swap_observing import rehearse_swap, swap_observing
 from .watch import VerdictWatch, Watch
-
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Instance(AbstractContextManager["Instance"]):
@@ -63,7 +59,7 @@ class Instance(AbstractContextManager["Instance"]):
         target: str | None = None,
         *,
         name: str | None = None,
-        options: Mapping[str, str] = _NONE,
+        options: Mapping[str, str] = NONE,
         file: Path | None = None,
         group: int = -1,
         body: Body | None = None,
@@ -89,58 +85,35 @@ class Instance(AbstractContextManager["Instance"]):
         is taken or a check that failed, :class:`~ebpfnn.errors.NotSupported` for what cannot run here, and the kernel's errors.
         Nothing stays behind then.
         """
-        store, name = store or Store(), network.name.replace(".", "-") if name is None else name
-        if observes(network, trigger):
-            known = plugins or Plugins.installed()
-            given = observe(network, trigger, target, options, filters, plugins=known, any_mode=any_mode, guard=guard)
-            return cls._load_observing(given, name, options, file, group, body, store, known)
-        if guard:
-            raise UsageError(
-                f"network '{network.name}' observes no events, so there is nothing to act on; leave out the action"
-            )
-        if filters:
-            raise UsageError(
-                f"network '{network.name}' observes no events, so nothing can be filtered; leave out the conditions"
-            )
-        ready = configured(trigger, options)
-        reason = why_not(ready) or ready.refuses(network.input, len(network.labels))
-        if reason:
-            raise NotSupported(f"network '{network.name}' behind trigger '{trigger.name}': {reason}")
-        about = describe(network, file, trigger.name, target or ready.default_target, options, plugins=plugins)
-        about.encode()
+        ready = prepare(
+            network,
+            trigger,
+            target,
+            name=name,
+            options=options,
+            file=file,
+            plugins=plugins,
+            filters=filters,
+            any_mode=any_mode,
+            guard=guard,
+        )
+        store = store or Store()
         store.sweep()
-        store.check_free(name)
-        code = body or compile_here(network, plugins=plugins)
-        with ExitStack() as held:
-            loaded = load_instance(held, store, name, network, ready, code, about, group, plugins)
-            found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
-            found._held, found._trigger = held.pop_all(), ready
-            return found
+        store.check_free(ready.name)
+        return cls.make(ready.compiled(body), group, store)
 
     @classmethod
-    def _load_observing(
-        cls,
-        observed: Observed,
-        name: str,
-        options: Mapping[str, str],
-        file: Path | None,
-        group: int,
-        body: Body | None,
-        store: Store,
-        plugins: Plugins,
-    ) -> Instance:
-        network, trigger = observed.network, str(observed.events[TRIGGER])
-        number = next(place for place, each in enumerate(observed.triggers) if each.name == trigger)
-        about = describe(network, file, trigger, observed.targets[number], options, observed=observed, plugins=plugins)
-        about.encode()
-        store.sweep()
-        store.check_free(name)
+    def make(cls, compiled: Compiled, group: int, store: Store) -> Instance:
+        """Loads what was prepared and compiled. Raises as :meth:`load`, and nothing stays behind then."""
+        ready, body = compiled.ready, compiled.body
         with ExitStack() as held:
-            code = body or compile_here(network, plugins=plugins)
-            proof = rehearse(observed, code, plugins)
-            loaded = load_observing(held, store, name, observed, code, about, group, proof)
-            found = cls(store, name, loaded.path, loaded.proof, loaded.holding)
-            found._held, found._trigger = held.pop_all(), observed.triggers[number]
+            if ready.observed:
+                loaded = load_observing(held, store, ready.name, ready.observed, body, ready.about, group, compiled.proof)
+            else:
+                given = (ready.network, ready.trigger, body, ready.about, group, ready.plugins)
+                loaded = load_instance(held, store, ready.name, *given)
+            found = cls(store, ready.name, loaded.path, loaded.proof, loaded.holding)
+            found._held, found._trigger = held.pop_all(), ready.trigger
             return found
 
     @classmethod
@@ -264,6 +237,17 @@ class Instance(AbstractContextManager["Instance"]):
         if self.about().observes:
             return swap_observing(self.path, network, code, file, plugins or Plugins.installed())
         return swap(self.path, self.trigger(plugins), network, code, file, plugins)
+
+    def check_swap(self, network: Model, plugins: Plugins) -> None:
+        """Checks ``network`` as :meth:`swap` does before it changes anything, and raises what it raises then."""
+        if self.about().observes:
+            rehearse_swap(self.path, network, plugins)
+        else:
+            check_swap(self.path, network, plugins)
+
+    def swap_back(self, swaps: int) -> None:
+        """Undoes swap number ``swaps``, its last one. Raises :class:`~ebpfnn.errors.SessionError` if another one came after."""
+        swap_back(self.path, swaps)
 
     def unload(self) -> None:
         """Detaches it and frees its memory. Raises :class:`~ebpfnn.errors.SessionError` if it no longer exists."""

@@ -36,6 +36,7 @@ class Braked:
     until_ns: int
     paused: bool
     counts: Mapping[str, Mapping[str, int]]
+    outcomes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -92,4 +93,4 @@ def _fill(pins: Pins, name: str, until: float) -> Fill:
 
 def _braked(pins: Pins, labels: tuple[str, ...]) -> Braked:
     brakes = Brakes(pins.maps)
-    return Braked(brakes.until_ns, brakes.paused, brakes.counts(labels))
+    return Braked(brakes.until_ns, brakes.paused, brakes.counts(labels), brakes.outcomes())

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..errors import Error, SessionError
 from ..plugin import nearest
 from .links import detaching
-from .locks import entries, is_locked, lock, telling
+from .locks import entries, is_locked, lock, telling, try_lock
 from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_writable, default_root
 
 EXPORTED = ("input", "output", "callers", "verdicts")
@@ -31,7 +31,7 @@ CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
 HELD = "held"
 """The lock that a process holds on an instance whose attachment ends with it."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # no dot: a BPF file system refuses names with one (bpf_lookup, Linux 6.18)
-_UNFINISHED, _LOCK = "~", "~lock"
+_UNFINISHED, _LOCK, _CHANGING = "~", "~lock", "~changing"
 _counter = itertools.count()
 
 
@@ -128,6 +128,42 @@ class Store:
             with telling(gone), detaching(gone):
                 shutil.rmtree(gone)
 
+    @contextmanager
+    def set_aside(self, name: str) -> Iterator[Path]:
+        """Takes the name from an instance, which stays attached, and yields its directory. At the end it is removed.
+
+        After an exception it gets its name back instead, unless another one has that by then. If this process is killed, the
+        next one removes it. Raises as :meth:`find`.
+        """
+        path = self.find(name)
+        check_owned(self.directory)
+        with ExitStack() as held:
+            with self._locked():
+                aside = self._new_name()
+                held.enter_context(lock(path))
+                with telling(path):
+                    path.rename(aside)
+                self._remove_dangling()
+            try:
+                yield aside
+            except BaseException:
+                self.publish(aside, name)
+                raise
+            with self._locked(), detaching(aside):
+                shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Excludes others that change many instances at once. Raises :class:`SessionError` if there is one already."""
+        self._prepare()
+        place = self.directory / _CHANGING
+        with telling(place):
+            place.mkdir(mode=0o700, exist_ok=True)
+        with try_lock(place) as free:
+            if not free:
+                raise SessionError("another `ebpfnn apply` is running; wait until it has ended")
+            yield
+
     def sweep(self) -> None:
         """Removes what killed processes left, while they made or removed an instance, or while they held one."""
         if not self._is_there():
@@ -187,7 +223,7 @@ class Store:
 
     def _abandoned(self) -> Iterator[Path]:
         for path in entries(self.directory):
-            if path.name == _LOCK:
+            if path.name in (_LOCK, _CHANGING):
                 continue
             held = path if path.name.startswith(_UNFINISHED) else path / LOCKS / HELD
             if held.is_dir() and _is_free(held):

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from .. import abi
 from ..compiler import Body
-from ..errors import NotSupported
+from ..errors import NotSupported, SessionError
 from ..kernel import Object
 from ..network import orders
 from ..network.inputformat import InputFormat
 from ..network.model import Model
 from ..plugin import Plugins, Trigger
+from ..session.compiling import compile_here
 from ..session.loading import load
 from .about import About, describe
 from .locks import lock
@@ -40,7 +41,7 @@ def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | 
         _check_fits(path.name, about, network, body, pins)
         index = struct.pack("<I", (count + 1) & 1)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder, plugins=plugins)
-        data = replace(told, interface=about.interface).encode(pins.maps[ABOUT].value_size)
+        data = replace(told, interface=about.interface, declared=about.declared).encode(pins.maps[ABOUT].value_size)
         with _load(pins, resident, network, body, about, count + 1) as loaded, pins.networks() as networks:
             put_network(networks, (count + 1) & 1, loaded.programs[resident.program()])
         pins.maps[ABOUT].update(index, data)
@@ -55,6 +56,25 @@ def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | 
         except BaseException:
             set_swaps(pins.maps[CHOOSER], count + 2)
             raise
+
+
+def swap_back(path: Path, swaps: int) -> None:
+    """Gives the instance at ``path`` the network that it had before its swap number ``swaps``, which must be its last one.
+
+    Raises :class:`SessionError` if another swap came after it.
+    """
+    with lock(path / LOCKS / SWAP_LOCK), Pins(path) as pins, pins.in_place():
+        if pins.swaps[0] != swaps:
+            raise SessionError(f"instance '{path.name}' was swapped again meanwhile; look at `ebpfnn list`, and swap it back")
+        set_swaps(pins.maps[CHOOSER], swaps + 1)
+
+
+def check_swap(path: Path, network: Model, plugins: Plugins) -> None:
+    """Raises :class:`NotSupported` if ``network`` cannot take the place of the instance's, as far as that is known before."""
+    with Pins(path) as pins:
+        about = pins.current()[1]
+        check_namespace(about)
+        _check_fits(path.name, about, network, compile_here(network, plugins=plugins), pins)
 
 
 def _load(pins: Pins, trigger: Trigger, network: Model, body: Body, about: About, count: int) -> Object:

@@ -15,6 +15,7 @@ from ..events import specfile
 from ..network import events as carried
 from ..network.model import Model
 from ..plugin import Plugins
+from ..session.compiling import compile_here
 from ..session.observed import Observed, observe
 from ..session.observing import SHARED, load_observed, of_action
 from . import guarded
@@ -41,7 +42,7 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         check_fits(path.name, about, network)
         observed = _observed(about, network, plugins)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder, observed, plugins)
-        told = replace(told, interface=about.interface)
+        told = replace(told, interface=about.interface, declared=about.declared)
         data = told.encode(pins.maps[ABOUT].value_size)
         proof = rehearse(observed, body, plugins)
         names = SHARED | of_action(observed)
@@ -55,6 +56,14 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         set_swaps(pins.maps[CHOOSER], count + 1)
         pins.check_attached(about)
         return proof
+
+
+def rehearse_swap(path: Path, network: Model, plugins: Plugins) -> str:
+    """Checks that ``network`` can take the place of the instance's, as a swap does. Raises as :func:`swap_observing`."""
+    with Pins(path) as pins:
+        about = pins.current()[1]
+    check_fits(path.name, about, network)
+    return rehearse(_observed(about, network, plugins), compile_here(network, plugins=plugins), plugins)
 
 
 def _observed(about: About, network: Model, plugins: Plugins) -> Observed:

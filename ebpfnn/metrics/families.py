@@ -15,10 +15,9 @@ from prometheus_client.metrics_core import Metric
 
 from .. import abi
 from ..instance import Snapshot
+from ..instance.enforcing import FOREVER
 from ..instance.figures import counting
 
-FOREVER = (1 << 63) - 1
-"""The time until which a guard acts that has no deadline."""
 _COUNTED = {
     "observed": ("ebpfnn_events_observed", "Events that the conditions of the spec accepted."),
     "created": ("ebpfnn_states_created", "States that were made for keys without one."),
@@ -130,6 +129,12 @@ def _guards(found: Found) -> Iterator[Metric]:
                 if (reason == "allowed") == (label == ""):  # the other ones are always 0
                     events.add_metric([name, label, reason], count)
     yield events
+    told = "What became of the events of threads that a guard acted on."
+    outcomes = CounterMetricFamily("ebpfnn_guard_outcomes", told, labels=["name", "outcome"])
+    for name, each in guards.items():
+        for outcome, count in each.outcomes.items():
+            outcomes.add_metric([name, outcome], count)
+    yield outcomes
 
 
 def _timestamp(until_ns: int) -> float:

@@ -31,7 +31,11 @@ def mounted(directory: Path) -> Iterator[Store]:
 
 def names(store: Store) -> set[str]:
     """What lies there, by whoever looks without sweeping: instances, what is unfinished, and names beside."""
-    inside = [path.name for path in store.directory.iterdir() if path.name != "~lock"] if store.directory.is_dir() else []
+    inside = (
+        [path.name for path in store.directory.iterdir() if path.name not in ("~lock", "~changing")]
+        if store.directory.is_dir()
+        else []
+    )
     return {*inside, *(path.name for path in store.root.iterdir() if path.is_symlink())}
 
 

@@ -72,6 +72,22 @@ def test_images(architecture: str, shape: tuple[int, ...]) -> None:
         equal(random_network(architecture, seed, shape), seed=seed)
 
 
+@of_every_kernel
+@pytest.mark.parametrize(
+    "architecture", ["conv7x4s2p1-dw3p1-conv40x1-dw3s2p1-conv20x1-gap", "conv20x5x4s2p3-dw3p2-conv40x1-dw2-4"]
+)
+def test_tight_code(architecture: str, features: KernelFeatures) -> None:
+    """Columns side by side, with and without some that are left; tiles and groups in loops; channels in turns, and in all."""
+    for seed, shape in enumerate([(1, 11, 17), (3, 12, 10)]):
+        net = random_network(architecture, seed, shape)
+        with Session(net, RunTrigger(), body=compile_network(net, features, tight=True)) as session:
+            agree(session, samples(net.input_shape, seed))
+
+
+def test_tables_that_are_joined_are_read_as_if_they_were_not() -> None:
+    equal(random_network((30, *[5] * 20, 3), 1))
+
+
 @pytest.mark.parametrize(("packed", "order"), [(False, "big"), (True, "big"), (True, "little")])
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_inputs_of_few_bits(depth: int, packed: bool, order: str) -> None:

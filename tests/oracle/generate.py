@@ -40,7 +40,8 @@ def _network(seed: int, random: Random, also: Random) -> QuantizedNetwork:
         form = input_format(random)
         form = ordered(of_bytes(form, also) if tabled else form, also)
         made = _Made(form, random, tabled)
-        made.grow()
+        separable = len(form.shape) > 1 and not tabled and np.random.default_rng([seed, 17]).random() < 0.15
+        made.grow_separably() if separable else made.grow()
         found = made.network(f"oracle-{seed}")
         if found.macs <= most and (made.tells_samples_apart() or random.random() < 0.05):
             return found
@@ -99,6 +100,28 @@ class _Made:
             if prod(layer.output_shape(self.shape)) <= _MOST_VALUES:
                 self._add(layer, last=False)
         self._add(self._last() if classes is None else self._last_of(classes), last=True)
+
+    def grow_separably(self) -> None:
+        """As networks for small machines: a window that halves the image, then depthwise and pointwise layers."""
+        random, outputs = self.random, int(self.random.integers(2, 21))
+        self._add(self._separable(pick(random, [(10, 4), (3, 3), (5, 5)]), 2, outputs), last=False)
+        for _ in range(pick(random, [1, 1, 2])):
+            channels = self.shape[0]
+            self._add(self._separable((3, 3), pick(random, [1, 1, 2]), channels, channels), last=False)
+            self._add(self._separable((1, 1), 1, pick(random, [3, 19, 24, 40])), last=False)
+        channels = self.shape[0]
+        whole = Window(self.shape[-2:])
+        self._add(Conv2d(weights((channels, 1, *whole.kernel), random), *_nothing_yet(channels), whole, channels), last=False)
+        self._add(self._dense(pick(random, [2, 12])), last=True)
+
+    def _separable(self, kernel: tuple[int, int], stride: int, outputs: int, groups: int = 1) -> Conv2d:
+        """A convolution with as many outputs as inputs, or half: edges are larger at the bottom and at the right."""
+        edges = [
+            max(0, (-(-side // stride) - 1) * stride + size - side) for side, size in zip(self.shape[-2:], kernel, strict=True)
+        ]
+        window = Window(kernel, (stride, stride), (edges[0] // 2, edges[1] // 2, -(-edges[0] // 2), -(-edges[1] // 2)))
+        made = weights((outputs, (1, *self.shape)[-3] // groups, *kernel), self.random)
+        return Conv2d(made, *_nothing_yet(outputs), window, groups, self._pad_value() if any(window.padding) else 0)
 
     def tells_samples_apart(self) -> bool:
         return _distinct(self.values) >= min(5, _distinct(self.given))

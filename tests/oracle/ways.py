@@ -61,6 +61,7 @@ def _compiled(network: QuantizedNetwork, random: Random) -> Iterator[Way]:
     for name, features in {**_feature_sets(), "drawn": _drawn(random)}.items():
         for plan in (None, *PLANS):
             yield Way(f"compiled, {name}, plan {plan}", partial(compile_network, network, features, plan))
+        yield Way(f"compiled, {name}, tight", partial(compile_network, network, features, tight=True))
 
 
 def _in_c(network: QuantizedNetwork, random: Random) -> Iterator[Way]:

@@ -15,9 +15,9 @@ def plans(plan: NetworkPlan | None) -> Iterator[NetworkPlan]:
         plan = plan.then
 
 
-def check_estimates(net: QuantizedNetwork, features: KernelFeatures, name: str | None = None) -> None:
+def check_estimates(net: QuantizedNetwork, features: KernelFeatures, name: str | None = None, *, tight: bool = False) -> None:
     """Against what was written: stack, tables and branches exactly, instructions that are walked within a fifth."""
-    compiled = compile_network(net, features, name)
+    compiled = compile_network(net, features, name, tight=tight)
     stages = list(plans(compiled.plan))
     estimates = [each for plan in stages for each in plan.estimates]
     assert max(plan.stack for plan in stages) == compiled.stack

@@ -327,6 +327,21 @@ def test_code_that_no_jump_goes_over_is_planned_shorter(case: str, features: Ker
     compile_network(far_code(case), features)
 
 
+def test_a_network_too_large_for_a_kernel_names_what_another_one_needs_that_takes_it() -> None:
+    large = random_network("conv20x3p1-conv20x1-5", 1, (3, 40, 40))
+    told = r"^network 'test': layer [01] takes the verifier past some [0-9]+ instructions; it walks 900000; use a smaller layer"
+    with pytest.raises(ModelError, match=told + r", or a kernel that has bpf_loop \(Linux 5\.17\)$"):
+        compile_network(large, OLDEST)
+    for features in (NEWEST, MIDDLE):
+        compile_network(large, features)
+
+
+def test_no_other_kernel_is_named_if_none_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_WALKED", 10)
+    with pytest.raises(ModelError, match=r"; it walks 10; use a smaller layer$"):
+        compile_network(random_network("conv4x3-5", 1), OLDEST)
+
+
 def test_a_jump_that_is_too_far_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it is one in a callback."""
     monkeypatch.setattr(frames, "FARTHEST_JUMP", 100)
@@ -352,10 +367,18 @@ def test_lists_that_branch_too_often_become_straight(monkeypatch: pytest.MonkeyP
         compile_network(clipped, plan="straight")
 
 
-def test_more_tables_than_a_program_takes_are_told() -> None:
+def test_tables_that_are_too_many_are_joined_and_too_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = [dense(np.ones((2, 2)), np.zeros(2), low=0, high=255) for _ in range(20)]
-    with pytest.raises(ModelError, match="layer 18 needs table 57 of the network; a program takes 56; use fewer layers"):
-        compile_network(network([*hidden, dense(np.ones((2, 2)), np.zeros(2))]))
+    net = network([*hidden, dense(np.ones((2, 2)), np.zeros(2))])
+    apart, together = (compile_network(each).spec.maps for each in (replace(net, layers=net.layers[3:]), net))
+    assert len(apart) == 54
+    assert len(together) == 1
+    monkeypatch.setattr(limits, "MOST_TABLES", 0)
+    with pytest.raises(
+        ModelError,
+        match=r"layer 0 needs [0-9]+ bytes of tables so far; a program takes 0 tables of 67108864; use smaller layers",
+    ):
+        compile_network(net)
 
 
 def test_more_memory_than_a_result_may_have_is_told() -> None:

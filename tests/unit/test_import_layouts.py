@@ -142,6 +142,13 @@ CASES: dict[str, tuple[Steps, Mapping[str, np.ndarray], tuple[int, ...], tuple[i
         (3, 8, 8),
         "samples are 3x8x8",
     ),
+    "a normalization at the end": (
+        [FLAT, DENSE, RELU, ("BatchNormalization", ["s", "o", "m", "v"], {}), RELU],
+        {**dense(48), "s": floats(5), "o": floats(5), "m": floats(5), "v": np.abs(floats(5)) + 0.1},
+        (6, 8),
+        (6, 8),
+        "",
+    ),
     "turned": (
         [("Transpose", [], {"perm": [0, 2, 1]}), FLAT, DENSE],
         dense(48),

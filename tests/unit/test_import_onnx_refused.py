@@ -130,10 +130,26 @@ REFUSED = {
         r"\(Softmax\), is followed by more; a softmax must be the last",
     ),
     "a scale of flat values": (
-        chain(FLAT, GEMM, ("Relu", [], {}), ("Mul", ["three"], {})),
-        {**DENSE, "three": floats(3)},
-        r"\(Mul\), changes flat values where no layer with weights can take it in; put it right behind a Linear",
+        chain(FLAT, ("Gemm", ["many"], {}), ("Relu", [], {}), ("Mul", ["each"], {}), ("Relu", [], {})),
+        {"many": floats(64, 1025), "each": floats(1025)},
+        r"\(Mul\), changes flat values, 1025, where no layer with weights can take it in; put it right behind a Linear",
     ),
+    **{
+        operator: ([*chain(FLAT), node(operator, "out0", *more, out="y", **attributes)], DENSE, rf"\({operator}\), {fact}")
+        for operator, more, attributes, fact in (
+            (
+                "LSTM",
+                ["dense", "dense"],
+                {"hidden_size": 3},
+                "keeps a state from step to step, which no layer does; train a conv",
+            ),
+            ("GRU", ["dense", "dense"], {"hidden_size": 3}, "keeps a state from step to step"),
+            ("Einsum", ["dense"], {"equation": "ni,oi->no"}, "multiplies values in a way of its own; use Linear"),
+            ("LayerNormalization", ["dense"], {}, "divides by what each sample has; train with BatchNorm"),
+            ("NonZero", [], {}, "selects by value, which no layer does; export the scores"),
+            ("Det", [], {}, "cannot be imported; Conv, Gemm, MatMul, pooling"),
+        )
+    },
     "QOperator": (
         [*chain(FLAT), node("MatMulInteger", "out0", "dense")],
         DENSE,
@@ -290,3 +306,39 @@ def test_what_is_quantized_has_no_floats(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"net\.onnx: is quantized, in integers; use it as it is"):
         imported(tmp_path, data)
     assert isinstance(importers.load(tmp_path / "net.onnx"), QuantizedNetwork)
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        (lambda made: setattr(made.opset_import[0], "version", 99), r"is of opset 99, and this onnx knows opsets up to \d+; "),
+        (lambda made: setattr(made, "ir_version", 99), r"is of IR version 99, and this onnx knows up to \d+; export it with"),
+        (lambda made: setattr(made.graph.node[0], "domain", "my.own"), r"node 1 of 2, .* is of the domain 'my.own'; export"),
+    ],
+)
+def test_versions_and_domains(change: Any, fact: str, tmp_path: Path) -> None:
+    import onnx
+
+    made = onnx.load_model_from_string(model(chain(FLAT, GEMM), DENSE))
+    change(made)
+    with pytest.raises(ModelError, match=fact):
+        imported(tmp_path, made.SerializeToString())
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.float32])
+def test_weights_of_another_kind(dtype: Any, tmp_path: Path) -> None:
+    import onnx
+
+    made = onnx.load_model_from_string(model(chain(FLAT, GEMM), {"dense": DENSE["dense"].astype(dtype)}))
+    if dtype is np.float32:
+        made.graph.node.append(onnx.helper.make_node("Constant", [], ["dense"], sparse_value=_sparse()))
+        made.graph.ClearField("initializer")
+    with pytest.raises(ModelError, match=r"of complex64, which cannot be used|holds sparse weights; export dense ones"):
+        imported(tmp_path, made.SerializeToString())
+
+
+def _sparse() -> Any:
+    from onnx import helper, numpy_helper
+
+    values = numpy_helper.from_array(np.ones(2, np.float32), "dense")
+    return helper.make_sparse_tensor(values, numpy_helper.from_array(np.array([1, 70]), "at"), [3, 64])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnxes import hand_made, model, node
+from onnx import numpy_helper
+from onnxes import hand_made, model, node, run
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
 from ebpfnn.importers import ImportOptions
 from ebpfnn.network import QuantizedNetwork, reference
+from ebpfnn.network.layers import Dense
+from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.quantization import quantize
 
 
 def imported(tmp_path: Path, data: bytes, options: ImportOptions | None = None) -> QuantizedNetwork:
@@ -93,9 +98,6 @@ def quantized_twice(parts: Parts) -> None:
 
 
 REFUSED: dict[Callable[[Parts], None], str] = {
-    weights_in_floats: r"\(Conv\), has weights in floats, in a graph whose values are quantized; quantize them too",
-    no_input: r"\(Conv\), takes an input that nothing quantizes; put a QuantizeLinear and DequantizeLinear before it",
-    nothing_between: r"\(Gemm\), takes what node 4 of 9, 'the Conv [0-9]+' \(Conv\) gives, which nothing quantizes; quantize",
     two_scales: r"\(DequantizeLinear\), has another scale or zero point than the QuantizeLinear before it; make th",
     another_axis: r"\(Conv\), has weights quantized along another axis than its outputs; quantize per tensor or per output",
     sixteen_bits: r"\(QuantizeLinear\), quantizes to 1 zero points of uint16; only one of int8 or uint8 can be imported",
@@ -104,6 +106,36 @@ REFUSED: dict[Callable[[Parts], None], str] = {
     integers_computed: r"\(Relu\), computes with quantized integers; put a DequantizeLinear before it",
     quantized_twice: r"\(QuantizeLinear\), quantizes values that are quantized already; put a DequantizeLinear before it",
 }
+
+
+IN_PART: dict[Callable[[Parts], None], str] = {
+    weights_in_floats: r"is quantized in part \(node .* \(Conv\), has weights in floats, in a graph whose values are quan",
+    no_input: r"it is quantized in part \(node .* \(Conv\), takes an input that nothing quantizes\)",
+    nothing_between: r"\(Gemm\), takes what node 4 of 9, 'the Conv [0-9]+' \(Conv\) gives, which nothing quantizes\), so it is",
+}
+
+
+@pytest.mark.parametrize("change", IN_PART, ids=lambda change: change.__name__)
+def test_what_is_quantized_in_part_is_quantized_here_with_its_own_weights(
+    change: Callable[[Parts], None], tmp_path: Path
+) -> None:
+    parts = Parts()
+    change(parts)
+    data = parts.model.SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(data)
+    network = importers.load_float(tmp_path / "net.onnx")
+    assert re.search(IN_PART[change], network.card["import"])
+    samples = np.random.default_rng(2).integers(0, 256, (50, 28, 28)).astype(np.uint8)
+    wanted = run(data, samples[:, None].astype(np.float32) / 255, plain=True)
+    found = logits(network, samples)
+    ends = -30 * 0.4, 225 * 0.4  # of the scores that the graph rounds, in steps of 0.4
+    assert np.abs(np.clip(found, *ends) - wanted).max() < 1
+    integers = quantize(network, samples)
+    dense = integers.layers[-1]
+    assert isinstance(dense, Dense)
+    held = {each.name: numpy_helper.to_array(each) for each in parts.model.graph.initializer}["w2"]
+    np.testing.assert_array_equal(dense.weights, np.maximum(held, -127))
+    assert (reference.labels(integers, samples) == wanted.argmax(axis=1)).mean() >= 0.9
 
 
 @pytest.mark.parametrize("change", REFUSED, ids=lambda change: change.__name__)

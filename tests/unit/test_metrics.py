@@ -24,7 +24,8 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ebpfnn.metrics.families import FOREVER, of_exporter, of_instances
+from ebpfnn.instance.enforcing import FOREVER
+from ebpfnn.metrics.families import of_exporter, of_instances
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("benign", 'scan "x"\n')
@@ -50,7 +51,7 @@ GUARD = Snapshot(
     COUNTS,
     dict(zip(LABELS, (9, 6), strict=True)),
     {"states": Fill(12, 64), "guarded": Fill(None, 64)},
-    Braked(FOREVER, False, ACTED),
+    Braked(FOREVER, False, ACTED, {"signaled": 11}),
 )
 FOUND = {"plain": PLAIN, "guard": GUARD}
 
@@ -87,6 +88,7 @@ def test_every_value_is_where_it_belongs(text: str) -> None:
     assert found[f"ebpfnn_verdicts_total{{{scan}}}"] == 6
     acted = {reason: found.get(f'ebpfnn_guard_events_total{{{scan},reason="{reason}"}}') for reason in abi.REASONS}
     assert acted == {"acted": 1, "audited": 2, "paused": 3, "capped": 4, "allowed": None}
+    assert found['ebpfnn_guard_outcomes_total{name="guard",outcome="signaled"}'] == 11
     assert found['ebpfnn_guard_events_total{label="",name="guard",reason="allowed"}'] == 40
     assert found['ebpfnn_map_entries{map="states",name="guard"}'] == 12
     assert 'ebpfnn_map_entries{map="guarded",name="guard"}' not in found
@@ -110,7 +112,7 @@ def test_every_value_is_where_it_belongs(text: str) -> None:
     ],
 )
 def test_whether_a_guard_acts_and_until_when(until: int, paused: bool, acting: int, told: float | None) -> None:
-    braked = replace(GUARD, guard=Braked(until, paused, ACTED))
+    braked = replace(GUARD, guard=Braked(until, paused, ACTED, {}))
     one = {metric.name: metric.samples[0].value for metric in of_instances({"guard": braked}) if metric.samples}
     assert (one["ebpfnn_guard_acting"], one["ebpfnn_guard_paused"]) == (acting, paused)
     expected = time.time() + (until - time.monotonic_ns()) / 1e9 if told is None else told
@@ -128,7 +130,7 @@ def test_names_follow_the_conventions(text: str) -> None:
         assert not re.search(r"_(ns|ms|milliseconds|minutes|percent|kib)(_|$)", each.name)
         assert each.type in ("counter", "gauge", "summary")
         assert {label for sample in each.samples for label in sample.labels} <= {
-            *("name", "label", "reason", "map", "network", "kind", "trigger", "target", "action")
+            *("name", "label", "reason", "outcome", "map", "network", "kind", "trigger", "target", "action")
         }
 
 

@@ -104,6 +104,12 @@ def test_estimates_of_images(image: tuple[str, tuple[int, ...]], density: float 
 
 
 @of_every_kernel
+@pytest.mark.parametrize("architecture", ["conv7x4s2p1-dw3p1-conv40x1-dw3s2p1-conv50x1-gap", "conv20x3g2-dw2-pool2-conv70x1-5"])
+def test_estimates_of_tight_code(architecture: str, features: KernelFeatures) -> None:
+    check_estimates(random_network(architecture, 1, (2, 11, 17)), features, tight=True)
+
+
+@of_every_kernel
 @pytest.mark.parametrize("net", [*map(far_weights, FAR_WEIGHTS), *map(far_code, FAR_CODE)], ids=[*FAR_WEIGHTS, *FAR_CODE])
 def test_estimates_of_what_offsets_and_jumps_do_not_reach(net: QuantizedNetwork, features: KernelFeatures) -> None:
     check_estimates(net, features)
@@ -144,7 +150,7 @@ def test_only_samples_are_copied_to_have_an_edge() -> None:
     edged, bare = (plan_network(random_network(name, 1)).layers for name in ("conv2x3p1-conv2x3p1-5", "conv2x3-conv2x3p1-5"))
     assert [layer.copied for layer in edged if isinstance(layer, ConvPlan)] == [True, False]
     assert [layer.copied for layer in bare if isinstance(layer, ConvPlan)] == [False, False]
-    net = random_network("conv2x3-5", 1)
+    net = random_network("conv4x3-5", 1)
     sparse = replace(net, density=(0.1, 0.1))
     copied = [plan_network(each).layers[0] for each in (net, sparse)]
     assert [layer.copied for layer in copied if isinstance(layer, ConvPlan)] == [False, True]

@@ -11,9 +11,9 @@ from networks import random_network
 
 from ebpfnn import Plugins
 from ebpfnn.cli import guard_options
-from ebpfnn.cli.usual_allowed import peers, usual
 from ebpfnn.errors import UsageError
 from ebpfnn.events.policy import entry
+from ebpfnn.instance.usual_allowed import peers, usual
 from ebpfnn.network.calibration import Calibration
 from ebpfnn.network.events import carried
 

@@ -7,10 +7,23 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from ..events import fields_of
+from ..network.events import SPEC
+from ..network.model import Model
+from ..obj import ObjectSpec
+from ..plugin import Plugins
+
 _ESTABLISHED, _LISTENING = 1, 10  # include/net/tcp_states.h
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _SSHD = "sshd"
 Address = IPv4Address | IPv6Address
+
+
+def of_packets(model: Model, plugins: Plugins) -> bool:
+    """Whether all events of a model are packets. Threads have no addresses that could be usual ones."""
+    shells = {str(event["trigger"]) for event in model.events[SPEC].get("event", ())}
+    offered = [fields_of(ObjectSpec.from_file(plugins.trigger(name).events_path())) for name in shells]
+    return all(any(field.name == "source" for field in fields) for fields in offered)
 
 
 def usual() -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Instances that a file declares: `ebpfnn apply`. docs/operations.md is the guide."""

@@ -1,0 +1,67 @@
+"""Detaches an instance for a while. Some hooks have room for one program only, such as XDP at an interface."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from ..errors import Error
+from ..kernel import Link, Object, Program
+from ..network.events import SPEC
+from ..plugin import Plugins, Trigger, configured
+from .about import About
+from .links import LINK, pins_of_links
+from .pins import STUB, Pins, numbered
+
+
+@contextmanager
+def detached(path: Path, plugins: Plugins) -> Iterator[None]:
+    """Meanwhile, the links of the instance at ``path`` are detached. After an exception, its programs are attached again.
+
+    Raises as :meth:`ebpfnn.kernel.Link.detach` does.
+    """
+    with Pins(path) as pins:
+        about = pins.current()[1]
+    for pin in pins_of_links(path):
+        with Link.open(pin) as link:
+            link.detach()
+    try:
+        yield
+    except BaseException:
+        for number, (trigger, target) in enumerate(_places(about, plugins)):
+            _attach(path, number, trigger, target)
+        raise
+
+
+def _places(about: About, plugins: Plugins) -> Iterator[tuple[Trigger, str | None]]:
+    """The trigger and the target of each of its events."""
+    if not about.observes:
+        yield configured(plugins.trigger(about.trigger), about.options).resident(), about.target
+        return
+    for event in about.events[SPEC]["event"]:
+        trigger = plugins.trigger(event["trigger"])
+        if trigger.name == about.trigger:
+            trigger = configured(trigger.guard() if about.guard else trigger.observer(), about.options)
+        else:
+            trigger = trigger.guard() if about.guard else trigger.observer()
+        yield trigger, event.get("target")
+
+
+def _attach(path: Path, number: int, trigger: Trigger, target: str | None) -> None:
+    pin, name = path / numbered(LINK, number), trigger.program()
+    if not pin.is_file():  # never attached, or by several links, which no other program keeps from their hook
+        return
+    former = pin.stat()
+    with ExitStack() as held:
+        stub = held.enter_context(Program.open(path / numbered(STUB, number), name))
+        loaded = Object("stub", {}, {name: stub}, ExitStack(), {})
+        attachment = held.enter_context(trigger.attach(loaded, target))
+        if attachment.link is None:
+            return
+        pin.unlink()
+        attachment.link.pin(pin)
+        with suppress(OSError, Error):
+            os.chown(pin, former.st_uid, former.st_gid)
+            pin.chmod(former.st_mode & 0o777)
