@@ -144,7 +144,7 @@ def _check(network: Model, event: EventSpec, trigger: Trigger) -> None:
     if reason := why_not(trigger):
         raise NotSupported(f"{what}: {reason}")
     if trigger.needs_target and event.target is None:
-        raise UsageError(f"trigger '{trigger.name}' requires a target; give --target: {trigger.summary}")
+        raise UsageError(f"trigger '{trigger.name}' requires a target; give --target: {trigger.takes}")
 
 
 def _other(network: Model, collected: str, given: str) -> PluginError:
