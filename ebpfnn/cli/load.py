@@ -71,7 +71,7 @@ def command(
     known = candidates(plugins, trigger, target, options)
     needing = next((each for each in known if each.needs_target and target is None), None)
     if needing and not observes(network, needing):
-        raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.summary}")
+        raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.takes}")
     chosen = pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
     guard = asked(network, plugins, **guarding)

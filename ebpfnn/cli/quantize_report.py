@@ -88,7 +88,9 @@ def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
     by = layer.requantization
     if isinstance(by, ByteLanes):
         return 0
-    uncut = reference.forward(replace(layer, requantization=replace(by, low=INT32_MIN, high=INT32_MAX)), *given)
+    uncut = reference.forward(
+        replace(layer, requantization=replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)), *given
+    )
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
     return int(below + np.count_nonzero(uncut > by.high))
 

@@ -31,7 +31,7 @@ from ..network.layers import (
 
 _GROUPS = "3Ii3I"  # struct nn_groups
 _SOURCE = struct.Struct("<3Ii")  # struct nn_source
-_LAYER = struct.Struct("<20I4iI" + _GROUPS + "3I" + f"{MOST_JOINED * _SOURCE.size}s")  # struct nn_layer
+_LAYER = struct.Struct("<20I4i2I" + _GROUPS + "3I" + f"{MOST_JOINED * _SOURCE.size}s")  # struct nn_layer
 _STAGE = struct.Struct("<4I16s3I2Ii")  # struct nn_stage, in which struct nn_input is first
 _KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3, Add: 4, Concat: 5}  # enum nn_kind
 _SAMPLE = _NO_INPUT = 0xFFFFFFFF
@@ -110,8 +110,17 @@ def parameters(layers: Sequence[Layer], naive: bool) -> dict[str, Arrays]:
 
 
 def rows(stages: Sequence[QuantizedNetwork]) -> Arrays:
-    """The tables of all layers."""
-    return [layer.tables for layer in _tables(stages)]
+    """The tables of all layers of tables, and the activation tables of others, layer after layer."""
+    found: Arrays = []
+    for stage in stages:
+        for layer in stage.layers:
+            table = layer.tables if isinstance(layer, Table) else _activation(layer)
+            found += [] if table is None else [table]
+    return found
+
+
+def _activation(layer: Layer) -> NDArray[np.int16] | None:
+    return layer.requantization.activation if isinstance(layer, Dense | Conv2d) else None
 
 
 def orders(stages: Sequence[QuantizedNetwork]) -> Arrays:
@@ -143,12 +152,14 @@ class _Rows:
         self.order = self.rows = 0
 
     def take(self, layer: Layer) -> tuple[int, ...]:
-        """``struct nn_groups``."""
+        """``activation``, and ``struct nn_groups``."""
         if not isinstance(layer, Table):
-            return (0,) * 7
+            table, first = _activation(layer), self.rows
+            self.rows += 0 if table is None else table.size
+            return (0 if table is None else first + 1, *(0,) * 7)
         found = *layer.order.shape, layer.bits, layer.low, self.order, self.rows
         self.order, self.rows = self.order + layer.order.size, self.rows + layer.tables.size
-        return *found, isinstance(layer.requantization, ByteLanes)
+        return 0, *found, isinstance(layer.requantization, ByteLanes)
 
 
 def _geometry(layer: Layer, *shapes: Shape) -> tuple[int, ...]:

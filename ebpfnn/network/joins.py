@@ -33,6 +33,7 @@ class Add:
         expect(self.factors.dtype == np.int32 and self.factors.shape == (2,), "factors must be int32 [2]")
         expect(self.bias.dtype == np.int32 and self.bias.shape == (1,), "bias must be int32 [1]")
         expect(self.requantization.channels == 1, "multipliers must be int32 [1]")
+        expect(self.requantization.activation is None, "adds values, and has no activation table")
 
     @property
     def sources(self) -> int:
@@ -68,6 +69,7 @@ class Concat:
         expect(self.bias.dtype == np.int32 and self.bias.ndim == 1, "bias must be int32 [values]")
         expect(2 <= self.sources <= MOST_JOINED, f"joins {self.sources} values; give 2 to {MOST_JOINED}")
         expect(self.requantization.channels == self.sources, f"multipliers must be int32 [{self.sources}]")
+        expect(self.requantization.activation is None, "joins values, and has no activation table")
 
     @property
     def sources(self) -> int:

@@ -201,14 +201,16 @@ class ByteLanes:
         expect(0 <= self.shift <= 7, "shift of byte lanes must lie in 0..7")
 
     @property
-    def low(self) -> int:
+    def lowest(self) -> int:
         """The least output."""
         return 0
 
     @property
-    def high(self) -> int:
+    def highest(self) -> int:
         """The largest output."""
         return 255 >> self.shift
+
+    low, high = lowest, highest
 
     @property
     def one_byte(self) -> bool:
@@ -260,6 +262,9 @@ class Table:
         expect(self.bias.dtype == np.int32 and self.bias.shape == (outputs,), f"bias must be int32 [{outputs}]")
         by = self.requantization
         expect(isinstance(by, ByteLanes) or by.channels == outputs, f"multipliers must be int32 [{outputs}]")
+        expect(
+            isinstance(by, ByteLanes) or by.activation is None, "has an activation table, which a layer of tables cannot have"
+        )
         self._check_occupied(groups)
 
     def _check_occupied(self, groups: int) -> None:

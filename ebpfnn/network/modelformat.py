@@ -57,7 +57,8 @@ def _describe_next(then: Next | None) -> dict[str, Any]:
 def tensors(network: QuantizedNetwork) -> dict[str, NDArray[Any]]:
     """The tensors of ``network`` by name: ``layers.N.weights``, ``.bias``, ``.positive`` and ``.negative``.
 
-    Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next network begin with ``then.``.
+    A layer may have ``.activation``. Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next
+    network begin with ``then.``.
     """
     found = {
         f"layers.{number}.{name}": np.ascontiguousarray(array)
@@ -75,14 +76,9 @@ def _layer_tensors(layer: Layer) -> dict[str, NDArray[Any]]:
     if isinstance(layer, Table):
         return tableformat.tensors(layer)
     by = layer.requantization
-    first = (
-        {}
-        if isinstance(layer, Concat)
-        else {"factors": layer.factors}
-        if isinstance(layer, Add)
-        else {"weights": layer.weights}
-    )
-    return {**first, "bias": layer.bias, "positive": by.positive, "negative": by.negative}
+    table = {} if by.activation is None else {"activation": by.activation}
+    own = {name: getattr(layer, name) for name in ("weights", "factors", "bias") if hasattr(layer, name)}
+    return {**own, "positive": by.positive, "negative": by.negative, **table}
 
 
 def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
@@ -165,7 +161,8 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
     if kind in _JOINED:
         return _join(described, kind, [_tensor(unused, prefix + name) for name in _JOINED[kind]])
     weights, bias, positive, negative = (_tensor(unused, prefix + name) for name in _TENSORS)
-    by = fields.build_requantization(described, positive, negative)
+    activation = unused.pop(prefix + "activation", None)
+    by = fields.build_requantization(described, positive, negative, activation)
     if kind == "dense":
         return Dense(weights, bias, by)
     groups, pad_value = fields.integer(described, "groups"), fields.integer(described, "pad_value")

@@ -156,7 +156,7 @@ class QuantizedNetwork(Model):
             if isinstance(layer, MaxPool):
                 ranges.append(ranges[sources[0] + 1])
             else:
-                ranges.append((layer.requantization.low, layer.requantization.high))
+                ranges.append((layer.requantization.lowest, layer.requantization.highest))
         return tuple(ranges)
 
     def given_shapes(self, number: int) -> tuple[Shape, ...]:
@@ -192,6 +192,8 @@ def _check(layer: Layer, ranges: tuple[tuple[int, int], ...], *, last: bool) -> 
     expect(bound <= INT32_MAX, f"can reach |accumulator| {bound}, past int32; use smaller weights")
     by = layer.requantization
     expect(last or by.one_byte, f"is clipped to {by.low}..{by.high}, which is not one byte")
+    fact = "is the last, whose scores are int32, and has an activation table; add a dense layer behind it"
+    expect(not last or isinstance(by, ByteLanes) or by.activation is None, fact)
     if isinstance(layer, Conv2d) and any(layer.window.padding):
         expect(low <= layer.pad_value <= high, f"is padded with {layer.pad_value}, outside its input's {low}..{high}")
 

@@ -21,11 +21,11 @@ from ebpfnn.network.layers import Add, ByteLanes, Concat, MaxPool, Requantizatio
 from ebpfnn.network.network import MOST_STAGES
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
-LAYER = struct.Struct("<20I4iI3Ii3I3I128s")
+LAYER = struct.Struct("<20I4i2I3Ii3I3I128s")
 STAGE = struct.Struct("<4I16s3I2Ii")
 FLAT = (1, 1)
 NO_WINDOW = (0,) * 10
-NO_GROUPS = (0,) * 7
+NO_GROUPS = (0,) * 8  # and no activation table
 
 
 def layer_table(spec: ObjectSpec, depth: int) -> list[tuple[int, ...]]:
@@ -182,9 +182,9 @@ def test_tables() -> None:
     spec = lay_out(network([first, middle, last], InputFormat((3,), 1, (9,))))
     low, high = -(2**31), 2**31 - 1
     assert layer_table(spec, 3) == [
-        (3, 3, *FLAT, 10, *FLAT, *NO_WINDOW, 0, 0, 3, 0, 31, 0, 0, 0, 2, 2, 1, 0, 0, 0, 1),
+        (3, 3, *FLAT, 10, *FLAT, *NO_WINDOW, 0, 0, 3, 0, 31, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0, 1),
         (0, 10, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 10, 30, -4, 3, 0, 0, 0, *NO_GROUPS),
-        (3, 2, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0x80, 1, 2, 4, -4, 4, 80, 0),
+        (3, 2, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0x80, 0, 1, 2, 4, -4, 4, 80, 0),
     ]
     assert contents(spec, "nn_tables") == first.tables.tobytes() + last.tables.tobytes()
     assert struct.unpack("<6I", contents(spec, "nn_order")) == (0, 1, 2, 0xFFFFFFFF, 0, 1)
