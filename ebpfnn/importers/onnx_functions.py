@@ -107,8 +107,8 @@ def compose(graph: onnx.GraphProto, constants: Mapping[str, Constant]) -> None:
     results = {each.name for each in graph.output}
     gone: set[int] = set()
     made: dict[int, onnx.NodeProto] = {}
-    for name, users in takers.items():
-        if len(users) < 2 or name in constants or not gone.isdisjoint(users):
+    for name, users in list(takers.items()):
+        if not 2 <= len(users) <= _MOST or name in constants or not gone.isdisjoint(users):
             continue
         for inside, last, found in _regions(graph, name, users[0], takers, results, constants):
             function = next((each for each in _KNOWN if _alike(each, found)), None)
@@ -134,7 +134,7 @@ def _regions(
     """Nodes that compute one value of ``begin`` alone, the last of them, and what it is on the grid; the smallest first."""
     values, inside, uses = {begin: _GRID.copy()}, set[int](), 0
     waiting = sorted(set(takers[begin]))
-    while waiting and len(inside) < _MOST:
+    while waiting and len(inside) < _MOST and len(waiting) <= _MOST:
         number = waiting.pop(0)
         node = graph.node[number]
         found = _value(node, values, constants)
