@@ -21,6 +21,7 @@ VERBS = {
     "actions": "Show what a guard does, and on how many events.",
     "alerts": "Print the events that a guard with action event acts on.",
     "cases": "List the latest verdicts that made a guard act.",
+    "explain": "Show which columns of a row spoke for a verdict.",
     "enforce": "Let a guard act on events.",
     "audit": "Let a guard only count what it would do.",
     "pause": "Stop a guard from acting at once.",

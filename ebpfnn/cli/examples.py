@@ -42,6 +42,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "actions": ("ebpfnn actions guard", "ebpfnn actions guard --json"),
     "alerts": ("ebpfnn alerts guard", "ebpfnn alerts guard --seconds 60"),
     "cases": ("ebpfnn cases guard", "ebpfnn cases guard --last 100 --json"),
+    "explain": (
+        "ebpfnn explain guard",
+        "ebpfnn explain guard source=10.77.0.59",
+        "ebpfnn explain guard.safetensors --data day2.npz --row 7",
+    ),
     "enforce": ("ebpfnn enforce guard --for 10m", "ebpfnn enforce"),
     "audit": ("ebpfnn audit guard", "ebpfnn audit"),
     "pause": ("ebpfnn pause guard", "ebpfnn pause"),

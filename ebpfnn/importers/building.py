@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..network.layers import Shape, Window, describe
 from ..quantize.floats import Activation
+from ..quantize.functions import Function
 from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
+
+_FAR = float(np.finfo(np.float32).max)
 
 
 def leaky(where: str, slope: float) -> Activate:
@@ -31,14 +35,21 @@ def clamp(where: str, low: float | None, high: float | None) -> Activate:
 
 
 def compose(first: Activation, then: Activation) -> Activation:
-    """``then(first(v))``, of functions that never fall: the limits of the first go through the second."""
+    """``then(first(v))``. Of functions that never fall, the limits of the first go through the second."""
+    if first.functions:
+        limited = (max(then.low, -_FAR), min(then.high, _FAR))
+        more = (Function("leaky", (then.slope,)),) if then.slope != 1 else ()
+        ends = (Function("clip", limited),) if limited != (-_FAR, _FAR) else ()
+        return replace(first, functions=(*first.functions, *more, *ends, *then.functions))
 
     def apply(value: float) -> float:
         sloped = value if value >= 0 or then.slope == 1 else then.slope * value if then.slope else 0.0
         return min(max(sloped, then.low), then.high)
 
     slope, low, high = first.slope * then.slope, apply(first.low), apply(first.high)
-    return Activation(slope, -np.inf if slope == 0 and low <= 0 else low, high)
+    slopes = tuple(each * then.slope for each in first.slopes) or then.slopes
+    low = -np.inf if slope == 0 and low <= 0 else low
+    return replace(first, slope=slope, low=low, high=high, slopes=slopes, functions=then.functions)
 
 
 def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Window:

@@ -22,6 +22,7 @@ from . import figures, snapshot
 from .about import About, Foreign
 from .alerts import AlertWatch
 from .attached import is_attached
+from .deciding import network_of
 from .figures import Statistics
 from .guarded import NAMES
 from .loading import load_instance
@@ -228,6 +229,15 @@ class Instance(AbstractContextManager["Instance"]):
             about, what = pins.current()[1], f"instance '{self.name}'"
             events, names = (about.guard.get(name, []) for name in NAMES)
             return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what)
+
+    def network(self, swaps: int | None = None, plugins: Plugins | None = None) -> Model:
+        """Its network, from the file that it was loaded from; if ``swaps`` is given, that before which there were so many.
+
+        Raises :class:`~ebpfnn.errors.SessionError` if that file has another network now or is gone, and for a network that was
+        replaced more than one swap ago; else as :meth:`about`.
+        """
+        with Pins(self.path) as pins:
+            return network_of(pins, pins.current()[0] if swaps is None else swaps, plugins or Plugins.installed())
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""
