@@ -134,6 +134,19 @@ OF_ACTIONS = (FIELD_BYTES, EVENT_INDEX, NETWORK)
 spec, and the number of swaps before. The loader sets them.
 """
 
+ALERTS, ALERTED = "ebpfnn_alerts", "ebpfnn_alerted"
+"""The maps of an action that tells of events (``alert.h``): a ring buffer of :data:`ALERT`, each with the fields of the event
+behind it, and for each CPU :data:`TOLD`.
+"""
+
+ALERT = np.dtype(
+    [("time_ns", np.uint64), ("event", np.uint32), ("label", np.uint32), ("network", np.uint32), ("bytes", np.uint32)]
+)
+"""``struct ebpfnn_alert``."""
+
+TOLD = np.dtype([(name, np.uint64) for name in ("second", "passed", "told", "suppressed", "lost")])
+"""``struct ebpfnn_alerted``."""
+
 KEPT = np.dtype([("until_ns", np.uint64), ("streak", np.uint32), ("label", np.uint32)])
 """``struct ebpfnn_kept``."""
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ..instance.guarded import NAMES
-from .brakes import mode, state
+from .brakes import described, mode
 from .complete import instances
 from .only import named_or_only
 from .tables import print_table
@@ -30,10 +29,11 @@ def command(name: str | None, as_json: bool) -> None:
     instance = named_or_only(name)
     about = instance.about()
     with instance.brakes() as brakes:
-        counts, outcomes, now, told = brakes.counts(about.labels), brakes.outcomes(), mode(brakes), state(brakes)
+        counts, outcomes = brakes.counts(about.labels), brakes.outcomes()
+        now, told = mode(brakes), described(about.guard, brakes)
     if as_json:
         became = {"outcomes": outcomes} if outcomes else {}
-        click.echo(json.dumps({"name": instance.name, **_own(about.guard), **told, "counts": counts, **became}, indent=2))
+        click.echo(json.dumps({"name": instance.name, **told, "counts": counts, **became}, indent=2))
         return
     click.echo(f"{instance.name}: {about.guard['action']}, {now}")
     click.echo(_policy(about.guard))
@@ -43,11 +43,6 @@ def command(name: str | None, as_json: bool) -> None:
     shown = {label or "-": each for label, each in counts.items() if any(each.values())}
     if shown:
         print_table(("label", *next(iter(shown.values()))), ((label, *_cells(each)) for label, each in shown.items()))
-
-
-def _own(guard: Mapping[str, Any]) -> dict[str, Any]:
-    """What is described of a guard, but for the names of its spec."""
-    return {name: value for name, value in guard.items() if name not in NAMES}
 
 
 def _policy(guard: Mapping[str, Any]) -> str:

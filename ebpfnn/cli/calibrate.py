@@ -16,6 +16,7 @@ from ..bodies import kind_of, modelfile
 from ..datasets import tables
 from ..errors import ModelError, UsageError, nearest, printable
 from ..evaluation.calibration import calibrate, strengths
+from ..explain.levels import COLUMNS, Levels
 from ..network import QuantizedNetwork
 from ..network.calibration import Calibration, Point
 from ..network.model import LABEL, Model
@@ -77,6 +78,9 @@ def command(
     groups = _groups(found, Path(data), new_sessions)
     scores = kind_of(found, plugins).scores(found, samples.samples)
     chosen = calibrate(scores, samples.labels, found.labels, spared, wanted, groups)
+    if found.input.preparation.kind == COLUMNS:
+        mine = samples.samples[samples.labels == found.labels.index(spared)]
+        chosen = replace(chosen, typical=Levels(found, plugins).typical(mine))
     target = output or path
     modelfile.save(_with(found, chosen), target, plugins)
     if as_json:

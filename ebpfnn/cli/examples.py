@@ -40,7 +40,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ebpfnn train --data samples.npz --arch 100-16-4 --bits 1 --resume",
     ),
     "actions": ("ebpfnn actions guard", "ebpfnn actions guard --json"),
+    "alerts": ("ebpfnn alerts guard", "ebpfnn alerts guard --seconds 60"),
     "cases": ("ebpfnn cases guard", "ebpfnn cases guard --last 100 --json"),
+    "explain": (
+        "ebpfnn explain guard",
+        "ebpfnn explain guard source=10.77.0.59",
+        "ebpfnn explain guard.safetensors --data day2.npz --row 7",
+    ),
     "enforce": ("ebpfnn enforce guard --for 10m", "ebpfnn enforce"),
     "audit": ("ebpfnn audit guard", "ebpfnn audit"),
     "pause": ("ebpfnn pause guard", "ebpfnn pause"),

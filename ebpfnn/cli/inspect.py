@@ -11,6 +11,7 @@ import click
 from ..bodies import modelfile
 from ..errors import NotSupported, PermissionDenied, printable
 from .complete import networks
+from .forecast_text import for_option
 from .layer_text import cascade, columns, layers, wraps
 from .messages import complain
 from .plugin_option import available, plugin_option
@@ -31,8 +32,9 @@ _CANDIDATES = 4
 @click.option("--plan", metavar="NAME", help="Use this plan where possible, instead of the cheapest.")
 @click.option("--asm", is_flag=True, help="List the instructions.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@for_option
 @plugin_option
-def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
+def command(model: str, plan: str | None, asm: bool, as_json: bool, kernel: str | None) -> None:
     """Show the layers of MODEL, their compiled code, and verifier and timing figures from the kernel.
 
     Also the plan of each layer and the plans that were rejected. Only the kernel figures need root. MODEL is a bundled network
@@ -58,13 +60,13 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool) -> None:
 
     plugins = available()
     network = modelfile.load(modelfile.resolve(model), plugins)
-    compiled, code, reason = inspection.compile_for(network, plan, plugins)
+    compiled, code, reason = inspection.compile_for(network, plan, plugins, kernel)
     if asm:
         listing = list(inspection.annotated(compiled))
         click.echo(json.dumps(listing) if as_json else "\n".join(map(printable, listing)))
         return
-    kernel, left_out = _in_kernel(network, compiled, reason, plugins)
-    told = inspection.describe(network, compiled, code, kernel, left_out, plugins)
+    figures, left_out = _in_kernel(network, compiled, reason, plugins)
+    told = inspection.describe(network, compiled, code, figures, left_out, plugins)
     if as_json:
         click.echo(json.dumps(told, indent=2))
         return

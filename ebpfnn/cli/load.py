@@ -20,6 +20,7 @@ from .guard_options import asked, guard_options
 from .inference import pick
 from .messages import complain
 from .plugin_option import available, plugin_option
+from .trail import told
 from .trigger_option import candidates, pairs, trigger_options
 
 _NO_GROUP = (1 << 32) - 1  # the value for "no change" in chown(2)
@@ -71,7 +72,7 @@ def command(
     known = candidates(plugins, trigger, target, options)
     needing = next((each for each in known if each.needs_target and target is None), None)
     if needing and not observes(network, needing):
-        raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.summary}")
+        raise UsageError(f"trigger '{needing.name}' requires a target; give --target: {needing.takes}")
     chosen = pick(known, quiet=quiet)
     gid = -1 if group is None else _group(group)
     guard = asked(network, plugins, **guarding)
@@ -91,13 +92,21 @@ def command(
         any_mode=any_mode,
         guard=guard,
     ) as instance:
+        _log(instance)
         if guarding["enforce"]:
             with instance.brakes() as brakes:
                 enforce_for(brakes, guarding["seconds"])
+            told("enforce", instance.name, seconds=guarding["seconds"])
         if not quiet:
             _tell(instance)
         if instance.holding:
             _stay(instance)
+
+
+def _log(instance: Instance) -> None:
+    about = instance.about()
+    place = {"trigger": about.trigger, "target": about.target, "action": about.guard.get("action")}
+    told("load", instance.name, network=about.network, file=about.file or None, digest=about.digest, **place)
 
 
 def _tell(instance: Instance) -> None:

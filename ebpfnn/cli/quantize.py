@@ -22,8 +22,10 @@ from ..plugin.preparing import chosen, learned
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
 from ..quantize.tabular import Tabular
+from .forecast_text import for_option
 from .messages import complain
 from .plugin_option import available, plugin_option
+from .quantize_forecast import tell_forecast
 from .quantize_report import Calibration, agreement, print_report
 from .quantize_rows import quantize_rows, rows_of
 from .quantize_save import save, with_bits
@@ -76,11 +78,21 @@ _MOST = 2_000
 @click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
 @click.option("--name", help="Name of the network. [default: that of the file]")
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
+@for_option
 @plugin_option
 def command(
-    file: Path, calibration: Path | None, output: Path | None, hidden_bits: int, weight_bits: int, **given: Any
+    file: Path,
+    calibration: Path | None,
+    output: Path | None,
+    hidden_bits: int,
+    weight_bits: int,
+    kernel: str | None,
+    **given: Any,
 ) -> None:
-    """Quantize the network in FILE and report the loss of accuracy.
+    """Quantize the network in FILE, and report first whether this kernel takes it, then the loss of accuracy.
+
+    The report begins before calibration, with a draft of the network that has its shapes: loaded, run and unloaded again if
+    this process may load it, else estimated. What it takes, and what refuses it, hardly depends on the samples.
 
     FILE is .onnx (floating point, quantized with QuantizeLinear, or trees), .pt2 (torch.export.save), or a state dict (.pt,
     .pth, .safetensors) with --arch. Nothing in it is executed.
@@ -93,9 +105,11 @@ def command(
     network = read(file, options)
     if isinstance(network, Ensemble):
         _refuse_for_trees(given_prepare=preparation is not None, bits=(hidden_bits, weight_bits), options=options)
+        tell_forecast(network.forest, plugins, kernel)
         quantize_trees(network, calibration, _output(output, network.forest.name, file), plugins)
         return
     if isinstance(network, Tabular):
+        tell_forecast(with_bits(network.network, hidden_bits, weight_bits), plugins, kernel)
         output = _output(output, network.network.name, file)
         quantize_rows(network, calibration, output, plugins, hidden_bits, weight_bits)
         return
@@ -103,12 +117,15 @@ def command(
     network = replace(network, input=replace(network.input, prepared=preparation))
     wanted = plugins.wanted(network.input)
     output = _output(output, network.name, file)
-    samples = _calibration(calibration, network, wanted)
     if isinstance(network, QuantizedNetwork):
         _refuse_bits(hidden_bits, weight_bits)
+        tell_forecast(network, plugins, kernel)
+        samples = _calibration(calibration, network, wanted)
         floats, integers = None, replace(network, density=reference.density(network, samples.samples))
     else:
         floats = with_bits(network, hidden_bits, weight_bits)
+        tell_forecast(floats, plugins, kernel)
+        samples = _calibration(calibration, network, wanted)
         integers = quantize(floats, samples.samples)
     integers = replace(integers, card={**integers.card, "calibration": samples.name})
     save(integers, floats, output)

@@ -13,13 +13,15 @@ from rich.table import Table
 
 from ..errors import printable
 from ..network import QuantizedNetwork, encoding, layers, reference
+from ..network.graph import SAMPLE
 from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Layer, MaxPool
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .tables import open_console
 
-Summing = layers.Weighted | layers.Table
+Summing = layers.Weighted | layers.Table | layers.Join
 _CHUNK = 256
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +68,11 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
     """
     cut, seen = np.zeros(len(network.layers), np.int64), np.zeros(len(network.layers), np.int64)
     for start in range(0, len(samples), _CHUNK):
-        values = encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)
-        for number, layer in enumerate(network.layers):
-            given, values = values, reference.forward(layer, values)
-            seen[number] += values.size
+        held = {SAMPLE: encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)}
+        for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
+            given = [held[source] for source in sources]
+            held[number] = reference.forward(layer, *given)
+            seen[number] += held[number].size
             cut[number] += 0 if isinstance(layer, MaxPool) else _cut(layer, given)
     return [
         None if _clips_nothing(layer) else float(some / most)
@@ -81,11 +84,13 @@ def _clips_nothing(layer: Layer) -> bool:
     return isinstance(layer, MaxPool) or isinstance(layer.requantization, ByteLanes)
 
 
-def _cut(layer: Summing, given: NDArray[np.int64]) -> int:
+def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
     by = layer.requantization
     if isinstance(by, ByteLanes):
         return 0
-    uncut = reference.requantize(replace(by, low=INT32_MIN, high=INT32_MAX), reference.accumulate(layer, given))
+    uncut = reference.forward(
+        replace(layer, requantization=replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)), *given
+    )
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
     return int(below + np.count_nonzero(uncut > by.high))
 
@@ -97,11 +102,26 @@ def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibratio
     if floats is None:
         yield "the file is already quantized; there is no floating-point form to compare with"
     else:
-        wanted = float_reference.logits(floats, on.samples).argmax(axis=1)
+        logits = float_reference.logits(floats, on.samples)
+        wanted = logits.argmax(axis=1)
         yield f"floats and integers give the same label for {np.count_nonzero(found == wanted):,} of {count:,} samples"
+        yield from _others(integers.labels, logits, found)
         right = [f"floats {share(wanted == on.labels)}", *right] if right else []
     if right:
         yield f"right: {', '.join(right)}"
+
+
+def _others(labels: tuple[str, ...], logits: NDArray[np.float64], found: NDArray[np.intp]) -> Iterator[str]:
+    """The samples whose labels ``found`` are not those of ``logits``, the largest lead in floats first: the worst mistakes."""
+    wanted = logits.argmax(axis=1)
+    other = np.flatnonzero(found != wanted)
+    leads = logits[other, wanted[other]] - logits[other, found[other]]
+    for place in np.argsort(-leads, kind="stable")[:_SHOWN]:
+        sample = int(other[place])
+        names = printable(labels[wanted[sample]]), printable(labels[found[sample]])
+        yield f"  sample {sample}: floats {names[0]!r}, integers {names[1]!r}; a lead of {leads[place]:.3g} in floats"
+    if len(other) > _SHOWN:
+        yield f"  and {len(other) - _SHOWN:,} more, with smaller leads"
 
 
 def share(hits: NDArray[np.bool_]) -> str:

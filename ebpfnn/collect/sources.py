@@ -60,7 +60,7 @@ def find(
         if reason := why_not(each):
             raise NotSupported(f"event '{event.name}': trigger '{each.name}': {reason}")
         if attached and each.needs_target and place is None:
-            raise UsageError(f"event '{event.name}': trigger '{each.name}' requires a target; give --target: {each.summary}")
+            raise UsageError(f"event '{event.name}': trigger '{each.name}' requires a target; give --target: {each.takes}")
     fields = {event.name: each.fields(place) for event, each, place in zip(spec.events, ready, targets, strict=True)}
     bound = bind(specfile.filtered(spec, filters), fields, plugins.reducers, plugins.encoders)
     about = carried(specfile.describe(_portable(spec, ready, targets)), ready[0].name, ready[0].mode(targets[0]))

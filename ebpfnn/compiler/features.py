@@ -47,3 +47,6 @@ MIDDLE = KernelFeatures(iterators=False, sign_extension=False)
 """Linux 6.1: bpf_loop, but no iterators."""
 OLDEST = KernelFeatures(iterators=False, callbacks=False, sign_extension=False, large_values=False)
 """Linux 5.10: only ISA v3 and bounded loops."""
+
+BY_NAME = {"5.10": OLDEST, "6.1": MIDDLE, "6.18": NEWEST}
+"""The same by a kernel that has them: names of sets. What loads a network asks the kernel, and compares no versions."""

@@ -144,6 +144,21 @@ def load(place: Path, label: str = "", ignored: Collection[str] = (), split_by: 
     return gathered.labelled(label)
 
 
+def samples(place: Path, prepare: Callable[[Item], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The sample of each row, uint8 ``[n, *shape]``, whatever its class. Raises as :func:`read`."""
+    return _samples(place, prepare, "", lambda cell, where: None)[0]
+
+
+def row(place: Path, number: int) -> tuple[str, Row]:
+    """Row ``number`` of the table at ``place``, counted from 1, and its place. Raises :class:`InputError` if it has fewer."""
+    count = 0
+    with _opened(place) as table:
+        for count, found in enumerate(_rows(table, place), 1):
+            if count == number:
+                return found
+    raise InputError(f"{place}: it has {count:,} rows, and no row {number:,}; give one of these")
+
+
 def groups(place: Path, column: str) -> NDArray[np.intp]:
     """Numbers for the values of ``column``, [n], counted as they come. Raises :class:`InputError` without such a column."""
     numbers: dict[str, int] = {}

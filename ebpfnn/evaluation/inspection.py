@@ -12,7 +12,7 @@ from ..bench.kernel_rows import COMPILED, KernelRunner, code_size, instructions,
 from ..bench.measure import RUNS, time_cold, time_warm
 from ..bodies import kind_of
 from ..compiler import Body, Compiled
-from ..compiler.features import NEWEST
+from ..compiler.features import BY_NAME, NEWEST
 from ..datasets.mnist import read_test
 from ..errors import PermissionDenied
 from ..network import QuantizedNetwork, orders
@@ -59,15 +59,22 @@ class InKernel:
     samples: str
 
 
-def compile_for(model: Model, plan: str | None, plugins: Plugins | None = None) -> tuple[Body, Code, str]:
+def compile_for(
+    model: Model, plan: str | None, plugins: Plugins | None = None, kernel: str | None = None
+) -> tuple[Body, Code, str]:
     """``model`` compiled for this kernel. If it may not be probed, for the newest kernel, and with the reason (else "").
 
+    With ``kernel``, a key of :data:`~ebpfnn.compiler.features.BY_NAME`, for one with these features, and with that as reason.
     ``plugins`` are those of :func:`ebpfnn.bodies.kind_of`. Raises :class:`~ebpfnn.errors.ModelError` as
     :meth:`~ebpfnn.compiler.BodyKind.compile`.
     """
     begun, reason = time.perf_counter(), ""
     try:
-        body = compile_here(model, plan, plugins)
+        if kernel is None:
+            body = compile_here(model, plan, plugins)
+        else:
+            body = kind_of(model, plugins).compile(model, BY_NAME[kernel], plan)
+            reason = f"the code is for the features of Linux {kernel}; leave out --for to load it here"
     except PermissionDenied as refusal:
         body, reason = kind_of(model, plugins).compile(model, NEWEST, plan), str(refusal)
     elapsed = time.perf_counter() - begun

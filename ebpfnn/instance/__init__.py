@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .about import About, Foreign
+    from .alerts import Alert, AlertWatch
     from .figures import Statistics
     from .instance import Instance
     from .rates import Rates
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # Imported on first use: the store tells whether there is an instance, and usually there is none.
 _HOMES = {
     "About": "about",
+    "Alert": "alerts",
+    "AlertWatch": "alerts",
     "Event": "watch",
     "Foreign": "about",
     "Instance": "instance",
@@ -37,6 +40,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "About",
+    "Alert",
+    "AlertWatch",
     "Event",
     "Foreign",
     "Instance",

@@ -200,7 +200,7 @@ def _observing(observed: Observed | None) -> dict[str, Any]:
     if observed is None:
         return {}
     key = tuple((part.name, part.type) for part in observed.key)
-    guard = guarded.describe(observed.guard, observed.network.labels, observed.bound) if observed.guard else {}
+    guard = guarded.describe(observed.guard, observed) if observed.guard else {}
     return {"events": observed.events, "filters": observed.filters, "key": key, "guard": guard}
 
 

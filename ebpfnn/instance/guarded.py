@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import abi
 from ..errors import ModelError
-from ..events.bound import Bound
 from ..events.conditions import written
 from ..events.policy import Policy, entry
 from ..network.fields import Described, get, integer, number, text, texts
@@ -15,9 +14,15 @@ from ..network.layers import expect
 from ..network.model import Model
 from ..plugin import Plugins
 from ..session.guarding import Guard, calibrated
+from . import layouts
+
+if TYPE_CHECKING:
+    from ..session.observed import Observed
 
 NAMES = ("events", "results")
 """The members of a description that are names of the spec."""
+INTERNAL = (*NAMES, layouts.ALERTS)
+"""The members that are no part of the policy."""
 GUARDING = {
     abi.GUARDED: "guarded",
     abi.CONTROL: "control",
@@ -32,10 +37,11 @@ GUARDING = {
 _WORDS, _LISTS = ("action", "spared"), ("allowed", *NAMES)
 
 
-def describe(guard: Guard, labels: tuple[str, ...], bound: Bound) -> dict[str, Any]:
+def describe(guard: Guard, observed: Observed) -> dict[str, Any]:
     """As JSON knows it: the action and the policy; and the names of the events and of the results of a row."""
-    policy = guard.policy
+    policy, labels, bound = guard.policy, observed.network.labels, observed.bound
     return {
+        **layouts.describe(observed),
         "action": guard.action.written,
         "spared": labels[policy.spared],
         "margin": policy.margin,
@@ -60,7 +66,7 @@ def checked(described: Described) -> dict[str, Any]:
     labels = texts(described, "labels")
     expect(built["spared"] in labels, "'guard' spares a label that is not one of the labels")
     cgroup = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
-    return {**built, **{name: list(texts(found, name)) for name in _LISTS}, **cgroup}
+    return {**built, **layouts.checked(found), **{name: list(texts(found, name)) for name in _LISTS}, **cgroup}
 
 
 def build(described: Mapping[str, Any], model: Model, plugins: Plugins) -> Guard | None:

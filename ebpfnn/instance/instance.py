@@ -20,7 +20,9 @@ from ..session.guarding import Brakes, Guard
 from ..session.verdicts import MOST, Verdict, latest
 from . import figures, snapshot
 from .about import About, Foreign
+from .alerts import AlertWatch
 from .attached import is_attached
+from .deciding import network_of
 from .figures import Statistics
 from .guarded import NAMES
 from .loading import load_instance
@@ -192,6 +194,13 @@ class Instance(AbstractContextManager["Instance"]):
         """As :meth:`watch`, for an instance that observes events: reports every verdict."""
         return VerdictWatch(self.path)
 
+    def alerts(self) -> AlertWatch:
+        """The events that its action told of and nobody has read, and every one from now on; close it.
+
+        Raises as :class:`AlertWatch`.
+        """
+        return AlertWatch(self.path)
+
     def verdicts(self, most: int = MOST, label: str | None = None) -> list[Verdict]:
         """The latest ``most`` verdicts of an instance that observes events, one for each key, the latest first.
 
@@ -220,6 +229,15 @@ class Instance(AbstractContextManager["Instance"]):
             about, what = pins.current()[1], f"instance '{self.name}'"
             events, names = (about.guard.get(name, []) for name in NAMES)
             return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what)
+
+    def network(self, swaps: int | None = None, plugins: Plugins | None = None) -> Model:
+        """Its network, from the file that it was loaded from; if ``swaps`` is given, that before which there were so many.
+
+        Raises :class:`~ebpfnn.errors.SessionError` if that file has another network now or is gone, and for a network that was
+        replaced more than one swap ago; else as :meth:`about`.
+        """
+        with Pins(self.path) as pins:
+            return network_of(pins, pins.current()[0] if swaps is None else swaps, plugins or Plugins.installed())
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

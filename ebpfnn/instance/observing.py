@@ -22,7 +22,7 @@ from .links import LINK
 from .loading import Loaded, held_by, pin_link, share
 from .locks import lock, telling
 from .pins import ABOUT, OBSERVING, STATE, STUB, numbered
-from .store import HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store
+from .store import ALERTS_LOCK, HELD, LOCKS, SWAP_LOCK, WATCH_LOCK, Store
 from .stub import CHOOSER, NETWORKS, load_stub
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def load_observing(
     with ExitStack() as made:
         staged = made.enter_context(store.staging())
         with telling(staged):
-            for each in (SWAP_LOCK, WATCH_LOCK):
+            for each in (SWAP_LOCK, WATCH_LOCK, ALERTS_LOCK):
                 (staged / LOCKS / each).mkdir()
             (staged / STATE).mkdir(mode=0o700)
         shells = [made.enter_context(each) for each in load_observed(observed, body)]

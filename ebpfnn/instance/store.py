@@ -26,8 +26,8 @@ from .place import ROOT_VARIABLE, check_open, check_owned, check_place, check_wr
 EXPORTED = ("input", "output", "callers", "verdicts")
 """The maps that have a name of their own, ``<instance>_<map>``, beside the directory of instances, if it has them."""
 LOCKS = "locks"
-CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK = "callers", "swap", "watch"
-"""Directories in an instance for locks: one each for changing its callers, swapping its network, and watching it."""
+CALLERS_LOCK, SWAP_LOCK, WATCH_LOCK, ALERTS_LOCK = "callers", "swap", "watch", "alerts"
+"""Directories in an instance for locks, for changing its callers, swapping its network, watching it, and reading its alerts."""
 HELD = "held"
 """The lock that a process holds on an instance whose attachment ends with it."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # no dot: a BPF file system refuses names with one (bpf_lookup, Linux 6.18)

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from .. import abi
-from ..errors import SessionError
-from ..kernel import RingBuffer
 from ..network.cascades import one_unit
 from ..session.verdicts import Verdict, told
-from .about import About
-from .locks import try_lock
-from .pins import ABOUT, Pins
-from .store import LOCKS, WATCH_LOCK
+from .reader import Reader
+from .store import WATCH_LOCK
 
 _AHEAD_NS = 3_000_000_000  # the kernel reports to a watcher that died for this long
 _RENEWED_NS = 1_000_000_000
-
-
 _Told = TypeVar("_Told")
-_Self = TypeVar("_Self", bound="Watcher[Any]")
 
 
 @dataclass(frozen=True)
@@ -54,66 +44,27 @@ class Event:
     value: float | None = None
 
 
-class Watcher(ABC, Generic[_Told]):
+class Watcher(Reader[_Told]):
     """The only watcher of the instance whose pins are in ``path``. The watch ends when it is closed or the process ends.
 
-    ``about`` describes the instance. Raises :class:`SessionError` if another watcher exists, and
-    :class:`~ebpfnn.errors.KernelError` if the instance may not be opened.
+    Call :meth:`read` at least every three seconds, else the kernel stops reporting. Raises as :class:`Reader`.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self._closed, self._process = path, False, os.getpid()
-        self._described: tuple[int, list[About | None]] = -1, []
-        with ExitStack() as held:
-            if not held.enter_context(try_lock(path / LOCKS / WATCH_LOCK)):
-                raise SessionError(
-                    f"instance '{path.name}' is watched by another process, and only one can watch at a time; end that first"
-                )
-            self._pins = held.enter_context(Pins(path))
-            self.about = self._pins.current()[1]
-            self._ring = held.enter_context(RingBuffer(self._pins.maps[abi.EVENTS]))
-            memory = self._pins.maps[abi.WATCH].mmap()
-            self._watched = np.ndarray(1, abi.WATCHED, buffer=memory)
-            for _former in self._ring.views():  # left by a watcher that died
-                pass
-            self._lost_before, self._until_ns = int(self._watched["lost"][0]), 0
-            held.callback(self._stop)
-            self._renew()
-            self._held = held.pop_all()
+        super().__init__(path, WATCH_LOCK, abi.EVENTS)
 
     @property
     def lost(self) -> int:
         """The number of inferences that were not reported because the ring buffer was full."""
         return int(self._watched["lost"][0]) - self._lost_before
 
-    def read(self, timeout: float = 0.2) -> Iterator[_Told]:
-        """The events since the last call. If there are none, waits for up to ``timeout`` seconds, at most one.
-
-        Call it at least every three seconds, else the kernel stops reporting. Raises :class:`SessionError` if the instance was
-        unloaded or detached, and after :meth:`close`.
-        """
-        if self._closed:
-            raise SessionError(f"the watch of instance '{self.path.name}' is closed; begin another")
-        self._pins.check_attached(self.about)
+    def _begin(self, held: ExitStack) -> None:
+        self._watched = np.ndarray(1, abi.WATCHED, buffer=self._pins.maps[abi.WATCH].mmap())
+        for _former in self._ring.views():  # left by a watcher that died
+            pass
+        self._lost_before, self._until_ns = int(self._watched["lost"][0]), 0
+        held.callback(self._stop)
         self._renew()
-        for record in self._ring.poll(min(timeout, 1)):
-            yield self._event(record)
-
-    def __iter__(self) -> Iterator[_Told]:
-        """Every inference from now on. When the instance is unloaded, it raises as :meth:`read` does."""
-        while True:
-            yield from self.read()
-
-    def close(self) -> None:
-        """Stops the reports of the kernel. May be called twice. In the child of a fork the parent's watch goes on."""
-        self._closed = True
-        self._held.close()
-
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _renew(self) -> None:
         now = time.monotonic_ns()
@@ -124,22 +75,6 @@ class Watcher(ABC, Generic[_Told]):
     def _stop(self) -> None:
         if self._process == os.getpid():
             self._watched["until_ns"][0] = 0
-
-    def _answered(self, number: int) -> About:
-        """The description of the network with that number, read again after a swap."""
-        swaps = self._pins.swaps[0]
-        if self._described[0] != swaps:
-            self._described = swaps, [None, None]
-        known = self._described[1]
-        about = known[number & 1]
-        if about is None:
-            found = self._pins.maps[ABOUT].lookup((number & 1).to_bytes(4, "little")) or b""
-            about = known[number & 1] = About.decode(found)
-        return about
-
-    @abstractmethod
-    def _event(self, record: bytes) -> _Told:
-        """What one record of the ring buffer tells."""
 
 
 class Watch(Watcher[Event]):

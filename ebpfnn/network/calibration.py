@@ -28,7 +28,8 @@ class Calibration:
 
     The margin is the least at which, of ``rows`` rows of the label ``spared``, in ``groups`` groups (0 if unknown), at most the
     share ``wanted`` is hit: given another label, with that margin or more. ``hit`` is how many were, and ``upper`` the upper
-    limit of the share, with a confidence of 95 %, if rows are independent. ``curve`` has other margins, which rise.
+    limit of the share, with a confidence of 95 %, if rows are independent. ``curve`` has other margins, which rise. ``typical``
+    has, of a model of rows, for each column how many bounds the median of these rows reaches; else it is empty.
 
     Raises :class:`~ebpfnn.errors.ModelError` where these do not fit.
     """
@@ -41,6 +42,7 @@ class Calibration:
     hit: int
     upper: float
     curve: tuple[Point, ...] = ()
+    typical: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         expect(0 <= self.margin <= INT32_MAX, f"calibration: margin must lie in 0..{INT32_MAX}")
@@ -51,10 +53,13 @@ class Calibration:
         rising = all(low < high for low, high in pairwise(margins))
         expect(rising and len(margins) <= MOST_POINTS, f"calibration: at most {MOST_POINTS} margins, which rise")
 
+        expect(all(count >= 0 for count in self.typical), "calibration: numbers of bounds must not be negative")
+
     def describe(self) -> dict[str, Any]:
         """As JSON knows it."""
         told = {name: getattr(self, name) for name in ("spared", "margin", "wanted", "rows", "groups", "hit", "upper")}
-        return {**told, "curve": [list(point) for point in self.curve]}
+        typical = {"typical": list(self.typical)} if self.typical else {}
+        return {**told, "curve": [list(point) for point in self.curve], **typical}
 
 
 def describe(calibration: Calibration | None) -> dict[str, Any]:
@@ -70,7 +75,9 @@ def build(described: Mapping[str, Any]) -> Calibration | None:
     curve = tuple(_point(each) for each in fields.get(found, "curve", list))
     margin, rows, groups, hit = (fields.integer(found, name) for name in ("margin", "rows", "groups", "hit"))
     wanted, upper = fields.number(found, "wanted"), fields.number(found, "upper")
-    return Calibration(fields.text(found, "spared"), margin, wanted, rows, groups, hit, upper, curve)
+    listed: list[Any] = fields.get(found, "typical", list) if "typical" in found else []
+    typical = tuple(fields.integer({"typical": each}, "typical") for each in listed)
+    return Calibration(fields.text(found, "spared"), margin, wanted, rows, groups, hit, upper, curve, typical)
 
 
 def _point(described: object) -> Point:

@@ -103,7 +103,7 @@ class Trigger(ABC):
     ``name`` is the value of ``--trigger``, ``summary`` one line for ``ebpfnn plugins``, and ``default_target`` the event if
     ``--target`` is not given. ``options`` describes ``--option KEY=VALUE``: each key with one line of help. ``capabilities``
     names what a process needs beyond CAP_BPF, which every trigger needs. If ``needs_target`` is set and there is no target,
-    nothing is attached, the program runs only by BPF_PROG_RUN, and ``ebpfnn load`` refuses.
+    nothing is attached, the program runs only by BPF_PROG_RUN, and ``ebpfnn load`` refuses. It asks for what ``takes`` says.
     """
 
     name: str
@@ -112,6 +112,7 @@ class Trigger(ABC):
     options: Mapping[str, str] = MappingProxyType({})
     capabilities: tuple[str, ...] = ("CAP_PERFMON",)
     needs_target: bool = False
+    takes: str = "the event to attach to"
 
     @abstractmethod
     def object_path(self) -> Path:

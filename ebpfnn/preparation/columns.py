@@ -54,17 +54,23 @@ class Column:
         """The first bound of each of its bytes; one byte of a column without bounds."""
         return range(0, max(len(self.bounds), 1), MOST)
 
-    def reached(self, cell: Any) -> int:
-        """The number of bounds that ``cell`` reaches. Raises :class:`InputError`, naming the column, if it is not a number."""
+    def number(self, cell: Any) -> int | float:
+        """The number in ``cell``. Raises :class:`InputError`, naming the column, if it is none of the column's type."""
         try:
-            value = cells.integer(cell) if self.type == INTEGER else cells.real(cell)
+            return cells.integer(cell) if self.type == INTEGER else cells.real(cell)
         except InputError as error:
             raise InputError(f"column '{self.name}': {error}") from None
-        return bisect_right(self.bounds, value)
+
+    def reached(self, cell: Any) -> int:
+        """The number of bounds that ``cell`` reaches. Raises as :meth:`number`."""
+        return bisect_right(self.bounds, self.number(cell))
 
     def encoded(self, cell: Any) -> bytes:
         """The column's part of the sample. Raises as :meth:`reached`."""
-        count = self.reached(cell)
+        return self.at(self.reached(cell))
+
+    def at(self, count: int) -> bytes:
+        """The column's part of the sample if the first ``count`` of its bounds are reached."""
         if self.thermometer:
             return b"\1" * count + bytes(len(self.bounds) - count)
         return bytes(self.step * min(max(count - first, 0), MOST) for first in self.parts)

@@ -80,6 +80,7 @@ def observe(
         _check(network, event, one)
         if guard:
             guard.action.check(one, event.target)
+            guard.check_cgroup(one)
     first = next((event for event in spec.events if event.trigger == trigger.name), None)
     if first is None:
         raise ModelError(f"network '{network.name}': its spec has no event of trigger '{trigger.name}'; train it again")
@@ -143,7 +144,7 @@ def _check(network: Model, event: EventSpec, trigger: Trigger) -> None:
     if reason := why_not(trigger):
         raise NotSupported(f"{what}: {reason}")
     if trigger.needs_target and event.target is None:
-        raise UsageError(f"trigger '{trigger.name}' requires a target; give --target: {trigger.summary}")
+        raise UsageError(f"trigger '{trigger.name}' requires a target; give --target: {trigger.takes}")
 
 
 def _other(network: Model, collected: str, given: str) -> PluginError:

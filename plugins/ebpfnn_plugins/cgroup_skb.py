@@ -18,6 +18,7 @@ class CgroupSkbTrigger(WatchingTrigger):
 
     name = "cgroup_skb"
     summary = "UDP requests that the sockets of a cgroup receive or send; they are passed on"
+    takes = "a cgroup, such as system.slice"
     program_type = ProgramType.CGROUP_SKB
     choices = MappingProxyType({"direction": ("ingress", "egress")})
     options = MappingProxyType(

@@ -82,6 +82,7 @@ class PacketTrigger(Trigger):
     choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     capabilities = ("CAP_PERFMON", "CAP_NET_ADMIN")
     needs_target = True
+    takes = "an interface, such as eth0"
     options: Mapping[str, str] = OPTIONS
     observes = guards = False
 

@@ -48,6 +48,10 @@ def test_the_guard_audits_and_then_acts(tmp_path: Path, bpffs: Path) -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "guard: drop, audit, acts on nothing" in ran.stdout
+    assert re.search(
+        r"^1 +[\d:.]+ +(?:audited|capped) +scan +[\d,]+ +source=10\.77\.0\.\d+ +\d+ +0$", ran.stdout, re.MULTILINE
+    ), ran.stdout
+    assert re.search(r"^guard: case 1, .*\nscan by [\d,]+; it counts: .*\npath: \w+ ", ran.stdout, re.MULTILINE), ran.stdout
     audited, enforced = ROW.findall(ran.stdout)
     acted, would = (int(number.replace(",", "")) for number in audited)
     assert acted == 0 < would, ran.stdout

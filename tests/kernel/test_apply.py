@@ -303,4 +303,8 @@ def test_the_verb(file: File, store: Store) -> None:
     status, _, told = apply()
     assert (status, told.count("\n")) == (2, 1)
     assert "'nam' is not known; did you mean 'name'?" in told
-    Instance.open("a").unload()
+    file.path.unlink()
+    assert apply()[0] == 1
+    assert apply("--unload", "--dry-run") == (3, "a: unload (no longer declared)\n", "")
+    assert apply("--unload") == (0, "a: unload (no longer declared)\n", "")
+    assert names(store) == set()

@@ -21,6 +21,6 @@ TRIGGERS = [XdpTrigger(), TcTrigger(), SocketFilterTrigger(), CgroupSkbTrigger()
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda each: each.name)
 def test_nothing_is_loaded_to_stay_that_is_attached_nowhere(trigger: Trigger, store: Store) -> None:
     ran = ebpfnn(store, "load", "mnist", "--trigger", trigger.name)
-    fact = f"trigger '{trigger.name}' requires a target"
-    assert (ran.returncode, ran.stderr) == (2, f"ebpfnn: {fact}; give --target: {trigger.summary}\n")
+    takes = "a cgroup, such as system.slice" if trigger.name == "cgroup_skb" else "an interface, such as eth0"
+    assert (ran.returncode, ran.stderr) == (2, f"ebpfnn: trigger '{trigger.name}' requires a target; give --target: {takes}\n")
     assert not names(store)

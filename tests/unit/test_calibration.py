@@ -108,6 +108,7 @@ def test_a_model_carries_it(tmp_path: Path) -> None:
         ({"rows": 0, "hit": 0}, "counts of rows do not fit"),
         ({"upper": 1.5}, "shares must lie in 0..1"),
         ({"curve": (Point(5, 0, 0), Point(5, 0, 0))}, "margins, which rise"),
+        ({"typical": (3, -1)}, "numbers of bounds must not be negative"),
         ({"curve": tuple(Point(number, 0, 0) for number in range(65))}, "at most 64 margins"),
     ],
 )

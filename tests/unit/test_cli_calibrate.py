@@ -53,6 +53,8 @@ def test_the_file_carries_what_is_told(tmp_path: Path, network: QuantizedNetwork
     saved = modelfile.load(tmp_path / "net.safetensors").calibration
     assert saved is not None
     assert (told["margin"], told["hit"], told["groups"]) == (saved.margin, saved.hit, 2)
+    spared = np.sort(samples[truth == 0], axis=0)
+    assert told["typical"] == list(saved.typical) == spared[(len(spared) - 1) // 2].tolist()  # 255 bounds, 1 to 255
     scores = reference.scores(network, samples).astype(np.int64)
     wrong = (scores[:, 1] - scores[:, 0])[truth == 0]
     assert saved.hit == (wrong >= max(saved.margin, 1)).sum() <= 0.1 * len(wrong) < (wrong >= saved.margin - 1).sum()

@@ -132,6 +132,15 @@ struct ebpfnn_window {
 	__u64 acted;  /* events in it that the cap let through */
 };
 
+/* An event that was acted on, as written to the ring buffer "ebpfnn_alerts". The fields of the event follow, as its shell has them. */
+struct ebpfnn_alert {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 event;   /* index in the spec */
+	__u32 label;   /* of the latest verdict, plus 1 */
+	__u32 network; /* swaps before this network */
+	__u32 bytes;   /* of the fields */
+};
+
 /*
  * What ends a case of a guard: the verdict at which a key became due. Before it are, without gaps, a struct ebpfnn_record, the key and the
  * results of the row, u64 each. In the map "ebpfnn_cases" each event of the spec has as many elements on each CPU as the others, those of the

@@ -8,6 +8,7 @@
 
 #define ENOENT 2
 #define TC_ACT_UNSPEC (-1)
+#define TC_ACT_SHOT 2
 
 /* If bpftool's vmlinux.h was included before, it has defined these types. */
 #ifndef __VMLINUX_H__
@@ -101,14 +102,18 @@ static long (*const bpf_skb_store_bytes)(struct __sk_buff *packet, __u32 offset,
 					 __u64 flags) = (void *)9;
 static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
 static long (*const bpf_get_current_comm)(void *to, __u32 size) = (void *)16;
+static long (*const bpf_clone_redirect)(struct __sk_buff *packet, __u32 ifindex, __u64 flags) = (void *)13;
 static long (*const bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*const bpf_skb_load_bytes)(const void *packet, __u32 offset, void *to, __u32 size) = (void *)26;
+static long (*const bpf_fib_lookup)(void *context, void *asked, int size, __u32 flags) = (void *)69;
 static __u64 (*const bpf_get_current_task)(void) = (void *)35;
 static long (*const bpf_current_task_under_cgroup)(void *map, __u32 index) = (void *)37;
 static __u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static long (*const bpf_send_signal)(__u32 signal) = (void *)109;
 static long (*const bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
 static long (*const bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
+static void *(*const bpf_ringbuf_reserve)(void *ringbuf, __u64 size, __u64 flags) = (void *)131;
+static void (*const bpf_ringbuf_submit)(void *record, __u64 flags) = (void *)132;
 static long (*const bpf_get_ns_current_pid_tgid)(__u64 dev, __u64 ino, struct bpf_pidns_info *ns, __u32 size) = (void *)120;
 
 #endif

@@ -1,0 +1,38 @@
+"""The model that gave the verdicts of an instance, read again from its file."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from ..bodies import modelfile
+from ..errors import SessionError
+from ..network.model import Model
+from ..plugin import Plugins
+from .about import About, digest
+from .pins import ABOUT, Pins
+
+_REMEDY = "give its file with --model"
+
+
+def network_of(pins: Pins, swaps: int, plugins: Plugins) -> Model:
+    """The network before which there were so many ``swaps``, from the file that it was loaded from.
+
+    Raises :class:`SessionError` if that is not known any more, or the file has another one now, else as
+    :func:`ebpfnn.bodies.modelfile.load`.
+    """
+    what, (count, about) = f"instance '{pins.path.name}'", pins.current()
+    if swaps != count:
+        if swaps != count - 1:
+            fact = f"its network of that time was replaced {count - swaps} swaps ago, and only the last is known"
+            raise SessionError(f"{what}: {fact}; {_REMEDY}")
+        about = About.decode(pins.maps[ABOUT].lookup(struct.pack("<I", swaps & 1)) or b"")
+    if not about.file:
+        raise SessionError(f"{what}: network '{about.network}' was not loaded from a file; {_REMEDY}")
+    if not Path(about.file).is_file():
+        raise SessionError(f"{what}: the file of its network, {about.file}, is gone; {_REMEDY}")
+    model = modelfile.load(Path(about.file), plugins)
+    if digest(model, plugins) != about.digest:
+        fact = f"{about.file} has another network now than the one that was loaded"
+        raise SessionError(f"{what}: {fact}; {_REMEDY}")
+    return model
