@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A guard of connections beside rules and user space: who keeps a server usable that attackers overload.
 
-    tools/showcase/guard.py OUTPUT [--rounds 4]
+    tools/showcase/guard.py OUTPUT [--rounds 3]
 
 The attackers have the address of the clients. This collects rows of overloads with ebpfnn, trains and calibrates a network
 and a tree, and then runs overloads that are new to both, with one guard after another in front of the server: nothing, rules
@@ -93,10 +93,10 @@ def told(runs: list[Run]) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=RUN_SECONDS, help="of each run; the first two do not count")
-    parser.add_argument("--learn", type=int, default=14, help="sessions to learn from")
-    parser.add_argument("--calibrate", type=int, default=6, help="sessions to calibrate on")
+    parser.add_argument("--learn", type=int, default=12, help="sessions to learn from")
+    parser.add_argument("--calibrate", type=int, default=5, help="sessions to calibrate on")
     parser.add_argument("--evaluate", action="store_true", help="use the rows and models that OUTPUT has")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
