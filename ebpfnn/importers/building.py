@@ -24,6 +24,23 @@ def leaky(where: str, slope: float) -> Activate:
     return Activate(where, Activation(slope))
 
 
+def function(where: str, name: str, *parameters: float) -> Activate:
+    """A function that a table computes (equation 26)."""
+    return Activate(where, Activation(functions=(Function(name, parameters),)))
+
+
+def sloped(where: str, slopes: Floats, shape: Shape) -> Activate:
+    """A slope below 0: one for all, or one for each channel of ``shape``, within 0..1; else :class:`ModelError`."""
+    each = slopes.reshape(-1)
+    if each.size == 1:
+        slope = float(each[0])
+        return Activate(where, Activation(slope)) if 0 <= slope <= 1 else function(where, "leaky", slope)
+    fact = f"has {each.size} slopes of {each.min():.3g}..{each.max():.3g}"
+    if each.size != shape[0] or each.min() < 0 or each.max() > 1:
+        raise ModelError(f"{where} {fact}; only one for each channel, within 0..1, can be imported")
+    return Activate(where, Activation(float(each.max()), slopes=tuple(each.tolist())))
+
+
 def clamp(where: str, low: float | None, high: float | None) -> Activate:
     """None: no limit on that side. Raises :class:`ModelError` for limits that leave nothing."""
     limits = (-np.inf if low is None else float(low)), (np.inf if high is None else float(high))

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..network.layers import expect
-from ..quantize.floats import Activation
 from ..quantize.functions import Function, apply
+from . import building
 from .onnx_operands import Constant, Operands, attribute
-from .steps import Activate, Floats, Step
+from .steps import Floats, Step
 
 if TYPE_CHECKING:
     import onnx
@@ -33,38 +32,25 @@ _CLOSE = 1e-4
 
 def _single(name: str, *parameters: tuple[str, float]) -> Callable[[Operands], list[Step]]:
     def make(on: Operands) -> list[Step]:
-        given = tuple(float(on.attribute(key, default)) for key, default in parameters)
-        return [Activate(on.where, Activation(functions=(Function(name, given),)))]
+        return [building.function(on.where, name, *(float(on.attribute(key, default)) for key, default in parameters))]
 
     return make
 
 
 def _gelu(on: Operands) -> list[Step]:
-    name = "gelu_tanh" if on.attribute("approximate", "none") == "tanh" else "gelu"
-    return [Activate(on.where, Activation(functions=(Function(name),)))]
+    return [building.function(on.where, "gelu_tanh" if on.attribute("approximate", "none") == "tanh" else "gelu")]
 
 
 def _composed(on: Operands) -> list[Step]:
-    found = Function(str(on.attribute("called")), tuple(on.attribute("parameters", ())))
-    return [Activate(on.where, Activation(functions=(found,)))]
+    return [building.function(on.where, str(on.attribute("called")), *on.attribute("parameters", ()))]
+
+
+def _leaky(on: Operands) -> list[Step]:
+    return [building.sloped(on.where, np.asarray(float(on.attribute("alpha", 0.01))), on.shape)]
 
 
 def _prelu(on: Operands) -> list[Step]:
-    """One slope for each channel, or for all."""
-    slopes = on.array(1).astype(np.float64)
-    if slopes.size == 1:
-        return [_sloped(on.where, float(slopes.reshape(())))]
-    each = slopes.reshape(-1)
-    fits = each.size == on.shape[0] and bool((each >= 0).all() and (each <= 1).all())
-    fact = f"has {each.size} slopes of {each.min():.3g}..{each.max():.3g}"
-    expect(fits, f"{on.where} {fact}; only one for each channel, within 0..1, can be imported")
-    return [Activate(on.where, Activation(float(each.max()), slopes=tuple(each.tolist())))]
-
-
-def _sloped(where: str, slope: float) -> Activate:
-    if 0 <= slope <= 1:
-        return Activate(where, Activation(slope))
-    return Activate(where, Activation(functions=(Function("leaky", (slope,)),)))
+    return [building.sloped(on.where, on.array(1).astype(np.float64), on.shape)]
 
 
 FUNCTIONS: Mapping[str, Callable[[Operands], list[Step]]] = {
@@ -85,7 +71,7 @@ FUNCTIONS: Mapping[str, Callable[[Operands], list[Step]]] = {
     "Erf": _single("erf"),
     "Abs": _single("abs"),
     "Exp": _single("exp"),
-    "LeakyRelu": lambda on: [_sloped(on.where, float(on.attribute("alpha", 0.01)))],
+    "LeakyRelu": _leaky,
     "PRelu": _prelu,
     COMPOSED: _composed,
 }
@@ -121,8 +107,8 @@ def compose(graph: onnx.GraphProto, constants: Mapping[str, Constant]) -> None:
     results = {each.name for each in graph.output}
     gone: set[int] = set()
     made: dict[int, onnx.NodeProto] = {}
-    for name, users in takers.items():
-        if len(users) < 2 or name in constants or not gone.isdisjoint(users):
+    for name, users in list(takers.items()):
+        if not 2 <= len(users) <= _MOST or name in constants or not gone.isdisjoint(users):
             continue
         for inside, last, found in _regions(graph, name, users[0], takers, results, constants):
             function = next((each for each in _KNOWN if _alike(each, found)), None)
@@ -148,7 +134,7 @@ def _regions(
     """Nodes that compute one value of ``begin`` alone, the last of them, and what it is on the grid; the smallest first."""
     values, inside, uses = {begin: _GRID.copy()}, set[int](), 0
     waiting = sorted(set(takers[begin]))
-    while waiting and len(inside) < _MOST:
+    while waiting and len(inside) < _MOST and len(waiting) <= _MOST:
         number = waiting.pop(0)
         node = graph.node[number]
         found = _value(node, values, constants)

@@ -10,7 +10,7 @@ from ebpfnn.network.layers import Requantization
 
 from .formats import pick
 
-_SHARE = 0.12
+_SHARE = 0.3
 
 
 def tabled(by: Requantization, last: bool) -> Requantization:
