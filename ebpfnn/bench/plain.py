@@ -31,6 +31,8 @@ def as_floats(network: QuantizedNetwork) -> tuple[PlainLayer, ...]:
             continue
         if isinstance(layer, Table):
             raise NotSupported(f"'{network.name}' has layers of tables, which are no sums of products")
+        if layer.requantization.function:
+            raise NotSupported(f"'{network.name}' has activations that are no ReLU")
         layers.append(_real(layer, zero_point, scale))
         zero_point, scale = layer.requantization.zero_point, 1.0
     return tuple(layers)

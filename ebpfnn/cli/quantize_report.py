@@ -86,7 +86,9 @@ def _cut(layer: Summing, given: NDArray[np.int64]) -> int:
     by = layer.requantization
     if isinstance(by, ByteLanes):
         return 0
-    uncut = reference.requantize(replace(by, low=INT32_MIN, high=INT32_MAX), reference.accumulate(layer, given))
+    uncut = reference.requantize(
+        replace(by, low=INT32_MIN, high=INT32_MAX, activation=None), reference.accumulate(layer, given)
+    )
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
     return int(below + np.count_nonzero(uncut > by.high))
 

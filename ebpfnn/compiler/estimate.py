@@ -351,7 +351,7 @@ def _requantize(plan: RequantizePlan, *, known: bool, kept: bool | None = None) 
     plain = plan.is_relu or plan.is_identity
     multiply = (1 if plain else 5) if known else (2 if plain else 7)
     clips = plan.clips_low + plan.clips_high
-    size = (
-        (2.7 if (known if kept is None else kept) else 1) + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
-    )
+    sums = 2.7 if (known if kept is None else kept) else 1
+    size = sums + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
+    size += (_ADDRESS + 3) * (plan.by.activation is not None)
     return _Work(size + (5.5 if plan.masked else 2) * clips, 0 if plan.masked else clips)

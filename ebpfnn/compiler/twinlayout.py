@@ -13,7 +13,7 @@ from ..network.inputformat import InputFormat
 from ..network.layers import ByteLanes, Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Table, image_shape
 
 _GROUPS = "3Ii3I"  # struct nn_groups
-_LAYER = struct.Struct("<20I4iI" + _GROUPS)  # struct nn_layer
+_LAYER = struct.Struct("<20I4i2I" + _GROUPS)  # struct nn_layer
 _STAGE = struct.Struct("<4I16s3I2Ii")  # struct nn_stage, in which struct nn_input is first
 _KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3}  # enum nn_kind
 _NO_INPUT = 0xFFFFFFFF
@@ -64,8 +64,17 @@ def parameters(layers: Sequence[Layer], naive: bool) -> dict[str, Arrays]:
 
 
 def rows(stages: Sequence[QuantizedNetwork]) -> Arrays:
-    """The tables of all layers."""
-    return [layer.tables for layer in _tables(stages)]
+    """The tables of all layers of tables, and the activation tables of others, layer after layer."""
+    found: Arrays = []
+    for stage in stages:
+        for layer in stage.layers:
+            table = layer.tables if isinstance(layer, Table) else _activation(layer)
+            found += [] if table is None else [table]
+    return found
+
+
+def _activation(layer: Layer) -> NDArray[np.int16] | None:
+    return layer.requantization.activation if isinstance(layer, Dense | Conv2d) else None
 
 
 def orders(stages: Sequence[QuantizedNetwork]) -> Arrays:
@@ -97,12 +106,14 @@ class _Rows:
         self.order = self.rows = 0
 
     def take(self, layer: Layer) -> tuple[int, ...]:
-        """``struct nn_groups``."""
+        """``activation``, and ``struct nn_groups``."""
         if not isinstance(layer, Table):
-            return (0,) * 7
+            table, first = _activation(layer), self.rows
+            self.rows += 0 if table is None else table.size
+            return (0 if table is None else first + 1, *(0,) * 7)
         found = *layer.order.shape, layer.bits, layer.low, self.order, self.rows
         self.order, self.rows = self.order + layer.order.size, self.rows + layer.tables.size
-        return *found, isinstance(layer.requantization, ByteLanes)
+        return 0, *found, isinstance(layer.requantization, ByteLanes)
 
 
 def _geometry(layer: Layer, shape: Shape) -> tuple[int, ...]:

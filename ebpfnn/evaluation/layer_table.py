@@ -68,8 +68,9 @@ def _with_weights(row: LayerRow, layer: Weighted, low: int, high: int) -> LayerR
         parameters=layer.weights.size + layer.bias.size,
         size=sum(array.nbytes for array in (layer.weights, layer.bias, by.positive, by.negative)),
         bound=accumulator_bound(layer, low, high),
-        values=f"{by.low} to {by.high}" if by.one_byte else "int32",
-        slope=by.slope,
+        values=f"{by.lowest} to {by.highest}" if by.one_byte else "int32",
+        slope=None if by.function else by.slope,
+        kind=", ".join(filter(None, (row.kind, by.function))),
     )
 
 

@@ -110,7 +110,11 @@ def _metadata(network: QuantizedNetwork) -> dict[str, str]:
 
 def is_exact(network: QuantizedNetwork) -> bool:
     """Whether the model computes in integers alone, and has them as its output ``scores``."""
-    return network.then is not None or any(isinstance(layer, Table) for layer in network.layers)
+    return network.then is not None or any(isinstance(layer, Table) or _looks_up(layer) for layer in network.layers)
+
+
+def _looks_up(layer: object) -> bool:
+    return isinstance(layer, Weighted) and layer.requantization.activation is not None
 
 
 def _in_integers(graph: Graph, network: QuantizedNetwork, metadata: Mapping[str, str]) -> ModelProto:

@@ -154,7 +154,7 @@ def _carried(graph: Graph, lanes: str, outputs: int) -> str:
 
 
 def _requantized(graph: Graph, by: Requantization, sums: str, positive: NDArray[np.int64], negative: NDArray[np.int64]) -> str:
-    """Equations 5 and 6; the multipliers are shaped to broadcast against ``sums``."""
+    """Equations 5, 6 and 26; the multipliers are shaped to broadcast against ``sums``."""
     below = graph.node("Less", sums, _number(graph, 0))
     factors = graph.node("Where", below, graph.constant("negative", negative), graph.constant("positive", positive))
     product = graph.node("Add", graph.node("Mul", sums, factors), _number(graph, 1 << (by.shift - 1)))
@@ -162,7 +162,11 @@ def _requantized(graph: Graph, by: Requantization, sums: str, positive: NDArray[
     # Div truncates, and of a multiple of the divisor nothing is truncated. The remainder has the sign of the divisor.
     value = graph.node("Div", graph.node("Sub", product, graph.node("Mod", product, divisor)), divisor)
     value = graph.node("Add", value, _number(graph, by.zero_point)) if by.zero_point else value
-    return graph.node("Clip", value, _number(graph, by.low), _number(graph, by.high))
+    value = graph.node("Clip", value, _number(graph, by.low), _number(graph, by.high))
+    if by.activation is None:
+        return value
+    byte = graph.node("Mod", value, _number(graph, 256))
+    return graph.node("Gather", graph.constant("activation", by.activation.astype(np.int64)), byte, axis=0)
 
 
 def _with_one_more(graph: Graph, values: str, value: int) -> str:

@@ -91,6 +91,8 @@ def _contents(network: QuantizedNetwork, described: dict[str, Any], prefix: str)
             about[kind] = {"file": name, "dtype": array.dtype.name, "shape": list(array.shape)}
         if isinstance(layer.requantization, Requantization):
             about |= {sign: getattr(layer.requantization, sign).tolist() for sign in ("positive", "negative")}
+            table = layer.requantization.activation
+            about |= {} if table is None else {"activation": table.tolist()}
     if network.then:
         contents |= _contents(network.then.network, described["then"]["network"], prefix + THEN)
     return contents
@@ -205,7 +207,7 @@ def _sparse(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArray[np.int32]]]:
+def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
     for number, layer in _weighted(layers):
         if "byte_lanes" in layer:
             continue
@@ -213,6 +215,10 @@ def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArr
             values = fields.within(f"layer {number}", fields.integers, layer, sign)
             expect(all(value <= INT32_MAX for value in values), f"layer {number}: {sign!r} must fit int32")
             yield f"{prefix}layers.{number}.{sign}", np.array(values, np.int32)
+        if "activation" in layer:
+            values = fields.within(f"layer {number}", fields.integers, layer, "activation")
+            expect(all(-128 <= value <= 255 for value in values), f"layer {number}: 'activation' must hold bytes")
+            yield f"{prefix}layers.{number}.activation", np.array(values, np.int16)
 
 
 def _weighted(layers: list[object]) -> Iterator[tuple[int, Described]]:

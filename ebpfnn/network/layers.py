@@ -37,6 +37,9 @@ class Requantization:
     [channels], where ``acc >= 0``, else ``negative``, in which the activation's slope is. ``slope`` is what ``negative``
     realizes (1 identity, 0 ReLU), kept for people and exporters; the arithmetic does not read it.
 
+    ``activation``, int16 [256], is a table by which such an output, which then is a byte, becomes another (equation 26): of the
+    output modulo 256. Its values are all u8, or all s8. ``function`` names what it computes, for people.
+
     Raises :class:`ModelError` where dtypes or ranges do not fit.
     """
 
@@ -47,8 +50,12 @@ class Requantization:
     high: int
     zero_point: int = 0
     slope: float = 1.0
+    activation: NDArray[np.int16] | None = None
+    function: str = ""
 
     def __post_init__(self) -> None:
+        if self.activation is not None:
+            self._check_activation(self.activation)
         for name in ("positive", "negative"):
             array = getattr(self, name)
             fits = array.dtype == np.int32 and array.shape == (self.channels,) and array.size > 0
@@ -58,15 +65,35 @@ class Requantization:
         expect(INT32_MIN <= self.low < self.high <= INT32_MAX, "low must lie below high, both in int32")
         expect(-128 <= self.zero_point <= 255, "zero_point must lie in -128..255")
 
+    def _check_activation(self, table: NDArray[np.int16]) -> None:
+        expect(table.dtype == np.int16 and table.shape == (256,), "activation must be int16 [256]")
+        expect(_is_byte(self.low, self.high), f"activation takes bytes, but is given {self.low}..{self.high}")
+        expect(_is_byte(int(table.min()), int(table.max())), "activation must hold values of one byte, all u8 or all s8")
+        expect(self.function.isprintable(), "the name of a function must be printable")
+
     @property
     def channels(self) -> int:
         """Output channels: one scale each."""
         return int(self.positive.size)
 
     @property
+    def lowest(self) -> int:
+        """The least output. Of a table it is the least of its kind of bytes, which may stand in an edge."""
+        return self.low if self.activation is None else -128 * self._signed
+
+    @property
+    def highest(self) -> int:
+        """The largest output, as :attr:`lowest`."""
+        return self.high if self.activation is None else 255 - 128 * self._signed
+
+    @property
+    def _signed(self) -> bool:
+        return self.activation is not None and bool((self.activation < 0).any())
+
+    @property
     def one_byte(self) -> bool:
         """Whether every output fits a u8, or every one an s8."""
-        return (self.low >= -128 and self.high <= 127) or (self.low >= 0 and self.high <= 255)
+        return _is_byte(self.lowest, self.highest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,14 +239,16 @@ class ByteLanes:
         expect(0 <= self.shift <= 7, "shift of byte lanes must lie in 0..7")
 
     @property
-    def low(self) -> int:
+    def lowest(self) -> int:
         """The least output."""
         return 0
 
     @property
-    def high(self) -> int:
+    def highest(self) -> int:
         """The largest output."""
         return 255 >> self.shift
+
+    low, high = lowest, highest
 
     @property
     def one_byte(self) -> bool:
@@ -271,6 +300,9 @@ class Table:
         expect(self.bias.dtype == np.int32 and self.bias.shape == (outputs,), f"bias must be int32 [{outputs}]")
         by = self.requantization
         expect(isinstance(by, ByteLanes) or by.channels == outputs, f"multipliers must be int32 [{outputs}]")
+        expect(
+            isinstance(by, ByteLanes) or by.activation is None, "has an activation table, which a layer of tables cannot have"
+        )
         self._check_occupied(groups)
 
     def _check_occupied(self, groups: int) -> None:
@@ -306,6 +338,11 @@ class Table:
 
 Weighted = Dense | Conv2d
 Layer = Dense | Conv2d | MaxPool | Table
+
+
+def _is_byte(low: int, high: int) -> bool:
+    """Whether all of ``low..high`` are u8, or all s8."""
+    return (low >= -128 and high <= 127) or (low >= 0 and high <= 255)
 
 
 def image_shape(shape: Shape) -> tuple[int, int, int]:

@@ -50,7 +50,8 @@ def _describe_next(then: Next | None) -> dict[str, Any]:
 def tensors(network: QuantizedNetwork) -> dict[str, NDArray[Any]]:
     """The tensors of ``network`` by name: ``layers.N.weights``, ``.bias``, ``.positive`` and ``.negative``.
 
-    Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next network begin with ``then.``.
+    A layer may have ``.activation``. Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next
+    network begin with ``then.``.
     """
     found = {
         f"layers.{number}.{name}": np.ascontiguousarray(array)
@@ -68,7 +69,8 @@ def _layer_tensors(layer: Layer) -> dict[str, NDArray[Any]]:
     if isinstance(layer, Table):
         return tableformat.tensors(layer)
     by = layer.requantization
-    return {"weights": layer.weights, "bias": layer.bias, "positive": by.positive, "negative": by.negative}
+    table = {} if by.activation is None else {"activation": by.activation}
+    return {"weights": layer.weights, "bias": layer.bias, "positive": by.positive, "negative": by.negative, **table}
 
 
 def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
@@ -143,7 +145,8 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
     if kind == "table":
         return tableformat.build(described, lambda name: _tensor(unused, prefix + name))
     weights, bias, positive, negative = (_tensor(unused, prefix + name) for name in _TENSORS)
-    by = fields.build_requantization(described, positive, negative)
+    activation = unused.pop(prefix + "activation", None)
+    by = fields.build_requantization(described, positive, negative, activation)
     if kind == "dense":
         return Dense(weights, bias, by)
     groups, pad_value = fields.integer(described, "groups"), fields.integer(described, "pad_value")

@@ -138,7 +138,9 @@ class QuantizedNetwork(Model):
         """The lowest and the highest value that each layer can be given."""
         ranges = [(0, self.input.highest)]
         for layer in self.layers[:-1]:
-            ranges.append(ranges[-1] if isinstance(layer, MaxPool) else (layer.requantization.low, layer.requantization.high))
+            ranges.append(
+                ranges[-1] if isinstance(layer, MaxPool) else (layer.requantization.lowest, layer.requantization.highest)
+            )
         return tuple(ranges)
 
     @property
@@ -161,6 +163,8 @@ def _check(layer: Layer, low: int, high: int, *, last: bool) -> None:
     expect(bound <= INT32_MAX, f"can reach |accumulator| {bound}, past int32; use smaller weights")
     by = layer.requantization
     expect(last or by.one_byte, f"is clipped to {by.low}..{by.high}, which is not one byte")
+    fact = "is the last, whose scores are int32, and has an activation table; add a dense layer behind it"
+    expect(not last or isinstance(by, ByteLanes) or by.activation is None, fact)
     if isinstance(layer, Conv2d) and any(layer.window.padding):
         expect(low <= layer.pad_value <= high, f"is padded with {layer.pad_value}, outside its input's {low}..{high}")
 

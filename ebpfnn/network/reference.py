@@ -121,9 +121,9 @@ def max_pool(layer: MaxPool, values: _Integers) -> _Integers:
 
 
 def requantize(by: Requantization, accumulators: _Integers) -> _Integers:
-    """Equations 5 and 6: the outputs, int64 in ``by.low..by.high``, of accumulators int64 [n, channels, ...] or [channels]."""
+    """Equations 5, 6 and 26: the outputs, int64, of accumulators int64 [n, channels, ...] or [channels]."""
     clipped: _Integers = np.clip(rescale(by, accumulators), by.low, by.high)
-    return clipped
+    return clipped if by.activation is None else by.activation.astype(np.int64)[clipped & 255]
 
 
 def rescale(by: Requantization, accumulators: _Integers) -> _Integers:

@@ -117,13 +117,22 @@ def window_at(padded: Integers, window: Any, row: int, column: int) -> Integers:
 
 
 def requantize(by: Any, acc: Integers) -> Integers:
-    """(5) and (6): the second axis of ``acc`` is the output, or the output channel."""
+    """(5), (6) and (26): the second axis of ``acc`` is the output, or the output channel."""
     assert np.abs(acc).max() <= _INT32, "(7) is broken: an accumulator has left int32"
     per_output = (-1, *[1] * (acc.ndim - 2))
     positive, negative = (m.astype(np.int64).reshape(per_output) for m in (by.positive, by.negative))
     m = np.where(acc >= 0, positive, negative)
     v = ((acc * m + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
-    return np.minimum(np.maximum(v, by.low), by.high)
+    v = np.minimum(np.maximum(v, by.low), by.high)
+    return v if by.activation is None else looked_up(by.activation, v)
+
+
+def looked_up(table: NDArray[np.int16], v: Integers) -> Integers:
+    """(26)"""
+    y = np.empty_like(v)
+    for byte in range(256):
+        y[v % 256 == byte] = int(table[byte])
+    return y
 
 
 def scores(network: Any, samples: NDArray[np.uint8]) -> Integers:

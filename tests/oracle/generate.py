@@ -17,7 +17,7 @@ from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import Conv2d, Dense, Layer, MaxPool, Requantization, Table, Window
 from ebpfnn.network.network import Next
 
-from . import arithmetic, corners, tablelayers
+from . import activationtables, arithmetic, corners, tablelayers
 from .formats import Random, input_format, of_bytes, ordered, pick, same_samples
 from .parameters import bias, requantization, weights
 
@@ -147,8 +147,9 @@ class _Made:
             found = bias(layer.weights, max(abs(self.low), abs(self.high)), accumulate(layer, self.values), self.random)
             layer = replace(layer, bias=found)
             accumulators = accumulate(layer, self.values)
-            layer = replace(layer, requantization=requantization(accumulators, last, self.random))
-            self.low, self.high = layer.requantization.low, layer.requantization.high
+            by = activationtables.tabled(requantization(accumulators, last, self.random), last)
+            layer = replace(layer, requantization=by)
+            self.low, self.high = activationtables.ends(by)
             self.values = arithmetic.requantize(layer.requantization, accumulators)
         self.layers.append(layer)
 

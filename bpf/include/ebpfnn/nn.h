@@ -81,10 +81,10 @@ static __always_inline __s32 nn_requantize(const struct nn_layer *layer, const s
 
 /*
  * Turns the accumulators of a layer into its outputs: in place (the scores of the last layer), and as the bytes that the
- * next layer reads.
+ * next layer reads, by its activation table if it has one (equation 26).
  */
-static __noinline int nn_activate(const struct nn_parameters *parameters, const struct nn_layer *layer,
-				  const struct nn_workspace *workspace)
+static __noinline int nn_activate(const struct nn_network *network, const struct nn_parameters *parameters,
+				  const struct nn_layer *layer, const struct nn_workspace *workspace)
 {
 	const struct nn_multiplier *multipliers = parameters->multipliers + layer->channels;
 	__u64 places = (__u64)layer->output.rows * layer->output.columns, o = 0;
@@ -93,6 +93,8 @@ static __noinline int nn_activate(const struct nn_parameters *parameters, const 
 		for (__u64 place = 0; place < places; place++, o++) {
 			__s32 value = nn_requantize(layer, &multipliers[channel], workspace->accumulators[o]);
 
+			if (layer->activation)
+				value = network->tables[layer->activation - 1 + (value & 255)];
 			workspace->accumulators[o] = value;
 			workspace->activations[o] = value;
 		}
@@ -159,7 +161,7 @@ static __always_inline void nn_run(const struct nn_network *network, const struc
 	if (layer->groups.byte_lanes)
 		nn_byte_lanes(layer, workspace);
 	else
-		nn_activate(parameters, layer, workspace);
+		nn_activate(network, parameters, layer, workspace);
 }
 
 /*

@@ -53,6 +53,7 @@ struct nn_layer {
 	__s32 zero_point;
 	__s32 pad_value;     /* the value of the edges */
 	__u32 sign_bit;      /* 0x80 if its inputs are s8, 0 if they are u8 */
+	__u32 activation;    /* 1 and the first value of its activation table among nn_network's; 0 if it has none */
 	struct nn_groups groups;
 };
 
@@ -104,7 +105,7 @@ struct nn_network {
 		const __u8 *own_thresholds; /* 2^bits - 1 a value, each less one, so that 256 fits a byte; if nothing is packed */
 		const __u32 *places;        /* of each value among the levels of a packed sample, if it has an order */
 	};
-	const __s16 *tables;                /* of table layers: [group][row][output] */
+	const __s16 *tables;                /* of table layers: [group][row][output]; activation tables: [256] */
 	const __u32 *order;                 /* [group][member]: an input, or NN_NO_INPUT */
 	struct nn_parameters hidden;
 	struct nn_parameters output;
