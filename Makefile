@@ -129,22 +129,23 @@ dist: $(VENV)/.runtime man
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt build
 	$(BIN)/python -m build
 
-# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, its unit, and
+# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, its units, and
 # its man pages.
 INSTALLED := /opt/ebpfnn
 COMMAND := /usr/local/bin/ebpfnn
-UNIT := /usr/local/lib/systemd/system/ebpfnn@.service
+UNITS := /usr/local/lib/systemd/system
 MANUAL := /usr/local/share/man/man1
 install: $(VENV)/.runtime man
 	@$(MAKE) --no-print-directory bpf
 	@test -x $(INSTALLED)/bin/python || $(PYTHON) -m venv $(INSTALLED)
-	$(INSTALLED)/bin/pip install --quiet --disable-pip-version-check .
+	$(INSTALLED)/bin/pip install --quiet --disable-pip-version-check '.[exporter]'
 	ln -sfn $(INSTALLED)/bin/ebpfnn $(COMMAND)
-	install -D -m 644 ebpfnn/data/systemd/ebpfnn@.service $(UNIT)
+	install -D -m 644 -t $(UNITS) ebpfnn/data/systemd/*.service
 	install -D -m 644 -t $(MANUAL) ebpfnn/data/man/*.1
 
 uninstall:
-	rm -rf $(INSTALLED) $(COMMAND) $(UNIT) $(MANUAL)/ebpfnn.1 $(MANUAL)/ebpfnn-*.1
+	rm -rf $(INSTALLED) $(COMMAND) $(addprefix $(UNITS)/,$(notdir $(wildcard ebpfnn/data/systemd/*.service))) \
+		$(MANUAL)/ebpfnn.1 $(MANUAL)/ebpfnn-*.1
 
 # The kernel's own BPF self-tests, loaded by bpftool and by ebpfnn: the table of docs/loader.md. Takes some ten minutes.
 SELFTESTS := .cache/selftests

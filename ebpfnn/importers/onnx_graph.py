@@ -42,7 +42,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     constants = {tensor.name: from_tensor(tensor) for tensor in graph.initializer}
     inputs = [each for each in graph.input if each.name not in constants]
     own = model.producer_name == PRODUCER and any(each.name == SCORES for each in graph.output)
-    fact = "is a network of tables or a cascade, whose integers are in operators that are no layers"
+    fact = "is a graph, a network of tables or a cascade, whose integers are in operators that are no layers"
     expect(not own, f"{fact}; use the file it was exported from, or `ebpfnn export --raw` and `ebpfnn import`")
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)

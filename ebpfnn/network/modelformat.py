@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from . import calibration, fields, tableformat
 from .fields import Described
-from .layers import LARGEST_SIZE, Conv2d, Dense, Layer, MaxPool, Table, expect
+from .layers import LARGEST_SIZE, Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, Table, expect
 from .model import LABEL
 from .network import MOST_STAGES, Next, QuantizedNetwork
 from .tensorfile import Tensors
 
 _TENSORS = ("weights", "bias", "positive", "negative")
-_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool", Table: "table"}
+_JOINED = {"add": ("factors", "bias", "positive", "negative"), "concat": ("bias", "positive", "negative")}
+_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool", Table: "table", Add: "add", Concat: "concat"}
 _THEN = "then."
 """In front of the names of the tensors of a cascade's next network."""
 
@@ -32,7 +33,7 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         "name": network.name,
         "input": fields.describe_input(network.input),
         "labels": list(network.labels),
-        "layers": [_describe_layer(layer) for layer in network.layers],
+        "layers": [_describe_layer(layer) | _describe_sources(network, number) for number, layer in enumerate(network.layers)],
         "score_scale": network.score_scale,
         "density": list(network.density),
         "card": dict(network.card),
@@ -41,6 +42,12 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         **calibration.describe(network.calibration),
         **({"result": network.result} if network.result != LABEL else {}),
     }
+
+
+def _describe_sources(network: QuantizedNetwork, number: int) -> dict[str, Any]:
+    """Left out where a layer is given what the one before it gives."""
+    sources = network.takes[number]
+    return {} if sources == (number - 1,) else {"sources": list(sources)}
 
 
 def _describe_next(then: Next | None) -> dict[str, Any]:
@@ -70,7 +77,8 @@ def _layer_tensors(layer: Layer) -> dict[str, NDArray[Any]]:
         return tableformat.tensors(layer)
     by = layer.requantization
     table = {} if by.activation is None else {"activation": by.activation}
-    return {"weights": layer.weights, "bias": layer.bias, "positive": by.positive, "negative": by.negative, **table}
+    own = {name: getattr(layer, name) for name in ("weights", "factors", "bias") if hasattr(layer, name)}
+    return {**own, "positive": by.positive, "negative": by.negative, **table}
 
 
 def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
@@ -98,7 +106,13 @@ def _build(described: Described, arrays: Tensors, stages: int) -> QuantizedNetwo
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
     result = fields.text(described, "result") if "result" in described else LABEL
     events = fields.events(described)
-    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, events, then, result, calibrated)
+    sources = tuple(_sources(each, number) for number, each in enumerate(layers))
+    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, events, then, result, calibrated, sources)
+
+
+def _sources(described: Any, number: int) -> tuple[int, ...]:
+    """What the layer ``number`` is given; usually what the one before it gives."""
+    return fields.within(f"layer {number}", fields.integers, described, "sources") if "sources" in described else (number - 1,)
 
 
 def _layers(described: Sequence[object], unused: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:
@@ -127,7 +141,7 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
         return described | tableformat.describe(layer)
     if not isinstance(layer, MaxPool):
         described |= fields.describe_requantization(layer.requantization)
-    if not isinstance(layer, Dense):
+    if isinstance(layer, Conv2d | MaxPool):
         described |= fields.describe_window(layer.window)
     if isinstance(layer, Conv2d):
         described |= {"groups": layer.groups, "pad_value": layer.pad_value}
@@ -144,6 +158,8 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
         return MaxPool(fields.build_window(described))
     if kind == "table":
         return tableformat.build(described, lambda name: _tensor(unused, prefix + name))
+    if kind in _JOINED:
+        return _join(described, kind, [_tensor(unused, prefix + name) for name in _JOINED[kind]])
     weights, bias, positive, negative = (_tensor(unused, prefix + name) for name in _TENSORS)
     activation = unused.pop(prefix + "activation", None)
     by = fields.build_requantization(described, positive, negative, activation)
@@ -151,6 +167,12 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
         return Dense(weights, bias, by)
     groups, pad_value = fields.integer(described, "groups"), fields.integer(described, "pad_value")
     return Conv2d(weights, bias, by, fields.build_window(described), groups, pad_value)
+
+
+def _join(described: Described, kind: str, arrays: list[NDArray[Any]]) -> Join:
+    *first, positive, negative = arrays
+    by = fields.build_requantization(described, positive, negative)
+    return Add(first[0], first[1], by) if kind == "add" else Concat(first[0], by)
 
 
 def _tensor(unused: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
