@@ -51,7 +51,8 @@ VM_SECONDS := 2400
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
 	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions \
 	observer observer_locks observer_shells observer_state observer_tasks observer_verdicts observers \
-	observing_packets observing_tasks guards_live action_drop instance_swap link map ringbuf object listed_tables trees_kernel)
+	observing_packets observing_tasks guards_live guards_tasks guards_lsm action_drop action_signal instance_swap link map ringbuf object \
+	listed_tables trees_kernel)
 test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd

@@ -220,6 +220,23 @@ def test_a_failure_in_the_middle_takes_all_back(file: File, store: Store, sender
     assert names(store) == set()
 
 
+@pytest.mark.usefixtures("tracing", "perf_links")
+def test_a_guard_at_xdp_takes_another_name_beside_links_that_cannot_be_detached(
+    file: File, store: Store, senders: Senders
+) -> None:
+    options = {"options": {"mode": "generic"}}
+    file.declare(_inline(guard(file, "old", "xdp", enforce=True, **options)), {**one("t"), "trigger": "tracepoint"})
+    file.apply()
+    assert senders.send(0, 500) == 0
+    file.declare(_inline(guard(file, "new", "xdp", enforce=True, **options)))
+    assert file.apply() == [("new", "load"), ("new", "enforce"), ("old", "unload"), ("t", "unload")]
+    assert senders.send(1, 500) == 0
+    file.declare()
+    file.apply()
+    assert senders.send(1, 500) == 1
+    assert names(store) == set()
+
+
 def _inline(table: dict[str, Any]) -> dict[str, Any]:
     """Options as an inline table of TOML."""
     return {key: _Written(f"{{ mode = {value['mode']!r} }}") if key == "options" else value for key, value in table.items()}
