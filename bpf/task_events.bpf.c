@@ -37,6 +37,13 @@ int ebpfnn_fexit_events(void *context)
 	return 0;
 }
 
+SEC("?lsm")
+int ebpfnn_lsm_events(void *context)
+{
+	ebpfnn_observe_task(context);
+	return 0;
+}
+
 SEC("perf_event")
 int ebpfnn_perf_events(void *context)
 {

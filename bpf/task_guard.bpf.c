@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Events that happen in a thread, observed, and acted on in that thread. Whatever the action returns, the event goes on. */
+/* Events that happen in a thread, observed, and acted on in that thread. Whatever the action returns, they go on, but for those of LSM. */
 #include <ebpfnn/guard_task.h>
+
+#define MOST_ERRNO 4095 /* MAX_ERRNO (include/linux/err.h) */
 
 SEC("tracepoint")
 int ebpfnn_tracepoint_guard(void *context)
@@ -35,6 +37,15 @@ int ebpfnn_fexit_guard(void *context)
 {
 	ebpfnn_guard_task(context);
 	return 0;
+}
+
+/* A security hook is denied what the action returns, if that is an error. */
+SEC("?lsm")
+int ebpfnn_lsm_guard(void *context)
+{
+	int code = ebpfnn_guard_task(context);
+
+	return code < 0 && code >= -MOST_ERRNO ? code : 0;
 }
 
 SEC("perf_event")

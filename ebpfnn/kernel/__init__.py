@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .link.iterator import IteratorLink, attach_iterator
     from .link.kprobe import attach_kprobe, attach_kprobe_multi, attach_kretprobe
     from .link.link_info import LinkInfo, LinkType
+    from .link.lsm import lacks_lsm
     from .link.netfilter import Hook, attach_netfilter
     from .link.netns import attach_flow_dissector, attach_sk_lookup
     from .link.perf_event import PerfType, attach_perf_event
@@ -87,6 +88,7 @@ _FILES = {
         "LinkType",
     ),
     "map.lpm": ("lpm_key",),
+    "link.lsm": ("lacks_lsm",),
     "map.map": ("Map",),
     "link.netfilter": (
         "Hook",
@@ -186,6 +188,7 @@ __all__ = [
     "is_closed_to_all",
     "kernel_types",
     "lack",
+    "lacks_lsm",
     "lacks_probes",
     "lpm_key",
     "module_btf",

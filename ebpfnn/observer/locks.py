@@ -7,7 +7,7 @@ from ..events.bound import Bound
 from ..obj import ObjectSpec, ProgramType
 
 # check_map_prog_compatibility and is_tracing_prog_type (kernel/bpf/verifier.c), the same in Linux 5.10, 6.1 and 6.18.
-# In Linux 5.10, fentry and fexit have no bpf_spin_lock either (bpf_tracing_func_proto).
+# In Linux 5.10, fentry and fexit have no bpf_spin_lock either (bpf_tracing_func_proto). LSM has it, but may be interrupted.
 _LOCKLESS = frozenset(
     (
         ProgramType.KPROBE,
@@ -16,6 +16,7 @@ _LOCKLESS = frozenset(
         ProgramType.PERF_EVENT,
         ProgramType.SOCKET_FILTER,
         ProgramType.TRACING,
+        ProgramType.LSM,
     )
 )
 

@@ -31,12 +31,15 @@ class Guard:
     cgroup: str = ""
 
     def check(self, trigger: Trigger) -> None:
-        """Raises :class:`UsageError` if the action cannot act on events of ``trigger``, or a cgroup is missing or of no use."""
+        """Raises :class:`UsageError` for a trigger whose events the action cannot act on."""
         if self.action.triggers is not None and trigger.name not in self.action.triggers:
             able = ", ".join(self.action.triggers) or "no trigger"
             fact = f"action '{self.action.name}' acts on no events of trigger '{trigger.name}'"
             raise UsageError(f"{fact}; use another action, or {able}")
-        if self.cgroup and abi.CGROUP not in ObjectSpec.from_file(trigger.guard().object_path()).maps:
+
+    def check_cgroup(self, trigger: Trigger) -> None:
+        """Raises :class:`UsageError` if a cgroup is missing or of no use at events of ``trigger``, whose shell is a guard's."""
+        if self.cgroup and abi.CGROUP not in ObjectSpec.from_file(trigger.object_path()).maps:
             raise UsageError(f"events of trigger '{trigger.name}' do not happen in a cgroup's threads; leave out the cgroup")
         if not self.cgroup and abi.MAY_HIT in ObjectSpec.from_file(self.action.object_path(trigger.name)).externs:
             fact = f"action '{self.action.name}' harms processes, and nothing says which ones it may"

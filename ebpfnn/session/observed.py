@@ -80,6 +80,7 @@ def observe(
         _check(network, event, one)
         if guard:
             guard.action.check(one, event.target)
+            guard.check_cgroup(one)
     first = next((event for event in spec.events if event.trigger == trigger.name), None)
     if first is None:
         raise ModelError(f"network '{network.name}': its spec has no event of trigger '{trigger.name}'; train it again")

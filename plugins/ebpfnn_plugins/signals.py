@@ -17,7 +17,7 @@ _EACH = ", ".join(f"signal:{name}" for name in NAMES)
 class Signal(Action):
     name = "signal"
     summary = f"send a signal to the process of the thread, signal:NAME ({', '.join(NAMES)})"
-    triggers = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit", "perf")
+    triggers = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit", "perf", "lsm")
 
     def taking(self, value: str) -> Action:
         name = value.upper().removeprefix("SIG")

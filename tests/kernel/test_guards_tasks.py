@@ -162,7 +162,11 @@ def test_each_trigger_of_threads(inside: Path, trigger: str) -> None:
     found = plugins.trigger(trigger)
     if lack := found.supported():
         pytest.skip(lack)
-    event = {"trigger": trigger, "target": "sys_exit" if trigger == "raw_tracepoint" else found.default_target or ""}
+    event = {
+        "name": "event",
+        "trigger": trigger,
+        "target": "sys_exit" if trigger == "raw_tracepoint" else found.default_target or "",
+    }
     if trigger not in ("raw_tracepoint", "uprobe"):
         event["target"] = event["target"].replace("getcpu", "getpgid")
     work = {"uprobe": calls_of_a64l}.get(trigger, lambda: [os.getpgid(0) for _ in range(50)])
@@ -205,6 +209,6 @@ def test_what_is_refused(inside: Path, tmp_path: Path) -> None:
     with pytest.raises(KernelError, match="there is no such directory"):
         Observation(network(), tracepoint, guard=guard(inside / "gone"))
     with pytest.raises(UsageError, match="do not happen in a cgroup's threads; leave out the cgroup"):
-        Guard(POLICY, plugins.action("drop"), str(inside)).check(plugins.trigger("tc"))
+        Guard(POLICY, plugins.action("drop"), str(inside)).check_cgroup(plugins.trigger("tc").guard())
     with pytest.raises(UsageError, match="action 'drop' acts on no events of trigger 'tracepoint'"):
         Observation(network(), tracepoint, guard=Guard(POLICY, plugins.action("drop")))

@@ -19,7 +19,7 @@ from ebpfnn.plugin import Plugins, why_not
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 WITH_LOCKS = ("xdp", "tc", "cgroup_skb")
 WITHOUT = ("socket_filter", "tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "perf")
-ON_SOME_KERNELS = ("fentry", "fexit")
+ON_SOME_KERNELS = ("fentry", "fexit", "lsm")
 
 
 def described(name: str, field: str) -> dict[str, Any]:

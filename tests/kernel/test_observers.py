@@ -22,7 +22,7 @@ from ebpfnn.plugin import Plugins, Trigger, configured, why_not
 
 pytestmark = pytest.mark.root
 Build = Callable[..., ObjectSpec]
-PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit")
+PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit", "lsm")
 ALL = ("xdp", "tc", "cgroup_skb", "socket_filter", *PROVOKED, "perf")
 PACKETS: dict[str, tuple[str, dict[str, str], str | None]] = {
     "xdp": ("xdp", {}, "here"),

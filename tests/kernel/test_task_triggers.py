@@ -30,7 +30,7 @@ from ebpfnn.session.compiling import compile_here
 from ebpfnn.session.loading import load
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
-PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit")
+PROVOKED = ("tracepoint", "raw_tracepoint", "kprobe", "kretprobe", "uprobe", "fentry", "fexit", "lsm")
 """Triggers of which one call provokes one event."""
 ALL = (*PROVOKED, "perf")
 SMALL = random_network((9, 5, 3), seed=1)

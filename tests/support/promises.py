@@ -44,7 +44,7 @@ FEATURES = (
     ("no programs of type NETFILTER", "6.4"),
     ("tcx .* it needs Linux 6.6", "6.6"),
     ("no multi-uprobes", "6.6"),
-    ("bpf is not among this kernel's active security modules", "6.1"),
+    ("bpf is not among this kernel's active security modules|refuses LSM programs|has no LSM programs", "0"),
 )
 
 

@@ -30,6 +30,8 @@ def installed(name: str) -> task.TaskTrigger:
         ("kprobe", "foo.isra.0", None),
         ("fentry", "bpf:vfs_read", "target 'bpf:vfs_read' is not the name of a function; give one such as"),
         ("fexit", "vfs/read", "is not the name of a function"),
+        ("lsm", "bpf_lsm/file_open", "is not the name of a security hook; give one such as task_getpgid"),
+        ("lsm", "file_open", None),
         ("uprobe", "malloc", "target 'malloc' is not BINARY:SYMBOL; give one such as libc:a64l or /usr/bin/python3:0x1234"),
         ("uprobe", ":malloc", "is not BINARY:SYMBOL"),
         ("uprobe", "libc:", "is not BINARY:SYMBOL"),

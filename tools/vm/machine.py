@@ -73,7 +73,8 @@ class Machine:
             "kernel": str(image),
             "initrd": str(directory / "initrd"),
             # Emulated on a busy machine, timers come too late for the check of the I/O APIC.
-            "append": "console=ttyS0 panic=-1 mitigations=off loglevel=4 no_timer_check",
+            # Without lsm=, 5.10 has no bpf among its security modules.
+            "append": "console=ttyS0 panic=-1 mitigations=off loglevel=4 no_timer_check lsm=lockdown,yama,apparmor,bpf",
         }
         devices = [f"-serial file:{console}", "-chardev stdio,id=output,signal=off", "-serial chardev:output"]
         devices += [f"-chardev socket,id=host,path={socket}", "-device vhost-user-fs-pci,chardev=host,tag=host,queue-size=1024"]
