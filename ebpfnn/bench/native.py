@@ -192,6 +192,8 @@ def why_not(network: QuantizedNetwork) -> str | None:
         if max(layer.weights.shape) > _WIDEST:
             return f"'{network.name}' has a layer of more than {_WIDEST} inputs or outputs"
         by = layer.requantization
+        if by.activation is not None:
+            return f"'{network.name}' has activation tables"
         largest = max(int(by.positive.max()), int(by.negative.max()))
         if accumulator_bound(layer, low, high) * largest >> by.shift > INT32_MAX // 2:
             return f"'{network.name}' has hidden outputs that exceed 32 bits before they are clipped"

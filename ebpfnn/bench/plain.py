@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..network.encoding import levels
-from ..network.layers import Dense, MaxPool, Table, Weighted, image_shape
+from ..network.layers import Dense, Join, MaxPool, Table, Weighted, image_shape
 from ..quantize.floats import Activation, FloatConv2d, FloatDense
 
 PlainLayer = FloatDense | FloatConv2d | MaxPool
@@ -19,7 +19,7 @@ def as_floats(network: QuantizedNetwork) -> tuple[PlainLayer, ...]:
 
     Values between them are worth what the integers are, less their zero points, which go into the bias of the next layer.
 
-    Raises :class:`NotSupported` for layers of tables and for cascades.
+    Raises :class:`NotSupported` for layers of tables, for graphs and for cascades.
     """
     if network.then:
         raise NotSupported(f"'{network.name}' is a cascade")
@@ -29,8 +29,12 @@ def as_floats(network: QuantizedNetwork) -> tuple[PlainLayer, ...]:
         if isinstance(layer, MaxPool):
             layers.append(layer)
             continue
+        if network.sources or isinstance(layer, Join):
+            raise NotSupported(f"'{network.name}' is no chain of layers")
         if isinstance(layer, Table):
             raise NotSupported(f"'{network.name}' has layers of tables, which are no sums of products")
+        if layer.requantization.function:
+            raise NotSupported(f"'{network.name}' has activations that are no ReLU")
         layers.append(_real(layer, zero_point, scale))
         zero_point, scale = layer.requantization.zero_point, 1.0
     return tuple(layers)

@@ -42,7 +42,9 @@ def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str
 
 
 def _kind(number: int, row: dict[str, Any]) -> Sequence[str]:
-    return str(number), f"{row['kind']} {row['window']}".strip(), row["given"], row["gives"]
+    sources = row["sources"] or [number - 1]
+    of = "" if list(sources) == [number - 1] else "of " + " and ".join("the sample" if n < 0 else f"layer {n}" for n in sources)
+    return str(number), " ".join(filter(None, (row["kind"], row["window"], of))), row["given"], row["gives"]
 
 
 def _layer(number: int, row: dict[str, Any]) -> Sequence[str]:

@@ -13,12 +13,13 @@ from rich.table import Table
 
 from ..errors import printable
 from ..network import QuantizedNetwork, encoding, layers, reference
+from ..network.graph import SAMPLE
 from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Layer, MaxPool
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .tables import open_console
 
-Summing = layers.Weighted | layers.Table
+Summing = layers.Weighted | layers.Table | layers.Join
 _CHUNK = 256
 _SHOWN = 5
 
@@ -67,10 +68,11 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
     """
     cut, seen = np.zeros(len(network.layers), np.int64), np.zeros(len(network.layers), np.int64)
     for start in range(0, len(samples), _CHUNK):
-        values = encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)
-        for number, layer in enumerate(network.layers):
-            given, values = values, reference.forward(layer, values)
-            seen[number] += values.size
+        held = {SAMPLE: encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)}
+        for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
+            given = [held[source] for source in sources]
+            held[number] = reference.forward(layer, *given)
+            seen[number] += held[number].size
             cut[number] += 0 if isinstance(layer, MaxPool) else _cut(layer, given)
     return [
         None if _clips_nothing(layer) else float(some / most)
@@ -82,11 +84,13 @@ def _clips_nothing(layer: Layer) -> bool:
     return isinstance(layer, MaxPool) or isinstance(layer.requantization, ByteLanes)
 
 
-def _cut(layer: Summing, given: NDArray[np.int64]) -> int:
+def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
     by = layer.requantization
     if isinstance(by, ByteLanes):
         return 0
-    uncut = reference.requantize(replace(by, low=INT32_MIN, high=INT32_MAX), reference.accumulate(layer, given))
+    uncut = reference.forward(
+        replace(layer, requantization=replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)), *given
+    )
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
     return int(below + np.count_nonzero(uncut > by.high))
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..errors import ModelError
-from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Layer, MaxPool, Shape, Table
+from ..network import QuantizedNetwork, graph
+from ..network.layers import Conv2d, Dense, Join, Layer, MaxPool, Shape, Table
 from ..obj.asm import R0, R1, R2, R10
 from .body import Body
 from .conv import emit_conv
@@ -15,6 +15,7 @@ from .dense_layer import emit_dense
 from .emitter import OUTCOME, SAMPLE, Emitter
 from .features import NEWEST, KernelFeatures
 from .frames import Note, TooFar
+from .join import emit_join
 from .limits import TooDeep, TooMuchToWalk, check
 from .memory import emit_edged_copy, emit_fill
 from .order import in_order
@@ -27,6 +28,7 @@ from .plan import (
     AnyLayerPlan,
     ConvPlan,
     DensePlan,
+    JoinPlan,
     NetworkPlan,
     PoolPlan,
     TablePlan,
@@ -157,6 +159,8 @@ class _Emission:
         self.layers: list[LayerCode] = []
         self.words: Words | None = None
         """The values that the last layer gave, if they are whole words."""
+        self.held: dict[int, Values] = {}
+        """What the layers of a network gave, by their numbers, and the sample."""
 
     def compile(self) -> Compiled:
         emit = self.emit
@@ -176,11 +180,11 @@ class _Emission:
 
     def _network(self) -> None:
         """Writes one network of the cascade, scores and label."""
-        emit, values = self.emit, None
+        emit, self.held = self.emit, {}
         for number, layer in enumerate(self.network.layers):
             emit.layer = number
             with naming(self.network, number):
-                values = self._layer(number, layer, values)
+                self.held[number] = self._layer(number, layer)
                 check(emit)
         emit.layer = -1
         last = self.plan.layers[-1]
@@ -197,14 +201,15 @@ class _Emission:
         self.emit.label(following)
         self.emit.next_stage()
 
-    def _layer(self, number: int, layer: Layer, values: Values | None) -> Values:
-        before, plan = self._written(), self.plan.layers[number]
-        if values is None:
-            values = emit_sample(self.emit, self.network.input, self.plan.sample, layer)
-        elif isinstance(plan, DensePlan) and plan.rows:
-            values = from_layer(values, plan.rows.bits)
-        output = self._emit(number, layer, plan, values)
-        iterated = not isinstance(plan, PoolPlan) and plan.iterated
+    def _layer(self, number: int, layer: Layer) -> Values:
+        before, plan, sources = self._written(), self.plan.layers[number], self.network.takes[number]
+        if graph.SAMPLE not in self.held:
+            self.held[graph.SAMPLE] = emit_sample(self.emit, self.network.input, self.plan.sample, layer)
+        given = tuple(self.held[source] for source in sources)
+        if isinstance(plan, DensePlan) and plan.rows and sources != (graph.SAMPLE,):
+            given = (from_layer(given[0], plan.rows.bits),)
+        output = self._emit(number, layer, plan, given)
+        iterated = not isinstance(plan, PoolPlan | JoinPlan) and plan.iterated
         size, tables, walked, forks = (now - then for now, then in zip(self._written(), before, strict=True))
         self.layers.append(LayerCode(number, plan.shape, *_sizes(plan), iterated, size, tables, walked, forks, self.emit.stage))
         return output
@@ -214,12 +219,13 @@ class _Emission:
         emit = self.emit
         return emit.written, sum(map(len, emit.tables.values())), emit.walked, emit.forks
 
-    def _emit(self, number: int, layer: Layer, plan: AnyLayerPlan, values: Values) -> Values:
+    def _emit(self, number: int, layer: Layer, plan: AnyLayerPlan, taken: tuple[Values, ...]) -> Values:
+        values = taken[0]
         if isinstance(layer, Dense) and isinstance(plan, DensePlan):
             output = self._output(number, (layer.outputs,), plan.products.tiles * plan.products.width)
             emit_dense(self.emit, layer, plan, replace(values, shape=(values.size,)), output.place)
         elif isinstance(layer, Conv2d) and isinstance(plan, ConvPlan):
-            given = self._edged(values, layer, layer.pad_value) if plan.copied else values
+            given = self._edged(values, layer, layer.pad_value) if plan.copied else values.within(layer.window.padding)
             shape, products = layer.output_shape(values.shape), plan.groups[0]
             channels = products.tiles * products.width if plan.over_tiles else 0
             output = self._output(number, shape, channels * plane_size(shape, plan.output.edge))
@@ -229,9 +235,12 @@ class _Emission:
             emit_table(self.emit, layer, plan, self.words or values, output.place)
             self.words = whole_words(layer, plan, output.place)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
-            given = self._edged(values, layer, values.low) if plan.copied else values
+            given = self._edged(values, layer, values.low) if plan.copied else values.within(layer.window.padding)
             output = self._output(number, layer.output_shape(values.shape))
             emit_pool(self.emit, layer, plan, given, output)
+        elif isinstance(layer, Join) and isinstance(plan, JoinPlan):
+            output = self._output(number, layer.output_shape(*(each.shape for each in taken)))
+            emit_join(self.emit, layer, plan, taken, output)
         else:
             raise TypeError(f"a {type(plan).__name__} is no plan for a {type(layer).__name__}")
         return output

@@ -19,9 +19,11 @@ from .dense import AT_A_TIME
 from .emitter import walks
 from .features import KernelFeatures
 from .groups import pieces
+from .join import AT_A_TIME as JOINED_AT_A_TIME
+from .join import COPIED_AT_A_TIME, table_bytes
 from .nonzero import TABLE_BYTES as NONZERO_BYTES
 from .partial import BYTE, RowShape
-from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, Estimate, PoolPlan, TablePlan
+from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, Estimate, JoinPlan, PoolPlan, TablePlan
 from .positions import VALUES_AT_A_TIME
 from .requantize import RECORD, RequantizePlan
 from .rows import MOST_WORDS as MOST_ROW_WORDS
@@ -75,7 +77,8 @@ def estimate(
     found, lists = [], 0
     loops = _Loops(features.iterators, walks(tight=tight))
     for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
-        given, (low, _) = network.shapes[number], network.ranges[number]
+        shapes = network.given_shapes(number)
+        given, (low, _) = shapes[0], network.given_ranges(number)[0]
         value = 3 if low < 0 and not features.sign_extension else 1
         work, size = _sample(network.input, sample, layer) if number == 0 else (_Work(), 0)
         if isinstance(plan, DensePlan):
@@ -88,7 +91,9 @@ def estimate(
             work, size = work + _table(plan, layer.outputs), size + _table_tables(plan, layer.outputs)
         elif isinstance(layer, MaxPool) and isinstance(plan, PoolPlan):
             work += _pool(layer, plan, given, value, loops)
-        work += _edge(layer.output_shape(given), plan.output.edge)
+        elif isinstance(plan, JoinPlan):
+            work, size = work + _join(plan, loops), size + table_bytes(plan)
+        work += _edge(layer.output_shape(*shapes), plan.output.edge)
         found.append(Estimate(round(work.instructions), work.forks, size))
     return tuple(found)
 
@@ -312,6 +317,27 @@ def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, loops: _Loop
     return copied + _positions(image_shape(layer.output_shape(given)), plan.unwalked, body, loops)
 
 
+def _join(plan: JoinPlan, loops: _Loops) -> _Work:
+    """The code of :mod:`~ebpfnn.compiler.join`."""
+    work = _Work()
+    for part in plan.parts:
+        given = 2 if plan.shape == SUM else 1
+        each = _requantize(part.requantize, known=True) + _Work(2 * given) if part.requantize else _Work(0.3)
+        for block in part.blocks:
+            pieces = -(-block.columns // (JOINED_AT_A_TIME if part.requantize else COPIED_AT_A_TIME))
+            body = each * block.columns + _Work((1 + given) * 2 + 2 + pieces * (1 + given + _LOOP * (pieces > 1)))
+            work += _block(block.turns, block.unwalked, 1 + given, body, loops)
+    return work
+
+
+def _block(turns: tuple[int, ...], unwalked: int, places: int, body: _Work, loops: _Loops) -> _Work:
+    """``body`` in the loops of :mod:`~ebpfnn.compiler.blocks`."""
+    if not turns:
+        return body
+    inner = _block(turns[1:], max(0, unwalked - 1), places, body, loops)
+    return _unwalked(inner, places, loops) if unwalked else (inner + _Work(3 * places + _LOOP)) * turns[0]
+
+
 def _window_loops(window: Window) -> _Work:
     """What the loops of :func:`~ebpfnn.compiler.positions.emit_window` take besides the values."""
     rows, columns = window.kernel
@@ -351,7 +377,7 @@ def _requantize(plan: RequantizePlan, *, known: bool, kept: bool | None = None) 
     plain = plan.is_relu or plan.is_identity
     multiply = (1 if plain else 5) if known else (2 if plain else 7)
     clips = plan.clips_low + plan.clips_high
-    size = (
-        (2.7 if (known if kept is None else kept) else 1) + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
-    )
+    sums = 2.7 if (known if kept is None else kept) else 1
+    size = sums + 2 + 4 * plan.is_relu + multiply + 2.5 + bool(plan.by.zero_point) + 1
+    size += (_ADDRESS + 3) * (plan.by.activation is not None)
     return _Work(size + (5.5 if plan.masked else 2) * clips, 0 if plan.masked else clips)

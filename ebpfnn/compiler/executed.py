@@ -10,8 +10,9 @@ from math import prod
 from ..network import QuantizedNetwork
 from ..network.layers import Conv2d, Layer, MaxPool, Shape, Table, image_shape
 from .cost import PER_NANOSECOND
+from .join import join_size
 from .order import in_order
-from .plan import AnyLayerPlan, NetworkPlan
+from .plan import AnyLayerPlan, JoinPlan, NetworkPlan
 from .pool import pool_size
 
 _OUTPUT = 12
@@ -21,12 +22,14 @@ _OUTPUT = 12
 def expected_ns(network: QuantizedNetwork, plan: NetworkPlan) -> float:
     """Nanoseconds of an inference of ``network`` by ``plan``, approximately; of a cascade, of its first network."""
     ordered = in_order(network)
-    layers = zip(ordered.layers, plan.layers, ordered.shapes, strict=False)
-    return sum(_executed(layer, each, given) for layer, each, given in layers) / PER_NANOSECOND
+    layers = enumerate(zip(ordered.layers, plan.layers, strict=True))
+    return sum(_executed(layer, each, *ordered.given_shapes(number)) for number, (layer, each) in layers) / PER_NANOSECOND
 
 
-def _executed(layer: Layer, plan: AnyLayerPlan, given: Shape) -> float:
-    outputs = layer.output_shape(given)
+def _executed(layer: Layer, plan: AnyLayerPlan, *given: Shape) -> float:
+    outputs = layer.output_shape(*given)
+    if isinstance(plan, JoinPlan):
+        return prod(outputs) * max(map(join_size, (part.requantize for part in plan.parts)))
     if isinstance(layer, MaxPool):
         return pool_size(layer) * prod(outputs)
     cost = plan.candidates[0].cost if plan.candidates else 0.0

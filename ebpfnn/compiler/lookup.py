@@ -59,12 +59,12 @@ def lookup_of(
     offset = -int(least.min())
     if int(most.max()) + offset >= _SUMS:
         return None
-    return Lookup(bias + offset, _outputs(by, offset, by.low if levels else 0))
+    return Lookup(bias + offset, _outputs(by, offset, by.lowest if levels else 0))
 
 
 def _outputs(by: Requantization, offset: int, zero: int) -> NDArray[np.int8] | NDArray[np.uint8]:
     values = requantized(by, np.arange(_SUMS) - offset, channel=0) - zero
-    return values.astype(np.int8 if by.low < zero else np.uint8)
+    return values.astype(np.int8 if by.lowest < zero else np.uint8)
 
 
 def emit_looked_up(emit: Emitter, lanes: Lanes, outputs: int, accumulators: tuple[Register, ...], bits: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..network import QuantizedNetwork
 from ..network.encoding import places
+from ..network.graph import SAMPLE, takers
 from ..network.layers import Dense, Table
 from ..obj.asm import R0, R1, R2
 from .emitter import Emitter
@@ -23,10 +24,10 @@ _FROM, _TO, _LEVEL = R1, R2, R0
 def in_order(network: QuantizedNetwork) -> QuantizedNetwork:
     """``network`` alone, without those that follow it, and with a first layer that takes levels as they are packed.
 
-    A sample keeps its order if the first layer is neither dense nor of tables.
+    A sample keeps its order if the first layer is neither dense nor of tables, or not the only one that reads it.
     """
     order, first = np.array(network.input.order, np.int64), network.layers[0]
-    if order.size == 0 or not isinstance(first, Dense | Table):
+    if order.size == 0 or takers(network.takes)[SAMPLE] != (0,) or not isinstance(first, Dense | Table):
         return replace(network, then=None) if network.then else network
     if isinstance(first, Dense):
         first = replace(first, weights=np.ascontiguousarray(first.weights[:, order]))

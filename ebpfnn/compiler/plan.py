@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .accumulate import Products
+from .blocks import Block
 from .branches import Run
 from .features import KernelFeatures
 from .lanes import Lanes
@@ -24,6 +25,7 @@ from .values import OutputForm
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
 PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
 BLANK_ROWS = "windows but blank rows"
+SUM, CHANNELS = "a sum of two", "channels side by side"
 TABLES, BLANK_TABLES, LISTED_TABLES = "tables", "tables but blank groups", "tables of listed groups"
 MOST_UNROLLED = 3
 """The maximum of unrolled tiles, if a loop is possible."""
@@ -233,7 +235,34 @@ class TablePlan(LayerPlan):
         return ()
 
 
-AnyLayerPlan = DensePlan | ConvPlan | PoolPlan | TablePlan
+@dataclass(frozen=True)
+class JoinPart:
+    """Values that become outputs alike, block by block: the sum of two, or what one source gives.
+
+    Without ``requantize`` they are copied.
+    """
+
+    requantize: RequantizePlan | None
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class JoinPlan(LayerPlan):
+    """A layer that joins the values of several; ``shape`` is "a sum of two" or "channels side by side"."""
+
+    shape: str
+    parts: tuple[JoinPart, ...]
+
+    @property
+    def unwalked_loops(self) -> tuple[str, ...]:
+        """As :attr:`DensePlan.unwalked_loops`."""
+        blocks = [block for part in self.parts for block in part.blocks]
+        images = max((block.unwalked for block in blocks if not block.flat), default=0)
+        flat = any(block.unwalked for block in blocks if block.flat)
+        return ("channels", "rows")[:images] + ("values",) * flat
+
+
+AnyLayerPlan = DensePlan | ConvPlan | PoolPlan | TablePlan | JoinPlan
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,23 +14,30 @@ from functools import partial
 
 from ..errors import ModelError, ObjectError
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, image_shape
+from ..network.graph import SAMPLE, takers
+from ..network.layers import Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, Table, image_shape
 from .accumulate import Products
+from .blocks import plan_blocks
 from .choose_conv import branches_in_loops, choose_conv, skips_rows
 from .choose_conv import plan_tiles as choose_tiles
 from .choose_dense import DenseChoice, choose_dense
 from .choose_tables import compares, labels_beside, members_of, plan_table, registers_last, words_stay
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
+from .join import join_size, plan_requantizes
 from .lookup import find_lookup
 from .order import in_order
 from .plan import (
+    CHANNELS,
     MOST_UNROLLED,
     STRAIGHT,
+    SUM,
     AnyLayerPlan,
     Candidate,
     ConvPlan,
     DensePlan,
+    JoinPart,
+    JoinPlan,
     NetworkPlan,
     PoolPlan,
     TablePlan,
@@ -97,6 +104,9 @@ class _Planner:
         self.network, self.features, self.name, self.plain, self.short = network, features, name, plain, short
         self.margin, self.tight = margin, tight
         self.walked = WALKED_IN_TIGHT_CODE if tight else WALKED
+        self.takes, self.takers, self.ranges = network.takes, takers(network.takes), network.ranges
+        self.alone = self.takers[SAMPLE] == (0,)
+        """Whether the first layer is the only one that reads the sample, which may then be in the form that it needs."""
         self.last = len(network.layers) - 1
         self.dense: dict[int, tuple[DenseChoice, ...]] = {}
         self.convs: dict[int, tuple[tuple[Products, ...], tuple[Candidate, ...]]] = {}
@@ -124,7 +134,9 @@ class _Planner:
     def _compared(self, sample: SampleForm, found: tuple[AnyLayerPlan, ...]) -> tuple[SampleForm, tuple[AnyLayerPlan, ...]]:
         """The sample unchanged, if the first layer makes its numbers itself."""
         layer, plan = self.network.layers[0], found[0]
-        if not isinstance(layer, Table) or not isinstance(plan, TablePlan) or not compares(plan, self.network.input, sample):
+        if not self.alone or not isinstance(layer, Table) or not isinstance(plan, TablePlan):
+            return sample, found
+        if not compares(plan, self.network.input, sample):
             return sample, found
         members = members_of(self.network.input, layer, sample)
         return SampleForm.COMPARED_GROUPS, (replace(plan, compared=members), *found[1:])
@@ -137,12 +149,14 @@ class _Planner:
             return self._conv(number, layer, form, sample)
         if isinstance(layer, Table):
             return self._table(number, layer, form)
+        if isinstance(layer, Add | Concat):
+            return self._join(number, layer, form)
         return self._pool(number, layer, form)
 
     # What each layer is chosen by
 
     def _choose_dense(self, number: int, layer: Dense) -> tuple[DenseChoice, ...]:
-        low, high = self.network.ranges[number]
+        low, high = self._range(number)
         name = STRAIGHT if number in self.plain else self.name
         spread = level_cost(self.network.input) if number == 0 else 0.0
         grouped = self._side_by_side(number, layer)
@@ -154,22 +168,25 @@ class _Planner:
     def _choose_conv(
         self, number: int, layer: Conv2d, density: float | None
     ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
-        return choose_conv(layer, *self.network.ranges[number], density, short=number in self.short)
+        return choose_conv(layer, *self._range(number), density, short=number in self.short)
 
     def _select(self, number: int, layer: Table) -> RowTables:
-        if number:
-            return plan_later(layer, *self.network.ranges[number])
+        if number or not self.alone:
+            return plan_later(layer, *self._range(number))
         self.selecting, tables = plan_first(self.network.input, layer)
         return tables
 
     def _side_by_side(self, number: int, layer: Dense) -> tuple[SideBySide, ...]:
         """The weights of a dense layer in the order that rows need."""
-        if number == 0:
+        if number == 0 and self.alone:
             return sample_weights(self.network.input, layer)
-        before, given = self.network.layers[number - 1], layer_weights(layer, *self.network.ranges[number])
+        source = self.takes[number][0]
+        if source == SAMPLE or self.takers[source] != (number,):
+            return ()
+        before, given = self.network.layers[source], layer_weights(layer, *self._range(number))
         if not given or not isinstance(before, Dense):
             return ()
-        products = self.dense[number - 1][0].products
+        products = self.dense[source][0].products
         if not find_lookup(before, products):
             return ()
         return tuple(each for each in given if products.tiles == 1 or products.width % each.levels == 0)
@@ -188,14 +205,35 @@ class _Planner:
         """Sets the form of outputs that the next layer needs."""
         if number == self.last:
             return OutputForm(bits=32)
-        following, (low, _) = self.network.layers[number + 1], self.network.ranges[number + 1]
-        if isinstance(following, Table):
+        taking = [(each, self.network.layers[each]) for each in self.takers[number]]
+        if len(taking) > 1:
+            return self._shared_output(taking)
+        ((after, following),) = taking
+        if isinstance(following, Table | Add | Concat):
             return OutputForm()
         if isinstance(following, Dense):
-            rows = self.dense[number + 1][0].rows
+            rows = self.dense[after][0].rows
             levels = rows is not None and isinstance(self.network.layers[number], Dense)
             return OutputForm(rows.bits, levels=True) if rows and levels else OutputForm()
-        return OutputForm(edge=following.window.padding, fill=following.pad_value if isinstance(following, Conv2d) else low)
+        return OutputForm(edge=following.window.padding, fill=self._fill(after, following))
+
+    def _shared_output(self, taking: list[tuple[int, Layer]]) -> OutputForm:
+        """With an edge that is wide enough for all, where all can do with one, and with the same one."""
+        windows = [(after, layer) for after, layer in taking if isinstance(layer, Conv2d | MaxPool)]
+        padded = [(after, layer) for after, layer in windows if any(layer.window.padding)]
+        fills = {self._fill(after, layer) for after, layer in padded}
+        if len(fills) != 1 or any(isinstance(layer, Dense | Table) for _, layer in taking):
+            return OutputForm()
+        top, left, bottom, right = (max(sides) for sides in zip(*(layer.window.padding for _, layer in padded), strict=True))
+        return OutputForm(edge=(top, left, bottom, right), fill=fills.pop())
+
+    def _fill(self, number: int, layer: Conv2d | MaxPool) -> int:
+        """What stands in the padding of a layer."""
+        return layer.pad_value if isinstance(layer, Conv2d) else self._range(number)[0]
+
+    def _range(self, number: int) -> tuple[int, int]:
+        """The range of what layer ``number`` is given; of a layer that joins values, the first."""
+        return self.ranges[self.takes[number][0] + 1]
 
     def _dense(self, number: int, layer: Dense, form: OutputForm) -> DensePlan:
         best, *others = self.dense[number]
@@ -218,7 +256,7 @@ class _Planner:
         groups, candidates = self.convs[number]
         shape = self.network.shapes[number + 1]
         _, rows, columns = image_shape(shape)
-        blank = skipping and layer.inputs == 1 and self.network.ranges[number][0] == 0 and layer.pad_value == 0
+        blank = skipping and layer.inputs == 1 and self._range(number)[0] == 0 and layer.pad_value == 0
         apart = form.width * plane_size(shape, form.edge)
         iterated, requantize = self._iterated(number, groups), self._requantize(number, layer)
         over_tiles = iterated and len(groups) == 1
@@ -240,7 +278,8 @@ class _Planner:
             tiles = plan_tiles(products=groups[0], skips=False)
         if self.tight and iterated and not self.features.iterators:  # a third callback has no room on the stack
             tiles = tuple(replace(tile, unwalked=min(1, tile.unwalked)) for tile in tiles)
-        beyond = skipping and number == 0 and sample is SampleForm.BYTES  # a load of a row may reach past a sample's end
+        # A load of a row may reach past a sample's end.
+        beyond = skipping and self.takes[number] == (SAMPLE,) and sample is SampleForm.BYTES
         return ConvPlan(
             output=form,
             candidates=candidates,
@@ -271,7 +310,7 @@ class _Planner:
     def _behind(self, number: int) -> Table | None:
         """The layer behind layer ``number``, if it takes whole words of sums."""
         layers, following = self.network.layers, number + 1
-        if number not in self.tables or following not in self.tables:
+        if number not in self.tables or following not in self.tables or self.takers[number] != (following,):
             return None
         first, second, largest = layers[number], layers[following], self.features.largest_table
         tables = self.tables[following]
@@ -285,11 +324,27 @@ class _Planner:
         return PoolPlan(output=form, candidates=(), unwalked=unwalked, looped=looped, copied=copied)
 
     def _edged(self, number: int, layer: Conv2d | MaxPool) -> bool:
-        """Whether the previous layer must store the edge that this layer needs; only samples have none."""
-        return number == 0 and layer.window.padding != NO_EDGE
+        """Whether the layer needs an edge that what it takes does not have, because it is a sample, or shared."""
+        source = self.takes[number][0]
+        return layer.window.padding != NO_EDGE and (source == SAMPLE or self._output(source).edge == NO_EDGE)
+
+    def _join(self, number: int, layer: Join, form: OutputForm) -> JoinPlan:
+        shapes, sources = self.network.shapes, self.takes[number]
+        edges = [NO_EDGE if source == SAMPLE else self._output(source).edge for source in sources]
+        plans = plan_requantizes(layer, tuple(self.ranges[source + 1] for source in sources))
+        if isinstance(layer, Add):
+            blocks = [plan_blocks(shapes[number + 1], [*edges, form.edge], join_size(plans[0]), self.features, self.walked)]
+        else:
+            each = zip(sources, edges, plans, strict=True)
+            blocks = [
+                plan_blocks(shapes[n + 1], [edge, form.edge], join_size(plan), self.features, self.walked)
+                for n, edge, plan in each
+            ]
+        parts = tuple(map(JoinPart, plans, blocks))
+        return JoinPlan(output=form, candidates=(), shape=SUM if isinstance(layer, Add) else CHANNELS, parts=parts)
 
     def _requantize(self, number: int, layer: Dense | Conv2d) -> RequantizePlan:
-        return plan_requantize(layer, *self.network.ranges[number], masked=self.tight or not self.features.unwalked)
+        return plan_requantize(layer, *self._range(number), masked=self.tight or not self.features.unwalked)
 
     def _skips_rows(self, number: int, layer: Conv2d) -> bool:
         return number not in self.plain and skips_rows(layer, self._density(number), self.name)

@@ -1,4 +1,4 @@
-"""Turns sums into outputs: bias, activation, scale and clip (equations 5 and 6), without a branch on a sign.
+"""Turns sums into outputs: bias, activation, scale and clip (equations 5, 6 and 26), without a branch on a sign.
 
 A sum has 32 bits and is never negative, because the seeds of its lanes were added. One constant per output subtracts the seeds
 and adds the bias. The sign of a sum is unpredictable, so ReLU and LeakyReLU use masks. Few values are clipped, so a clip is a
@@ -46,6 +46,8 @@ class RequantizePlan:
     @property
     def is_exact(self) -> bool:
         """Whether every output is its sum."""
+        if self.by.activation is not None:
+            return False
         one, moved = (self.by.positive == 1 << self.by.shift).all(), self.by.zero_point or self.clips_low or self.clips_high
         return self.is_identity and bool(one) and not moved
 
@@ -104,6 +106,16 @@ def emit_requantize(
         _clip(emit, value, "s<=", by.high, free[0], masked=plan.masked)
     if plan.clips_low:
         _clip(emit, value, "s>=", by.low, free[0], masked=plan.masked)
+    if by.activation is not None:
+        _look_up(emit, value, by.activation, free[0])
+
+
+def _look_up(emit: Emitter, value: Register, activation: NDArray[np.int16], table: Register) -> None:
+    """Equation 26. Every use of a layer has the same table, so it is one map."""
+    emit.map_value(table, emit.table("activation", (activation & 255).astype(np.uint8)))
+    emit.alu(value, "&=", 255)
+    emit.alu(table, "+=", value)
+    emit.load(value, "u8", table)
 
 
 def _multiply_known(emit: Emitter, plan: RequantizePlan, value: Register, known: tuple[int, int], multiplier: Register) -> None:

@@ -11,8 +11,9 @@ from ..network.layers import Dense, Shape
 from .emitter import OUTCOME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded
+from .join import AT_A_TIME, COPIED_AT_A_TIME
 from .memory import is_copied_in_turns
-from .plan import LISTED, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, PoolPlan, TablePlan
+from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, JoinPlan, PoolPlan, TablePlan
 from .sample import SampleForm
 from .tile import Tiling
 
@@ -37,7 +38,9 @@ def stack_needed(
     """The size in bytes, including callbacks; exact."""
     start = -OUTCOME
     depth = _Depth(start + _sample(network.input, sample))
-    for layer, plan, given in zip(network.layers, layers, network.shapes, strict=False):
+    shapes = network.shapes
+    for layer, plan, sources in zip(network.layers, layers, network.takes, strict=True):
+        given = shapes[sources[0] + 1]
         depth |= _Depth(start + _SLOT * any(plan.output.edge))
         if isinstance(plan, DensePlan) and isinstance(layer, Dense):
             depth |= _Depth(start + _SLOT * (plan.shape == LISTED)) | _dense(plan, layer.outputs, start, features)
@@ -47,12 +50,34 @@ def stack_needed(
             depth |= _copied(plan, given, start) | _conv(plan, start, features)
         elif isinstance(plan, PoolPlan):
             depth |= _copied(plan, given, start) | _pool(plan, start, features)
+        elif isinstance(plan, JoinPlan):
+            depth |= _join(plan, start, features)
     return frame_bytes(depth.own, depth.below)
 
 
 def _pool(plan: PoolPlan, at: int, features: KernelFeatures) -> _Depth:
     inside = 2 * _SLOT * plan.looped
     return _positions(at, 3, plan.unwalked, features, lambda at: _Depth(at + inside))
+
+
+def _join(plan: JoinPlan, at: int, features: KernelFeatures) -> _Depth:
+    depth = _Depth(at)
+    for part in plan.parts:
+        for block in part.blocks:
+            most = AT_A_TIME if part.requantize else COPIED_AT_A_TIME
+            inside = _SLOT * (block.columns >= most)
+            depth |= _block(at, len(block.turns), 3 if plan.shape == SUM else 2, block.unwalked, features, inside)
+    return depth
+
+
+def _block(at: int, turns: int, places: int, unwalked: int, features: KernelFeatures, inside: int) -> _Depth:
+    """An address for each place, and the iteration number or a counter, for each loop."""
+    if not turns:
+        return _Depth(at + inside)
+    at += _SLOT * (1 + places)
+    if not unwalked:
+        return _block(at + _SLOT, turns - 1, places, 0, features, inside)
+    return _loop(at, features, lambda at: _block(at, turns - 1, places, unwalked - 1, features, inside))
 
 
 def _copied(plan: ConvPlan | PoolPlan, given: Shape, at: int) -> _Depth:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ..built import read_built
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Layer, MaxPool, Table, expect, image_shape
+from ..network.layers import Conv2d, Dense, Join, Layer, MaxPool, Shape, Table, expect, image_shape
 from ..obj import ObjectSpec
 from .body import Body
-from .twinlayout import layer_table, orders, own_thresholds, parameters, places, rows, stage_table
+from .twinlayout import held_places, layer_table, orders, own_thresholds, parameters, places, rows, stage_table
 
 MAX_LAYERS = 16
 """EBPFNN_MAX_LAYERS of bpf/include/ebpfnn/parameters.h: those of all stages of a cascade."""
@@ -70,7 +70,8 @@ def workspace_size(network: QuantizedNetwork) -> int:
     """The size of the workspace behind a result: ``struct nn_workspace`` of bpf/include/ebpfnn/nn.h."""
     integer, index, byte = 4, 2, 1
     levels = max(stage.input.size if stage.input.bits < 8 else 0 for stage in network.stages)
-    integers, bytes_ = _widest_output(network) + _widest_edged(network), max(_widest_output(network), levels)
+    kept = max(held_places(stage)[-1] + prod(stage.shapes[-1]) for stage in network.stages)
+    integers, bytes_ = _widest_output(network) + _widest_edged(network), max(_widest_output(network), levels, kept)
     return integer * integers + index * _widest_dense_input(network) + byte * bytes_
 
 
@@ -79,11 +80,14 @@ def verifier_steps(network: QuantizedNetwork) -> int:
 
     Fitted to the counts of Linux 6.18 (``verified_insns``) for networks of every kind of layer.
     """
-    return sum(_layer_steps(layer, shape) for stage in network.stages for layer, shape in _given(stage))
+    return sum(_layer_steps(layer, *shapes) for stage in network.stages for layer, shapes in _given(stage))
 
 
-def _layer_steps(layer: Layer, shape: tuple[int, ...]) -> int:
-    outputs = prod(layer.output_shape(shape))
+def _layer_steps(layer: Layer, *shapes: Shape) -> int:
+    outputs = prod(layer.output_shape(*shapes))
+    if isinstance(layer, Join):
+        return 70 * outputs
+    (shape,) = shapes
     if isinstance(layer, Table):
         return 45 * layer.order.size + layer.groups * (65 + 8 * outputs) + 75 * outputs
     compared = outputs * prod(layer.window.kernel) if isinstance(layer, MaxPool) else 0
@@ -92,9 +96,9 @@ def _layer_steps(layer: Layer, shape: tuple[int, ...]) -> int:
     return 10 * layer.macs(shape) + 45 * listed + 20 * (compared + _edged(layer, shape)) + 60 * activated
 
 
-def _given(stage: QuantizedNetwork) -> Sequence[tuple[Layer, tuple[int, ...]]]:
-    """Each layer, and the shape of what it is given."""
-    return list(zip(stage.layers, stage.shapes, strict=False))
+def _given(stage: QuantizedNetwork) -> Sequence[tuple[Layer, tuple[Shape, ...]]]:
+    """Each layer, and the shapes of what it is given."""
+    return [(layer, stage.given_shapes(number)) for number, layer in enumerate(stage.layers)]
 
 
 def _widest_dense_input(network: QuantizedNetwork) -> int:
@@ -108,7 +112,7 @@ def _widest_output(network: QuantizedNetwork) -> int:
 
 def _widest_edged(network: QuantizedNetwork) -> int:
     """The maximum number of values of an image, including edges."""
-    return max(_edged(layer, shape) for stage in network.stages for layer, shape in _given(stage))
+    return max(_edged(layer, shapes[0]) for stage in network.stages for layer, shapes in _given(stage))
 
 
 def _edged(layer: Layer, shape: tuple[int, ...]) -> int:

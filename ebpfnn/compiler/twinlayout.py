@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..network import QuantizedNetwork, encoding
 from ..network.inputformat import InputFormat
-from ..network.layers import ByteLanes, Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Table, image_shape
+from ..network.joins import MOST_JOINED
+from ..network.layers import (
+    Add,
+    ByteLanes,
+    Concat,
+    Conv2d,
+    Dense,
+    Join,
+    Layer,
+    MaxPool,
+    Requantization,
+    Shape,
+    Table,
+    Weighted,
+    image_shape,
+)
 
 _GROUPS = "3Ii3I"  # struct nn_groups
-_LAYER = struct.Struct("<20I4iI" + _GROUPS)  # struct nn_layer
+_SOURCE = struct.Struct("<3Ii")  # struct nn_source
+_LAYER = struct.Struct("<20I4i2I" + _GROUPS + "3I" + f"{MOST_JOINED * _SOURCE.size}s")  # struct nn_layer
 _STAGE = struct.Struct("<4I16s3I2Ii")  # struct nn_stage, in which struct nn_input is first
-_KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3}  # enum nn_kind
-_NO_INPUT = 0xFFFFFFFF
+_KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3, Add: 4, Concat: 5}  # enum nn_kind
+_SAMPLE = _NO_INPUT = 0xFFFFFFFF
 Arrays = list[NDArray[np.generic]]
 
 
@@ -34,12 +52,40 @@ def layer_table(stages: Sequence[QuantizedNetwork]) -> bytes:
     """``struct nn_layer`` for each layer. The maps of the last layers hold only those, so their indices are other ones."""
     table, hidden, last, tables = b"", _Indices(), _Indices(), _Rows()
     for stage in stages:
-        of_layers = zip(stage.layers, stage.shapes, stage.ranges, strict=False)
-        for number, (layer, shape, (low, _)) in enumerate(of_layers, 1):
+        shapes, ranges, held = stage.shapes, stage.ranges, held_places(stage)
+        for number, (layer, sources) in enumerate(zip(stage.layers, stage.takes, strict=True), 1):
             first = (last if number == len(stage.layers) else hidden).take(layer)
-            numbers = *_geometry(layer, shape), *first, *_numbers(layer), 0x80 if low < 0 else 0
-            table += _LAYER.pack(_KINDS[type(layer)], *numbers, *tables.take(layer))
+            taken = [(held[source + 1], shapes[source + 1], ranges[source + 1]) for source in sources]
+            geometry = _geometry(layer, *(shape for _, shape, _ in taken))
+            numbers = *geometry, *first, *_numbers(layer), _sign_bit(taken[0][2])
+            joined = _sources(layer, taken) if isinstance(layer, Join) else b""
+            graph = taken[0][0], held[number], len(joined) // _SOURCE.size, joined
+            table += _LAYER.pack(_KINDS[type(layer)], *numbers, *tables.take(layer), *graph)
     return table
+
+
+def held_places(stage: QuantizedNetwork) -> list[int]:
+    """Where in the workspace the sample is, and what each layer gives, in bytes.
+
+    A chain has all of it at the start, one after the other. A graph keeps it all. A sample that levels are not computed of is
+    not there.
+    """
+    levels = stage.input.bits < 8
+    if not stage.sources:
+        return [0 if levels else _SAMPLE] + [0] * len(stage.layers)
+    ends = list(accumulate(map(prod, stage.shapes[1:]), initial=stage.input.size if levels else 0))
+    return [0 if levels else _SAMPLE, *ends[:-1]]
+
+
+def _sign_bit(ends: tuple[int, int]) -> int:
+    return 0x80 if ends[0] < 0 else 0
+
+
+def _sources(layer: Join, taken: Sequence[tuple[int, Shape, tuple[int, int]]]) -> bytes:
+    """``struct nn_source`` for each."""
+    factors = layer.factors.tolist() if isinstance(layer, Add) else [1] * len(taken)
+    each = zip(taken, factors, strict=True)
+    return b"".join(_SOURCE.pack(place, prod(shape), _sign_bit(ends), factor) for (place, shape, ends), factor in each)
 
 
 def own_thresholds(given: InputFormat) -> NDArray[np.uint8]:
@@ -57,15 +103,24 @@ def parameters(layers: Sequence[Layer], naive: bool) -> dict[str, Arrays]:
     """The arrays of ``struct nn_parameters`` by name, for the layers of a part of a network."""
     summed = [layer for layer in layers if not isinstance(layer, MaxPool)]
     return {
-        "weights": [_weights(layer, naive) for layer in summed if not isinstance(layer, Table)],
+        "weights": [_weights(layer, naive) for layer in summed if isinstance(layer, Weighted)],
         "bias": [layer.bias for layer in summed],
-        "multipliers": [_multipliers(layer.requantization, layer.outputs) for layer in summed],
+        "multipliers": [_multipliers(layer.requantization, len(layer.bias)) for layer in summed],
     }
 
 
 def rows(stages: Sequence[QuantizedNetwork]) -> Arrays:
-    """The tables of all layers."""
-    return [layer.tables for layer in _tables(stages)]
+    """The tables of all layers of tables, and the activation tables of others, layer after layer."""
+    found: Arrays = []
+    for stage in stages:
+        for layer in stage.layers:
+            table = layer.tables if isinstance(layer, Table) else _activation(layer)
+            found += [] if table is None else [table]
+    return found
+
+
+def _activation(layer: Layer) -> NDArray[np.int16] | None:
+    return layer.requantization.activation if isinstance(layer, Dense | Conv2d) else None
 
 
 def orders(stages: Sequence[QuantizedNetwork]) -> Arrays:
@@ -86,7 +141,7 @@ class _Indices:
     def take(self, layer: Layer) -> tuple[int, int]:
         found = self.weights, self.channels
         self.weights += layer.weights.size if isinstance(layer, Dense | Conv2d) else 0
-        self.channels += 0 if isinstance(layer, MaxPool) else layer.outputs
+        self.channels += 0 if isinstance(layer, MaxPool) else len(layer.bias)
         return found
 
 
@@ -97,16 +152,21 @@ class _Rows:
         self.order = self.rows = 0
 
     def take(self, layer: Layer) -> tuple[int, ...]:
-        """``struct nn_groups``."""
+        """``activation``, and ``struct nn_groups``."""
         if not isinstance(layer, Table):
-            return (0,) * 7
+            table, first = _activation(layer), self.rows
+            self.rows += 0 if table is None else table.size
+            return (0 if table is None else first + 1, *(0,) * 7)
         found = *layer.order.shape, layer.bits, layer.low, self.order, self.rows
         self.order, self.rows = self.order + layer.order.size, self.rows + layer.tables.size
-        return *found, isinstance(layer.requantization, ByteLanes)
+        return 0, *found, isinstance(layer.requantization, ByteLanes)
 
 
-def _geometry(layer: Layer, shape: Shape) -> tuple[int, ...]:
-    """From ``input`` to ``group_outputs``."""
+def _geometry(layer: Layer, *shapes: Shape) -> tuple[int, ...]:
+    """From ``input`` to ``group_outputs``. What joins others gives one channel."""
+    if isinstance(layer, Join):
+        return 1, 1, prod(shapes[0]), 1, 1, prod(layer.output_shape(*shapes)), *(0,) * 10
+    (shape,) = shapes
     if isinstance(layer, Dense | Table):
         return layer.inputs, 1, 1, layer.outputs, 1, 1, *(0,) * 10
     window, output = layer.window, image_shape(layer.output_shape(shape))

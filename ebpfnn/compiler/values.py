@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from ..network.layers import Shape, Window, image_shape
@@ -93,6 +93,10 @@ class Values:
     def bytes(self) -> int:
         """The size in bytes, including edges."""
         return self.size if self.edge == NO_EDGE else image_shape(self.shape)[0] * self.plane
+
+    def within(self, padding: Edge) -> Values:
+        """The same for windows over an edge of ``padding``, which begin further in where the edge is wider."""
+        return replace(self, place=self.place.at((self.edge[0] - padding[0]) * self.row + self.edge[1] - padding[1]))
 
     def offsets(self, channels: int, window: Window) -> tuple[int, ...]:
         """The offsets of the values of one window from its first value, in the order of a convolution's weights."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..network import QuantizedNetwork
+from ..network.joins import join_bound
 from ..network.layers import (
+    Add,
     ByteLanes,
     Conv2d,
     Dense,
+    Join,
     Layer,
     MaxPool,
     Shape,
@@ -25,7 +28,8 @@ from .table_facts import TableFacts, facts
 class LayerRow:
     """A row of the table. ``size`` is in bytes: weights, biases, multipliers. ``bound`` is the largest |accumulator|.
 
-    Of a layer of tables, ``parameters`` and ``size`` count the stored rows, and ``tables`` tells more.
+    Of a graph, ``sources`` are the layers whose values it is given. Of a layer of tables, ``parameters`` and ``size`` count the
+    stored rows, and ``tables`` tells more.
     """
 
     kind: str
@@ -40,25 +44,44 @@ class LayerRow:
     values: str = ""
     slope: float | None = None
     tables: TableFacts | None = None
+    sources: tuple[int, ...] | None = None
 
 
 def layer_rows(network: QuantizedNetwork) -> list[LayerRow]:
     """One row per layer of ``network``; of a cascade, those of the first network."""
     rows = []
     density = network.density or (None,) * len(network.layers)
-    each = zip(network.layers, network.shapes, network.shapes[1:], network.ranges, density, strict=False)
-    for layer, given, gives, (low, high), share in each:
-        row = _row(layer, given, gives, share)
-        if isinstance(layer, Table):
+    shapes, ranges = network.shapes, network.ranges
+    for layer, sources, gives, share in zip(network.layers, network.takes, shapes[1:], density, strict=True):
+        taken = [(shapes[source + 1], ranges[source + 1]) for source in sources]
+        given, (low, high) = taken[0]
+        row = _row(layer, [shape for shape, _ in taken], gives, share)
+        if network.sources:
+            row = replace(row, sources=sources)
+        if isinstance(layer, Join):
+            rows.append(_with_join(row, layer, tuple(ends for _, ends in taken)))
+        elif isinstance(layer, Table):
             rows.append(_with_tables(row, layer, given, low, high))
         else:
             rows.append(row if isinstance(layer, MaxPool) else _with_weights(row, layer, low, high))
     return rows
 
 
-def _row(layer: Layer, given: Shape, gives: Shape, density: float | None) -> LayerRow:
-    window = "" if isinstance(layer, Dense | Table) else _window(layer.window)
-    return LayerRow(_kind(layer), describe(given), describe(gives), layer.macs(given), density, window)
+def _row(layer: Layer, given: list[Shape], gives: Shape, density: float | None) -> LayerRow:
+    window = _window(layer.window) if isinstance(layer, Conv2d | MaxPool) else ""
+    return LayerRow(_kind(layer), " + ".join(map(describe, given)), describe(gives), layer.macs(*given), density, window)
+
+
+def _with_join(row: LayerRow, layer: Join, ranges: tuple[tuple[int, int], ...]) -> LayerRow:
+    by = layer.requantization
+    arrays = (*((layer.factors,) if isinstance(layer, Add) else ()), layer.bias, by.positive, by.negative)
+    return replace(
+        row,
+        size=sum(array.nbytes for array in arrays),
+        bound=join_bound(layer, ranges),
+        values=f"{by.low} to {by.high}" if by.one_byte else "int32",
+        slope=by.slope,
+    )
 
 
 def _with_weights(row: LayerRow, layer: Weighted, low: int, high: int) -> LayerRow:
@@ -68,8 +91,9 @@ def _with_weights(row: LayerRow, layer: Weighted, low: int, high: int) -> LayerR
         parameters=layer.weights.size + layer.bias.size,
         size=sum(array.nbytes for array in (layer.weights, layer.bias, by.positive, by.negative)),
         bound=accumulator_bound(layer, low, high),
-        values=f"{by.low} to {by.high}" if by.one_byte else "int32",
-        slope=by.slope,
+        values=f"{by.lowest} to {by.highest}" if by.one_byte else "int32",
+        slope=None if by.function else by.slope,
+        kind=", ".join(filter(None, (row.kind, by.function))),
     )
 
 
@@ -92,6 +116,8 @@ def _with_tables(row: LayerRow, layer: Table, given: Shape, low: int, high: int)
 def _kind(layer: Layer) -> str:
     if isinstance(layer, Table):
         return "tables"
+    if isinstance(layer, Join):
+        return "sum" if isinstance(layer, Add) else "channels side by side"
     if isinstance(layer, Conv2d):
         return "convolution" if layer.groups == 1 else f"convolution, {layer.groups} groups"
     return "dense" if isinstance(layer, Dense) else "max pool"

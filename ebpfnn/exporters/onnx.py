@@ -6,7 +6,8 @@ DequantizeLinear and QuantizeLinear, whose scales say what integers are worth. A
 scale may be anything, and is 1/128 here; that of the input is known, as is that of the scores; the weights' follow.
 
 Sums are exact or nearly so, but onnxruntime rounds a half to even and multiplies in float32: a value can differ by one.
-Networks with tables and cascades, which that could change altogether, are exported by :mod:`ebpfnn.exporters.onnx_integers`.
+Graphs, networks with tables and cascades, which that could change altogether, are exported by
+:mod:`ebpfnn.exporters.onnx_integers`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..network.layers import (
     INT32_MIN,
     Conv2d,
     Dense,
+    Join,
     MaxPool,
     Requantization,
     Shape,
@@ -63,8 +65,8 @@ def export(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
     """Writes ``network`` to ``path`` as an ONNX model: all of it, or nothing.
 
     Its input ``pixels`` is uint8 [n, *shape], which packed networks take too; its output ``logits`` float32 [n, classes]. A
-    network with tables and a cascade also have ``scores``, int32 [n, classes], which are exact, and a cascade ``stage``, int64
-    [n]: the number of the network that decided, from 0 on.
+    graph, a network with tables and a cascade also have ``scores``, int32 [n, classes], which are exact, and a cascade
+    ``stage``, int64 [n]: the number of the network that decided, from 0 on.
 
     Raises :class:`NotSupported` without the onnx package, :class:`ModelError` where the file cannot be written or a layer
     cannot be said in ONNX.
@@ -110,7 +112,11 @@ def _metadata(network: QuantizedNetwork) -> dict[str, str]:
 
 def is_exact(network: QuantizedNetwork) -> bool:
     """Whether the model computes in integers alone, and has them as its output ``scores``."""
-    return network.then is not None or any(isinstance(layer, Table) for layer in network.layers)
+    return network.then is not None or any(isinstance(layer, Table | Join) or _looks_up(layer) for layer in network.layers)
+
+
+def _looks_up(layer: object) -> bool:
+    return isinstance(layer, Weighted) and layer.requantization.activation is not None
 
 
 def _in_integers(graph: Graph, network: QuantizedNetwork, metadata: Mapping[str, str]) -> ModelProto:
@@ -127,8 +133,8 @@ def _in_integers(graph: Graph, network: QuantizedNetwork, metadata: Mapping[str,
 
 def _layer(graph: Graph, network: QuantizedNetwork, number: int, values: _Values) -> _Values:
     layer = network.layers[number]
-    if isinstance(layer, Table):
-        raise ModelError("is of tables, which are exported in integers")  # where is_exact() sends them
+    if isinstance(layer, Table | Join):
+        raise ModelError("is of tables, or joins others, which is exported in integers")  # where is_exact() sends them
     if not isinstance(layer, Dense):
         values = _image(graph, values, network.shapes[number])
     if isinstance(layer, MaxPool):

@@ -1,9 +1,10 @@
 """A quantized network as an ONNX model that computes in integers alone, so that its scores are ours bit for bit.
 
-Layers of tables and cascades are exported so: a sum that wraps, or a margin that decides, must not be off by one. Values are
-int64 [n, values], which every layer's accumulators and products fit (docs/quantization.md, equations 7, 8 and 21). Windows and
-groups are gathered. Operators and types are those that onnxruntime has on a CPU: Mul, Div and Max of uint64 it has not, so the
-bytes of a word are computed one after the other with their carry, and a shift is a division of what a remainder was taken off.
+Graphs, layers of tables and cascades are exported so: a sum that wraps, or a margin that decides, must not be off by one.
+Values are int64 [n, values], which every layer's accumulators and products fit (docs/quantization.md, equations 7, 8 and 21).
+Windows and groups are gathered. Operators and types are those that onnxruntime has on a CPU: Mul, Div and Max of uint64 it has
+not, so the bytes of a word are computed one after the other with their carry, and a shift is a division of what a remainder was
+taken off.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 
 from ..network import QuantizedNetwork
 from ..network.layers import (
+    Add,
     ByteLanes,
     Conv2d,
     Dense,
-    Layer,
+    Join,
     MaxPool,
     Requantization,
     Shape,
+    Single,
     Table,
     Window,
     accumulator_bound,
@@ -60,13 +63,36 @@ def cascade(graph: Graph, network: QuantizedNetwork, pixels: str) -> tuple[str, 
 
 def _scores(graph: Graph, network: QuantizedNetwork, pixels: str) -> str:
     flat = graph.node("Flatten", levels(graph, network.input, pixels), axis=1)
-    values = graph.node("Cast", flat, to=graph.INT64)
-    for layer, shape, (low, high) in zip(network.layers, network.shapes, network.ranges, strict=False):
-        values = _layer(graph, layer, shape, values, low, high)
-    return values
+    held = [graph.node("Cast", flat, to=graph.INT64)]
+    shapes, ranges = network.shapes, network.ranges
+    for layer, sources in zip(network.layers, network.takes, strict=True):
+        given = [held[source + 1] for source in sources]
+        first = sources[0] + 1
+        held.append(
+            _join(graph, layer, given)
+            if isinstance(layer, Join)
+            else _layer(graph, layer, shapes[first], given[0], *ranges[first])
+        )
+    return held[-1]
 
 
-def _layer(graph: Graph, layer: Layer, shape: Shape, values: str, low: int, high: int) -> str:
+def _join(graph: Graph, layer: Join, given: list[str]) -> str:
+    """Equations 24 and 25: the outputs, int64 [n, outputs], of several values, int64 [n, values] each."""
+    by = layer.requantization
+    positive, negative = by.positive.astype(np.int64), by.negative.astype(np.int64)
+    if isinstance(layer, Add):
+        factors = [_number(graph, int(factor)) for factor in layer.factors]
+        one, other = (graph.node("Mul", *each) for each in zip(given, factors, strict=True))
+        sums = graph.node("Add", graph.node("Add", one, other), _number(graph, int(layer.bias[0])))
+        return _requantized(graph, by, sums, positive, negative)
+    parts = []
+    for number, values in enumerate(given):
+        moved = graph.node("Add", values, _number(graph, int(layer.bias[number])))
+        parts.append(_requantized(graph, by, moved, positive[[number]], negative[[number]]))
+    return graph.node("Concat", *parts, axis=1)
+
+
+def _layer(graph: Graph, layer: Single, shape: Shape, values: str, low: int, high: int) -> str:
     """The outputs, int64 [n, outputs], of values, int64 [n, values]."""
     if isinstance(layer, MaxPool):
         seen = _windows(graph, layer.window, shape, values, _LOWEST)  # [n, channels, places, window]
@@ -154,7 +180,7 @@ def _carried(graph: Graph, lanes: str, outputs: int) -> str:
 
 
 def _requantized(graph: Graph, by: Requantization, sums: str, positive: NDArray[np.int64], negative: NDArray[np.int64]) -> str:
-    """Equations 5 and 6; the multipliers are shaped to broadcast against ``sums``."""
+    """Equations 5, 6 and 26; the multipliers are shaped to broadcast against ``sums``."""
     below = graph.node("Less", sums, _number(graph, 0))
     factors = graph.node("Where", below, graph.constant("negative", negative), graph.constant("positive", positive))
     product = graph.node("Add", graph.node("Mul", sums, factors), _number(graph, 1 << (by.shift - 1)))
@@ -162,7 +188,11 @@ def _requantized(graph: Graph, by: Requantization, sums: str, positive: NDArray[
     # Div truncates, and of a multiple of the divisor nothing is truncated. The remainder has the sign of the divisor.
     value = graph.node("Div", graph.node("Sub", product, graph.node("Mod", product, divisor)), divisor)
     value = graph.node("Add", value, _number(graph, by.zero_point)) if by.zero_point else value
-    return graph.node("Clip", value, _number(graph, by.low), _number(graph, by.high))
+    value = graph.node("Clip", value, _number(graph, by.low), _number(graph, by.high))
+    if by.activation is None:
+        return value
+    byte = graph.node("Mod", value, _number(graph, 256))
+    return graph.node("Gather", graph.constant("activation", by.activation.astype(np.int64)), byte, axis=0)
 
 
 def _with_one_more(graph: Graph, values: str, value: int) -> str:

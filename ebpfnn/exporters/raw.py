@@ -4,7 +4,8 @@ A directory holds ``model.json``, which has all but the weights and biases, and 
 int8 in the order of :mod:`ebpfnn.network.layers`, biases int32, little-endian, no header. A network of one hidden and one
 output dense layer has the names ``hweights8.bin``, ``hbias32.bin``, ``outweights8.bin`` and ``outbias32.bin``; any other
 ``layerN.weights8.bin`` and ``layerN.bias32.bin``, N counting all layers from 0. A layer of tables has ``layerN.tables16.bin``,
-all rows, and ``layerN.order32.bin`` beside its bias. The files of a cascade's next network begin with ``then.``.
+all rows, and ``layerN.order32.bin`` beside its bias; a sum of two layers has ``layerN.factors32.bin``. The files of a cascade's
+next network begin with ``then.``.
 docs/evaluation.md describes the bytes.
 """
 
@@ -27,7 +28,7 @@ from .. import files
 from ..errors import ModelError
 from ..network import QuantizedNetwork, fields, modelformat, tableformat
 from ..network.fields import Described
-from ..network.layers import INT32_MAX, LARGEST_SIZE, Layer, MaxPool, Requantization, Shape, Table, expect
+from ..network.layers import INT32_MAX, LARGEST_SIZE, Add, Concat, Layer, MaxPool, Requantization, Shape, Table, expect
 from ..network.network import MOST_STAGES
 from ..network.tensorfile import parse
 
@@ -40,17 +41,20 @@ MAX_DESCRIPTION = 16 << 20
 _DTYPES: dict[str, np.dtype[Any]] = {
     "weights": np.dtype("<i1"),
     "bias": np.dtype("<i4"),
+    "factors": np.dtype("<i4"),
     "tables": np.dtype("<i2"),
     "order": np.dtype("<i4"),
     "occupied": np.dtype("<u1"),
 }
 _WEIGHTED, _TABLES = ("weights", "bias"), ("tables", "bias", "order", "occupied")
+_OF_TYPE = {"table": _TABLES, "add": ("factors", "bias"), "concat": ("bias",)}
 _TWO_LAYERS = {
     0: {"weights": "hweights8.bin", "bias": "hbias32.bin"},
     1: {"weights": "outweights8.bin", "bias": "outbias32.bin"},
 }
 _KNOWN = re.compile(
-    r"model\.json|(then\.)*((h|out)(weights8|bias32)|layer\d+\.(weights8|bias32|tables16|order32|occupied8))\.bin", re.ASCII
+    r"model\.json|(then\.)*((h|out)(weights8|bias32)|layer\d+\.(weights8|bias32|factors32|tables16|order32|occupied8))\.bin",
+    re.ASCII,
 )
 _REMEDY = "give a directory that `ebpfnn export --raw` wrote"
 
@@ -91,12 +95,16 @@ def _contents(network: QuantizedNetwork, described: dict[str, Any], prefix: str)
             about[kind] = {"file": name, "dtype": array.dtype.name, "shape": list(array.shape)}
         if isinstance(layer.requantization, Requantization):
             about |= {sign: getattr(layer.requantization, sign).tolist() for sign in ("positive", "negative")}
+            table = layer.requantization.activation
+            about |= {} if table is None else {"activation": table.tolist()}
     if network.then:
         contents |= _contents(network.then.network, described["then"]["network"], prefix + THEN)
     return contents
 
 
 def _kinds(layer: Layer) -> tuple[str, ...]:
+    if isinstance(layer, Add | Concat):
+        return _OF_TYPE["add" if isinstance(layer, Add) else "concat"]
     if not isinstance(layer, Table):
         return _WEIGHTED
     return _TABLES if len(layer.occupied) else _TABLES[:-1]
@@ -180,7 +188,8 @@ def _parts(layers: list[object], prefix: str) -> Iterator[_Part]:
     """The files that the layers speak of, their shapes bounded."""
     two_layers = _two_layers(layers)
     for number, layer in _weighted(layers):
-        known = _TABLES if layer.get("type") == "table" else _WEIGHTED
+        kind = layer.get("type")
+        known = _OF_TYPE.get(kind, _WEIGHTED) if isinstance(kind, str) else _WEIGHTED
         for kind in (kind for kind in known if kind in layer or kind != "occupied"):
             name = prefix + _name(number, kind, two_layers=two_layers)
             about = fields.within(f"layer {number}", fields.get, layer, kind, dict)
@@ -205,7 +214,7 @@ def _sparse(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArray[np.int32]]]:
+def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
     for number, layer in _weighted(layers):
         if "byte_lanes" in layer:
             continue
@@ -213,6 +222,10 @@ def _multipliers(layers: list[object], prefix: str) -> Iterator[tuple[str, NDArr
             values = fields.within(f"layer {number}", fields.integers, layer, sign)
             expect(all(value <= INT32_MAX for value in values), f"layer {number}: {sign!r} must fit int32")
             yield f"{prefix}layers.{number}.{sign}", np.array(values, np.int32)
+        if "activation" in layer:
+            values = fields.within(f"layer {number}", fields.integers, layer, "activation")
+            expect(all(-128 <= value <= 255 for value in values), f"layer {number}: 'activation' must hold bytes")
+            yield f"{prefix}layers.{number}.activation", np.array(values, np.int16)
 
 
 def _weighted(layers: list[object]) -> Iterator[tuple[int, Described]]:

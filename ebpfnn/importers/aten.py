@@ -78,7 +78,7 @@ class _Walk:
     def _follow(self, on: Operands) -> None:
         if self.ended:
             raise ModelError(f"{self.ended} is followed by more nodes; a softmax or sigmoid can only be the last")
-        if on.call.op in _SOFTMAX | _SIGMOID:
+        if on.call.op in _SOFTMAX or (on.call.op in _SIGMOID and on.call.name == self.program.output):
             self.ended = on.where
             self.chain.logit = on.call.op in _SIGMOID
         elif on.call.op in MAKERS:

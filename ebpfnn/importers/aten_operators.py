@@ -157,12 +157,35 @@ def _arithmetic(operation: str) -> Callable[[Operands], list[Step]]:
 
 
 def _prelu(on: Operands) -> list[Step]:
-    slopes = on.array("weight")
-    if slopes.size != 1:
-        raise ModelError(f"{on.where} has {slopes.size} slopes; only one for all channels can be imported")
-    return [building.leaky(on.where, float(slopes.reshape(())))]
+    return [building.sloped(on.where, on.array("weight").astype(np.float64), on.shape)]
 
 
+def _function(name: str, *parameters: tuple[str, float]) -> Callable[[Operands], list[Step]]:
+    def make(on: Operands) -> list[Step]:
+        return [building.function(on.where, name, *(float(on.get(key, default)) for key, default in parameters))]
+
+    return make
+
+
+def _gelu(on: Operands) -> list[Step]:
+    return [building.function(on.where, "gelu_tanh" if on.get("approximate", "none") == "tanh" else "gelu")]
+
+
+def _elu(on: Operands) -> list[Step]:
+    """SELU is an ELU too, with a scale."""
+    alpha, scale = float(on.get("alpha", 1)), float(on.get("scale", 1))
+    if on.get("input_scale", 1) != 1:
+        raise ModelError(f"{on.where} scales its input by {on.get('input_scale')}, which cannot be imported")
+    return [building.function(on.where, "selu", alpha, scale) if scale != 1 else building.function(on.where, "elu", alpha)]
+
+
+def _softplus(on: Operands) -> list[Step]:
+    if on.get("beta", 1) != 1:
+        raise ModelError(f"{on.where} has a beta of {on.get('beta')}; only 1 can be imported")
+    return [building.function(on.where, "softplus")]
+
+
+_IN_PLACE = ("relu", "leaky_relu", "relu6", "hardtanh", "clamp", "tanh", "silu", "hardswish", "hardsigmoid", "elu", "mish")
 _RESHAPES = frozenset(
     f"aten.{name}" for name in ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
 )
@@ -189,7 +212,19 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "aten.batch_norm": _batch_norm,
     "aten._native_batch_norm_legit_no_training": _batch_norm,
     "aten.relu": lambda on: [building.leaky(on.where, 0)],
-    "aten.leaky_relu": lambda on: [building.leaky(on.where, on.get("negative_slope", 0.01))],
+    "aten.leaky_relu": lambda on: [building.sloped(on.where, np.asarray(float(on.get("negative_slope", 0.01))), on.shape)],
+    "aten.tanh": _function("tanh"),
+    "aten.sigmoid": _function("sigmoid"),
+    "aten.silu": _function("silu", ("", 1)),
+    "aten.hardswish": _function("hardswish"),
+    "aten.hardsigmoid": _function("hardsigmoid", ("", 1 / 6), ("", 0.5)),
+    "aten.gelu": _gelu,
+    "aten.elu": _elu,
+    "aten.selu": _function("selu", ("", 1.6732632423543772), ("", 1.0507009873554805)),
+    "aten.celu": _function("celu", ("alpha", 1)),
+    "aten.softplus": _softplus,
+    "aten.mish": _function("mish"),
+    "aten.erf": _function("erf"),
     "aten.prelu": _prelu,
     "aten._prelu_kernel": _prelu,
     "aten.relu6": lambda on: [building.leaky(on.where, 0), building.clamp(on.where, None, 6)],
@@ -200,7 +235,7 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     **{f"aten.{name}": _arithmetic(name) for name in ("add", "sub", "mul", "div")},
     **dict.fromkeys(_RESHAPES, _reshape),
 }
-MAKERS |= {f"aten.{name}_": MAKERS[f"aten.{name}"] for name in ("relu", "leaky_relu", "relu6", "hardtanh", "clamp")}
+MAKERS |= {f"aten.{name}_": MAKERS[f"aten.{name}"] for name in _IN_PLACE}
 
 
 def _as_noted(on: Operands) -> Array:

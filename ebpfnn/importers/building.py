@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..network.layers import Shape, Window, describe
 from ..quantize.floats import Activation
+from ..quantize.functions import Function
 from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
+
+_FAR = float(np.finfo(np.float32).max)
 
 
 def leaky(where: str, slope: float) -> Activate:
@@ -18,6 +22,23 @@ def leaky(where: str, slope: float) -> Activate:
     if not 0 <= slope <= 1:
         raise ModelError(f"{where} has a slope of {slope:g}; only slopes from 0 to 1 can be imported")
     return Activate(where, Activation(slope))
+
+
+def function(where: str, name: str, *parameters: float) -> Activate:
+    """A function that a table computes (equation 26)."""
+    return Activate(where, Activation(functions=(Function(name, parameters),)))
+
+
+def sloped(where: str, slopes: Floats, shape: Shape) -> Activate:
+    """A slope below 0: one for all, or one for each channel of ``shape``, within 0..1; else :class:`ModelError`."""
+    each = slopes.reshape(-1)
+    if each.size == 1:
+        slope = float(each[0])
+        return Activate(where, Activation(slope)) if 0 <= slope <= 1 else function(where, "leaky", slope)
+    fact = f"has {each.size} slopes of {each.min():.3g}..{each.max():.3g}"
+    if each.size != shape[0] or each.min() < 0 or each.max() > 1:
+        raise ModelError(f"{where} {fact}; only one for each channel, within 0..1, can be imported")
+    return Activate(where, Activation(float(each.max()), slopes=tuple(each.tolist())))
 
 
 def clamp(where: str, low: float | None, high: float | None) -> Activate:
@@ -31,14 +52,21 @@ def clamp(where: str, low: float | None, high: float | None) -> Activate:
 
 
 def compose(first: Activation, then: Activation) -> Activation:
-    """``then(first(v))``, of functions that never fall: the limits of the first go through the second."""
+    """``then(first(v))``. Of functions that never fall, the limits of the first go through the second."""
+    if first.functions:
+        limited = (max(then.low, -_FAR), min(then.high, _FAR))
+        more = (Function("leaky", (then.slope,)),) if then.slope != 1 else ()
+        ends = (Function("clip", limited),) if limited != (-_FAR, _FAR) else ()
+        return replace(first, functions=(*first.functions, *more, *ends, *then.functions))
 
     def apply(value: float) -> float:
         sloped = value if value >= 0 or then.slope == 1 else then.slope * value if then.slope else 0.0
         return min(max(sloped, then.low), then.high)
 
     slope, low, high = first.slope * then.slope, apply(first.low), apply(first.high)
-    return Activation(slope, -np.inf if slope == 0 and low <= 0 else low, high)
+    slopes = tuple(each * then.slope for each in first.slopes) or then.slopes
+    low = -np.inf if slope == 0 and low <= 0 else low
+    return replace(first, slope=slope, low=low, high=high, slopes=slopes, functions=then.functions)
 
 
 def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Window:

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import MaxPool, Shape, Window, describe
 from ..quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer
+from ..quantize.functions import NEVER_FALL
 from ..quantize.scales import SMALLEST, largest_weight
 from .building import compose
 from .steps import Activate, Chain, Conv, Floats, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
@@ -106,14 +107,15 @@ class _Folder:
         """Into the last layer with weights: a function that never falls may be taken before a maximum as well as after."""
         by = step.activation
         self._settle()
-        if self.positive and by.low <= 0 and by.high == np.inf:
+        if self.positive and by.low <= 0 and by.high == np.inf and not by.functions:
             return
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
-        if behind is None or not isinstance(layer, _Weighted):
+        pooled = behind is not None and behind + 1 < len(self.layers)
+        if behind is None or not isinstance(layer, _Weighted) or not _joins(layer.activation, by, pooled=pooled):
             layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
         self.layers[behind] = replace(layer, activation=compose(layer.activation, by))
-        self.positive = by.slope == 0 or by.low >= 0
+        self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
     def _round(self, step: Quantize) -> None:
         """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0."""
@@ -122,10 +124,10 @@ class _Folder:
         if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or step.zero_point:
             return
         by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
-        ends = {"low": max(by.low, step.low * step.scale), "high": min(by.high, step.high * step.scale)}
-        if self.pending is None and 2 <= bits <= 8 and ends["low"] < ends["high"]:
+        low, high = max(by.low, step.low * step.scale), min(by.high, step.high * step.scale)
+        if self.pending is None and 2 <= bits <= 8 and low < high:
             bits += step.high - step.low + 1 > 1 << bits
-            self.layers[behind] = replace(layer, activation=replace(by, bits=bits, scale=step.scale, **ends))
+            self.layers[behind] = replace(layer, activation=replace(by, bits=bits, scale=step.scale, low=low, high=high))
 
     def _pool(self, step: Pool) -> None:
         if self.pending and (bool((self.pending.factor <= 0).any()) if step.largest else any(step.window.padding)):
@@ -173,6 +175,13 @@ class _Folder:
         self.layers.append(layer)
         self.positive = False
         return layer
+
+
+def _joins(before: Activation, by: Activation, *, pooled: bool) -> bool:
+    """Whether ``by`` can be a part of what is ``before`` it. Behind a max pool only a function that never falls can."""
+    if by.slopes and before != _IDENTITY:
+        return False
+    return not pooled or all(each.name in NEVER_FALL for each in by.functions)
 
 
 def _per_channel(step: Scale, array: Floats, shape: Shape) -> Floats:

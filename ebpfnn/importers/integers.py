@@ -106,6 +106,8 @@ class _Lowering:
         elif isinstance(step, Scale):
             self._scale(step)
         elif isinstance(step, Activate):
+            if step.activation.functions or step.activation.slopes:
+                _leave(step, "is computed in floats between values that are quantized; export the operator quantized, or none")
             changed = self._changed(step)
             changed.activation = compose(changed.activation, step.activation)
         self.shape = step.output_shape(self.shape)

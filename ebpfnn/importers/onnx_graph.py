@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import expect
 from ..network.onnxkeys import PRODUCER, SCORES
-from . import building, onnx_quant, onnx_refused
+from . import building, onnx_functions, onnx_quant, onnx_refused
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
 from .onnx_file import where
@@ -30,6 +30,7 @@ _TABULAR = "skl2onnx"
 """The producer of files that take rows of a table."""
 _LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 """They leave the order of the scores as it is, and the label with it; ebpfnn computes its own from the logits."""
+_AFTER_THE_LAST = frozenset({"Identity", "Cast", "QuantizeLinear", "DequantizeLinear", *MOVES})
 _ON_INTEGERS = MOVES | {"MaxPool", "GlobalMaxPool"}
 """What does the same to integers as to the numbers that they stand for."""
 _REMEDY = "Conv, Gemm, MatMul, pooling, BatchNormalization, Relu, LeakyRelu, Clip, Flatten and QuantizeLinear can be"
@@ -41,14 +42,17 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     constants = {tensor.name: from_tensor(tensor) for tensor in graph.initializer}
     inputs = [each for each in graph.input if each.name not in constants]
     own = model.producer_name == PRODUCER and any(each.name == SCORES for each in graph.output)
-    fact = "is a network of tables or a cascade, whose integers are in operators that are no layers"
+    fact = "is a graph, a network of tables or a cascade, whose integers are in operators that are no layers"
     expect(not own, f"{fact}; use the file it was exported from, or `ebpfnn export --raw` and `ebpfnn import`")
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
     ending = find(graph, constants)
+    onnx_functions.compose(graph, constants)
+    ending = find(graph, constants)
     _check_operators(graph, ending.needed)
     walk, taken = _start(graph, inputs, constants, tabular=tabular)
+    walk.ends = _ends(graph, ending.scores)
     chain = walk.values.chain
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, len(graph.node))
@@ -63,6 +67,15 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     one = prod(chain.shape) == 1
     chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
     return chain
+
+
+def _ends(graph: onnx.GraphProto, scores: str) -> frozenset[str]:
+    makers = {name: node for node in graph.node for name in node.output}
+    found = {scores}
+    while scores in makers and makers[scores].op_type in _AFTER_THE_LAST:
+        scores = makers[scores].input[0]
+        found.add(scores)
+    return frozenset(found)
 
 
 def _check_operators(graph: onnx.GraphProto, needed: frozenset[int]) -> None:
@@ -134,6 +147,8 @@ class _Walk:
     ended: str = ""
     bounded: bool = False
     computed: int = 0
+    ends: frozenset[str] = frozenset()
+    """The outputs behind which nothing but rounding comes."""
 
     def take(self, node: onnx.NodeProto, here: str) -> None:
         inputs = set(filter(None, node.input))
@@ -165,7 +180,7 @@ class _Walk:
         if self.ended:
             last = f"{self.ended} is followed by more; a {'sigmoid' if self.bounded else 'softmax'} must be the last"
             expect(kind in ("QuantizeLinear", "DequantizeLinear"), last)
-        elif kind in _LAST:
+        elif kind in _LAST and (kind != "Sigmoid" or on.node.output[0] in self.ends):
             self.ended, self.bounded = on.where, kind == "Sigmoid"
         elif on.node.domain in onnx_quant.DOMAINS:
             self._round(on)

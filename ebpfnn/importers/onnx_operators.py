@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import Window, describe
 from . import building
+from .onnx_functions import FUNCTIONS
 from .onnx_operands import Array, Constant, Operands
 from .steps import Conv, Integers, Linear, Pad, Step
 
@@ -140,10 +141,6 @@ def _clip(on: Operands) -> list[Step]:
     return [building.clamp(on.where, low, high)]
 
 
-def _prelu(on: Operands) -> list[Step]:
-    return [building.leaky(on.where, on.scalar(1) or 0.0)]
-
-
 def _pad(on: Operands) -> list[Step]:
     """Begins and ends of all axes, the batch and the channels too."""
     rank = len(on.spatial) + 2
@@ -177,8 +174,7 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "GlobalMaxPool": _global_max_pool,
     "BatchNormalization": _batch_normalization,
     "Relu": lambda on: [building.leaky(on.where, 0)],
-    "LeakyRelu": lambda on: [building.leaky(on.where, on.attribute("alpha", 0.01))],
-    "PRelu": _prelu,
+    **FUNCTIONS,
     "Clip": _clip,
     "Max": _limit(upper=False),
     "Min": _limit(upper=True),

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from math import prod
 
 from ..errors import ModelError
-from .layers import Dense, Layer, MaxPool, Shape, Table, Window, describe, expect
+from .graph import Sources
+from .layers import Add, Concat, Dense, Layer, MaxPool, Shape, Table, Window, describe, expect
 
 ANY_SIZE = "in"
 """The first word of an architecture for samples of any size."""
@@ -76,11 +77,19 @@ def has_tables(text: str) -> bool:
     return any(word.startswith("table") for word in text.split("-"))
 
 
-def architecture(layers: tuple[Layer, ...]) -> str:
-    """What :func:`parse` would take for these layers; average pools appear as the depthwise convolutions that they are."""
+def architecture(layers: tuple[Layer, ...], sources: Sources = ()) -> str:
+    """What :func:`parse` would take for these layers; average pools appear as the depthwise convolutions that they are.
+
+    Of a graph, which it does not take, a layer that is given others' values than those of the one before has their numbers,
+    -1 for the sample: ``add(0,2)``.
+    """
     first = [str(layers[0].inputs)] if isinstance(layers[0], Dense | Table) else []
     *inner, last = layers
-    return "-".join((*first, *map(_word, inner), str(last.outputs) if isinstance(last, Table) else _word(last)))
+    words = [*map(_word, inner), str(last.outputs) if isinstance(last, Table) else _word(last)]
+    for number, taken in enumerate(sources):
+        if taken != (number - 1,):
+            words[number] += f"({','.join(map(str, taken))})"
+    return "-".join((*first, *words))
 
 
 def _step(word: str) -> Step:
@@ -109,6 +118,8 @@ def _word(layer: Layer) -> str:
         return str(layer.outputs)
     if isinstance(layer, Table):
         return f"table{layer.outputs}"
+    if isinstance(layer, Add | Concat):
+        return "add" if isinstance(layer, Add) else "concat"
     window = layer.window
     rows, columns = window.kernel
     size = str(rows) if rows == columns else f"{rows}x{columns}"

@@ -119,13 +119,20 @@ def build_window(described: Described) -> Window:
 
 
 def describe_requantization(by: Requantization) -> dict[str, Any]:
-    """All but its multipliers."""
-    return {field: getattr(by, field) for field in ("shift", "low", "high", "zero_point", "slope")}
+    """All but its multipliers and its activation table."""
+    named = {"function": by.function} if by.function else {}
+    return {field: getattr(by, field) for field in ("shift", "low", "high", "zero_point", "slope")} | named
 
 
-def build_requantization(described: Described, positive: NDArray[np.int32], negative: NDArray[np.int32]) -> Requantization:
+def build_requantization(
+    described: Described,
+    positive: NDArray[np.int32],
+    negative: NDArray[np.int32],
+    activation: NDArray[np.int16] | None = None,
+) -> Requantization:
     shift, low, high, zero_point = (integer(described, field) for field in ("shift", "low", "high", "zero_point"))
-    return Requantization(positive, negative, shift, low, high, zero_point, number(described, "slope"))
+    slope, function = number(described, "slope"), text(described, "function") if "function" in described else ""
+    return Requantization(positive, negative, shift, low, high, zero_point, slope, activation, function)
 
 
 def within(where: str, make: Callable[..., _Made], *arguments: Any) -> _Made:

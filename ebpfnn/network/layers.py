@@ -15,58 +15,47 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
+from .joins import Add, Concat, Join
+from .requantization import (
+    INT32_MAX,
+    INT32_MIN,
+    LARGEST_SIZE,
+    MAX_SHIFT,
+    Requantization,
+    Shape,
+    describe,
+    expect,
+    image_shape,
+)
 
-INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
-MAX_SHIFT = 62
-"""The largest right shift whose rounding term still fits a signed 64-bit integer beside the product."""
-LARGEST_SIZE = 1 << 24
-"""The most values that a sample, a layer's weights or its outputs may be."""
+__all__ = [
+    "INT32_MAX",
+    "INT32_MIN",
+    "LARGEST_SIZE",
+    "MAX_SHIFT",
+    "MOST_OCCUPIED",
+    "Add",
+    "ByteLanes",
+    "Concat",
+    "Conv2d",
+    "Dense",
+    "Join",
+    "Layer",
+    "MaxPool",
+    "Requantization",
+    "Shape",
+    "Single",
+    "Table",
+    "Weighted",
+    "Window",
+    "accumulator_bound",
+    "describe",
+    "expect",
+    "image_shape",
+]
 
 MOST_OCCUPIED = 1024
 """The most calibration samples that a table layer tells the occupied groups of."""
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Requantization:
-    """How accumulators become outputs (equations 5 and 6), one multiplier a channel for each sign.
-
-    ``output = clip(((acc * multiplier + (1 << shift - 1)) >> shift) + zero_point, low, high)`` with ``positive``, int32
-    [channels], where ``acc >= 0``, else ``negative``, in which the activation's slope is. ``slope`` is what ``negative``
-    realizes (1 identity, 0 ReLU), kept for people and exporters; the arithmetic does not read it.
-
-    Raises :class:`ModelError` where dtypes or ranges do not fit.
-    """
-
-    positive: NDArray[np.int32]
-    negative: NDArray[np.int32]
-    shift: int
-    low: int
-    high: int
-    zero_point: int = 0
-    slope: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("positive", "negative"):
-            array = getattr(self, name)
-            fits = array.dtype == np.int32 and array.shape == (self.channels,) and array.size > 0
-            expect(fits, f"{name} must be int32 [{max(1, self.channels)}]")
-            expect(int(array.min()) >= 0, "multipliers must not be negative")
-        expect(1 <= self.shift <= MAX_SHIFT, f"shift must lie in 1..{MAX_SHIFT}")
-        expect(INT32_MIN <= self.low < self.high <= INT32_MAX, "low must lie below high, both in int32")
-        expect(-128 <= self.zero_point <= 255, "zero_point must lie in -128..255")
-
-    @property
-    def channels(self) -> int:
-        """Output channels: one scale each."""
-        return int(self.positive.size)
-
-    @property
-    def one_byte(self) -> bool:
-        """Whether every output fits a u8, or every one an s8."""
-        return (self.low >= -128 and self.high <= 127) or (self.low >= 0 and self.high <= 255)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,14 +201,16 @@ class ByteLanes:
         expect(0 <= self.shift <= 7, "shift of byte lanes must lie in 0..7")
 
     @property
-    def low(self) -> int:
+    def lowest(self) -> int:
         """The least output."""
         return 0
 
     @property
-    def high(self) -> int:
+    def highest(self) -> int:
         """The largest output."""
         return 255 >> self.shift
+
+    low, high = lowest, highest
 
     @property
     def one_byte(self) -> bool:
@@ -271,6 +262,9 @@ class Table:
         expect(self.bias.dtype == np.int32 and self.bias.shape == (outputs,), f"bias must be int32 [{outputs}]")
         by = self.requantization
         expect(isinstance(by, ByteLanes) or by.channels == outputs, f"multipliers must be int32 [{outputs}]")
+        expect(
+            isinstance(by, ByteLanes) or by.activation is None, "has an activation table, which a layer of tables cannot have"
+        )
         self._check_occupied(groups)
 
     def _check_occupied(self, groups: int) -> None:
@@ -305,14 +299,8 @@ class Table:
 
 
 Weighted = Dense | Conv2d
-Layer = Dense | Conv2d | MaxPool | Table
-
-
-def image_shape(shape: Shape) -> tuple[int, int, int]:
-    """``shape`` as (channels, rows, columns); raises :class:`ModelError` for a flat one."""
-    expect(len(shape) in (2, 3), f"needs an image but is given {describe(shape)}")
-    channels, rows, columns = (1, *shape)[-3:]
-    return channels, rows, columns
+Single = Dense | Conv2d | MaxPool | Table
+Layer = Single | Join
 
 
 def accumulator_bound(layer: Weighted | Table, low: int, high: int) -> int:
@@ -322,17 +310,6 @@ def accumulator_bound(layer: Weighted | Table, low: int, high: int) -> int:
     else:
         reach = np.abs(layer.weights.astype(np.int64)).reshape(layer.outputs, -1).sum(axis=1) * max(abs(low), abs(high))
     return int((reach + np.abs(layer.bias.astype(np.int64))).max())
-
-
-def describe(shape: Shape) -> str:
-    """``shape`` as people write it: 28x28."""
-    return "x".join(map(str, shape))
-
-
-def expect(condition: bool, fact: str) -> None:
-    """Raises :class:`ModelError` with ``fact`` where ``condition`` is false."""
-    if not condition:
-        raise ModelError(fact)
 
 
 def _check_weights(weights: NDArray[np.int8], bias: NDArray[np.int32], by: Requantization, rank: int, axes: str) -> None:

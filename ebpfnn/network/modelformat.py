@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from . import calibration, fields, tableformat
 from .fields import Described
-from .layers import LARGEST_SIZE, Conv2d, Dense, Layer, MaxPool, Table, expect
+from .layers import LARGEST_SIZE, Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, Table, expect
 from .model import LABEL
 from .network import MOST_STAGES, Next, QuantizedNetwork
 from .tensorfile import Tensors
 
 _TENSORS = ("weights", "bias", "positive", "negative")
-_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool", Table: "table"}
+_JOINED = {"add": ("factors", "bias", "positive", "negative"), "concat": ("bias", "positive", "negative")}
+_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool", Table: "table", Add: "add", Concat: "concat"}
 _THEN = "then."
 """In front of the names of the tensors of a cascade's next network."""
 
@@ -32,7 +33,7 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
         "name": network.name,
         "input": fields.describe_input(network.input),
         "labels": list(network.labels),
-        "layers": [_describe_layer(layer) for layer in network.layers],
+        "layers": [_describe_layer(layer) | _describe_sources(network, number) for number, layer in enumerate(network.layers)],
         "score_scale": network.score_scale,
         "density": list(network.density),
         "card": dict(network.card),
@@ -43,6 +44,12 @@ def describe(network: QuantizedNetwork) -> dict[str, Any]:
     }
 
 
+def _describe_sources(network: QuantizedNetwork, number: int) -> dict[str, Any]:
+    """Left out where a layer is given what the one before it gives."""
+    sources = network.takes[number]
+    return {} if sources == (number - 1,) else {"sources": list(sources)}
+
+
 def _describe_next(then: Next | None) -> dict[str, Any]:
     return {"then": {"margin": then.margin, "share": then.share, "network": describe(then.network)}} if then else {}
 
@@ -50,7 +57,8 @@ def _describe_next(then: Next | None) -> dict[str, Any]:
 def tensors(network: QuantizedNetwork) -> dict[str, NDArray[Any]]:
     """The tensors of ``network`` by name: ``layers.N.weights``, ``.bias``, ``.positive`` and ``.negative``.
 
-    Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next network begin with ``then.``.
+    A layer may have ``.activation``. Those of tables are in :mod:`ebpfnn.network.tableformat`. Those of a cascade's next
+    network begin with ``then.``.
     """
     found = {
         f"layers.{number}.{name}": np.ascontiguousarray(array)
@@ -68,7 +76,9 @@ def _layer_tensors(layer: Layer) -> dict[str, NDArray[Any]]:
     if isinstance(layer, Table):
         return tableformat.tensors(layer)
     by = layer.requantization
-    return {"weights": layer.weights, "bias": layer.bias, "positive": by.positive, "negative": by.negative}
+    table = {} if by.activation is None else {"activation": by.activation}
+    own = {name: getattr(layer, name) for name in ("weights", "factors", "bias") if hasattr(layer, name)}
+    return {**own, "positive": by.positive, "negative": by.negative, **table}
 
 
 def build(described: Described, arrays: Tensors) -> QuantizedNetwork:
@@ -96,7 +106,13 @@ def _build(described: Described, arrays: Tensors, stages: int) -> QuantizedNetwo
     name, labels, card = fields.text(described, "name"), fields.texts(described, "labels"), fields.card(described)
     result = fields.text(described, "result") if "result" in described else LABEL
     events = fields.events(described)
-    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, events, then, result, calibrated)
+    sources = tuple(_sources(each, number) for number, each in enumerate(layers))
+    return QuantizedNetwork(name, form, labels, built, score_scale, density, card, events, then, result, calibrated, sources)
+
+
+def _sources(described: Any, number: int) -> tuple[int, ...]:
+    """What the layer ``number`` is given; usually what the one before it gives."""
+    return fields.within(f"layer {number}", fields.integers, described, "sources") if "sources" in described else (number - 1,)
 
 
 def _layers(described: Sequence[object], unused: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:
@@ -125,7 +141,7 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
         return described | tableformat.describe(layer)
     if not isinstance(layer, MaxPool):
         described |= fields.describe_requantization(layer.requantization)
-    if not isinstance(layer, Dense):
+    if isinstance(layer, Conv2d | MaxPool):
         described |= fields.describe_window(layer.window)
     if isinstance(layer, Conv2d):
         described |= {"groups": layer.groups, "pad_value": layer.pad_value}
@@ -142,12 +158,21 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
         return MaxPool(fields.build_window(described))
     if kind == "table":
         return tableformat.build(described, lambda name: _tensor(unused, prefix + name))
+    if kind in _JOINED:
+        return _join(described, kind, [_tensor(unused, prefix + name) for name in _JOINED[kind]])
     weights, bias, positive, negative = (_tensor(unused, prefix + name) for name in _TENSORS)
-    by = fields.build_requantization(described, positive, negative)
+    activation = unused.pop(prefix + "activation", None)
+    by = fields.build_requantization(described, positive, negative, activation)
     if kind == "dense":
         return Dense(weights, bias, by)
     groups, pad_value = fields.integer(described, "groups"), fields.integer(described, "pad_value")
     return Conv2d(weights, bias, by, fields.build_window(described), groups, pad_value)
+
+
+def _join(described: Described, kind: str, arrays: list[NDArray[Any]]) -> Join:
+    *first, positive, negative = arrays
+    by = fields.build_requantization(described, positive, negative)
+    return Add(first[0], first[1], by) if kind == "add" else Concat(first[0], by)
 
 
 def _tensor(unused: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""A quantized network: the layers of :mod:`ebpfnn.network.layers`, one after the other, with the proof that nothing overflows.
+"""A quantized network: the layers of :mod:`ebpfnn.network.layers` as a chain or a graph, with the proof that nothing overflows.
 
 It knows nothing of PyTorch, files or the kernel. docs/quantization.md derives the integers; :mod:`ebpfnn.network.reference`
 computes with them; :mod:`ebpfnn.quantize.floats` is the form that was trained.
@@ -16,14 +16,17 @@ from .. import abi
 from ..errors import ModelError
 from . import calibration as calibrations
 from . import events as carried
+from . import graph
 from .architecture import architecture
 from .calibration import Calibration
 from .inputformat import InputFormat
+from .joins import Concat, join_bound
 from .layers import (
     INT32_MAX,
     LARGEST_SIZE,
     ByteLanes,
     Conv2d,
+    Join,
     Layer,
     MaxPool,
     Shape,
@@ -66,7 +69,8 @@ class QuantizedNetwork(Model):
     to it that were not 0 on calibration samples, 0..1; empty where unknown. ``card`` tells where the network came from: free
     text by keyword, such as ``data`` or ``recipe``. ``events`` has the spec whose rows its samples are made of
     (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give. ``then`` makes it the first network of
-    a cascade. ``result`` is what :class:`~ebpfnn.network.model.Model` says.
+    a cascade. ``result`` is what :class:`~ebpfnn.network.model.Model` says. ``sources`` has for each layer the numbers of those
+    whose values it is given, -1 for the sample; it is empty for a chain, whose layers are given what the one before gives.
 
     Raises :class:`ModelError`, naming the layer, where consecutive layers disagree or an accumulator could overflow.
     """
@@ -84,13 +88,19 @@ class QuantizedNetwork(Model):
     then: Next | None = None
     result: str = LABEL
     calibration: Calibration | None = None
+    sources: graph.Sources = ()
 
     def __post_init__(self) -> None:
         expect(bool(self.layers), f"network '{self.name}' has no layers")
         expect(not isinstance(self.layers[-1], MaxPool), "the last layer is a pool; end with a dense layer or a convolution")
-        for number, (layer, (low, high)) in enumerate(zip(self.layers, self.ranges, strict=True)):
+        expect(not isinstance(self.layers[-1], Concat), "the last layer joins values; end with a dense layer or a convolution")
+        graph.check(self.takes, self.layers)
+        if self.sources == graph.chain(len(self.layers)):
+            object.__setattr__(self, "sources", ())
+        ranges = self.ranges
+        for number, (layer, sources) in enumerate(zip(self.layers, self.takes, strict=True)):
             try:
-                _check(layer, low, high, last=number + 1 == len(self.layers))
+                _check(layer, tuple(ranges[source + 1] for source in sources), last=number + 1 == len(self.layers))
             except ModelError as error:
                 raise ModelError(f"layer {number} {error}") from error
         for number, shape in enumerate(self.shapes[1:]):
@@ -123,44 +133,67 @@ class QuantizedNetwork(Model):
         return (self, *(self.then.network.stages if self.then else ()))
 
     @property
+    def takes(self) -> graph.Sources:
+        """The sources of every layer, of a chain too."""
+        return self.sources or graph.chain(len(self.layers))
+
+    @property
     def shapes(self) -> tuple[Shape, ...]:
-        """What each layer is given, and at the end what the last one gives."""
+        """That of the sample, and what each layer gives: number ``n + 1`` is that of layer ``n``."""
         shapes = [self.input.shape]
-        for number, layer in enumerate(self.layers):
+        for number, (layer, sources) in enumerate(zip(self.layers, self.takes, strict=True)):
             try:
-                shapes.append(layer.output_shape(shapes[-1]))
+                shapes.append(layer.output_shape(*(shapes[source + 1] for source in sources)))
             except ModelError as error:
                 raise ModelError(f"layer {number} {error}") from error
         return tuple(shapes)
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
-        """The lowest and the highest value that each layer can be given."""
+        """The lowest and the highest value of the sample, and of each layer but the last, as :attr:`shapes`."""
         ranges = [(0, self.input.highest)]
-        for layer in self.layers[:-1]:
-            ranges.append(ranges[-1] if isinstance(layer, MaxPool) else (layer.requantization.low, layer.requantization.high))
+        for layer, sources in zip(self.layers[:-1], self.takes, strict=False):
+            if isinstance(layer, MaxPool):
+                ranges.append(ranges[sources[0] + 1])
+            else:
+                ranges.append((layer.requantization.lowest, layer.requantization.highest))
         return tuple(ranges)
+
+    def given_shapes(self, number: int) -> tuple[Shape, ...]:
+        """The shapes of what layer ``number`` is given: one, but for a layer that joins several."""
+        shapes = self.shapes
+        return tuple(shapes[source + 1] for source in self.takes[number])
+
+    def given_ranges(self, number: int) -> tuple[tuple[int, int], ...]:
+        """The ranges of what layer ``number`` is given, as :meth:`given_shapes`."""
+        ranges = self.ranges
+        return tuple(ranges[source + 1] for source in self.takes[number])
 
     @property
     def macs(self) -> int:
         """Multiplications of one sample."""
-        return sum(layer.macs(shape) for layer, shape in zip(self.layers, self.shapes, strict=False))
+        shapes = self.shapes
+        each = zip(self.layers, self.takes, strict=True)
+        return sum(layer.macs(*(shapes[source + 1] for source in sources)) for layer, sources in each)
 
     @property
     def architecture(self) -> str:
         """The layers as ``ebpfnn train --arch`` takes them, such as ``784-32-10``; those of a cascade joined by "then"."""
-        return " then ".join(architecture(each.layers) for each in self.stages)
+        return " then ".join(architecture(each.layers, each.sources) for each in self.stages)
 
 
-def _check(layer: Layer, low: int, high: int, *, last: bool) -> None:
+def _check(layer: Layer, ranges: tuple[tuple[int, int], ...], *, last: bool) -> None:
     if isinstance(layer, MaxPool):
         return
-    bound = accumulator_bound(layer, low, high)
+    low, high = ranges[0]
+    bound = join_bound(layer, ranges) if isinstance(layer, Join) else accumulator_bound(layer, low, high)
     if isinstance(layer, Table):
         _check_table(layer, low, high, bound, last=last)
     expect(bound <= INT32_MAX, f"can reach |accumulator| {bound}, past int32; use smaller weights")
     by = layer.requantization
     expect(last or by.one_byte, f"is clipped to {by.low}..{by.high}, which is not one byte")
+    fact = "is the last, whose scores are int32, and has an activation table; add a dense layer behind it"
+    expect(not last or isinstance(by, ByteLanes) or by.activation is None, fact)
     if isinstance(layer, Conv2d) and any(layer.window.padding):
         expect(low <= layer.pad_value <= high, f"is padded with {layer.pad_value}, outside its input's {low}..{high}")
 

@@ -8,7 +8,8 @@ in magnitude, and values are bytes, so every partial sum, in whatever order, is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from math import prod
 from typing import Any, TypeVar
@@ -19,8 +20,24 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from . import encoding
+from .graph import SAMPLE, takers
 from .inputformat import InputFormat
-from .layers import ByteLanes, Conv2d, Dense, Layer, MaxPool, Requantization, Shape, Table, Weighted, Window, image_shape
+from .layers import (
+    Add,
+    ByteLanes,
+    Concat,
+    Conv2d,
+    Dense,
+    Join,
+    Layer,
+    MaxPool,
+    Requantization,
+    Shape,
+    Table,
+    Weighted,
+    Window,
+    image_shape,
+)
 from .network import QuantizedNetwork
 
 _Value = TypeVar("_Value", np.int64, np.float64)
@@ -67,13 +84,23 @@ def density(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> tuple[floa
     """
     counts = np.zeros(len(network.layers), np.int64)
     for chunk in _chunks(network, encoding.levels(network.input, samples)):
-        given = [chunk.astype(np.int64), *_outputs(network, chunk)]
-        counts += [np.count_nonzero(values) for values in given[:-1]]
-    return tuple(int(count) / (len(samples) * prod(shape)) for count, shape in zip(counts, network.shapes, strict=False))
+        gives = [chunk.astype(np.int64), *_outputs(network, chunk)]
+        counts += [np.count_nonzero(values) for values in gives[:-1]]
+    sizes = [len(samples) * prod(shape) for shape in network.shapes]
+    return tuple(
+        sum(int(counts[source + 1]) for source in sources) / sum(sizes[source + 1] for source in sources)
+        for sources in network.takes
+    )
 
 
-def forward(layer: Layer, values: _Integers) -> _Integers:
-    """The outputs of one layer, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte."""
+def forward(layer: Layer, *given: _Integers) -> _Integers:
+    """The outputs of one layer, int64 ``[n, *output shape]``, for values int64 ``[n, *shape]``, each a byte.
+
+    A layer that joins values is given several.
+    """
+    if isinstance(layer, Add | Concat):
+        return join(layer, given)
+    (values,) = given
     if isinstance(layer, MaxPool):
         return max_pool(layer, values)
     sums, by = accumulate(layer, values), layer.requantization
@@ -90,6 +117,24 @@ def accumulate(layer: Weighted | Table, values: _Integers) -> _Integers:
     sums = _dense_sums(layer, values) if isinstance(layer, Dense) else _conv2d_sums(layer, values)
     accumulators: _Integers = sums.astype(np.int64) + _by_channel(layer.bias, sums)
     return accumulators
+
+
+def join(layer: Join, given: Sequence[_Integers]) -> _Integers:
+    """Equations 24 and 25: the outputs, int64 ``[n, *output shape]``, for what each source gives, int64 ``[n, *shape]``."""
+    shape = (len(given[0]), *layer.output_shape(*(values.shape[1:] for values in given)))
+    by = layer.requantization
+    if isinstance(layer, Add):
+        terms = [factor * values.reshape(shape) for factor, values in zip(layer.factors.tolist(), given, strict=True)]
+        return requantize(by, sum(terms, layer.bias.astype(np.int64)))
+    parts = [
+        requantize(_of_one(by, number), values.reshape(shape[0], 1, -1) + bias)
+        for number, (values, bias) in enumerate(zip(given, layer.bias.tolist(), strict=True))
+    ]
+    return np.concatenate(parts, axis=2).reshape(shape)
+
+
+def _of_one(by: Requantization, channel: int) -> Requantization:
+    return replace(by, positive=by.positive[[channel]], negative=by.negative[[channel]])
 
 
 def row_numbers(layer: Table, values: _Integers) -> _Integers:
@@ -121,9 +166,9 @@ def max_pool(layer: MaxPool, values: _Integers) -> _Integers:
 
 
 def requantize(by: Requantization, accumulators: _Integers) -> _Integers:
-    """Equations 5 and 6: the outputs, int64 in ``by.low..by.high``, of accumulators int64 [n, channels, ...] or [channels]."""
+    """Equations 5, 6 and 26: the outputs, int64, of accumulators int64 [n, channels, ...] or [channels]."""
     clipped: _Integers = np.clip(rescale(by, accumulators), by.low, by.high)
-    return clipped
+    return clipped if by.activation is None else by.activation.astype(np.int64)[clipped & 255]
 
 
 def rescale(by: Requantization, accumulators: _Integers) -> _Integers:
@@ -170,18 +215,21 @@ def _scores(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> NDArray[np.
 
 def _outputs(network: QuantizedNetwork, levels: NDArray[np.uint8]) -> Iterator[_Integers]:
     """What each layer gives, int64 ``[n, *output shape]``."""
-    values = levels.astype(np.int64)
-    for layer in network.layers:
-        values = forward(layer, values)
-        yield values
+    held, last = {SAMPLE: levels.astype(np.int64)}, {source: by[-1:] for source, by in takers(network.takes).items()}
+    for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
+        held[number] = forward(layer, *(held[source] for source in sources))
+        yield held[number]
+        for source in set(sources):
+            if last[source] == (number,):
+                del held[source]
 
 
 def _chunks(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """So many samples at a time that no layer's windows, accumulators and what they become take much memory."""
-    shapes = network.shapes
-    widest = max(
-        _window_values(layer, shape) + 8 * max(prod(shape), prod(output))
-        for layer, shape, output in zip(network.layers, shapes, shapes[1:], strict=False)
+    shapes, every = network.shapes, 8 * sum(map(prod, network.shapes)) if network.sources else 0
+    widest = every + max(
+        _window_values(layer, shapes[sources[0] + 1]) + 8 * max(prod(shapes[sources[0] + 1]), prod(output))
+        for layer, sources, output in zip(network.layers, network.takes, shapes[1:], strict=True)
     )
     step = max(1, _CHUNK_BYTES // (8 * widest))
     return (samples[first : first + step] for first in range(0, len(samples), step))

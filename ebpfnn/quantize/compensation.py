@@ -52,7 +52,8 @@ def settled(network: Network, samples: NDArray[np.uint8]) -> Network:
 def _wide(by: Activation, values: _Floats) -> Activation:
     """The scale at which no value is clipped, for a ReLU of 8 bits, and :data:`_HEADROOM` beyond."""
     highest = float(values.max()) * _HEADROOM
-    if not highest < np.inf or by.bits != 8 or by.slope != 0 or by.scale is not None or highest < SMALLEST * 255:
+    usual = by.slope == 0 and by.scale is None and by.bits == 8 and not by.functions
+    if not usual or not SMALLEST * 255 <= highest < np.inf:
         return by
     return replace(by, scale=highest / 255)
 

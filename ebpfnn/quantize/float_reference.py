@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, ModelError
 from ..network.encoding import levels
 from ..network.layers import MaxPool, Shape, Window, describe, expect, image_shape
+from . import functions
 from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
 
 CHUNK = 1 << 22
@@ -47,7 +48,7 @@ def forward(layer: FloatLayer, values: _Floats) -> NDArray[np.float64]:
     shape = output_shape(layer, values.shape[1:])
     if isinstance(layer, FloatDense):
         outputs = values.reshape(len(values), prod(values.shape[1:])) @ layer.weights.T.astype(np.float64) + layer.bias
-        return _activate(layer.activation, outputs)
+        return activate(layer.activation, outputs)
     images = values.reshape(len(values), *image_shape(values.shape[1:]))
     if isinstance(layer, MaxPool):
         return _pool(images, layer.window, shape, largest=True)
@@ -56,7 +57,7 @@ def forward(layer: FloatLayer, values: _Floats) -> NDArray[np.float64]:
         return _pool(images, window, shape, largest=False) / prod(window.kernel)
     step = max(1, CHUNK // (images.shape[1] * prod(layer.window.kernel) * prod(shape[1:])))
     parts = [_convolve(layer, images[start : start + step], shape) for start in range(0, max(1, len(images)), step)]
-    return _activate(layer.activation, np.concatenate(parts))
+    return activate(layer.activation, np.concatenate(parts))
 
 
 def output_shape(layer: FloatLayer, shape: Shape) -> Shape:
@@ -85,9 +86,11 @@ def pool_window(layer: AvgPool, shape: Shape) -> Window:
     return layer.window or Window((rows, columns), (rows, columns))
 
 
-def _activate(by: Activation, outputs: _Floats) -> _Floats:
-    activated: _Floats = np.clip(np.where(outputs < 0, outputs * by.slope, outputs), by.low, by.high)
-    return activated
+def activate(by: Activation, outputs: _Floats) -> NDArray[np.float64]:
+    """What follows a layer, of its ``outputs``, float64 [n, outputs or channels, ...]."""
+    slopes = np.array(by.slopes).reshape(-1, *(1,) * (outputs.ndim - 2)) if by.slopes else by.slope
+    activated: _Floats = np.clip(np.where(outputs < 0, outputs * slopes, outputs), by.low, by.high)
+    return functions.apply(by.functions, activated)
 
 
 def _padded(images: _Floats, window: Window, value: float) -> _Floats:

@@ -23,12 +23,15 @@ from ..network.model import LABEL, RESULTS
 from ..network.tensorfile import Container, OtherVersion, Tensors
 from .float_reference import output_shape
 from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+from .functions import Function
 
 SUFFIX = ".float.safetensors"
 MAX_BYTES = 256 << 20
 
 _CONTAINER = Container("ebpfnn-float", "1", "a float network")
 _TYPES = {FloatDense: "dense", FloatConv2d: "conv2d", MaxPool: "max_pool", AvgPool: "avg_pool"}
+_MOST_FUNCTIONS = 16
+_FUNCTIONS = f"'functions' must be up to {_MOST_FUNCTIONS} lists, each of a name and numbers"
 _REMEDY = "give a file that `ebpfnn train` wrote"
 
 
@@ -96,6 +99,8 @@ def _describe_layer(layer: FloatLayer) -> dict[str, Any]:
         by = layer.activation
         bounds = {name: bound if np.isfinite(bound) else None for name, bound in (("low", by.low), ("high", by.high))}
         described |= {"slope": by.slope, **bounds, "bits": by.bits, "scale": by.scale, "weight_bits": layer.weight_bits}
+        described |= {"slopes": list(by.slopes)} if by.slopes else {}
+        described |= {"functions": [[each.name, *each.parameters] for each in by.functions]} if by.functions else {}
     if isinstance(layer, FloatConv2d):
         described["groups"] = layer.groups
     if not isinstance(layer, FloatDense) and layer.window is not None:
@@ -157,7 +162,19 @@ def _activation(described: Described) -> Activation:
     expect(low < high, "'low' must lie below 'high'")
     expect(2 <= bits <= 8, "'bits' must lie in 2..8")
     expect(scale is None or scale > 0, "'scale' must be positive")
-    return Activation(slope, low, high, bits, scale)
+    slopes = _numbers(fields.get(described, "slopes", list)) if "slopes" in described else ()
+    return Activation(slope, low, high, bits, scale, slopes, _functions(described))
+
+
+def _functions(described: Described) -> tuple[Function, ...]:
+    """Each is a list of its name and its parameters."""
+    given = fields.get(described, "functions", list) if "functions" in described else []
+    expect(len(given) <= _MOST_FUNCTIONS and all(isinstance(each, list) and each for each in given), _FUNCTIONS)
+    return tuple(Function(fields.text({"name": name}, "name"), _numbers(rest)) for name, *rest in given)
+
+
+def _numbers(values: list[object]) -> tuple[float, ...]:
+    return tuple(fields.number({"number": value}, "number") for value in values)
 
 
 def _tensor(unused: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:

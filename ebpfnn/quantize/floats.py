@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..network.inputformat import InputFormat
 from ..network.layers import MaxPool, Window
 from ..network.model import LABEL
+from .functions import Function
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -34,6 +35,9 @@ class Activation:
 
     ``bits`` is the precision of the quantized outputs, 2 to 8. ``scale`` is the real value of one step of them where training
     with quantization has settled it; None lets calibration choose it.
+
+    ``slopes`` has a slope of its own for each output or channel (PReLU), of which ``slope`` is the largest. ``functions`` come
+    behind, one after the other: tanh, SiLU and others, which a table computes (equation 26).
     """
 
     slope: float = 1.0
@@ -41,6 +45,8 @@ class Activation:
     high: float = np.inf
     bits: int = 8
     scale: float | None = None
+    slopes: tuple[float, ...] = ()
+    functions: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

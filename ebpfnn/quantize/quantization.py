@@ -15,9 +15,10 @@ from ..errors import InputError, ModelError
 from ..network import QuantizedNetwork, reference
 from ..network.encoding import levels
 from ..network.layers import INT32_MAX, MAX_SHIFT, Conv2d, Dense, Layer, MaxPool, Requantization, expect, image_shape
+from . import functions
 from .float_reference import forward, output_shape, pool_window
-from .floats import Activation, AvgPool, FloatConv2d, FloatLayer, Network
-from .scales import SMALLEST, Range, activation_range, quantized_weights, score_range, weight_scales
+from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+from .scales import SMALLEST, Range, activation_range, function_range, quantized_weights, score_range, weight_scales
 
 _MOST_VALUES = 1 << 24
 """How many float64 values a layer's calibrated outputs may be: 128 MiB."""
@@ -46,6 +47,7 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     Raises :class:`ModelError`, naming the layer, for weights that are not finite or do not fit, and :class:`InputError` for
     calibration samples of another dtype or shape, or none.
     """
+    network = _ended(network)
     calibration = _bounded(network, calibration)
     values = levels(network.input, calibration) / network.input.highest
     layers: list[Layer] = []
@@ -53,9 +55,10 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     for number, layer in enumerate(network.layers):
         try:
             _check(layer)
-            given, values = values.shape[1:], _forward(layer, values)
+            given, values = values.shape[1:], _forward(_without_functions(layer), values)
             last = number + 1 == len(network.layers)
             integers, found = _quantize_layer(layer, given, found, None if last else values)
+            values = _of_functions(layer, values)
         except ModelError as error:
             raise ModelError(f"network '{network.name}', layer {number} {error}") from error
         layers.append(integers)
@@ -121,10 +124,33 @@ def _check(layer: FloatLayer) -> None:
 
 def _check_activation(by: Activation) -> None:
     expect(0 <= by.slope <= 1, f"has a slope of {by.slope}, not within 0..1; use ReLU, LeakyReLU or the identity")
+    inside = all(0 <= each <= by.slope for each in by.slopes)
+    expect(inside, f"has slopes of {min(by.slopes, default=0):g}..{max(by.slopes, default=0):g}, not within 0..{by.slope:g}")
     expect(2 <= by.bits <= 8, f"has outputs of {by.bits} bits; give 2 to 8")
     expect(by.low < by.high and by.high > 0, f"is clamped to {by.low}..{by.high}; give a low below a high above 0")
     given = by.scale is None or SMALLEST <= by.scale < math.inf
     expect(given, f"has an activation scale of {by.scale}; give a positive number, or None")
+
+
+def _ended(network: Network) -> Network:
+    """``network`` with a layer that changes nothing behind functions at its end: scores come of sums."""
+    last = network.layers[-1] if network.layers else None
+    if not isinstance(last, (FloatDense, FloatConv2d)) or not last.activation.functions:
+        return network
+    size = len(network.labels)
+    more = FloatDense(np.eye(size, dtype=np.float32), np.zeros(size, np.float32))
+    return replace(network, layers=(*network.layers, more))
+
+
+def _without_functions(layer: FloatLayer) -> FloatLayer:
+    if not isinstance(layer, (FloatDense, FloatConv2d)):
+        return layer
+    return replace(layer, activation=replace(layer.activation, functions=()))
+
+
+def _of_functions(layer: FloatLayer, values: _Floats) -> _Floats:
+    given = layer.activation.functions if isinstance(layer, (FloatDense, FloatConv2d)) else ()
+    return functions.apply(given, values)
 
 
 def _quantize_layer(layer: FloatLayer, shape: tuple[int, ...], given: Range, outputs: _Floats | None) -> tuple[Layer, Range]:
@@ -138,13 +164,26 @@ def _quantize_layer(layer: FloatLayer, shape: tuple[int, ...], given: Range, out
         return _average(layer, shape, given, last=outputs is None)
     scales = weight_scales(layer, given.scale)
     unit = scales * given.scale
-    by = layer.activation
-    found = score_range(by, unit) if outputs is None else activation_range(by, outputs)
-    steps = requantization(unit, by.slope, found)
-    weights, bias = quantized_weights(layer, scales), np.rint(layer.bias / unit).astype(np.int32)
+    steps, found = _steps(layer.activation, unit, outputs)
+    weights = quantized_weights(layer, scales)
+    bias = np.rint(layer.bias / unit) - given.zero_point * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
+    expect(bool((np.abs(bias) <= INT32_MAX).all()), "has a bias past int32; scale the layer down")
     if isinstance(layer, FloatConv2d):
-        return Conv2d(weights, bias, steps, layer.window, layer.groups), found
-    return Dense(weights, bias, steps), found
+        return Conv2d(weights, bias.astype(np.int32), steps, layer.window, layer.groups, given.zero_point), found
+    return Dense(weights, bias.astype(np.int32), steps), found
+
+
+def _steps(by: Activation, unit: _Floats, outputs: _Floats | None) -> tuple[Requantization, Range]:
+    """The requantization of sums worth ``unit``, with the table of ``by``'s functions, and what it gives."""
+    slope = np.array(by.slopes) if by.slopes else by.slope
+    if outputs is None:
+        found = score_range(by, unit)
+        return requantization(unit, slope, found), found
+    if not by.functions:
+        found = activation_range(by, outputs)
+        return requantization(unit, slope, found), found
+    index, found, table = function_range(by, outputs)
+    return replace(requantization(unit, slope, index), activation=table, function=functions.named(by.functions)), found
 
 
 def _average(layer: AvgPool, shape: tuple[int, ...], given: Range, *, last: bool) -> tuple[Conv2d, Range]:
@@ -152,19 +191,24 @@ def _average(layer: AvgPool, shape: tuple[int, ...], given: Range, *, last: bool
     window, channels = pool_window(layer, shape), image_shape(shape)[0]
     unit = np.full(channels, given.scale / math.prod(window.kernel))
     found = score_range(Activation(), unit) if last else given
-    weights, bias = np.ones((channels, 1, *window.kernel), np.int8), np.zeros(channels, np.int32)
-    return Conv2d(weights, bias, requantization(unit, 1.0, found), window, channels), found
+    weights = np.ones((channels, 1, *window.kernel), np.int8)
+    bias = np.full(channels, -given.zero_point * math.prod(window.kernel), np.int32)
+    return Conv2d(weights, bias, requantization(unit, 1.0, found), window, channels, given.zero_point), found
 
 
-def requantization(unit: NDArray[np.float64], slope: float, found: Range) -> Requantization:
+def requantization(unit: NDArray[np.float64], slope: float | NDArray[np.float64], found: Range) -> Requantization:
     """Equation 9: the multipliers for accumulators worth ``unit`` each, float64 [channels], and outputs in ``found``.
+
+    ``slope`` is one number, or one for each channel.
 
     Raises :class:`ModelError` where an accumulator is worth more than 2^30 steps of the output.
     """
     real = unit / found.scale
-    shift = _shift(float(real.max()))
+    steepest = float(np.max(slope))
+    shift = _shift(float(real.max()) * max(1.0, steepest))
     positive, negative = (np.rint(np.ldexp(real * each, shift)).astype(np.int32) for each in (1.0, slope))
-    return Requantization(positive, negative, shift, found.low, found.high, found.zero_point, slope)
+    named = "prelu" if np.ndim(slope) else ""
+    return Requantization(positive, negative, shift, found.low, found.high, found.zero_point, steepest, function=named)
 
 
 def _shift(largest: float) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..network.layers import INT32_MAX, INT32_MIN
+from . import functions
 from .floats import Activation, FloatConv2d, FloatDense
 
 LARGEST_BIAS = 1 << 24
@@ -95,6 +96,46 @@ def activation_range(activation: Activation, outputs: _Floats) -> Range:
         for fraction in _FRACTIONS
     ]
     return clamped(min(candidates, key=lambda each: _loss(each, seen)), activation)
+
+
+def function_range(activation: Activation, outputs: _Floats) -> tuple[Range, Range, NDArray[np.int16]]:
+    """Equation 26: the range of the bytes that functions are computed of, that of their results, and the table.
+
+    ``outputs`` are calibrated values before the functions. The scale of the bytes is the one of equation 11's that loses least
+    of what the functions make of them.
+    """
+    given, seen = replace(activation, functions=(), bits=8, scale=None), _some(outputs)
+    wanted, whole = functions.apply(activation.functions, seen), _ranges(given)[0]
+    within = bool((np.abs(wanted) <= np.finfo(np.float32).max).all())
+    if not within:
+        raise ModelError(
+            f"has a function, {functions.named(activation.functions)}, whose values exceed float32; clip before it"
+        )
+    lowest, highest = float(seen.min()), float(seen.max())
+    index, least = whole, np.inf
+    for fraction in _FRACTIONS if max(-lowest, highest) >= SMALLEST else ():
+        scale = max(highest / whole.high, lowest / whole.low if whole.low else 0.0) * fraction
+        if scale < SMALLEST:
+            continue
+        steps = np.clip(np.floor(seen / scale + 0.5), whole.low, whole.high).astype(np.int64)
+        real = functions.apply(activation.functions, np.arange(whole.low, whole.high + 1) * np.float64(scale))
+        loss = float(np.square(real[steps - whole.low] - wanted).mean())
+        index, least = (replace(whole, scale=scale), loss) if loss < least else (index, least)
+    index = clamped(index, given)
+    return index, *_table(activation, index)
+
+
+def _table(activation: Activation, index: Range) -> tuple[Range, NDArray[np.int16]]:
+    bytes_ = np.arange(index.low, index.high + 1)
+    real = functions.apply(activation.functions, (bytes_ * index.scale).astype(np.float64))
+    low, high = min(0.0, float(real.min())), max(0.0, float(real.max()))
+    scale = activation.scale or max((high - low) / 255, SMALLEST)
+    point = 0 if activation.scale else int(np.floor(-low / scale + 0.5))
+    ends = (-128, 127) if activation.scale and low < 0 else (0, (1 << activation.bits) - 1 if activation.scale else 255)
+    values = np.clip(np.floor(real / scale + 0.5) + point, *ends).astype(np.int16)
+    table = np.full(256, values[0], np.int16)
+    table[bytes_ & 255] = values
+    return Range(*((-128, 127) if table.min() < 0 else (0, 255)), scale, point), table
 
 
 def score_range(activation: Activation, unit: _Floats) -> Range:

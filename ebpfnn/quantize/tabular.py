@@ -64,7 +64,7 @@ class Tabular:
         begin, *rest = self.network.layers
         found: _Floats = given @ self.first.weights.T + self.first.bias
         by = begin.activation if isinstance(begin, FloatDense) else Activation()
-        found = np.clip(np.where(found < 0, found * by.slope, found), by.low, by.high)
+        found = float_reference.activate(by, found)
         for layer in rest:
             found = float_reference.forward(layer, found)
         return found

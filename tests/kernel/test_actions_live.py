@@ -13,13 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from instances import ebpfnn, names
+from cgroups import cgroup
+from click.testing import CliRunner
+from instances import names
 from netspace import inside, pair, run
 from test_guard_instances import CALIBRATION
 from test_guards_live import FOREVER, POLICY, PORT, Senders, network
 
 from ebpfnn import Instance, Plugins
 from ebpfnn.bodies import modelfile
+from ebpfnn.cli import main
 from ebpfnn.errors import KernelError, NotSupported
 from ebpfnn.instance import Store
 from ebpfnn.kernel import Object, attach_tcx
@@ -121,10 +124,9 @@ def calibrated(trigger: str) -> QuantizedNetwork:
 
 def test_a_model_that_always_says_attack_lets_traffic_flow(store: Store, senders: Senders, model: Path) -> None:
     for action in ("pass", "event"):
-        ran = ebpfnn(
-            store, "load", str(model), "--target", "here", "--action", action, "--after", "1", "--most", "1", "--enforce"
-        )
-        assert ran.returncode == 0, ran.stderr
+        policy = ("--action", action, "--after", "1", "--most", "1", "--enforce")
+        ran = CliRunner().invoke(main, ["load", str(model), "--target", "here", *policy])
+        assert ran.exit_code == 0, ran.output
         assert f"is a guard: {action}, enforcing" in ran.stdout
         assert senders.send(0, *[500] * 20) == 20
         Instance.open("guard").swap(calibrated("tc"))
@@ -191,24 +193,15 @@ def test_what_is_redirected_leaves_by_the_other_interface_while_there_is_one(
 
 
 @pytest.fixture
-def cgroup() -> Iterator[Path]:
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    root = next((Path(entry[1]) for entry in mounts if entry[2] == "cgroup2"), None)
-    if root is None:
-        pytest.skip("no cgroup2 file system is mounted")
-    path = root / f"test-actions-{os.getpid()}"
-    try:
-        path.mkdir()
-    except OSError as refused:
-        pytest.skip(f"no cgroup can be made here: {refused.strerror}")
-    yield path
-    path.rmdir()
+def group() -> Iterator[Path]:
+    with cgroup("-actions") as made:
+        yield made
 
 
 @contextmanager
-def inside_cgroup(cgroup: Path) -> Iterator[Callable[[int], str]]:
+def inside_cgroup(group: Path) -> Iterator[Callable[[int], str]]:
     """A process in the cgroup. Gives a function by which it sends a datagram of so many bytes, and says how that ended."""
-    command = ["sh", "-c", f"echo $$ > {cgroup}/cgroup.procs && exec {sys.executable} -S -c '{GATE}'"]
+    command = ["sh", "-c", f"echo $$ > {group}/cgroup.procs && exec {sys.executable} -S -c '{GATE}'"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin
         assert child.stdout
@@ -223,9 +216,9 @@ def inside_cgroup(cgroup: Path) -> Iterator[Callable[[int], str]]:
         asked.close()
 
 
-def test_who_sends_what_is_refused_gets_an_error(store: Store, senders: Senders, cgroup: Path) -> None:
+def test_who_sends_what_is_refused_gets_an_error(store: Store, senders: Senders, group: Path) -> None:
     del senders
-    with loaded("reject", "cgroup_skb", cgroup.name, direction="egress") as instance, inside_cgroup(cgroup) as send:
+    with loaded("reject", "cgroup_skb", group.name, direction="egress") as instance, inside_cgroup(group) as send:
         assert [send(size) for size in (50, 500, 500)] == ["sent", "Operation not permitted", "Operation not permitted"]
         with instance.brakes() as brakes:
             brakes.pause(True)

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from cgroups import end_of, start
+from click.testing import CliRunner
 from instances import ebpfnn
 from netspace import pair
+from taskguards import POLICY as TASKS
+from taskguards import calls
+from taskguards import network as task_network
 from test_actions_live import calibrated, loaded
 from test_guard_instances import load
 from test_guards_live import FOREVER, Senders
 
 from ebpfnn import Instance, Plugins
+from ebpfnn.cli import main
 from ebpfnn.errors import NotSupported, SessionError
 from ebpfnn.instance import Alert, AlertWatch, Store
+from ebpfnn.session.guarding import Guard
 
 pytestmark = pytest.mark.root
 
@@ -36,8 +44,8 @@ def waiting(watch: AlertWatch) -> list[Alert]:
 def test_the_verb(store: Store, senders: Senders) -> None:
     with loaded("event") as instance:
         assert senders.send(0, 500, 450, 500, 600) == 4
-        ran = ebpfnn(store, "alerts", "guard", "--count", "3")
-        assert (ran.returncode, ran.stderr) == (0, "")
+        ran = CliRunner().invoke(main, ["alerts", "guard", "--count", "3"])
+        assert (ran.exit_code, ran.stderr) == (0, "")
         told = [json.loads(line) for line in ran.stdout.splitlines()]
         port = senders.flows[0].getsockname()[1]
         for each in told:
@@ -47,9 +55,9 @@ def test_the_verb(store: Store, senders: Senders) -> None:
             assert (each["fields"]["source"], each["fields"]["destination"]) == ("10.77.0.2", "10.77.0.1")
             assert each["time"].endswith("+00:00")
         assert [each["fields"]["payload"] for each in told] == [500, 450, 500]
-        ran = ebpfnn(store, "alerts", "--seconds", "0")
+        ran = CliRunner().invoke(main, ["alerts", "--seconds", "0"])
         assert [json.loads(line)["fields"]["payload"] for line in ran.stdout.splitlines()] == [600]
-        assert "alerts" not in json.loads(ebpfnn(store, "actions", "--json").stdout)
+        assert "alerts" not in json.loads(CliRunner().invoke(main, ["actions", "--json"]).stdout)
         instance.unload()
 
 
@@ -96,6 +104,9 @@ def test_a_ring_that_nobody_reads_loses_alerts_and_no_packets(store: Store, send
             counts = watch.counts()
             assert counts.lost > 0
             assert (counts.told + counts.lost, counts.suppressed) == (sent, 0)
+            braked = instance.snapshot().guard
+            assert braked
+            assert braked.alerts == {"told": counts.told, "suppressed": 0, "lost": counts.lost}
             assert len(waiting(watch)) == counts.told
             assert senders.send(0, 500) == 1
             assert len(waiting(watch)) == 1
@@ -115,3 +126,26 @@ def test_guards_with_another_action_and_what_is_no_guard(store: Store, senders: 
         assert ran.returncode == 1
         assert "instance 'guard' has no alerts: it is no guard; load it with --action event" in ran.stderr
         instance.unload()
+
+
+@pytest.mark.usefixtures("tracing", "perf_links")
+def test_events_of_threads(store: Store) -> None:
+    def work() -> None:
+        Path("/proc/self/comm").write_text("one that calls")
+        calls(7)()
+
+    for action, told in (("pass", 0), ("event", 3)):
+        guard = Guard(TASKS, Plugins.installed().action(action))
+        with Instance.load(task_network(), Plugins.installed().trigger("tracepoint"), guard=guard) as instance:
+            with instance.brakes() as brakes:
+                brakes.enforce(FOREVER)
+                child = start(work)
+                assert end_of(child) == 0
+                assert brakes.counts(("benign", "bad"))["bad"]["acted"] >= 3
+            if told:
+                with instance.alerts() as watch:
+                    found = [each for each in waiting(watch) if each.fields["tgid"] == child]
+                assert [(each.label, each.margin, each.trigger) for each in found] == [("bad", 500, "tracepoint")] * told
+                assert {each.target for each in found} == {"syscalls:sys_enter_getppid"}
+                assert {(each.key, each.fields["comm"]) for each in found} == {(f"tgid={child}", "one that calls")}
+            instance.unload()

@@ -6,7 +6,8 @@ read. The first axis of every array is the sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,13 +118,22 @@ def window_at(padded: Integers, window: Any, row: int, column: int) -> Integers:
 
 
 def requantize(by: Any, acc: Integers) -> Integers:
-    """(5) and (6): the second axis of ``acc`` is the output, or the output channel."""
+    """(5), (6) and (26): the second axis of ``acc`` is the output, or the output channel."""
     assert np.abs(acc).max() <= _INT32, "(7) is broken: an accumulator has left int32"
     per_output = (-1, *[1] * (acc.ndim - 2))
     positive, negative = (m.astype(np.int64).reshape(per_output) for m in (by.positive, by.negative))
     m = np.where(acc >= 0, positive, negative)
     v = ((acc * m + (1 << (by.shift - 1))) >> by.shift) + by.zero_point
-    return np.minimum(np.maximum(v, by.low), by.high)
+    v = np.minimum(np.maximum(v, by.low), by.high)
+    return v if by.activation is None else looked_up(by.activation, v)
+
+
+def looked_up(table: NDArray[np.int16], v: Integers) -> Integers:
+    """(26)"""
+    y = np.empty_like(v)
+    for byte in range(256):
+        y[v % 256 == byte] = int(table[byte])
+    return y
 
 
 def scores(network: Any, samples: NDArray[np.uint8]) -> Integers:
@@ -144,16 +154,50 @@ def lead(found: list[int]) -> int:
 
 def own_scores(network: Any, samples: NDArray[np.uint8]) -> Integers:
     """As :func:`scores`, without the rest of a cascade; those of an image lie channel after channel and row after row."""
-    x = levels(network.input, samples).reshape(samples.shape)
-    for layer in network.layers:
-        x = apply(layer, x)
-    y = x.reshape(len(x), -1)
+    given = [levels(network.input, samples).reshape(samples.shape)]
+    for number, layer in enumerate(network.layers):
+        sources = network.sources[number] if network.sources else (number - 1,)
+        given.append(apply(layer, *(given[source + 1] for source in sources)))
+    y = given[-1].reshape(len(samples), -1)
     assert np.abs(y).max() <= _INT32 + 1, "a score has left int32"
     return y
 
 
-def apply(layer: Any, x: Integers) -> Integers:
+def add(layer: Any, given: Sequence[Integers]) -> Integers:
+    """(24): the sums, int64 [n, values], of two values of one size, each taken as it lies."""
+    one, other = (x.reshape(len(x), -1) for x in given)
+    return int(layer.bias[0]) + int(layer.factors[0]) * one + int(layer.factors[1]) * other
+
+
+def joined_shape(given: Sequence[Integers]) -> tuple[int, ...]:
+    """(25): channels beside each other where all are images of one size, else flat."""
+    shapes = [x.shape[1:] for x in given]
+    images = [(1, *shape)[-3:] for shape in shapes if len(shape) > 1]
+    if len(images) == len(shapes) and len({image[1:] for image in images}) == 1:
+        return (sum(image[0] for image in images), *images[0][1:])
+    return (sum(x[0].size for x in given),)
+
+
+def join(layer: Any, given: Sequence[Integers]) -> Integers:
+    """(24) and (25), and (5) and (6) behind them."""
+    n, by = len(given[0]), layer.requantization
+    if type(layer).__name__ == "Add":
+        images = [(1, *x.shape[1:])[-3:] for x in given if x.ndim > 2]
+        found = requantize(by, add(layer, given).reshape(n, 1, -1))
+        return found.reshape(n, *(images[0] if images else given[0].shape[1:]))
+    parts = []
+    for k, x in enumerate(given):
+        acc = x.reshape(n, 1, -1) + int(layer.bias[k])
+        own = replace(by, positive=by.positive[k : k + 1], negative=by.negative[k : k + 1])
+        parts.append(requantize(own, acc).reshape(n, -1))
+    return np.concatenate(parts, axis=1).reshape(n, *joined_shape(given))
+
+
+def apply(layer: Any, *given: Integers) -> Integers:
     """One layer of any kind."""
+    if type(layer).__name__ in ("Add", "Concat"):
+        return join(layer, given)
+    (x,) = given
     if type(layer).__name__ == "MaxPool":
         return max_pool(layer, x)
     return activate(layer.requantization, sums(layer)(layer, x))

@@ -17,7 +17,7 @@ from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import Conv2d, Dense, Layer, MaxPool, Requantization, Table, Window
 from ebpfnn.network.network import Next
 
-from . import arithmetic, corners, tablelayers
+from . import activationtables, arithmetic, corners, tablelayers
 from .formats import Random, input_format, of_bytes, ordered, pick, same_samples
 from .parameters import bias, requantization, weights
 
@@ -39,7 +39,7 @@ def _network(seed: int, random: Random, also: Random) -> QuantizedNetwork:
     while True:
         form = input_format(random)
         form = ordered(of_bytes(form, also) if tabled else form, also)
-        made = _Made(form, random, tabled)
+        made = Made(form, random, tabled)
         separable = len(form.shape) > 1 and not tabled and np.random.default_rng([seed, 17]).random() < 0.15
         made.grow_separably() if separable else made.grow()
         found = made.network(f"oracle-{seed}")
@@ -56,7 +56,7 @@ def _cascade(first: QuantizedNetwork, seed: int, random: Random, stages: int = 3
     """``first``, and up to ``stages`` of other kinds behind it, of the same labels and samples."""
     while True:
         form = first.input if first.input.packed else same_samples(first.input, random)
-        made = _Made(form, random, _tabled(random) or pick(random, [0, 0.7]))
+        made = Made(form, random, _tabled(random) or pick(random, [0, 0.7]))
         made.grow(len(first.labels))
         following = made.network(f"oracle-{seed}-next")
         if following.macs <= _MOST_MACS:
@@ -74,7 +74,7 @@ def _margin(first: QuantizedNetwork, seed: int, random: Random) -> int:
     return max(1, min(_INT32, pick(random, [1, lead, lead, lead, lead + 1, about, about, _INT32])))
 
 
-class _Made:
+class Made:
     """Layers so far, and ``values``, int64 [n, *shape] in ``low..high``: what they give for samples, dense and sparse."""
 
     def __init__(self, form: InputFormat, random: Random, tabled: float = 0) -> None:
@@ -96,23 +96,23 @@ class _Made:
     def grow(self, classes: int | None = None) -> None:
         """Up to three hidden layers, and a last one: of ``classes``, or a convolution as often as it can be one."""
         for _ in range(pick(self.random, [0, 1, 1, 2, 2, 3])):
-            layer = self._hidden()
+            layer = self.hidden()
             if prod(layer.output_shape(self.shape)) <= _MOST_VALUES:
-                self._add(layer, last=False)
-        self._add(self._last() if classes is None else self._last_of(classes), last=True)
+                self.add(layer, last=False)
+        self.add(self.last() if classes is None else self._last_of(classes), last=True)
 
     def grow_separably(self) -> None:
         """As networks for small machines: a window that halves the image, then depthwise and pointwise layers."""
         random, outputs = self.random, int(self.random.integers(2, 21))
-        self._add(self._separable(pick(random, [(10, 4), (3, 3), (5, 5)]), 2, outputs), last=False)
+        self.add(self._separable(pick(random, [(10, 4), (3, 3), (5, 5)]), 2, outputs), last=False)
         for _ in range(pick(random, [1, 1, 2])):
             channels = self.shape[0]
-            self._add(self._separable((3, 3), pick(random, [1, 1, 2]), channels, channels), last=False)
-            self._add(self._separable((1, 1), 1, pick(random, [3, 19, 24, 40])), last=False)
+            self.add(self._separable((3, 3), pick(random, [1, 1, 2]), channels, channels), last=False)
+            self.add(self._separable((1, 1), 1, pick(random, [3, 19, 24, 40])), last=False)
         channels = self.shape[0]
         whole = Window(self.shape[-2:])
-        self._add(Conv2d(weights((channels, 1, *whole.kernel), random), *_nothing_yet(channels), whole, channels), last=False)
-        self._add(self._dense(pick(random, [2, 12])), last=True)
+        self.add(Conv2d(weights((channels, 1, *whole.kernel), random), *nothing_yet(channels), whole, channels), last=False)
+        self.add(self._dense(pick(random, [2, 12])), last=True)
 
     def _separable(self, kernel: tuple[int, int], stride: int, outputs: int, groups: int = 1) -> Conv2d:
         """A convolution with as many outputs as inputs, or half: edges are larger at the bottom and at the right."""
@@ -121,7 +121,7 @@ class _Made:
         ]
         window = Window(kernel, (stride, stride), (edges[0] // 2, edges[1] // 2, -(-edges[0] // 2), -(-edges[1] // 2)))
         made = weights((outputs, (1, *self.shape)[-3] // groups, *kernel), self.random)
-        return Conv2d(made, *_nothing_yet(outputs), window, groups, self._pad_value() if any(window.padding) else 0)
+        return Conv2d(made, *nothing_yet(outputs), window, groups, self.pad_value() if any(window.padding) else 0)
 
     def tells_samples_apart(self) -> bool:
         return _distinct(self.values) >= min(5, _distinct(self.given))
@@ -134,7 +134,7 @@ class _Made:
         fixed = [[share] * len(self.shares) for share in (0.05, 0.05, 0.3, 0.95)]
         return tuple(pick(self.random, [self.shares, anything, *fixed]))
 
-    def _add(self, layer: Layer, *, last: bool) -> None:
+    def add(self, layer: Layer, *, last: bool) -> None:
         self.shares.append(float((self.values != 0).mean()))
         if isinstance(layer, MaxPool):
             self.values = arithmetic.max_pool(layer, self.values)
@@ -147,12 +147,13 @@ class _Made:
             found = bias(layer.weights, max(abs(self.low), abs(self.high)), accumulate(layer, self.values), self.random)
             layer = replace(layer, bias=found)
             accumulators = accumulate(layer, self.values)
-            layer = replace(layer, requantization=requantization(accumulators, last, self.random))
-            self.low, self.high = layer.requantization.low, layer.requantization.high
+            by = activationtables.tabled(requantization(accumulators, last, self.random), last)
+            layer = replace(layer, requantization=by)
+            self.low, self.high = activationtables.ends(by)
             self.values = arithmetic.requantize(layer.requantization, accumulators)
         self.layers.append(layer)
 
-    def _hidden(self) -> Layer:
+    def hidden(self) -> Layer:
         if self._takes_table():
             wide = [56, 64, 64, 70] if not self.layers and self.form.packed and self.form.bits == 1 else []
             return self._table(pick(self.random, [1, 7, 8, 9, 16, 17, 32, 64, 70, int(self.random.integers(1, 71)), *wide]))
@@ -163,7 +164,7 @@ class _Made:
             return self._conv()
         return self._dense(pick(self.random, [1, 3, 8, 33, *self.random.integers(1, 24, 3).tolist(), 100, 150]))
 
-    def _last(self) -> Layer:
+    def last(self) -> Layer:
         """The scores' layer: at most 64 of them."""
         if self._takes_table():
             return self._table(pick(self.random, [1, 2, 5, 10, 10, 64, int(self.random.integers(1, 65))]), last=True)
@@ -182,7 +183,7 @@ class _Made:
                 return layer
         if len(self.shape) > 1 and self.random.random() < 0.4:
             shape = (1, *self.shape)[-3:]
-            return Conv2d(weights((classes, *shape), self.random), *_nothing_yet(classes), Window(self.shape[-2:]))
+            return Conv2d(weights((classes, *shape), self.random), *nothing_yet(classes), Window(self.shape[-2:]))
         return self._dense(classes)
 
     def _takes_table(self) -> bool:
@@ -193,7 +194,7 @@ class _Made:
         return tablelayers.table(self.values, (self.low, self.high), self.form, outputs, last, self.random)
 
     def _dense(self, outputs: int) -> Dense:
-        return Dense(weights((outputs, prod(self.shape)), self.random), *_nothing_yet(outputs))
+        return Dense(weights((outputs, prod(self.shape)), self.random), *nothing_yet(outputs))
 
     def _conv(self) -> Conv2d:
         random, channels = self.random, (1, *self.shape)[-3]
@@ -201,10 +202,10 @@ class _Made:
         outputs = groups * pick(random, [1, 1, 2, 3] if groups > 1 else [1, 2, 3, 5, 8, int(random.integers(1, 33))])
         window = self._window()
         made = weights((outputs, channels // groups, *window.kernel), random)
-        pad_value = self._pad_value() if any(window.padding) else 0
-        return Conv2d(made, *_nothing_yet(outputs), window, groups, pad_value)
+        pad_value = self.pad_value() if any(window.padding) else 0
+        return Conv2d(made, *nothing_yet(outputs), window, groups, pad_value)
 
-    def _pad_value(self) -> int:
+    def pad_value(self) -> int:
         low, high = self.low, self.high
         return pick(self.random, [low, high, max(low, min(0, high)), int(self.random.integers(low, high + 1))])
 
@@ -222,7 +223,7 @@ def _distinct(values: arithmetic.Integers) -> int:
     return len(np.unique(values.reshape(len(values), -1), axis=0))
 
 
-def _nothing_yet(outputs: int) -> tuple[NDArray[np.int32], Requantization]:
+def nothing_yet(outputs: int) -> tuple[NDArray[np.int32], Requantization]:
     """A bias and a requantization to be replaced."""
     zero = np.zeros(outputs, np.int32)
     return zero, Requantization(zero, zero, 1, 0, 1)

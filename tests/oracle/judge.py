@@ -17,7 +17,7 @@ from ebpfnn.network import reference
 from ebpfnn.session import Session
 from ebpfnn.trees.compile import CompiledForest
 
-from . import arithmetic, corners, generate
+from . import arithmetic, corners, graphs
 from .dirty import Dirt
 from .formats import pick
 from .packets import reply_to, request
@@ -34,7 +34,7 @@ class Judge:
 
     def __init__(self, seed: int, tally: Tally, network: QuantizedNetwork | None = None) -> None:
         self.seed, self.tally = seed, tally
-        self.network = network or generate.network(seed)
+        self.network = network or graphs.drawn(seed)
         self.random = np.random.default_rng([seed, 1])
         self.samples = corners.samples(self.network.input, self.random)  # as corners.judged()
         self.given = arithmetic.given_bytes(self.network.input, self.samples)
@@ -163,6 +163,6 @@ def judge_many(seeds: Iterator[int], tally: Tally, report: Report) -> None:
         try:
             Judge(seed, tally).judge()
         except Exception:
-            tally.differences.append(Difference(seed, "on the way", traceback.format_exc(), describe(generate.network(seed))))
+            tally.differences.append(Difference(seed, "on the way", traceback.format_exc(), describe(graphs.drawn(seed))))
         for difference in tally.differences[known : known + 1]:
             report(difference)

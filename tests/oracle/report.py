@@ -81,7 +81,7 @@ def _describe_stage(network: QuantizedNetwork) -> str:
     given = f"{'x'.join(map(str, form.shape))} of {form.bits} bits{packed}{order}, thresholds {thresholds}"
     layers = "; ".join(_layer(layer) for layer in network.layers)
     density = [round(share, 2) for share in network.density]
-    return f"{architecture(network.layers)}, input {given}, density {density}: {layers}"
+    return f"{architecture(network.layers, network.sources)}, input {given}, density {density}: {layers}"
 
 
 def _layer(layer: Any) -> str:
@@ -91,6 +91,10 @@ def _layer(layer: Any) -> str:
         return name + moved
     if name == "Table":
         return _table(layer)
+    if name in ("Add", "Concat"):
+        by, factors = layer.requantization, f"{layer.factors.tolist()} " if name == "Add" else ""
+        multipliers = f"by {by.positive.tolist()} and {by.negative.tolist()}"
+        return f"{name} {factors}bias {layer.bias.tolist()} {multipliers} to {_ends(by)}"
     groups = f" groups {layer.groups} pad_value {layer.pad_value}" if window else ""
     return f"{name} {list(layer.weights.shape)}{moved}{groups} to {_ends(layer.requantization)}"
 

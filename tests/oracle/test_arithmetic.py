@@ -126,7 +126,18 @@ WANTED = (
         "edge",
         "pad value",
     ),
-    *("s8", "u8", "low above 0", "zero point", "weighs nothing", "weighs all", "bias at its end", "leaky", "scores in a byte"),
+    *(
+        "s8",
+        "u8",
+        "low above 0",
+        "zero point",
+        "weighs nothing",
+        "weighs all",
+        "bias at its end",
+        "leaky",
+        "scores in a byte",
+        "activation table",
+    ),
 )
 
 
@@ -174,6 +185,16 @@ def _kinds_of(layer: Layer, largest: int) -> list[str]:
             "weighs nothing": not weights.all(),
             "weighs all": bool((layer.weights != 0).all()),
             "bias at its end": bool((weights * largest + np.abs(layer.bias.astype(int)) == 2**31 - 1).any()),
+            "activation table": by.activation is not None,
             "leaky": bool((by.negative != by.positive).any() and by.negative.any()),
         }
     return [name for name, holds in facts.items() if holds]
+
+
+def test_a_byte_selects_an_entry_of_a_table() -> None:
+    """(26): s8 bytes below 0 are the upper half of the table."""
+    one, table = np.array([1 << 30], np.int32), np.arange(256, dtype=np.int16) - 128
+    by = Requantization(one, one, 30, -128, 127, activation=table)
+    acc = np.array([[[-500, -128, -1, 0, 1, 127, 500]]])
+    assert arithmetic.activate(by, acc).tolist() == [[[0, 0, 127, -128, -127, -1, -1]]]
+    np.testing.assert_array_equal(reference.requantize(by, acc), arithmetic.activate(by, acc))

@@ -146,5 +146,5 @@ def test_the_check_of_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_importer_says_what_to_do(tmp_path: Path) -> None:
     for made in (table_network(1), cascade(table_network(1), table_network(3))):
         export(made, tmp_path / "a.onnx")
-        with pytest.raises(ModelError, match=r"a.onnx: is a network of tables or a cascade, .*; .*export --raw"):
+        with pytest.raises(ModelError, match=r"a.onnx: is a graph, a network of tables or a cascade, .*; .*export --raw"):
             load(tmp_path / "a.onnx")

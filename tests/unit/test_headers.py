@@ -22,6 +22,7 @@ BOTH = {
     "nn_image.h",
     "nn_input.h",
     "nn_network.h",
+    "nn_join.h",
     "nn_table.h",
     "nn_verifiable.h",
     "trees.h",

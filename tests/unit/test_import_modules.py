@@ -224,12 +224,12 @@ def residual(x: torch.Tensor) -> torch.Tensor:
 REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     "dilation": (lambda: [_nn().Conv2d(1, 2, 3, dilation=2), *_end(128)], r"\(aten\.conv2d\), has a dilation of 2x2; only 1"),
     "an operator": (
-        lambda: [_nn().Flatten(), _nn().Tanh(), *_end(144)],
-        r"\(aten\.tanh\), cannot be imported; Linear, Conv2d",
+        lambda: [_nn().Flatten(), _nn().LogSigmoid(), *_end(144)],
+        r"\(aten\.log_sigmoid\), cannot be imported; Linear, Conv2d",
     ),
-    "a sigmoid between": (
-        lambda: [_nn().Flatten(), _nn().Sigmoid(), *_end(144)],
-        r"\(aten\.sigmoid\), is followed by more nodes; a softmax or sigmoid can only be the last",
+    "a softmax between": (
+        lambda: [_nn().Flatten(), _nn().Softmax(1), *_end(144)],
+        r"\(aten\.softmax\), is followed by more nodes; a softmax or sigmoid can only be the last",
     ),
     "a branch": (lambda: [_function(residual), *_end(144)], r"takes a value that another takes too: the graph branches"),
     "an overlapping average": (lambda: [_nn().AdaptiveAvgPool2d(5), *_end(25)], r"makes 5x5 of 1x12x12; only divisors"),
@@ -247,17 +247,13 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
         r"\(aten\.linear\), takes 12 values but is given 1x12x12",
     ),
     "slopes of channels": (
-        lambda: [_nn().Conv2d(1, 2, 3), _nn().PReLU(2), *_end(200)],
-        r"\(aten\.prelu\), has 2 slopes; only one for",
-    ),
-    "a steep slope": (
-        lambda: [_nn().Conv2d(1, 2, 3), _nn().LeakyReLU(2.0), *_end(200)],
-        "has a slope of 2; only slopes from 0 to 1",
+        lambda: [_nn().Conv2d(1, 2, 3), _nn().PReLU(2, init=2.0), *_end(200)],
+        r"\(aten\.prelu\), has 2 slopes of 2\.\.2; only one for each channel, within 0\.\.1",
     ),
     "turned axes": (lambda: [_function(lambda x: x.transpose(2, 3)), *_end(144)], r"\(aten\.transpose\), cannot be imported"),
     "normalized flat values": (
-        lambda: [*_end(144), _nn().ReLU(), _nn().BatchNorm1d(5)],
-        r"\(aten\.batch_norm\), changes flat values where no layer with weights can take it in",
+        lambda: [_nn().Flatten(), _nn().Linear(144, 1025), _nn().ReLU(), _nn().BatchNorm1d(1025)],
+        r"\(aten\.batch_norm\), changes flat values, 1025, where no layer with weights can take it in",
     ),
     "no layers": (lambda: [_nn().Flatten()], "has no layers; give a network with a Linear or Conv2d"),
 }
@@ -310,3 +306,35 @@ def test_modules_that_do_not_take_the_shape(kind: str, arguments: tuple[Any, ...
 def test_labels_that_are_not_as_many_as_the_classes() -> None:
     with pytest.raises(ModelError, match="network 'n': has 5 outputs but there are 2 labels; give one label an output"):
         importers.from_module(_nn().Sequential(*_end(144)), FORM, "n", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Tanh", "Sigmoid", "SiLU", "Hardswish", "Hardsigmoid", "GELU", "ELU", "SELU", "CELU", "Softplus", "Mish", "LeakyReLU"],
+)
+def test_activations_by_tables(name: str) -> None:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(1)
+    by = nn.LeakyReLU(-0.2) if name == "LeakyReLU" else getattr(nn, name)()
+    module = nn.Sequential(nn.Conv2d(1, 3, 3), by, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(75, 5)).eval()
+    network = importers.from_module(module, FORM, "n", NAMES)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(PIXELS[:, None].astype(np.float32) / 255)).numpy()
+    np.testing.assert_allclose(logits(network, PIXELS), wanted, atol=1e-4)
+    integers = quantize(network, PIXELS)
+    found = reference.scores(integers, PIXELS) * integers.score_scale
+    assert np.abs(found - wanted).mean() < 0.05 * wanted.std() + 0.01
+    assert len(integers.layers) == 3
+
+
+def test_slopes_of_single_channels() -> None:
+    import torch
+    from torch import nn
+
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.PReLU(4), nn.Flatten(), nn.Linear(400, 5)).eval()
+    with torch.no_grad():
+        module[1].weight.copy_(torch.tensor([0.0, 0.1, 0.5, 1.0]))
+        wanted = module(torch.from_numpy(PIXELS[:, None].astype(np.float32) / 255)).numpy()
+    np.testing.assert_allclose(logits(importers.from_module(module, FORM, "n", NAMES), PIXELS), wanted, atol=1e-4)

@@ -79,10 +79,10 @@ REFUSED = {
         {"line": floats(2, 1, 3)},
         r"\(Conv\), has weights \[2, 1, 3\] for values of 2 axes behind the channels; only convolutions over one axis",
     ),
-    "a slope": (
-        chain(FLAT, GEMM, ("LeakyRelu", [], {"alpha": 2.0})),
-        DENSE,
-        r"\(LeakyRelu\), has a slope of 2; only slopes from 0 to 1",
+    "slopes": (
+        chain(("Conv", ["w"], {}), ("PRelu", ["steep"], {}), FLAT),
+        {"w": floats(2, 1, 3, 3), "steep": np.array([[[0.5]], [[2.0]]], np.float32)},
+        r"\(PRelu\), has 2 slopes of 0\.5\.\.2; only one for each channel, within 0\.\.1",
     ),
     "no edge counted": (
         chain(("AveragePool", [], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}), FLAT),

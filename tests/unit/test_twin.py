@@ -17,22 +17,32 @@ from ebpfnn.compiler.twin import MAX_INPUTS, MAX_LAYERS, lay_out, verifier_steps
 from ebpfnn.errors import ModelError
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import ByteLanes, MaxPool, Weighted, Window
+from ebpfnn.network.layers import Add, ByteLanes, Concat, MaxPool, Requantization, Weighted, Window
 from ebpfnn.network.network import MOST_STAGES
 from ebpfnn.obj import MapSpec, ObjectSpec, insn
 
-LAYER = struct.Struct("<20I4iI3Ii3I")
+LAYER = struct.Struct("<20I4i2I3Ii3I3I128s")
 STAGE = struct.Struct("<4I16s3I2Ii")
 FLAT = (1, 1)
 NO_WINDOW = (0,) * 10
-NO_GROUPS = (0,) * 7
+NO_GROUPS = (0,) * 8  # and no activation table
 
 
 def layer_table(spec: ObjectSpec, depth: int) -> list[tuple[int, ...]]:
     table = variable(spec, "nn_layers")
     assert len(table) == MAX_LAYERS * LAYER.size
     assert not any(table[depth * LAYER.size :])
-    return list(LAYER.iter_unpack(table[: depth * LAYER.size]))
+    return [entry[:-4] for entry in LAYER.iter_unpack(table[: depth * LAYER.size])]
+
+
+def places_of(spec: ObjectSpec, depth: int) -> list[tuple[int, int, list[tuple[int, ...]]]]:
+    """What each layer takes and gives, and its sources."""
+    found = []
+    for entry in LAYER.iter_unpack(variable(spec, "nn_layers")[: depth * LAYER.size]):
+        takes, gives, sources, joined = entry[-4:]
+        assert not any(joined[16 * sources :])
+        found.append((takes, gives, list(struct.iter_unpack("<3Ii", joined[: 16 * sources]))))
+    return found
 
 
 def three_layers() -> QuantizedNetwork:
@@ -54,6 +64,32 @@ def test_the_table_of_dense_layers() -> None:
     ]
     assert variable(spec, "nn_depth") == struct.pack("<I", 1)
     assert stage_table(spec) == [(4, 8, 0, 0, b"", 0, 0, 0, 0, 3, 0)]
+
+
+def test_a_chain_computes_in_one_place() -> None:
+    sample = 0xFFFFFFFF
+    assert places_of(lay_out(three_layers()), 3) == [(sample, 0, []), (0, 0, []), (0, 0, [])]
+    assert places_of(lay_out(random_network([12, 3], 1, bits=1)), 1) == [(0, 0, [])]
+
+
+@pytest.mark.parametrize(("bits", "sample", "levels"), [(8, 0xFFFFFFFF, 0), (4, 0, 4)])
+def test_a_graph_keeps_what_layers_give(bits: int, sample: int, levels: int) -> None:
+    one, two = np.full(1, 1 << 8, np.int32), np.full(2, 1 << 8, np.int32)
+    first = dense(np.ones((4, 4)), np.zeros(4), low=-7, high=7)
+    total = Add(np.array([3, -5], np.int32), np.full(1, 9, np.int32), Requantization(one, one, 8, 0, 9))
+    both = Concat(np.array([1, 2], np.int32), Requantization(two, two, 8, 0, 255))
+    layers = (first, total, both, dense(np.ones((2, 8)), np.zeros(2)))
+    form = InputFormat((4,), bits, () if bits == 8 else tuple(range(1, 16)))
+    net = QuantizedNetwork("test", form, ("a", "b"), layers, sources=((-1,), (0, -1), (1, -1), (2,)))
+    spec = lay_out(net)
+    assert places_of(spec, 4) == [
+        (sample, levels, []),
+        (levels, levels + 4, [(levels, 4, 0x80, 3), (sample, 4, 0, -5)]),
+        (levels + 4, levels + 8, [(levels + 4, 4, 0, 1), (sample, 4, 0, 1)]),
+        (levels + 8, levels + 16, []),
+    ]
+    assert [entry[0] for entry in layer_table(spec, 4)] == [0, 4, 5, 0]
+    assert workspace_size(net) == 4 * 8 + 2 * 8 + levels + 4 + 4 + 8 + 2
 
 
 def stage_table(spec: ObjectSpec) -> list[tuple[object, ...]]:
@@ -146,9 +182,9 @@ def test_tables() -> None:
     spec = lay_out(network([first, middle, last], InputFormat((3,), 1, (9,))))
     low, high = -(2**31), 2**31 - 1
     assert layer_table(spec, 3) == [
-        (3, 3, *FLAT, 10, *FLAT, *NO_WINDOW, 0, 0, 3, 0, 31, 0, 0, 0, 2, 2, 1, 0, 0, 0, 1),
+        (3, 3, *FLAT, 10, *FLAT, *NO_WINDOW, 0, 0, 3, 0, 31, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0, 1),
         (0, 10, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 10, 30, -4, 3, 0, 0, 0, *NO_GROUPS),
-        (3, 2, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0x80, 1, 2, 4, -4, 4, 80, 0),
+        (3, 2, *FLAT, 2, *FLAT, *NO_WINDOW, 0, 0, 30, low, high, 0, 0, 0x80, 0, 1, 2, 4, -4, 4, 80, 0),
     ]
     assert contents(spec, "nn_tables") == first.tables.tobytes() + last.tables.tobytes()
     assert struct.unpack("<6I", contents(spec, "nn_order")) == (0, 1, 2, 0xFFFFFFFF, 0, 1)

@@ -16,6 +16,7 @@
 
 #include <ebpfnn/nn_image.h>
 #include <ebpfnn/nn_input.h>
+#include <ebpfnn/nn_join.h>
 #include <ebpfnn/nn_network.h>
 #include <ebpfnn/nn_table.h>
 #include <ebpfnn/nn_verifiable.h>
@@ -67,34 +68,25 @@ static __noinline nn_maybe_unused int nn_dense(const struct nn_parameters *param
 	return 0;
 }
 
-/* Equation 5, and equation 6 without a branch. Equation 8 shows that the product and its rounding term fit 64 bits. */
-static __always_inline __s32 nn_requantize(const struct nn_layer *layer, const struct nn_multiplier *by, __s64 accumulator)
-{
-	__s64 low = layer->low, high = layer->high, positive = by->positive, negative = by->negative;
-	__s64 multiplier = positive + (negative - positive) * nn_is_negative(accumulator);
-	__s64 value = (accumulator * multiplier + ((__s64)1 << (layer->shift - 1))) >> layer->shift;
-
-	value += layer->zero_point;
-	value -= (value - high) * nn_is_negative(high - value);
-	return value + (low - value) * nn_is_negative(value - low);
-}
-
 /*
  * Turns the accumulators of a layer into its outputs: in place (the scores of the last layer), and as the bytes that the
- * next layer reads.
+ * next layer reads, by its activation table if it has one (equation 26).
  */
-static __noinline int nn_activate(const struct nn_parameters *parameters, const struct nn_layer *layer,
-				  const struct nn_workspace *workspace)
+static __noinline int nn_activate(const struct nn_network *network, const struct nn_parameters *parameters,
+				  const struct nn_layer *layer, const struct nn_workspace *workspace)
 {
 	const struct nn_multiplier *multipliers = parameters->multipliers + layer->channels;
 	__u64 places = (__u64)layer->output.rows * layer->output.columns, o = 0;
+	__u8 *activations = workspace->activations + layer->gives;
 
 	for (__u64 channel = 0; channel < layer->output.channels; channel++)
 		for (__u64 place = 0; place < places; place++, o++) {
 			__s32 value = nn_requantize(layer, &multipliers[channel], workspace->accumulators[o]);
 
+			if (layer->activation)
+				value = network->tables[layer->activation - 1 + (value & 255)];
 			workspace->accumulators[o] = value;
-			workspace->activations[o] = value;
+			activations[o] = value;
 		}
 	return 0;
 }
@@ -142,15 +134,24 @@ static __noinline int nn_decides(const struct nn_network *network, const struct 
 	return 1 - (int)nn_is_negative(lead);
 }
 
-/* Runs one layer, from values to workspace->activations. */
+/* Runs one layer, from the values at the places that it takes to those at the place that it gives. */
 static __always_inline void nn_run(const struct nn_network *network, const struct nn_parameters *parameters,
-				   const struct nn_layer *layer, const __u8 *values, const struct nn_workspace *workspace)
+				   const struct nn_layer *layer, const __u8 *sample, const struct nn_workspace *workspace)
 {
+	const __u8 *values = nn_values_at(layer->takes, sample, workspace);
+
+	nn_opaque(values);
+	if (layer->kind == NN_CONCAT) {
+		nn_concat(parameters, layer, sample, workspace);
+		return;
+	}
 	if (layer->kind == NN_MAX_POOL) {
 		nn_max_pool(layer, values, workspace);
 		return;
 	}
-	if (layer->kind == NN_TABLE)
+	if (layer->kind == NN_ADD)
+		nn_add(parameters, layer, sample, workspace);
+	else if (layer->kind == NN_TABLE)
 		nn_table(network, parameters, layer, values, workspace);
 	else if (layer->kind == NN_CONV2D)
 		NN_SUM_WINDOWS(parameters, layer, values, workspace);
@@ -159,7 +160,7 @@ static __always_inline void nn_run(const struct nn_network *network, const struc
 	if (layer->groups.byte_lanes)
 		nn_byte_lanes(layer, workspace);
 	else
-		nn_activate(parameters, layer, workspace);
+		nn_activate(network, parameters, layer, workspace);
 }
 
 /*
@@ -171,16 +172,12 @@ static __always_inline void nn_infer(const struct nn_network *network, const __u
 	for (__u32 number = 0; number < network->depth; number++) {
 		const struct nn_stage *stage = &network->stages[number];
 		const struct nn_layer *layer = &network->layers[stage->first_layer];
-		const __u8 *values = sample;
 
-		if (nn_levels(network, &stage->input, sample, workspace->activations))
-			values = workspace->activations;
+		nn_levels(network, &stage->input, sample, workspace->activations);
 		for (__u32 n = stage->depth; n; n--, layer++) {
 			/* Or the compiler keeps what these point to on the stack a second time. */
 			nn_opaque(network);
-			nn_opaque(values);
-			nn_run(network, n == 1 ? &network->output : &network->hidden, layer, values, workspace);
-			values = workspace->activations;
+			nn_run(network, n == 1 ? &network->output : &network->hidden, layer, sample, workspace);
 		}
 		if (!stage->margin || nn_decides(network, stage, workspace->accumulators))
 			break;

@@ -105,7 +105,7 @@ static __noinline int nn_max_pool(const struct nn_layer *layer, const __u8 *valu
 	__u64 places = (__u64)layer->output.rows * layer->output.columns;
 	const __s32 *channel = workspace->edged;
 	__s32 *largest = workspace->accumulators;
-	__u8 *activations = workspace->activations;
+	__u8 *activations = workspace->activations + layer->gives;
 
 	nn_edge(layer, values, NN_NO_VALUE, workspace->edged);
 	NN_FOR_EACH(i, k, outputs, (largest + i)[k] = NN_NO_VALUE);

@@ -60,7 +60,7 @@ static __noinline int nn_ordered_levels(const struct nn_input *input, const __u3
 	return 0;
 }
 
-/* Computes the levels that the first layer gets, and returns 1; or 0 if they are the sample unchanged. */
+/* Computes the levels that layers get as the sample, unless they are the sample unchanged. */
 static __noinline int nn_levels(const struct nn_network *network, const struct nn_input *input, const __u8 *sample,
 				__u8 *levels)
 {
@@ -68,19 +68,15 @@ static __noinline int nn_levels(const struct nn_network *network, const struct n
 
 	if (input->bits == 8)
 		return 0;
-	if (input->own) {
-		nn_own_levels(input, network->own_thresholds + input->first_own, sample, levels);
-		return 1;
-	}
-	if (input->ordered) {
-		nn_ordered_levels(input, network->places, sample, levels);
-		return 1;
-	}
+	if (input->own)
+		return nn_own_levels(input, network->own_thresholds + input->first_own, sample, levels);
+	if (input->ordered)
+		return nn_ordered_levels(input, network->places, sample, levels);
 	for (__u64 i = 0; i < values; i++) {
 		nn_opaque(i);
 		levels[i] = input->packed ? nn_unpack(input, sample, i) : nn_level(input, sample[i]);
 	}
-	return 1;
+	return 0;
 }
 
 #endif

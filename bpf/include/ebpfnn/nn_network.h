@@ -24,7 +24,20 @@ struct nn_window {
 	__u32 right;
 };
 
-enum nn_kind { NN_DENSE, NN_CONV2D, NN_MAX_POOL, NN_TABLE };
+enum nn_kind { NN_DENSE, NN_CONV2D, NN_MAX_POOL, NN_TABLE, NN_ADD, NN_CONCAT };
+
+/* What a layer is given: the place of its first value among those that are kept, or the sample. */
+#define NN_SAMPLE 0xffffffff
+
+/* One of the values that a layer joins. */
+struct nn_source {
+	__u32 place;
+	__u32 size;     /* values */
+	__u32 sign_bit; /* as of nn_layer */
+	__s32 factor;   /* of a sum */
+};
+
+#define EBPFNN_MAX_SOURCES 8
 
 /* The groups of a table layer, each of which selects a row of its own table. */
 struct nn_groups {
@@ -53,7 +66,12 @@ struct nn_layer {
 	__s32 zero_point;
 	__s32 pad_value;     /* the value of the edges */
 	__u32 sign_bit;      /* 0x80 if its inputs are s8, 0 if they are u8 */
+	__u32 activation;    /* 1 and the first value of its activation table among nn_network's; 0 if it has none */
 	struct nn_groups groups;
+	__u32 takes;   /* the place of its first input, or NN_SAMPLE */
+	__u32 gives;   /* that of its first output */
+	__u32 sources; /* what it joins: of layers with one input none */
+	struct nn_source source[EBPFNN_MAX_SOURCES];
 };
 
 /* The input of the first layer: with 8 bits the sample, with fewer the level of each value. */
@@ -104,7 +122,7 @@ struct nn_network {
 		const __u8 *own_thresholds; /* 2^bits - 1 a value, each less one, so that 256 fits a byte; if nothing is packed */
 		const __u32 *places;        /* of each value among the levels of a packed sample, if it has an order */
 	};
-	const __s16 *tables;                /* of table layers: [group][row][output] */
+	const __s16 *tables;                /* of table layers: [group][row][output]; activation tables: [256] */
 	const __u32 *order;                 /* [group][member]: an input, or NN_NO_INPUT */
 	struct nn_parameters hidden;
 	struct nn_parameters output;
@@ -115,7 +133,7 @@ struct nn_workspace {
 	__s32 *accumulators; /* as many as the widest layer has outputs */
 	__s32 *edged;        /* as many as the largest input of a convolution or pool has values, its edges included */
 	__u16 *nonzero;      /* as many as the widest dense layer has inputs */
-	__u8 *activations;   /* as many as the widest layer has outputs, or the sample has levels */
+	__u8 *activations;   /* as many as the widest layer has outputs, or the sample has levels; of a graph, those of all layers */
 };
 
 static __always_inline __u64 nn_size(const struct nn_shape *shape)
@@ -127,6 +145,18 @@ static __always_inline __u64 nn_size(const struct nn_shape *shape)
 static __always_inline __s32 nn_value(__u8 byte, __u32 sign_bit)
 {
 	return (__s32)byte - 2 * (__s32)(byte & sign_bit);
+}
+
+/* Equation 5, and equation 6 without a branch. Equation 8 shows that the product and its rounding term fit 64 bits. */
+static __always_inline __s32 nn_requantize(const struct nn_layer *layer, const struct nn_multiplier *by, __s64 accumulator)
+{
+	__s64 low = layer->low, high = layer->high, positive = by->positive, negative = by->negative;
+	__s64 multiplier = positive + (negative - positive) * nn_is_negative(accumulator);
+	__s64 value = (accumulator * multiplier + ((__s64)1 << (layer->shift - 1))) >> layer->shift;
+
+	value += layer->zero_point;
+	value -= (value - high) * nn_is_negative(high - value);
+	return value + (low - value) * nn_is_negative(value - low);
 }
 
 #endif

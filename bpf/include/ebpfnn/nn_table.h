@@ -50,6 +50,7 @@ static __noinline int nn_table(const struct nn_network *network, const struct nn
 static __noinline int nn_byte_lanes(const struct nn_layer *layer, const struct nn_workspace *workspace)
 {
 	__u64 outputs = layer->output.channels;
+	__u8 *activations = workspace->activations + layer->gives;
 
 	for (__u64 first = 0; first < outputs; first += 8) {
 		__u64 end = first + 8 < outputs ? first + 8 : outputs, word = 0;
@@ -58,7 +59,7 @@ static __noinline int nn_byte_lanes(const struct nn_layer *layer, const struct n
 		for (__u64 o = first; o < end; o++)
 			word += (__u64)(128 + (__s64)workspace->accumulators[o]) << 8 * (o - first);
 		for (__u64 o = first; o < end; o++, word >>= 8)
-			workspace->activations[o] = (__u8)word >> layer->shift;
+			activations[o] = (__u8)word >> layer->shift;
 	}
 	return 0;
 }

@@ -33,7 +33,7 @@ def network(columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[int]], ra
     some = [rows[int(place)] for place in random.permutation(len(rows))[:16]] or [[0] * len(columns)]
     samples = np.concatenate([_sample(columns, row) for row in some])
     for attempt in range(20):
-        made = generate._Made(form, random)
+        made = generate.Made(form, random)
         made.values = made.given = arithmetic.levels(form, samples).reshape(len(samples), *form.shape)
         made.grow()
         labels = tuple(map(str, range(int(np.prod(made.shape)))))
