@@ -15,10 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -116,9 +117,20 @@ def cgroup() -> Iterator[Path]:
     try:
         yield made
     finally:
-        (made / "cgroup.kill").write_text("1")
-        _until(lambda: not (made / "cgroup.procs").read_text())
+        end_all(made)
         made.rmdir()
+
+
+def end_all(inside: Path) -> None:
+    """Ends what is in the cgroup. The file cgroup.kill would too, but is of Linux 5.14."""
+
+    def is_empty() -> bool:
+        for pid in (inside / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        return not (inside / "cgroup.procs").read_text()
+
+    _until(is_empty)
 
 
 def _until(holds: Callable[[], bool]) -> None:
@@ -162,9 +174,8 @@ def run(session: FileSession, built: Path, inside: Path) -> Seen:
                 stopped = _is_stopped(inside)
         finally:
             stopped = stopped or _is_stopped(inside)
-            (inside / "cgroup.kill").write_text("1")
+            end_all(inside)
             end(process)
-            _until(lambda: not (inside / "cgroup.procs").read_text())
         return Seen(session, stopped, lost(place / "data", session))
 
 
