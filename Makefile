@@ -22,8 +22,8 @@ TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-tab
 	mnist-cascade mnist-cnn fashion)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files man docs dist install uninstall \
-	loader-conformance $(TRAINED) clean
+.PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files showcase-guard \
+	showcase-file_guard man docs dist install uninstall loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -51,7 +51,8 @@ VM_SECONDS := 2400
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
 	hook_perf_event task_triggers packets_live fields_packets fields_tasks fields_functions \
 	observer observer_locks observer_shells observer_state observer_tasks observer_verdicts observers \
-	observing_packets observing_tasks guards_live action_drop instance_swap link map ringbuf object listed_tables trees_kernel)
+	observing_packets observing_tasks guards_live guards_tasks guards_lsm action_drop action_signal instance_swap link map ringbuf object \
+	listed_tables trees_kernel)
 test-vm: $(DEVELOPMENT) mounts
 	@tools/install-packages.sh qemu-system-x86 busybox-static
 	@tools/install-packages.sh virtiofsd
@@ -107,7 +108,9 @@ $(TRAINED): train-%: $(DEVELOPMENT)
 SHOWCASE := .cache/showcase
 showcase-flows: NEEDS := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
 showcase-files: NEEDS := gzip tar gpg rsync git make gcc
-showcase-flows showcase-files: showcase-%: $(DEVELOPMENT) mounts
+showcase-guard: NEEDS := nftables hping3 gcc
+showcase-file_guard: NEEDS := gzip tar gpg rsync git make gcc xz-utils
+showcase-flows showcase-files showcase-guard showcase-file_guard: showcase-%: $(DEVELOPMENT) mounts
 	@for package in $(NEEDS); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[train,showcase]'
 	@$(MAKE) --no-print-directory bpf
@@ -128,22 +131,23 @@ dist: $(VENV)/.runtime man
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt build
 	$(BIN)/python -m build
 
-# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, its unit, and
+# For all users and for systemd: ebpfnn in a virtual environment of its own, its command where every PATH finds it, its units, and
 # its man pages.
 INSTALLED := /opt/ebpfnn
 COMMAND := /usr/local/bin/ebpfnn
-UNIT := /usr/local/lib/systemd/system/ebpfnn@.service
+UNITS := /usr/local/lib/systemd/system
 MANUAL := /usr/local/share/man/man1
 install: $(VENV)/.runtime man
 	@$(MAKE) --no-print-directory bpf
 	@test -x $(INSTALLED)/bin/python || $(PYTHON) -m venv $(INSTALLED)
-	$(INSTALLED)/bin/pip install --quiet --disable-pip-version-check .
+	$(INSTALLED)/bin/pip install --quiet --disable-pip-version-check '.[exporter]'
 	ln -sfn $(INSTALLED)/bin/ebpfnn $(COMMAND)
-	install -D -m 644 ebpfnn/data/systemd/ebpfnn@.service $(UNIT)
+	install -D -m 644 -t $(UNITS) ebpfnn/data/systemd/*.service
 	install -D -m 644 -t $(MANUAL) ebpfnn/data/man/*.1
 
 uninstall:
-	rm -rf $(INSTALLED) $(COMMAND) $(UNIT) $(MANUAL)/ebpfnn.1 $(MANUAL)/ebpfnn-*.1
+	rm -rf $(INSTALLED) $(COMMAND) $(addprefix $(UNITS)/,$(notdir $(wildcard ebpfnn/data/systemd/*.service))) \
+		$(MANUAL)/ebpfnn.1 $(MANUAL)/ebpfnn-*.1
 
 # The kernel's own BPF self-tests, loaded by bpftool and by ebpfnn: the table of docs/loader.md. Takes some ten minutes.
 SELFTESTS := .cache/selftests

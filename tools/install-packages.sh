@@ -20,6 +20,7 @@ served() {
 	virtiofsd) test -x /usr/lib/qemu/virtiofsd || test -x /usr/libexec/virtiofsd ;; # of qemu-system-common up to bookworm
 	busybox-static) test -x /bin/busybox && ! ldd /bin/busybox >/dev/null 2>&1 ;;
 	dropbear-bin) command -v dropbear >/dev/null && command -v dropbearkey >/dev/null ;;
+	nftables) command -v nft >/dev/null || test -x /usr/sbin/nft ;;
 	bind9-dnsutils) command -v dig >/dev/null ;;
 	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) test -e /usr/include/stdio.h ;;

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ..compiler import Body
-from ..errors import NotSupported
+from ..errors import KernelError, NotSupported
 from ..kernel import Program
 from . import event_programs as programs
 from .event_case import AT_EACH, AT_FIRST, AT_NONE, Case
@@ -34,12 +34,16 @@ _VARIANTS = (
 
 @dataclass(frozen=True)
 class Way:
-    """A row: what is loaded for it, and what it is. ``keys`` says that each event has a new key."""
+    """A row: what is loaded for it, and what it is. ``keys`` says that each event has a new key.
+
+    ``returns`` is what the program must return, None if that is not looked at.
+    """
 
     name: str
     told: str
     loading: Loading
     keys: bool = False
+    returns: int | None = None
 
 
 class ProgramRunner(EventRunner):
@@ -49,6 +53,9 @@ class ProgramRunner(EventRunner):
         self.name, self.told, self._frame = way.name, way.told, frame
         self.program = load_program(way.loading, held)
         self._events = 0
+        returned = self.program.run(data=frame).return_value
+        if way.returns not in (None, returned):
+            raise KernelError(f"row '{way.name}': its program returned {returned}, not {way.returns}; report this")
         if way.keys:  # until the map is full: to make room takes time too
             self.program.run(data=frame, repeat=entries + entries // 4)
 

@@ -14,6 +14,7 @@ from . import event_programs as programs
 from .event_case import AT_EACH, AT_FIRST, Case
 from .event_check import Verdicts, run_all, sequence
 from .event_frames import candidates
+from .event_guards import GUARDS, guards
 from .event_kernel import ProgramRunner, check_frame, load_program, ways
 from .event_programs import FLOW
 from .event_rows import EMPTY, VETH, EventRow, EventRunner
@@ -37,7 +38,7 @@ class EventBench(ExitStack):
 
     def __init__(self, case: Case, only: Sequence[str] = (), *, by_hand: bool = False, plugins: Plugins | None = None) -> None:
         super().__init__()
-        self.case, self._only, self._by_hand = case, only, by_hand
+        self.case, self._only, self._by_hand, self._plugins = case, only, by_hand, plugins
         self.rows: list[EventRow] = []
         self.absent: dict[str, str] = {}
         self.names: list[str] = []
@@ -52,6 +53,8 @@ class EventBench(ExitStack):
         for way in ways(self.case, body, by_hand=self._by_hand):
             if self._wants(way.name):
                 self._add(ProgramRunner(way, frame, entries, held))
+        with self._unless_lacking("guard-*"):
+            self._load_guards(body, frame, held)
         if not self._by_hand:
             self.absent["c-*, ring-*, veth-*"] = f"they are for the spec '{FLOW}' and a network of random weights"
             return
@@ -59,6 +62,12 @@ class EventBench(ExitStack):
         with self._unless_lacking(f"{VETH}-*"):
             self._load_veth(body, frame, held)
         self._compare(body)
+
+    def _load_guards(self, body: Body, frame: bytes, held: ExitStack) -> None:
+        wanted = [name for name in GUARDS if self._wants(name)]
+        for way in guards(self.case, body, frame, self._plugins or Plugins.installed()) if wanted else ():
+            if way.name in wanted:
+                self._add(ProgramRunner(way, frame, self.case.spec.state.entries, held))
 
     def _load_ring(self, frame: bytes, held: ExitStack) -> None:
         for name, at_first, what in [each for each in _USER if self._wants(f"ring-{each[0]}")]:

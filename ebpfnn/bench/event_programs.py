@@ -9,7 +9,8 @@ from .. import abi
 from ..built import read_built
 from ..compiler import Body
 from ..events import Field, Spec, load
-from ..events.fields import OBSERVER
+from ..events.fields import OBSERVER, bytes_of, fields_of
+from ..events.policy import Policy
 from ..events.spec import At
 from ..kernel import Object
 from ..obj import Function, ObjectSpec, link
@@ -17,6 +18,7 @@ from ..obj.asm import R0, R1, R3, Assembler
 from ..observer import Mode, compile_observer
 from ..observer.types import Types
 from ..plugin import Trigger
+from ..session.guarding import Brakes, Guard
 from .event_case import AT_EACH, AT_FIRST, AT_NONE, BOUNDS, Case
 from .native import SOURCES
 
@@ -26,22 +28,30 @@ ADDRESSES = 0x07FFFFFF
 """Of the sources of new keys: below the destination of the packet, and none comes again within 134 ms."""
 _PASS = {"xdp": 2, "cgroup_skb": 1}  # what a program returns that lets packets pass, 0 of others
 _NOW = 5  # bpf_ktime_get_ns
+_FOREVER = (1 << 63) - 1
 _CLOCK, _REPLAYING = "flow_clock", "flow_replaying"
 _AT = {AT_FIRST: 1, AT_EACH: 2, AT_NONE: 3}  # the enum of bench_flow.bpf.c, 0 for anything else
 
 
 @dataclass(frozen=True)
 class Loading:
-    """A linked object, its program, and the maps that have its verdicts and its clock; "" for what it does not have."""
+    """A linked object, its program, and the maps that have its verdicts and its clock; "" for what it does not have.
+
+    ``enforced`` says that a guard acts; otherwise it is in audit.
+    """
 
     spec: ObjectSpec
     program: str
     verdicts: str = ""
     clock: str = ""
+    enforced: bool = False
 
     def load(self) -> Object:
         """Raises as :meth:`Object.load` does."""
-        return Object.load(self.spec)
+        loaded = Object.load(self.spec)
+        if self.enforced:
+            Brakes(loaded.maps).enforce(_FOREVER)
+        return loaded
 
 
 def flow() -> Spec:
@@ -79,19 +89,23 @@ def observing(case: Case, at: At, body: Body, *, mask: int = 0, replaying: bool 
     shell, name = _shell(case.trigger)
     if replaying:
         shell.set_variable(abi.REPLAYING, struct.pack("<I", 1))
-    observer = compile_observer(
-        case.bound(at),
-        case.index,
-        Mode.VERDICTS,
-        columns=case.columns,
-        form=case.network.input,
-        classes=len(case.network.labels),
-        workspace=body.workspace,
-    )
+    observer = _observer(case, at, body)
     if mask and case.varied is not None:
         time = next(field for field in case.fields[case.spec.events[case.index].name] if field.name == "time")
         observer.functions = {**observer.functions, OBSERVER: _varying(observer.functions[OBSERVER], time, case.varied, mask)}
     return Loading(link(link(shell, observer), body.spec), name, abi.VERDICTS, abi.CLOCK)
+
+
+def guarding(case: Case, body: Body, guard: Guard, *, enforced: bool) -> Loading:
+    """The shell of guards, the spec with the policy, ``body`` and the action. The verdict on a key's first packet is kept.
+
+    Raises :class:`~ebpfnn.errors.NotSupported` for a trigger whose events can only be observed.
+    """
+    trigger = case.trigger.guard()
+    shell, name = _prepared(trigger)
+    told = {abi.FIELD_BYTES: bytes_of(fields_of(shell)), abi.EVENT_INDEX: case.index, abi.NETWORK: 0}
+    linked = link(link(shell, _observer(case, AT_FIRST, body, guard.policy)), body.spec)
+    return Loading(link(linked, guard.acting(trigger, None, told)), name, abi.VERDICTS, abi.CLOCK, enforced)
 
 
 def behind_shell(case: Case, at: At, body: Body, *, mask: int = 0, replaying: bool = False) -> Loading:
@@ -118,14 +132,30 @@ def to_ring(body: Body, *, replaying: bool = False) -> Loading:
     return Loading(link(by_hand, body.spec), "flow_to_ring", "", _CLOCK)
 
 
+def _observer(case: Case, at: At, body: Body, policy: Policy | None = None) -> ObjectSpec:
+    return compile_observer(
+        case.bound(at),
+        case.index,
+        Mode.VERDICTS,
+        columns=case.columns,
+        form=case.network.input,
+        classes=len(case.network.labels),
+        workspace=body.workspace,
+        policy=policy,
+    )
+
+
 def _shell(trigger: Trigger) -> tuple[ObjectSpec, str]:
     """The event shell with its program alone."""
-    observer = trigger.observer()
-    shell, name = ObjectSpec.from_file(observer.object_path()), observer.program()
+    return _prepared(trigger.observer())
+
+
+def _prepared(trigger: Trigger) -> tuple[ObjectSpec, str]:
+    shell, name = ObjectSpec.from_file(trigger.object_path()), trigger.program()
     shell.keep_programs(name)
-    for variable, value in observer.variables().items():
+    for variable, value in trigger.variables().items():
         shell.set_variable(variable, value)
-    observer.prepare(shell, None)
+    trigger.prepare(shell, None)
     return shell, name
 
 

@@ -16,13 +16,13 @@ from .python_rows import Infer
 
 
 def takes(layers: Sequence[PlainLayer]) -> bool:
-    """Whether PyTorch has such windows: its edges are alike on both sides, and those of pools at most half a window."""
+    """Whether PyTorch has such windows: the edges of pools are alike on both sides, and at most half a window."""
     for layer in layers:
-        if isinstance(layer, FloatDense):
+        if not isinstance(layer, MaxPool):
             continue
         top, left, *others = layer.window.padding
         half = any(2 * edge > size for edge, size in zip((top, left), layer.window.kernel, strict=True))
-        if [top, left] != others or (isinstance(layer, MaxPool) and half):
+        if [top, left] != others or half:
             return False
     return True
 
@@ -53,8 +53,11 @@ def _modules(layer: PlainLayer) -> list[Any]:
         made: list[Any] = [nn.Flatten(), nn.Linear(layer.weights.shape[1], len(layer.weights))]
     else:
         window, channels = layer.window, layer.weights.shape[1] * layer.groups
-        edge = _edge(window.padding)
-        made = [nn.Conv2d(channels, len(layer.weights), window.kernel, window.stride, edge, groups=layer.groups)]
+        top, left, bottom, right = window.padding
+        even = (top, left) == (bottom, right)
+        made = [] if even else [nn.ZeroPad2d((left, right, top, bottom))]
+        edge = (top, left) if even else (0, 0)
+        made.append(nn.Conv2d(channels, len(layer.weights), window.kernel, window.stride, edge, groups=layer.groups))
     _fill(made[-1], layer.weights, layer.bias)
     if layer.activation.slope == 1:
         return made

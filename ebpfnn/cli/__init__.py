@@ -6,7 +6,7 @@ import click
 
 from .group import LazyGroup
 from .plugin_option import plugin_option
-from .verbose import verbose_option
+from .verbose import log_format_option, verbose_option
 
 VERBS = {
     "infer": "Classify images with a network in the kernel.",
@@ -67,6 +67,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 @click.group(cls=LazyGroup, verbs=VERBS, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show a traceback with every error.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version.")
+@log_format_option
 @plugin_option
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:

@@ -11,6 +11,7 @@ from ..declared.plan import Plan, plan
 from ..errors import Error, SessionError
 from ..instance import Store
 from .plugin_option import available, plugin_option
+from .trail import told
 
 _WOULD_CHANGE = 3
 
@@ -18,10 +19,11 @@ _WOULD_CHANGE = 3
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.toml")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
+@click.option("--unload", is_flag=True, help="Unload all that FILE has declared; FILE need not be there any more.")
 @click.option("--quiet", is_flag=True, help="Print nothing on success.")
 @plugin_option
 @click.pass_context
-def command(context: click.Context, file: Path, dry_run: bool, quiet: bool) -> None:
+def command(context: click.Context, file: Path, dry_run: bool, unload: bool, quiet: bool) -> None:
     """Make the loaded instances those that FILE declares.
 
     FILE has a table [[instance]] for each, with the options of `ebpfnn load` as keys: docs/operations.md lists them. What is
@@ -36,11 +38,11 @@ def command(context: click.Context, file: Path, dry_run: bool, quiet: bool) -> N
     """
     store, plugins = Store(), available()
     if dry_run:
-        found = plan(file, store, plugins)
+        found = plan(file, store, plugins, nothing=unload)
         _print(found)
         context.exit(_WOULD_CHANGE if found.steps else 0)
     with store.changing():
-        found = plan(file, store, plugins)
+        found = plan(file, store, plugins, nothing=unload)
         try:
             carry_out(found, store, plugins)
         except Error as error:
@@ -48,6 +50,8 @@ def command(context: click.Context, file: Path, dry_run: bool, quiet: bool) -> N
             raise SessionError(
                 "; ".join(filter(None, (f"{fact}, and all changes of this run were taken back", remedy)))
             ) from error
+        for step in found.steps:
+            told(step.verb, step.name, by="apply", file=str(file.resolve()), why=step.why)
     if not quiet:
         _print(found)
 

@@ -7,6 +7,7 @@ import click
 from .brakes import mode
 from .complete import instances
 from .only import named_or_only
+from .trail import told
 
 
 @click.command()
@@ -16,4 +17,5 @@ def command(name: str | None) -> None:
     instance = named_or_only(name)
     with instance.brakes() as brakes:
         brakes.enforce(0)
+        told("audit", instance.name)
         click.echo(f"{instance.name}: {mode(brakes)}")

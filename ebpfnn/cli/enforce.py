@@ -9,6 +9,7 @@ from .brakes import mode
 from .collect import Duration
 from .complete import instances
 from .only import named_or_only
+from .trail import told
 
 
 @click.command()
@@ -24,4 +25,5 @@ def command(name: str | None, seconds: float | None) -> None:
     with instance.brakes() as brakes:
         check_deadline(targets_of(instance.about().events), seconds)
         enforce_for(brakes, seconds)
+        told("enforce", instance.name, seconds=seconds)
         click.echo(f"{instance.name}: {mode(brakes)}")

@@ -11,12 +11,14 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from ..errors import Error, PermissionDenied, PluginError, UsageError, VerifierError
+from . import messages
 from .examples import EXAMPLES
 from .messages import complain
 from .plugin_option import blame
@@ -28,6 +30,7 @@ USAGE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 _MODULES = {"import": "importing", "include-dir": "include_dir"}
 """Verbs whose module has another name, since the verb is not a valid name in Python."""
 
+_fail = partial(complain, level="error")
 _SHORT = {
     errno.EMFILE: "raise ulimit -n, or close files",
     errno.ENFILE: "raise sysctl fs.file-max",
@@ -62,13 +65,14 @@ class LazyGroup(Verbs):
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Runs the command line and exits."""
         options["standalone_mode"] = False
+        messages.use("text")  # until --log-format says something else
         with _sigterm_unwinds():
             try:
                 status = super().main(*args, **options)
             except click.ClickException as error:
-                status = complain(_usage(error), error.exit_code)
+                status = _fail(_usage(error), error.exit_code)
             except click.Abort:
-                status = complain("interrupted", INTERRUPTED)
+                status = _fail("interrupted", INTERRUPTED)
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -98,23 +102,23 @@ def _complete(command: click.Command, name: str) -> None:
 
 def _status(error: Exception) -> int:
     if isinstance(error, VerifierError) and "whole log" not in str(error):
-        return complain(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
+        return _fail(f"{error} (the verifier's whole log: ebpfnn --debug ...)")
     if isinstance(error, PermissionDenied) and error.errno == errno.EPERM and _has_privilege():
-        return complain(f"{error} (`ebpfnn doctor` checks this machine)")
+        return _fail(f"{error} (`ebpfnn doctor` checks this machine)")
     if isinstance(error, Error):
-        return complain(str(error), USAGE if isinstance(error, UsageError) else 1)
+        return _fail(str(error), USAGE if isinstance(error, UsageError) else 1)
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return BROKEN_PIPE
     if isinstance(error, OSError) and error.errno in _SHORT:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
-        return complain(f"{where}{error.strerror}; {_SHORT[error.errno]}")
+        return _fail(f"{where}{error.strerror}; {_SHORT[error.errno]}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _drop_output()
-        return complain("standard output: no space left on the device; free some, or write elsewhere")
+        return _fail("standard output: no space left on the device; free some, or write elsewhere")
     if isinstance(error, MemoryError):
-        return complain("out of memory; free some, raise the limit (ulimit -v), or give less input at once")
-    return complain(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
+        return _fail("out of memory; free some, raise the limit (ulimit -v), or give less input at once")
+    return _fail(f"internal error: {type(error).__name__}: {error}; run again as ebpfnn --debug ... and report it")
 
 
 def _drop_output() -> None:

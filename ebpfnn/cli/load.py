@@ -20,6 +20,7 @@ from .guard_options import asked, guard_options
 from .inference import pick
 from .messages import complain
 from .plugin_option import available, plugin_option
+from .trail import told
 from .trigger_option import candidates, pairs, trigger_options
 
 _NO_GROUP = (1 << 32) - 1  # the value for "no change" in chown(2)
@@ -91,13 +92,21 @@ def command(
         any_mode=any_mode,
         guard=guard,
     ) as instance:
+        _log(instance)
         if guarding["enforce"]:
             with instance.brakes() as brakes:
                 enforce_for(brakes, guarding["seconds"])
+            told("enforce", instance.name, seconds=guarding["seconds"])
         if not quiet:
             _tell(instance)
         if instance.holding:
             _stay(instance)
+
+
+def _log(instance: Instance) -> None:
+    about = instance.about()
+    place = {"trigger": about.trigger, "target": about.target, "action": about.guard.get("action")}
+    told("load", instance.name, network=about.network, file=about.file or None, digest=about.digest, **place)
 
 
 def _tell(instance: Instance) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from .. import datasets
 from ..bodies import modelfile
 from ..datasets import mnist
+from ..datasets.rows import has_rows
 from ..network import QuantizedNetwork, reference
 from ..network.layers import Shape, describe
 from ..network.preparation import Preparation, usual
@@ -102,6 +103,7 @@ def command(
     plugins = available()
     preparation = chosen(given.pop("prepare"), plugins)
     options = replace(_options(given, calibration), prepared=preparation, rows=rows_of(calibration))
+    options = replace(options, tabular=calibration is not None and has_rows(calibration))
     network = read(file, options)
     if isinstance(network, Ensemble):
         _refuse_for_trees(given_prepare=preparation is not None, bits=(hidden_bits, weight_bits), options=options)

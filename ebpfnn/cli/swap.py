@@ -12,6 +12,7 @@ from ..instance import Store
 from .complete import instance_or_network
 from .only import named_or_only
 from .plugin_option import available, plugin_option
+from .trail import told
 
 
 @click.command()
@@ -33,6 +34,7 @@ def command(words: tuple[str, ...], quiet: bool) -> None:
     network = modelfile.load(path, plugins)
     instance = named_or_only(name[0] if name else None)
     proof = instance.swap(network, file=path, plugins=plugins)
+    told("swap", instance.name, network=network.name, file=str(path), digest=instance.about().digest)
     if not quiet:
         click.echo(f"{instance.name}: {network.name} ({network.architecture}) is now in place; checked {proof}")
 

@@ -9,6 +9,7 @@ from ..instance import Instance
 from .complete import instances
 from .messages import complain
 from .only import named_or_only
+from .trail import told
 
 
 @click.command()
@@ -27,6 +28,7 @@ def command(context: click.Context, names: tuple[str, ...], everything: bool, qu
         except Error as error:  # an error does not affect the others
             failures += complain(str(error))
             continue
+        told("unload", instance.name)
         if not quiet:
             click.echo(f"{instance.name}: unloaded")
     context.exit(1 if failures else 0)

@@ -49,6 +49,20 @@ def read_npz_targets(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]
         return samples, _numbers(_array(archive, name, MAX_LABELS, path), name, path)
 
 
+def has_numbers(path: Path) -> bool:
+    """Whether the array ``samples`` of the .npz file at ``path`` are rows of numbers that are no bytes, [n, columns].
+
+    Raises as :func:`read_npz` for a file that is malformed or has no such array.
+    """
+    with _opened(path) as archive:
+        samples = _array(archive, "samples", MAX_BYTES, path)
+    try:
+        _bytes(samples, path)
+    except InputError:
+        return samples.ndim == 2 and samples.dtype.kind in "iuf"
+    return False
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive. What its content raises becomes an :class:`InputError` that names the file."""

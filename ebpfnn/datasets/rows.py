@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..preparation import Row, Values, cells
-from ..preparation.tables import SUFFIXES, Table, read_table
+from ..preparation.tables import SUFFIXES, Table, is_table, read_table
+from . import npz
 from .datasets import table
 from .tables import LABELS, MAX_CELLS, class_name
 
@@ -23,6 +24,17 @@ class Numbers(NamedTuple):
     values: NDArray[np.float64]
     names: tuple[str, ...]
     labels: tuple[str, ...]
+
+
+def has_rows(path: Path) -> bool:
+    """Whether the data at ``path`` are rows of numbers: a table, or arrays that are no bytes.
+
+    Raises :class:`InputError` for an .npz file that is malformed.
+    """
+    place = table(path, "train") or path
+    if place.suffix.lower() != npz.SUFFIX or not place.is_file():
+        return is_table(place)
+    return is_table(place) or npz.has_numbers(place)
 
 
 def read(path: Path, columns: int, wanted: tuple[str, ...] = ()) -> Numbers:

@@ -58,14 +58,16 @@ class Plan:
     unchanged: tuple[str, ...]
 
 
-def plan(file: Path, store: Store, plugins: Plugins) -> Plan:
+def plan(file: Path, store: Store, plugins: Plugins, *, nothing: bool = False) -> Plan:
     """Compares the instances that ``file`` declares with those in ``store``, and checks all that would be loaded.
+
+    With ``nothing``, ``file`` is not read, and taken to declare no instance.
 
     Raises :class:`UsageError` and :class:`ModelError` for what is wrong in the file, :class:`SessionError` for a name that
     another one than this file has loaded, and what loading raises before it changes anything.
     """
     file = file.resolve()
-    declared = read(file)
+    declared = [] if nothing else read(file)
     loaded = {each.name: each for each in Instance.all(store)}
     steps = list[Step]()
     for each in declared:

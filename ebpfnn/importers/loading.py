@@ -98,7 +98,7 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
     if chain.before:
         expect(not chain.root.tabular, "branches, and takes rows of a table, which only a chain of layers can")
         return replace(_floats(chain, name, options, card), events=events)
-    if chain.tabular and options.prepared is None:
+    if _tabular(chain, options):
         return tabular.network(chain, name, options, card)
     if not any(isinstance(step, Quantize) for step in chain.steps):
         return replace(_floats(chain, name, options, card), events=events)
@@ -122,8 +122,17 @@ def _integers(chain: Chain, name: str, options: ImportOptions, card: Mapping[str
     return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, result=result)
 
 
-def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network:
-    return _floats(to_chain(pt2.read_program(data)), path.stem, options, {"source": "PyTorch, torch.export"})
+def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network | Tabular:
+    chain, card = to_chain(pt2.read_program(data)), {"source": "PyTorch, torch.export"}
+    if _tabular(chain, options):
+        return tabular.network(chain, path.stem, options, card)
+    return _floats(chain, path.stem, options, card)
+
+
+def _tabular(chain: Chain, options: ImportOptions) -> bool:
+    """Whether samples are rows of a table: the graph says so, or the data for it do."""
+    flat = len(chain.input_shape) == 1 and not chain.input_bytes
+    return options.prepared is None and (chain.tabular or (options.tabular and flat))
 
 
 def _from_torch(data: bytes, path: Path, options: ImportOptions) -> Network:

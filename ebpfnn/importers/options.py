@@ -39,7 +39,7 @@ class ImportOptions:
 
     ``rows`` is for graphs over rows of a table: it is given their number of columns, and the names of columns that the graph
     has, perhaps none; it returns rows that choose the range of each. ``column_bytes`` is how many bytes a column of a sample
-    gets.
+    gets. ``tabular`` makes of every graph over flat floats one over rows of a table, whatever made it.
     """
 
     name: str | None = None
@@ -60,6 +60,7 @@ class ImportOptions:
     columns: tuple[str, ...] | None = None
     rows: Callable[[int, tuple[str, ...]], Rows] | None = None
     column_bytes: int = 2
+    tabular: bool = False
 
     def __post_init__(self) -> None:
         """Raises :class:`ModelError` for a mean or std that is no number, or a std of 0."""

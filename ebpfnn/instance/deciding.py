@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 from ..bodies import modelfile
 from ..errors import SessionError
 from ..network.model import Model
 from ..plugin import Plugins
-from .about import About, digest
-from .pins import ABOUT, Pins
+from .about import digest
+from .pins import Pins
 
 _REMEDY = "give its file with --model"
 
@@ -21,12 +20,11 @@ def network_of(pins: Pins, swaps: int, plugins: Plugins) -> Model:
     Raises :class:`SessionError` if that is not known any more, or the file has another one now, else as
     :func:`ebpfnn.bodies.modelfile.load`.
     """
-    what, (count, about) = f"instance '{pins.path.name}'", pins.current()
-    if swaps != count:
-        if swaps != count - 1:
-            fact = f"its network of that time was replaced {count - swaps} swaps ago, and only the last is known"
-            raise SessionError(f"{what}: {fact}; {_REMEDY}")
-        about = About.decode(pins.maps[ABOUT].lookup(struct.pack("<I", swaps & 1)) or b"")
+    what, known = f"instance '{pins.path.name}'", pins.known()
+    if swaps not in known:
+        fact = f"its network of that time was replaced {max(known) - swaps} swaps ago, and only the last one is known"
+        raise SessionError(f"{what}: {fact}; {_REMEDY}")
+    about = known[swaps]
     if not about.file:
         raise SessionError(f"{what}: network '{about.network}' was not loaded from a file; {_REMEDY}")
     if not Path(about.file).is_file():

@@ -226,9 +226,11 @@ class Instance(AbstractContextManager["Instance"]):
         Raises :class:`~ebpfnn.errors.NotSupported` if it has no guard, else as :meth:`about`.
         """
         with Pins(self.path) as pins:
-            about, what = pins.current()[1], f"instance '{self.name}'"
+            known, what = pins.known(), f"instance '{self.name}'"
+            about = known[max(known)]
             events, names = (about.guard.get(name, []) for name in NAMES)
-            return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what)
+            others = {swaps: each.guard[NAMES[1]] for swaps, each in known.items() if each.guard}
+            return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what, others)
 
     def network(self, swaps: int | None = None, plugins: Plugins | None = None) -> Model:
         """Its network, from the file that it was loaded from; if ``swaps`` is given, that before which there were so many.

@@ -107,11 +107,15 @@ class Pins(AbstractContextManager["Pins"]):
             if self.swaps[0] == count:  # a swap first writes the other description, and then this one
                 return count, About.decode(found)
 
-    def units(self) -> dict[int, float | None]:
-        """The value of a score of 1, of this network and the former one, by the number of swaps. Raises as :meth:`current`."""
+    def known(self) -> dict[int, About]:
+        """The descriptions of this network and the former one, by the number of swaps before. Raises as :meth:`current`."""
         count, about = self.current()
         former = self.maps[ABOUT].lookup(struct.pack("<I", (count - 1) & 1)) or b""
-        return {count: about.unit, count - 1: About.decode(former).unit}
+        return {count: about, count - 1: About.decode(former)}
+
+    def units(self) -> dict[int, float | None]:
+        """The value of a score of 1, of this network and the former one, by the number of swaps. Raises as :meth:`current`."""
+        return {count: about.unit for count, about in self.known().items()}
 
     def program(self, name: str = "") -> Program:
         """The stub, which has the name ``name`` for the trigger. Raises :class:`~ebpfnn.errors.KernelError`."""

@@ -18,20 +18,24 @@ from .pins import STUB, Pins, numbered
 
 @contextmanager
 def detached(path: Path, plugins: Plugins) -> Iterator[None]:
-    """Meanwhile, the links of the instance at ``path`` are detached. After an exception, its programs are attached again.
+    """Meanwhile, the links of the instance at ``path`` are detached. After an exception, they are made again.
 
-    Raises as :meth:`ebpfnn.kernel.Link.detach` does.
+    Links of kinds that cannot be detached stay: their hooks have room for more programs.
     """
     with Pins(path) as pins:
         about = pins.current()[1]
-    for pin in pins_of_links(path):
-        with Link.open(pin) as link:
-            link.detach()
+    gone = list[Path]()
     try:
+        for pin in pins_of_links(path):
+            with Link.open(pin) as link, suppress(Error):
+                link.detach()
+                gone.append(pin)
         yield
     except BaseException:
         for number, (trigger, target) in enumerate(_places(about, plugins)):
-            _attach(path, number, trigger, target)
+            pin = path / numbered(LINK, number)
+            if pin in gone:
+                _attach(pin, path / numbered(STUB, number), trigger, target)
         raise
 
 
@@ -49,19 +53,16 @@ def _places(about: About, plugins: Plugins) -> Iterator[tuple[Trigger, str | Non
         yield trigger, event.get("target")
 
 
-def _attach(path: Path, number: int, trigger: Trigger, target: str | None) -> None:
-    pin, name = path / numbered(LINK, number), trigger.program()
-    if not pin.is_file():  # never attached, or by several links, which no other program keeps from their hook
-        return
-    former = pin.stat()
+def _attach(pin: Path, stub: Path, trigger: Trigger, target: str | None) -> None:
+    former, name = pin.stat(), trigger.program()
     with ExitStack() as held:
-        stub = held.enter_context(Program.open(path / numbered(STUB, number), name))
-        loaded = Object("stub", {}, {name: stub}, ExitStack(), {})
+        program = held.enter_context(Program.open(stub, name))
+        loaded = Object("stub", {}, {name: program}, ExitStack(), {})
         attachment = held.enter_context(trigger.attach(loaded, target))
         if attachment.link is None:
             return
         pin.unlink()
         attachment.link.pin(pin)
-        with suppress(OSError, Error):
+        with suppress(OSError):
             os.chown(pin, former.st_uid, former.st_gid)
             pin.chmod(former.st_mode & 0o777)

@@ -20,6 +20,8 @@ from .pins import Pins
 _FILLED = {abi.STATES: "states", abi.VERDICTS: "verdicts", abi.GUARDED: "guarded"}
 """The maps whose elements come and go with keys, and what they are called."""
 
+_OF_ALERTS = ("told", "suppressed", "lost")
+
 
 @dataclass(frozen=True)
 class Fill:
@@ -31,12 +33,16 @@ class Fill:
 
 @dataclass(frozen=True)
 class Braked:
-    """The brakes of a guard and what it counted: see :class:`ebpfnn.session.guarding.Brakes`."""
+    """The brakes of a guard and what it counted: see :class:`ebpfnn.session.guarding.Brakes`.
+
+    ``alerts`` counts what it told of, kept back and lost; {} if its action tells of nothing.
+    """
 
     until_ns: int
     paused: bool
     counts: Mapping[str, Mapping[str, int]]
     outcomes: Mapping[str, int]
+    alerts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,4 +99,9 @@ def _fill(pins: Pins, name: str, until: float) -> Fill:
 
 def _braked(pins: Pins, labels: tuple[str, ...]) -> Braked:
     brakes = Brakes(pins.maps)
-    return Braked(brakes.until_ns, brakes.paused, brakes.counts(labels), brakes.outcomes())
+    return Braked(brakes.until_ns, brakes.paused, brakes.counts(labels), brakes.outcomes(), _alerts(pins))
+
+
+def _alerts(pins: Pins) -> dict[str, int]:
+    found = pins.maps[abi.ALERTED].lookup_percpu(bytes(4), abi.TOLD) if abi.ALERTED in pins.maps else None
+    return {} if found is None else {name: int(found[name].sum()) for name in _OF_ALERTS}

@@ -15,7 +15,8 @@ from ..plugin import Plugins
 
 _ESTABLISHED, _LISTENING = 1, 10  # include/net/tcp_states.h
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
-_SSHD = "sshd"
+_SSHD, _USUAL_PORT = "sshd", 22
+_CLOSED = -1  # no inode
 Address = IPv4Address | IPv6Address
 
 
@@ -35,10 +36,14 @@ def usual() -> tuple[str, ...]:
 
 
 def peers(proc: Path = Path("/proc")) -> set[Address]:
-    """The peers of connections to a port at which a process called sshd listens. Empty where /proc tells none."""
+    """The peers of connections to a port at which a process called sshd listens. Empty where /proc tells none.
+
+    Who lacks CAP_SYS_PTRACE may not see which sockets are sshd's. If there is an sshd, its port is then taken to be 22.
+    """
     sockets = list(_sockets(proc))
     own = set(_inodes_of_sshd(proc))
     ports = {port for state, port, _, inode in sockets if state == _LISTENING and inode in own}
+    ports |= {_USUAL_PORT} if _CLOSED in own else set()
     return {peer for state, port, peer, _ in sockets if state == _ESTABLISHED and port in ports}
 
 
@@ -78,6 +83,7 @@ def _address(text: str) -> Address:
 
 
 def _inodes_of_sshd(proc: Path) -> Iterator[int]:
+    """Inodes of the sockets of sshd, and :data:`_CLOSED` if some may not be seen."""
     for process in proc.glob("[0-9]*"):
         try:
             if (process / "comm").read_text().strip() != _SSHD:
@@ -86,5 +92,7 @@ def _inodes_of_sshd(proc: Path) -> Iterator[int]:
                 found = _SOCKET.fullmatch(str(descriptor.readlink()))
                 if found:
                     yield int(found[1])
+        except PermissionError:
+            yield _CLOSED
         except OSError:
-            continue  # it has ended, or is not ours to look at
+            continue  # it has ended

@@ -135,6 +135,11 @@ def _guards(found: Found) -> Iterator[Metric]:
         for outcome, count in each.outcomes.items():
             outcomes.add_metric([name, outcome], count)
     yield outcomes
+    alerts = CounterMetricFamily("ebpfnn_guard_alerts", "Events that a guard told of.", labels=["name", "outcome"])
+    for name, each in guards.items():
+        for outcome, count in each.alerts.items():
+            alerts.add_metric([name, outcome], count)
+    yield alerts
 
 
 def _timestamp(until_ns: int) -> float:

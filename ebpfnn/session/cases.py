@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from ..kernel import Map
 
 MOST = 1000
 """The most cases that are told, and the number that is kept if there is room."""
+
+
+_NO_OTHERS: Mapping[int, Sequence[str]] = MappingProxyType({})
 
 
 class Held(NamedTuple):
@@ -88,14 +92,15 @@ def latest(
     names: Sequence[str],
     most: int = MOST,
     what: str = "the observer",
+    others: Mapping[int, Sequence[str]] = _NO_OTHERS,
 ) -> list[Case]:
     """The latest ``most`` cases, the latest first. ``events`` and ``names`` are those of the spec and of its results.
 
-    Raises as :func:`read`.
+    ``others`` has other names of the results, by the number of swaps: a swap may rename columns. Raises as :func:`read`.
     """
     size = -(-sum(part.size for part in parts) // 8) * 8
     held = read(maps, size, len(names), what)[-most:]
-    return [_told(each, labels, parts, events, names) for each in reversed(held)]
+    return [_told(each, labels, parts, events, others.get(each.swaps, names)) for each in reversed(held)]
 
 
 def _told(held: Held, labels: Sequence[str], parts: Sequence[Part], events: Sequence[str], names: Sequence[str]) -> Case:

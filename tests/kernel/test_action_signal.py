@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cgroups import cgroup, end_of, start
+from promises import promised
 
 from ebpfnn import abi
 from ebpfnn.kernel import Map, Object, Program, attach_raw_tracepoint, find_cgroup, open_cgroup
@@ -133,6 +134,7 @@ def test_of_all_processes_only_the_first_the_kernels_and_the_family_are_exempt(b
         found = told(maps)
     exempt = of_the_kernel(found) | family
     assert of_the_kernel(found)
+    assert not promised() or 1 in found  # elsewhere the orphans may be left to a process between
     assert os.getpid() in found.keys() & family
     assert {may for process, (_, may) in found.items() if process in exempt} == {0}
     assert {may for process, (_, may) in found.items() if process not in exempt} == {1}

@@ -104,6 +104,9 @@ def test_a_ring_that_nobody_reads_loses_alerts_and_no_packets(store: Store, send
             counts = watch.counts()
             assert counts.lost > 0
             assert (counts.told + counts.lost, counts.suppressed) == (sent, 0)
+            braked = instance.snapshot().guard
+            assert braked
+            assert braked.alerts == {"told": counts.told, "suppressed": 0, "lost": counts.lost}
             assert len(waiting(watch)) == counts.told
             assert senders.send(0, 500) == 1
             assert len(waiting(watch)) == 1

@@ -220,6 +220,23 @@ def test_a_failure_in_the_middle_takes_all_back(file: File, store: Store, sender
     assert names(store) == set()
 
 
+@pytest.mark.usefixtures("tracing", "perf_links")
+def test_a_guard_at_xdp_takes_another_name_beside_links_that_cannot_be_detached(
+    file: File, store: Store, senders: Senders
+) -> None:
+    options = {"options": {"mode": "generic"}}
+    file.declare(_inline(guard(file, "old", "xdp", enforce=True, **options)), {**one("t"), "trigger": "tracepoint"})
+    file.apply()
+    assert senders.send(0, 500) == 0
+    file.declare(_inline(guard(file, "new", "xdp", enforce=True, **options)))
+    assert file.apply() == [("new", "load"), ("new", "enforce"), ("old", "unload"), ("t", "unload")]
+    assert senders.send(1, 500) == 0
+    file.declare()
+    file.apply()
+    assert senders.send(1, 500) == 1
+    assert names(store) == set()
+
+
 def _inline(table: dict[str, Any]) -> dict[str, Any]:
     """Options as an inline table of TOML."""
     return {key: _Written(f"{{ mode = {value['mode']!r} }}") if key == "options" else value for key, value in table.items()}
@@ -303,4 +320,8 @@ def test_the_verb(file: File, store: Store) -> None:
     status, _, told = apply()
     assert (status, told.count("\n")) == (2, 1)
     assert "'nam' is not known; did you mean 'name'?" in told
-    Instance.open("a").unload()
+    file.path.unlink()
+    assert apply()[0] == 1
+    assert apply("--unload", "--dry-run") == (3, "a: unload (no longer declared)\n", "")
+    assert apply("--unload") == (0, "a: unload (no longer declared)\n", "")
+    assert names(store) == set()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,16 +22,18 @@ from ebpfnn.bench import event_kernel, event_measure, event_programs, event_user
 from ebpfnn.bench.event_case import AT_EACH, AT_FIRST, AT_NONE, Case, draw
 from ebpfnn.bench.event_check import run_all, sequence
 from ebpfnn.bench.event_frames import Tcp, candidates
+from ebpfnn.bench.event_guards import GUARDS, guards
 from ebpfnn.bench.event_kernel import check_frame
 from ebpfnn.bench.event_measure import EventBench
 from ebpfnn.bench.event_programs import Loading, alone, behind_shell, flow, observing
 from ebpfnn.bench.event_user import check_ring
 from ebpfnn.cli import main
-from ebpfnn.errors import NotSupported
-from ebpfnn.events import Condition, Spec, StateSpec, bind
+from ebpfnn.errors import KernelError, NotSupported
+from ebpfnn.events import Condition, EventSpec, Spec, StateSpec, bind
 from ebpfnn.events.spec import At
 from ebpfnn.plugin import Plugins
 from ebpfnn.session.compiling import compile_here
+from ebpfnn.session.guarding import Brakes
 
 pytestmark = pytest.mark.root
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
@@ -87,6 +90,29 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_EVICTING", 1 << 20)
 
 
+@pytest.mark.parametrize("trigger", ["xdp", "tc", "cgroup_skb"])
+def test_guards_do_what_they_say(trigger: str) -> None:
+    """Counted in the kernel: due packets, and what became of them; and what the program returns."""
+    found, frame = case(replace(flow(), events=(EventSpec(trigger),))), Tcp().frame
+    body = compile_here(found.network)
+    expected = {"guard-spared": Counter(), "guard-audit": Counter(audited=9), "guard-drop": Counter(acted=9)}
+    seen, returned = dict[str, Counter[str]](), dict[str, int]()
+    for way in guards(found, body, frame, Plugins.installed()):
+        with way.loading.load() as loaded:
+            returned[way.name] = loaded.programs[way.loading.program].run(data=frame, repeat=9).return_value
+            each = Brakes(loaded.maps).counts(found.network.labels).values()
+            seen[way.name] = +sum(map(Counter, each), Counter[str]())
+    assert seen == expected
+    assert returned["guard-spared"] == returned["guard-audit"] != returned["guard-drop"]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_guard_that_does_not_act_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_programs, "_FOREVER", 0)
+    with pytest.raises(KernelError, match="row 'guard-drop': its program returned 2, not 1; report this"):
+        EventBench(case(), ["guard-drop"])
+
+
 @pytest.mark.usefixtures("short")
 def test_every_row_is_measured() -> None:
     found = case(replace(flow(), state=StateSpec(entries=256)))
@@ -95,7 +121,7 @@ def test_every_row_is_measured() -> None:
         bench.cold(range(1))
         rows = bench.rows
     assert all(row.ns_min > 0 for row in rows)
-    expected = {"empty", "fields", "cached", "infer", "infer:no-body", "new-key", "c-cached", "c-alone-infer"}
+    expected = {"empty", "fields", "cached", "infer", "infer:no-body", "new-key", "c-cached", "c-alone-infer", *GUARDS}
     assert expected <= {row.name for row in rows if row.cache == "cold"}
     assert {row.exact for row in rows if row.name.startswith("c-")} == {True}
     if shutil.which("cc"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ from ebpfnn.session.guarding import Guard
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("tracing")]
 KILLED = -signal.SIGKILL
+CLONE_NEWPID = 0x20000000  # include/uapi/linux/sched.h
 
 
 @pytest.fixture
@@ -29,6 +31,7 @@ def inside() -> Iterator[Path]:
         yield made
 
 
+@pytest.mark.slow
 def test_audit_hits_nobody_and_sees_only_the_cgroup(inside: Path) -> None:
     with observation(inside) as found:
         assert end_of(start(calls(9))) == 0
@@ -51,6 +54,7 @@ def test_who_is_in_the_cgroup_or_below_gets_the_signal_and_nobody_else(inside: P
     assert end_of(start(calls(50), inside)) == 0  # it is gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["TERM", "INT", "USR1"])
 def test_each_signal_is_the_one_that_was_named(inside: Path, name: str) -> None:
     def work() -> None:
@@ -62,6 +66,7 @@ def test_each_signal_is_the_one_that_was_named(inside: Path, name: str) -> None:
         assert end_of(start(work, inside)) == -signal.Signals[f"SIG{name}"]
 
 
+@pytest.mark.slow
 def test_a_stopped_process_stops_again_once_it_goes_on_and_not_before(inside: Path) -> None:
     with observation(inside, "signal:STOP", replace(POLICY, lasting=10**12)) as found:
         found.brakes.enforce(FOREVER)
@@ -73,6 +78,7 @@ def test_a_stopped_process_stops_again_once_it_goes_on_and_not_before(inside: Pa
         assert end_of(child) == 0
 
 
+@pytest.mark.slow
 def test_pause_and_resume(inside: Path) -> None:
     with observation(inside) as found:
         found.brakes.enforce(FOREVER)
@@ -83,6 +89,7 @@ def test_pause_and_resume(inside: Path) -> None:
         assert counts(found) == {"paused": 5, "acted": 1}
 
 
+@pytest.mark.slow
 def test_the_deadline_is_kept_by_bpf_itself(inside: Path) -> None:
     with observation(inside) as found:
         found.brakes.enforce(time.monotonic_ns() + 1_000_000_000)
@@ -91,6 +98,7 @@ def test_the_deadline_is_kept_by_bpf_itself(inside: Path) -> None:
         assert end_of(start(calls(9), inside)) == 0
 
 
+@pytest.mark.slow
 def test_the_cap(inside: Path) -> None:
     def work() -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -105,6 +113,7 @@ def test_the_cap(inside: Path) -> None:
         assert found.brakes.outcomes()["hit"] == told["acted"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allowed", ["uid == 12345", 'comm == "a-patient-one"'])
 def test_who_is_allowed_is_never_hit(inside: Path, allowed: str) -> None:
     def work() -> None:
@@ -141,6 +150,37 @@ def test_who_loads_the_guard_and_their_ancestors_are_exempt_but_not_their_childr
     told, done = os.pipe(), os.pipe()
     try:
         assert end_of(start(ancestor, inside)) == 0
+    finally:
+        for each in (*told, *done):
+            os.close(each)
+
+
+def test_they_are_exempt_too_where_the_loader_sees_other_ids(inside: Path) -> None:
+    """The loader is process 1 of a PID namespace of its own, and does not see who started it."""
+
+    def loads() -> None:
+        assert os.getpid() == 1
+        with observation(inside) as found:
+            found.brakes.enforce(FOREVER)
+            calls(50)()
+            assert found.brakes.outcomes()["exempt"] == 46
+            os.write(told[1], b".")
+            assert os.read(done[0], 1)
+            assert found.brakes.outcomes()["exempt"] == 92
+            assert end_of(start(calls(50))) == KILLED
+
+    def outside() -> None:
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWPID):
+            raise OSError(ctypes.get_errno(), "unshare")
+        child = start(loads)
+        assert os.read(told[0], 1)
+        calls(50)()
+        os.write(done[1], b".")
+        assert end_of(child) == 0
+
+    told, done = os.pipe(), os.pipe()
+    try:
+        assert end_of(start(outside, inside)) == 0
     finally:
         for each in (*told, *done):
             os.close(each)
@@ -184,6 +224,7 @@ def calls_of_a64l() -> None:
         CALLS["a64l"]()
 
 
+@pytest.mark.slow
 def test_a_timer_finds_who_works(inside: Path) -> None:
     def work() -> None:
         until = time.monotonic() + 60
@@ -197,6 +238,7 @@ def test_a_timer_finds_who_works(inside: Path) -> None:
         assert end_of(start(work, inside)) == KILLED
 
 
+@pytest.mark.slow
 def test_what_is_refused(inside: Path, tmp_path: Path) -> None:
     plugins = Plugins.installed()
     tracepoint = plugins.trigger("tracepoint")

@@ -11,7 +11,6 @@ DECLARATIONS = """
 #define LIBBPF_PIN_BY_NAME 1
 enum libbpf_tristate { TRI_NO = 0, TRI_YES = 1, TRI_MODULE = 2 };
 typedef _Bool bool;
-static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
 static long (*const bpf_tail_call)(void *context, void *programs, __u32 index) = (void *)12;
 static long (*const bpf_for_each_map_elem)(void *map, void *callback, void *context, __u64 flags) = (void *)164;
 static long (*const bpf_loop)(__u32 count, void *callback, void *context, __u64 flags) = (void *)181;

@@ -306,15 +306,25 @@ def test_floats_of_every_layer_say_the_same(architecture: str, bits: int) -> Non
         assert np.allclose(each, first, rtol=1e-3, atol=1e-3 * np.abs(first).max()), name
 
 
+def test_floats_of_windows_with_uneven_edges_say_the_same() -> None:
+    net = random_network("conv4x3p1-5", 1, (2, 8, 8))
+    uneven = replace(net.layers[0], window=Window((3, 3), padding=(1, 2, 1, 0)))
+    given = replace(net, layers=(uneven, net.layers[1]))
+    scores = [ran(runner, samples(given.input_shape, 1)) for runner in float_runners(given, {})]
+    assert len(scores) > 1
+    for each in scores:
+        assert np.allclose(each, scores[0], rtol=1e-3, atol=1e-3 * np.abs(scores[0]).max())
+
+
 def test_windows_that_pytorch_does_not_have() -> None:
     layers = as_floats(random_network("pool2p1-conv3x3p1-3", 1, (8, 8)))
     assert torch_module.takes(layers)
     pool, convolution = layers[:2]
     assert isinstance(pool, MaxPool)
     assert isinstance(convolution, FloatConv2d)
-    uneven = replace(convolution, window=Window((3, 3), padding=(1, 1, 0, 1)))
-    assert not torch_module.takes([uneven])
+    assert torch_module.takes([replace(convolution, window=Window((3, 3), padding=(1, 1, 0, 1)))])
     assert torch_module.takes([replace(convolution, window=Window((3, 3), padding=(2, 2, 2, 2)))])
+    assert not torch_module.takes([replace(pool, window=Window((3, 3), padding=(1, 1, 0, 1)))])
     assert not torch_module.takes([MaxPool(Window((3, 3), padding=(2, 2, 2, 2)))])
 
 

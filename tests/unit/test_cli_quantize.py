@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from onnxes import model, node
 
 from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
-from ebpfnn.cli.quantize_report import clipped_shares
+from ebpfnn.cli.quantize_report import Calibration, agreement, clipped_shares
 from ebpfnn.datasets import mnist
 from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.inputformat import InputFormat
@@ -271,3 +272,27 @@ def test_heavy_packages_wait_until_a_file_needs_them(module: str) -> None:
     environment = {**os.environ, "PYTHONPATH": paths}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout == "set()\n"
+
+
+def test_the_labels_that_differ_are_listed_the_worst_first() -> None:
+    write("digits.safetensors")
+    assert quantize("digits.safetensors", *ARCHITECTURE, "--output", "out.safetensors").exit_code == 0
+    network, floats = modelfile.load("out.safetensors"), floatfile.load("out.float.safetensors")
+    assert isinstance(network, QuantizedNetwork)
+    (layer,) = network.layers
+    assert isinstance(layer, Dense)
+    spoiled = replace(network, layers=(replace(layer, bias=layer.bias + np.eye(10, dtype=np.int32)[3] * 100_000),))
+    wanted, given = logits(floats, IMAGES), reference.labels(spoiled, IMAGES)
+    labels = wanted.argmax(axis=1)
+    leads = {
+        sample: wanted[sample, labels[sample]] - wanted[sample, given[sample]] for sample in np.flatnonzero(labels != given)
+    }
+    assert len(leads) > 5
+    told = list(agreement(spoiled, floats, Calibration(IMAGES, None, "digits")))
+    assert told[0] == f"floats and integers give the same label for {512 - len(leads)} of 512 samples"
+    worst = sorted(leads, key=lambda sample: -leads[sample])[:5]
+    assert told[1:6] == [
+        f"  sample {each}: floats '{labels[each]}', integers '{given[each]}'; a lead of {leads[each]:.3g} in floats"
+        for each in worst
+    ]
+    assert told[6] == f"  and {len(leads) - 5} more, with smaller leads"

@@ -51,7 +51,7 @@ GUARD = Snapshot(
     COUNTS,
     dict(zip(LABELS, (9, 6), strict=True)),
     {"states": Fill(12, 64), "guarded": Fill(None, 64)},
-    Braked(FOREVER, False, ACTED, {"signaled": 11}),
+    Braked(FOREVER, False, ACTED, {"hit": 11}, {"told": 12, "suppressed": 13, "lost": 14}),
 )
 FOUND = {"plain": PLAIN, "guard": GUARD}
 
@@ -88,7 +88,8 @@ def test_every_value_is_where_it_belongs(text: str) -> None:
     assert found[f"ebpfnn_verdicts_total{{{scan}}}"] == 6
     acted = {reason: found.get(f'ebpfnn_guard_events_total{{{scan},reason="{reason}"}}') for reason in abi.REASONS}
     assert acted == {"acted": 1, "audited": 2, "paused": 3, "capped": 4, "allowed": None}
-    assert found['ebpfnn_guard_outcomes_total{name="guard",outcome="signaled"}'] == 11
+    assert found['ebpfnn_guard_outcomes_total{name="guard",outcome="hit"}'] == 11
+    assert found['ebpfnn_guard_alerts_total{name="guard",outcome="lost"}'] == 14
     assert found['ebpfnn_guard_events_total{label="",name="guard",reason="allowed"}'] == 40
     assert found['ebpfnn_map_entries{map="states",name="guard"}'] == 12
     assert 'ebpfnn_map_entries{map="guarded",name="guard"}' not in found

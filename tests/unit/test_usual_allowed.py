@@ -60,6 +60,22 @@ def test_peers_of_connections_to_the_ports_of_sshd(proc: Path) -> None:
     assert peers(proc) == {IPv4Address("10.0.0.7"), IPv6Address("2001:db8::2"), IPv4Address("10.0.0.12")}
 
 
+def test_port_22_if_the_sockets_of_sshd_may_not_be_seen(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a service with few capabilities; of a program that is not sshd it does not matter."""
+    look = Path.iterdir
+
+    def closed(path: Path) -> object:
+        if path.name == "fd":
+            raise PermissionError
+        return look(path)
+
+    expected = peers(proc)
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert peers(proc) == expected
+    (proc / "10" / "comm").write_text("other\n")
+    assert peers(proc) == set()
+
+
 def test_a_proc_that_tells_nothing(tmp_path: Path) -> None:
     assert peers(tmp_path) == set()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
 from file_plan import TOOLS, FileSession, FileTool, Tree
 from lab import LabError, end, program
@@ -58,13 +59,14 @@ def run_all(sessions: Sequence[FileSession], watching: Watching, tell: Callable[
         for session in sessions:
             with TemporaryDirectory(prefix="showcase-") as directory:
                 place = Path(directory)
-                _furnish(place, session.tree, built)
+                furnish(place, session.tree, built)
                 with watching(session):
                     said = _run(session, place)
             tell(session, said)
 
 
-def _furnish(place: Path, tree: Tree, simulator: Path) -> None:
+def furnish(place: Path, tree: Tree, simulator: Path) -> None:
+    """Makes the files of a session, and the mark without which the simulator does nothing."""
     data = place / "data"
     data.mkdir()
     (data / MARK).touch()
@@ -83,15 +85,20 @@ def content(suffix: str, number: int, size: int) -> bytes:
     return b"int f%d(int x) { return x + %d; }\n/* %b */\n" % (number, number, text) if suffix == ".c" else text
 
 
-def _run(session: FileSession, place: Path) -> str:
+def begin(session: FileSession, place: Path, output: IO[bytes], *enters: str) -> subprocess.Popen[bytes]:
+    """Starts the program of a session, behind the command ``enters``. End it with :func:`lab.end`."""
     script = _ALONE.format(seen=_SEEN, uid=UID)
     apart = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-    alone = [*apart, "sh", "-euc", script, "sh", str(place), session.script]
+    alone = [*enters, *apart, "sh", "-euc", script, "sh", str(place), session.script]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": _SEEN, "LC_ALL": "C"}
+    return subprocess.Popen(
+        alone, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+    )
+
+
+def _run(session: FileSession, place: Path) -> str:
     with TemporaryFile() as output:
-        process = subprocess.Popen(
-            alone, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
-        )
+        process = begin(session, place, output)
         try:
             status = process.wait(SECONDS)
         except subprocess.TimeoutExpired:

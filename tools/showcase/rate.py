@@ -96,11 +96,11 @@ def frame() -> bytes:
     return (link + network + transport).ljust(LENGTH, b"\0")
 
 
-def send(program: Program, data: bytes, interface: str) -> int:
+def send(program: Program, data: bytes, interface: str, frames: int = FRAMES) -> int:
     """Nanoseconds of the CPU that the frames took, with all that follows from each before more are sent."""
     held = ctypes.create_string_buffer(data, len(data))
     context = (ctypes.c_uint32 * 6)(0, len(data), 0, interface_index(interface))
-    attributes = ProgRun(prog_fd=program.fileno(), repeat=FRAMES, data_size_in=len(data), flags=LIVE_FRAMES)
+    attributes = ProgRun(prog_fd=program.fileno(), repeat=frames, data_size_in=len(data), flags=LIVE_FRAMES)
     attributes.data_in, attributes.ctx_in, attributes.ctx_size_in = ctypes.addressof(held), ctypes.addressof(context), 24
     began = time.thread_time_ns()
     bpf(Command.PROG_RUN, attributes, "live frames")

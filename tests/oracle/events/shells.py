@@ -43,7 +43,6 @@ SEC("tc") int mine(struct __sk_buff *packet)
 """
 _CAPTURE = """
 #include <ebpfnn/abi.h>
-static long (*bpf_probe_read_kernel)(void *to, __u32 bytes, const void *from) = (void *)113;
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
