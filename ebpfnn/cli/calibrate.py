@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import fields as members
 from dataclasses import replace
-from math import isnan, log, log1p
+from math import ceil, isnan, log, log1p
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from .. import datasets
 from ..bodies import kind_of, modelfile
@@ -23,11 +25,13 @@ from ..network.model import LABEL, Model
 from ..training.sessions import learned
 from .complete import networks
 from .measured import HELP, Measured, read_measured
+from .messages import complain
 from .plugin_option import available, plugin_option
 from .tables import print_table
 
 _BENIGN = "benign"
 _SHOWN = 8
+_DIGITS = 100_000
 _PATH = click.Path(path_type=Path)
 
 
@@ -83,11 +87,14 @@ def command(
         chosen = replace(chosen, typical=Levels(found, plugins).typical(mine))
     target = output or path
     modelfile.save(_with(found, chosen), target, plugins)
+    lead = strengths(scores, found.labels.index(spared))
+    if silent := _never_acts(lead, samples.labels == found.labels.index(spared), chosen.margin):
+        complain(silent)
     if as_json:
         click.echo(json.dumps({"file": str(target), "name": found.name, **chosen.describe()}, indent=2))
         return
     _tell(found, chosen, samples, target)
-    caught = strengths(scores, found.labels.index(spared)) >= chosen.margin
+    caught = lead >= chosen.margin
     print_table(("label", "samples", "caught"), _by_label(found, samples, caught, spared))
 
 
@@ -121,6 +128,19 @@ def _groups(model: Model, data: Path, new: bool) -> int:
         fact = f"{data}: network '{model.name}' has learned from {len(same)} of its {len(names)} sessions, such as '{same[0]}'"
         raise UsageError(f"{fact}; calibrate on sessions that are new to it")
     return len(names)
+
+
+def _never_acts(lead: NDArray[np.int64], mine: NDArray[np.bool_], margin: int) -> str:
+    """What to tell where no sample of another label counts; "" if one does."""
+    surest = int(lead[~mine].max())
+    if surest >= margin:
+        return ""
+    fact = "no sample of another label reaches the margin, so a guard would act on none"
+    hit, rows = int((lead[mine] >= max(surest, 0)).sum()), int(mine.sum())
+    if surest < 0 or hit == rows:
+        return f"{fact}; train the model on more sessions"
+    share = ceil((hit + 0.5) / rows * _DIGITS) / _DIGITS  # half a row more, so that no digit that is cut off is missing
+    return f"{fact}; train the model on more sessions, or give --false-positives {share:g}, with which some count"
 
 
 def _with(model: Model, chosen: Calibration) -> Model:

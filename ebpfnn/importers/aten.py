@@ -67,7 +67,7 @@ class _Walk:
             return
         if call.inputs & self.passed:
             raise ModelError(
-                f"{where} takes a value that another takes too: the graph branches; only a chain of layers can be imported"
+                f"{where} takes a value that another takes too: the graph branches; export it as ONNX, which may branch"
             )
         operands = Operands(call, where, self.chain.shape, self.tip, self.program.shape[0], self.constants)
         if self.tip in call.inputs:

@@ -14,11 +14,11 @@ import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import MaxPool, Shape, Window, describe
-from ..quantize.floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer
+from ..quantize.floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatLayer
 from ..quantize.functions import NEVER_FALL
 from ..quantize.scales import SMALLEST, largest_weight
 from .building import compose
-from .steps import Activate, Chain, Conv, Floats, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
+from .steps import Activate, Chain, Conv, Floats, Join, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
 
 _IDENTITY = Activation()
 _WIDEST = 1024
@@ -30,14 +30,22 @@ def fold(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple
 
     Raises :class:`ModelError`, naming the node, for steps that no layer can do.
     """
-    folder = _Folder(chain.input_shape)
+    folder = folded(chain, mean, std)
+    layers = folder.finish()
+    if not layers:
+        raise ModelError("has no layers; give a network with a Linear or Conv2d")
+    return folder.input_shape, layers
+
+
+def folded(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> Folder:
+    """What takes the steps of ``chain``, which is given samples, as :func:`fold`."""
+    folder = Folder(chain.input_shape)
     deviation = np.asarray(std, np.float64)
     if (deviation != 1).any() or any(mean):
         folder.take(Scale("the normalization of the input", 1 / deviation, -np.asarray(mean, np.float64) / deviation))
     for step in chain.steps:
         folder.take(step)
-    layers = folder.finish()
-    return folder.input_shape, layers
+    return folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +65,23 @@ class _Weighted:
         return _Weighted(step)
 
 
-class _Folder:
-    def __init__(self, shape: Shape) -> None:
+@dataclass(frozen=True)
+class _Joined:
+    """A layer that joins the values of several."""
+
+    adds: bool
+    activation: Activation = _IDENTITY
+
+
+class Folder:
+    """Takes the steps of one chain, behind others where ``first`` is false."""
+
+    def __init__(self, shape: Shape, *, first: bool = True) -> None:
+        self.first = first
         self.shape = self.input_shape = shape
         self.image = shape
         """What the layers so far give, which flattening only hides."""
-        self.layers: list[_Weighted | MaxPool | AvgPool] = []
+        self.layers: list[_Weighted | MaxPool | AvgPool | _Joined] = []
         self.pending: Scale | None = None
         self.positive = True
         """Whether nothing below 0 can come: pixels, and what a ReLU gave."""
@@ -74,6 +93,8 @@ class _Folder:
             self._activate(step)
         elif isinstance(step, Pool) and not step.changes_nothing:
             self._pool(step)
+        elif isinstance(step, Join):
+            self.layers.append(_Joined(step.adds))
         elif isinstance(step, (Linear, Conv)):
             self._weigh(step)
         elif isinstance(step, Reshape):
@@ -87,9 +108,8 @@ class _Folder:
             self.image = self.shape
 
     def finish(self) -> tuple[FloatLayer, ...]:
+        """The layers, perhaps none."""
         self._settle()
-        if not self.layers:
-            raise ModelError("has no layers; give a network with a Linear or Conv2d")
         return tuple(_float_layer(each) for each in self.layers)
 
     def _scale(self, step: Scale) -> None:
@@ -112,7 +132,9 @@ class _Folder:
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
         pooled = behind is not None and behind + 1 < len(self.layers)
-        if behind is None or not isinstance(layer, _Weighted) or not _joins(layer.activation, by, pooled=pooled):
+        if isinstance(layer, _Joined) and by.functions:
+            layer = None
+        if behind is None or not isinstance(layer, _Weighted | _Joined) or not _joins(layer.activation, by, pooled=pooled):
             layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
         self.layers[behind] = replace(layer, activation=compose(layer.activation, by))
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
@@ -150,7 +172,7 @@ class _Folder:
                 each = prod(self.shape[1:])
                 factor, offset = (_repeated(array, each) for array in (self.pending.factor, self.pending.offset))
                 self.pending = Scale(self.pending.where, factor, offset)
-        elif not self.layers:
+        elif not self.layers and self.first:
             self.input_shape = step.shape
         elif step.shape != self.image or (self.pending and prod(self.image[1:]) > 1):
             step.refuse("reshapes values between layers; only flattening can be imported")
@@ -210,7 +232,9 @@ def _scaled_inputs(step: Linear | Conv, scale: Scale) -> Linear | Conv:
     return replace(step, weights=weights * factor, bias=step.bias + (weights * offset).sum(axis=(1, 2, 3)), integers=None)
 
 
-def _float_layer(layer: _Weighted | MaxPool | AvgPool) -> FloatLayer:
+def _float_layer(layer: _Weighted | MaxPool | AvgPool | _Joined) -> FloatLayer:
+    if isinstance(layer, _Joined):
+        return FloatAdd(layer.activation) if layer.adds else FloatConcat(layer.activation)
     if not isinstance(layer, _Weighted):
         return layer
     step = layer.step

@@ -95,6 +95,9 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
         return onnx_trees.read(model, name, options)
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     options, events = onnx_metadata.given(model, options)
+    if chain.before:
+        expect(not chain.root.tabular, "branches, and takes rows of a table, which only a chain of layers can")
+        return replace(_floats(chain, name, options, card), events=events)
     if _tabular(chain, options):
         return tabular.network(chain, name, options, card)
     if not any(isinstance(step, Quantize) for step in chain.steps):

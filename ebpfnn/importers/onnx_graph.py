@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -20,7 +21,7 @@ from .onnx_joined import join
 from .onnx_ml import DOMAIN, ML_MAKERS
 from .onnx_operands import Constant, Operands, from_tensor
 from .onnx_operators import MAKERS, check_cast
-from .onnx_values import MOVES, WITHOUT_MAKERS, Values
+from .onnx_values import MOVES, WITHOUT_MAKERS, Values, joined
 from .steps import LARGEST, Chain, Quantize, Scale, naming
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 _AFTER_THE_LAST = frozenset({"Identity", "Cast", "QuantizeLinear", "DequantizeLinear", *MOVES})
 _ON_INTEGERS = MOVES | {"MaxPool", "GlobalMaxPool"}
 """What does the same to integers as to the numbers that they stand for."""
+_ON_BRANCHES = "joins or shares quantized integers, which cannot be imported; export the graph in floats"
 _REMEDY = "Conv, Gemm, MatMul, pooling, BatchNormalization, Relu, LeakyRelu, Clip, Flatten and QuantizeLinear can be"
 
 
@@ -52,13 +54,16 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     ending = find(graph, constants)
     _check_operators(graph, ending.needed)
     walk, taken = _start(graph, inputs, constants, tabular=tabular)
-    walk.ends = _ends(graph, ending.scores)
-    chain = walk.values.chain
+    walk.ends, walk.open = _ends(graph, ending.scores), {walk.tip: walk.values}
+    needed = [node for number, node in enumerate(graph.node) if number in ending.needed and node.op_type != "Shape"]
+    walk.uses = Counter(name for node in needed for name in node.input)
+    walk.shared = frozenset(name for name, count in walk.uses.items() if count > 1)
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, len(graph.node))
         with naming(here):
             if number - 1 in ending.needed - taken:
                 walk.take(node, here)
+    chain = walk.values.chain
     expect(
         ending.scores == walk.tip, f"output {ending.scores!r} is not what the last node gives; export one output, the logits"
     )
@@ -149,9 +154,20 @@ class _Walk:
     computed: int = 0
     ends: frozenset[str] = frozenset()
     """The outputs behind which nothing but rounding comes."""
+    open: dict[str, Values] = field(default_factory=dict)
+    uses: Counter[str] = field(default_factory=Counter)
+    """How often nodes take each output yet; those that several take are ``shared``."""
+    shared: frozenset[str] = frozenset()
 
     def take(self, node: onnx.NodeProto, here: str) -> None:
         inputs = set(filter(None, node.input))
+        taken = [name for name in node.input if name in self.open]
+        if taken and node.op_type != "Shape":
+            self._go_to(taken, node, here)
+            if len(taken) > 1:
+                return
+        elif taken:
+            self.values, self.tip = self.open[taken[0]], taken[0]
         on = Operands(node, here, self.values.shape, self.tip, self.batch, self.constants)
         if node.op_type == "Shape" and self.tip in inputs:
             self.constants[node.output[0]] = Constant(np.array([self.batch, *self.values.shape], np.int64))
@@ -167,6 +183,37 @@ class _Walk:
             self._compute(on)
         else:
             raise ModelError(f"{here} makes a constant in a way that is not known; fold constants first, as onnxsim does")
+
+    def _passed(self, tip: str) -> None:
+        """The values are now those of ``tip``."""
+        if self.tip not in self.open:
+            self.passed.add(self.tip)
+        self.tip = tip
+        self.open[tip] = self.values
+
+    def _go_to(self, taken: list[str], node: onnx.NodeProto, here: str) -> None:
+        """To the values that ``node`` takes: those of a chain that goes on, or of one that begins where others end."""
+        expect(self.quantized is None or (len(taken) == 1 and self.uses[taken[0]] == 1), f"{here} {_ON_BRANCHES}")
+        found = [self._taken(name, here, alone=len(taken) == 1) for name in taken]
+        self.tip, self.values = taken[0], found[0]
+        if len(taken) > 1:
+            expect(
+                node.op_type in ("Add", "Sum", "Concat"), f"{here} takes several values; only Add and Concat can be imported"
+            )
+            self.values = joined(found, node, here)
+            self._passed(node.output[0])
+
+    def _taken(self, name: str, here: str, *, alone: bool) -> Values:
+        """The values of ``name``, in a chain of their own if others take them too."""
+        self.uses[name] -= 1
+        values = self.open[name]
+        if self.uses[name] == 0:
+            del self.open[name]
+        if name not in self.shared:
+            return values
+        values.settle(here)
+        expect(not self.ended, f"{self.ended} is followed by more; a softmax must be the last")
+        return values.forked() if alone else values
 
     def _compute(self, on: Operands) -> None:
         found = COMPUTE[on.node.op_type](on)
@@ -198,8 +245,7 @@ class _Walk:
             plain = not self.quantized or kind in _ON_INTEGERS
             expect(plain, f"{on.where} computes with quantized integers; put a DequantizeLinear before it")
             self.values.take(on, makers.get(kind))
-        self.passed.add(self.tip)
-        self.tip = on.node.output[1 if kind in CLASSIFIERS else 0]
+        self._passed(on.node.output[1 if kind in CLASSIFIERS else 0])
 
     def _quantize(self, on: Operands) -> None:
         expect(

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from ..network.joins import added_shape, joined_shape
 from ..network.layers import Shape, Window, describe, expect
 from . import building
 from .onnx_front import Front
 from .onnx_layout import Layout, columns
-from .onnx_operands import Constant, Operands
-from .steps import Chain, Conv, Integers, Linear, Pool, Step
+from .onnx_operands import Constant, Operands, attribute
+from .steps import Chain, Conv, Integers, Join, Linear, Pool, Step
+
+if TYPE_CHECKING:
+    import onnx
 
 Make = Callable[[Operands], list[Step]]
 
@@ -41,6 +45,10 @@ class Values:
     def of(cls, chain: Chain) -> Values:
         front = None if chain.tabular else Front.of(chain.input_shape)
         return cls(chain, front, Layout.of(chain.input_shape))
+
+    def forked(self) -> Values:
+        """The same values in a chain of their own. The front must have ended."""
+        return replace(self, chain=Chain(self.chain.shape, before=(self.chain,)))
 
     @property
     def shape(self) -> Shape:
@@ -183,3 +191,28 @@ class Values:
 def _last_axes(array: NDArray[Any]) -> NDArray[Any]:
     """Weights of a layer, or their scales, as those of a window of one place."""
     return array[:, :, None, None] if array.ndim == 2 else array
+
+
+def joined(given: Sequence[Values], node: onnx.NodeProto, where: str) -> Values:
+    """The sum of ``given`` for an Add, and for a Concat their channels side by side, in a chain behind theirs."""
+    for values in given:
+        values.settle(where)
+    chains, layouts = tuple(values.chain for values in given), [values.layout for values in given]
+    alike = all(each.axes == layouts[0].axes and each.order is None for each in layouts)
+    expect(alike, f"{where} joins values whose axes were moved in different ways; export channels first")
+    adds = node.op_type != "Concat"
+    shape = (added_shape if adds else joined_shape)(*(chain.shape for chain in chains))
+    axis = 0
+    if not adds:
+        axis = attribute(node, "axis", 1)
+        axis = axis % (len(layouts[0].shape) + 1) - 1
+        rest = {(*each.shape[:axis], *each.shape[axis + 1 :]) for each in layouts}
+        fits = axis >= 0 and layouts[0].axes[axis] == 0 and len(rest) == 1
+        expect(fits, f"{where} joins along another axis than channels, which cannot be imported")
+    else:
+        expect(len({each.shape for each in layouts}) == 1, f"{where} adds values of several shapes, which cannot be imported")
+    chain = Chain(shape, before=chains)
+    chain.append(Join(where, adds))
+    sizes = list(layouts[0].shape)
+    sizes[axis] = layouts[0].shape[axis] if adds else sum(each.shape[axis] for each in layouts)
+    return Values(chain, None, replace(layouts[0], shape=tuple(sizes)))

@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..errors import ModelError
+from ..network.graph import Sources
 from ..network.inputformat import InputFormat
 from ..network.layers import Shape, describe, expect
 from ..network.preparation import Preparation
-from ..quantize.float_reference import output_shape
+from ..quantize.float_reference import shapes
 from ..quantize.floats import FloatLayer, Network
 from ..quantize.tabular import Rows
 from . import sampled
@@ -85,6 +85,7 @@ class ImportOptions:
 
         A graph that begins with a division by 255 wants pixels of 0..255.
         """
+        chain = chain.root
         sampled.settle(chain)
         first = chain.steps[0] if chain.steps else None
         if (self.mean, self.std) != _UNCHANGED or chain.input_bytes or not isinstance(first, Scale):
@@ -93,19 +94,16 @@ class ImportOptions:
             return self, chain.notes
         return replace(self, std=(1 / 255,)), [*chain.notes, "it divides its input by 255, so it is given pixels of 0..255"]
 
-    def network(self, name: str, shape: Shape, layers: tuple[FloatLayer, ...], card: Mapping[str, str]) -> Network:
+    def network(
+        self, name: str, shape: Shape, layers: tuple[FloatLayer, ...], card: Mapping[str, str], sources: Sources = ()
+    ) -> Network:
         """The network of ``layers`` over samples of ``shape``; its labels are 0, 1, 2, ... unless some were given.
 
         Raises :class:`ModelError` where the labels are not as many as the classes, or layers do not fit.
         """
         form = self.input(shape)
-        given = form.shape
-        for number, layer in enumerate(layers):
-            try:
-                given = output_shape(layer, given)
-            except ModelError as error:
-                raise ModelError(f"layer {number} {error}") from error
-        return Network(self.name or name, form, self.labels_for(prod(given)), layers, {**card, **self.card})
+        found = Network(self.name or name, form, (), layers, {**card, **self.card}, sources=sources)
+        return replace(found, labels=self.labels_for(prod(shapes(found)[-1])))
 
     def labels_for(self, classes: int) -> tuple[str, ...]:
         """The labels of ``classes`` scores. Raises :class:`ModelError` where as many were not given."""

@@ -12,7 +12,7 @@ from ..network.layers import Conv2d, Dense, Layer, Requantization
 from ..network.model import LABEL, VALUE
 from ..quantize.floats import Activation, FloatConv2d, FloatDense, FloatLayer, Network
 from ..quantize.tabular import Affine
-from .fold import fold
+from . import branches
 from .options import ImportOptions
 from .steps import Chain
 
@@ -21,10 +21,10 @@ _REMEDY = "its one output stands for two classes, but is no sum of its last laye
 
 def network(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
     """The float network of ``chain``. Raises :class:`ModelError` for what no layer can do, and for labels that do not fit."""
-    shape, layers = fold(chain, options.mean, options.std)
+    shape, layers, sources = branches.layers(chain, options.mean, options.std)
     if of_two(chain, options):
         layers = (*layers[:-1], doubled(layers[-1]))
-    return replace(labelled(chain, options).network(name, shape, layers, card), result=result(chain, options))
+    return replace(labelled(chain, options).network(name, shape, layers, card, sources), result=result(chain, options))
 
 
 def integers(chain: Chain, options: ImportOptions, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -109,6 +109,13 @@ class Pool(Step):
 
 
 @dataclass(frozen=True, eq=False)
+class Join(Step):
+    """The first step of a chain behind several others: their values added, or else their channels side by side."""
+
+    adds: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Pad(Step):
     """An edge of 0 around an image, (top, left, bottom, right), which the convolution behind it takes as its own."""
 
@@ -188,7 +195,8 @@ class Chain:
     ``input_bytes`` is whether the graph takes bytes, which a first step then makes of 0..1. ``labels`` are those that the graph
     names, perhaps none. ``logit`` is whether its one score stands for two classes, the second one where it is above 0.
     ``tabular`` is whether it is made for rows of a table, and ``columns`` are their names, if the graph has any. ``places`` are
-    those of a sample's values in the graph's own input, of ``graph_shape``; None where they lie alike.
+    those of a sample's values in the graph's own input, of ``graph_shape``; None where they lie alike. ``before`` are the
+    chains whose values it takes, none for the sample: one, which others take too, or those that a :class:`Join` joins.
     """
 
     input_shape: Shape
@@ -198,6 +206,12 @@ class Chain:
     logit: bool = False
     tabular: bool = False
     columns: tuple[str, ...] = ()
+    before: tuple[Chain, ...] = ()
+
+    @property
+    def root(self) -> Chain:
+        """The chain that takes the sample."""
+        return self.before[0].root if self.before else self
 
     def __post_init__(self) -> None:
         self.shape = self.unpadded = self.graph_shape = self.input_shape

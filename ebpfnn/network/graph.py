@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .joins import Add, Concat
 from .requantization import expect
 
 SAMPLE = -1
@@ -27,14 +26,17 @@ def takers(sources: Sources) -> dict[int, tuple[int, ...]]:
     return found
 
 
-def check(sources: Sources, layers: Sequence[object]) -> None:
-    """Raises :class:`ModelError` where a layer has other sources than it takes, or gives what no layer takes."""
-    expect(len(sources) == len(layers), f"sources of {len(sources)} layers, but there are {len(layers)}")
-    for number, (layer, taken) in enumerate(zip(layers, sources, strict=True)):
-        wanted = layer.sources if isinstance(layer, Add | Concat) else 1
-        expect(len(taken) == wanted, f"layer {number} takes {wanted} values, but {len(taken)} sources are given")
+def check(sources: Sources, counts: Sequence[tuple[int, int]]) -> None:
+    """Raises :class:`ModelError` where a layer has other sources than it takes, or gives what no layer takes.
+
+    ``counts`` has for each layer how many values it takes, at least and at most.
+    """
+    expect(len(sources) == len(counts), f"sources of {len(sources)} layers, but there are {len(counts)}")
+    for number, ((least, most), taken) in enumerate(zip(counts, sources, strict=True)):
+        wanted = str(least) if least == most else f"{least} to {most}"
+        expect(least <= len(taken) <= most, f"layer {number} takes {wanted} values, but {len(taken)} sources are given")
         known = all(SAMPLE <= source < number for source in taken)
         expect(known, f"layer {number} has the sources {list(taken)}; they are earlier layers, or {SAMPLE}, the sample")
     found = takers(sources)
-    unused = [number for number in range(len(layers) - 1) if not found[number]]
+    unused = [number for number in range(len(counts) - 1) if not found[number]]
     expect(not unused, f"layer {unused[0] if unused else 0} gives values that no layer takes; leave it out")

@@ -16,6 +16,23 @@ MOST_FACTOR = 1 << 21
 """The factor that quantization gives the coarser of two values: their sums and zero points then fit int32."""
 
 
+def added_shape(*shapes: Shape) -> Shape:
+    """The shape of a sum of two values. Raises :class:`ModelError` where ``shapes`` are not one."""
+    images = {image_shape(shape) for shape in shapes if len(shape) > 1}
+    fits = len(shapes) == 2 and len(images) < 2 and len(set(map(prod, shapes))) == 1
+    expect(fits, f"adds {' and '.join(map(describe, shapes))}; give two values of one shape")
+    return next(iter(images), shapes[0])
+
+
+def joined_shape(*shapes: Shape) -> Shape:
+    """Images of equal rows and columns stay images; anything else is joined flat, as it is stored."""
+    expect(2 <= len(shapes) <= MOST_JOINED, f"joins {len(shapes)} values; give 2 to {MOST_JOINED}")
+    images = [image_shape(shape) for shape in shapes if len(shape) > 1]
+    if len(images) == len(shapes) and len({image[1:] for image in images}) == 1:
+        return (sum(image[0] for image in images), *images[0][1:])
+    return (sum(map(prod, shapes)),)
+
+
 @dataclass(frozen=True, eq=False)
 class Add:
     """The sum of two values of one shape: ``acc = factors[0] * x + factors[1] * y + bias``, place by place (equation 24).
@@ -41,11 +58,8 @@ class Add:
         return 2
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Raises :class:`ModelError` where ``shapes`` are not one."""
-        images = {image_shape(shape) for shape in shapes if len(shape) > 1}
-        sizes = {prod(shape) for shape in shapes}
-        expect(len(images) < 2 and len(sizes) == 1, f"adds {' and '.join(map(describe, shapes))}; give two values of one shape")
-        return next(iter(images), shapes[0])
+        """As :func:`added_shape`."""
+        return added_shape(*shapes)
 
     def macs(self, *shapes: Shape) -> int:
         """Multiplications of one sample of ``shapes``."""
@@ -77,11 +91,8 @@ class Concat:
         return int(self.bias.size)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Images of equal rows and columns stay images; anything else is joined flat, as it is stored."""
-        images = [image_shape(shape) for shape in shapes if len(shape) > 1]
-        if len(images) == len(shapes) and len({image[1:] for image in images}) == 1:
-            return (sum(image[0] for image in images), *images[0][1:])
-        return (sum(map(prod, shapes)),)
+        """As :func:`joined_shape`."""
+        return joined_shape(*shapes)
 
     def keeps(self, number: int, low: int, high: int) -> bool:
         """Whether value ``number`` is copied as it is, if it lies in ``low..high``."""

@@ -15,44 +15,19 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from .joins import Add, Concat, Join
-from .requantization import (
-    INT32_MAX,
-    INT32_MIN,
-    LARGEST_SIZE,
-    MAX_SHIFT,
-    Requantization,
-    Shape,
-    describe,
-    expect,
-    image_shape,
-)
-
-__all__ = [
-    "INT32_MAX",
-    "INT32_MIN",
-    "LARGEST_SIZE",
-    "MAX_SHIFT",
-    "MOST_OCCUPIED",
-    "Add",
-    "ByteLanes",
-    "Concat",
-    "Conv2d",
-    "Dense",
-    "Join",
-    "Layer",
-    "MaxPool",
-    "Requantization",
-    "Shape",
-    "Single",
-    "Table",
-    "Weighted",
-    "Window",
-    "accumulator_bound",
-    "describe",
-    "expect",
-    "image_shape",
-]
+# Every layer can be imported from here: "as" says that it is meant.
+from .joins import Add as Add
+from .joins import Concat as Concat
+from .joins import Join as Join
+from .requantization import INT32_MAX as INT32_MAX
+from .requantization import INT32_MIN as INT32_MIN
+from .requantization import LARGEST_SIZE as LARGEST_SIZE
+from .requantization import MAX_SHIFT as MAX_SHIFT
+from .requantization import Requantization as Requantization
+from .requantization import Shape as Shape
+from .requantization import describe as describe
+from .requantization import expect as expect
+from .requantization import image_shape as image_shape
 
 MOST_OCCUPIED = 1024
 """The most calibration samples that a table layer tells the occupied groups of."""

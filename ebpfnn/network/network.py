@@ -94,7 +94,8 @@ class QuantizedNetwork(Model):
         expect(bool(self.layers), f"network '{self.name}' has no layers")
         expect(not isinstance(self.layers[-1], MaxPool), "the last layer is a pool; end with a dense layer or a convolution")
         expect(not isinstance(self.layers[-1], Concat), "the last layer joins values; end with a dense layer or a convolution")
-        graph.check(self.takes, self.layers)
+        counts = [layer.sources if isinstance(layer, Join) else 1 for layer in self.layers]
+        graph.check(self.takes, [(count, count) for count in counts])
         if self.sources == graph.chain(len(self.layers)):
             object.__setattr__(self, "sources", ())
         ranges = self.ranges

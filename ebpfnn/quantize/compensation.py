@@ -34,6 +34,8 @@ def settled(network: Network, samples: NDArray[np.uint8]) -> Network:
     ``samples`` are uint8 [n, *shape]. The new weights are multiples of the layer's ``weight_scale``, which quantization keeps.
     Biases take up what is lost on average.
     """
+    if network.sources:
+        return network  # tables are given to chains
     values = levels(network.input, samples) / network.input.highest
     layers: list[FloatLayer] = []
     scale = 1 / network.input.highest

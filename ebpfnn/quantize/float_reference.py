@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError
 from ..network.encoding import levels
+from ..network.graph import check
+from ..network.joins import MOST_JOINED, added_shape, joined_shape
 from ..network.layers import MaxPool, Shape, Window, describe, expect, image_shape
 from . import functions
-from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatJoin, FloatLayer, Network
 
 CHUNK = 1 << 22
 """How many numbers a step works on at a time: 32 MiB of float64."""
@@ -31,20 +33,42 @@ def logits(network: Network, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _logits(network: Network, samples: NDArray[np.uint8]) -> _Floats:
-    values = levels(network.input, samples) / network.input.highest
-    for number, layer in enumerate(network.layers):
+    held = [levels(network.input, samples) / network.input.highest]
+    for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
         try:
-            values = forward(layer, values)
+            held.append(forward(layer, *(held[source + 1] for source in sources)))
         except ModelError as error:
             raise ModelError(f"network '{network.name}', layer {number} {error}") from error
-    return values.reshape(len(values), prod(values.shape[1:]))
+        if not network.sources:
+            held[-2] = held[-1][:0]  # of a chain, nothing else takes it
+    return held[-1].reshape(len(samples), prod(held[-1].shape[1:]))
 
 
-def forward(layer: FloatLayer, values: _Floats) -> NDArray[np.float64]:
-    """The outputs of ``layer``, float64 [n, *output shape], for ``values``, float64 [n, *shape].
+def shapes(network: Network) -> list[Shape]:
+    """That of the sample, and what each layer gives. Raises :class:`ModelError`, naming the layer, where one does not fit."""
+    counts = {FloatAdd: (2, 2), FloatConcat: (2, MOST_JOINED)}
+    check(network.takes, [counts.get(type(layer), (1, 1)) for layer in network.layers])
+    found = [network.input.shape]
+    for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
+        try:
+            found.append(output_shape(layer, *(found[source + 1] for source in sources)))
+        except ModelError as error:
+            raise ModelError(f"layer {number} {error}") from error
+    return found
 
-    Raises :class:`ModelError` where ``values`` do not fit the layer.
+
+def forward(layer: FloatLayer, *given: _Floats) -> NDArray[np.float64]:
+    """The outputs of ``layer``, float64 [n, *output shape], for ``given``, float64 [n, *shape] each.
+
+    Raises :class:`ModelError` where they do not fit the layer.
     """
+    values = given[0]
+    if isinstance(layer, FloatJoin):
+        joined = (len(values), *output_shape(layer, *(each.shape[1:] for each in given)))
+        if isinstance(layer, FloatAdd):
+            return activate(layer.activation, given[0].reshape(joined) + given[1].reshape(joined))
+        flat = np.concatenate([each.reshape(len(values), -1) for each in given], axis=1)
+        return activate(layer.activation, flat.reshape(joined))
     shape = output_shape(layer, values.shape[1:])
     if isinstance(layer, FloatDense):
         outputs = values.reshape(len(values), prod(values.shape[1:])) @ layer.weights.T.astype(np.float64) + layer.bias
@@ -60,8 +84,12 @@ def forward(layer: FloatLayer, values: _Floats) -> NDArray[np.float64]:
     return activate(layer.activation, np.concatenate(parts))
 
 
-def output_shape(layer: FloatLayer, shape: Shape) -> Shape:
-    """The shape of what ``layer`` makes of a sample of ``shape``. Raises :class:`ModelError` where the two do not fit."""
+def output_shape(layer: FloatLayer, *shapes: Shape) -> Shape:
+    """The shape of what ``layer`` makes of values of ``shapes``. Raises :class:`ModelError` where they do not fit."""
+    if isinstance(layer, FloatJoin):
+        return added_shape(*shapes) if isinstance(layer, FloatAdd) else joined_shape(*shapes)
+    expect(len(shapes) == 1, f"takes one value, but {len(shapes)} are given")
+    (shape,) = shapes
     if isinstance(layer, MaxPool):
         return layer.output_shape(shape)
     if isinstance(layer, AvgPool):

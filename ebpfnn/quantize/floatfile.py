@@ -18,18 +18,27 @@ from ..errors import ModelError
 from ..network import events as carried
 from ..network import fields
 from ..network.fields import Described
+from ..network.graph import chain
 from ..network.layers import MaxPool, describe, expect
 from ..network.model import LABEL, RESULTS
 from ..network.tensorfile import Container, OtherVersion, Tensors
-from .float_reference import output_shape
-from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+from .float_reference import shapes
+from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatLayer, Network
 from .functions import Function
 
 SUFFIX = ".float.safetensors"
 MAX_BYTES = 256 << 20
 
 _CONTAINER = Container("ebpfnn-float", "1", "a float network")
-_TYPES = {FloatDense: "dense", FloatConv2d: "conv2d", MaxPool: "max_pool", AvgPool: "avg_pool"}
+_JOINS: dict[str, type[FloatAdd] | type[FloatConcat]] = {"add": FloatAdd, "concat": FloatConcat}
+_TYPES = {
+    FloatDense: "dense",
+    FloatConv2d: "conv2d",
+    MaxPool: "max_pool",
+    AvgPool: "avg_pool",
+    FloatAdd: "add",
+    FloatConcat: "concat",
+}
 _MOST_FUNCTIONS = 16
 _FUNCTIONS = f"'functions' must be up to {_MOST_FUNCTIONS} lists, each of a name and numbers"
 _REMEDY = "give a file that `ebpfnn train` wrote"
@@ -86,7 +95,10 @@ def _describe(network: Network) -> dict[str, Any]:
         "name": network.name,
         "input": fields.describe_input(network.input),
         "labels": list(network.labels),
-        "layers": [_describe_layer(layer) for layer in network.layers],
+        "layers": [
+            _describe_layer(layer) | ({} if sources == (number - 1,) else {"sources": list(sources)})
+            for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True))
+        ],
         "card": dict(network.card),
         **fields.describe_events(network.events),
         **({"result": network.result} if network.result != LABEL else {}),
@@ -95,15 +107,17 @@ def _describe(network: Network) -> dict[str, Any]:
 
 def _describe_layer(layer: FloatLayer) -> dict[str, Any]:
     described: dict[str, Any] = {"type": _TYPES[type(layer)]}
-    if isinstance(layer, (FloatDense, FloatConv2d)):
+    if not isinstance(layer, (MaxPool, AvgPool)):
         by = layer.activation
         bounds = {name: bound if np.isfinite(bound) else None for name, bound in (("low", by.low), ("high", by.high))}
-        described |= {"slope": by.slope, **bounds, "bits": by.bits, "scale": by.scale, "weight_bits": layer.weight_bits}
+        described |= {"slope": by.slope, **bounds, "bits": by.bits, "scale": by.scale}
         described |= {"slopes": list(by.slopes)} if by.slopes else {}
         described |= {"functions": [[each.name, *each.parameters] for each in by.functions]} if by.functions else {}
+    if isinstance(layer, (FloatDense, FloatConv2d)):
+        described["weight_bits"] = layer.weight_bits
     if isinstance(layer, FloatConv2d):
         described["groups"] = layer.groups
-    if not isinstance(layer, FloatDense) and layer.window is not None:
+    if isinstance(layer, (FloatConv2d, MaxPool, AvgPool)) and layer.window is not None:
         described |= fields.describe_window(layer.window)
     return described
 
@@ -117,7 +131,12 @@ def _build(described: Described, tensors: Tensors) -> Network:
         raise ModelError(f"tensor {name!r} is not expected")
     name, labels = fields.text(described, "name"), fields.texts(described, "labels")
     result = fields.text(described, "result") if "result" in described else LABEL
-    network = Network(name, form, labels, built, fields.card(described), fields.events(described), result)
+    sources = tuple(
+        fields.within(f"layer {n}", fields.integers, each, "sources") if "sources" in each else (n - 1,)
+        for n, each in enumerate(layers)
+    )
+    sources = () if sources == chain(len(layers)) else sources
+    network = Network(name, form, labels, built, fields.card(described), fields.events(described), result, sources)
     expect(result in RESULTS, f"'result' is {result!r}; {', '.join(RESULTS)} are known")
     carried.check(network.events)
     _check_shapes(network)
@@ -125,9 +144,7 @@ def _build(described: Described, tensors: Tensors) -> Network:
 
 
 def _check_shapes(network: Network) -> None:
-    shape = network.input.shape
-    for number, layer in enumerate(network.layers):
-        shape = fields.within(f"layer {number}", output_shape, layer, shape)
+    shape = shapes(network)[-1]
     width, labels = int(np.prod(shape)), len(network.labels)
     expect(bool(network.layers) and width == labels, f"the last layer gives {describe(shape)}, but there are {labels} labels")
 
@@ -142,6 +159,8 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> F
         return MaxPool(fields.build_window(described))
     if kind == "avg_pool":
         return AvgPool(fields.build_window(described) if "kernel" in described else None)
+    if kind in _JOINS:
+        return _JOINS[kind](_activation(described))
     weights, bias = (_tensor(unused, prefix + name) for name in ("weights", "bias"))
     scale = _tensor(unused, prefix + "weight_scale") if prefix + "weight_scale" in unused else None
     activation, weight_bits = _activation(described), fields.integer(described, "weight_bits")

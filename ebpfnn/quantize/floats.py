@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..network.graph import Sources, chain
 from ..network.inputformat import InputFormat
 from ..network.layers import MaxPool, Window
 from ..network.model import LABEL
@@ -88,14 +89,30 @@ class AvgPool:
     window: Window | None = None
 
 
-FloatLayer = FloatDense | FloatConv2d | MaxPool | AvgPool
+@dataclass(frozen=True)
+class FloatAdd:
+    """The sum of two values of one shape, and what follows it. Its activation has no functions."""
+
+    activation: Activation = field(default_factory=Activation)
+
+
+@dataclass(frozen=True)
+class FloatConcat:
+    """The channels of several values, one after the other, and what follows. Its activation has no functions."""
+
+    activation: Activation = field(default_factory=Activation)
+
+
+FloatJoin = FloatAdd | FloatConcat
+FloatSingle = FloatDense | FloatConv2d | MaxPool | AvgPool
+FloatLayer = FloatSingle | FloatJoin
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """A float network over samples of ``input``, whose levels 0..highest stand for 0..1 (8 bits: ``x / 255``).
 
-    ``card``, ``events`` and ``result`` as in :class:`~ebpfnn.network.QuantizedNetwork`.
+    ``card``, ``events``, ``result`` and ``sources`` as in :class:`~ebpfnn.network.QuantizedNetwork`.
     """
 
     name: str
@@ -105,3 +122,9 @@ class Network:
     card: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     events: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     result: str = LABEL
+    sources: Sources = ()
+
+    @property
+    def takes(self) -> Sources:
+        """The sources of every layer, of a chain too."""
+        return self.sources or chain(len(self.layers))

@@ -14,11 +14,23 @@ from numpy.typing import NDArray
 from ..errors import InputError, ModelError
 from ..network import QuantizedNetwork, reference
 from ..network.encoding import levels
-from ..network.layers import INT32_MAX, MAX_SHIFT, Conv2d, Dense, Layer, MaxPool, Requantization, expect, image_shape
-from . import functions
-from .float_reference import forward, output_shape, pool_window
-from .floats import Activation, AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
-from .scales import SMALLEST, Range, activation_range, function_range, quantized_weights, score_range, weight_scales
+from ..network.graph import SAMPLE, takers
+from ..network.layers import INT32_MAX, MAX_SHIFT, Conv2d, Dense, Join, Layer, MaxPool, Requantization, expect, image_shape
+from . import float_reference, functions, joining
+from .float_reference import forward, pool_window
+from .floats import (
+    Activation,
+    AvgPool,
+    FloatAdd,
+    FloatConcat,
+    FloatConv2d,
+    FloatDense,
+    FloatJoin,
+    FloatLayer,
+    FloatSingle,
+    Network,
+)
+from .scales import SMALLEST, Range, activation_range, clamped, function_range, quantized_weights, score_range, weight_scales
 
 _MOST_VALUES = 1 << 24
 """How many float64 values a layer's calibrated outputs may be: 128 MiB."""
@@ -49,19 +61,31 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     """
     network = _ended(network)
     calibration = _bounded(network, calibration)
-    values = levels(network.input, calibration) / network.input.highest
     layers: list[Layer] = []
-    found = Range(0, network.input.highest, 1 / network.input.highest)
-    for number, layer in enumerate(network.layers):
+    ranges = {SAMPLE: Range(0, network.input.highest, 1 / network.input.highest)}
+    positive, joint = joining.never_negative(network), _joint_ranges(network, calibration)
+    held = {SAMPLE: levels(network.input, calibration) / network.input.highest}
+    last_taker = {source: by[-1:] for source, by in takers(network.takes).items()}
+    integers: Layer
+    for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
         try:
             _check(layer)
-            given, values = values.shape[1:], _forward(_without_functions(layer), values)
-            last = number + 1 == len(network.layers)
-            integers, found = _quantize_layer(layer, given, found, None if last else values)
-            values = _of_functions(layer, values)
+            values = _forward(_without_functions(layer), *(held[source] for source in sources))
+            outputs = None if number + 1 == len(network.layers) else values
+            given = [ranges[source] for source in sources]
+            if isinstance(layer, FloatAdd | FloatConcat):
+                integers, ranges[number] = _join(layer, given, outputs, positive=positive[number])
+            else:
+                shape = held[sources[0]].shape[1:]
+                integers, ranges[number] = _quantize_layer(layer, shape, given[0], outputs, joint.get(number))
+            held[number] = _of_functions(layer, values)
         except ModelError as error:
             raise ModelError(f"network '{network.name}', layer {number} {error}") from error
         layers.append(integers)
+        for source in set(sources):
+            if last_taker[source] == (number,):
+                del held[source]
+    found = ranges[len(layers) - 1]
     try:
         whole = QuantizedNetwork(
             network.name,
@@ -72,6 +96,7 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
             card=network.card,
             events=network.events,
             result=network.result,
+            sources=network.sources,
         )
     except ModelError as error:
         raise ModelError(f"network '{network.name}': {error}") from error
@@ -90,20 +115,45 @@ def _bounded(network: Network, calibration: NDArray[np.uint8]) -> NDArray[np.uin
     return calibration[np.arange(count) * len(calibration) // count]
 
 
+def _joint_ranges(network: Network, calibration: NDArray[np.uint8]) -> dict[int, Range]:
+    """The range of the outputs of each layer that becomes a part of channels side by side, and of nothing else."""
+    parts = joining.shared(network)
+    if not parts:
+        return {}
+    positive, joint = joining.never_negative(network), {}
+    values = {SAMPLE: levels(network.input, calibration) / network.input.highest}
+    for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            values[number] = forward(layer, *(values[source] for source in sources))
+        if number in parts.values() and np.isfinite(values[number]).all():
+            by = Activation(slope=0.0) if positive[number] else Activation()
+            joint[number] = activation_range(by, values[number])
+    return {number: joint[join] for number, join in parts.items() if join in joint}
+
+
+def _join(layer: FloatJoin, given: list[Range], outputs: _Floats | None, *, positive: bool) -> tuple[Join, Range]:
+    """The integers of a layer that joins values in ``given``, and what its outputs are in."""
+    by = layer.activation
+    if outputs is None:
+        _, _, unit = joining.factors(given)
+        found = score_range(by, np.array([unit]))
+    else:
+        found = activation_range(replace(by, slope=0.0) if positive else by, outputs)
+    return joining.quantized(layer, given, requantization, found), found
+
+
 def _widest(network: Network) -> int:
-    """The most values that any layer is given or gives."""
-    shapes = [network.input.shape]
-    for number, layer in enumerate(network.layers):
-        try:
-            shapes.append(output_shape(layer, shapes[-1]))
-        except ModelError as error:
-            raise ModelError(f"network '{network.name}', layer {number} {error}") from error
-    return max(map(math.prod, shapes))
+    """The most values that any layer is given or gives; of a graph, those of all layers, which are held together."""
+    try:
+        sizes = [math.prod(shape) for shape in float_reference.shapes(network)]
+    except ModelError as error:
+        raise ModelError(f"network '{network.name}', {error}") from error
+    return sum(sizes) if network.sources else max(sizes)
 
 
-def _forward(layer: FloatLayer, values: _Floats) -> _Floats:
+def _forward(layer: FloatLayer, *given: _Floats) -> _Floats:
     with np.errstate(over="ignore", invalid="ignore"):
-        outputs = forward(layer, values)
+        outputs = forward(layer, *given)
     within = bool((np.abs(outputs) <= np.finfo(np.float32).max).all())  # NaN compares false
     expect(within, "has outputs that exceed float32; scale its weights down")
     return outputs
@@ -111,6 +161,10 @@ def _forward(layer: FloatLayer, values: _Floats) -> _Floats:
 
 def _check(layer: FloatLayer) -> None:
     if isinstance(layer, (MaxPool, AvgPool)):
+        return
+    if isinstance(layer, FloatAdd | FloatConcat):
+        expect(not layer.activation.functions, "joins values, and has functions behind it; put a layer between")
+        _check_activation(layer.activation)
         return
     finite = np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()
     expect(bool(finite), "has weights or a bias that hold NaN or infinity; train again with a lower learning rate")
@@ -139,7 +193,8 @@ def _ended(network: Network) -> Network:
         return network
     size = len(network.labels)
     more = FloatDense(np.eye(size, dtype=np.float32), np.zeros(size, np.float32))
-    return replace(network, layers=(*network.layers, more))
+    sources = (*network.sources, (len(network.layers) - 1,)) if network.sources else ()
+    return replace(network, layers=(*network.layers, more), sources=sources)
 
 
 def _without_functions(layer: FloatLayer) -> FloatLayer:
@@ -153,10 +208,12 @@ def _of_functions(layer: FloatLayer, values: _Floats) -> _Floats:
     return functions.apply(given, values)
 
 
-def _quantize_layer(layer: FloatLayer, shape: tuple[int, ...], given: Range, outputs: _Floats | None) -> tuple[Layer, Range]:
+def _quantize_layer(
+    layer: FloatSingle, shape: tuple[int, ...], given: Range, outputs: _Floats | None, wanted: Range | None = None
+) -> tuple[Layer, Range]:
     """The integers of ``layer`` for inputs of ``shape`` in ``given``, and what its outputs are in.
 
-    ``outputs`` are its calibrated values, None for the last layer.
+    ``outputs`` are its calibrated values, None for the last layer. ``wanted`` is what they have to be in, if that is known.
     """
     if isinstance(layer, MaxPool):
         return layer, given
@@ -164,7 +221,12 @@ def _quantize_layer(layer: FloatLayer, shape: tuple[int, ...], given: Range, out
         return _average(layer, shape, given, last=outputs is None)
     scales = weight_scales(layer, given.scale)
     unit = scales * given.scale
-    steps, found = _steps(layer.activation, unit, outputs)
+    if wanted is None:
+        steps, found = _steps(layer.activation, unit, outputs)
+    else:
+        found = clamped(wanted, layer.activation)
+        slope = np.array(layer.activation.slopes) if layer.activation.slopes else layer.activation.slope
+        steps = requantization(unit, slope, found)
     weights = quantized_weights(layer, scales)
     bias = np.rint(layer.bias / unit) - given.zero_point * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
     expect(bool((np.abs(bias) <= INT32_MAX).all()), "has a bias past int32; scale the layer down")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..network.encoding import levels
-from ..network.layers import MaxPool
-from .floats import AvgPool, FloatConv2d, FloatDense, Network
+from ..network.graph import SAMPLE, takers
+from .floats import FloatConv2d, FloatDense, FloatLayer, Network
 from .scales import largest_weight
 
 
@@ -25,7 +25,7 @@ def trim_idle(network: Network, samples: NDArray[np.uint8], share: float) -> Net
     convolution's weights serve every place of an image.
     """
     first = network.layers[0]
-    if not isinstance(first, FloatDense):
+    if not isinstance(first, FloatDense) or takers(network.takes)[SAMPLE] != (0,):
         raise ModelError(f"network '{network.name}' does not begin with a dense layer; trim no inputs")
     seen = (levels(network.input, samples) > 0).reshape(len(samples), -1).mean(axis=0)
     weights = np.where(seen <= share, np.float32(0), first.weights)
@@ -38,8 +38,8 @@ def share_steps(network: Network) -> Network:
     return replace(network, layers=(*map(_with_one_step, hidden), last))
 
 
-def _with_one_step(layer: FloatDense | FloatConv2d | MaxPool | AvgPool) -> FloatDense | FloatConv2d | MaxPool | AvgPool:
-    if isinstance(layer, (MaxPool, AvgPool)):
+def _with_one_step(layer: FloatLayer) -> FloatLayer:
+    if not isinstance(layer, (FloatDense, FloatConv2d)):
         return layer
     step = np.abs(layer.weights).max() / np.float32(largest_weight(layer.weight_bits))
     return replace(layer, weight_scale=np.full(len(layer.weights), step, np.float32))

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ..errors import ModelError
-from ..network.layers import MaxPool
-from ..quantize.floats import AvgPool, FloatConv2d, FloatDense, FloatLayer, Network
+from ..quantize.floats import FloatConv2d, FloatDense, FloatLayer, Network
 from .distributed import as_the_leader
 from .model import module_shape
 from .options import Precision
@@ -63,7 +62,7 @@ class Rounding:
             del module.rounded
         network = network_of()
         called = [(module, weight_steps[module], steps.get(activation)) for module, activation in self._called(network)]
-        weighted = sum(not isinstance(layer, (MaxPool, AvgPool)) for layer in network.layers)
+        weighted = sum(isinstance(layer, (FloatDense, FloatConv2d)) for layer in network.layers)
         if weighted != len(called):
             fact = f"{weighted} layers with weights, but {len(called)} calls of Linear and Conv2d modules"
             raise ModelError(f"network '{network.name}': {fact}, so steps cannot be told apart; train without --aware")
@@ -84,7 +83,7 @@ class Rounding:
     def _marked(self, layers: tuple[FloatLayer, ...], called: Iterator[tuple[Any, Any, float | None]]) -> Iterator[FloatLayer]:
         bits, hidden_bits = self._precision.weight_bits, self._precision.hidden_bits
         for layer in layers:
-            if isinstance(layer, (MaxPool, AvgPool)):
+            if not isinstance(layer, (FloatDense, FloatConv2d)):
                 yield layer
                 continue
             module, weight_step, step = next(called)

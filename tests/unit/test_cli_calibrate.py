@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,41 @@ def test_text_and_another_output(tmp_path: Path, network: QuantizedNetwork) -> N
     assert "more rows are needed to know that it is at most 0.100%: with none hit, 2,995 rows" in ran.stdout
     assert modelfile.load(tmp_path / "net.safetensors").calibration is None
     assert modelfile.load(output).calibration is not None
+
+
+def leading(path: Path, network: QuantizedNetwork, scans: slice) -> None:
+    """Rows by how much scan leads in them, the surest first: ``scans`` of them are so, the others are benign."""
+    samples = np.random.default_rng(5).integers(0, 256, (400, 3)).astype(np.uint8)
+    scores = reference.scores(network, samples).astype(np.int64)
+    ordered = samples[np.argsort(scores[:, 0] - scores[:, 1], kind="stable")]
+    names = np.full(len(ordered), "benign")
+    names[scans] = "scan"
+    rows = [",".join(map(str, [*row, name, "friday"])) for row, name in zip(ordered.tolist(), names, strict=True)]
+    path.write_text("\n".join(["a,b,c,label,group", *rows]) + "\n")
+
+
+def test_a_margin_that_no_attack_reaches_is_told_with_a_share_that_helps(tmp_path: Path, network: QuantizedNetwork) -> None:
+    modelfile.save(network, tmp_path / "net.safetensors")
+    leading(tmp_path / "day2.csv", network, slice(7, 60))
+    data = ("--data", str(tmp_path / "day2.csv"), "--output", str(tmp_path / "out.safetensors"))
+    ran = calibrate(tmp_path, *data, "--false-positives", "0.001")
+    told = (
+        "no sample of another label reaches the margin, so a guard would act on none; train the model on more sessions, or give"
+    )
+    assert told in ran.stderr
+    [share] = re.findall(r"--false-positives ([\d.]+), with which some count", ran.stderr)
+    again = calibrate(tmp_path, *data, "--false-positives", share)
+    assert again.exit_code == 0
+    assert "act on none" not in again.output
+    assert " 0.00%" not in again.stdout.splitlines()[-1]
+
+
+def test_a_model_that_knows_no_attack_is_to_be_trained_again(tmp_path: Path, network: QuantizedNetwork) -> None:
+    modelfile.save(network, tmp_path / "net.safetensors")
+    leading(tmp_path / "day2.csv", network, slice(395, 400))
+    ran = calibrate(tmp_path, "--data", str(tmp_path / "day2.csv"), "--false-positives", "0.001")
+    assert ran.exit_code == 0
+    assert ran.stderr.rstrip().endswith("act on none; train the model on more sessions")
 
 
 def test_the_unit_of_a_margin_is_that_of_the_model(tmp_path: Path, network: QuantizedNetwork) -> None:
