@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import NotSupported
 from ..network import QuantizedNetwork
 from ..network.encoding import levels
-from ..network.layers import Dense, Join, MaxPool, Table, Weighted, image_shape
+from ..network.layers import Dense, Join, MaxPool, SquaredError, Table, Weighted, image_shape
 from ..quantize.floats import Activation, FloatConv2d, FloatDense
 
 PlainLayer = FloatDense | FloatConv2d | MaxPool
@@ -29,7 +29,7 @@ def as_floats(network: QuantizedNetwork) -> tuple[PlainLayer, ...]:
         if isinstance(layer, MaxPool):
             layers.append(layer)
             continue
-        if network.sources or isinstance(layer, Join):
+        if network.sources or isinstance(layer, Join | SquaredError):
             raise NotSupported(f"'{network.name}' is no chain of layers")
         if isinstance(layer, Table):
             raise NotSupported(f"'{network.name}' has layers of tables, which are no sums of products")

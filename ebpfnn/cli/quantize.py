@@ -17,6 +17,7 @@ from ..datasets import mnist
 from ..datasets.rows import has_rows
 from ..network import QuantizedNetwork, reference
 from ..network.layers import Shape, describe
+from ..network.model import ANOMALY, LABEL
 from ..network.preparation import Preparation, usual
 from ..plugin import Wanted
 from ..plugin.preparing import chosen, learned
@@ -77,6 +78,11 @@ _MOST = 2_000
     "--calibration", metavar="DATA", type=_PATH, help="Calibration samples: idx files, .npz, folders of images, or a table."
 )
 @click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
+@click.option(
+    "--result",
+    type=click.Choice([ANOMALY]),
+    help="Of a network that reconstructs its input, the score is the error. [default: what its outputs are]",
+)
 @click.option("--name", help="Name of the network. [default: that of the file]")
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
 @for_option
@@ -189,12 +195,13 @@ def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted:
             raise click.UsageError(f"{fact}; give idx files, an .npz file, or folders of images")
         complain("no --calibration given; using the bundled digits")
     samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", wanted.one, network.labels)
-    if path:
+    if path and network.result == LABEL:
         datasets.check_labels(labels, len(network.labels), path)
     count = min(len(samples), _MOST)
     some = np.arange(count) * len(samples) // count
     name = f"{count} samples of {path.name}" if path else f"the {count} bundled digits"
-    return Calibration(samples[some], labels[some] if path or network.labels == tuple("0123456789") else None, name)
+    known = network.result == LABEL and (path or network.labels == tuple("0123456789"))
+    return Calibration(samples[some], labels[some] if known else None, name)
 
 
 def _refuse_bits(*bits: int) -> None:
@@ -204,8 +211,8 @@ def _refuse_bits(*bits: int) -> None:
 
 def _refuse_for_trees(*, given_prepare: bool, bits: tuple[int, ...], options: ImportOptions) -> None:
     scaled = (options.mean, options.std) != ((0.0,), (1.0,))
-    if given_prepare or scaled or any(each != 8 for each in bits) or options.column_bytes != 2:
+    if given_prepare or scaled or any(each != 8 for each in bits) or options.column_bytes != 2 or options.result:
         fact = "the file has trees, whose thresholds are the bounds of columns"
         raise click.UsageError(
-            f"{fact}; --prepare, --mean, --std, --hidden-bits, --weight-bits and --column-bytes are for networks"
+            f"{fact}; --prepare, --mean, --std, --hidden-bits, --weight-bits, --column-bytes and --result are for networks"
         )

@@ -14,7 +14,8 @@ from rich.table import Table
 from ..errors import printable
 from ..network import QuantizedNetwork, encoding, layers, reference
 from ..network.graph import SAMPLE
-from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Layer, MaxPool
+from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Layer, Unscaled
+from ..network.model import LABEL
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .tables import open_console
@@ -22,6 +23,7 @@ from .tables import open_console
 Summing = layers.Weighted | layers.Table | layers.Join
 _CHUNK = 256
 _SHOWN = 5
+_UNKNOWN = "the file is already quantized; there is no floating-point form to compare with"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ def _table(network: QuantizedNetwork, on: Calibration) -> Table:
 
 
 def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> list[float | None]:
-    """For each layer the share, 0..1, of its outputs that its range clipped. None for pools and byte lanes, which clip nothing.
+    """For each layer the share, 0..1, of its outputs that its range clipped. None for layers that clip nothing.
 
     Values that a ReLU sets to 0 are not counted as clipped.
     """
@@ -73,7 +75,7 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
             given = [held[source] for source in sources]
             held[number] = reference.forward(layer, *given)
             seen[number] += held[number].size
-            cut[number] += 0 if isinstance(layer, MaxPool) else _cut(layer, given)
+            cut[number] += 0 if isinstance(layer, Unscaled) else _cut(layer, given)
     return [
         None if _clips_nothing(layer) else float(some / most)
         for layer, some, most in zip(network.layers, cut, seen, strict=True)
@@ -81,7 +83,7 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
 
 
 def _clips_nothing(layer: Layer) -> bool:
-    return isinstance(layer, MaxPool) or isinstance(layer.requantization, ByteLanes)
+    return isinstance(layer, Unscaled) or isinstance(layer.requantization, ByteLanes)
 
 
 def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
@@ -97,10 +99,13 @@ def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
 
 def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
     """Lines on the labels of ``integers`` and ``floats``. None stands for a file whose integers were used unchanged."""
+    if integers.result != LABEL:
+        yield from values_agree(integers, floats, on)
+        return
     count, found = len(on.samples), reference.labels(integers, on.samples)
     right = [f"integers {share(found == on.labels)}"] if on.labels is not None else []
     if floats is None:
-        yield "the file is already quantized; there is no floating-point form to compare with"
+        yield _UNKNOWN
     else:
         logits = float_reference.logits(floats, on.samples)
         wanted = logits.argmax(axis=1)
@@ -109,6 +114,20 @@ def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibratio
         right = [f"floats {share(wanted == on.labels)}", *right] if right else []
     if right:
         yield f"right: {', '.join(right)}"
+
+
+def values_agree(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
+    """As :func:`agreement`, on values and anomaly scores, which are no labels."""
+    if floats is None:
+        yield _UNKNOWN
+        return
+    wanted = float_reference.logits(floats, on.samples)[:, 0]
+    given = reference.scores(integers, on.samples)[:, 0] * integers.score_scale
+    errors = np.abs(given - wanted)
+    relative = errors / np.maximum(np.abs(wanted), np.finfo(np.float64).tiny)
+    yield f"floats and integers differ by {errors.mean():.3g} on average, by {errors.max():.3g} at most"
+    yield f"  that is {relative.mean():.2%} of the value on average, {relative.max():.2%} at most"
+    yield f"  on {len(wanted):,} samples, values of {wanted.min():.4g} to {wanted.max():.4g}"
 
 
 def _others(labels: tuple[str, ...], logits: NDArray[np.float64], found: NDArray[np.intp]) -> Iterator[str]:

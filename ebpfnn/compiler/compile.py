@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from ..errors import ModelError
 from ..network import QuantizedNetwork, graph
-from ..network.layers import Conv2d, Dense, Join, Layer, MaxPool, Shape, Table
+from ..network.layers import Conv2d, Dense, Join, Layer, MaxPool, Shape, SquaredError, Table
 from ..obj.asm import R0, R1, R2, R10
 from .body import Body
 from .conv import emit_conv
 from .dense_layer import emit_dense
 from .emitter import OUTCOME, SAMPLE, Emitter
+from .error import emit_error
 from .features import NEWEST, KernelFeatures
 from .frames import Note, TooFar
 from .join import emit_join
@@ -28,6 +29,7 @@ from .plan import (
     AnyLayerPlan,
     ConvPlan,
     DensePlan,
+    ErrorPlan,
     JoinPlan,
     NetworkPlan,
     PoolPlan,
@@ -209,7 +211,7 @@ class _Emission:
         if isinstance(plan, DensePlan) and plan.rows and sources != (graph.SAMPLE,):
             given = (from_layer(given[0], plan.rows.bits),)
         output = self._emit(number, layer, plan, given)
-        iterated = not isinstance(plan, PoolPlan | JoinPlan) and plan.iterated
+        iterated = not isinstance(plan, PoolPlan | JoinPlan | ErrorPlan) and plan.iterated
         size, tables, walked, forks = (now - then for now, then in zip(self._written(), before, strict=True))
         self.layers.append(LayerCode(number, plan.shape, *_sizes(plan), iterated, size, tables, walked, forks, self.emit.stage))
         return output
@@ -241,6 +243,9 @@ class _Emission:
         elif isinstance(layer, Join) and isinstance(plan, JoinPlan):
             output = self._output(number, layer.output_shape(*(each.shape for each in taken)))
             emit_join(self.emit, layer, plan, taken, output)
+        elif isinstance(layer, SquaredError) and isinstance(plan, ErrorPlan):
+            output = self._output(number, (1,))
+            emit_error(self.emit, plan, taken)
         else:
             raise TypeError(f"a {type(plan).__name__} is no plan for a {type(layer).__name__}")
         return output

@@ -17,13 +17,15 @@ from .accumulate import Products
 from .choose_conv import channels_at_a_time, runs
 from .dense import AT_A_TIME
 from .emitter import walks
+from .error import AT_A_TIME as COMPARED_AT_A_TIME
+from .error import EACH as ERROR_SIZE
 from .features import KernelFeatures
 from .groups import pieces
 from .join import AT_A_TIME as JOINED_AT_A_TIME
 from .join import COPIED_AT_A_TIME, table_bytes
 from .nonzero import TABLE_BYTES as NONZERO_BYTES
 from .partial import BYTE, RowShape
-from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, Estimate, JoinPlan, PoolPlan, TablePlan
+from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, ErrorPlan, Estimate, JoinPlan, PoolPlan, TablePlan
 from .positions import VALUES_AT_A_TIME
 from .requantize import RECORD, RequantizePlan
 from .rows import MOST_WORDS as MOST_ROW_WORDS
@@ -93,6 +95,8 @@ def estimate(
             work += _pool(layer, plan, given, value, loops)
         elif isinstance(plan, JoinPlan):
             work, size = work + _join(plan, loops), size + table_bytes(plan)
+        elif isinstance(plan, ErrorPlan):
+            work += _error(plan, loops)
         work += _edge(layer.output_shape(*shapes), plan.output.edge)
         found.append(Estimate(round(work.instructions), work.forks, size))
     return tuple(found)
@@ -327,6 +331,16 @@ def _join(plan: JoinPlan, loops: _Loops) -> _Work:
             pieces = -(-block.columns // (JOINED_AT_A_TIME if part.requantize else COPIED_AT_A_TIME))
             body = each * block.columns + _Work((1 + given) * 2 + 2 + pieces * (1 + given + _LOOP * (pieces > 1)))
             work += _block(block.turns, block.unwalked, 1 + given, body, loops)
+    return work
+
+
+def _error(plan: ErrorPlan, loops: _Loops) -> _Work:
+    """The code of :mod:`~ebpfnn.compiler.error`."""
+    work = _Work(4)
+    for block in plan.blocks:
+        pieces = -(-block.columns // COMPARED_AT_A_TIME)
+        body = _Work(ERROR_SIZE * block.columns + 10 + pieces * (2 + _LOOP * (pieces > 1)))
+        work += _block(block.turns, block.unwalked, 2, body, loops)
     return work
 
 

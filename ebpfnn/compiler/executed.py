@@ -8,8 +8,9 @@ from __future__ import annotations
 from math import prod
 
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Layer, MaxPool, Shape, Table, image_shape
+from ..network.layers import Conv2d, Layer, MaxPool, Shape, SquaredError, Table, image_shape
 from .cost import PER_NANOSECOND
+from .error import EACH as ERROR_SIZE
 from .join import join_size
 from .order import in_order
 from .plan import AnyLayerPlan, JoinPlan, NetworkPlan
@@ -30,6 +31,8 @@ def _executed(layer: Layer, plan: AnyLayerPlan, *given: Shape) -> float:
     outputs = layer.output_shape(*given)
     if isinstance(plan, JoinPlan):
         return prod(outputs) * max(map(join_size, (part.requantize for part in plan.parts)))
+    if isinstance(layer, SquaredError):
+        return ERROR_SIZE * prod(given[0])
     if isinstance(layer, MaxPool):
         return pool_size(layer) * prod(outputs)
     cost = plan.candidates[0].cost if plan.candidates else 0.0

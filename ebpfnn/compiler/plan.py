@@ -6,6 +6,7 @@ inspect`` prints it. It contains no offsets, stack slots and registers: they fol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .accumulate import Products
@@ -256,13 +257,26 @@ class JoinPlan(LayerPlan):
     @property
     def unwalked_loops(self) -> tuple[str, ...]:
         """As :attr:`DensePlan.unwalked_loops`."""
-        blocks = [block for part in self.parts for block in part.blocks]
-        images = max((block.unwalked for block in blocks if not block.flat), default=0)
-        flat = any(block.unwalked for block in blocks if block.flat)
-        return ("channels", "rows")[:images] + ("values",) * flat
+        return unwalked_of([block for part in self.parts for block in part.blocks])
 
 
-AnyLayerPlan = DensePlan | ConvPlan | PoolPlan | TablePlan | JoinPlan
+@dataclass(frozen=True)
+class ErrorPlan(LayerPlan):
+    """The squared differences of two values, block by block."""
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def shape(self) -> str:
+        return "a squared error"
+
+    @property
+    def unwalked_loops(self) -> tuple[str, ...]:
+        """As :attr:`DensePlan.unwalked_loops`."""
+        return unwalked_of(self.blocks)
+
+
+AnyLayerPlan = DensePlan | ConvPlan | PoolPlan | TablePlan | JoinPlan | ErrorPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +294,13 @@ class NetworkPlan:
     stack: int
     then: NetworkPlan | None = None
     tight: bool = False
+
+
+def unwalked_of(blocks: Sequence[Block]) -> tuple[str, ...]:
+    """What the loops of ``blocks`` go over that the verifier does not walk."""
+    images = max((block.unwalked for block in blocks if not block.flat), default=0)
+    flat = any(block.unwalked for block in blocks if block.flat)
+    return ("channels", "rows")[:images] + ("values",) * flat
 
 
 def keeps_sums(requantize: RequantizePlan, *, iterated: bool) -> bool:

@@ -15,13 +15,14 @@ from functools import partial
 from ..errors import ModelError, ObjectError
 from ..network import QuantizedNetwork
 from ..network.graph import SAMPLE, takers
-from ..network.layers import Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, Table, image_shape
+from ..network.layers import Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, SquaredError, Table, image_shape
 from .accumulate import Products
 from .blocks import plan_blocks
 from .choose_conv import branches_in_loops, choose_conv, skips_rows
 from .choose_conv import plan_tiles as choose_tiles
 from .choose_dense import DenseChoice, choose_dense
 from .choose_tables import compares, labels_beside, members_of, plan_table, registers_last, words_stay
+from .error import EACH as ERROR_SIZE
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
 from .join import join_size, plan_requantizes
@@ -36,6 +37,7 @@ from .plan import (
     Candidate,
     ConvPlan,
     DensePlan,
+    ErrorPlan,
     JoinPart,
     JoinPlan,
     NetworkPlan,
@@ -50,7 +52,7 @@ from .sample import SampleForm, level_cost, plan_levels, plan_side_by_side
 from .sidebyside import SideBySide, layer_weights, sample_weights
 from .stack import stack_needed
 from .tables import RowTables, plan_first, plan_later
-from .values import NO_EDGE, OutputForm, plane_size
+from .values import NO_EDGE, Edge, OutputForm, plane_size
 
 Chosen = frozenset[tuple[int, int]]
 """Layers of a cascade: the number of a network, and that of a layer."""
@@ -151,6 +153,8 @@ class _Planner:
             return self._table(number, layer, form)
         if isinstance(layer, Add | Concat):
             return self._join(number, layer, form)
+        if isinstance(layer, SquaredError):
+            return self._error(number, form)
         return self._pool(number, layer, form)
 
     # What each layer is chosen by
@@ -209,7 +213,7 @@ class _Planner:
         if len(taking) > 1:
             return self._shared_output(taking)
         ((after, following),) = taking
-        if isinstance(following, Table | Add | Concat):
+        if isinstance(following, Table | Add | Concat | SquaredError):
             return OutputForm()
         if isinstance(following, Dense):
             rows = self.dense[after][0].rows
@@ -328,9 +332,18 @@ class _Planner:
         source = self.takes[number][0]
         return layer.window.padding != NO_EDGE and (source == SAMPLE or self._output(source).edge == NO_EDGE)
 
+    def _error(self, number: int, form: OutputForm) -> ErrorPlan:
+        shapes = self.network.given_shapes(number)
+        shape = next((each for each in shapes if len(each) > 1), shapes[0])
+        blocks = plan_blocks(shape, self._edges(number), ERROR_SIZE, self.features, self.walked)
+        return ErrorPlan(output=form, candidates=(), blocks=blocks)
+
+    def _edges(self, number: int) -> list[Edge]:
+        """Of what layer ``number`` is given."""
+        return [NO_EDGE if source == SAMPLE else self._output(source).edge for source in self.takes[number]]
+
     def _join(self, number: int, layer: Join, form: OutputForm) -> JoinPlan:
-        shapes, sources = self.network.shapes, self.takes[number]
-        edges = [NO_EDGE if source == SAMPLE else self._output(source).edge for source in sources]
+        shapes, sources, edges = self.network.shapes, self.takes[number], self._edges(number)
         plans = plan_requantizes(layer, tuple(self.ranges[source + 1] for source in sources))
         if isinstance(layer, Add):
             blocks = [plan_blocks(shapes[number + 1], [*edges, form.edge], join_size(plans[0]), self.features, self.walked)]

@@ -9,11 +9,12 @@ from ..network import QuantizedNetwork
 from ..network.inputformat import InputFormat
 from ..network.layers import Dense, Shape
 from .emitter import OUTCOME
+from .error import AT_A_TIME as COMPARED_AT_A_TIME
 from .features import KernelFeatures
 from .frames import frame_bytes, rounded
 from .join import AT_A_TIME, COPIED_AT_A_TIME
 from .memory import is_copied_in_turns
-from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, JoinPlan, PoolPlan, TablePlan
+from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, ErrorPlan, JoinPlan, PoolPlan, TablePlan
 from .sample import SampleForm
 from .tile import Tiling
 
@@ -52,6 +53,10 @@ def stack_needed(
             depth |= _copied(plan, given, start) | _pool(plan, start, features)
         elif isinstance(plan, JoinPlan):
             depth |= _join(plan, start, features)
+        elif isinstance(plan, ErrorPlan):
+            for block in plan.blocks:
+                inside = _SLOT * (block.columns >= COMPARED_AT_A_TIME)
+                depth |= _block(start, len(block.turns), 2, block.unwalked, features, inside)
     return frame_bytes(depth.own, depth.below)
 
 

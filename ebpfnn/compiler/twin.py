@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..built import read_built
 from ..network import QuantizedNetwork
-from ..network.layers import Conv2d, Dense, Join, Layer, MaxPool, Shape, Table, expect, image_shape
+from ..network.layers import Conv2d, Dense, Join, Layer, MaxPool, Shape, SquaredError, Table, Unscaled, expect, image_shape
 from ..obj import ObjectSpec
 from .body import Body
 from .twinlayout import held_places, layer_table, orders, own_thresholds, parameters, places, rows, stage_table
@@ -87,12 +87,14 @@ def _layer_steps(layer: Layer, *shapes: Shape) -> int:
     outputs = prod(layer.output_shape(*shapes))
     if isinstance(layer, Join):
         return 70 * outputs
+    if isinstance(layer, SquaredError):
+        return 10 * prod(shapes[0])
     (shape,) = shapes
     if isinstance(layer, Table):
         return 45 * layer.order.size + layer.groups * (65 + 8 * outputs) + 75 * outputs
     compared = outputs * prod(layer.window.kernel) if isinstance(layer, MaxPool) else 0
     listed = layer.inputs if isinstance(layer, Dense) else 0
-    activated = 0 if isinstance(layer, MaxPool) else outputs
+    activated = 0 if isinstance(layer, Unscaled) else outputs
     return 10 * layer.macs(shape) + 45 * listed + 20 * (compared + _edged(layer, shape)) + 60 * activated
 
 

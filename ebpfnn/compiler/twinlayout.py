@@ -24,7 +24,9 @@ from ..network.layers import (
     MaxPool,
     Requantization,
     Shape,
+    SquaredError,
     Table,
+    Unscaled,
     Weighted,
     image_shape,
 )
@@ -33,7 +35,7 @@ _GROUPS = "3Ii3I"  # struct nn_groups
 _SOURCE = struct.Struct("<3Ii")  # struct nn_source
 _LAYER = struct.Struct("<20I4i2I" + _GROUPS + "3I" + f"{MOST_JOINED * _SOURCE.size}s")  # struct nn_layer
 _STAGE = struct.Struct("<4I16s3I2Ii")  # struct nn_stage, in which struct nn_input is first
-_KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3, Add: 4, Concat: 5}  # enum nn_kind
+_KINDS = {Dense: 0, Conv2d: 1, MaxPool: 2, Table: 3, Add: 4, Concat: 5, SquaredError: 6}  # enum nn_kind
 _SAMPLE = _NO_INPUT = 0xFFFFFFFF
 Arrays = list[NDArray[np.generic]]
 
@@ -58,7 +60,7 @@ def layer_table(stages: Sequence[QuantizedNetwork]) -> bytes:
             taken = [(held[source + 1], shapes[source + 1], ranges[source + 1]) for source in sources]
             geometry = _geometry(layer, *(shape for _, shape, _ in taken))
             numbers = *geometry, *first, *_numbers(layer), _sign_bit(taken[0][2])
-            joined = _sources(layer, taken) if isinstance(layer, Join) else b""
+            joined = _sources(layer, taken) if isinstance(layer, Join | SquaredError) else b""
             graph = taken[0][0], held[number], len(joined) // _SOURCE.size, joined
             table += _LAYER.pack(_KINDS[type(layer)], *numbers, *tables.take(layer), *graph)
     return table
@@ -81,7 +83,7 @@ def _sign_bit(ends: tuple[int, int]) -> int:
     return 0x80 if ends[0] < 0 else 0
 
 
-def _sources(layer: Join, taken: Sequence[tuple[int, Shape, tuple[int, int]]]) -> bytes:
+def _sources(layer: Join | SquaredError, taken: Sequence[tuple[int, Shape, tuple[int, int]]]) -> bytes:
     """``struct nn_source`` for each."""
     factors = layer.factors.tolist() if isinstance(layer, Add) else [1] * len(taken)
     each = zip(taken, factors, strict=True)
@@ -101,7 +103,7 @@ def places(given: InputFormat) -> NDArray[np.uint32]:
 
 def parameters(layers: Sequence[Layer], naive: bool) -> dict[str, Arrays]:
     """The arrays of ``struct nn_parameters`` by name, for the layers of a part of a network."""
-    summed = [layer for layer in layers if not isinstance(layer, MaxPool)]
+    summed = [layer for layer in layers if not isinstance(layer, Unscaled)]
     return {
         "weights": [_weights(layer, naive) for layer in summed if isinstance(layer, Weighted)],
         "bias": [layer.bias for layer in summed],
@@ -141,7 +143,7 @@ class _Indices:
     def take(self, layer: Layer) -> tuple[int, int]:
         found = self.weights, self.channels
         self.weights += layer.weights.size if isinstance(layer, Dense | Conv2d) else 0
-        self.channels += 0 if isinstance(layer, MaxPool) else len(layer.bias)
+        self.channels += 0 if isinstance(layer, Unscaled) else len(layer.bias)
         return found
 
 
@@ -164,7 +166,7 @@ class _Rows:
 
 def _geometry(layer: Layer, *shapes: Shape) -> tuple[int, ...]:
     """From ``input`` to ``group_outputs``. What joins others gives one channel."""
-    if isinstance(layer, Join):
+    if isinstance(layer, Join | SquaredError):
         return 1, 1, prod(shapes[0]), 1, 1, prod(layer.output_shape(*shapes)), *(0,) * 10
     (shape,) = shapes
     if isinstance(layer, Dense | Table):
@@ -176,7 +178,7 @@ def _geometry(layer: Layer, *shapes: Shape) -> tuple[int, ...]:
 
 def _numbers(layer: Layer) -> tuple[int, ...]:
     """From ``shift`` to ``pad_value``."""
-    if isinstance(layer, MaxPool):
+    if isinstance(layer, Unscaled):
         return (0,) * 5
     by = layer.requantization
     zero_point = by.zero_point if isinstance(by, Requantization) else 0

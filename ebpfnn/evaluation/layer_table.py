@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from ..network import QuantizedNetwork
+from ..network.errorlayer import error_bound
 from ..network.joins import join_bound
 from ..network.layers import (
     Add,
@@ -15,6 +17,7 @@ from ..network.layers import (
     Layer,
     MaxPool,
     Shape,
+    SquaredError,
     Table,
     Weighted,
     Window,
@@ -60,6 +63,9 @@ def layer_rows(network: QuantizedNetwork) -> list[LayerRow]:
             row = replace(row, sources=sources)
         if isinstance(layer, Join):
             rows.append(_with_join(row, layer, tuple(ends for _, ends in taken)))
+        elif isinstance(layer, SquaredError):
+            bound = error_bound(prod(given), tuple(ends for _, ends in taken))
+            rows.append(replace(row, bound=bound, values="int32"))
         elif isinstance(layer, Table):
             rows.append(_with_tables(row, layer, given, low, high))
         else:
@@ -118,6 +124,8 @@ def _kind(layer: Layer) -> str:
         return "tables"
     if isinstance(layer, Join):
         return "sum" if isinstance(layer, Add) else "channels side by side"
+    if isinstance(layer, SquaredError):
+        return "squared error"
     if isinstance(layer, Conv2d):
         return "convolution" if layer.groups == 1 else f"convolution, {layer.groups} groups"
     return "dense" if isinstance(layer, Dense) else "max pool"

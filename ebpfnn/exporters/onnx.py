@@ -34,6 +34,7 @@ from ..network.layers import (
     MaxPool,
     Requantization,
     Shape,
+    SquaredError,
     Table,
     Weighted,
     Window,
@@ -112,7 +113,9 @@ def _metadata(network: QuantizedNetwork) -> dict[str, str]:
 
 def is_exact(network: QuantizedNetwork) -> bool:
     """Whether the model computes in integers alone, and has them as its output ``scores``."""
-    return network.then is not None or any(isinstance(layer, Table | Join) or _looks_up(layer) for layer in network.layers)
+    return network.then is not None or any(
+        isinstance(layer, Table | Join | SquaredError) or _looks_up(layer) for layer in network.layers
+    )
 
 
 def _looks_up(layer: object) -> bool:
@@ -133,7 +136,7 @@ def _in_integers(graph: Graph, network: QuantizedNetwork, metadata: Mapping[str,
 
 def _layer(graph: Graph, network: QuantizedNetwork, number: int, values: _Values) -> _Values:
     layer = network.layers[number]
-    if isinstance(layer, Table | Join):
+    if isinstance(layer, Table | Join | SquaredError):
         raise ModelError("is of tables, or joins others, which is exported in integers")  # where is_exact() sends them
     if not isinstance(layer, Dense):
         values = _image(graph, values, network.shapes[number])

@@ -23,6 +23,7 @@ from ..network.layers import (
     Requantization,
     Shape,
     Single,
+    SquaredError,
     Table,
     Window,
     accumulator_bound,
@@ -71,6 +72,8 @@ def _scores(graph: Graph, network: QuantizedNetwork, pixels: str) -> str:
         held.append(
             _join(graph, layer, given)
             if isinstance(layer, Join)
+            else _squared_error(graph, *given)
+            if isinstance(layer, SquaredError)
             else _layer(graph, layer, shapes[first], given[0], *ranges[first])
         )
     return held[-1]
@@ -90,6 +93,12 @@ def _join(graph: Graph, layer: Join, given: list[str]) -> str:
         moved = graph.node("Add", values, _number(graph, int(layer.bias[number])))
         parts.append(_requantized(graph, by, moved, positive[[number]], negative[[number]]))
     return graph.node("Concat", *parts, axis=1)
+
+
+def _squared_error(graph: Graph, one: str, other: str) -> str:
+    """Equation 28: the score, int64 [n, 1], of two values, int64 [n, values] each."""
+    apart = graph.node("Sub", one, other)
+    return graph.node("ReduceSum", graph.node("Mul", apart, apart), _axes(graph, 1), keepdims=1)
 
 
 def _layer(graph: Graph, layer: Single, shape: Shape, values: str, low: int, high: int) -> str:

@@ -28,7 +28,7 @@ from .. import files
 from ..errors import ModelError
 from ..network import QuantizedNetwork, fields, modelformat, tableformat
 from ..network.fields import Described
-from ..network.layers import INT32_MAX, LARGEST_SIZE, Add, Concat, Layer, MaxPool, Requantization, Shape, Table, expect
+from ..network.layers import INT32_MAX, LARGEST_SIZE, Add, Concat, Layer, Requantization, Shape, Table, Unscaled, expect
 from ..network.network import MOST_STAGES
 from ..network.tensorfile import parse
 
@@ -86,7 +86,7 @@ def _contents(network: QuantizedNetwork, described: dict[str, Any], prefix: str)
     contents: dict[str, bytes] = {}
     two_layers = _two_layers(described["layers"])
     for number, layer in enumerate(network.layers):
-        if isinstance(layer, MaxPool):
+        if isinstance(layer, Unscaled):
             continue
         about = described["layers"][number]
         for kind in _kinds(layer):
@@ -233,7 +233,7 @@ def _weighted(layers: list[object]) -> Iterator[tuple[int, Described]]:
     for number, layer in enumerate(layers):
         if not isinstance(layer, dict):
             raise ModelError(f"layer {number} is not described by a JSON object")
-        if layer.get("type") != "max_pool":
+        if layer.get("type") not in ("max_pool", "squared_error"):
             yield number, layer
 
 

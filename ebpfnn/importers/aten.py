@@ -81,6 +81,7 @@ class _Walk:
         if on.call.op in _SOFTMAX or (on.call.op in _SIGMOID and on.call.name == self.program.output):
             self.ended = on.where
             self.chain.logit = on.call.op in _SIGMOID
+            self.chain.ending = "sigmoid" if self.chain.logit else "softmax"
         elif on.call.op in MAKERS:
             for step in MAKERS[on.call.op](on):
                 self.chain.append(step)

@@ -18,7 +18,7 @@ from ..quantize.floats import Network
 from ..quantize.quantization import quantize
 from ..quantize.tabular import Tabular
 from ..trees.forest import Forest
-from . import onnx_file, onnx_graph, onnx_metadata, onnx_trees, pt2, scoring, state_dict, tabular, torch_file
+from . import onnx_file, onnx_graph, onnx_metadata, onnx_trees, pt2, reconstruction, scoring, state_dict, tabular, torch_file
 from .aten import to_chain
 from .ensembles import Ensemble
 from .integers import UnquantizedError, lower
@@ -100,7 +100,7 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
         return replace(_floats(chain, name, options, card), events=events)
     if _tabular(chain, options):
         return tabular.network(chain, name, options, card)
-    if not any(isinstance(step, Quantize) for step in chain.steps):
+    if reconstruction.is_asked(options) or not any(isinstance(step, Quantize) for step in chain.steps):
         return replace(_floats(chain, name, options, card), events=events)
     try:
         return replace(_integers(chain, name, options, card), events=events)
@@ -112,6 +112,7 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
 
 def _integers(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> QuantizedNetwork:
     expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
+    reconstruction.check(chain, options)
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
     form = options.input(found.shape)

@@ -69,6 +69,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     )
     fact = "moves its scores behind the last layer, which cannot be imported; export them as the layer gives them"
     expect(not walk.values.layout.moved, fact)
+    chain.ending = "" if not walk.ended else "sigmoid" if walk.bounded else "softmax"
     one = prod(chain.shape) == 1
     chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
     return chain

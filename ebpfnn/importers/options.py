@@ -40,6 +40,9 @@ class ImportOptions:
     ``rows`` is for graphs over rows of a table: it is given their number of columns, and the names of columns that the graph
     has, perhaps none; it returns rows that choose the range of each. ``column_bytes`` is how many bytes a column of a sample
     gets. ``tabular`` makes of every graph over flat floats one over rows of a table, whatever made it.
+
+    ``result`` is "anomaly" for a network that reconstructs its samples, whose error then is the score; None takes what the
+    outputs of the file say.
     """
 
     name: str | None = None
@@ -61,6 +64,7 @@ class ImportOptions:
     rows: Callable[[int, tuple[str, ...]], Rows] | None = None
     column_bytes: int = 2
     tabular: bool = False
+    result: str | None = None
 
     def __post_init__(self) -> None:
         """Raises :class:`ModelError` for a mean or std that is no number, or a std of 0."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import Conv2d, Dense, Layer, Requantization
-from ..network.model import LABEL, VALUE
+from ..network.model import ANOMALY, LABEL, VALUE
 from ..quantize.floats import Activation, FloatConv2d, FloatDense, FloatLayer, Network
 from ..quantize.tabular import Affine
-from . import branches
+from . import branches, reconstruction
 from .options import ImportOptions
 from .steps import Chain
 
@@ -21,10 +21,20 @@ _REMEDY = "its one output stands for two classes, but is no sum of its last laye
 
 def network(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
     """The float network of ``chain``. Raises :class:`ModelError` for what no layer can do, and for labels that do not fit."""
+    reconstruction.check(chain, options)
+    if reconstruction.is_asked(options):
+        return _reconstructing(chain, name, options, card)
     shape, layers, sources = branches.layers(chain, options.mean, options.std)
     if of_two(chain, options):
         layers = (*layers[:-1], doubled(layers[-1]))
     return replace(labelled(chain, options).network(name, shape, layers, card, sources), result=result(chain, options))
+
+
+def _reconstructing(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
+    reconstruction.restored(chain, options)
+    shape, layers, sources = branches.layers(chain, options.mean, options.std)
+    layers, sources = reconstruction.compared(layers, sources, options)
+    return replace(reconstruction.labelled(options).network(name, shape, layers, card, sources), result=ANOMALY)
 
 
 def integers(chain: Chain, options: ImportOptions, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

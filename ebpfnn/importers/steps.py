@@ -197,6 +197,7 @@ class Chain:
     ``tabular`` is whether it is made for rows of a table, and ``columns`` are their names, if the graph has any. ``places`` are
     those of a sample's values in the graph's own input, of ``graph_shape``; None where they lie alike. ``before`` are the
     chains whose values it takes, none for the sample: one, which others take too, or those that a :class:`Join` joins.
+    ``ending`` is what stands behind the last step and changes no label, so that it is none: "sigmoid", "softmax" or nothing.
     """
 
     input_shape: Shape
@@ -207,6 +208,7 @@ class Chain:
     tabular: bool = False
     columns: tuple[str, ...] = ()
     before: tuple[Chain, ...] = ()
+    ending: str = ""
 
     @property
     def root(self) -> Chain:

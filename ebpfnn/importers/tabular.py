@@ -14,7 +14,7 @@ from ..quantize import ranges, tabular
 from ..quantize.floats import FloatLayer, Network
 from ..quantize.ranges import Split
 from ..quantize.tabular import Affine, Columns, Rows, Tabular
-from . import scoring
+from . import reconstruction, scoring
 from .fold import fold
 from .onnx_joined import MOST_COLUMNS
 from .options import ImportOptions
@@ -31,6 +31,7 @@ def network(chain: Chain, name: str, options: ImportOptions, card: dict[str, str
     Raises :class:`ModelError` for steps that no layer can do, and where nothing tells a range.
     """
     size = chain.input_shape[0]
+    reconstruction.check_rows(chain, options)
     _check_options(options, size)
     front = _Front(size)
     rest = list(chain.steps)

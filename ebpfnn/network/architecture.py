@@ -22,7 +22,7 @@ from math import prod
 
 from ..errors import ModelError
 from .graph import Sources
-from .layers import Add, Concat, Dense, Layer, MaxPool, Shape, Table, Window, describe, expect
+from .layers import Add, Concat, Dense, Layer, MaxPool, Shape, SquaredError, Table, Window, describe, expect
 
 ANY_SIZE = "in"
 """The first word of an architecture for samples of any size."""
@@ -120,6 +120,8 @@ def _word(layer: Layer) -> str:
         return f"table{layer.outputs}"
     if isinstance(layer, Add | Concat):
         return "add" if isinstance(layer, Add) else "concat"
+    if isinstance(layer, SquaredError):
+        return "error"
     window = layer.window
     rows, columns = window.kernel
     size = str(rows) if rows == columns else f"{rows}x{columns}"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Every layer can be imported from here: "as" says that it is meant.
+from .errorlayer import SquaredError as SquaredError
 from .joins import Add as Add
 from .joins import Concat as Concat
 from .joins import Join as Join
@@ -275,7 +276,9 @@ class Table:
 
 Weighted = Dense | Conv2d
 Single = Dense | Conv2d | MaxPool | Table
-Layer = Single | Join
+Layer = Single | Join | SquaredError
+Unscaled = MaxPool | SquaredError
+"""Layers without parameters: their outputs need no multipliers."""
 
 
 def accumulator_bound(layer: Weighted | Table, low: int, high: int) -> int:

@@ -15,14 +15,22 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from . import calibration, fields, tableformat
 from .fields import Described
-from .layers import LARGEST_SIZE, Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, Table, expect
+from .layers import LARGEST_SIZE, Add, Concat, Conv2d, Dense, Join, Layer, MaxPool, SquaredError, Table, Unscaled, expect
 from .model import LABEL
 from .network import MOST_STAGES, Next, QuantizedNetwork
 from .tensorfile import Tensors
 
 _TENSORS = ("weights", "bias", "positive", "negative")
 _JOINED = {"add": ("factors", "bias", "positive", "negative"), "concat": ("bias", "positive", "negative")}
-_TYPES = {Dense: "dense", Conv2d: "conv2d", MaxPool: "max_pool", Table: "table", Add: "add", Concat: "concat"}
+_TYPES = {
+    Dense: "dense",
+    Conv2d: "conv2d",
+    MaxPool: "max_pool",
+    Table: "table",
+    Add: "add",
+    Concat: "concat",
+    SquaredError: "squared_error",
+}
 _THEN = "then."
 """In front of the names of the tensors of a cascade's next network."""
 
@@ -71,7 +79,7 @@ def tensors(network: QuantizedNetwork) -> dict[str, NDArray[Any]]:
 
 
 def _layer_tensors(layer: Layer) -> dict[str, NDArray[Any]]:
-    if isinstance(layer, MaxPool):
+    if isinstance(layer, Unscaled):
         return {}
     if isinstance(layer, Table):
         return tableformat.tensors(layer)
@@ -139,7 +147,7 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
     described: dict[str, Any] = {"type": _TYPES[type(layer)]}
     if isinstance(layer, Table):
         return described | tableformat.describe(layer)
-    if not isinstance(layer, MaxPool):
+    if not isinstance(layer, Unscaled):
         described |= fields.describe_requantization(layer.requantization)
     if isinstance(layer, Conv2d | MaxPool):
         described |= fields.describe_window(layer.window)
@@ -156,6 +164,8 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> L
     expect(kind in _TYPES.values(), f"is of type {kind!r}, and this ebpfnn knows {', '.join(_TYPES.values())}")
     if kind == "max_pool":
         return MaxPool(fields.build_window(described))
+    if kind == "squared_error":
+        return SquaredError()
     if kind == "table":
         return tableformat.build(described, lambda name: _tensor(unused, prefix + name))
     if kind in _JOINED:

@@ -19,6 +19,7 @@ from . import events as carried
 from . import graph
 from .architecture import architecture
 from .calibration import Calibration
+from .errorlayer import check_error
 from .inputformat import InputFormat
 from .joins import Concat, join_bound
 from .layers import (
@@ -30,7 +31,9 @@ from .layers import (
     Layer,
     MaxPool,
     Shape,
+    SquaredError,
     Table,
+    Unscaled,
     accumulator_bound,
     describe,
     expect,
@@ -94,13 +97,17 @@ class QuantizedNetwork(Model):
         expect(bool(self.layers), f"network '{self.name}' has no layers")
         expect(not isinstance(self.layers[-1], MaxPool), "the last layer is a pool; end with a dense layer or a convolution")
         expect(not isinstance(self.layers[-1], Concat), "the last layer joins values; end with a dense layer or a convolution")
-        counts = [layer.sources if isinstance(layer, Join) else 1 for layer in self.layers]
+        counts = [layer.sources if isinstance(layer, Join | SquaredError) else 1 for layer in self.layers]
         graph.check(self.takes, [(count, count) for count in counts])
         if self.sources == graph.chain(len(self.layers)):
             object.__setattr__(self, "sources", ())
-        ranges = self.ranges
+        ranges, shapes = self.ranges, self.shapes
         for number, (layer, sources) in enumerate(zip(self.layers, self.takes, strict=True)):
             try:
+                if isinstance(layer, SquaredError):
+                    taken = tuple(ranges[source + 1] for source in sources)
+                    check_error(prod(shapes[sources[0] + 1]), taken, last=number + 1 == len(self.layers))
+                    continue
                 _check(layer, tuple(ranges[source + 1] for source in sources), last=number + 1 == len(self.layers))
             except ModelError as error:
                 raise ModelError(f"layer {number} {error}") from error
@@ -110,7 +117,7 @@ class QuantizedNetwork(Model):
             )
         width = prod(self.shapes[-1])
         expect(width == len(self.labels), f"the last layer has {width} outputs but there are {len(self.labels)} labels")
-        expect(width <= MAX_CLASSES, f"{width} classes; a result carries at most {MAX_CLASSES}")
+        expect(width <= MAX_CLASSES, too_wide(width, prod(self.input.shape)))
         expect(len(self.density) in (0, len(self.layers)), "density must have one share a layer, or none")
         expect(all(0 <= share <= 1 for share in self.density), "density must hold shares, 0..1")
         check_result(self)
@@ -154,7 +161,7 @@ class QuantizedNetwork(Model):
         """The lowest and the highest value of the sample, and of each layer but the last, as :attr:`shapes`."""
         ranges = [(0, self.input.highest)]
         for layer, sources in zip(self.layers[:-1], self.takes, strict=False):
-            if isinstance(layer, MaxPool):
+            if isinstance(layer, Unscaled):
                 ranges.append(ranges[sources[0] + 1])
             else:
                 ranges.append((layer.requantization.lowest, layer.requantization.highest))
@@ -183,8 +190,16 @@ class QuantizedNetwork(Model):
         return " then ".join(architecture(each.layers, each.sources) for each in self.stages)
 
 
+def too_wide(width: int, values: int) -> str:
+    """What a network of ``width`` outputs, more than a result carries, over samples of ``values`` is refused with."""
+    fact = f"{width} classes; a result carries at most {MAX_CLASSES}"
+    if width == values:
+        return f"{fact}; if it reconstructs its input, give --result anomaly, and the score is the reconstruction error"
+    return f"{fact}; train it for fewer classes, or put a layer of at most {MAX_CLASSES} outputs behind it"
+
+
 def _check(layer: Layer, ranges: tuple[tuple[int, int], ...], *, last: bool) -> None:
-    if isinstance(layer, MaxPool):
+    if isinstance(layer, Unscaled):
         return
     low, high = ranges[0]
     bound = join_bound(layer, ranges) if isinstance(layer, Join) else accumulator_bound(layer, low, high)

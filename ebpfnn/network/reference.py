@@ -33,6 +33,7 @@ from .layers import (
     MaxPool,
     Requantization,
     Shape,
+    SquaredError,
     Table,
     Weighted,
     Window,
@@ -100,6 +101,8 @@ def forward(layer: Layer, *given: _Integers) -> _Integers:
     """
     if isinstance(layer, Add | Concat):
         return join(layer, given)
+    if isinstance(layer, SquaredError):
+        return squared_error(*given)
     (values,) = given
     if isinstance(layer, MaxPool):
         return max_pool(layer, values)
@@ -131,6 +134,12 @@ def join(layer: Join, given: Sequence[_Integers]) -> _Integers:
         for number, (values, bias) in enumerate(zip(given, layer.bias.tolist(), strict=True))
     ]
     return np.concatenate(parts, axis=2).reshape(shape)
+
+
+def squared_error(one: _Integers, other: _Integers) -> _Integers:
+    """Equation 28: the sum of squared differences of each sample, int64 [n, 1], of two times int64 ``[n, *shape]``."""
+    found: _Integers = np.square(one.reshape(len(one), -1) - other.reshape(len(other), -1)).sum(axis=1, keepdims=True)
+    return found
 
 
 def _of_one(by: Requantization, channel: int) -> Requantization:

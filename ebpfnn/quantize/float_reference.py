@@ -11,9 +11,20 @@ from ..errors import InputError, ModelError
 from ..network.encoding import levels
 from ..network.graph import check
 from ..network.joins import MOST_JOINED, added_shape, joined_shape
-from ..network.layers import MaxPool, Shape, Window, describe, expect, image_shape
+from ..network.layers import MaxPool, Shape, SquaredError, Window, describe, expect, image_shape
 from . import functions
-from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatJoin, FloatLayer, Network
+from .floats import (
+    Activation,
+    AvgPool,
+    FloatAdd,
+    FloatConcat,
+    FloatConv2d,
+    FloatDense,
+    FloatJoin,
+    FloatLayer,
+    FloatSquaredError,
+    Network,
+)
 
 CHUNK = 1 << 22
 """How many numbers a step works on at a time: 32 MiB of float64."""
@@ -46,7 +57,7 @@ def _logits(network: Network, samples: NDArray[np.uint8]) -> _Floats:
 
 def shapes(network: Network) -> list[Shape]:
     """That of the sample, and what each layer gives. Raises :class:`ModelError`, naming the layer, where one does not fit."""
-    counts = {FloatAdd: (2, 2), FloatConcat: (2, MOST_JOINED)}
+    counts = {FloatAdd: (2, 2), FloatSquaredError: (2, 2), FloatConcat: (2, MOST_JOINED)}
     check(network.takes, [counts.get(type(layer), (1, 1)) for layer in network.layers])
     found = [network.input.shape]
     for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
@@ -69,6 +80,11 @@ def forward(layer: FloatLayer, *given: _Floats) -> NDArray[np.float64]:
             return activate(layer.activation, given[0].reshape(joined) + given[1].reshape(joined))
         flat = np.concatenate([each.reshape(len(values), -1) for each in given], axis=1)
         return activate(layer.activation, flat.reshape(joined))
+    if isinstance(layer, FloatSquaredError):
+        output_shape(layer, *(each.shape[1:] for each in given))
+        one, other = (each.reshape(len(values), -1) for each in given)
+        found: _Floats = layer.factor * np.square(one - other).mean(axis=1, keepdims=True)
+        return found
     shape = output_shape(layer, values.shape[1:])
     if isinstance(layer, FloatDense):
         outputs = values.reshape(len(values), prod(values.shape[1:])) @ layer.weights.T.astype(np.float64) + layer.bias
@@ -88,6 +104,8 @@ def output_shape(layer: FloatLayer, *shapes: Shape) -> Shape:
     """The shape of what ``layer`` makes of values of ``shapes``. Raises :class:`ModelError` where they do not fit."""
     if isinstance(layer, FloatJoin):
         return added_shape(*shapes) if isinstance(layer, FloatAdd) else joined_shape(*shapes)
+    if isinstance(layer, FloatSquaredError):
+        return SquaredError().output_shape(*shapes)
     expect(len(shapes) == 1, f"takes one value, but {len(shapes)} are given")
     (shape,) = shapes
     if isinstance(layer, MaxPool):

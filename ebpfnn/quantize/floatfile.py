@@ -23,7 +23,7 @@ from ..network.layers import MaxPool, describe, expect
 from ..network.model import LABEL, RESULTS
 from ..network.tensorfile import Container, OtherVersion, Tensors
 from .float_reference import shapes
-from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatLayer, Network
+from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatLayer, FloatSquaredError, Network
 from .functions import Function
 
 SUFFIX = ".float.safetensors"
@@ -38,6 +38,7 @@ _TYPES = {
     AvgPool: "avg_pool",
     FloatAdd: "add",
     FloatConcat: "concat",
+    FloatSquaredError: "squared_error",
 }
 _MOST_FUNCTIONS = 16
 _FUNCTIONS = f"'functions' must be up to {_MOST_FUNCTIONS} lists, each of a name and numbers"
@@ -107,6 +108,8 @@ def _describe(network: Network) -> dict[str, Any]:
 
 def _describe_layer(layer: FloatLayer) -> dict[str, Any]:
     described: dict[str, Any] = {"type": _TYPES[type(layer)]}
+    if isinstance(layer, FloatSquaredError):
+        return described | {"factor": layer.factor}
     if not isinstance(layer, (MaxPool, AvgPool)):
         by = layer.activation
         bounds = {name: bound if np.isfinite(bound) else None for name, bound in (("low", by.low), ("high", by.high))}
@@ -159,6 +162,10 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> F
         return MaxPool(fields.build_window(described))
     if kind == "avg_pool":
         return AvgPool(fields.build_window(described) if "kernel" in described else None)
+    if kind == "squared_error":
+        factor = fields.number(described, "factor")
+        expect(factor > 0, "'factor' must be positive")
+        return FloatSquaredError(factor)
     if kind in _JOINS:
         return _JOINS[kind](_activation(described))
     weights, bias = (_tensor(unused, prefix + name) for name in ("weights", "bias"))

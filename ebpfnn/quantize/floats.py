@@ -103,9 +103,19 @@ class FloatConcat:
     activation: Activation = field(default_factory=Activation)
 
 
+@dataclass(frozen=True)
+class FloatSquaredError:
+    """The mean of the squared differences of two values of one shape, times ``factor``: one number. It ends a network.
+
+    ``factor`` brings it from the units of samples, 0..1, to those of what the trained network was given.
+    """
+
+    factor: float = 1.0
+
+
 FloatJoin = FloatAdd | FloatConcat
 FloatSingle = FloatDense | FloatConv2d | MaxPool | AvgPool
-FloatLayer = FloatSingle | FloatJoin
+FloatLayer = FloatSingle | FloatJoin | FloatSquaredError
 
 
 @dataclass(frozen=True, eq=False)

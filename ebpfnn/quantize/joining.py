@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..network.graph import SAMPLE, takers
 from ..network.joins import MOST_FACTOR
 from ..network.layers import Add, Concat, MaxPool, Requantization
-from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatJoin, Network
+from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatJoin, FloatSquaredError, Network
 from .scales import Range
 
 Steps = Callable[[NDArray[np.float64], float, Range], Requantization]
@@ -21,7 +21,7 @@ def never_negative(network: Network) -> dict[int, bool]:
     found = {SAMPLE: True}
     for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
         before = all(found[source] for source in sources)
-        if isinstance(layer, MaxPool | AvgPool):
+        if isinstance(layer, MaxPool | AvgPool | FloatSquaredError):
             found[number] = before
         else:
             by = layer.activation

@@ -15,8 +15,20 @@ from ..errors import InputError, ModelError
 from ..network import QuantizedNetwork, reference
 from ..network.encoding import levels
 from ..network.graph import SAMPLE, takers
-from ..network.layers import INT32_MAX, MAX_SHIFT, Conv2d, Dense, Join, Layer, MaxPool, Requantization, expect, image_shape
-from . import float_reference, functions, joining
+from ..network.layers import (
+    INT32_MAX,
+    MAX_SHIFT,
+    Conv2d,
+    Dense,
+    Join,
+    Layer,
+    MaxPool,
+    Requantization,
+    SquaredError,
+    expect,
+    image_shape,
+)
+from . import comparing, float_reference, functions, joining
 from .float_reference import forward, pool_window
 from .floats import (
     Activation,
@@ -28,6 +40,7 @@ from .floats import (
     FloatJoin,
     FloatLayer,
     FloatSingle,
+    FloatSquaredError,
     Network,
 )
 from .scales import SMALLEST, Range, activation_range, clamped, function_range, quantized_weights, score_range, weight_scales
@@ -62,7 +75,7 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     network = _ended(network)
     calibration = _bounded(network, calibration)
     layers: list[Layer] = []
-    ranges = {SAMPLE: Range(0, network.input.highest, 1 / network.input.highest)}
+    ranges = {SAMPLE: comparing.sample_range(network)}
     positive, joint = joining.never_negative(network), _joint_ranges(network, calibration)
     held = {SAMPLE: levels(network.input, calibration) / network.input.highest}
     last_taker = {source: by[-1:] for source, by in takers(network.takes).items()}
@@ -75,6 +88,8 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
             given = [ranges[source] for source in sources]
             if isinstance(layer, FloatAdd | FloatConcat):
                 integers, ranges[number] = _join(layer, given, outputs, positive=positive[number])
+            elif isinstance(layer, FloatSquaredError):
+                integers, ranges[number] = SquaredError(), comparing.error_range(layer, given, held[sources[0]][0].size)
             else:
                 shape = held[sources[0]].shape[1:]
                 integers, ranges[number] = _quantize_layer(layer, shape, given[0], outputs, joint.get(number))
@@ -117,9 +132,9 @@ def _bounded(network: Network, calibration: NDArray[np.uint8]) -> NDArray[np.uin
 
 def _joint_ranges(network: Network, calibration: NDArray[np.uint8]) -> dict[int, Range]:
     """The range of the outputs of each layer that becomes a part of channels side by side, and of nothing else."""
-    parts = joining.shared(network)
+    parts, compared = joining.shared(network), comparing.compared(network)
     if not parts:
-        return {}
+        return compared
     positive, joint = joining.never_negative(network), {}
     values = {SAMPLE: levels(network.input, calibration) / network.input.highest}
     for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
@@ -128,7 +143,7 @@ def _joint_ranges(network: Network, calibration: NDArray[np.uint8]) -> dict[int,
         if number in parts.values() and np.isfinite(values[number]).all():
             by = Activation(slope=0.0) if positive[number] else Activation()
             joint[number] = activation_range(by, values[number])
-    return {number: joint[join] for number, join in parts.items() if join in joint}
+    return {number: joint[join] for number, join in parts.items() if join in joint} | compared
 
 
 def _join(layer: FloatJoin, given: list[Range], outputs: _Floats | None, *, positive: bool) -> tuple[Join, Range]:
@@ -160,7 +175,7 @@ def _forward(layer: FloatLayer, *given: _Floats) -> _Floats:
 
 
 def _check(layer: FloatLayer) -> None:
-    if isinstance(layer, (MaxPool, AvgPool)):
+    if isinstance(layer, (MaxPool, AvgPool, FloatSquaredError)):
         return
     if isinstance(layer, FloatAdd | FloatConcat):
         expect(not layer.activation.functions, "joins values, and has functions behind it; put a layer between")
@@ -221,8 +236,8 @@ def _quantize_layer(
         return _average(layer, shape, given, last=outputs is None)
     scales = weight_scales(layer, given.scale)
     unit = scales * given.scale
-    if wanted is None:
-        steps, found = _steps(layer.activation, unit, outputs)
+    if wanted is None or layer.activation.functions:
+        steps, found = _steps(layer.activation, unit, outputs, wanted)
     else:
         found = clamped(wanted, layer.activation)
         slope = np.array(layer.activation.slopes) if layer.activation.slopes else layer.activation.slope
@@ -235,16 +250,13 @@ def _quantize_layer(
     return Dense(weights, bias.astype(np.int32), steps), found
 
 
-def _steps(by: Activation, unit: _Floats, outputs: _Floats | None) -> tuple[Requantization, Range]:
-    """The requantization of sums worth ``unit``, with the table of ``by``'s functions, and what it gives."""
+def _steps(by: Activation, unit: _Floats, outputs: _Floats | None, wanted: Range | None = None) -> tuple[Requantization, Range]:
+    """The requantization of sums worth ``unit``, with the table of functions, and what it gives, perhaps ``wanted``."""
     slope = np.array(by.slopes) if by.slopes else by.slope
-    if outputs is None:
-        found = score_range(by, unit)
+    if outputs is None or not by.functions:
+        found = score_range(by, unit) if outputs is None else activation_range(by, outputs)
         return requantization(unit, slope, found), found
-    if not by.functions:
-        found = activation_range(by, outputs)
-        return requantization(unit, slope, found), found
-    index, found, table = function_range(by, outputs)
+    index, found, table = function_range(by, outputs, wanted)
     return replace(requantization(unit, slope, index), activation=table, function=functions.named(by.functions)), found
 
 

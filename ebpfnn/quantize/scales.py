@@ -98,11 +98,13 @@ def activation_range(activation: Activation, outputs: _Floats) -> Range:
     return clamped(min(candidates, key=lambda each: _loss(each, seen)), activation)
 
 
-def function_range(activation: Activation, outputs: _Floats) -> tuple[Range, Range, NDArray[np.int16]]:
+def function_range(
+    activation: Activation, outputs: _Floats, wanted_range: Range | None = None
+) -> tuple[Range, Range, NDArray[np.int16]]:
     """Equation 26: the range of the bytes that functions are computed of, that of their results, and the table.
 
     ``outputs`` are calibrated values before the functions. The scale of the bytes is the one of equation 11's that loses least
-    of what the functions make of them.
+    of what the functions make of them. Their results are in ``wanted_range``, if it is known.
     """
     given, seen = replace(activation, functions=(), bits=8, scale=None), _some(outputs)
     wanted, whole = functions.apply(activation.functions, seen), _ranges(given)[0]
@@ -122,20 +124,29 @@ def function_range(activation: Activation, outputs: _Floats) -> tuple[Range, Ran
         loss = float(np.square(real[steps - whole.low] - wanted).mean())
         index, least = (replace(whole, scale=scale), loss) if loss < least else (index, least)
     index = clamped(index, given)
-    return index, *_table(activation, index)
+    return index, *_table(activation, index, wanted_range)
 
 
-def _table(activation: Activation, index: Range) -> tuple[Range, NDArray[np.int16]]:
+def _table(activation: Activation, index: Range, wanted: Range | None) -> tuple[Range, NDArray[np.int16]]:
     bytes_ = np.arange(index.low, index.high + 1)
     real = functions.apply(activation.functions, (bytes_ * index.scale).astype(np.float64))
     low, high = min(0.0, float(real.min())), max(0.0, float(real.max()))
+    if wanted is not None:
+        steps = np.floor(real / wanted.scale + 0.5) + wanted.zero_point
+        return wanted, _spread(np.clip(steps, wanted.low, wanted.high).astype(np.int16), bytes_)
     scale = activation.scale or max((high - low) / 255, SMALLEST)
     point = 0 if activation.scale else int(np.floor(-low / scale + 0.5))
     ends = (-128, 127) if activation.scale and low < 0 else (0, (1 << activation.bits) - 1 if activation.scale else 255)
     values = np.clip(np.floor(real / scale + 0.5) + point, *ends).astype(np.int16)
+    table = _spread(values, bytes_)
+    return Range(*((-128, 127) if table.min() < 0 else (0, 255)), scale, point), table
+
+
+def _spread(values: NDArray[np.int16], bytes_: NDArray[np.int64]) -> NDArray[np.int16]:
+    """The table of 256 whose places ``bytes_`` hold ``values``."""
     table = np.full(256, values[0], np.int16)
     table[bytes_ & 255] = values
-    return Range(*((-128, 127) if table.min() < 0 else (0, 255)), scale, point), table
+    return table
 
 
 def score_range(activation: Activation, unit: _Floats) -> Range:

@@ -12,7 +12,7 @@ from torch.nn.functional import leaky_relu
 
 from ..errors import ModelError
 from ..network.layers import MaxPool, Shape
-from ..quantize.floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatDense, FloatLayer, Network
+from ..quantize.floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatDense, FloatLayer, FloatSquaredError, Network
 
 
 class Teacher(nn.Module):
@@ -65,7 +65,7 @@ def _activated(values: Tensor, by: Activation) -> Tensor:
 
 
 def _module(layer: FloatLayer) -> nn.Module:
-    if isinstance(layer, (FloatAdd, FloatConcat)):
+    if isinstance(layer, (FloatAdd, FloatConcat, FloatSquaredError)):
         raise ModelError("a teacher is a chain of layers; give one without sums and joined channels")
     if isinstance(layer, FloatDense):
         made: nn.Module = nn.Linear(layer.weights.shape[1], len(layer.weights))

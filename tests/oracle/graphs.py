@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from ebpfnn import QuantizedNetwork
-from ebpfnn.network.layers import Add, Concat, Conv2d, Dense, Requantization, Window
+from ebpfnn.network.layers import Add, Concat, Conv2d, Dense, Requantization, SquaredError, Window
 
 from . import arithmetic, generate
 from .arithmetic import Integers
@@ -31,7 +31,7 @@ def network(seed: int) -> QuantizedNetwork:
         form = input_format(random)
         if len(form.shape) == 1 and random.random() < 0.6:
             continue
-        grown = _Grown(generate.Made(form, random), random)
+        grown = _Grown(generate.Made(form, random), random, compares=seed % 7 == 3)
         found = grown.network(f"graph-{seed}")
         if found.macs <= _MOST_MACS and (grown.made.tells_samples_apart() or random.random() < 0.05):
             return found
@@ -40,8 +40,8 @@ def network(seed: int) -> QuantizedNetwork:
 class _Grown:
     """``given`` has the values, and their ends, of the sample and of each layer; the number of a layer is one less."""
 
-    def __init__(self, made: generate.Made, random: Random) -> None:
-        self.made, self.random = made, random
+    def __init__(self, made: generate.Made, random: Random, *, compares: bool) -> None:
+        self.made, self.random, self.compares = made, random, compares
         self.given: list[tuple[Integers, int, int]] = [(made.values, made.low, made.high)]
         self.sources: list[tuple[int, ...]] = []
 
@@ -54,7 +54,13 @@ class _Grown:
         self._last()
         labels = tuple(map(str, range(prod(self.made.shape))))
         return QuantizedNetwork(
-            name, self.made.form, labels, tuple(self.made.layers), density=self.made.density(), sources=tuple(self.sources)
+            name,
+            self.made.form,
+            labels,
+            tuple(self.made.layers),
+            density=self.made.density(),
+            result="anomaly" if self.compares else "label",
+            sources=tuple(self.sources),
         )
 
     def _go_to(self, number: int) -> None:
@@ -183,8 +189,11 @@ class _Grown:
                 self._concat((*(unused or [-1]), self._some()))
 
     def _last(self) -> None:
-        """Mostly a layer with weights, at times a sum of two of them."""
+        """Mostly a layer with weights, at times a sum of two of them, or the error of one."""
         self._go_to(source := len(self.sources) - 1)
+        if self.compares:
+            self._error(source)
+            return
         if self.random.random() < 0.2:
             outputs = pick(self.random, [1, 2, 10, 33])
             for _ in range(2):
@@ -196,6 +205,25 @@ class _Grown:
             return
         self.made.add(self.made.last(), last=True)
         self._done(source)
+
+    def _error(self, source: int) -> None:
+        """Mostly between the sample and as many values, else between two other values, or of a value that is given twice."""
+        random, size = self.random, self.made.form.size
+        if size * prod(self.made.shape) > _MOST_MACS // 2 or random.random() < 0.3:
+            same = [n for n in range(source) if self._addable(source, n)]
+            self._compare(pick(random, [(source, n) for n in same] or [(source, source)]))
+            return
+        made = weights((size, prod(self.made.shape)), random)
+        self.made.add(Dense(made, *generate.nothing_yet(size)), last=False)
+        self._done(source)
+        self._compare(pick(random, [(len(self.sources) - 1, -1), (-1, len(self.sources) - 1)]))
+
+    def _compare(self, pair: tuple[int, int]) -> None:
+        given = [self.given[n + 1][0] for n in pair]
+        self.made.shares.append(sum(int((values != 0).sum()) for values in given) / sum(values.size for values in given))
+        self.made.values = arithmetic.squared_error(*given)
+        self.made.layers.append(SquaredError())
+        self._done(*pair)
 
 
 def _factors(ends: list[int], random: Random) -> list[int]:

@@ -15,7 +15,7 @@ from ebpfnn import QuantizedNetwork
 from ebpfnn.compiler import compile_network
 from ebpfnn.compiler.features import OLDEST
 from ebpfnn.network import reference
-from ebpfnn.network.layers import Add, Concat, Conv2d, Dense, MaxPool
+from ebpfnn.network.layers import Add, Concat, Conv2d, Dense, MaxPool, SquaredError
 
 from . import arithmetic, corners, graphs, judge, ways
 from .judge import Judge, judge_many
@@ -63,7 +63,7 @@ WANTED = (
     *("sum", "channels", "image of channels", "flat channels", "last sum", "sum with itself", "sum of a sample"),
     *("sample twice", "of fewer bits", "negative factor", "no factor", "sums at their end", "other signs", "zero point"),
     *("copied", "scaled", "edge and none", "edges of two", "edge and dense", "pool and convolution"),
-    *("sum into an edge", "channels into an edge"),
+    *("sum into an edge", "channels into an edge", "error", "error of a sample"),
 )
 
 
@@ -77,6 +77,8 @@ def _kinds(network: QuantizedNetwork) -> list[str]:
         kinds += _kinds_of_join(network.layers[number], sources, ranges, network.shapes[number + 1])
     if isinstance(network.layers[-1], Add):
         kinds.append("last sum")
+    if isinstance(network.layers[-1], SquaredError):
+        kinds += ["error", "error of a sample"] if -1 in network.takes[-1] else ["error"]
     if len(takers[-1]) > 1:
         kinds.append("sample twice")
     for source, by_whom in takers.items():

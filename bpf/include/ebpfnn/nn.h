@@ -145,6 +145,10 @@ static __always_inline void nn_run(const struct nn_network *network, const struc
 		nn_concat(parameters, layer, sample, workspace);
 		return;
 	}
+	if (layer->kind == NN_SQUARED_ERROR) {
+		nn_squared_error(layer, sample, workspace);
+		return;
+	}
 	if (layer->kind == NN_MAX_POOL) {
 		nn_max_pool(layer, values, workspace);
 		return;

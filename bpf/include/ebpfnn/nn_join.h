@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Layers that join the values of several: sums of two, and channels side by side. */
+/* Layers that take the values of several: sums of two, channels side by side, and the error of a reconstruction. */
 #ifndef EBPFNN_NN_JOIN_H
 #define EBPFNN_NN_JOIN_H
 
@@ -55,6 +55,21 @@ static __always_inline void nn_concat(const struct nn_parameters *parameters, co
 		nn_concat_one(parameters, layer, number, nn_values_at(source->place, sample, workspace), outputs);
 		outputs += source->size;
 	}
+}
+
+/* Equation 28: the score, which every network proves to fit. */
+static __noinline int nn_squared_error(const struct nn_layer *layer, const __u8 *sample, const struct nn_workspace *workspace)
+{
+	const struct nn_source *one = &layer->source[0], *other = &layer->source[1];
+	const __u8 *first = nn_values_at(one->place, sample, workspace);
+	const __u8 *second = nn_values_at(other->place, sample, workspace);
+	__u64 size = one->size, sum = 0;
+	__s64 apart;
+
+	NN_FOR_EACH(i, k, size, apart = nn_value((first + i)[k], one->sign_bit) - nn_value((second + i)[k], other->sign_bit);
+		    sum += apart * apart);
+	workspace->accumulators[0] = sum;
+	return 0;
 }
 
 #endif

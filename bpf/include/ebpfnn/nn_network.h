@@ -24,7 +24,7 @@ struct nn_window {
 	__u32 right;
 };
 
-enum nn_kind { NN_DENSE, NN_CONV2D, NN_MAX_POOL, NN_TABLE, NN_ADD, NN_CONCAT };
+enum nn_kind { NN_DENSE, NN_CONV2D, NN_MAX_POOL, NN_TABLE, NN_ADD, NN_CONCAT, NN_SQUARED_ERROR };
 
 /* What a layer is given: the place of its first value among those that are kept, or the sample. */
 #define NN_SAMPLE 0xffffffff
