@@ -42,7 +42,7 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         check_fits(path.name, about, network)
         observed = _observed(about, network, plugins)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder, observed, plugins)
-        told = replace(told, interface=about.interface, declared=about.declared)
+        told = replace(told, interface=about.interface, declared=about.declared, swaps=count + 1)
         data = told.encode(pins.maps[ABOUT].value_size)
         proof = rehearse(observed, body, plugins)
         names = SHARED | of_action(observed)
