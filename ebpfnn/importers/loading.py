@@ -112,9 +112,9 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
 
 def _integers(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> QuantizedNetwork:
     expect(options.bits == 8, "is quantized for pixels of 8 bits; only a network in floats can be given fewer")
-    reconstruction.check(chain, options)
     options, notes = options.given(chain)
     found = lower(chain, options.mean, options.std)
+    reconstruction.check(chain, options)
     form = options.input(found.shape)
     layers, result = scoring.integers(chain, options, found.layers), scoring.result(chain, options)
     two, options = scoring.of_two(chain, options), scoring.labelled(chain, options)

@@ -21,16 +21,17 @@ _REMEDY = "its one output stands for two classes, but is no sum of its last laye
 
 def network(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
     """The float network of ``chain``. Raises :class:`ModelError` for what no layer can do, and for labels that do not fit."""
-    reconstruction.check(chain, options)
     if reconstruction.is_asked(options):
         return _reconstructing(chain, name, options, card)
     shape, layers, sources = branches.layers(chain, options.mean, options.std)
+    reconstruction.check(chain, options)
     if of_two(chain, options):
         layers = (*layers[:-1], doubled(layers[-1]))
     return replace(labelled(chain, options).network(name, shape, layers, card, sources), result=result(chain, options))
 
 
 def _reconstructing(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
+    reconstruction.check(chain, options)
     reconstruction.restored(chain, options)
     shape, layers, sources = branches.layers(chain, options.mean, options.std)
     layers, sources = reconstruction.compared(layers, sources, options)

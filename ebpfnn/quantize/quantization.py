@@ -29,6 +29,7 @@ from ..network.layers import (
     image_shape,
 )
 from . import comparing, float_reference, functions, joining
+from .checks import check
 from .float_reference import forward, pool_window
 from .floats import (
     Activation,
@@ -43,10 +44,21 @@ from .floats import (
     FloatSquaredError,
     Network,
 )
-from .scales import SMALLEST, Range, activation_range, clamped, function_range, quantized_weights, score_range, weight_scales
+from .scales import (
+    Range,
+    activation_range,
+    average_range,
+    clamped,
+    function_range,
+    quantized_weights,
+    score_range,
+    weight_scales,
+)
 
 _MOST_VALUES = 1 << 24
 """How many float64 values a layer's calibrated outputs may be: 128 MiB."""
+_MOST_COUNTED = _MOST_VALUES // 4
+"""And when those that are 0 are counted: shares need fewer, and integers take longer."""
 
 _Floats = NDArray[np.float64]
 
@@ -73,7 +85,7 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     calibration samples of another dtype or shape, or none.
     """
     network = _ended(network)
-    calibration = _bounded(network, calibration)
+    calibration = _bounded(network, calibration, _MOST_VALUES)
     layers: list[Layer] = []
     ranges = {SAMPLE: comparing.sample_range(network)}
     positive, joint = joining.never_negative(network), _joint_ranges(network, calibration)
@@ -82,7 +94,7 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     integers: Layer
     for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
         try:
-            _check(layer)
+            check(layer)
             values = _forward(_without_functions(layer), *(held[source] for source in sources))
             outputs = None if number + 1 == len(network.layers) else values
             given = [ranges[source] for source in sources]
@@ -115,18 +127,18 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
         )
     except ModelError as error:
         raise ModelError(f"network '{network.name}': {error}") from error
-    return replace(whole, density=reference.density(whole, calibration))
+    return replace(whole, density=reference.density(whole, _bounded(network, calibration, _MOST_COUNTED)))
 
 
-def _bounded(network: Network, calibration: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """So many of the samples, evenly spaced, that no layer's values take more than ``_MOST_VALUES``."""
+def _bounded(network: Network, calibration: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+    """So many of the samples, evenly spaced, that no layer has more than ``most`` values."""
     shape = network.input.shape
     if calibration.dtype != np.uint8 or calibration.shape[1:] != shape or calibration.ndim == 0:
         given = f"{calibration.dtype} {list(calibration.shape)}"
         raise InputError(f"calibration samples: {given}; give uint8 [n, *{list(shape)}]")
     if not len(calibration):
         raise InputError("calibration samples: none given; give at least one, preferably some hundreds")
-    count = min(len(calibration), max(1, _MOST_VALUES // _widest(network)))
+    count = min(len(calibration), max(1, most // _widest(network)))
     return calibration[np.arange(count) * len(calibration) // count]
 
 
@@ -174,33 +186,6 @@ def _forward(layer: FloatLayer, *given: _Floats) -> _Floats:
     return outputs
 
 
-def _check(layer: FloatLayer) -> None:
-    if isinstance(layer, (MaxPool, AvgPool, FloatSquaredError)):
-        return
-    if isinstance(layer, FloatAdd | FloatConcat):
-        expect(not layer.activation.functions, "joins values, and has functions behind it; put a layer between")
-        _check_activation(layer.activation)
-        return
-    finite = np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()
-    expect(bool(finite), "has weights or a bias that hold NaN or infinity; train again with a lower learning rate")
-    expect(2 <= layer.weight_bits <= 8, f"has weights of {layer.weight_bits} bits; give 2 to 8")
-    scale = layer.weight_scale
-    if scale is not None:
-        fits = scale.shape == layer.bias.shape and np.isfinite(scale).all() and bool((scale >= SMALLEST).all())
-        expect(bool(fits), "has a weight_scale that is not one positive number an output; give float32 [outputs], or None")
-    _check_activation(layer.activation)
-
-
-def _check_activation(by: Activation) -> None:
-    expect(0 <= by.slope <= 1, f"has a slope of {by.slope}, not within 0..1; use ReLU, LeakyReLU or the identity")
-    inside = all(0 <= each <= by.slope for each in by.slopes)
-    expect(inside, f"has slopes of {min(by.slopes, default=0):g}..{max(by.slopes, default=0):g}, not within 0..{by.slope:g}")
-    expect(2 <= by.bits <= 8, f"has outputs of {by.bits} bits; give 2 to 8")
-    expect(by.low < by.high and by.high > 0, f"is clamped to {by.low}..{by.high}; give a low below a high above 0")
-    given = by.scale is None or SMALLEST <= by.scale < math.inf
-    expect(given, f"has an activation scale of {by.scale}; give a positive number, or None")
-
-
 def _ended(network: Network) -> Network:
     """``network`` with a layer that changes nothing behind functions at its end: scores come of sums."""
     last = network.layers[-1] if network.layers else None
@@ -233,7 +218,7 @@ def _quantize_layer(
     if isinstance(layer, MaxPool):
         return layer, given
     if isinstance(layer, AvgPool):
-        return _average(layer, shape, given, last=outputs is None)
+        return _average(layer, shape, given, outputs)
     scales = weight_scales(layer, given.scale)
     unit = scales * given.scale
     if wanted is None or layer.activation.functions:
@@ -260,11 +245,11 @@ def _steps(by: Activation, unit: _Floats, outputs: _Floats | None, wanted: Range
     return replace(requantization(unit, slope, index), activation=table, function=functions.named(by.functions)), found
 
 
-def _average(layer: AvgPool, shape: tuple[int, ...], given: Range, *, last: bool) -> tuple[Conv2d, Range]:
-    """Equation 16: a depthwise convolution of ones, whose sums are worth 1 / area each; the scale stays, for all but scores."""
+def _average(layer: AvgPool, shape: tuple[int, ...], given: Range, outputs: _Floats | None) -> tuple[Conv2d, Range]:
+    """Equation 16: a depthwise convolution of ones, whose sums are worth 1 / area each, in steps that fit the averages."""
     window, channels = pool_window(layer, shape), image_shape(shape)[0]
     unit = np.full(channels, given.scale / math.prod(window.kernel))
-    found = score_range(Activation(), unit) if last else given
+    found = score_range(Activation(), unit) if outputs is None else average_range(given, outputs)
     weights = np.ones((channels, 1, *window.kernel), np.int8)
     bias = np.full(channels, -given.zero_point * math.prod(window.kernel), np.int32)
     return Conv2d(weights, bias, requantization(unit, 1.0, found), window, channels, given.zero_point), found
