@@ -5,14 +5,14 @@
 
 As root; needs onnx, and onnxruntime and torch for their columns, on one thread each. Samples are drawn: smooth ones, as
 pictures and spectrograms are, and noise. The scores of 1,000 of them are compared with the reference. Then all networks are
-measured in one run, in turns, over eight smooth ones; the least of 60 rounds is printed. A network that is refused has a row
-that says why.
+measured in one run, in turns, over eight smooth ones; the least of 60 rounds is printed. An autoencoder is scored by its error.
+A network that is refused has a row that says why.
 """
 
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from ebpfnn.bench.float_rows import float_runners
 from ebpfnn.bench.kernel_rows import COMPILED, KernelRunner, code_size
 from ebpfnn.bench.rows import CodeSize
 from ebpfnn.bench.runner import Runner
-from ebpfnn.errors import Error
+from ebpfnn.errors import Error, ModelError
 from ebpfnn.importers import Ensemble, ImportOptions, read
 from ebpfnn.network import reference
 from ebpfnn.network.layers import image_shape
+from ebpfnn.network.model import ANOMALY, LABEL
 from ebpfnn.quantize import float_reference
 from ebpfnn.quantize.floats import Network
 from ebpfnn.quantize.quantization import quantize
@@ -39,6 +40,8 @@ from ebpfnn.session.compiling import compile_here
 COMPARED, CALIBRATED, TIMED, ROUNDS = 1_000, 200, 8, 60
 ROWS = (COMPILED, "ort-iobinding", "torch")
 _WAVES = 6
+_DECIBELS = (0.7,), (0.01,)
+"""The mean and the deviation that make -70 to 30 of samples: autoencoders of sounds are given spectra in decibels."""
 Samples = NDArray[np.uint8]
 
 
@@ -89,7 +92,7 @@ def _arguments() -> argparse.Namespace:
 def _entry(path: Path, held: ExitStack, random: np.random.Generator) -> Entry | str:
     """Imports a network, compares and loads it; or its name, and why it is refused."""
     try:
-        floats = read(path, ImportOptions())
+        floats = _read(path)
         if isinstance(floats, Ensemble | Tabular):
             return f"{path.stem}: no network of layers"
         samples = np.concatenate([_smooth(floats, random), _noise(floats, random)])
@@ -97,7 +100,7 @@ def _entry(path: Path, held: ExitStack, random: np.random.Generator) -> Entry | 
         network = quantize(floats, few) if isinstance(floats, Network) else floats
         same, labels = _compared(network, samples), "integers"
         if isinstance(floats, Network):
-            labels = f"{(float_reference.logits(floats, few).argmax(axis=1) == reference.labels(network, few)).mean():.1%}"
+            labels = _agreement(floats, network, few)
         body = compile_here(network)
         code = code_size(network, RunTrigger(), body, 1)
         session = held.enter_context(Session(network, RunTrigger(), body=body, batch=TIMED))
@@ -106,6 +109,25 @@ def _entry(path: Path, held: ExitStack, random: np.random.Generator) -> Entry | 
     runners = [KernelRunner(COMPILED, session), *float_runners(network, {})]
     facts = f"{network.macs:,}", f"{same:,} of {COMPARED:,}", labels
     return Entry(network.name, facts, code, samples[:TIMED], {each.name: (each, []) for each in runners if each.name in ROWS})
+
+
+def _read(path: Path) -> Network | QuantizedNetwork | Tabular | Ensemble:
+    """A network that gives too many values for labels, as its reconstruction error, if it has one."""
+    try:
+        return read(path, ImportOptions())
+    except ModelError as refusal:
+        with suppress(ModelError):
+            return read(path, ImportOptions(result=ANOMALY, mean=_DECIBELS[0], std=_DECIBELS[1]))
+        raise refusal
+
+
+def _agreement(floats: Network, network: QuantizedNetwork, samples: Samples) -> str:
+    """The share of equal labels; of anomaly scores, the correlation of their ranks."""
+    wanted, given = float_reference.logits(floats, samples), reference.scores(network, samples)
+    if network.result == LABEL:
+        return f"{(wanted.argmax(axis=1) == given.argmax(axis=1)).mean():.1%}"
+    ranks = [each[:, 0].argsort().argsort() for each in (wanted, given)]
+    return f"ranks {np.corrcoef(*ranks)[0, 1]:.4f}"
 
 
 def _measure(found: Entry | str) -> None:
