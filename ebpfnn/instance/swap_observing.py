@@ -43,6 +43,7 @@ def swap_observing(path: Path, network: Model, body: Body, file: Path | None, pl
         observed = _observed(about, network, plugins)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder, observed, plugins)
         told = replace(told, interface=about.interface, declared=about.declared, swaps=count + 1)
+        told = replace(told, guard=guarded.kept_cgroup(about.guard, told.guard))
         data = told.encode(pins.maps[ABOUT].value_size)
         proof = rehearse(observed, body, plugins)
         names = SHARED | of_action(observed)
