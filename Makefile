@@ -23,7 +23,7 @@ TRAINED := $(addprefix train-,mnist mnist-1bit mnist-1bit-64 mnist-128 mnist-tab
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-fresh test-vm oracle check unit bpf mounts bench showcase-flows showcase-files showcase-guard \
-	showcase-file_guard man docs dist install uninstall loader-conformance $(TRAINED) clean
+	showcase-file-guard man docs dist install uninstall loader-conformance $(TRAINED) clean
 
 all: bpf
 
@@ -109,12 +109,12 @@ SHOWCASE := .cache/showcase
 showcase-flows: NEEDS := curl wrk iperf3 dropbear-bin bind9-dnsutils nmap hping3 slowhttptest hydra
 showcase-files: NEEDS := gzip tar gpg rsync git make gcc
 showcase-guard: NEEDS := nftables hping3 gcc
-showcase-file_guard: NEEDS := gzip tar gpg rsync git make gcc xz-utils
-showcase-flows showcase-files showcase-guard showcase-file_guard: showcase-%: $(DEVELOPMENT) mounts
+showcase-file-guard: NEEDS := gzip tar gpg rsync git make gcc xz-utils
+showcase-flows showcase-files showcase-guard showcase-file-guard: showcase-%: $(DEVELOPMENT) mounts
 	@for package in $(NEEDS); do tools/install-packages.sh $$package || echo "$$package: cannot be installed" >&2; done
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt --editable '.[train,showcase]'
 	@$(MAKE) --no-print-directory bpf
-	$(BIN)/python tools/showcase/$*.py $(SHOWCASE)/$*
+	$(BIN)/python tools/showcase/$(subst -,_,$*).py $(SHOWCASE)/$*
 
 # Man pages, one a verb, from the help of the commands: they ship in the package.
 man: $(VENV)/.runtime

@@ -5,6 +5,7 @@ All that it reads is here: nothing is asked of the network, by the build or by t
 
 from __future__ import annotations
 
+import builtins
 import re
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
@@ -66,6 +68,13 @@ def _tell_constant(_: Sphinx, what: str, full: str, value: object, options: obje
             return
 
 
+def _leave_builtins(_: Sphinx, page: nodes.document) -> None:
+    """``type`` in an annotation is Python's own, and none of the attributes that are called so."""
+    for node in list(page.findall(pending_xref)):
+        if node.get("refdomain") == "py" and not node.get("refexplicit") and hasattr(builtins, node["reftarget"]):
+            node.replace_self(nodes.Text(node["reftarget"]))
+
+
 def _resolve(app: Sphinx, env: Any, node: Any, content: nodes.Element) -> nodes.Element | None:
     """Finds a name as its docstring gives it, mostly the last part alone. What is there, but on no page, is plain text."""
     if node.get("refdomain") != "py":
@@ -90,4 +99,5 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", _import_what_waits)
     app.connect("autodoc-process-signature", _shorten)
     app.connect("autodoc-process-docstring", _tell_constant)
+    app.connect("doctree-read", _leave_builtins)
     app.connect("missing-reference", _resolve)

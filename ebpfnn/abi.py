@@ -178,7 +178,7 @@ CASES, RECORDED = "ebpfnn_cases", "ebpfnn_recorded"
 """The other maps of a guard: cases, each a :data:`RECORD`, the key, the results and a :data:`CASE`; and how many there were."""
 
 CASE = np.dtype([("label", np.uint32), ("margin", np.int32), ("network", np.uint32), ("reason", np.uint32)])
-"""``struct ebpfnn_case``. Its ``reason`` is an index of :data:`REASONS`."""
+"""``struct ebpfnn_case``. Its ``reason`` is an index of ``REASONS``."""
 
 RECORD = np.dtype([("event", np.uint32), ("number", np.uint32), ("time_ns", np.uint64)])
 """``struct ebpfnn_record``. Fields of the event follow, or the key and the results of a row."""

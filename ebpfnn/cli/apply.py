@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..declared.carry_out import carry_out
+from ..declared.carry_out import NotTakenBack, carry_out
 from ..declared.plan import Plan, plan
 from ..errors import Error, SessionError
 from ..instance import Store
@@ -45,6 +45,8 @@ def command(context: click.Context, file: Path, dry_run: bool, unload: bool, qui
         found = plan(file, store, plugins, nothing=unload)
         try:
             carry_out(found, store, plugins)
+        except NotTakenBack:
+            raise
         except Error as error:
             fact, _, remedy = str(error).partition("; ")
             raise SessionError(

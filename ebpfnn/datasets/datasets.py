@@ -110,7 +110,10 @@ def _check_counts(samples: NDArray[np.uint8], labels: NDArray[Any], place: Path)
 
 
 def prepared(arrays: NDArray[np.uint8], prepare: Prepare, name: str) -> NDArray[np.uint8]:
-    """Each of ``arrays``, [n, ...], prepared by ``prepare``, uint8 [n, *shape]. Raises :class:`InputError`, naming ``name``."""
+    """Each of ``arrays``, [n, ...], prepared by ``prepare``, uint8 ``[n, *shape]``.
+
+    Raises :class:`InputError`, naming ``name``.
+    """
     try:
         begin = prepare(Values(arrays[0]))
         samples = np.empty((len(arrays), *begin.shape), np.uint8)

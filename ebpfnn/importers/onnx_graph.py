@@ -226,7 +226,7 @@ class _Walk:
         kind = on.node.op_type
         if self.ended:
             last = f"{self.ended} is followed by more; a {'sigmoid' if self.bounded else 'softmax'} must be the last"
-            expect(kind in ("QuantizeLinear", "DequantizeLinear"), last)
+            expect(kind in _AFTER_THE_LAST - {"Transpose"}, last)
         elif kind in _LAST and (kind != "Sigmoid" or on.node.output[0] in self.ends):
             self.ended, self.bounded = on.where, kind == "Sigmoid"
         elif on.node.domain in onnx_quant.DOMAINS:

@@ -43,7 +43,7 @@ SIZE, MOST = 128 << 10, 4 << 20
 """The size of one description in bytes, JSON padded with zeros: as small as can be, and the largest that every kernel takes."""
 _DIGITS = "0123456789abcdef"
 _OBSERVING = ("events", "filters", "key")
-_OPTIONAL = (*_OBSERVING, "scales", "guard", "declared")
+_OPTIONAL = (*_OBSERVING, "scales", "guard", "declared", "swaps")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class About:
     namespace, and the index in it.
 
     ``kind`` is the kind of model, and ``result`` what its scores say, one of :data:`ebpfnn.network.model.RESULTS`.
+
+    ``swaps`` is the number of swaps before the network, as its verdicts have it; None in descriptions from before it was told.
 
     ``scales`` has the ``score_scale`` of each network of a cascade, and is empty for a network that is none.
 
@@ -93,6 +95,7 @@ class About:
     declared: Mapping[str, Any] = field(default_factory=dict)
     kind: str = QuantizedNetwork.kind
     result: str = LABEL
+    swaps: int | None = None
 
     @property
     def unit(self) -> float | None:
@@ -135,6 +138,7 @@ class About:
         described |= {"scales": self.scales} if self.scales else {}
         described |= {"guard": dict(self.guard)} if self.guard else {}
         described |= {"declared": dict(self.declared)} if self.declared else {}
+        described |= {"swaps": self.swaps} if self.swaps is not None else {}
         data = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
         remedy = "fewer bits of input, or fewer inputs" if self.input.value_thresholds else "shorter labels"
         if self.input.order:
@@ -192,6 +196,7 @@ def describe(
         scales=network.score_scales if len(network.stages) > 1 else (),
         kind=network.kind,
         result=network.result,
+        swaps=0,
         **_observing(observed),
     )
 
@@ -283,6 +288,7 @@ def _build(described: Described) -> About:
         scales=_scales(described),
         guard=guarded.checked(described),
         declared=_declared(described),
+        swaps=integer(described, "swaps") if "swaps" in described else None,
         **_result(described),
     )
 

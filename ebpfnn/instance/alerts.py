@@ -53,7 +53,7 @@ class Told:
 class AlertWatch(Reader[Alert]):
     """The only reader of the alerts of the instance whose pins are in ``path``: first of those that nobody has read.
 
-    Raises :class:`~ebpfnn.errors.NotSupported` if its action writes none, else as :class:`Reader`.
+    Raises :class:`~ebpfnn.errors.NotSupported` if its action writes none, else as ``Reader``.
     """
 
     def __init__(self, path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import abi
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 NAMES = ("events", "results")
 """The members of a description that are names of the spec."""
-INTERNAL = (*NAMES, layouts.ALERTS)
+CGROUP_INODE = "cgroup_inode"
+INTERNAL = (*NAMES, layouts.ALERTS, CGROUP_INODE)
 """The members that are no part of the policy."""
 GUARDING = {
     abi.GUARDED: "guarded",
@@ -49,10 +52,27 @@ def describe(guard: Guard, observed: Observed) -> dict[str, Any]:
         "lasting": policy.lasting,
         "most": policy.most,
         "allowed": [" and ".join(map(written, each)) for each in policy.allowed],
-        **({"cgroup": guard.cgroup} if guard.cgroup else {}),
+        **({"cgroup": guard.cgroup, **_inode(guard.cgroup)} if guard.cgroup else {}),
         "events": [event.name for event in bound.events],
         "results": list(bound.names),
     }
+
+
+def _inode(cgroup: str) -> dict[str, int]:
+    with suppress(OSError):  # its directory has gone, which loading tells
+        return {CGROUP_INODE: os.stat(cgroup).st_ino}  # noqa: PTH116
+    return {}
+
+
+def has_cgroup(described: Mapping[str, Any]) -> bool:
+    """Whether the cgroup of the guard that is described is still there. One that was made later under its name is another."""
+    return CGROUP_INODE not in described or _inode(described["cgroup"]) == {CGROUP_INODE: described[CGROUP_INODE]}
+
+
+def kept_cgroup(former: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    """The guard that is described after a swap, which keeps the cgroup of the ``former`` one."""
+    others = {name: value for name, value in described.items() if name != CGROUP_INODE}
+    return others | {name: value for name, value in former.items() if name == CGROUP_INODE}
 
 
 def checked(described: Described) -> dict[str, Any]:
@@ -65,7 +85,9 @@ def checked(described: Described) -> dict[str, Any]:
     built = {**{name: text(found, name) for name in _WORDS}, **numbers, "lasting": lasting, "most": number(found, "most")}
     labels = texts(described, "labels")
     expect(built["spared"] in labels, "'guard' spares a label that is not one of the labels")
-    cgroup = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
+    cgroup: dict[str, Any] = {"cgroup": text(found, "cgroup")} if "cgroup" in found else {}
+    if cgroup and CGROUP_INODE in found:
+        cgroup[CGROUP_INODE] = get(found, CGROUP_INODE, int)
     return {**built, **layouts.checked(found), **{name: list(texts(found, name)) for name in _LISTS}, **cgroup}
 
 

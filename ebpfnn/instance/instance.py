@@ -227,7 +227,7 @@ class Instance(AbstractContextManager["Instance"]):
         """
         with Pins(self.path) as pins:
             known, what = pins.known(), f"instance '{self.name}'"
-            about = known[max(known)]
+            about = next(iter(known.values()))
             events, names = (about.guard.get(name, []) for name in NAMES)
             others = {swaps: each.guard[NAMES[1]] for swaps, each in known.items() if each.guard}
             return cases.latest(pins.maps, about.labels, about.parts, events, names, most, what, others)
@@ -239,7 +239,7 @@ class Instance(AbstractContextManager["Instance"]):
         replaced more than one swap ago; else as :meth:`about`.
         """
         with Pins(self.path) as pins:
-            return network_of(pins, pins.current()[0] if swaps is None else swaps, plugins or Plugins.installed())
+            return network_of(pins, next(iter(pins.known())) if swaps is None else swaps, plugins or Plugins.installed())
 
     def stats(self, seconds: float = 1.0) -> Rates:
         """Its rates per second, counted for that many seconds. Raises as :meth:`about`."""

@@ -108,10 +108,14 @@ class Pins(AbstractContextManager["Pins"]):
                 return count, About.decode(found)
 
     def known(self) -> dict[int, About]:
-        """The descriptions of this network and the former one, by the number of swaps before. Raises as :meth:`current`."""
+        """The descriptions of this network, the first, and of the former one, by the number of swaps before.
+
+        A swap that was taken back counts twice, and the network has its number from before. Raises as :meth:`current`.
+        """
         count, about = self.current()
-        former = self.maps[ABOUT].lookup(struct.pack("<I", (count - 1) & 1)) or b""
-        return {count: about, count - 1: About.decode(former)}
+        former = About.decode(self.maps[ABOUT].lookup(struct.pack("<I", (count - 1) & 1)) or b"")
+        numbered = ((count, about), (count - 1, former))
+        return {number if each.swaps is None else each.swaps: each for number, each in numbered}
 
     def units(self) -> dict[int, float | None]:
         """The value of a score of 1, of this network and the former one, by the number of swaps. Raises as :meth:`current`."""

@@ -20,6 +20,8 @@ from .pins import STUB, Pins, numbered
 def detached(path: Path, plugins: Plugins) -> Iterator[None]:
     """Meanwhile, the links of the instance at ``path`` are detached. After an exception, they are made again.
 
+    Raises what attaching raises for the first link that cannot be made, after the others were.
+
     Links of kinds that cannot be detached stay: their hooks have room for more programs.
     """
     with Pins(path) as pins:
@@ -32,10 +34,11 @@ def detached(path: Path, plugins: Plugins) -> Iterator[None]:
                 gone.append(pin)
         yield
     except BaseException:
-        for number, (trigger, target) in enumerate(_places(about, plugins)):
-            pin = path / numbered(LINK, number)
-            if pin in gone:
-                _attach(pin, path / numbered(STUB, number), trigger, target)
+        with ExitStack() as every:
+            for number, (trigger, target) in reversed(list(enumerate(_places(about, plugins)))):
+                pin = path / numbered(LINK, number)
+                if pin in gone:
+                    every.callback(_attach, pin, path / numbered(STUB, number), trigger, target)
         raise
 
 

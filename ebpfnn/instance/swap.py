@@ -41,7 +41,9 @@ def swap(path: Path, trigger: Trigger, network: Model, body: Body, file: Path | 
         _check_fits(path.name, about, network, body, pins)
         index = struct.pack("<I", (count + 1) & 1)
         told = describe(network, file, about.trigger, about.target, about.options, about.holder, plugins=plugins)
-        data = replace(told, interface=about.interface, declared=about.declared).encode(pins.maps[ABOUT].value_size)
+        data = replace(told, interface=about.interface, declared=about.declared, swaps=count + 1).encode(
+            pins.maps[ABOUT].value_size
+        )
         with _load(pins, resident, network, body, about, count + 1) as loaded, pins.networks() as networks:
             put_network(networks, (count + 1) & 1, loaded.programs[resident.program()])
         pins.maps[ABOUT].update(index, data)

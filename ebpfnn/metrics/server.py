@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import socketserver
+import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -13,7 +16,8 @@ from prometheus_client.exposition import choose_encoder
 from ..errors import NotSupported
 from .collector import Instances
 
-_MOST_CLIENTS, _PATIENCE = 4, 5.0  # seconds that a client may keep silent
+_LOG = logging.getLogger(__name__)
+_MOST_CLIENTS, _PATIENCE = 4, 5.0  # seconds for a request, and for taking the answer
 _PATHS = ("/", "/metrics")
 
 
@@ -41,10 +45,14 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self.free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self.free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # there is no thread, which would free it
+            self.free.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -54,13 +62,31 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            _LOG.error("a scrape failed with %r; report this", error)
 
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = _PATIENCE
     server: Server
 
+    def handle(self) -> None:
+        """Ends the connection if the request is not whole in time: each byte that comes begins ``timeout`` anew."""
+        self._late = threading.Timer(_PATIENCE, self._hang_up)
+        self._late.daemon = True
+        self._late.start()
+        try:
+            super().handle()
+        finally:
+            self._late.cancel()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def do_GET(self) -> None:
+        self._late.cancel()
         if self.path.partition("?")[0] not in _PATHS:
             self.send_error(404)
             return

@@ -53,7 +53,7 @@ def margin_for(scores: NDArray[np.int32], share: float) -> int:
 
 
 def deciding(network: Model, samples: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """The number of the network that decides each sample, from 0 on, [n], for pixels uint8 [n, *shape].
+    """The number of the network that decides each sample, from 0 on, [n], for pixels uint8 ``[n, *shape]``.
 
     All are 0 for a model that is no cascade.
 

@@ -27,7 +27,7 @@ class Model(ABC):
     ``kind`` is the name of its :class:`~ebpfnn.compiler.BodyKind`. A score times ``score_scale`` is what the model that was
     trained gives. ``card`` tells where the model came from: free text by keyword. ``events`` has the spec whose rows its
     samples are made of (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give. ``result`` is one
-    of :data:`RESULTS`; a value and an anomaly score have one label, which names them.
+    of ``RESULTS``; a value and an anomaly score have one label, which names them.
     ``calibration`` says from which margin on verdicts count; a kind without it has a class attribute of None.
     """
 

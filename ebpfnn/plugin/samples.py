@@ -83,7 +83,7 @@ class Wanted:
         self._prepare = kind.bind(form, split=split)
 
     def prepare(self, item: Item) -> Sequence[Prepared]:
-        """The samples of ``item``: one, unless :attr:`split`. Raises :class:`~ebpfnn.errors.InputError`."""
+        """The samples of ``item``: one, unless ``split`` is set. Raises :class:`~ebpfnn.errors.InputError`."""
         return self._prepare(item)
 
     def one(self, item: Item) -> NDArray[np.uint8]:

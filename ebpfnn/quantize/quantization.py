@@ -30,10 +30,22 @@ from .floats import (
     FloatSingle,
     Network,
 )
-from .scales import SMALLEST, Range, activation_range, clamped, function_range, quantized_weights, score_range, weight_scales
+from .scales import (
+    SMALLEST,
+    Range,
+    activation_range,
+    average_range,
+    clamped,
+    function_range,
+    quantized_weights,
+    score_range,
+    weight_scales,
+)
 
 _MOST_VALUES = 1 << 24
 """How many float64 values a layer's calibrated outputs may be: 128 MiB."""
+_MOST_COUNTED = _MOST_VALUES // 4
+"""And when those that are 0 are counted: shares need fewer, and integers take longer."""
 
 _Floats = NDArray[np.float64]
 
@@ -60,7 +72,7 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
     calibration samples of another dtype or shape, or none.
     """
     network = _ended(network)
-    calibration = _bounded(network, calibration)
+    calibration = _bounded(network, calibration, _MOST_VALUES)
     layers: list[Layer] = []
     ranges = {SAMPLE: Range(0, network.input.highest, 1 / network.input.highest)}
     positive, joint = joining.never_negative(network), _joint_ranges(network, calibration)
@@ -100,18 +112,18 @@ def quantize(network: Network, calibration: NDArray[np.uint8]) -> QuantizedNetwo
         )
     except ModelError as error:
         raise ModelError(f"network '{network.name}': {error}") from error
-    return replace(whole, density=reference.density(whole, calibration))
+    return replace(whole, density=reference.density(whole, _bounded(network, calibration, _MOST_COUNTED)))
 
 
-def _bounded(network: Network, calibration: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """So many of the samples, evenly spaced, that no layer's values take more than ``_MOST_VALUES``."""
+def _bounded(network: Network, calibration: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+    """So many of the samples, evenly spaced, that no layer has more than ``most`` values."""
     shape = network.input.shape
     if calibration.dtype != np.uint8 or calibration.shape[1:] != shape or calibration.ndim == 0:
         given = f"{calibration.dtype} {list(calibration.shape)}"
         raise InputError(f"calibration samples: {given}; give uint8 [n, *{list(shape)}]")
     if not len(calibration):
         raise InputError("calibration samples: none given; give at least one, preferably some hundreds")
-    count = min(len(calibration), max(1, _MOST_VALUES // _widest(network)))
+    count = min(len(calibration), max(1, most // _widest(network)))
     return calibration[np.arange(count) * len(calibration) // count]
 
 
@@ -218,7 +230,7 @@ def _quantize_layer(
     if isinstance(layer, MaxPool):
         return layer, given
     if isinstance(layer, AvgPool):
-        return _average(layer, shape, given, last=outputs is None)
+        return _average(layer, shape, given, outputs)
     scales = weight_scales(layer, given.scale)
     unit = scales * given.scale
     if wanted is None:
@@ -248,11 +260,11 @@ def _steps(by: Activation, unit: _Floats, outputs: _Floats | None) -> tuple[Requ
     return replace(requantization(unit, slope, index), activation=table, function=functions.named(by.functions)), found
 
 
-def _average(layer: AvgPool, shape: tuple[int, ...], given: Range, *, last: bool) -> tuple[Conv2d, Range]:
-    """Equation 16: a depthwise convolution of ones, whose sums are worth 1 / area each; the scale stays, for all but scores."""
+def _average(layer: AvgPool, shape: tuple[int, ...], given: Range, outputs: _Floats | None) -> tuple[Conv2d, Range]:
+    """Equation 16: a depthwise convolution of ones, whose sums are worth 1 / area each, in steps that fit the averages."""
     window, channels = pool_window(layer, shape), image_shape(shape)[0]
     unit = np.full(channels, given.scale / math.prod(window.kernel))
-    found = score_range(Activation(), unit) if last else given
+    found = score_range(Activation(), unit) if outputs is None else average_range(given, outputs)
     weights = np.ones((channels, 1, *window.kernel), np.int8)
     bias = np.full(channels, -given.zero_point * math.prod(window.kernel), np.int32)
     return Conv2d(weights, bias, requantization(unit, 1.0, found), window, channels, given.zero_point), found

@@ -98,6 +98,17 @@ def activation_range(activation: Activation, outputs: _Floats) -> Range:
     return clamped(min(candidates, key=lambda each: _loss(each, seen)), activation)
 
 
+def average_range(given: Range, outputs: _Floats) -> Range:
+    """Equation 16: ``given``, that of what is averaged, in the steps of which the averages, ``outputs``, lose least."""
+    below, above = given.low - given.zero_point, given.high - given.zero_point
+    ends = (float(outputs.min()) / below if below else 0.0, float(outputs.max()) / above if above else 0.0)
+    if max(ends) < SMALLEST:
+        return given
+    seen = _some(outputs)
+    candidates = [replace(given, scale=max(ends) * fraction) for fraction in _FRACTIONS]
+    return min(candidates, key=lambda each: _loss(each, seen))
+
+
 def function_range(activation: Activation, outputs: _Floats) -> tuple[Range, Range, NDArray[np.int16]]:
     """Equation 26: the range of the bytes that functions are computed of, that of their results, and the table.
 
@@ -167,7 +178,8 @@ def clamped(found: Range, activation: Activation) -> Range:
 
 
 def _loss(candidate: Range, values: _Floats) -> float:
-    steps = np.clip(np.rint(values / candidate.scale), candidate.low, candidate.high)
+    point = candidate.zero_point
+    steps = np.clip(np.rint(values / candidate.scale), candidate.low - point, candidate.high - point)
     return float(np.square(steps * candidate.scale - values).mean())
 
 

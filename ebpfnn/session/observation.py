@@ -30,8 +30,8 @@ _NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 class Observation(AbstractContextManager["Observation"]):
     """Loads ``network``, which carries a spec, and attaches it to the events of its spec. Closing detaches and unloads it.
 
-    The arguments are those of :meth:`ebpfnn.Instance.load`. Nothing is checked with made-up events. A ``guard`` begins in
-    audit: see :attr:`brakes`.
+    The arguments are those of :meth:`ebpfnn.instance.Instance.load`. Nothing is checked with made-up events. A ``guard``
+    begins in audit: see :attr:`brakes`.
 
     Raises :class:`~ebpfnn.errors.Error`: the network carries no spec, its events differ from those of its data, or the kernel
     refuses.

@@ -41,6 +41,8 @@ def rounded(text: str) -> str:
     text = re.sub(r" +[\d.,]+ [nµm]?s in the kernel", " TIME", text)
     text = re.sub(r"behind .*; /sys", "behind TRIGGER; /sys", text)
     text = re.sub(r"checked .*", "checked", text)
+    text = re.sub(r"[\d,]+ verified instructions; [\d,]+ ms", "VERIFIED", text)
+    text = re.sub(r"[\d,.]+ [nµm]?s an inference", "TIME an inference", text)
     return re.sub(r"[\d,]+ bytes\n", "SIZE bytes\n", text)
 
 

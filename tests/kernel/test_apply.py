@@ -23,10 +23,11 @@ from test_instance_crash import killed_at
 from ebpfnn import Instance, Plugins
 from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
-from ebpfnn.declared.carry_out import carry_out
+from ebpfnn.declared.carry_out import NotTakenBack, carry_out
 from ebpfnn.declared.plan import plan
-from ebpfnn.errors import Error, KernelError, UsageError
+from ebpfnn.errors import Error, KernelError, SessionError, UsageError
 from ebpfnn.instance import Store
+from ebpfnn.instance.ready import Compiled
 from ebpfnn.network.layers import Dense
 
 pytestmark = pytest.mark.root
@@ -153,10 +154,16 @@ def test_brakes_change_without_a_reload_and_only_if_they_differ(file: File, send
         assert apply() == ["audit"]  # no longer declared, so left to the verbs from now on
         brakes.enforce(FOREVER)
         assert apply() == []
+        brakes.pause(True)
     assert loaded.is_loaded()
-    assert apply(lasting="5s") == ["reload"]
+    assert apply(lasting="5s", enforce=True) == ["reload", "enforce"]
     assert not loaded.is_loaded()
     assert Instance.open("guard").about().guard["lasting"] == 5 * 10**9
+    assert senders.send(0, 500) == 1, "a pause is the operator's, also if what was paused is loaded anew"
+    with Instance.open("guard").brakes() as brakes:
+        brakes.pause(False)
+    assert apply(lasting="6s", enforce=True) == ["reload", "enforce"]
+    assert senders.send(0, 500) == 0
     Instance.open("guard").unload()
 
 
@@ -248,9 +255,9 @@ class _Written(str):
 
 
 def test_brakes_and_swaps_are_taken_back(file: File, store: Store, senders: Senders, monkeypatch: pytest.MonkeyPatch) -> None:
-    del senders
     file.declare(guard(file, enforce=True), one("a"))
     file.apply()
+    senders.send(0, 500)
     path = file.path.parent / "tc.safetensors"
     made = replace(network("tc"), calibration=CALIBRATION)
     layer = made.layers[0]
@@ -270,10 +277,49 @@ def test_brakes_and_swaps_are_taken_back(file: File, store: Store, senders: Send
             carry_out(found, store, file.plugins)
     instance = Instance.open("guard")
     assert (instance.about().digest, instance.statistics().swaps) == (digest, 2)
+    with pytest.raises(SessionError, match=f"{path} has another network now than the one that was loaded"):
+        instance.network()
+    senders.send(1, 500)
+    assert {case.swaps for case in instance.cases()} == {0}
+    assert instance.network(1).name == made.name, "that of the swap that was taken back"
+    wanted = path.read_bytes()
+    modelfile.save(made, path)
+    assert instance.network(0).name == instance.network().name == made.name, "cases are explained as before"
+    path.write_bytes(wanted)
     with instance.brakes() as brakes:
         assert brakes.until_ns == FOREVER
     assert Instance.open("a").is_loaded()
     file.apply()
+    file.declare()
+    file.apply()
+    assert names(store) == set()
+
+
+def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back(
+    file: File, store: Store, senders: Senders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link of the former guard cannot be made again, since its interface has gone."""
+    mode = {"options": {"mode": "generic"}}
+    file.declare(_inline(guard(file, "old", "xdp", **mode)), one("a"))
+    file.apply()
+    file.declare(_inline(guard(file, "new", "xdp", **mode)), one("a", "other"), {**one("z"), "model": "wide.safetensors"})
+    found = plan(file.path, store, file.plugins)
+    assert [step.name for step in found.steps] == ["new", "a", "z", "old"]
+    make = Instance.make
+
+    def fails(compiled: Compiled, group: int, store: Store) -> Instance:
+        if compiled.ready.name == "z":
+            run("ip", "link", "del", "here")
+            raise KernelError("no memory; free some")
+        return make(compiled, group, store)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Instance, "make", fails)
+        fact = "no memory, and not all changes could be taken back: interface 'here' not found.*; look at `ebpfnn list`, and"
+        with pytest.raises(NotTakenBack, match=fact):
+            carry_out(found, store, file.plugins)
+    assert {each.name for each in Instance.all(store)} == {"old", "a"}
+    assert Instance.open("a").about().architecture == "9-5-3"
     file.declare()
     file.apply()
     assert names(store) == set()

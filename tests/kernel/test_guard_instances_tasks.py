@@ -105,13 +105,36 @@ def test_a_swap_keeps_the_cgroup_itself_and_spares_who_swaps(store: Store, insid
     assert instance.about().network == "other"
     assert instance.about().guard["cgroup"] == str(inside)
     assert ends(inside) == KILLED
+    assert instance.is_attached()
     remove(inside / "below")
     remove(inside)
+    assert not instance.is_attached()
     inside.mkdir()
+    assert not instance.is_attached(), "what has its name now is another cgroup"
     instance.swap(network())  # it holds the cgroup, and not what has its name now
+    assert not instance.is_attached()
+    assert not instance.snapshot().attached
     assert ends(inside) == 0
     instance.unload()
     assert names(store) == set()
+
+
+def test_apply_loads_a_guard_anew_whose_cgroup_was_made_again(store: Store, inside: Path, model: Path) -> None:
+    """As systemd does with that of a service that starts again."""
+    file = model.with_name("guards.toml")
+    entry = {"name": "calls", "model": model.name, "action": "signal:KILL", "cgroup": str(inside)}
+    brakes = "after = 1\nmost = 1\nenforce = true\n"
+    file.write_text("[[instance]]\n" + "".join(f"{key} = '{value}'\n" for key, value in entry.items()) + brakes)
+    assert ebpfnn(store, "apply", str(file)).returncode == 0
+    remove(inside / "below")
+    remove(inside)
+    inside.mkdir()
+    assert ends(inside) == 0
+    ran = ebpfnn(store, "apply", str(file))
+    assert ran.stdout.startswith("calls: reload (what it was attached to is gone)\n"), ran.stderr
+    assert ends(inside) == KILLED
+    assert ebpfnn(store, "apply", str(file)).stdout == "nothing to do\n"
+    assert ebpfnn(store, "apply", "--unload", str(file)).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnxes import chain, hand_made, model, node, run
+from onnxes import chain, hand_made, model, run
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
@@ -136,8 +136,31 @@ def test_a_value_that_ends_with_a_relu_has_no_second_class(tmp_path: Path) -> No
         importers.load(tmp_path / "net.onnx")
 
 
-def test_a_sigmoid_must_be_the_last(tmp_path: Path) -> None:
-    data = model([node("Sigmoid", "x"), node("Relu", "Sigmoid")], {}, ("n", 12))
+def test_a_sigmoid_between_layers_is_an_activation(tmp_path: Path) -> None:
+    sizes = {**WEIGHTS, "u": RANDOM.normal(size=(1, 8)).astype(np.float32)}
+    steps = (("Gemm", ["w", "b"], {"transB": 1}), SIGMOID, ("Gemm", ["u"], {"transB": 1}), SIGMOID)
+    data = model(chain(*steps), sizes, ("n", 12))
     (tmp_path / "net.onnx").write_bytes(data)
-    with pytest.raises(ModelError, match=r"\(Sigmoid\), is followed by more; a sigmoid must be the last"):
-        importers.load(tmp_path / "net.onnx")
+    network = importers.load_float(tmp_path / "net.onnx")
+    assert [each.name for each in network.layers[0].activation.functions] == ["sigmoid"]
+    assert (network.labels, network.result) == (("0", "1"), "label")
+    wanted = run(data, (SAMPLES / 255).astype(np.float32)).reshape(-1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits(network, SAMPLES)[:, 1])), wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("end", [("Flatten", [], {}), ("Identity", [], {}), ("Reshape", ["flat"], {})], ids=lambda end: end[0])
+def test_the_values_of_a_last_sigmoid_may_be_moved(tmp_path: Path, end: tuple[object, ...]) -> None:
+    data = model(chain(*LAYERS, SIGMOID, end), WEIGHTS, ("n", 12))
+    (tmp_path / "net.onnx").write_bytes(data)
+    network = importers.load_float(tmp_path / "net.onnx")
+    wanted = run(data, (SAMPLES / 255).astype(np.float32)).reshape(-1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits(network, SAMPLES)[:, 1])), wanted, rtol=1e-4)
+    assert (network.labels, len(network.layers)) == (("0", "1"), 2)
+
+
+def test_a_last_sigmoid_or_softmax_ends_the_layers(tmp_path: Path) -> None:
+    for kind, after in (("Sigmoid", "Transpose"), ("Softmax", "Relu")):
+        data = model(chain(*LAYERS, (kind, [], {}), (after, [], {})), WEIGHTS, ("n", 12))
+        (tmp_path / "net.onnx").write_bytes(data)
+        with pytest.raises(ModelError, match=rf"\({kind}\), is followed by more; a {kind.lower()} must be the last"):
+            importers.load(tmp_path / "net.onnx")

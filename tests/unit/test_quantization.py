@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebpfnn.network import reference
+from ebpfnn.network.inputformat import InputFormat
 from ebpfnn.network.layers import INT32_MAX, Conv2d, MaxPool, Window, accumulator_bound
 from ebpfnn.quantize.float_reference import logits
 from ebpfnn.quantize.floats import Activation, AvgPool, FloatConv2d
@@ -78,16 +79,29 @@ def test_every_kind_of_layer_is_close_to_its_floats(kind: str) -> None:
     assert len(integers.layers) == len(network.layers)
 
 
-def test_an_average_is_a_convolution_of_ones_that_keeps_scale_and_range() -> None:
+def test_an_average_is_a_convolution_of_ones_that_keeps_the_range() -> None:
     network = float_network(
         convolution((3, 1, 3, 3), RELU, 1), AvgPool(Window((2, 2), (2, 2))), layer(np.ones((2, 27)), [0, 1])
     )
     first, average, _ = weighted(quantize(network, pixels((8, 8))))
     assert isinstance(average, Conv2d)
     assert (average.groups, average.weights.tolist(), average.bias.tolist()) == (3, [[[[1, 1], [1, 1]]]] * 3, [0] * 3)
-    sums = np.arange(0, 1021).reshape(1, 1, 1, -1).repeat(3, axis=1)
-    assert (reference.requantize(average.requantization, sums) == np.floor(sums / 4 + 0.5)).all()
-    assert (average.requantization.low, average.requantization.high) == (first.requantization.low, first.requantization.high)
+    by = average.requantization
+    assert by.positive.tolist() == by.negative.tolist() == [by.positive[0]] * 3
+    assert (by.low, by.high) == (first.requantization.low, first.requantization.high) == (0, 255)
+
+
+@pytest.mark.parametrize("area", [4, 64])
+def test_averages_of_rare_peaks_keep_their_precision(area: int) -> None:
+    side, random = int(area**0.5), np.random.default_rng(area)
+    peaks = np.zeros((300, side, side), np.uint8)
+    peaks.reshape(300, -1)[np.arange(300), random.integers(0, area, 300)] = np.arange(300) % 256
+    hidden = FloatConv2d(np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32), Window((1, 1)), activation=RELU)
+    network = float_network(hidden, AvgPool(), layer([[1], [-1]], [0, 0]), form=InputFormat((side, side)))
+    integers = quantize(network, peaks)
+    wanted = (np.arange(300) % 256) / 255 / area
+    found = reference.scores(integers, peaks)[:, 0] * integers.score_scale
+    assert np.abs(found - wanted).max() <= 1.01 * wanted.max() / 255
 
 
 def test_a_network_may_end_with_averages() -> None:
