@@ -39,7 +39,7 @@ def command(context: click.Context, file: Path, dry_run: bool, unload: bool, qui
     store, plugins = Store(), available()
     if dry_run:
         found = plan(file, store, plugins, nothing=unload)
-        _print(found)
+        _print(found, file, unload=unload)
         context.exit(_WOULD_CHANGE if found.steps else 0)
     with store.changing():
         found = plan(file, store, plugins, nothing=unload)
@@ -55,11 +55,11 @@ def command(context: click.Context, file: Path, dry_run: bool, unload: bool, qui
         for step in found.steps:
             told(step.verb, step.name, by="apply", file=str(file.resolve()), why=step.why)
     if not quiet:
-        _print(found)
+        _print(found, file, unload=unload)
 
 
-def _print(found: Plan) -> None:
+def _print(found: Plan, file: Path, *, unload: bool) -> None:
     for step in found.steps:
         click.echo(f"{step.name}: {step.verb} ({step.why})")
     if not found.steps:
-        click.echo("nothing to do")
+        click.echo("nothing to do" + (f": nothing that {file.resolve()} declared is loaded" if unload else ""))

@@ -26,6 +26,10 @@ def save(integers: QuantizedNetwork, floats: Network | None, output: Path) -> No
     """Writes the file, and the float form beside it. A float form of another network is removed."""
     if floats is not None:
         floatfile.save(replace(floats, card=integers.card), floatfile.beside(output))
-    modelfile.save(integers, output)
+    try:
+        modelfile.save(integers, output)
+    except BaseException:
+        floatfile.beside(output).unlink(missing_ok=True)
+        raise
     if floats is None:
         floatfile.beside(output).unlink(missing_ok=True)

@@ -43,6 +43,8 @@ def no_option(error: click.NoSuchOption) -> str:
         return f"{fact}; give it as an argument: {usage}"
     if error.option_name == "--network" and "--model" in _options(verb):
         return f"{fact}; did you mean '--model'?"
+    if verb.parent is not None and error.option_name in _options(verb.parent):
+        return f"{fact}; give it before the verb: ebpfnn {error.option_name} ... {verb.info_name}"
     return fact + nearest(error.option_name, _options(verb), alike=_ALIKE)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from .. import files
 from ..bodies import modelfile
 from ..errors import ModelError, UsageError, nearest
+from ..events.policy import MOST_AFTER
 from ..events.units import duration
 from ..files import toml
+from ..instance.store import is_name
 
 MOST_BYTES, MOST_INSTANCES = 1 << 20, 256
 _TABLE = "instance"
@@ -38,9 +40,10 @@ def _is_share(value: Any) -> bool:
 
 _TEXT: tuple[_Check, str] = (_is_text, "a text")
 _TEXTS: tuple[_Check, str] = (_is_texts, "a list of texts")
+_DURATION: tuple[_Check, str] = (_is_text, 'a duration such as "30s"')
 _BOOLEAN: tuple[_Check, str] = (lambda value: isinstance(value, bool), "true or false")
 _KEYS: Mapping[str, tuple[_Check, str]] = {
-    "name": _TEXT,
+    "name": (lambda value: _is_text(value) and is_name(value), "1 to 64 characters of A-Z a-z 0-9 _ -"),
     "model": _TEXT,
     "trigger": _TEXT,
     "target": _TEXT,
@@ -49,14 +52,14 @@ _KEYS: Mapping[str, tuple[_Check, str]] = {
     "any_mode": _BOOLEAN,
     "group": _TEXT,
     "action": _TEXT,
-    "after": (lambda value: type(value) is int, "an integer"),
-    "lasting": _TEXT,
+    "after": (lambda value: type(value) is int and 1 <= value <= MOST_AFTER, f"an integer of 1 to {MOST_AFTER}"),
+    "lasting": _DURATION,
     "most": (_is_share, "a number above 0 and up to 1"),
     "allow": _TEXTS,
     "usual_allowed": _BOOLEAN,
     "cgroup": _TEXT,
     "enforce": _BOOLEAN,
-    "for": _TEXT,
+    "for": _DURATION,
 }
 
 

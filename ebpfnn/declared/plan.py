@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bodies import modelfile
-from ..errors import Error, InputError, ModelError, NotSupported, SessionError, UsageError
+from ..errors import Error, InputError, KernelError, ModelError, NotSupported, SessionError, UsageError
 from ..events.policy import Policy, entry
 from ..events.units import duration
 from ..instance import Instance, Store
@@ -75,7 +75,7 @@ def plan(file: Path, store: Store, plugins: Plugins, *, nothing: bool = False) -
             steps += _steps(each, loaded.get(each.name), file, store, plugins)
     names = [each.name for each in declared]
     gone = [name for name, each in loaded.items() if name not in names and _owner(each) == str(file)]
-    steps += [Step("unload", name, "no longer declared") for name in gone]
+    steps += [Step("unload", name, "asked for" if nothing else "no longer declared") for name in gone]
     changed = {step.name for step in steps}
     return Plan(tuple(steps), tuple(name for name in names if name not in changed))
 
@@ -94,6 +94,10 @@ def _telling(what: str) -> Iterator[None]:
         yield
     except (UsageError, ModelError, InputError, NotSupported) as error:
         raise type(error)(f"{what}: {str(error).removeprefix(f'{what}: ')}") from error
+    except KernelError as error:
+        if type(error) is not KernelError:
+            raise
+        raise KernelError(f"{what}: {error}", error.errno) from error
 
 
 def _steps(declared: Declared, instance: Instance | None, file: Path, store: Store, plugins: Plugins) -> list[Step]:

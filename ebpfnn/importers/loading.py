@@ -54,6 +54,8 @@ def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
     path, options = Path(path), options or ImportOptions()
     expect(path.suffix not in _PICKLES, f"{path}: {_UNPICKLED}")
     expect(path.suffix in SUFFIXES, f"{path}: {path.suffix or 'no suffix'} is not a known format of networks; {_REMEDY}")
+    graph = path.suffix in (".onnx", ".pt2")
+    expect(not graph or options.architecture is None, f"{path}: has a graph, so its layers are known; leave out --arch")
     data = files.read(path, MAX_BYTES, _REMEDY)
     try:
         return _READERS[path.suffix](data, path, options)
@@ -144,8 +146,11 @@ def _from_safetensors(data: bytes, path: Path, options: ImportOptions) -> Networ
 
 
 def _from_tensors(tensors: torch_file.Tensors, name: str, options: ImportOptions, source: str) -> Network:
-    if options.architecture is None or options.shape is None:
+    if options.architecture is None:
         raise ModelError("has tensors but no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28")
+    if options.shape is None:
+        fact = f"has tensors but no graph, and architecture {options.architecture!r} tells no shape of a sample"
+        raise ModelError(f"{fact}; give --input-shape too, such as 28x28")
     chain = state_dict.to_chain(tensors, options.architecture, options.shape, options.slope)
     return _floats(chain, name, options, {"source": source})
 

@@ -35,6 +35,11 @@ _UNFINISHED, _LOCK, _CHANGING = "~", "~lock", "~changing"
 _counter = itertools.count()
 
 
+def is_name(name: str) -> bool:
+    """Whether an instance can have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 class Store:
     """The instances under ``root``, a BPF file system. For None, the one that the environment names, else /sys/fs/bpf."""
 
@@ -64,7 +69,7 @@ class Store:
 
     def check_free(self, name: str) -> None:
         """Raises :class:`SessionError` for a name that is taken, or that no instance can have."""
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise SessionError(
                 f"instance name '{name}' is not valid: use 1 to 64 characters of A-Z a-z 0-9 _ -; give another with --name"
             )

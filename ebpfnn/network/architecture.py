@@ -4,7 +4,8 @@
 ``784-32-10``              a number is a dense layer's outputs; where a string begins with one, that is the sample's size
 ``in-32-10``               the same for samples of any size: how many inputs the columns of a table get is learned
 ``conv8x3``                a convolution, 8 channels, window 3x3; then in this order ``s2`` its stride, ``p1`` its padding
-                           on every side, ``g4`` its groups; ``conv8x3x5`` has a window of 3 rows and 5 columns
+                           on every side, ``g4`` its groups; ``conv8x3x5s1x2`` has a window of 3 rows and 5 columns,
+                           and moves by 1 row and 2 columns
 ``dw3``                    a depthwise convolution: as many channels and groups as it is given; ``s2``, ``p1`` as above
 ``pool2``, ``avgpool2``    the maximum or the average of each window 2x2; its stride is its window unless ``s1`` says so
 ``gap``                    the average of each channel
@@ -27,7 +28,9 @@ from .layers import Add, Concat, Dense, Layer, MaxPool, Shape, Table, Window, de
 ANY_SIZE = "in"
 """The first word of an architecture for samples of any size."""
 _WIDEST = 1 << 16
-_WORD = re.compile(r"(?P<kind>[a-z]*)(?P<sizes>[0-9]{1,5}(?:x[0-9]{1,5})*)?(?P<options>(?:[spg][0-9]{1,5})*)")
+_WORD = re.compile(
+    r"(?P<kind>[a-z]*)(?P<sizes>[0-9]{1,5}(?:x[0-9]{1,5})*)?(?P<options>(?:[spg][0-9]{1,5}|s[0-9]{1,5}x[0-9]{1,5})*)"
+)
 _SIZES = {"": (1,), "conv": (2, 3), "dw": (1, 2), "pool": (1, 2), "avgpool": (1, 2), "gap": (0,), "table": (1,)}
 """How many numbers may follow each word."""
 _OPTIONS = {"conv": "spg", "dw": "sp", "pool": "sp", "avgpool": "sp"}
@@ -95,7 +98,7 @@ def architecture(layers: tuple[Layer, ...], sources: Sources = ()) -> str:
 def _step(word: str) -> Step:
     found = _WORD.fullmatch(word)
     sizes = [int(size) for size in (found["sizes"] or "").split("x") if size] if found else []
-    options = dict(re.findall("([spg])([0-9]+)", found["options"])) if found else {}
+    options = dict(re.findall("([spg])([0-9x]+)", found["options"])) if found else {}
     kind = found["kind"] if found else "?"
     fits = found and len(sizes) in _SIZES.get(kind, ()) and set(options) <= set(_OPTIONS.get(kind, ()))
     if not fits or not all(1 <= size <= _WIDEST for size in sizes):
@@ -108,8 +111,8 @@ def _step(word: str) -> Step:
         return Step("gap")
     channels = sizes.pop(0) if kind == "conv" else 0
     kernel = (sizes[0], sizes[-1])
-    stride, edge = int(options.get("s", 0)), int(options.get("p", 0))
-    moved = (stride, stride) if "s" in options else (1, 1) if kind in ("conv", "dw") else kernel
+    strides, edge = [int(size) for size in options.get("s", "").split("x") if size], int(options.get("p", 0))
+    moved = (strides[0], strides[-1]) if strides else (1, 1) if kind in ("conv", "dw") else kernel
     return Step(kind, channels, Window(kernel, moved, (edge,) * 4), int(options.get("g", 1)))
 
 
@@ -121,12 +124,16 @@ def _word(layer: Layer) -> str:
     if isinstance(layer, Add | Concat):
         return "add" if isinstance(layer, Add) else "concat"
     window = layer.window
-    rows, columns = window.kernel
-    size = str(rows) if rows == columns else f"{rows}x{columns}"
+    size = _pair(window.kernel)
     edge = f"p{max(window.padding)}" if any(window.padding) else ""
     if isinstance(layer, MaxPool):
-        return f"pool{size}" + (f"s{window.stride[0]}" if window.stride != window.kernel else "") + edge
-    stride = f"s{window.stride[0]}" if window.stride != (1, 1) else ""
+        return f"pool{size}" + (f"s{_pair(window.stride)}" if window.stride != window.kernel else "") + edge
+    stride = f"s{_pair(window.stride)}" if window.stride != (1, 1) else ""
     if layer.groups == layer.inputs == layer.outputs > 1:
         return f"dw{size}{stride}{edge}"
     return f"conv{layer.outputs}x{size}{stride}{edge}" + (f"g{layer.groups}" if layer.groups > 1 else "")
+
+
+def _pair(sizes: tuple[int, int]) -> str:
+    rows, columns = sizes
+    return str(rows) if rows == columns else f"{rows}x{columns}"

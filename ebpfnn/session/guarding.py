@@ -33,9 +33,9 @@ class Guard:
     def check(self, trigger: Trigger) -> None:
         """Raises :class:`UsageError` for a trigger whose events the action cannot act on."""
         if self.action.triggers is not None and trigger.name not in self.action.triggers:
-            able = ", ".join(self.action.triggers) or "no trigger"
+            able = " or ".join(self.action.triggers)
             fact = f"action '{self.action.name}' acts on no events of trigger '{trigger.name}'"
-            raise UsageError(f"{fact}; use another action, or {able}")
+            raise UsageError(f"{fact}; use another action{able and f', or trigger {able}'}")
 
     def check_cgroup(self, trigger: Trigger) -> None:
         """Raises :class:`UsageError` if a cgroup is missing or of no use at events of ``trigger``, whose shell is a guard's."""

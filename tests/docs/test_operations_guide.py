@@ -80,9 +80,9 @@ def test_a_guard_comes_into_service_and_out_of_it(tmp_path: Path, bpffs: Path) -
     assert re.search(r"^scan +[1-9]", enforced, re.MULTILINE), enforced
     assert permanent.endswith("guard: enforce (without a deadline)\nnothing to do\n")
     told = ["guard: enforcing, paused", "guard: enforcing", "guard: audit, acts on nothing"]
-    assert stopped.splitlines()[1:] == [*told, "guard: unload (no longer declared)"]
+    assert stopped.splitlines()[1:] == [*told, "guard: unload (asked for)"]
     steps = ["load (not loaded)", "enforce (without a deadline)", "swap (another model)", "swap (another model)"]
-    expected = [*(f"guard: {step}" for step in steps), "guard: unload (no longer declared)"]
+    expected = [*(f"guard: {step}" for step in steps), "guard: unload (asked for)"]
     assert upgraded.splitlines()[1:] == [*expected, "no networks are loaded; load one with `ebpfnn load`"]
 
 

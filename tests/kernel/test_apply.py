@@ -176,7 +176,7 @@ def test_all_is_checked_before_anything_is_changed(file: File, store: Store, sen
         "surce": guard(file, "g", allow=["surce == 1"]),
         "did you mean 'drop'": {**guard(file, "g"), "action": "drpo"},
         "group 'nobody-has-this' does not exist": one("g", group="nobody-has-this"),
-        "is not valid: use 1 to 64 characters": one("g.h"),
+        "give 1 to 64 characters": one("g.h"),
         "trigger 'ruin' not found": {**one("g"), "trigger": "ruin"},
         "guards.toml: not a": {**one("g"), "model": "guards.toml"},
     }
@@ -368,6 +368,7 @@ def test_the_verb(file: File, store: Store) -> None:
     assert "'nam' is not known; did you mean 'name'?" in told
     file.path.unlink()
     assert apply()[0] == 1
-    assert apply("--unload", "--dry-run") == (3, "a: unload (no longer declared)\n", "")
-    assert apply("--unload") == (0, "a: unload (no longer declared)\n", "")
+    assert apply("--unload", "--dry-run") == (3, "a: unload (asked for)\n", "")
+    assert apply("--unload") == (0, "a: unload (asked for)\n", "")
+    assert apply("--unload") == (0, f"nothing to do: nothing that {file.path.resolve()} declared is loaded\n", "")
     assert names(store) == set()

@@ -196,7 +196,7 @@ def test_a_trigger_that_cannot_act(senders: Senders) -> None:
     plugins = Plugins.installed()
     socket_filter = configured(plugins.trigger("socket_filter"), {})
     with pytest.raises(
-        UsageError, match="action 'drop' acts on no events of trigger 'socket_filter'; use another action, or xdp"
+        UsageError, match="action 'drop' acts on no events of trigger 'socket_filter'; use another action, or trigger xdp or tc"
     ):
         Observation(network("socket_filter"), socket_filter, "here", guard=Guard(POLICY, plugins.action("drop")))
 

@@ -25,6 +25,7 @@ def square(size: int, stride: int = 1, edge: int = 0) -> Window:
         ("conv8x3-10", (28, 28), [Step("conv", 8, square(3)), Step("dense", 10)]),
         ("conv8x3s2p1g4-10", (4, 9, 9), [Step("conv", 8, square(3, 2, 1), 4), Step("dense", 10)]),
         ("conv8x3x5-10", (28, 28), [Step("conv", 8, Window((3, 5))), Step("dense", 10)]),
+        ("conv8x1x5s1x2-10", (1, 28), [Step("conv", 8, Window((1, 5), (1, 2))), Step("dense", 10)]),
         ("dw3-gap", (2, 8, 8), [Step("dw", 0, square(3)), Step("gap")]),
         ("dw3x2s2p1-5", (8, 8), [Step("dw", 0, Window((3, 2), (2, 2), (1, 1, 1, 1))), Step("dense", 5)]),
         ("pool2-5", (8, 8), [Step("pool", 0, square(2, 2)), Step("dense", 5)]),
@@ -83,7 +84,16 @@ def test_architectures_that_do_not_fit(text: str, fact: str) -> None:
     assert fact in message
 
 
-@pytest.mark.parametrize("text", ["144-5-3", "144-3", *(kind for kind in KINDS if "avg" not in kind and "gap" not in kind)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "144-5-3",
+        "144-3",
+        "conv3x1x5s1x2-3",
+        "conv3x2s3x1p1-pool2s1x2-3",
+        *(kind for kind in KINDS if "avg" not in kind and "gap" not in kind),
+    ],
+)
 def test_a_network_tells_its_architecture(text: str) -> None:
     """As it was written, where no average pool and no default is in it."""
     assert random_network(text, 1, (2, 9, 8)).architecture == text

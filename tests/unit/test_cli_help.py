@@ -131,6 +131,10 @@ def test_swap_completes_an_instance_called_like_a_network_once(
         ("plugins nwe", "no verb 'nwe'; did you mean 'new'?"),
         ("infer --modle x", "no option '--modle'; did you mean '--model'?"),
         ("infer --network x", "no option '--network'; did you mean '--model'?"),
+        (
+            "infer --log-format json",
+            "no option '--log-format'; give it before the verb: ebpfnn --log-format ... infer; see 'ebpfnn infer --help'",
+        ),
         ("infer --xyz", "no option '--xyz'; see 'ebpfnn infer --help'"),
         (
             "load --network x",

@@ -197,6 +197,8 @@ def failing(kind: str) -> list[str]:
         "a file cut short": ["cut.onnx"],
         "no file": ["none.onnx"],
         "no architecture": ["digits.safetensors"],
+        "an architecture without a size": ["digits.safetensors", "--arch", "conv8x3-10"],
+        "an architecture beside a graph": ["cut.onnx", "--arch", "784-99-10"],
         "no shape at all": ["digits.safetensors", "--arch", "784-10", "--input-shape", "28by28"],
         "a mean that is no number": [*plain, "--mean", "zero"],
         "a std of 0": [*plain, "--std", "0"],
@@ -212,6 +214,8 @@ FAILURES = {
     "a file cut short": (1, "cut.onnx: not an ONNX file, or cut short; copy or export it again"),
     "no file": (1, "none.onnx: cannot be read (No such file or directory); give an ONNX file, a .pt2 archive, or a state dict"),
     "no architecture": (1, "has tensors but no graph; give --arch, such as 784-32-10, and --input-shape, such as 28x28"),
+    "an architecture without a size": (1, "'conv8x3-10' tells no shape of a sample; give --input-shape too"),
+    "an architecture beside a graph": (1, "has a graph, so its layers are known; leave out --arch"),
     "no shape at all": (2, "'28by28' is no shape; give one such as 28x28, 3x32x32 or 784"),
     "a mean that is no number": (2, "'zero' is neither a number nor a list"),
     "a std of 0": (1, "mean and std must be finite numbers, std not 0"),
@@ -229,6 +233,14 @@ def test_failed_runs_leave_a_former_output_as_it_was(kind: str) -> None:
     assert done.stderr.count("\n") <= 2
     assert Path("o.safetensors").read_bytes() == Path("o.float.safetensors").read_bytes() == b"as it was"
     assert not list(Path().glob(".*")), "something half-done"
+
+
+def test_an_output_that_cannot_be_written_leaves_no_float_form() -> None:
+    Path("taken").mkdir()
+    done = quantize(*failing("a std of 0")[:-2], "--output", "taken")
+    assert done.exit_code == 1
+    assert "taken: cannot be written (Is a directory)" in done.stderr
+    assert not list(Path().glob("taken.*"))
 
 
 @pytest.mark.parametrize(("architecture", "shape"), [("784-6-10", (28, 28)), ("30-6-10", (30,))])
