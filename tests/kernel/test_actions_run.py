@@ -182,6 +182,13 @@ def test_more_alerts_than_the_rate_are_suppressed_and_those_without_room_are_los
         told = counted(loaded.maps[abi.ALERTED])
         assert 3 <= told["told"] == len(list(ring.consume())) <= 6  # within one second, or in two
         assert (told["suppressed"], told["lost"]) == (1000 - told["told"], 0)
+        own = loaded.maps[abi.ALERTED].lookup_percpu(bytes(4), np.uint64)
+        assert own is not None
+        early = own.copy()
+        early[:, :2] = 1, 3  # an early second, in which all were told
+        loaded.maps[abi.ALERTED].update_percpu(bytes(4), early)
+        assert returned(only(loaded), udp()) == -1
+        assert counted(loaded.maps[abi.ALERTED])["told"] == told["told"] + 1
     with acting(build_spec, guarded("tc"), action("event:1000000")) as loaded:
         assert returned(only(loaded), udp()) == -1
         only(loaded).run(data=udp(), repeat=5000)
