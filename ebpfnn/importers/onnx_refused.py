@@ -50,7 +50,7 @@ _FACTS = {name: fact for names, fact in _KINDS.items() for name in names}
 
 
 def reason(operator: str, known: Iterable[str]) -> str | None:
-    """Why ``operator`` is refused, None if it is among the ``known``."""
+    """Why ``operator`` is refused, None if it is among the ``known``, or only the walk can tell."""
     if operator in known:
         return None
-    return _FACTS.get(operator, "cannot be imported")
+    return _FACTS.get(operator)
