@@ -45,7 +45,7 @@ test-fresh:
 
 # tests/kernel under other kernels, in virtual machines that run at the same time, one processor each; on Debian.
 VM_KERNELS := 5.10 6.1
-VM_SECONDS := 2400
+VM_SECONDS := 3000
 # What differs most between kernels: networks, hooks, links, rings, triggers, observers and instances. Emulated, each file takes
 # a minute.
 VM_TESTS ?= $(patsubst %,tests/kernel/test_%.py,shipped session hook_kprobe hook_tracing hook_uprobe hook_tracepoint \
