@@ -32,6 +32,11 @@ def cgroup(name: str = "") -> Iterator[Path]:
             remove(path)
 
 
+def is_root(path: Path) -> bool:
+    """Whether every process of the machine is in the cgroup: that of a container's mount may be one below the root."""
+    return not (path / "cgroup.type").exists()  # Documentation/admin-guide/cgroup-v2.rst
+
+
 def remove(path: Path) -> None:
     """Removes a cgroup, whose processes have ended, but may not have been taken out of it yet."""
     for _ in range(_PATIENCE):
