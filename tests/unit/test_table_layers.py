@@ -167,7 +167,10 @@ def test_the_end_of_the_promise() -> None:
             [table(1, 4, 3, bits=8, requantization=ByteLanes(3)), table(1, 3, 2, bits=4)],
             "layer 1 takes levels of 4 bits, but is given 0..31",
         ),
-        ([table(1, 4, 2, bits=8)] * 2, "layer 0 is clipped to -2147483648..2147483647, which is not one byte"),
+        (
+            [table(1, 4, 2, bits=8), table(1, 2, 2, bits=8)],
+            "layer 0 is clipped to -2147483648..2147483647, which is not one byte",
+        ),
         (
             [replace(table(1, 4, 2, bits=8, largest=0), bias=np.array([0, -(2**31)], np.int32))],
             "layer 0 can reach |accumulator| 2147483648, past int32; use smaller weights",
