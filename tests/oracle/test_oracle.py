@@ -78,10 +78,10 @@ def seen(tally: Tally, trigger: str) -> bool:
 
 def a_convolution() -> QuantizedNetwork:
     """One channel, and a window that is often blank: two scores of every place."""
-    weights, bias = np.arange(-8, 10).reshape(2, 1, 3, 3).astype(np.int8), np.array([1000, -70_000], np.int32)
+    weights, bias = np.arange(-25, 25).reshape(2, 1, 5, 5).astype(np.int8), np.array([1000, -70_000], np.int32)
     one = np.full(2, 1 << 30, np.int32)
-    layer = Conv2d(weights, bias, Requantization(one, one, 30, -(2**31), 2**31 - 1), Window((3, 3), (2, 2)))
-    return QuantizedNetwork("a convolution", InputFormat((5, 5)), tuple("01234567"), (layer,), density=(0.1,))
+    layer = Conv2d(weights, bias, Requantization(one, one, 30, -(2**31), 2**31 - 1), Window((5, 5), (2, 2)))
+    return QuantizedNetwork("a convolution", InputFormat((7, 7)), tuple("01234567"), (layer,), density=(0.1,))
 
 
 @pytest.mark.parametrize("trigger", ways.TRIGGERS)

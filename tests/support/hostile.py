@@ -26,7 +26,8 @@ if limit:
 def image(path):
     return list(samples(load("mnist"), path))
 def network(path):
-    return importers.load(path, ImportOptions(shape=(12, 12), architecture="144-16-5"))
+    architecture = None if path.suffix in (".onnx", ".pt2") else "144-16-5"
+    return importers.load(path, ImportOptions(shape=(12, 12), architecture=architecture))
 def data(path):
     prepare = Plugins.installed().wanted(load("mnist").input).one if datasets.class_names(path, "test") else None
     return datasets.read(path, "test", prepare)
