@@ -12,7 +12,9 @@ import ebpfnn_plugins.run
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
+from flooding import Senders
 from instances import mounted
+from netspace import pair
 
 from ebpfnn import Instance
 from ebpfnn.compiler import Body, build_twin
@@ -21,6 +23,15 @@ from ebpfnn.kernel.features import has_cookies
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.obj import ProgramType
 from ebpfnn.plugin import Trigger
+
+
+@pytest.fixture
+def senders() -> Iterator[Senders]:
+    """Two network namespaces and the senders in them."""
+    with pair() as paths:
+        made = Senders(*paths)
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from cgroups import cgroup
 from click.testing import CliRunner
+from flooding import FOREVER, POLICY, PORT, Senders, network
 from instances import names
 from netspace import inside, pair, run
 from test_guard_instances import CALIBRATION
-from test_guards_live import FOREVER, POLICY, PORT, Senders, network
 
 from ebpfnn import Instance, Plugins
 from ebpfnn.bodies import modelfile

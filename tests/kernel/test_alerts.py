@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cgroups import end_of, start
 from click.testing import CliRunner
+from flooding import FOREVER, Senders
 from instances import ebpfnn
-from netspace import pair
 from taskguards import POLICY as TASKS
 from taskguards import calls
 from taskguards import network as task_network
 from test_actions_live import calibrated, loaded
 from test_guard_instances import load
-from test_guards_live import FOREVER, Senders
 
 from ebpfnn import Instance, Plugins
 from ebpfnn.cli import main
@@ -26,14 +24,6 @@ from ebpfnn.instance import Alert, AlertWatch, Store
 from ebpfnn.session.guarding import Guard
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def senders() -> Iterator[Senders]:
-    with pair() as paths:
-        made = Senders(*paths)
-        yield made
-        made.close()
 
 
 def waiting(watch: AlertWatch) -> list[Alert]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from ebpfnn_plugins.run import RunTrigger
+from flooding import FOREVER, Senders, network
 from instances import ebpfnn, names
-from netspace import pair, run
+from netspace import run
 from networks import random_network
 from test_guard_instances import CALIBRATION
-from test_guards_live import FOREVER, Senders, network
 from test_instance_crash import killed_at
 
 from ebpfnn import Instance, Plugins
@@ -69,14 +68,6 @@ def one(name: str, model: str = "small", **more: Any) -> dict[str, Any]:
 def file(store: Store, tmp_path: Path) -> File:
     (tmp_path / "etc").mkdir()
     return File(tmp_path / "etc" / "guards.toml", store)
-
-
-@pytest.fixture
-def senders() -> Iterator[Senders]:
-    with pair() as paths:
-        made = Senders(*paths)
-        yield made
-        made.close()
 
 
 def guard(file: File, name: str = "guard", trigger: str = "tc", **more: Any) -> dict[str, Any]:

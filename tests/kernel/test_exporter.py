@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
+from flooding import FOREVER, Senders
 from instances import ROOT, ebpfnn, environment, mounted
-from netspace import pair
 from networks import random_network
 from test_guard_instances import calibrated, load
-from test_guards_live import FOREVER, Senders
 from unprivileged import run
 
 from ebpfnn import Instance, abi
@@ -34,14 +33,6 @@ from ebpfnn.metrics.collector import Instances
 
 pytestmark = pytest.mark.root
 __all__ = ["calibrated"]  # a fixture
-
-
-@pytest.fixture
-def senders() -> Iterator[Senders]:
-    with pair() as paths:
-        made = Senders(*paths)
-        yield made
-        made.close()
 
 
 def samples(text: str) -> dict[str, float]:

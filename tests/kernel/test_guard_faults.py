@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from flooding import FOREVER, POLICY, Senders
 from instances import names
-from netspace import pair, run
+from netspace import run
 from test_actions_live import calibrated, loaded
-from test_guards_live import FOREVER, POLICY, Senders
 from test_instance_crash import killed_at
 
 from ebpfnn import Instance, Plugins
@@ -29,14 +28,6 @@ from ebpfnn.network.layers import Dense
 from ebpfnn.session.guarding import Guard
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def senders() -> Iterator[Senders]:
-    with pair() as paths:
-        made = Senders(*paths)
-        yield made
-        made.close()
 
 
 def guard(**policy: object) -> Guard:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from flooding import FOREVER, POLICY, Senders, network
 from instances import ebpfnn, names
-from netspace import pair, run
-from test_guards_live import FOREVER, POLICY, Senders, network
+from netspace import run
 
 from ebpfnn import Instance, Plugins
 from ebpfnn.bodies import modelfile
@@ -29,14 +28,6 @@ from ebpfnn.session.guarding import Guard
 
 pytestmark = pytest.mark.root
 CALIBRATION = Calibration("benign", 500, 0.01, 1000, 4, 3, 0.008)
-
-
-@pytest.fixture
-def senders() -> Iterator[Senders]:
-    with pair() as paths:
-        made = Senders(*paths)
-        yield made
-        made.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +129,17 @@ def test_who_is_allowed_is_never_hit(inside: Path, allowed: str) -> None:
         assert found.brakes.counts(("benign", "bad"))[""]["allowed"] >= 50
 
 
+@contextmanager
+def pipes() -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Two pipes, by which processes wait for each other."""
+    both = os.pipe(), os.pipe()
+    try:
+        yield both
+    finally:
+        for each in (*both[0], *both[1]):
+            os.close(each)
+
+
 def test_who_loads_the_guard_and_their_ancestors_are_exempt_but_not_their_children(inside: Path) -> None:
     """The test starts a process, which starts the one that loads; both are in the cgroup, and call too often."""
 
@@ -147,12 +159,8 @@ def test_who_loads_the_guard_and_their_ancestors_are_exempt_but_not_their_childr
         os.write(done[1], b".")
         assert end_of(child) == 0
 
-    told, done = os.pipe(), os.pipe()
-    try:
+    with pipes() as (told, done):
         assert end_of(start(ancestor, inside)) == 0
-    finally:
-        for each in (*told, *done):
-            os.close(each)
 
 
 def test_they_are_exempt_too_where_the_loader_sees_other_ids(inside: Path) -> None:
@@ -178,12 +186,8 @@ def test_they_are_exempt_too_where_the_loader_sees_other_ids(inside: Path) -> No
         os.write(done[1], b".")
         assert end_of(child) == 0
 
-    told, done = os.pipe(), os.pipe()
-    try:
+    with pipes() as (told, done):
         assert end_of(start(outside, inside)) == 0
-    finally:
-        for each in (*told, *done):
-            os.close(each)
 
 
 def test_a_cgroup_that_is_removed_and_made_again_is_another_one(inside: Path) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from netspace import pair
-from test_guards_live import FOREVER, POLICY, Senders, network
+from flooding import FOREVER, POLICY, Senders, network
 
 from ebpfnn import Observation, Plugins
 from ebpfnn.errors import PluginError
@@ -34,14 +33,6 @@ def source() -> str:
     blocks = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     [code] = [block for block in blocks if "int ebpfnn_act(" in block]
     return str(code)
-
-
-@pytest.fixture
-def senders() -> Iterator[Senders]:
-    with pair() as paths:
-        made = Senders(*paths)
-        yield made
-        made.close()
 
 
 def test_it_is_called_for_what_is_acted_on_and_nothing_else(build_object: Build, senders: Senders, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from flooding import network
 from netspace import namespace
 from test_guard_instances import CALIBRATION
-from test_guards_live import network
 
 from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
