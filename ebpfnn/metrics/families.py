@@ -135,7 +135,9 @@ def _guards(found: Found) -> Iterator[Metric]:
         for outcome, count in each.outcomes.items():
             outcomes.add_metric([name, outcome], count)
     yield outcomes
-    alerts = CounterMetricFamily("ebpfnn_guard_alerts", "Events that a guard told of.", labels=["name", "outcome"])
+    alerts = CounterMetricFamily(
+        "ebpfnn_guard_alerts", "Events that a guard reported, or could not.", labels=["name", "outcome"]
+    )
     for name, each in guards.items():
         for outcome, count in each.alerts.items():
             alerts.add_metric([name, outcome], count)
