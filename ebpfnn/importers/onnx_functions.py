@@ -156,9 +156,9 @@ def _value(node: onnx.NodeProto, values: Mapping[str, Floats], constants: Mappin
         return None
     given = []
     for name in node.input:
-        constant = constants.get(name)
-        one = constant is not None and constant.array.size == 1
-        found = values.get(name) if not one else np.full(1, float(constant.array.reshape(())))  # type: ignore[union-attr]
+        constant, found = constants.get(name), values.get(name)
+        if constant is not None and constant.array.size == 1:
+            found = np.full(1, float(constant.array.reshape(())))
         if found is None and name:
             return None
         given.append(found)

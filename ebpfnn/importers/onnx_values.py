@@ -153,7 +153,8 @@ class Values:
             axes = (*(None,) * (len(shape) - 1), 0)
             self.layout = replace(self.layout, axes=axes) if self.layout.order is None else self.layout
         (step,) = make(replace(on, shape=shape))
-        assert isinstance(step, Linear)  # noqa: S101
+        if not isinstance(step, Linear):
+            raise TypeError(f"a {type(step).__name__} is no product")
         if each:
             self._at_each_place(step)
             return

@@ -52,5 +52,5 @@ def note(path: Path, text: str) -> None:
     with telling(path):
         with suppress(FileNotFoundError):
             (path / _NEW).unlink()
-        os.symlink(text or _NOTHING, path / _NEW)  # noqa: PTH211
+        (path / _NEW).symlink_to(text or _NOTHING)
         (path / _NEW).rename(path / _NOTE)

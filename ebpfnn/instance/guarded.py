@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import abi
@@ -60,7 +60,7 @@ def describe(guard: Guard, observed: Observed) -> dict[str, Any]:
 
 def _inode(cgroup: str) -> dict[str, int]:
     with suppress(OSError):  # its directory has gone, which loading tells
-        return {CGROUP_INODE: os.stat(cgroup).st_ino}  # noqa: PTH116
+        return {CGROUP_INODE: Path(cgroup).stat().st_ino}
     return {}
 
 
