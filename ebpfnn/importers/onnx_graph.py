@@ -21,8 +21,8 @@ from .onnx_joined import join
 from .onnx_ml import DOMAIN, ML_MAKERS
 from .onnx_operands import Constant, Operands, from_tensor
 from .onnx_operators import MAKERS, check_cast
-from .onnx_values import MOVES, WITHOUT_MAKERS, Values, joined
 from .steps import LARGEST, Chain, Quantize, Scale, naming
+from .values import MOVES, WITHOUT_MAKERS, Values, joined
 
 if TYPE_CHECKING:
     import onnx

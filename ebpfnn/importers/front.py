@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.layers import LARGEST_SIZE, Shape, describe, expect
-from .onnx_layout import Layout, Places, channels_last
+from .layout import Layout, Places, channels_last
 from .steps import Chain, Reshape, Step
 
 Array = NDArray[np.generic]

@@ -14,8 +14,8 @@ from ..errors import ModelError
 from ..network.joins import added_shape, joined_shape
 from ..network.layers import Shape, Window, describe, expect
 from . import building
-from .onnx_front import Front
-from .onnx_layout import Layout, columns
+from .front import Front
+from .layout import Layout, columns
 from .onnx_operands import Constant, Operands, attribute
 from .steps import Chain, Conv, Integers, Join, Linear, Pool, Step
 
