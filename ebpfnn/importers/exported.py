@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..network.inputformat import InputFormat
-from ..network.layers import Shape, describe
+from ..network.layers import Shape, describe, expect
 from ..quantize.floats import Network
 from . import scoring
 from .aten import to_chain
@@ -39,7 +39,8 @@ def from_module(
     """``module``, as it computes in eval mode, as a float network of classes ``labels``.
 
     It is traced by torch.export with float32 [n, 1, rows, columns] for an input of two dimensions, with [n, *input.shape]
-    where it takes no such images, and for every other input. It is given ``(x - mean) / std``, one number or one a channel,
+    where it takes no such images, and for every other input. Samples over one axis, [channels, steps], become images of one
+    row. It is given ``(x - mean) / std``, one number or one a channel,
     of levels 0..1. Raises :class:`ModelError`, naming the operator, for what cannot be imported.
     """
     return from_exported(_export(module, input.shape, name), input, name, labels, mean, std)
@@ -57,11 +58,21 @@ def from_exported(
     options = ImportOptions(name, labels, mean=mean, std=std, **vars(input))
     try:
         chain = to_chain(_read(program))
+        moved = chain.root.places is not None
         options, _ = options.given(chain)
+        options = replace(options, shape=_shape(chain.root.input_shape, input.shape, moved=moved))
         network = scoring.network(chain, name, options, {})
         return replace(network, input=replace(network.input, prepared=input.prepared))
     except ModelError as error:
         raise ModelError(f"network '{name}': {error}") from error
+
+
+def _shape(found: Shape, given: Shape, *, moved: bool) -> Shape:
+    """That of samples of a module, whose first layer takes ``found``: ``given``, or else ``found``, where they lie alike."""
+    fact = f"takes samples of {describe(given)}, which its first layer takes as {describe(found)}"
+    expect(not moved or found[0] == 1, f"{fact}; export it with torch.export.save(), and import the file")
+    images = (1, *given)[-3:]
+    return given if found in (given, images) else found
 
 
 def _export(module: torch.nn.Module, shape: Shape, name: str) -> torch.export.ExportedProgram:

@@ -110,9 +110,10 @@ class Pool(Step):
 
 @dataclass(frozen=True, eq=False)
 class Join(Step):
-    """The first step of a chain behind several others: their values added, or else their channels side by side."""
+    """The first step of a chain behind several others: a sum of two, each times its factor, or channels side by side."""
 
-    adds: bool
+    factors: tuple[float, float] | None = None
+    """None for channels side by side."""
 
 
 @dataclass(frozen=True, eq=False)

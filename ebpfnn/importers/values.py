@@ -1,49 +1,46 @@
-"""Values on their way through an ONNX graph: the chain that makes them, and how they lie in it."""
+"""Values on their way through a graph, of whatever file: the chain that makes them, and how they lie in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
-from ..network.joins import added_shape, joined_shape
 from ..network.layers import Shape, Window, describe, expect
 from . import building
 from .front import Front
 from .layout import Layout, columns
-from .onnx_operands import Constant, Operands, attribute
-from .steps import Chain, Conv, Integers, Join, Linear, Pool, Step
+from .steps import Chain, Conv, Integers, Linear, Pool, Quantize, Step
 
-if TYPE_CHECKING:
-    import onnx
-
-Make = Callable[[Operands], list[Step]]
-
-MOVES = frozenset({"Transpose", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
-ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
-_IMAGES = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Pad"})
-_PRODUCTS = frozenset({"MatMul", "Gemm"})
+Array = NDArray[np.generic]
+Like = Callable[[Array], Array]
+"""Brings constants that go with the graph's values to how these lie in the chain."""
 _COLORS = (1, 3)
-WITHOUT_MAKERS = MOVES | {"ReduceMean"}
-"""Operators that only :class:`Values` knows."""
 
 
 @dataclass
 class Values:
-    """``front`` is the input until the first layer; then ``layout`` says how the graph's values lie in ``chain``."""
+    """``front`` is the input until the first layer; then ``layout`` says how the graph's values lie in ``chain``.
+
+    ``quantized`` is what made integers of them, while they are integers. ``ended`` names the softmax or sigmoid behind which
+    they are; ``bounded`` is whether it was a sigmoid, whose one output stands for two classes.
+    """
 
     chain: Chain
     front: Front | None
     layout: Layout
+    quantized: Quantize | None = None
+    ended: str = ""
+    bounded: bool = False
 
     @classmethod
-    def of(cls, chain: Chain) -> Values:
-        front = None if chain.tabular else Front.of(chain.input_shape)
+    def of(cls, chain: Chain, *, guesses: bool = True) -> Values:
+        """``guesses`` is whether three axes of which the last is a color have their channels last, if nothing says it."""
+        front = None if chain.tabular else Front.of(chain.input_shape, guesses=guesses)
         return cls(chain, front, Layout.of(chain.input_shape))
 
     def forked(self) -> Values:
@@ -56,17 +53,22 @@ class Values:
         return self.front.shape if self.front else self.layout.shape
 
     @property
+    def followed(self) -> str:
+        """What is said where more follows although they have ended."""
+        return f"{self.ended} is followed by more; a {'sigmoid' if self.bounded else 'softmax'} must be the last"
+
+    @property
     def untouched(self) -> bool:
         """Whether they are the graph's input still."""
         return self.front is not None and not self.front.waiting
 
     def settle(self, where: str, *, images: bool = False, last: bool | None = None) -> None:
-        """Ends the front. Without ``last``, three axes of which the last is a color have their channels last."""
+        """Ends the front. Without ``last``, the front guesses whether channels are last."""
         if self.front is None:
             return
         shape = self.front.shape
         if last is None:
-            last = not images and len(shape) == 3 and shape[2] in _COLORS and shape[0] not in _COLORS
+            last = self.front.guesses and not images and len(shape) == 3 and shape[2] in _COLORS and shape[0] not in _COLORS
         self.layout = self.front.settle(where, self.chain, images=images, last=last)
         self.front = None
 
@@ -77,84 +79,62 @@ class Values:
         else:
             self.chain.append(step)
 
-    def take(self, on: Operands, make: Make | None) -> None:
-        kind = on.node.op_type
-        if kind in MOVES:
-            self._move(on)
-        elif kind in ARITHMETIC:
-            self._arithmetic(on, ARITHMETIC[kind])
-        elif kind == "ReduceMean":
-            self._mean(on)
-        elif make is None:
-            raise ModelError(f"{on.where} cannot be imported")
-        elif kind in _PRODUCTS:
-            self._product(on, make)
-        elif kind in _IMAGES or (kind == "BatchNormalization" and len(self.shape) > 1):
-            self.settle(on.where, images=True)
-            spatial = self.layout.spatial(on.where, self.chain)
-            self._extend(make(replace(on, shape=self.chain.shape, spatial=spatial)))
-            shape = self.chain.shape
-            self.layout = Layout((shape[0], *(shape[axis] for axis in spatial)), (0, *spatial))
-        else:
-            self.settle(on.where)
-            before = self.chain.shape
-            self._extend(make(self._alike(replace(on, shape=before))))
-            if self.chain.shape != before:
-                self.layout = Layout.of(self.chain.shape)
+    def over_images(self, where: str, make: Callable[[Shape, tuple[int, ...]], Sequence[Step]]) -> None:
+        """``make`` makes steps over images of a shape, of the graph's axes behind the channels, as the chain has them."""
+        self.settle(where, images=True)
+        spatial = self.layout.spatial(where, self.chain)
+        self._extend(make(self.chain.shape, spatial))
+        shape = self.chain.shape
+        self.layout = Layout((shape[0], *(shape[axis] for axis in spatial)), (0, *spatial))
 
-    def _alike(self, on: Operands) -> Operands:
-        """``on`` with the constants of a normalization as flat values lie in the chain."""
-        if on.node.op_type != "BatchNormalization" or not self.layout.moved:
-            return on
-        own = {name: on.array(at) for at, name in enumerate(on.node.input) if at}
-        like = {name: Constant(self.layout.like(on.where, array, self.chain)) for name, array in own.items()}
-        return replace(on, constants={**on.constants, **like})
+    def in_place(self, where: str, make: Callable[[Shape, Like], Sequence[Step]]) -> None:
+        """``make`` makes steps over values of a shape, one by one."""
+        self.settle(where)
+        before = self.chain.shape
+        self._extend(make(before, lambda array: self.layout.like(where, array, self.chain)))
+        if self.chain.shape != before:
+            self.layout = Layout.of(self.chain.shape)
 
     def _extend(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self.chain.append(step)
 
-    def _move(self, on: Operands) -> None:
-        if on.node.op_type == "Transpose":
-            order = on.attribute("perm", list(reversed(range(len(self.shape) + 1))))
-            if self.front:
-                self.front.transpose(on.where, order)
-            else:
-                self.layout = self.layout.transposed(on.where, order)
-            return
-        shape = on.reshaped()
+    def transpose(self, where: str, order: Sequence[int]) -> None:
+        """``order`` counts the batch as 0."""
+        if self.front:
+            self.front.transpose(where, order)
+        else:
+            self.layout = self.layout.transposed(where, order)
+
+    def reshape(self, where: str, shape: Shape) -> None:
         if self.front and len(shape) == 1 < len(self.shape) and not self.front.turned:
-            self.settle(on.where)
+            self.settle(where)
         if self.front:
-            self.front.reshape(on.where, shape)
+            self.front.reshape(where, shape)
         else:
-            self.layout = self.layout.reshaped(on.where, shape, self.chain)
+            self.layout = self.layout.reshaped(where, shape, self.chain)
 
-    def _arithmetic(self, on: Operands, operation: str) -> None:
-        first = on.node.input[0] != on.tip
-        array = on.array(0 if first else 1)
+    def arithmetic(self, where: str, operation: str, array: Array, *, first: bool = False) -> None:
+        """As :func:`.building.arithmetic`, with the constant ``array``, which may come ``first``."""
 
-        def make(constant: NDArray[np.generic], shape: Shape) -> Step:
-            return building.arithmetic(on.where, operation, constant, shape, constant_first=first)
+        def make(constant: Array, shape: Shape) -> Step:
+            return building.arithmetic(where, operation, constant, shape, constant_first=first)
 
         if self.front:
-            self.front.wait(on.where, array, make)
+            self.front.wait(where, array, make)
         else:
-            self.chain.append(make(self.layout.like(on.where, array, self.chain), self.chain.shape))
+            self.chain.append(make(self.layout.like(where, array, self.chain), self.chain.shape))
 
-    def _product(self, on: Operands, make: Make) -> None:
-        """Of the last axis: all of them where the others have one place, else of the channels at each."""
+    def multiply(self, step: Linear) -> None:
+        """By weights of the last axis: all values where the other axes have one place, else the channels at each."""
         shape = self.shape
         each = prod(shape[:-1]) > 1
-        self.settle(on.where, last=each, images=each)
+        self.settle(step.where, last=each, images=each)
         flat = (prod(shape),)
         if not each and self.chain.shape != flat:
-            self.layout.follow(on.where, flat, self.chain)
+            self.layout.follow(step.where, flat, self.chain)
             axes = (*(None,) * (len(shape) - 1), 0)
             self.layout = replace(self.layout, axes=axes) if self.layout.order is None else self.layout
-        (step,) = make(replace(on, shape=shape))
-        if not isinstance(step, Linear):
-            raise TypeError(f"a {type(step).__name__} is no product")
         if each:
             self._at_each_place(step)
             return
@@ -172,18 +152,17 @@ class Values:
         self.chain.append(Conv(step.where, _last_axes(step.weights), step.bias, Window((1, 1)), 1, whole))
         self.layout = replace(self.layout, shape=(*shape[:-1], len(step.bias)))
 
-    def _mean(self, on: Operands) -> None:
-        """Over rows, columns or both, wherever the graph has them."""
+    def mean(self, where: str, over: Sequence[int], *, keeps: bool) -> None:
+        """Over rows, columns or both, wherever the graph has them. ``over`` counts the batch as 0; none are all axes."""
         rank = len(self.shape)
-        axes = sorted({axis - 1 for axis in (on.axes(1, rank + 1) or range(1, rank + 1))})
-        self.settle(on.where, images=True, last=rank - 1 not in axes)
+        axes = sorted({axis % (rank + 1) - 1 for axis in (over or range(1, rank + 1))})
+        self.settle(where, images=True, last=0 in axes and rank - 1 not in axes)
         known = {self.layout.axes[axis] for axis in axes if axis >= 0}
         whole = -1 not in axes and 0 not in known and len(self.chain.shape) == 3
         told = [axis + 1 for axis in axes]
-        expect(whole, f"{on.where} averages over axes {told}; only rows and columns of images can be imported")
+        expect(whole, f"{where} averages over axes {told}; only rows and columns of images can be imported")
         sizes = [self.chain.shape[axis] if axis in known else 1 for axis in (1, 2)]
-        self.chain.append(Pool(on.where, Window((sizes[0], sizes[1]), (sizes[0], sizes[1])), largest=False))
-        keeps = on.attribute("keepdims", 1)
+        self.chain.append(Pool(where, Window((sizes[0], sizes[1]), (sizes[0], sizes[1])), largest=False))
         kept = [at for at in range(rank) if keeps or at not in axes]
         shape = tuple(1 if at in axes else self.shape[at] for at in kept)
         self.layout = Layout(shape, tuple(self.layout.axes[at] for at in kept))
@@ -192,28 +171,3 @@ class Values:
 def _last_axes(array: NDArray[Any]) -> NDArray[Any]:
     """Weights of a layer, or their scales, as those of a window of one place."""
     return array[:, :, None, None] if array.ndim == 2 else array
-
-
-def joined(given: Sequence[Values], node: onnx.NodeProto, where: str) -> Values:
-    """The sum of ``given`` for an Add, and for a Concat their channels side by side, in a chain behind theirs."""
-    for values in given:
-        values.settle(where)
-    chains, layouts = tuple(values.chain for values in given), [values.layout for values in given]
-    alike = all(each.axes == layouts[0].axes and each.order is None for each in layouts)
-    expect(alike, f"{where} joins values whose axes were moved in different ways; export channels first")
-    adds = node.op_type != "Concat"
-    shape = (added_shape if adds else joined_shape)(*(chain.shape for chain in chains))
-    axis = 0
-    if not adds:
-        axis = attribute(node, "axis", 1)
-        axis = axis % (len(layouts[0].shape) + 1) - 1
-        rest = {(*each.shape[:axis], *each.shape[axis + 1 :]) for each in layouts}
-        fits = axis >= 0 and layouts[0].axes[axis] == 0 and len(rest) == 1
-        expect(fits, f"{where} joins along another axis than channels, which cannot be imported")
-    else:
-        expect(len({each.shape for each in layouts}) == 1, f"{where} adds values of several shapes, which cannot be imported")
-    chain = Chain(shape, before=chains)
-    chain.append(Join(where, adds))
-    sizes = list(layouts[0].shape)
-    sizes[axis] = layouts[0].shape[axis] if adds else sum(each.shape[axis] for each in layouts)
-    return Values(chain, None, replace(layouts[0], shape=tuple(sizes)))
