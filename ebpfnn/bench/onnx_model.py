@@ -83,7 +83,7 @@ class _Nodes:
         return self.run(_operators(layer), given[0])
 
     def _times(self, name: str, factor: float) -> str:
-        return name if isclose(factor, 1, rel_tol=ALIKE) else self.add(("Mul", {}, [np.float32([factor])]), name)
+        return name if isclose(factor, 1, rel_tol=ALIKE) else self.add(("Mul", {}, [np.array([factor], np.float32)]), name)
 
 
 def _build(network: Plain, shape: Shape, classes: int) -> Any:
@@ -100,7 +100,7 @@ def _build(network: Plain, shape: Shape, classes: int) -> Any:
 
 
 def _moved_by(bias: float) -> list[_Operator]:
-    return [("Add", {}, [np.float32([bias])])] if bias else []
+    return [("Add", {}, [np.array([bias], np.float32)])] if bias else []
 
 
 def _behind(activation: Activation) -> list[_Operator]:

@@ -82,7 +82,7 @@ def as_floats(network: QuantizedNetwork) -> Plain:
             scales[number], zero_points[number] = given[0]
         elif isinstance(layer, SquaredError):
             scales[number], zero_points[number] = 1.0, 0
-        else:
+        elif not isinstance(layer, Table):
             scales[number], zero_points[number] = wanted[number], layer.requantization.zero_point
         layers.append(_plain(layer, given, scales[number]))
     return Plain(tuple(layers), network.takes)

@@ -323,15 +323,7 @@ def joining() -> QuantizedNetwork:
     relu_of_a_quarter = requantization(1, positive=one << 28, negative=one * 0, slope=0, zero_point=2, low=2, high=127)
     layers: list[Layer] = [
         conv2d([[[[1]], [[-1]]], [[[2]], [[1]]], [[[-2]], [[0]]]], [1, 2, 3], Window((1, 1)), zero_point=5, **byte),
-        conv2d(
-            random.choice([-1, 0, 0, 0, 1], (3, 3, 3, 3)),
-            [0, 1, -1],
-            Window((3, 3), padding=(1,) * 4),
-            1,
-            5,
-            zero_point=-3,
-            **byte,
-        ),
+        conv2d(random.choice([-1, 0, 0, 0, 1], (3, 3, 3, 3)), [0, 1, -1], padded, pad_value=5, zero_point=-3, **byte),
         Add(np.array([8, -4], np.int32), one * 4, relu_of_a_quarter),
         Concat(np.array([-2, -6], np.int32), requantization(2, zero_point=1, **byte)),
         MaxPool(Window((2, 2), (2, 2))),
