@@ -102,7 +102,8 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
         return replace(_floats(chain, name, options, card), events=events)
     if _tabular(chain, options):
         return tabular.network(chain, name, options, card)
-    if reconstruction.is_asked(options) or not any(isinstance(step, Quantize) for step in chain.steps):
+    floats = reconstruction.is_asked(options) or scoring.ends_in_sigmoid(chain, options)
+    if floats or not any(isinstance(step, Quantize) for step in chain.steps):
         return replace(_floats(chain, name, options, card), events=events)
     try:
         return replace(_integers(chain, name, options, card), events=events)

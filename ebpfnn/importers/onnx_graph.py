@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import expect
+from ..network.model import VECTOR
 from ..network.onnxkeys import PRODUCER, SCORES
 from . import building, onnx_functions, onnx_quant, onnx_refused
 from .onnx_constants import COMPUTE
@@ -72,6 +73,8 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     chain.ending = "" if not walk.ended else "sigmoid" if walk.bounded else "softmax"
     one = prod(chain.shape) == 1
     chain.labels, chain.logit = ending.labels, one and (ending.logit or walk.bounded or len(ending.labels) == 2)
+    if model.producer_name == _TABULAR and not (one or walk.ended or ending.chooses or ending.labels):
+        chain.result = VECTOR  # skl2onnx writes the label of a classifier
     return chain
 
 
