@@ -35,15 +35,16 @@ def from_module(
     labels: tuple[str, ...],
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
+    result: str | None = None,
 ) -> Network:
     """``module``, as it computes in eval mode, as a float network of classes ``labels``.
 
     It is traced by torch.export with float32 [n, 1, rows, columns] for an input of two dimensions, with [n, *input.shape]
     where it takes no such images, and for every other input. Samples over one axis, [channels, steps], become images of one
-    row. It is given ``(x - mean) / std``, one number or one a channel,
-    of levels 0..1. Raises :class:`ModelError`, naming the operator, for what cannot be imported.
+    row. It is given ``(x - mean) / std``, one number or one a channel, of levels 0..1. ``result`` is that of
+    :class:`~ebpfnn.importers.ImportOptions`. Raises :class:`ModelError`, naming the operator, for what cannot be imported.
     """
-    return from_exported(_export(module, input.shape, name), input, name, labels, mean, std)
+    return from_exported(_export(module, input.shape, name), input, name, labels, mean, std, result)
 
 
 def from_exported(
@@ -53,9 +54,10 @@ def from_exported(
     labels: tuple[str, ...],
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
+    result: str | None = None,
 ) -> Network:
     """What torch.export made of a module in eval mode, as a float network; otherwise as :func:`from_module`."""
-    options = ImportOptions(name, labels, mean=mean, std=std, **vars(input))
+    options = ImportOptions(name, labels, mean=mean, std=std, result=result, **vars(input))
     try:
         chain = to_chain(_read(program))
         moved = chain.root.places is not None

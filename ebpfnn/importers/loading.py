@@ -100,7 +100,8 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
     options, events = onnx_metadata.given(model, options)
     if _tabular(chain, options):
         return tabular.network(chain, name, options, card)
-    if reconstruction.is_asked(options) or not _quantizes(chain):
+    floats = reconstruction.is_asked(options) or scoring.ends_in_sigmoid(chain, options)
+    if floats or not _quantizes(chain):
         return replace(_floats(chain, name, options, card), events=events)
     try:
         return replace(_integers(chain, name, options, card), events=events)

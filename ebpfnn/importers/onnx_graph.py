@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import expect
+from ..network.model import VECTOR
 from ..network.onnxkeys import PRODUCER, SCORES
 from . import building, onnx_functions, onnx_quant, onnx_refused, onnx_rounding
 from .flow import Flow, added, side_by_side
@@ -66,6 +67,8 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     chain = flow.scores(ending.scores)
     one = prod(chain.shape) == 1
     chain.labels, chain.logit = ending.labels, chain.logit or (one and (ending.logit or len(ending.labels) == 2))
+    if model.producer_name == _TABULAR and not (one or chain.ending or ending.chooses or ending.labels):
+        chain.result = VECTOR  # skl2onnx writes the label of a classifier
     return chain
 
 

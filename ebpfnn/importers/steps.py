@@ -199,6 +199,7 @@ class Chain:
     those of a sample's values in the graph's own input, of ``graph_shape``; None where they lie alike. ``before`` are the
     chains whose values it takes, none for the sample: one, which others take too, or those that a :class:`Join` joins.
     ``ending`` is what stands behind the last step and changes no label, so that it is none: "sigmoid", "softmax" or nothing.
+    ``result`` is what the graph says of its outputs: "vector" if they are numbers and no scores of classes, else nothing.
     """
 
     input_shape: Shape
@@ -210,6 +211,7 @@ class Chain:
     columns: tuple[str, ...] = ()
     before: tuple[Chain, ...] = ()
     ending: str = ""
+    result: str = ""
 
     @property
     def root(self) -> Chain:
