@@ -1,4 +1,4 @@
-"""What ebpfnn's own ONNX files say of a network beside its graph: labels, the kind of results, the spec of its data, and how samples are made.
+"""What ebpfnn's own ONNX files say of a network beside its graph: labels, the kind of results, spec and preparation.
 
 They are checked as those of a model file are, and sizes before anything is parsed.
 """
