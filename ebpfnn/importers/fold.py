@@ -162,16 +162,24 @@ class Folder:
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
     def _round(self, step: Quantize) -> None:
-        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0."""
+        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 can stand for 0.
+
+        Whatever becomes of the scale, integers that begin at 0 cut off what is below, as a ReLU does; exporters then leave that
+        out.
+        """
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
-        if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or step.zero_point:
-            return
-        by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
-        low, high = max(by.low, step.low * step.scale), min(by.high, step.high * step.scale)
-        if self.pending is None and 2 <= bits <= 8 and low < high:
-            bits += step.high - step.low + 1 > 1 << bits
-            self.layers[behind] = replace(layer, activation=replace(by, bits=bits, scale=step.scale, low=low, high=high))
+        lowest, highest = step.low - step.zero_point, step.high - step.zero_point
+        by = layer.activation if isinstance(layer, _Weighted | _Joined) else _IDENTITY
+        free = by.scale is None and not by.functions and self.pending is None and 2 <= _bits(step) <= 8
+        low, high = max(by.low, lowest * step.scale), min(by.high, highest * step.scale)
+        whole = low < high and (lowest >= 0 or (lowest >= -128 and highest <= 127))
+        if behind is not None and isinstance(layer, _Weighted | _Joined) and free and whole:
+            kept = replace(by, bits=_bits(step), scale=step.scale, low=low, high=high)
+            self.layers[behind] = replace(layer, activation=kept)
+            self.positive = self.positive or lowest >= 0
+        elif lowest >= 0 and not self.positive:
+            self._activate(Activate(step.where, Activation(0.0)))
 
     def _pool(self, step: Pool) -> None:
         if self.pending and (bool((self.pending.factor <= 0).any()) if step.largest else any(step.window.padding)):
@@ -219,6 +227,11 @@ class Folder:
         self.layers.append(layer)
         self.positive = False
         return layer
+
+
+def _bits(step: Quantize) -> int:
+    """As many as the integers of ``step`` take."""
+    return (step.high - step.low).bit_length()
 
 
 def _joins(before: Activation, by: Activation, *, pooled: bool) -> bool:
