@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ModelError
-from ..network.layers import expect
+from ..network.layers import Shape, expect
 from ..network.onnxkeys import PRODUCER, SCORES
 from . import building, onnx_functions, onnx_quant, onnx_refused
 from .onnx_constants import COMPUTE
@@ -54,7 +54,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     ending = find(graph, constants)
     _check_operators(graph, ending.needed)
     walk, taken = _start(graph, inputs, constants, tabular=tabular)
-    walk.ends, walk.open = _ends(graph, ending.scores), {walk.tip: walk.values}
+    walk.ends, walk.open, walk.shapes = _ends(graph, ending.scores), {walk.tip: walk.values}, {walk.tip: walk.values.shape}
     needed = [node for number, node in enumerate(graph.node) if number in ending.needed and node.op_type != "Shape"]
     walk.uses = Counter(name for node in needed for name in node.input)
     walk.shared = frozenset(name for name, count in walk.uses.items() if count > 1)
@@ -159,6 +159,8 @@ class _Walk:
     uses: Counter[str] = field(default_factory=Counter)
     """How often nodes take each output yet; those that several take are ``shared``."""
     shared: frozenset[str] = frozenset()
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    """Of all values so far, also of those that are passed: exporters ask for the shape of what they take no more."""
 
     def take(self, node: onnx.NodeProto, here: str) -> None:
         inputs = set(filter(None, node.input))
@@ -167,11 +169,9 @@ class _Walk:
             self._go_to(taken, node, here)
             if len(taken) > 1:
                 return
-        elif taken:
-            self.values, self.tip = self.open[taken[0]], taken[0]
         on = Operands(node, here, self.values.shape, self.tip, self.batch, self.constants)
-        if node.op_type == "Shape" and self.tip in inputs:
-            self.constants[node.output[0]] = Constant(np.array([self.batch, *self.values.shape], np.int64))
+        if node.op_type == "Shape" and inputs <= set(self.shapes):
+            self.constants[node.output[0]] = on.sizes_of((self.batch, *self.shapes[node.input[0]]))
         elif inputs & self.passed:
             raise ModelError(
                 f"{here} takes a value that another takes too: the graph branches; only a chain of layers can be imported"
@@ -191,6 +191,7 @@ class _Walk:
             self.passed.add(self.tip)
         self.tip = tip
         self.open[tip] = self.values
+        self.shapes[tip] = self.values.shape
 
     def _go_to(self, taken: list[str], node: onnx.NodeProto, here: str) -> None:
         """To the values that ``node`` takes: those of a chain that goes on, or of one that begins where others end."""

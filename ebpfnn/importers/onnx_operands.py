@@ -117,6 +117,10 @@ class Operands:
             raise ModelError(f"{self.where} makes {list(sizes)} of a batch of {describe(self.shape)}; keep the batch in front")
         return tuple(sizes[1:])
 
+    def sizes_of(self, shape: Sequence[int]) -> Constant:
+        """What a Shape gives of values of ``shape``, with the batch: all sizes, or since opset 15 those of some axes."""
+        return Constant(np.array(shape, np.int64)[self.attribute("start", 0) : self.attribute("end")])
+
     def first(self) -> None:
         """Raises :class:`ModelError` unless the values come first: weights may not stand to the left."""
         if self.node.input[0] != self.tip:

@@ -169,6 +169,30 @@ def test_bytes_divided_by_255_are_the_pixels(tmp_path: Path) -> None:
     assert network.card["import"] == "it divides its input by 255, so it is given pixels of 0..255"
 
 
+@pytest.mark.parametrize(
+    ("steps", "constants", "note"),
+    [
+        ([("Mul", ["a"]), ("Sub", ["b"])], {"a": 1 / 127.5, "b": 1}, "it normalizes numbers up to 255"),
+        ([("Sub", ["a"]), ("Div", ["b"])], {"a": 33.3, "b": 78.6}, "it normalizes numbers up to 255"),
+        ([("Div", ["a"])], {"a": 256}, "it divides its input by 256"),
+        ([("Sub", ["a"]), ("Div", ["b"])], {"a": 0.1307, "b": 0.3081}, ""),
+        ([("Add", ["a"]), ("Div", ["b"])], {"a": 30, "b": 25}, ""),
+        ([("Div", ["a"])], {"a": 3}, ""),
+    ],
+    ids=["as MobileNet", "as digits", "256", "of 0 to 1", "of decibels", "otherwise"],
+)
+def test_a_normalization_says_what_a_pixel_is(
+    steps: list[tuple[str, list[str]]], constants: dict[str, float], note: str, tmp_path: Path
+) -> None:
+    nodes = chain(*((*step, {}) for step in steps), ("Flatten", [], {}), ("Gemm", ["dense"], {"transB": 1}))
+    numbers = {name: np.float32(number) for name, number in constants.items()}
+    data = model(nodes, {**numbers, "dense": WEIGHTS["dense"]})
+    network = imported(tmp_path, data)
+    given = PIXELS[:, None].astype(np.float32) / np.float32(1 if note else 255)
+    assert np.abs(logits(network, PIXELS) - run(data, given)).max() < 1e-4
+    assert network.card.get("import", "") == (note and f"{note}, so it is given pixels of 0..255")
+
+
 def test_a_normalization_outside_of_the_graph(tmp_path: Path) -> None:
     data = model(GRAPHS["Conv"], {name: WEIGHTS[name] for name in ("w", "b")})
     network = imported(tmp_path, data, ImportOptions(mean=(0.1307,), std=(0.3081,)))
