@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """What large networks take in the kernel, beside onnxruntime and PyTorch: the table "MLPerf Tiny" of docs/performance.md.
 
-    tools/mlperf_tiny.py DIRECTORY     every .onnx file of it that is imported
+    tools/mlperf_tiny.py PATH...       .onnx files, and every one in directories, that are imported
+    tools/mlperf_tiny.py --bytes 'ic-*' PATH...
+
+Networks of ``--bytes`` (patterns of file names) were trained on 0..255, not on 0..1.
 
 As root; needs onnx, and onnxruntime and torch for their columns, on one thread each. Samples are drawn: smooth ones, as
 pictures and spectrograms are, and noise. The scores of 1,000 of them are compared with the reference. Then all networks are
@@ -42,6 +45,8 @@ ROWS = (COMPILED, "ort-iobinding", "torch")
 _WAVES = 6
 _DECIBELS = (0.7,), (0.01,)
 """The mean and the deviation that make -70 to 30 of samples: autoencoders of sounds are given spectra in decibels."""
+_ONE_BYTE = (1 / 255,)
+"""The deviation that makes 0..255 of samples."""
 Samples = NDArray[np.uint8]
 
 
@@ -60,7 +65,7 @@ def main() -> None:
     asked = _arguments()
     random = np.random.default_rng(asked.seed)
     with ExitStack() as held:
-        found = [_entry(path, held, random) for path in sorted(asked.directory.glob("*.onnx"))]
+        found = [_entry(path, _options(path, asked.bytes), held, random) for path in _files(asked.paths)]
         for _ in range(ROUNDS):
             for entry in found:
                 _measure(entry)
@@ -84,15 +89,24 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    parser.add_argument("--bytes", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
-def _entry(path: Path, held: ExitStack, random: np.random.Generator) -> Entry | str:
+def _files(paths: list[Path]) -> list[Path]:
+    return [file for path in paths for file in (sorted(path.glob("*.onnx")) if path.is_dir() else [path])]
+
+
+def _options(path: Path, patterns: list[str]) -> ImportOptions:
+    return ImportOptions(std=_ONE_BYTE) if any(map(path.match, patterns)) else ImportOptions()
+
+
+def _entry(path: Path, options: ImportOptions, held: ExitStack, random: np.random.Generator) -> Entry | str:
     """Imports a network, compares and loads it; or its name, and why it is refused."""
     try:
-        floats = _read(path)
+        floats = _read(path, options)
         if isinstance(floats, Ensemble | Tabular):
             return f"{path.stem}: no network of layers"
         samples = np.concatenate([_smooth(floats, random), _noise(floats, random)])
@@ -111,10 +125,10 @@ def _entry(path: Path, held: ExitStack, random: np.random.Generator) -> Entry | 
     return Entry(network.name, facts, code, samples[:TIMED], {each.name: (each, []) for each in runners if each.name in ROWS})
 
 
-def _read(path: Path) -> Network | QuantizedNetwork | Tabular | Ensemble:
+def _read(path: Path, options: ImportOptions) -> Network | QuantizedNetwork | Tabular | Ensemble:
     """A network that gives too many values for labels, as its reconstruction error, if it has one."""
     try:
-        return read(path, ImportOptions())
+        return read(path, options)
     except ModelError as refusal:
         with suppress(ModelError):
             return read(path, ImportOptions(result=ANOMALY, mean=_DECIBELS[0], std=_DECIBELS[1]))

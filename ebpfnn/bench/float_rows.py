@@ -34,7 +34,7 @@ class FloatRunner(PythonRunner):
 
     def __init__(self, name: str, network: QuantizedNetwork) -> None:
         super().__init__(name, len(network.labels))
-        self._network, self._layers = network, as_floats(network)
+        self._network, self._plain = network, as_floats(network)
 
     def prepare(self, samples: NDArray[np.uint8]) -> Infer:
         return self.prepare_floats(as_real(self._network, samples))
@@ -48,7 +48,7 @@ class NumpyRunner(FloatRunner):
     """Matrix times vector: dense layers alone."""
 
     def prepare_floats(self, samples: _Floats) -> Infer:
-        layers = [layer for layer in self._layers if isinstance(layer, FloatDense)]
+        layers = [layer for layer in self._plain.layers if isinstance(layer, FloatDense)]
         steps = [(layer.weights, layer.bias, np.float32(layer.activation.slope)) for layer in layers]
 
         def infer(index: int) -> _Floats:
@@ -66,7 +66,7 @@ class TorchRunner(FloatRunner):
     """PyTorch: eager, in inference mode."""
 
     def prepare_floats(self, samples: _Floats) -> Infer:
-        return torch_module.prepare(self._layers, samples)
+        return torch_module.prepare(self._plain, samples)
 
 
 class OnnxRunner(FloatRunner):
@@ -75,7 +75,7 @@ class OnnxRunner(FloatRunner):
     def prepare_floats(self, samples: _Floats) -> Infer:
         from .onnx_model import INPUT, open_session
 
-        run, given = open_session(self._layers, samples.shape[1:], self.classes).run, list(samples[:, None])
+        run, given = open_session(self._plain, samples.shape[1:], self.classes).run, list(samples[:, None])
         return lambda index: run(None, {INPUT: given[index]})
 
 
@@ -85,7 +85,7 @@ class BoundOnnxRunner(FloatRunner):
     def prepare_floats(self, samples: _Floats) -> Infer:
         from .onnx_model import bind, open_session
 
-        session, given = open_session(self._layers, samples.shape[1:], self.classes), list(samples[:, None])
+        session, given = open_session(self._plain, samples.shape[1:], self.classes), list(samples[:, None])
         self._scores = np.zeros((len(samples), self.classes), np.float32)
         bindings = [bind(session, sample, scores) for sample, scores in zip(given, self._scores, strict=True)]
         self._kept, run = given, session.run_with_iobinding  # a binding keeps no sample
@@ -109,7 +109,7 @@ def float_runners(network: QuantizedNetwork, left_out: dict[str, str]) -> Iterat
 
 def _why_not(name: str, network: QuantizedNetwork) -> str | None:
     try:
-        layers = as_floats(network)
+        layers = as_floats(network).layers
     except NotSupported as reason:
         return str(reason)
     missing = next((library for library in _LIBRARIES[name] if not find_spec(library)), None)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import isclose
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotSupported
+from ..network.graph import SAMPLE, chain
 from ..network.layers import MaxPool
-from ..quantize.floats import FloatDense
-from .plain import PlainLayer
+from ..quantize.floats import Activation, FloatConv2d, FloatDense
+from .plain import ALIKE, Plain, PlainAdd, PlainConcat, PlainError, PlainLayer
 from .python_rows import Infer
 
 
@@ -27,13 +30,12 @@ def takes(layers: Sequence[PlainLayer]) -> bool:
     return True
 
 
-def prepare(layers: Sequence[PlainLayer], samples: NDArray[np.float32]) -> Infer:
+def prepare(network: Plain, samples: NDArray[np.float32]) -> Infer:
     """What infers one of ``samples`` into its logits, a tensor."""
     import torch
 
     torch.set_num_threads(1)
-    modules = [module for layer in layers for module in _modules(layer)]
-    model = torch.nn.Sequential(*modules).eval().requires_grad_(False)
+    model = _model(network)
     given = list(torch.from_numpy(samples[:, None]))
 
     def infer(index: int) -> Any:
@@ -43,7 +45,81 @@ def prepare(layers: Sequence[PlainLayer], samples: NDArray[np.float32]) -> Infer
     return infer
 
 
-def _modules(layer: PlainLayer) -> list[Any]:
+def _model(network: Plain) -> Callable[[Any], Any]:
+    """A chain is one module; of a graph, each layer is called with the values that it takes."""
+    import torch
+
+    steps = [_step(layer) for layer in network.layers]
+    if network.takes == chain(len(steps)):
+        return torch.nn.Sequential(*steps).eval().requires_grad_(False)
+    for step in steps:
+        step.eval().requires_grad_(False)
+    called = tuple(zip(steps, network.takes, strict=True))
+
+    def model(sample: Any) -> Any:
+        values = [sample]
+        for step, taken in called:
+            values.append(step(*[values[source - SAMPLE] for source in taken]))
+        return values[-1]
+
+    return model
+
+
+def _step(layer: PlainLayer) -> Any:
+    """One module for a layer, which takes all that the layer takes."""
+    from torch import nn
+
+    if not isinstance(layer, PlainAdd | PlainConcat | PlainError):
+        return nn.Sequential(*_modules(layer))
+    join: Callable[..., Any] = partial(_COMPUTED[type(layer)], layer)
+    behind = [] if isinstance(layer, PlainError) else _behind(layer.activation)
+
+    class Joined(nn.Module):
+        """What joins values, and what follows."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.behind = nn.Sequential(*behind)
+
+        def forward(self, *given: Any) -> Any:
+            return self.behind(join(*given))
+
+    return Joined()
+
+
+def _added(layer: PlainAdd, one: Any, other: Any) -> Any:
+    total = _times(one, layer.factors[0]) + _times(other, layer.factors[1])
+    return total + layer.bias if layer.bias else total
+
+
+def _side_by_side(layer: PlainConcat, *given: Any) -> Any:
+    import torch
+
+    scaled = map(_times, given, layer.factors)
+    return torch.cat([value + bias if bias else value for value, bias in zip(scaled, layer.biases, strict=True)], 1)
+
+
+def _error(layer: PlainError, one: Any, other: Any) -> Any:
+    apart = one.flatten(1) - _times(other.flatten(1), layer.ratio)
+    return (apart * apart).sum(1, keepdim=True) * layer.factor
+
+
+_COMPUTED: dict[type, Callable[..., Any]] = {PlainAdd: _added, PlainConcat: _side_by_side, PlainError: _error}
+
+
+def _times(value: Any, factor: float) -> Any:
+    return value if isclose(factor, 1, rel_tol=ALIKE) else value * factor
+
+
+def _behind(activation: Activation) -> list[Any]:
+    from torch import nn
+
+    if activation.slope == 1:
+        return []
+    return [nn.LeakyReLU(activation.slope) if activation.slope else nn.ReLU()]
+
+
+def _modules(layer: FloatDense | FloatConv2d | MaxPool) -> list[Any]:
     """A layer, what flattens its input and what follows it."""
     from torch import nn
 
@@ -59,9 +135,7 @@ def _modules(layer: PlainLayer) -> list[Any]:
         edge = (top, left) if even else (0, 0)
         made.append(nn.Conv2d(channels, len(layer.weights), window.kernel, window.stride, edge, groups=layer.groups))
     _fill(made[-1], layer.weights, layer.bias)
-    if layer.activation.slope == 1:
-        return made
-    return [*made, nn.LeakyReLU(layer.activation.slope) if layer.activation.slope else nn.ReLU()]
+    return [*made, *_behind(layer.activation)]
 
 
 def _fill(module: Any, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import dense, network, random_network, requantization, samples
+from networks import conv2d, dense, input_format, network, random_network, requantization, samples
 from tablenets import cascade, table, table_network
 
 from ebpfnn.bench import native, torch_module
@@ -29,7 +29,7 @@ from ebpfnn.errors import NotSupported
 from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.cascades import unpacked
 from ebpfnn.network.encoding import encode, levels
-from ebpfnn.network.layers import ByteLanes, MaxPool, Table, Window
+from ebpfnn.network.layers import Add, ByteLanes, Concat, Layer, MaxPool, SquaredError, Table, Window
 from ebpfnn.quantize.floats import FloatConv2d
 
 
@@ -316,8 +316,52 @@ def test_floats_of_windows_with_uneven_edges_say_the_same() -> None:
         assert np.allclose(each, scores[0], rtol=1e-3, atol=1e-3 * np.abs(scores[0]).max())
 
 
+def joining() -> QuantizedNetwork:
+    """A graph whose integers are exact: nothing is rounded, and nothing clipped but by a ReLU."""
+    random, byte, one = np.random.default_rng(5), {"low": -128, "high": 127}, np.ones(1, np.int32)
+    padded = Window((3, 3), padding=(1, 1, 1, 1))
+    relu_of_a_quarter = requantization(1, positive=one << 28, negative=one * 0, slope=0, zero_point=2, low=2, high=127)
+    layers: list[Layer] = [
+        conv2d([[[[1]], [[-1]]], [[[2]], [[1]]], [[[-2]], [[0]]]], [1, 2, 3], Window((1, 1)), zero_point=5, **byte),
+        conv2d(random.choice([-1, 0, 0, 0, 1], (3, 3, 3, 3)), [0, 1, -1], padded, pad_value=5, zero_point=-3, **byte),
+        Add(np.array([8, -4], np.int32), one * 4, relu_of_a_quarter),
+        Concat(np.array([-2, -6], np.int32), requantization(2, zero_point=1, **byte)),
+        MaxPool(Window((2, 2), (2, 2))),
+        dense(random.integers(-3, 4, (5, 24)), [9, 0, -9, 5, 1]),
+    ]
+    sources = ((-1,), (0,), (0, 1), (2, 0), (3,), (4,))
+    return QuantizedNetwork("test", input_format((2, 4, 4), 2), tuple("abcde"), tuple(layers), sources=sources)
+
+
+def comparing() -> QuantizedNetwork:
+    """The error of a layer that gives what its inputs are not, in exact integers."""
+    layers: list[Layer] = [dense([[1, 1, 0], [0, 1, 0], [1, 0, 2]], [0, 1, 0], low=0, high=255), SquaredError()]
+    form = input_format((3,), 4)
+    return QuantizedNetwork("test", form, ("error",), tuple(layers), sources=((-1,), (0, -1)), result="anomaly")
+
+
+@pytest.mark.parametrize("net", [joining(), comparing()], ids=["joins", "error"])
+def test_floats_of_graphs_are_the_integers_where_those_are_exact(net: QuantizedNetwork) -> None:
+    given = samples(net.input_shape, 3)
+    expected = reference.scores(net, given)
+    assert len(np.unique(expected)) > 5
+    for runner in float_runners(net, {}):
+        assert np.allclose(ran(runner, given), expected, rtol=1e-5, atol=1e-3), runner.name
+
+
+def test_images_that_are_joined_as_flat_values_have_no_float_rows() -> None:
+    layers = (
+        dense(np.ones((4, 4)), np.zeros(4), low=0, high=255),
+        Add(np.ones(2, np.int32), np.zeros(1, np.int32), requantization(1)),
+    )
+    net = QuantizedNetwork("test", input_format((2, 2)), tuple("abcd"), layers, sources=((-1,), (0, -1)))
+    left_out: dict[str, str] = {}
+    assert list(float_runners(net, left_out)) == []
+    assert set(left_out.values()) == {"'test' joins images as flat values"}
+
+
 def test_windows_that_pytorch_does_not_have() -> None:
-    layers = as_floats(random_network("pool2p1-conv3x3p1-3", 1, (8, 8)))
+    layers = as_floats(random_network("pool2p1-conv3x3p1-3", 1, (8, 8))).layers
     assert torch_module.takes(layers)
     pool, convolution = layers[:2]
     assert isinstance(pool, MaxPool)
