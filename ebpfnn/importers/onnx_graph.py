@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import Shape, expect
 from ..network.onnxkeys import PRODUCER, SCORES
-from . import building, onnx_functions, onnx_quant, onnx_refused
+from . import building, onnx_composed, onnx_quant, onnx_refused
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
 from .onnx_file import where
@@ -50,7 +50,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
     ending = find(graph, constants)
-    onnx_functions.compose(graph, constants)
+    onnx_composed.compose(graph, constants)
     ending = find(graph, constants)
     _check_operators(graph, ending.needed)
     walk, taken = _start(graph, inputs, constants, tabular=tabular)
