@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..network.layers import Shape, Window, describe
 from ..quantize.floats import Activation
 from ..quantize.functions import Function
-from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
+from .steps import Activate, Chain, Floats, Pool, Scale
 
 _FAR = float(np.finfo(np.float32).max)
 
@@ -114,15 +114,6 @@ def adaptive(where: str, shape: Shape, size: Sequence[int | None]) -> Pool:
         raise ModelError(f"{where} makes {describe(tuple(wanted))} of {describe(shape)}; only divisors can be imported")
     kernel = (shape[1] // wanted[0], shape[2] // wanted[1])
     return Pool(where, Window(kernel, kernel), largest=False)
-
-
-def mean(where: str, shape: Shape, axes: Sequence[int], *, keep: bool) -> list[Pool | Reshape]:
-    """The mean over ``axes``, counted with the batch. Raises :class:`ModelError` unless they are rows and columns."""
-    rank = len(shape) + 1
-    if rank != 4 or {axis % rank for axis in axes} != {2, 3}:
-        raise ModelError(f"{where} averages over axes {list(axes)}; only rows and columns of images can be imported")
-    average = average_all(where, shape)
-    return [average] if keep else [average, Reshape(where, shape[:1])]
 
 
 def arithmetic(where: str, operation: str, constant: NDArray[np.generic], shape: Shape, *, constant_first: bool) -> Scale:

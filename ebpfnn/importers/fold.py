@@ -67,10 +67,19 @@ class _Weighted:
 
 @dataclass(frozen=True)
 class _Joined:
-    """A layer that joins the values of several."""
+    """A layer that joins the values of several; ``factors`` as in :class:`.steps.Join`."""
 
-    adds: bool
+    factors: tuple[float, float] | None
     activation: Activation = _IDENTITY
+
+    def takes(self, factor: Floats, offset: Floats) -> bool:
+        """Whether the sum can be scaled by ``factor``, before the activation, in place of its values."""
+        alone = factor.size == 1 and bool(factor.all()) and not offset.any()
+        return self.factors is not None and self.activation == _IDENTITY and alone
+
+    def scaled(self, factor: float) -> _Joined:
+        one, other = self.factors or (1.0, 1.0)
+        return _Joined((one * factor, other * factor))
 
 
 class Folder:
@@ -94,7 +103,8 @@ class Folder:
         elif isinstance(step, Pool) and not step.changes_nothing:
             self._pool(step)
         elif isinstance(step, Join):
-            self.layers.append(_Joined(step.adds))
+            self.layers.append(_Joined(step.factors))
+            self.positive = self.positive and min(step.factors or (0.0,)) >= 0
         elif isinstance(step, (Linear, Conv)):
             self._weigh(step)
         elif isinstance(step, Reshape):
@@ -107,6 +117,14 @@ class Folder:
         if isinstance(step, Linear) or len(self.shape) == 3:
             self.image = self.shape
 
+    def released(self) -> float:
+        """The one factor that waits to be folded, for the sum behind, which takes it; 1 if there is none."""
+        held = self.pending
+        if held is None or held.factor.size != 1 or held.offset.any() or not held.factor.all():
+            return 1.0
+        self.pending = None
+        return float(held.factor[0])
+
     def finish(self) -> tuple[FloatLayer, ...]:
         """The layers, perhaps none."""
         self._settle()
@@ -118,6 +136,10 @@ class Folder:
         last = self.layers[-1] if self.layers else None
         if not self.pending and isinstance(last, _Weighted) and last.takes(factor):
             self.layers[-1] = last.scaled(factor, offset)
+            return
+        if not self.pending and isinstance(last, _Joined) and last.takes(factor, offset):
+            self.layers[-1] = last.scaled(float(factor[0]))
+            self.positive = self.positive and bool(factor[0] > 0)
             return
         if self.pending:
             factor, offset = self.pending.factor * factor, self.pending.offset * factor + offset
@@ -132,7 +154,7 @@ class Folder:
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
         pooled = behind is not None and behind + 1 < len(self.layers)
-        if isinstance(layer, _Joined) and by.functions:
+        if isinstance(layer, _Joined) and (by.functions or by.slopes):
             layer = None
         if behind is None or not isinstance(layer, _Weighted | _Joined) or not _joins(layer.activation, by, pooled=pooled):
             layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
@@ -234,7 +256,7 @@ def _scaled_inputs(step: Linear | Conv, scale: Scale) -> Linear | Conv:
 
 def _float_layer(layer: _Weighted | MaxPool | AvgPool | _Joined) -> FloatLayer:
     if isinstance(layer, _Joined):
-        return FloatAdd(layer.activation) if layer.adds else FloatConcat(layer.activation)
+        return FloatAdd(layer.activation, layer.factors) if layer.factors else FloatConcat(layer.activation)
     if not isinstance(layer, _Weighted):
         return layer
     step = layer.step

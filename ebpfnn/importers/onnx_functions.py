@@ -58,10 +58,6 @@ def _power(on: Operands) -> list[Step]:
     return [building.function(on.where, "square")]
 
 
-def _negative(on: Operands) -> list[Step]:
-    return [building.arithmetic(on.where, "mul", np.full((), -1.0), on.shape, constant_first=False)]
-
-
 FUNCTIONS: Mapping[str, Callable[[Operands], list[Step]]] = {
     "Tanh": _single("tanh"),
     "Sigmoid": _single("sigmoid"),
@@ -83,6 +79,5 @@ FUNCTIONS: Mapping[str, Callable[[Operands], list[Step]]] = {
     "LeakyRelu": _leaky,
     "PRelu": _prelu,
     "Pow": _power,
-    "Neg": _negative,
     COMPOSED: _composed,
 }

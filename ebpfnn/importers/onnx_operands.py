@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..network.layers import Shape, describe, expect
+from .layout import placed
 from .steps import LARGEST, Floats, Integers
 
 if TYPE_CHECKING:
@@ -101,10 +102,7 @@ class Operands:
 
     def placed(self, values: Sequence[int], otherwise: int) -> tuple[int, int]:
         """``values``, one for each axis that the graph has, for rows and columns; ``otherwise`` for one that it lacks."""
-        if len(values) != len(self.spatial):
-            raise ModelError(f"{self.where} moves over {len(values)} axes of {len(self.spatial)}; export it again")
-        found = {axis: int(value) for axis, value in zip(self.spatial, values, strict=True)}
-        return found.get(1, otherwise), found.get(2, otherwise)
+        return placed(self.where, self.spatial, values, otherwise)
 
     def reshaped(self) -> Shape:
         """The shape that a Flatten, Reshape, Squeeze or Unsqueeze gives.

@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import ModelError
 from ..network.layers import Window, describe
 from . import building
+from .layout import over_rows_and_columns
 from .onnx_functions import FUNCTIONS
-from .onnx_operands import Array, Constant, Operands
+from .onnx_operands import Constant, Operands
 from .steps import Conv, Integers, Linear, Pad, Step
 
 
@@ -22,18 +23,9 @@ def _conv(on: Operands) -> list[Step]:
         fact = f"has weights {list(held.array.shape)} for values of {len(on.spatial)} axes behind the channels"
         raise ModelError(f"{on.where} {fact}; only convolutions over one axis, or rows and columns, can be imported")
     over = _window(on, held.array.shape[2:])
-    held = held.changed(lambda array: _over_rows_and_columns(array, on.spatial))
+    held = held.changed(lambda array: over_rows_and_columns(array, on.spatial))
     weights = held.floats
     return [Conv(on.where, weights, on.optional(2, 0, len(weights)), over, on.attribute("group", 1), held.integers)]
-
-
-def _over_rows_and_columns(array: Array, spatial: tuple[int, ...]) -> Array:
-    """``array``, [channels, channels, ...], or of a scale, with the axes of the graph where rows and columns are."""
-    if array.ndim < 3:
-        return array
-    if len(spatial) == 1:
-        return np.expand_dims(array, 3 if spatial[0] == 1 else 2)
-    return array if spatial == (1, 2) else array.transpose(0, 1, 3, 2)
 
 
 def _gemm(on: Operands) -> list[Step]:

@@ -45,8 +45,8 @@ class ImportOptions:
     has, perhaps none; it returns rows that choose the range of each. ``column_bytes`` is how many bytes a column of a sample
     gets. ``tabular`` makes of every graph over flat floats one over rows of a table, whatever made it.
 
-    ``result`` is "anomaly" for a network that reconstructs its samples, whose error then is the score; None takes what the
-    outputs of the file say.
+    ``result`` is "anomaly" for a network that reconstructs its samples, whose error then is the score, and "vector" for one
+    whose outputs are numbers, and no scores of classes; None takes what the outputs of the file say.
     """
 
     name: str | None = None

@@ -32,6 +32,7 @@ def network(chain: Chain, name: str, options: ImportOptions, card: dict[str, str
     """
     size = chain.input_shape[0]
     reconstruction.check_rows(chain, options)
+    scoring.whole(chain, options)
     _check_options(options, size)
     front = _Front(size)
     rest = list(chain.steps)

@@ -217,8 +217,8 @@ def test_bytes_that_the_module_divides_itself() -> None:
     assert np.array_equal(logits(same, PIXELS), logits(network, PIXELS))
 
 
-def residual(x: torch.Tensor) -> torch.Tensor:
-    return x.flatten(1) + x.flatten(1).relu()
+def gated(x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(1) * x.flatten(1).tanh()
 
 
 REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
@@ -229,28 +229,35 @@ REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
     ),
     "a softmax between": (
         lambda: [_nn().Flatten(), _nn().Softmax(1), *_end(144)],
-        r"\(aten\.softmax\), is followed by more nodes; a softmax or sigmoid can only be the last",
+        r"\(aten\.softmax\), is followed by more; a softmax must be the last",
     ),
-    "a branch": (lambda: [_function(residual), *_end(144)], r"takes a value that another takes too: the graph branches"),
+    "a product": (lambda: [_function(gated), *_end(144)], r"\(aten\.mul\), takes several values; only add, sub and cat can"),
+    "a broadcast": (
+        lambda: [_function(lambda x: x + x.mean((2, 3), keepdim=True)), *_end(144)],
+        r"\(aten\.add\), adds values of 1x12x12 and 1x1x1, which broadcasts; only values of one shape can be added",
+    ),
+    "joined rows": (
+        lambda: [_function(lambda x: _torch().cat([x, x.relu()], 2)), *_end(288)],
+        r"\(aten\.cat\), joins along another axis than channels",
+    ),
+    "joined constants": (
+        lambda: [_function(lambda x: _torch().cat([x, _torch().ones(2, 1, 12, 12)], 1)), *_end(288)],
+        r"\(aten\.(ones|cat)\), (makes a constant in a way that is not known|joins values and constants)",
+    ),
     "an overlapping average": (lambda: [_nn().AdaptiveAvgPool2d(5), *_end(25)], r"makes 5x5 of 1x12x12; only divisors"),
     "padding left out": (
         lambda: [_nn().AvgPool2d(3, 2, 1, count_include_pad=False), *_end(36)],
         r"\(aten\.avg_pool2d\), leaves padding out of its averages",
     ),
     "a ceil mode": (lambda: [_nn().MaxPool2d(3, 2, ceil_mode=True), *_end(36)], r"\(aten\.max_pool2d\), has a ceil mode"),
-    "rows alone": (
-        lambda: [_function(lambda x: x.mean(2)), *_end(12)],
-        r"\(aten\.mean\), averages over axes \[2\]; only rows and columns",
-    ),
-    "the last of several axes": (
-        lambda: [_nn().Linear(12, 2), *_end(24)],
-        r"\(aten\.linear\), takes 12 values but is given 1x12x12",
+    "all axes": (
+        lambda: [_function(lambda x: x - x.mean()), *_end(144)],
+        r"\(aten\.mean\), averages over axes \[0, 1, 2, 3\]; only rows and columns",
     ),
     "slopes of channels": (
         lambda: [_nn().Conv2d(1, 2, 3), _nn().PReLU(2, init=2.0), *_end(200)],
         r"\(aten\.prelu\), has 2 slopes of 2\.\.2; only one for each channel, within 0\.\.1",
     ),
-    "turned axes": (lambda: [_function(lambda x: x.transpose(2, 3)), *_end(144)], r"\(aten\.transpose\), cannot be imported"),
     "normalized flat values": (
         lambda: [_nn().Flatten(), _nn().Linear(144, 1025), _nn().ReLU(), _nn().BatchNorm1d(1025)],
         r"\(aten\.batch_norm\), changes flat values, 1025, where no layer with weights can take it in",
@@ -263,6 +270,12 @@ def _nn() -> Any:
     from torch import nn
 
     return nn
+
+
+def _torch() -> Any:
+    import torch
+
+    return torch
 
 
 def _end(size: int) -> list[Any]:

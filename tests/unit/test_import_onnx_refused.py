@@ -47,7 +47,7 @@ def body() -> Any:
 
 
 LOOP = [*chain(FLAT, GEMM), node("Loop", "times", "", "out1", body=body)]
-BRANCH = [*chain(FLAT, GEMM), node("Relu", "out1", out="r"), node("Sub", "r", "out1")]
+BRANCH = [*chain(FLAT, GEMM), node("Relu", "out1", out="r"), node("Max", "r", "out1")]
 REFUSED = {
     "a loop": (
         LOOP,
@@ -57,7 +57,7 @@ REFUSED = {
     "a branch": (
         BRANCH,
         DENSE,
-        r"node 4 of 4, 'the Sub [0-9]+' \(Sub\), takes several values; only Add and Concat can",
+        r"node 4 of 4, 'the Max [0-9]+' \(Max\), takes several values; only Add, Sum, Sub and Concat can",
     ),
     "an operator": (
         chain(FLAT, GEMM, ("Sin", [], {})),
@@ -67,7 +67,7 @@ REFUSED = {
     "a product of values": (
         [*chain(FLAT, GEMM), node("Mul", "out1", "out1")],
         DENSE,
-        r"node 3 of 3, 'the Mul [0-9]+' \(Mul\), takes several values; only Add and Concat can",
+        r"node 3 of 3, 'the Mul [0-9]+' \(Mul\), takes several values; only Add, Sum, Sub and Concat can",
     ),
     "dilation": (
         chain(("Conv", ["w"], {"dilations": [2, 2]}), *END),
