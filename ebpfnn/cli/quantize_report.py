@@ -20,7 +20,6 @@ from ..quantize import float_reference
 from ..quantize.floats import Network
 from .tables import open_console
 
-Summing = layers.Weighted | layers.Table | layers.Join
 _CHUNK = 256
 _SHOWN = 5
 _COMPONENTS = 10
@@ -75,10 +74,9 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
     for start in range(0, len(samples), _CHUNK):
         held = {SAMPLE: encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)}
         for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
-            given = [held[source] for source in sources]
-            held[number] = reference.forward(layer, *given)
+            held[number], clipped = _forward(layer, [held[source] for source in sources])
             seen[number] += held[number].size
-            cut[number] += 0 if isinstance(layer, Unscaled) else _cut(layer, given)
+            cut[number] += clipped
     return [
         None if _clips_nothing(layer) else float(some / most)
         for layer, some, most in zip(network.layers, cut, seen, strict=True)
@@ -89,15 +87,19 @@ def _clips_nothing(layer: Layer) -> bool:
     return isinstance(layer, Unscaled) or isinstance(layer.requantization, ByteLanes)
 
 
-def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
+def _forward(layer: Layer, given: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], int]:
+    """What ``layer`` gives, and how many of these its range clipped."""
+    if isinstance(layer, Unscaled) or isinstance(layer.requantization, ByteLanes):
+        return reference.forward(layer, *given), 0
     by = layer.requantization
-    if isinstance(by, ByteLanes):
-        return 0
-    uncut = reference.forward(
-        replace(layer, requantization=replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)), *given
-    )
+    whole = replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)
+    if isinstance(layer, layers.Weighted | layers.Table):
+        sums = reference.accumulate(layer, *given)
+        gives, uncut = reference.requantize(by, sums), reference.requantize(whole, sums)
+    else:
+        gives, uncut = reference.join(layer, given), reference.join(replace(layer, requantization=whole), given)
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
-    return int(below + np.count_nonzero(uncut > by.high))
+    return gives, int(below + np.count_nonzero(uncut > by.high))
 
 
 def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:

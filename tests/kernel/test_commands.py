@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
-from instances import ROOT, ebpfnn, environment, names
+from instances import ROOT, ebpfnn, environment, names, started
 from networks import random_network, samples
 
 from ebpfnn import Instance
@@ -26,18 +26,19 @@ BLANK = b"P5 28 28 255\n" + bytes(28 * 28)
 
 
 def test_load_takes_the_default_network(store: Store) -> None:
-    ran = ebpfnn(store, "load", "--trigger", "run")
+    ran = started(store, "load", "--trigger", "run")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.startswith("mnist: mnist (784-32-10) loaded")
 
 
 def test_the_only_instance_need_not_be_named(store: Store) -> None:
-    assert ebpfnn(store, "load", "--trigger", "run").returncode == 0
-    assert ebpfnn(store, "stats", "--seconds", "0.05").stdout.splitlines()[1].startswith("mnist ")
-    ran = ebpfnn(store, "watch", "--seconds", "0.1")
+    """By processes that import nothing but what each verb does."""
+    assert started(store, "load", "--trigger", "run").returncode == 0
+    assert started(store, "stats", "--seconds", "0.05").stdout.splitlines()[1].startswith("mnist ")
+    ran = started(store, "watch", "--seconds", "0.1")
     assert (ran.returncode, ran.stderr[:17]) == (0, "ebpfnn: mnist: 0 ")
-    assert ebpfnn(store, "swap", "mnist-128").stdout.startswith("mnist: mnist-128 (784-128-10) is now in place")
-    assert ebpfnn(store, "unload").stdout == "mnist: unloaded\n"
+    assert started(store, "swap", "mnist-128").stdout.startswith("mnist: mnist-128 (784-128-10) is now in place")
+    assert started(store, "unload").stdout == "mnist: unloaded\n"
     assert names(store) == set()
 
 

@@ -287,6 +287,7 @@ def test_what_it_does_not_have_is_refused_on_one_line(files: Path, store: Store,
     assert not (files / "out").exists()
 
 
+@pytest.mark.usefixtures("small_caches")
 def test_inspect_bench_and_models(files: Path, store: Store) -> None:
     told = verb(store, "inspect", "woods.safetensors", "--json")
     assert (told["kind"], told["result"], told["facts"] != {}) == ("trees", "label", True)

@@ -17,6 +17,7 @@ from ebpfnn import importers
 from ebpfnn.bodies import modelfile
 from ebpfnn.cli import main
 from ebpfnn.errors import ModelError
+from ebpfnn.exporters import onnx, raw
 from ebpfnn.importers import ImportOptions
 from ebpfnn.network import QuantizedNetwork, reference
 from ebpfnn.network.network import Next
@@ -72,6 +73,18 @@ def test_components_are_those_of_onnxruntime(tmp_path: Path, end: tuple[tuple[ob
 def test_unless_asked_outputs_are_scores_of_classes(tmp_path: Path) -> None:
     path, _ = written(tmp_path / "net.onnx", *LAYERS)
     assert importers.load_float(path).result == "label"
+
+
+def test_files_of_its_own_say_that_it_is_a_vector(tmp_path: Path) -> None:
+    path, _ = written(tmp_path / "net.onnx", *LAYERS)
+    made = quantize(importers.load_float(path, VECTOR), SAMPLES)
+    onnx.export(made, tmp_path / "out.onnx")
+    back = importers.load(tmp_path / "out.onnx")
+    assert isinstance(back, QuantizedNetwork)
+    assert (back.labels, back.result) == (("x", "y", "z"), "vector")
+    np.testing.assert_allclose(vectors(back, SAMPLES), vectors(made, SAMPLES), atol=2 * made.score_scale)
+    raw.export(made, tmp_path / "raw")
+    assert raw.load(tmp_path / "raw").result == "vector"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -33,19 +33,26 @@ PACKAGE = sorted((ROOT / "ebpfnn").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> list[str]:
     """The modules that a file imports, wherever in it, by full name; ``from a import b`` is ``a.b`` where that is a module."""
-    package = path.relative_to(ROOT).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    package, found = path.relative_to(ROOT).parts[:-1], []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = (
                 ".".join((*package[: len(package) - node.level + 1], *filter(None, [node.module])))
                 if node.level
                 else node.module
             )
-            yield from (_module(str(base), alias.name) for alias in node.names)
+            found += [_module(str(base), alias.name) for alias in node.names]
+    return found
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _module(base: str, name: str) -> str:
@@ -153,7 +160,7 @@ NAMES_A_VERB = re.compile(rf"\bebpfnn ({'|'.join(VERBS)})\b|EBPFNN_")
 @pytest.mark.parametrize("path", [path for path in PACKAGE if {"obj", "kernel"} & {*path.parts}], ids=name)
 def test_the_loader_names_no_verb_of_ours(path: Path) -> None:
     """It can be used without the rest: what it tells its user to do, it can do itself."""
-    told = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    told = [node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)]
     assert not [text for text in told if isinstance(text, str) and NAMES_A_VERB.search(text)]
 
 
