@@ -11,7 +11,7 @@ from ..errors import ModelError
 from ..network.layers import expect
 from ..network.model import VECTOR
 from ..network.onnxkeys import PRODUCER, SCORES
-from . import building, onnx_composed, onnx_quant, onnx_refused, onnx_rounding
+from . import building, onnx_composed, onnx_qoperator, onnx_quant, onnx_refused, onnx_rounding
 from .flow import Flow, added, side_by_side
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
@@ -49,6 +49,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
+    onnx_qoperator.rewrite(graph, constants)
     ending = find(graph, constants)
     onnx_composed.compose(graph, constants)
     ending = find(graph, constants)
