@@ -111,6 +111,8 @@ class Operands:
         """
         given = (self.batch, *self.shape)
         sizes = _SIZES[self.node.op_type](self, given)
+        if sizes == [self.batch] and prod(self.shape) == 1:  # one value a sample
+            sizes = [self.batch, 1]
         if len(sizes) < 2 or sizes[0] != self.batch or prod(sizes) != prod(given) or min(sizes) < 1:
             raise ModelError(f"{self.where} makes {list(sizes)} of a batch of {describe(self.shape)}; keep the batch in front")
         return tuple(sizes[1:])
