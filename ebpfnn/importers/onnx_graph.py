@@ -194,7 +194,7 @@ class _Walk:
             check_cast(on)
         elif kind == "Clip" and values.quantized:
             onnx_rounding.narrow(values, on, values.quantized)
-        elif kind not in ("Identity", "Dropout"):
+        elif kind not in ("Identity", "Dropout") and not (kind in ("Concat", "Sum") and len(on.node.input) == 1):
             makers = ML_MAKERS if on.node.domain == DOMAIN else MAKERS
             expect(kind in makers or kind in WITHOUT_MAKERS, f"{on.where} cannot be imported; {_REMEDY}")
             plain = not values.quantized or kind in _ON_INTEGERS

@@ -81,6 +81,10 @@ GRAPHS = {
     "Clip, one limit": chain(CONV, ("Clip", ["", "one"], {}), *END),
     "Max and Min": chain(CONV, ("Max", ["low"], {}), ("Min", ["one", "_"], {}), *END),
     "MaxPool": chain(CONV, ("MaxPool", [], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0]}), *END),
+    "one value joined": chain(CONV, ("Concat", [], {"axis": 1}), ("Sum", [], {}), *END),
+    "MaxPool, ceil mode": chain(
+        CONV, ("MaxPool", [], {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 0, 1, 0], "ceil_mode": 1}), *END
+    ),
     "an activation behind a pool": chain(CONV, ("MaxPool", [], {"kernel_shape": [2, 2]}), ("Relu", [], {}), *END),
     "AveragePool": chain(
         CONV,

@@ -95,9 +95,9 @@ REFUSED = {
         r"\(AveragePool\), leaves padding out of its averages; count it",
     ),
     "a ceil mode": (
-        chain(("MaxPool", [], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}), FLAT),
+        chain(("AveragePool", [], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}), FLAT),
         {},
-        r"\(MaxPool\), has a ceil mode that adds windows past the edge; use floor, or pad",
+        r"\(AveragePool\), averages windows past the edge, in a ceil mode; use floor, or pad",
     ),
     "moved axes": (
         chain(("Transpose", [], {"perm": [0, 1, 3, 2]}), ("Conv", ["w"], {}), FLAT),
