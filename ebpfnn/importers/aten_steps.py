@@ -36,10 +36,11 @@ def take(values: Values, on: Operands) -> None:
     elif op in _MOVES:
         values.transpose(where, _order(on, len(values.shape) + 1))
     elif op in _CAT:
-        expect(False, f"{where} joins values and constants, which cannot be imported; join values alone")
+        alone = len(on.get("tensors")) == 1
+        expect(alone, f"{where} joins values and constants, which cannot be imported; join values alone")
     elif op == "aten.mean":
         rank = len(values.shape) + 1
-        values.mean(where, on.get("dim") or range(rank), keeps=bool(on.get("keepdim", False)))
+        values.reduce(where, on.get("dim") or range(rank), keeps=bool(on.get("keepdim", False)))
     elif op == "aten.neg":
         values.arithmetic(where, "mul", np.full((), -1.0))
     else:
