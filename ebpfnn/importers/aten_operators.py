@@ -86,19 +86,18 @@ def _product(on: Operands) -> list[Step]:
 
 
 def _conv(on: Operands) -> list[Step]:
-    weights, dilation, padding = on.array("weight").astype(np.float64), on.get("dilation") or 1, on.get("padding", 0)
+    weights, padding = on.array("weight").astype(np.float64), on.get("padding", 0)
     if weights.ndim != len(on.spatial) + 2 or on.get("transposed", False):
         fact = f"has weights {list(weights.shape)} for values of {len(on.spatial)} axes behind the channels"
         raise ModelError(f"{on.where} {fact}; only Conv1d and Conv2d can be imported")
-    weights = over_rows_and_columns(weights, on.spatial)
-    kernel, stride, dilation = weights.shape[2:], on.pair("stride", 1), on.pair("dilation", 1)
+    weights = building.dilated(on.where, over_rows_and_columns(weights, on.spatial), on.pair("dilation", 1))
+    kernel, stride = weights.shape[2:], on.pair("stride", 1)
     edges: tuple[int, ...] = (0, 0)
     if padding == "same":  # PyTorch pads the end by one more where the sum is odd
         edges = (*((size - 1) // 2 for size in kernel), *(size // 2 for size in kernel))
     elif padding != "valid":
         edges = on.pair("padding", 0)
-    dilation = tuple(step if size > 1 else 1 for step, size in zip(dilation, kernel, strict=True))
-    over = building.window(on.where, kernel, stride, edges, dilation)
+    over = building.window(on.where, kernel, stride, edges, (1, 1))
     bias = on.optional("bias", 0, len(weights)).astype(np.float64)
     return [Conv(on.where, weights, bias, over, int(on.get("groups", 1)))]
 

@@ -40,7 +40,7 @@ def take(values: Values, on: Operands) -> None:
         expect(alone, f"{where} joins values and constants, which cannot be imported; join values alone")
     elif op == "aten.mean":
         rank = len(values.shape) + 1
-        values.mean(where, on.get("dim") or range(rank), keeps=bool(on.get("keepdim", False)))
+        values.reduce(where, on.get("dim") or range(rank), keeps=bool(on.get("keepdim", False)))
     elif op == "aten.neg":
         values.arithmetic(where, "mul", np.full((), -1.0))
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from ..errors import ModelError
 from ..network.layers import Shape, Window, describe
 from ..quantize.floats import Activation
 from ..quantize.functions import Function
-from .steps import Activate, Chain, Floats, Pool, Scale
+from .steps import LARGEST, Activate, Chain, Floats, Pool, Scale
 
 _FAR = float(np.finfo(np.float32).max)
 
@@ -67,6 +69,24 @@ def compose(first: Activation, then: Activation) -> Activation:
     slopes = tuple(each * then.slope for each in first.slopes) or then.slopes
     low = -np.inf if slope == 0 and low <= 0 else low
     return replace(first, slope=slope, low=low, high=high, slopes=slopes, functions=then.functions)
+
+
+def dilated(where: str, weights: NDArray[Any], steps: Sequence[int]) -> NDArray[Any]:
+    """``weights`` [channels, channels, ...], or their scales, with 0 between them: those of a convolution of no dilation.
+
+    Raises :class:`ModelError` where that makes too many.
+    """
+    axes = weights.shape[2:]
+    if len(steps) != len(axes) or all(size == 1 or step == 1 for size, step in zip(axes, steps, strict=True)):
+        return weights
+    apart = tuple(step * (size - 1) + 1 for size, step in zip(axes, steps, strict=True))
+    fits = min(steps) > 0 and prod(weights.shape[:2]) * prod(apart) <= LARGEST
+    if not fits:
+        raise ModelError(f"{where} has a dilation of {describe(tuple(steps))}, past {LARGEST} weights; use a smaller one")
+    found = np.zeros((*weights.shape[:2], *apart), weights.dtype)
+    between = (slice(None), slice(None), *(slice(None, None, step) for step in steps))
+    found[between] = weights
+    return found
 
 
 def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Window:

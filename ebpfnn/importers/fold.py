@@ -91,6 +91,8 @@ class Folder:
         self.image = shape
         """What the layers so far give, which flattening only hides."""
         self.layers: list[_Weighted | MaxPool | AvgPool | _Joined] = []
+        self.limited: tuple[int, _Weighted] | None = None
+        """The last layer whose outputs only a quantization limits, by its number, and without these limits."""
         self.pending: Scale | None = None
         self.positive = True
         """Whether nothing below 0 can come: pixels, and what a ReLU gave."""
@@ -128,6 +130,8 @@ class Folder:
     def finish(self) -> tuple[FloatLayer, ...]:
         """The layers, perhaps none."""
         self._settle()
+        if self.limited and self.limited[0] == len(self.layers) - 1:  # scores have the room that they need
+            self.layers[-1] = self.limited[1]
         return tuple(_float_layer(each) for each in self.layers)
 
     def _scale(self, step: Scale) -> None:
@@ -162,24 +166,27 @@ class Folder:
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
     def _round(self, step: Quantize) -> None:
-        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 can stand for 0.
+        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0.
 
-        Whatever becomes of the scale, integers that begin at 0 cut off what is below, as a ReLU does; exporters then leave that
-        out.
+        Its ends limit values, and are all that is left of a ReLU or a Clip before it: onnxruntime takes those out.
         """
+        low, high = ((end - step.zero_point) * step.scale for end in (step.low, step.high))
+        if low >= 0 and (self.pending or not self.positive):
+            self._activate(Activate(step.where, Activation(0.0)))
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
-        lowest, highest = step.low - step.zero_point, step.high - step.zero_point
-        by = layer.activation if isinstance(layer, _Weighted | _Joined) else _IDENTITY
-        free = by.scale is None and not by.functions and self.pending is None and 2 <= _bits(step) <= 8
-        low, high = max(by.low, lowest * step.scale), min(by.high, highest * step.scale)
-        whole = low < high and (lowest >= 0 or (lowest >= -128 and highest <= 127))
-        if behind is not None and isinstance(layer, _Weighted | _Joined) and free and whole:
-            kept = replace(by, bits=_bits(step), scale=step.scale, low=low, high=high)
-            self.layers[behind] = replace(layer, activation=kept)
-            self.positive = self.positive or lowest >= 0
-        elif lowest >= 0 and not self.positive:
-            self._activate(Activate(step.where, Activation(0.0)))
+        if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or self.pending:
+            return
+        by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
+        low, high = max(by.low, low), min(by.high, high)
+        if low >= high:
+            return
+        if step.zero_point and not by.functions:
+            self.layers[behind] = replace(layer, activation=replace(by, low=low if low < 0 else by.low, high=high))
+            self.limited = behind, layer
+        elif not step.zero_point and 2 <= bits <= 8:
+            bits += step.high - step.low + 1 > 1 << bits
+            self.layers[behind] = replace(layer, activation=replace(by, bits=bits, scale=step.scale, low=low, high=high))
 
     def _pool(self, step: Pool) -> None:
         if self.pending and (bool((self.pending.factor <= 0).any()) if step.largest else any(step.window.padding)):
@@ -227,11 +234,6 @@ class Folder:
         self.layers.append(layer)
         self.positive = False
         return layer
-
-
-def _bits(step: Quantize) -> int:
-    """As many as the integers of ``step`` take."""
-    return (step.high - step.low).bit_length()
 
 
 def _joins(before: Activation, by: Activation, *, pooled: bool) -> bool:

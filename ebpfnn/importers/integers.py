@@ -167,6 +167,8 @@ class _Lowering:
         return to.scale
 
     def _quantize(self, step: Quantize) -> None:
+        if step.high - step.low > 255:
+            _leave(step, "quantizes to more than 8 bits; quantize to int8 or uint8")
         if self.input:
             self._quantize_input(step, self.input)
         elif self.sum and self.sum.rounded is None:
@@ -200,7 +202,9 @@ class _Lowering:
 
     def _symmetric(self, step: Step, weights: NDArray[np.int64]) -> NDArray[np.int64]:
         if weights.min() < -128 or weights.max() > 127:
-            step.refuse(f"has weights in {weights.min()}..{weights.max()}; quantize them to int8, symmetric")
+            _leave(
+                step, f"has weights in {weights.min()}..{weights.max()}, which no signed byte holds; quantize them symmetric"
+            )
         lowest = int((weights == -128).sum())
         if lowest:
             self.made.notes.append(f"{lowest} weights of -128 in {step.where.rstrip(',')} became -127")

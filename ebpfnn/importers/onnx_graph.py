@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..errors import ModelError
 from ..network.layers import expect
 from ..network.model import VECTOR
 from ..network.onnxkeys import PRODUCER, SCORES
-from . import building, onnx_functions, onnx_quant, onnx_refused, onnx_rounding
+from . import building, onnx_composed, onnx_qoperator, onnx_quant, onnx_refused, onnx_rounding
 from .flow import Flow, added, side_by_side
 from .onnx_constants import COMPUTE
 from .onnx_ending import CLASSIFIERS, find
@@ -51,8 +49,9 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
+    onnx_qoperator.rewrite(graph, constants)
     ending = find(graph, constants)
-    onnx_functions.compose(graph, constants)
+    onnx_composed.compose(graph, constants)
     ending = find(graph, constants)
     _check_operators(graph, ending.needed)
     tip, values, batch, taken = _start(graph, inputs, constants, tabular=tabular)
@@ -149,8 +148,7 @@ class _Walk:
         given = self.flow.given(node.input)
         on = Operands(node, here, (), given[0] if given else "", self.batch, self.constants)
         if node.op_type == "Shape" and inputs <= set(self.flow.shapes):
-            shape = self.flow.shapes[node.input[0]]
-            self.constants[node.output[0]] = Constant(np.array([self.batch, *shape], np.int64))
+            self.constants[node.output[0]] = on.sizes_of((self.batch, *self.flow.shapes[node.input[0]]))
         elif len(given) > 1:
             self.flow.give(node.output[0], self._join(self.flow.take(given, here), on))
         elif given:

@@ -111,9 +111,15 @@ class Operands:
         """
         given = (self.batch, *self.shape)
         sizes = _SIZES[self.node.op_type](self, given)
+        if sizes == [self.batch] and prod(self.shape) == 1:  # one value a sample
+            sizes = [self.batch, 1]
         if len(sizes) < 2 or sizes[0] != self.batch or prod(sizes) != prod(given) or min(sizes) < 1:
             raise ModelError(f"{self.where} makes {list(sizes)} of a batch of {describe(self.shape)}; keep the batch in front")
         return tuple(sizes[1:])
+
+    def sizes_of(self, shape: Sequence[int]) -> Constant:
+        """What a Shape gives of values of ``shape``, with the batch: all sizes, or since opset 15 those of some axes."""
+        return Constant(np.array(shape, np.int64)[self.attribute("start", 0) : self.attribute("end")])
 
     def first(self) -> None:
         """Raises :class:`ModelError` unless the values come first: weights may not stand to the left."""

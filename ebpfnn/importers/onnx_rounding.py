@@ -10,6 +10,8 @@ from .onnx_operands import Operands
 from .steps import Quantize, Scale
 from .values import Values
 
+_KINDS = (np.uint8, np.int8, np.uint16, np.int16)
+
 
 def quantize(values: Values, on: Operands) -> None:
     remedy = "put a DequantizeLinear before it"
@@ -67,9 +69,8 @@ def _quantization(on: Operands) -> Quantize:
     scale = on.scalar(1)
     point = on.array(2) if on.has(2) else np.zeros((), np.uint8)
     expect(scale is not None and np.isfinite(scale) and scale > 0, f"{on.where} has a scale that is not a positive number")
-    byte = point.size == 1 and point.dtype in (np.uint8, np.int8)
-    expect(
-        byte, f"{on.where} quantizes to {point.size} zero points of {point.dtype}; only one of int8 or uint8 can be imported"
-    )
+    known = point.size == 1 and point.dtype in _KINDS
+    fact = f"quantizes to {point.size} zero points of {point.dtype}"
+    expect(known, f"{on.where} {fact}; only one of int8, uint8, int16 or uint16 can be imported")
     limits = np.iinfo(point.dtype)
     return Quantize(on.where, float(scale or 0), int(point.reshape(())), int(limits.min), int(limits.max))

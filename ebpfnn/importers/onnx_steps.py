@@ -16,7 +16,8 @@ Make = Callable[[Operands], list[Step]]
 
 MOVES = frozenset({"Transpose", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
-WITHOUT_MAKERS = MOVES | {"ReduceMean", "Neg", "Sum"}
+_REDUCED = frozenset({"ReduceMean", "ReduceMax"})
+WITHOUT_MAKERS = MOVES | _REDUCED | {"Neg", "Sum"}
 """Operators that no maker of steps knows."""
 _IMAGES = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Pad"})
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
@@ -34,8 +35,9 @@ def take(values: Values, on: Operands, make: Make | None) -> None:
         values.arithmetic(where, ARITHMETIC[kind], on.array(0 if first else 1), first=first)
     elif kind == "Neg":
         values.arithmetic(where, "mul", np.full((), -1.0))
-    elif kind == "ReduceMean":
-        values.mean(where, on.axes(1, len(values.shape) + 1), keeps=bool(on.attribute("keepdims", 1)))
+    elif kind in _REDUCED:
+        axes, keeps = on.axes(1, len(values.shape) + 1), bool(on.attribute("keepdims", 1))
+        values.reduce(where, axes, keeps=keeps, largest=kind == "ReduceMax")
     elif kind == "Sum":
         _sum(values, on)
     elif make is None:

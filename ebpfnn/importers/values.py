@@ -152,17 +152,21 @@ class Values:
         self.chain.append(Conv(step.where, _last_axes(step.weights), step.bias, Window((1, 1)), 1, whole))
         self.layout = replace(self.layout, shape=(*shape[:-1], len(step.bias)))
 
-    def mean(self, where: str, over: Sequence[int], *, keeps: bool) -> None:
-        """Over rows, columns or both, wherever the graph has them. ``over`` counts the batch as 0; none are all axes."""
+    def reduce(self, where: str, over: Sequence[int], *, keeps: bool, largest: bool = False) -> None:
+        """The mean, or the ``largest``, over rows, columns or both, wherever the graph has them.
+
+        ``over`` counts the batch as 0; none are all axes.
+        """
         rank = len(self.shape)
         axes = sorted({axis % (rank + 1) - 1 for axis in (over or range(1, rank + 1))})
         self.settle(where, images=True, last=0 in axes and rank - 1 not in axes)
         known = {self.layout.axes[axis] for axis in axes if axis >= 0}
         whole = -1 not in axes and 0 not in known and len(self.chain.shape) == 3
         told = [axis + 1 for axis in axes]
-        expect(whole, f"{where} averages over axes {told}; only rows and columns of images can be imported")
+        does = "takes the largest" if largest else "averages"
+        expect(whole, f"{where} {does} over axes {told}; only rows and columns of images can be imported")
         sizes = [self.chain.shape[axis] if axis in known else 1 for axis in (1, 2)]
-        self.chain.append(Pool(where, Window((sizes[0], sizes[1]), (sizes[0], sizes[1])), largest=False))
+        self.chain.append(Pool(where, Window((sizes[0], sizes[1]), (sizes[0], sizes[1])), largest))
         kept = [at for at in range(rank) if keeps or at not in axes]
         shape = tuple(1 if at in axes else self.shape[at] for at in kept)
         self.layout = Layout(shape, tuple(self.layout.axes[at] for at in kept))

@@ -222,7 +222,7 @@ def gated(x: torch.Tensor) -> torch.Tensor:
 
 
 REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
-    "dilation": (lambda: [_nn().Conv2d(1, 2, 3, dilation=2), *_end(128)], r"\(aten\.conv2d\), has a dilation of 2x2; only 1"),
+    "dilation": (lambda: [_nn().MaxPool2d(3, dilation=2), *_end(9)], r"\(aten\.max_pool2d\), has a dilation of 2x2; only 1"),
     "an operator": (
         lambda: [_nn().Flatten(), _nn().LogSigmoid(), *_end(144)],
         r"\(aten\.log_sigmoid\), cannot be imported; Linear, Conv2d",

@@ -47,7 +47,7 @@ def body() -> Any:
 
 
 LOOP = [*chain(FLAT, GEMM), node("Loop", "times", "", "out1", body=body)]
-BRANCH = [*chain(FLAT, GEMM), node("Relu", "out1", out="r"), node("Max", "r", "out1")]
+BRANCH = [*chain(FLAT, GEMM), node("Tanh", "out1", out="r"), node("Max", "r", "out1")]
 REFUSED = {
     "a loop": (
         LOOP,
@@ -65,14 +65,19 @@ REFUSED = {
         r"node 3 of 3, 'the Sin [0-9]+' \(Sin\), cannot be imported; Conv, Gemm",
     ),
     "a product of values": (
-        [*chain(FLAT, GEMM), node("Mul", "out1", "out1")],
+        [*chain(FLAT, GEMM, ("Tanh", [], {})), node("Mul", "out1", "out2")],
         DENSE,
-        r"node 3 of 3, 'the Mul [0-9]+' \(Mul\), takes several values; only Add, Sum, Sub and Concat can",
+        r"node 4 of 4, 'the Mul [0-9]+' \(Mul\), takes several values; only Add, Sum, Sub and Concat can",
     ),
     "dilation": (
-        chain(("Conv", ["w"], {"dilations": [2, 2]}), *END),
+        chain(("MaxPool", [], {"kernel_shape": [3, 3], "dilations": [2, 2]}), FLAT),
+        {},
+        r"\(MaxPool\), has a dilation of 2x2; only 1 can be imported",
+    ),
+    "a huge dilation": (
+        chain(("Conv", ["w"], {"dilations": [5_000, 5_000]}), *END),
         {"w": floats(4, 1, 3, 3)},
-        r"\(Conv\), has a dilation of 2x2",
+        r"\(Conv\), has a dilation of 5000x5000, past [0-9]+ weights; use a smaller one",
     ),
     "one axis": (
         chain(("Conv", ["line"], {}), FLAT),
