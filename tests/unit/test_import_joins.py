@@ -43,7 +43,7 @@ JOINS: dict[str, tuple[Callable[[], bytes], int, int]] = {
     "a sum of three": (lambda: branches(3, node("Sum", "r0", "r1", "r2", out="end")), 2, 0),
     "a sum of one": (lambda: branches(1, node("Sum", "r0", out="end")), 0, 0),
     "a difference": (lambda: branches(2, node("Sub", "r0", "r1", out="end")), 1, 0),
-    "a value less itself": (lambda: branches(1, node("Sub", "r0", "r0", out="s"), node("Add", "s", "r0", out="end")), 2, 0),
+    "a value less itself": (lambda: branches(2, node("Sub", "r0", "r0", out="s"), node("Add", "s", "r1", out="end")), 2, 0),
     "channels of nine": (lambda: branches(9, node("Concat", *(f"r{n}" for n in range(9)), out="end", axis=1), size=648), 0, 2),
     "channels twice": (lambda: branches(1, node("Concat", "r0", "r0", out="end", axis=1), size=144), 0, 1),
     "a factor": (
