@@ -187,14 +187,14 @@ def test_swaps_while_processes_infer(trigger: Trigger, store: Store, tmp_path: P
         modelfile.save(_named(random_network((9, 5, 3), seed=number), f"net{number}"), tmp_path / f"net{number}.safetensors")
     files = [str(path) for path in sorted(tmp_path.glob("*.safetensors"))]
     tool = [sys.executable, str(ROOT / "tools" / "swap_under_load.py"), "--trigger", trigger.name, "--networks", *files]
-    limits = ["--processes", "3", "--inferences", "1000", "--rate", "50"]
+    limits = ["--processes", "3", "--inferences", "1000", "--rate", "50", "--swaps", "15"]
     ran = subprocess.run([*tool, *limits], env=environment(store), capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert (found["lost"], found["mixed"], found["misnamed"]) == (0, 0, 0)
-    assert sum(found["answered"].values()) + found["refused"] == 3000
+    assert sum(found["answered"].values()) + found["refused"] == found["inferences"] >= 3000
     assert len(found["answered"]) == 2
-    assert found["swaps"] > 0
+    assert found["swaps"] >= 15
 
 
 def _named(made: QuantizedNetwork, name: str) -> QuantizedNetwork:
