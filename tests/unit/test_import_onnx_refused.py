@@ -52,7 +52,7 @@ REFUSED = {
     "a loop": (
         LOOP,
         {**DENSE, "times": np.array(3)},
-        r"node 3 of 3, 'the Loop [0-9]+' \(Loop\), is control flow, as recurrent layers are written \(GRU, SimpleRNN\); export a network",
+        r"node 3 of 3, 'the Loop [0-9]+' \(Loop\), is control flow, as recurrent layers are written \(GRU, Sim",
     ),
     "a branch": (
         BRANCH,
