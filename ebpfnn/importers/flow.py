@@ -60,7 +60,7 @@ class Flow:
             del self.open[name]
         if name not in self._shared:
             return values
-        values.settle(where)
+        values.settle(where, images=len(values.shape) == 2)
         return values.forked() if alone else values
 
 
@@ -69,7 +69,7 @@ def check_joins(given: Sequence[Values], where: str) -> None:
     for values in given:
         expect(not values.ended, values.followed)
         expect(values.quantized is None, f"{where} {_ON_INTEGERS}")
-        values.settle(where)
+        values.settle(where, images=len(values.shape) == 2)
     first = given[0].layout
     alike = all(each.layout.axes == first.axes and each.layout.order is None for each in given)
     expect(alike, f"{where} joins values whose axes were moved in different ways; export channels first")

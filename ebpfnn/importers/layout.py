@@ -93,7 +93,7 @@ class Layout:
             image = image if count == 1 else self.shape
             expect(not self.moved, f"{where} takes values whose axes were moved, which cannot be imported")
             self.follow(where, image, chain)
-            return (1, 2) if count == 2 else (2,)
+            return (1, 2) if count == 2 else (1,) if image[1:] == (self.shape[1], 1) else (2,)
         channels = self.axes[0] == 0 or (self.axes[0] is None and chain.shape[0] == 1)
         expect(channels, f"{where} takes channels that were moved behind layers; export channels first")
         free = [axis for axis in (1, 2) if axis not in self.axes]

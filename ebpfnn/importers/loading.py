@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import files
 from ..errors import ModelError
 from ..network import QuantizedNetwork, reference
-from ..network.layers import expect
+from ..network.layers import describe, expect
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
 from ..quantize.tabular import Tabular
@@ -137,8 +137,13 @@ def _tabular(chain: Chain, options: ImportOptions) -> bool:
     """Whether samples are rows of a table: the graph says so, or the data for it do. Raises :class:`ModelError` for a graph."""
     root = chain.root
     flat = len(root.input_shape) == 1 and not root.input_bytes
+    image = options.prepared is None and options.tabular and len(root.input_shape) > 1
+    fact = f"computes with {describe(root.input_shape)} values, as which no layer sees rows of a table"
+    expect(not image, f"{fact}; give samples of bytes, 0..255 for 0..1, or train dense layers")
     found = options.prepared is None and (root.tabular or (options.tabular and flat))
-    expect(not found or not chain.before, "branches, and takes rows of a table, which only a chain of layers can")
+    fact = "branches, and takes rows of a table, which only a chain of layers can"
+    remedy = "export a chain" if root.tabular else "give samples of bytes, 0..255 for 0..1, or export a chain"
+    expect(not found or not chain.before, f"{fact}; {remedy}")
     return found
 
 

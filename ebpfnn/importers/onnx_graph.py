@@ -46,7 +46,8 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     own = model.producer_name == PRODUCER and any(each.name == SCORES for each in graph.output)
     fact = "is a graph, a network of tables or a cascade, whose integers are in operators that are no layers"
     expect(not own, f"{fact}; use the file it was exported from, or `ebpfnn export --raw` and `ebpfnn import`")
-    counts = f"has {len(inputs)} inputs and {len(graph.output)} outputs; export one of each, the sample and the logits"
+    named = " (" + ", ".join(repr(each.name) for each in inputs[:3]) + ")" if len(inputs) > 1 else ""
+    counts = f"has {len(inputs)} inputs{named} and {len(graph.output)} outputs; export one of each, the sample and the logits"
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
     onnx_qoperator.rewrite(graph, constants)
@@ -88,8 +89,10 @@ def _check_operators(graph: onnx.GraphProto, needed: frozenset[int]) -> None:
         here = where(number + 1, node, len(graph.node))
         if number not in needed or reached.isdisjoint(node.input) or node.op_type == "Shape":
             continue
+        products = node.op_type in ("MatMul", "Gemm") and reached.issuperset(node.input[:2])
+        kind = "Slice" if node.op_type == "Gather" and node.input[0] in reached else node.op_type
         reached.update(node.output)
-        fact = onnx_refused.reason(node.op_type, known)
+        fact = onnx_refused.ATTENTION if products else onnx_refused.reason(kind, known)
         expect(
             fact is None or node.domain in onnx_quant.DOMAINS, f"{here} {fact}" + ("" if ";" in f"{fact}" else f"; {_REMEDY}")
         )

@@ -136,18 +136,29 @@ def _clip(on: Operands) -> list[Step]:
     return [building.clamp(on.where, low, high)]
 
 
-def _pad(on: Operands) -> list[Step]:
-    """Begins and ends of all axes, the batch and the channels too."""
-    rank = len(on.spatial) + 2
+_EDGES = "pads by other than an edge of 0 around images, which cannot be imported"
+
+
+def padding(on: Operands, rank: int) -> list[int]:
+    """The begins of all axes of values of ``rank``, the batch and the channels too, and the ends."""
     edges = [int(edge) for edge in (on.array(1).reshape(-1) if on.has(1) else on.attribute("pads", []))]
     value = on.scalar(2) if on.has(2) else on.attribute("value", 0)
     if on.has(3) and len(edges) == 2 * len(on.array(3)):
         edges = _of_axes(edges, [int(axis) % rank for axis in on.array(3)], rank)
     plain = on.attribute("mode", "constant") == "constant" and not value and len(edges) == 2 * rank
-    if len(edges) == 2 * rank and not any(edges):
+    nothing = len(edges) == 2 * rank and not any(edges)
+    if not (plain or nothing) or any([*edges[:1], *edges[rank : rank + 1]]):
+        raise ModelError(f"{on.where} {_EDGES}")
+    return edges
+
+
+def _pad(on: Operands) -> list[Step]:
+    rank = len(on.spatial) + 2
+    edges = padding(on, rank)
+    if not any(edges):
         return []
-    if not plain or any([*edges[:2], *edges[rank : rank + 2]]):
-        raise ModelError(f"{on.where} pads by other than an edge of 0 around images, which cannot be imported")
+    if edges[1] or edges[rank + 1]:
+        raise ModelError(f"{on.where} {_EDGES}")
     top, left = on.placed(edges[2:rank], 0)
     bottom, right = on.placed(edges[rank + 2 :], 0)
     return [Pad(on.where, (top, left, bottom, right))]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..network.layers import Shape, expect
 from .onnx_operands import Constant, Operands
+from .onnx_operators import padding
 from .steps import Linear, Step
 from .values import Like, Values
 
@@ -38,6 +39,8 @@ def take(values: Values, on: Operands, make: Make | None) -> None:
     elif kind in _REDUCED:
         axes, keeps = on.axes(1, len(values.shape) + 1), bool(on.attribute("keepdims", 1))
         values.reduce(where, axes, keeps=keeps, largest=kind == "ReduceMax")
+    elif kind == "Pad" and _pads_before_channels(values, on):
+        return
     elif kind == "Sum":
         _sum(values, on)
     elif make is None:
@@ -51,6 +54,12 @@ def _sum(values: Values, on: Operands) -> None:
     for number, name in enumerate(on.node.input):
         if name != on.tip:
             values.arithmetic(on.where, "add", on.array(number))
+
+
+def _pads_before_channels(values: Values, on: Operands) -> bool:
+    rank = len(values.shape) + 1
+    edges = padding(on, rank)
+    return values.pad_before_channels(on.where, list(zip(edges[1:rank], edges[rank + 1 :], strict=True)))
 
 
 def _made(values: Values, on: Operands, make: Make) -> None:

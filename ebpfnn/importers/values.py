@@ -14,7 +14,7 @@ from ..network.layers import Shape, Window, describe, expect
 from . import building
 from .front import Front
 from .layout import Layout, columns
-from .steps import Chain, Conv, Integers, Linear, Pool, Quantize, Step
+from .steps import Chain, Conv, Integers, Linear, Pad, Pool, Quantize, Step
 
 Array = NDArray[np.generic]
 Like = Callable[[Array], Array]
@@ -86,6 +86,23 @@ class Values:
         self._extend(make(self.chain.shape, spatial))
         shape = self.chain.shape
         self.layout = Layout((shape[0], *(shape[axis] for axis in spatial)), (0, *spatial))
+
+    def pad_before_channels(self, where: str, edges: Sequence[tuple[int, int]]) -> bool:
+        """Pads by 0, ``edges`` before and behind each of the graph's axes, if the last of them is the channels'."""
+        shape, given = self.shape, self.front is not None
+        if len(edges) != len(shape) or len(shape) < 2:
+            return False
+        if not (any(edges[0]) and not any(edges[-1]) if given else self.layout.axes[-1] == 0):
+            return False
+        self.settle(where, images=True, last=True)
+        by_axis = {axis: each for axis, each in zip(self.layout.axes, edges, strict=True) if any(each)}
+        fits = len(self.chain.shape) == 3 and by_axis.keys() <= {1, 2}
+        expect(fits, f"{where} pads along another axis than rows and columns, which cannot be imported")
+        (top, bottom), (left, right) = (by_axis.get(axis, (0, 0)) for axis in (1, 2))
+        self.chain.append(Pad(where, (top, left, bottom, right)))
+        wider = tuple(size + sum(each) for size, each in zip(shape, edges, strict=True))
+        self.layout = replace(self.layout, shape=wider)
+        return True
 
     def in_place(self, where: str, make: Callable[[Shape, Like], Sequence[Step]]) -> None:
         """``make`` makes steps over values of a shape, one by one."""

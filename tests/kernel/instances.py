@@ -49,7 +49,7 @@ def all_names(name: str) -> set[str]:
 def ebpfnn(store: Store, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Runs the command line in a process of its own, which is forked; :func:`started` starts Python anew."""
     words = ["ebpfnn", *arguments]
-    status, told, complained = as_a_program(main, words, environment(store), stdin, 120)
+    status, told, complained = as_a_program(main, words, environment(store), stdin)
     return subprocess.CompletedProcess(words, status, told.decode(), complained.decode())
 
 

@@ -23,6 +23,9 @@ ROWS: dict[str, tuple[tuple[int, ...], str, float]] = {
     "rescaled": ((8, 8, 3), "", 1),
     "separable": ((10, 10, 1), "softmax", 255),
     "residual": ((8, 8, 3), "", 255),
+    "causal": ((24, 3), "", 255),
+    "padded": ((9, 9, 3), "", 255),
+    "slopes": ((10, 10, 1), "softmax", 255),
     "detector": ((41, 1), "sigmoid", 255),
 }
 """The shape that the graph takes, its last activation, and what a byte of a sample is divided by there."""

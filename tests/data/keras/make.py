@@ -98,6 +98,34 @@ write(
     layers.Dense(5),
 )
 write(
+    "causal",
+    (24, 3),
+    layers.Conv1D(8, 3, padding="causal", activation="relu"),
+    residual(layers.Conv1D(8, 3, padding="causal", dilation_rate=2, activation="relu")),
+    layers.GlobalMaxPooling1D(),
+    layers.Dense(4),
+)
+write(
+    "padded",
+    (9, 9, 3),
+    layers.ZeroPadding2D(((1, 0), (0, 2))),
+    layers.Conv2D(4, 3, strides=2, activation="relu"),
+    layers.ZeroPadding2D(1),
+    layers.DepthwiseConv2D(3),
+    layers.GlobalAveragePooling2D(),
+    layers.Dense(4),
+)
+write(
+    "slopes",
+    (10, 10, 1),
+    layers.Conv2D(4, 3),
+    layers.PReLU(shared_axes=[1, 2], alpha_initializer=keras.initializers.RandomUniform(0, 1)),
+    layers.GlobalMaxPooling2D(),
+    layers.Dense(8),
+    layers.PReLU(alpha_initializer=keras.initializers.RandomUniform(0, 1)),
+    layers.Dense(4, activation="softmax"),
+)
+write(
     "detector",
     (41, 1),
     layers.Conv1D(8, 3, padding="same", activation="relu"),
