@@ -156,7 +156,9 @@ def _batch_norm(on: Operands) -> list[Step]:
 
 
 def _prelu(on: Operands) -> list[Step]:
-    return [building.sloped(on.where, on.array("weight").astype(np.float64), on.shape)]
+    """Slopes go with the axis behind the batch, wherever the chain has that."""
+    slopes = on.array("weight").reshape(-1, *(1,) * (len(on.call.shape) - 2))
+    return [building.sloped(on.where, building.per_channel(on.where, on.like(slopes), on.shape), on.shape)]
 
 
 def _function(name: str, *parameters: tuple[str, float]) -> Callable[[Operands], list[Step]]:

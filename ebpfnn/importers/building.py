@@ -77,11 +77,12 @@ def dilated(where: str, weights: NDArray[Any], steps: Sequence[int]) -> NDArray[
     Raises :class:`ModelError` where that makes too many.
     """
     axes = weights.shape[2:]
-    if len(steps) != len(axes) or all(size == 1 or step == 1 for size, step in zip(axes, steps, strict=True)):
+    if len(steps) != len(axes) or min(steps, default=1) < 1:
+        raise ModelError(f"{where} has dilations of {list(steps)} for {len(axes)} axes; export one an axis, 1 or more")
+    if all(size == 1 or step == 1 for size, step in zip(axes, steps, strict=True)):
         return weights
     apart = tuple(step * (size - 1) + 1 for size, step in zip(axes, steps, strict=True))
-    fits = min(steps) > 0 and prod(weights.shape[:2]) * prod(apart) <= LARGEST
-    if not fits:
+    if prod(weights.shape[:2]) * prod(apart) > LARGEST:
         raise ModelError(f"{where} has a dilation of {describe(tuple(steps))}, past {LARGEST} weights; use a smaller one")
     found = np.zeros((*weights.shape[:2], *apart), weights.dtype)
     between = (slice(None), slice(None), *(slice(None, None, step) for step in steps))

@@ -93,7 +93,9 @@ def side_by_side(given: Sequence[Values], axis: int, where: str) -> Values:
     """The channels of ``given``, one after the other, along ``axis`` of the graph, which counts the batch as 0."""
     check_joins(given, where)
     layout = given[0].layout
-    at = axis % (len(layout.shape) + 1) - 1
+    rank = len(layout.shape) + 1
+    expect(-rank <= axis < rank, f"{where} joins along axis {axis} of {rank}; export it again")
+    at = axis % rank - 1
     rest = {(*each.shape[:at], *each.shape[at + 1 :]) for each in given}
     fits = at >= 0 and layout.axes[at] == 0 and len(rest) == 1
     expect(fits, f"{where} joins along another axis than channels, which cannot be imported")

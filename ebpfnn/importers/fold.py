@@ -55,9 +55,10 @@ class _Weighted:
     step: Linear | Conv
     activation: Activation = _IDENTITY
 
-    def takes(self, factor: Floats) -> bool:
-        """Whether outputs can be scaled by ``factor``: one number, or one an output, before the activation."""
-        return self.activation == _IDENTITY and factor.size in (1, len(self.step.bias))
+    def takes(self, factor: Floats, offset: Floats) -> bool:
+        """Whether outputs can be scaled and moved: by one number, or one an output, before the activation."""
+        sizes = (1, len(self.step.bias))
+        return self.activation == _IDENTITY and factor.size in sizes and offset.size in sizes
 
     def scaled(self, factor: Floats, offset: Floats) -> _Weighted:
         rows = factor.reshape(-1, *(1,) * (self.step.weights.ndim - 1))
@@ -91,7 +92,7 @@ class Folder:
         self.image = shape
         """What the layers so far give, which flattening only hides."""
         self.layers: list[_Weighted | MaxPool | AvgPool | _Joined] = []
-        self.limited: tuple[int, _Weighted] | None = None
+        self.limited: tuple[int, _Weighted | _Joined] | None = None
         """The last layer whose outputs only a quantization limits, by its number, and without these limits."""
         self.pending: Scale | None = None
         self.positive = True
@@ -138,7 +139,7 @@ class Folder:
         """Into the layer behind which it stands, or else kept for the layer that follows."""
         factor, offset = (_per_channel(step, each, self.shape) for each in (step.factor, step.offset))
         last = self.layers[-1] if self.layers else None
-        if not self.pending and isinstance(last, _Weighted) and last.takes(factor):
+        if not self.pending and isinstance(last, _Weighted) and last.takes(factor, offset):
             self.layers[-1] = last.scaled(factor, offset)
             return
         if not self.pending and isinstance(last, _Joined) and last.takes(factor, offset):
@@ -160,8 +161,12 @@ class Folder:
         pooled = behind is not None and behind + 1 < len(self.layers)
         if isinstance(layer, _Joined) and (by.functions or by.slopes):
             layer = None
+        if isinstance(layer, _Weighted) and by.slopes and len(by.slopes) != len(layer.step.bias):
+            layer = None  # one slope for each of flat values
         if behind is None or not isinstance(layer, _Weighted | _Joined) or not _joins(layer.activation, by, pooled=pooled):
             layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
+        if self.limited and self.limited[0] == behind:
+            self.limited = None  # what follows is given limited values
         self.layers[behind] = replace(layer, activation=compose(layer.activation, by))
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
@@ -175,13 +180,13 @@ class Folder:
             self._activate(Activate(step.where, Activation(0.0)))
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
-        if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or self.pending:
+        if behind is None or not isinstance(layer, _Weighted | _Joined) or layer.activation.scale is not None or self.pending:
             return
         by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
         low, high = max(by.low, low), min(by.high, high)
         if low >= high:
             return
-        if step.zero_point and not by.functions:
+        if (step.zero_point or isinstance(layer, _Joined)) and not by.functions:
             self.layers[behind] = replace(layer, activation=replace(by, low=low if low < 0 else by.low, high=high))
             self.limited = behind, layer
         elif not step.zero_point and 2 <= bits <= 8:

@@ -24,7 +24,7 @@ from ..network.layers import Layer, MaxPool, Shape, Window
 from ..quantize.scales import Range, score_range
 from .branches import in_order
 from .building import compose
-from .steps import Activate, Chain, Conv, Join, Linear, Pool, Quantize, Reshape, Scale, Step
+from .steps import Activate, Chain, Conv, Join, Linear, Pool, Quantize, Reshape, Scale, Step, naming
 from .sums import IDENTITY, Joined, Sum
 
 _WIDEST = 1024
@@ -61,7 +61,8 @@ def lower(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> Quan
         before = [ends[id(one)] for one in each.before]
         lowering = _Lowering(each, before, made) if before else _first(each, made, mean, std)
         for step in [*each.steps, *common.get(id(each), [])]:
-            lowering.take(step)
+            with naming(step.where):
+                lowering.take(step)
         shape = shape if each.before else lowering.input_shape
         if each is not chain:
             ends[id(each)] = lowering.end()
@@ -236,8 +237,8 @@ class _Lowering:
             self.input = Scale(step.where, factor, offset)
         else:
             into = self._changed(step)
-            if isinstance(into, Joined):
-                _leave(step, "scales a sum that nothing quantizes; quantize it between")
+            if isinstance(into, Joined) or not into.takes(step):
+                _leave(step, "scales values that nothing quantizes; quantize them between")
             into.scale(step)
 
     def _changed(self, step: Step) -> Sum | Joined:

@@ -49,7 +49,7 @@ def _leaky(on: Operands) -> list[Step]:
 
 
 def _prelu(on: Operands) -> list[Step]:
-    return [building.sloped(on.where, on.array(1).astype(np.float64), on.shape)]
+    return [building.sloped(on.where, building.per_channel(on.where, on.array(1), on.shape), on.shape)]
 
 
 def _power(on: Operands) -> list[Step]:

@@ -98,7 +98,10 @@ class Operands:
     def axes(self, number: int, rank: int | None = None) -> list[int]:
         """Axes, which are an attribute before opset 13 or 18, and an input since. Of values of ``rank`` with the batch."""
         given: Sequence[int] = self.array(number).reshape(-1).tolist() if self.has(number) else self.attribute("axes", [])
-        return [int(axis) % (rank or len(self.shape) + 1) for axis in given]
+        rank = rank or len(self.shape) + 1
+        known = all(-rank <= axis < rank for axis in given)
+        expect(known, f"{self.where} has axes {list(given)} of values of {rank} axes; export it again")
+        return [int(axis) % rank for axis in given]
 
     def placed(self, values: Sequence[int], otherwise: int) -> tuple[int, int]:
         """``values``, one for each axis that the graph has, for rows and columns; ``otherwise`` for one that it lacks."""

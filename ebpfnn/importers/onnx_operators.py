@@ -22,7 +22,9 @@ def _conv(on: Operands) -> list[Step]:
     if held.array.ndim != len(on.spatial) + 2:
         fact = f"has weights {list(held.array.shape)} for values of {len(on.spatial)} axes behind the channels"
         raise ModelError(f"{on.where} {fact}; only convolutions over one axis, or rows and columns, can be imported")
-    steps = on.attribute("dilations", [1] * len(on.spatial))
+    steps, own = on.attribute("dilations", [1] * len(on.spatial)), held.array.shape[2:]
+    kernel = tuple(on.attribute("kernel_shape", own))
+    expect(kernel == own, f"{on.where} has weights over {describe(own)} and a kernel_shape of {list(kernel)}; export it again")
     held = held.changed(lambda array: building.dilated(on.where, array, steps))
     over = _window(on, held.array.shape[2:], [1] * len(on.spatial))
     held = held.changed(lambda array: over_rows_and_columns(array, on.spatial))
@@ -64,8 +66,10 @@ def _window(on: Operands, kernel: Sequence[int], dilation: Sequence[int] = ()) -
     count = len(kernel)
     stride = on.attribute("strides", [1] * count)
     dilation = dilation or on.attribute("dilations", [1] * count)
-    if any(step != 1 and size > 1 for step, size in zip(dilation, kernel, strict=False)):
+    expect(len(dilation) == count, f"{on.where} has dilations of {len(dilation)} axes for {count}; export it again")
+    if any(step != 1 and size > 1 for step, size in zip(dilation, kernel, strict=True)):
         raise ModelError(f"{on.where} has a dilation of {describe(tuple(dilation))}; only 1 can be imported")
+    expect(min(stride, default=1) > 0, f"{on.where} has strides of {list(stride)}; only 1 or more can be imported")
     edges = _edges(on, kernel, stride)
     sizes = on.placed(kernel, 1), on.placed(stride, 1)
     padding = (*on.placed(edges[: len(edges) // 2], 0), *on.placed(edges[len(edges) // 2 :], 0))

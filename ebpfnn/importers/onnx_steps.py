@@ -21,6 +21,7 @@ _REDUCED = frozenset({"ReduceMean", "ReduceMax"})
 WITHOUT_MAKERS = MOVES | _REDUCED | {"Neg", "Sum"}
 """Operators that no maker of steps knows."""
 _IMAGES = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Pad"})
+_OF_CHANNELS = frozenset({"BatchNormalization", "PRelu"})
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 
 
@@ -83,8 +84,8 @@ def _made(values: Values, on: Operands, make: Make) -> None:
 
 
 def _alike(on: Operands, like: Like) -> Operands:
-    """``on`` with the constants of a normalization as flat values lie in the chain."""
-    if on.node.op_type != "BatchNormalization":
+    """``on`` with the constants of a normalization, or the slopes of a PRelu, as values lie in the chain."""
+    if on.node.op_type not in _OF_CHANNELS:
         return on
     own = {name: Constant(like(on.array(at))) for at, name in enumerate(on.node.input) if at}
     return replace(on, constants={**on.constants, **own})

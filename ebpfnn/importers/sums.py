@@ -39,12 +39,17 @@ class Sum(Unrounded):
     window: Window | None = None
     groups: int = 1
 
+    def takes(self, step: Scale) -> bool:
+        """Whether :meth:`scale` can: outputs that nothing changed yet, by one number or one an output.
+
+        What turns them around does not go before a maximum.
+        """
+        one_each = {step.factor.size, step.offset.size} <= {1, len(self.weights)}
+        turns = bool((step.factor < 0).any())
+        return self.activation == IDENTITY and one_each and bool(step.factor.all()) and not (turns and self.pools)
+
     def scale(self, step: Scale) -> None:
         """``(sum w x + b) * factor + offset``, whose weights take the sign of the factor, and the unit its magnitude."""
-        if self.activation != IDENTITY:
-            step.refuse("scales values behind an activation that nothing quantizes; quantize them between")
-        if not step.factor.all():
-            step.refuse("scales by 0; leave the channel out")
         self.weights = self.weights * np.sign(step.factor).astype(np.int64).reshape(-1, *(1,) * (self.weights.ndim - 1))
         self.unit, self.bias = self.unit * np.abs(step.factor), self.bias * step.factor + step.offset
 

@@ -175,6 +175,8 @@ class Values:
         ``over`` counts the batch as 0; none are all axes.
         """
         rank = len(self.shape)
+        there = all(-rank <= axis + 1 <= rank + 1 for axis in over)
+        expect(there, f"{where} has axes {[*over]} of values of {rank + 1} axes; export it again")
         axes = sorted({axis % (rank + 1) - 1 for axis in (over or range(1, rank + 1))})
         self.settle(where, images=True, last=0 in axes and rank - 1 not in axes)
         known = {self.layout.axes[axis] for axis in axes if axis >= 0}
