@@ -9,6 +9,9 @@ export CLANG ?= $(or $(lastword $(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | s
 # `make test TORCH=no` does without PyTorch: tests that need it skip, and types are not checked.
 TORCH ?= yes
 export EBPFNN_TORCH := $(TORCH)
+# On a busy machine, threads of BLAS and PyTorch mostly wait for each other.
+test unit: export OPENBLAS_NUM_THREADS := 1
+test unit: export OMP_NUM_THREADS := 1
 DEVELOPMENT := $(VENV)/.development$(if $(filter no,$(TORCH)),-torchless)
 # ISA v3 is what Linux 5.10 takes.
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -Ibpf/include -Iebpfnn/bench/native

@@ -22,8 +22,8 @@ VARIABLE = "ebpfnn_abi"
 MAX_SCORES = 64
 """The most scores of a result, and so the most classes of a network: EBPFNN_MAX_SCORES."""
 
-RESULT_KINDS: Mapping[str, int] = {"label": 0, "value": 1, "anomaly": 2}
-"""EBPFNN_RESULT_LABEL, EBPFNN_RESULT_VALUE and EBPFNN_RESULT_ANOMALY, by the names of :data:`ebpfnn.network.model.RESULTS`."""
+RESULT_KINDS: Mapping[str, int] = {"label": 0, "value": 1, "anomaly": 2, "vector": 3}
+"""EBPFNN_RESULT_LABEL and the others, by the names of :data:`ebpfnn.network.model.RESULTS`."""
 
 RESULT_KIND = "ebpfnn_result_kind"
 """The variable that a shell may have for one of :data:`RESULT_KINDS`, u32: the loader sets it."""

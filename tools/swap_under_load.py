@@ -17,6 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import count, takewhile
+from multiprocessing.context import BaseContext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +36,26 @@ _TIMERS = ("perf",)  # what they left in a slot the next tick may change
 _Answer = tuple[NDArray[np.int32], "str | None"]
 
 
+class Together:
+    """What the processes that infer and the one that swaps tell each other."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self.inferring, self.enough = context.Semaphore(0), context.Event()
+
+
+_together: Together
+
+
+def join(together: Together) -> None:
+    global _together  # a process of a pool has no other place for it
+    _together = together
+
+
 def work(name: str, models: list[str], seed: int, inferences: int) -> Counter[str]:
-    """``inferences`` answers, counted: by which network, ``mixed``, ``lost``, and ``misnamed`` by the session."""
+    """``inferences`` answers and more until there were enough swaps.
+
+    They are counted: by which network, ``mixed``, ``lost``, and ``misnamed`` by the session; ``asked`` are all.
+    """
     os.nice(10)  # or so many processes leave none of the CPU to who swaps
     networks = [modelfile.load(modelfile.resolve(model)) for model in models]
     samples = np.random.default_rng(seed).integers(0, 256, (_SAMPLES, *networks[0].input_shape), np.uint8)
@@ -43,7 +63,9 @@ def work(name: str, models: list[str], seed: int, inferences: int) -> Counter[st
     counted: Counter[str] = Counter()
     with Instance.open(name).session() as session:
         one_event = session.has_slots and session.trigger.name not in _TIMERS
-        for number in range(inferences):
+        _together.inferring.release()
+        for number in takewhile(lambda number: number < inferences or not _together.enough.is_set(), count()):
+            counted["asked"] += 1
             which = number % _SAMPLES
             ask = by_slot if one_event and number % 2 else by_session
             try:
@@ -70,37 +92,55 @@ def by_slot(session: InstanceSession, sample: NDArray[np.uint8]) -> _Answer:
     return slot.scores, None
 
 
-def swap_until(done: Callable[[], bool], instance: Instance, models: list[str], rate: float) -> int:
-    """Swaps ``rate`` times a second until ``done``, and returns how often."""
+def wait_for(futures: list[Future[Counter[str]]]) -> None:
+    """Returns when each process infers, or has failed: a swap before tells nothing."""
+    inferring = 0
+    while inferring + sum(each.done() for each in futures) < len(futures):
+        inferring += _together.inferring.acquire(timeout=0.01)
+
+
+def swap_until(done: Callable[[], bool], instance: Instance, models: list[str], rate: float, least: int) -> int:
+    """Swaps ``rate`` times a second until ``done``, and returns how often.
+
+    After ``least`` of them there were enough. Less often where that would take more than half of the time, as on an emulated
+    machine: those who infer get the rest.
+    """
     networks = [modelfile.load(modelfile.resolve(model)) for model in models]
     bodies = [compile_here(network) for network in networks]
-    count, due = 0, time.monotonic()
+    swaps, due = 0, time.monotonic()
     while not done():
-        if rate and time.monotonic() >= due:
-            count += 1
-            due += 1 / rate
-            instance.swap(networks[count % len(networks)], body=bodies[count % len(networks)])
+        if rate and (begun := time.monotonic()) >= due:
+            swaps += 1
+            instance.swap(networks[swaps % len(networks)], body=bodies[swaps % len(networks)])
+            ended = time.monotonic()
+            due = max(due + 1 / rate, ended + (ended - begun))
+        if swaps >= least or not rate:
+            _together.enough.set()
         time.sleep(0.001)
-    return count
+    return swaps
 
 
 def measure(arguments: argparse.Namespace, instance: Instance) -> dict[str, object]:
     """The figures of one run, for people and tests."""
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ebpfnn.instance.instance", "ebpfnn.session.session", "ebpfnn.bodies.modelfile"])
     models = arguments.networks
-    with ProcessPoolExecutor(arguments.processes, context) as pool:
+    join(Together(context))
+    with ProcessPoolExecutor(arguments.processes, context, join, (_together,)) as pool:
         begun = time.monotonic()
         futures: list[Future[Counter[str]]] = [
             pool.submit(work, instance.name, models, seed, arguments.inferences) for seed in range(arguments.processes)
         ]
-        swaps = swap_until(lambda: all(each.done() for each in futures), instance, models, arguments.rate)
+        wait_for(futures)
+        swaps = swap_until(lambda: all(each.done() for each in futures), instance, models, arguments.rate, arguments.swaps)
         counted = sum((each.result() for each in futures), Counter[str]())
         seconds = time.monotonic() - begun
+    asked = counted.pop("asked")
     fates = {fate: counted.pop(fate, 0) for fate in ("lost", "mixed", "misnamed", "refused")}
     return {
         "trigger": arguments.trigger,
         "processes": arguments.processes,
-        "inferences": arguments.processes * arguments.inferences,
+        "inferences": asked,
         "swaps": swaps,
         **fates,
         "answered": dict(sorted(counted.items())),
@@ -116,8 +156,9 @@ def main() -> int:
         "--networks", nargs="+", default=["mnist", "mnist-128"], help="The first is loaded, all are swapped in."
     )
     parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--inferences", type=int, default=10_000, help="Of each process.")
-    parser.add_argument("--rate", type=float, default=10, help="Swaps a second; 0 for none.")
+    parser.add_argument("--inferences", type=int, default=10_000, help="Of each process, at least.")
+    parser.add_argument("--rate", type=float, default=10, help="Swaps a second, if there is time for so many; 0 for none.")
+    parser.add_argument("--swaps", type=int, default=20, help="At least so many, which prolongs the inferences.")
     arguments = parser.parse_args()
     first = modelfile.load(modelfile.resolve(arguments.networks[0]))
     trigger = Plugins.installed().trigger(arguments.trigger)

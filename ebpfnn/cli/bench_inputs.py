@@ -15,7 +15,7 @@ from ..datasets import mnist
 from ..errors import printable
 from ..network.model import LABEL, Model
 from ..plugin import Plugins
-from .measured import read_aimed, read_measured
+from .measured import read_measured, read_unlabelled
 from .messages import complain
 
 _MOST_BYTES = 128 << 20  # of samples, which a few rows hold in the kernel's memory
@@ -50,8 +50,8 @@ def read(
     """
     most = min(images, max(_MOST_BYTES // network.input.size, 1))
     if data is not None and network.result != LABEL:
-        aimed = read_aimed(data, network, plugins, label).samples
-        samples, labels, given = aimed, np.zeros(0, np.intp), Inputs("data", aimed[:most])
+        samples, labels = read_unlabelled(data, network, plugins), np.zeros(0, np.intp)
+        given = Inputs("data", samples[:most])
     elif data is not None:
         found = read_measured(data, network, plugins, label)
         samples, labels = found.samples, found.labels

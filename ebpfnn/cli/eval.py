@@ -85,8 +85,8 @@ def command(
 
     The exit status is 1 unless the last two agree in every score. MODEL is a bundled network or a file.
 
-    Of a model that gives a value, the errors are measured, against the numbers in the data. Of one that gives anomaly scores,
-    how well these tell unusual samples, those with another number than 0.
+    Of a model that gives a value or a vector, the errors are measured, against the numbers in the data. Of one that gives
+    anomaly scores, how well these tell unusual samples, those with another number than 0.
     """
     from ..evaluation import detection, evaluate
 
@@ -144,16 +144,16 @@ class Asked:
 def _eval_values(
     network: Model, data: str | None, asked: Asked, report: Path | None, *, positive: str | None, as_json: bool
 ) -> int:
-    """Measures a model whose results are values or anomaly scores. Returns the exit status."""
+    """Measures a model whose results are numbers. Returns the exit status."""
     from ..evaluation import evaluate, values, values_report
     from .value_tables import print_values
 
     if positive is not None:
-        raise click.UsageError(f"--positive: model '{network.name}' gives a value, and no classes; leave it out")
+        raise click.UsageError(f"--positive: model '{network.name}' gives numbers, and no classes; leave it out")
     measured = read_aimed(data, network, asked.plugins, asked.label)
     floats, kernel = _load_floats(network, asked), _run_kernel(network, measured.samples, asked)
     scores = evaluate.run_reference(network, measured.samples, asked.plugins)
-    real = None if floats is None else evaluate.run_floats(floats, network, measured.samples)[:, 0]
+    real = None if floats is None else evaluate.run_floats(floats, network, measured.samples)
     done = values.ValueEvaluation(network, measured.name, measured.samples, measured.targets, scores, real, kernel, asked.rate)
     if as_json:
         click.echo(json.dumps(values.summary(done)))

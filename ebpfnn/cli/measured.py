@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import datasets
 from ..datasets import mnist
 from ..network.layers import describe
-from ..network.model import Model
+from ..network.model import VECTOR, Model
 from ..plugin import Plugins
 from .messages import complain
 
@@ -33,7 +33,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Aimed:
-    """``samples``, uint8 [n, *shape], their ``targets``, float64 [n], and their name for messages."""
+    """``samples``, uint8 [n, *shape], their ``targets``, float64 [n, labels], and their name for messages."""
 
     samples: NDArray[np.uint8]
     targets: NDArray[np.float64]
@@ -41,17 +41,33 @@ class Aimed:
 
 
 def read_aimed(data: str | None, network: Model, plugins: Plugins, label: str | None = None) -> Aimed:
-    """The test part of ``data``, for a model whose results are values or anomaly scores.
+    """The test part of ``data``, for a model whose results are numbers.
 
-    ``label`` is the table column with the targets, for None the one that the model was trained on. Raises
-    :class:`click.UsageError` without ``data``, else as :func:`datasets.read_targets` does.
+    ``label`` is the table column with the targets, for None the one that the model was trained on; of a vector, columns
+    separated by commas, for None those that have the names of the components. Raises :class:`click.UsageError` without
+    ``data``, and for as many columns as there are no components, else as :func:`datasets.read_targets` does.
     """
     if data is None or data == BUNDLED:
-        raise click.UsageError(f"model '{network.name}' gives a value, and no label; give samples with targets with --data")
-    path = Path(data)
-    label = network.card.get("label", "") if label is None else label
-    samples, targets = datasets.read_targets(path, "test", plugins.wanted(network.input).one, label)
+        raise click.UsageError(f"model '{network.name}' gives numbers, and no label; give samples with targets with --data")
+    path, columns = Path(data), _targets(network, label)
+    samples, targets = datasets.read_targets(path, "test", plugins.wanted(network.input).one, columns)
     return Aimed(samples, targets, _counted(path, len(samples), network.card.get("data")))
+
+
+def read_unlabelled(data: str, network: Model, plugins: Plugins) -> NDArray[np.uint8]:
+    """As :func:`read_aimed`, the samples alone, uint8 [n, *shape]. Raises as :func:`datasets.read_samples`."""
+    path = mnist.BUNDLED if data == BUNDLED else Path(data)
+    return datasets.read_samples(path, "test", plugins.wanted(network.input).one)
+
+
+def _targets(network: Model, label: str | None) -> tuple[str, ...]:
+    if network.result != VECTOR:
+        return (network.card.get("label", "") if label is None else label,)
+    columns = network.labels if label is None else tuple(label.split(","))
+    if len(columns) != len(network.labels):
+        fact = f"--label: {len(columns)} columns, but model '{network.name}' gives {len(network.labels)} numbers"
+        raise click.UsageError(f"{fact}; give as many, separated by commas")
+    return columns
 
 
 def read_measured(data: str | None, network: Model, plugins: Plugins, label: str | None = None) -> Measured:

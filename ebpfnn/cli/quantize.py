@@ -17,7 +17,7 @@ from ..datasets import mnist
 from ..datasets.rows import has_rows
 from ..network import QuantizedNetwork, reference
 from ..network.layers import Shape, describe
-from ..network.model import ANOMALY, LABEL
+from ..network.model import ANOMALY, LABEL, VECTOR
 from ..network.preparation import Preparation, usual
 from ..plugin import Wanted
 from ..plugin.preparing import chosen, learned
@@ -80,8 +80,8 @@ _MOST = 2_000
 @click.option("--labels", metavar="A,B,C", help="Names of the labels. [default: 0,1,2,...]")
 @click.option(
     "--result",
-    type=click.Choice([ANOMALY]),
-    help="Of a network that reconstructs its input, the score is the error. [default: what its outputs are]",
+    type=click.Choice([ANOMALY, VECTOR]),
+    help="anomaly: the error of a network that reconstructs its input. vector: its outputs. [default: what the file says]",
 )
 @click.option("--name", help="Name of the network. [default: that of the file]")
 @click.option("--output", type=_PATH, help="Output file. [default: NAME.safetensors]")
@@ -183,7 +183,7 @@ def _learned(calibration: Path | None, shape: Shape) -> Preparation:
     path, part = calibration or mnist.BUNDLED, "train" if calibration else "test"
     if datasets.class_names(path, part):
         return usual(shape)
-    arrays, _ = datasets.read(path, part)
+    arrays = datasets.read_samples(path, part)
     return learned(arrays.reshape(-1, *shape) if arrays[0].size == prod(shape) else arrays, shape)
 
 
@@ -194,14 +194,19 @@ def _calibration(path: Path | None, network: Network | QuantizedNetwork, wanted:
             fact = f"no --calibration: samples are {describe(shape)}, and the bundled digits are 28x28"
             raise click.UsageError(f"{fact}; give idx files, an .npz file, or folders of images")
         complain("no --calibration given; using the bundled digits")
-    samples, labels = datasets.read(path or mnist.BUNDLED, "train" if path else "test", wanted.one, network.labels)
-    if path and network.result == LABEL:
-        datasets.check_labels(labels, len(network.labels), path)
+    data, part = path or mnist.BUNDLED, "train" if path else "test"
+    known = network.result == LABEL and datasets.has_labels(data, part)
+    if known and path is None:
+        known = network.labels == tuple("0123456789")
+    if known:
+        samples, labels = datasets.read(data, part, wanted.one, network.labels)
+        datasets.check_labels(labels, len(network.labels), data)
+    else:
+        samples, labels = datasets.read_samples(data, part, wanted.one), None
     count = min(len(samples), _MOST)
     some = np.arange(count) * len(samples) // count
     name = f"{count} samples of {path.name}" if path else f"the {count} bundled digits"
-    known = network.result == LABEL and (path or network.labels == tuple("0123456789"))
-    return Calibration(samples[some], labels[some] if known else None, name)
+    return Calibration(samples[some], None if labels is None else labels[some], name)
 
 
 def _refuse_bits(*bits: int) -> None:
@@ -211,8 +216,8 @@ def _refuse_bits(*bits: int) -> None:
 
 def _refuse_for_trees(*, given_prepare: bool, bits: tuple[int, ...], options: ImportOptions) -> None:
     scaled = (options.mean, options.std) != ((0.0,), (1.0,))
-    if given_prepare or scaled or any(each != 8 for each in bits) or options.column_bytes != 2 or options.result:
+    if given_prepare or scaled or any(each != 8 for each in bits) or options.column_bytes != 2:
         fact = "the file has trees, whose thresholds are the bounds of columns"
         raise click.UsageError(
-            f"{fact}; --prepare, --mean, --std, --hidden-bits, --weight-bits, --column-bytes and --result are for networks"
+            f"{fact}; --prepare, --mean, --std, --hidden-bits, --weight-bits and --column-bytes are for networks"
         )

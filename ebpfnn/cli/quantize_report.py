@@ -15,14 +15,16 @@ from ..errors import printable
 from ..network import QuantizedNetwork, encoding, layers, reference
 from ..network.graph import SAMPLE
 from ..network.layers import INT32_MAX, INT32_MIN, ByteLanes, Layer, Unscaled
-from ..network.model import LABEL
+from ..network.model import LABEL, VECTOR
 from ..quantize import float_reference
 from ..quantize.floats import Network
 from .tables import open_console
 
-Summing = layers.Weighted | layers.Table | layers.Join
 _CHUNK = 256
 _SHOWN = 5
+_COMPONENTS = 10
+"""The most components of vectors whose errors are shown each."""
+_Floats = NDArray[np.float64]
 _UNKNOWN = "the file is already quantized; there is no floating-point form to compare with"
 
 
@@ -72,10 +74,9 @@ def clipped_shares(network: QuantizedNetwork, samples: NDArray[np.uint8]) -> lis
     for start in range(0, len(samples), _CHUNK):
         held = {SAMPLE: encoding.levels(network.input, samples[start : start + _CHUNK]).astype(np.int64)}
         for number, (layer, sources) in enumerate(zip(network.layers, network.takes, strict=True)):
-            given = [held[source] for source in sources]
-            held[number] = reference.forward(layer, *given)
+            held[number], clipped = _forward(layer, [held[source] for source in sources])
             seen[number] += held[number].size
-            cut[number] += 0 if isinstance(layer, Unscaled) else _cut(layer, given)
+            cut[number] += clipped
     return [
         None if _clips_nothing(layer) else float(some / most)
         for layer, some, most in zip(network.layers, cut, seen, strict=True)
@@ -86,15 +87,19 @@ def _clips_nothing(layer: Layer) -> bool:
     return isinstance(layer, Unscaled) or isinstance(layer.requantization, ByteLanes)
 
 
-def _cut(layer: Summing, given: list[NDArray[np.int64]]) -> int:
+def _forward(layer: Layer, given: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], int]:
+    """What ``layer`` gives, and how many of these its range clipped."""
+    if isinstance(layer, Unscaled) or isinstance(layer.requantization, ByteLanes):
+        return reference.forward(layer, *given), 0
     by = layer.requantization
-    if isinstance(by, ByteLanes):
-        return 0
-    uncut = reference.forward(
-        replace(layer, requantization=replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)), *given
-    )
+    whole = replace(by, low=INT32_MIN, high=INT32_MAX, activation=None)
+    if isinstance(layer, layers.Weighted | layers.Table):
+        sums = reference.accumulate(layer, *given)
+        gives, uncut = reference.requantize(by, sums), reference.requantize(whole, sums)
+    else:
+        gives, uncut = reference.join(layer, given), reference.join(replace(layer, requantization=whole), given)
     below = 0 if by.low == by.zero_point else np.count_nonzero(uncut < by.low)
-    return int(below + np.count_nonzero(uncut > by.high))
+    return gives, int(below + np.count_nonzero(uncut > by.high))
 
 
 def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
@@ -117,17 +122,31 @@ def agreement(integers: QuantizedNetwork, floats: Network | None, on: Calibratio
 
 
 def values_agree(integers: QuantizedNetwork, floats: Network | None, on: Calibration) -> Iterator[str]:
-    """As :func:`agreement`, on values and anomaly scores, which are no labels."""
+    """As :func:`agreement`, on values, vectors and anomaly scores, which are no labels."""
     if floats is None:
         yield _UNKNOWN
         return
-    wanted = float_reference.logits(floats, on.samples)[:, 0]
-    given = reference.scores(integers, on.samples)[:, 0] * integers.score_scale
+    wanted = float_reference.logits(floats, on.samples)
+    given = reference.scores(integers, on.samples) * integers.score_scale
     errors = np.abs(given - wanted)
+    if integers.result == VECTOR:
+        yield from components_agree(integers.labels, errors, wanted, "samples")
+        return
     relative = errors / np.maximum(np.abs(wanted), np.finfo(np.float64).tiny)
     yield f"floats and integers differ by {errors.mean():.3g} on average, by {errors.max():.3g} at most"
     yield f"  that is {relative.mean():.2%} of the value on average, {relative.max():.2%} at most"
     yield f"  on {len(wanted):,} samples, values of {wanted.min():.4g} to {wanted.max():.4g}"
+
+
+def components_agree(labels: tuple[str, ...], errors: _Floats, wanted: _Floats, what: str) -> Iterator[str]:
+    """The errors of each component of vectors, float64 [n, labels], on as many samples or rows, which ``what`` says."""
+    yield f"floats and integers differ, on {len(wanted):,} {what}, by"
+    for name, off, values in zip(labels[:_COMPONENTS], errors.T, wanted.T, strict=False):
+        reach = f"values of {values.min():.4g} to {values.max():.4g}"
+        yield f"  {off.mean():.3g} on average, {off.max():.3g} at most in {name!r}, {reach}"
+    if len(labels) > _COMPONENTS:
+        rest = errors[:, _COMPONENTS:]
+        yield f"  and {rest.mean():.3g} on average, {rest.max():.3g} at most in {len(labels) - _COMPONENTS} more"
 
 
 def _others(labels: tuple[str, ...], logits: NDArray[np.float64], found: NDArray[np.intp]) -> Iterator[str]:

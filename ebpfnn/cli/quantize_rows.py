@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from ..datasets import rows as tables
 from ..network import QuantizedNetwork, reference
-from ..network.model import LABEL
+from ..network.model import LABEL, VECTOR
 from ..plugin import Plugins, Wanted
 from ..preparation import Values
 from ..quantize.compensation import settled
 from ..quantize.quantization import quantize
 from ..quantize.tabular import Rows, Tabular, around
 from .messages import complain
-from .quantize_report import Calibration, print_report, share
+from .quantize_report import Calibration, components_agree, print_report, share
 from .quantize_save import save, with_bits
 
 _MOST = 2_000
@@ -112,10 +112,13 @@ def _labels(
 
 
 def _values(found: Tabular, integers: QuantizedNetwork, values: _Floats, wanted: Wanted, what: str) -> Iterator[str]:
-    """The error of a value, which is no label."""
-    floats = found.scores(values)[:, 0]
-    given = reference.scores(integers, _samples(values, wanted))[:, 0] * integers.score_scale
+    """The error of numbers, which are no labels."""
+    floats = found.scores(values)
+    given = reference.scores(integers, _samples(values, wanted)) * integers.score_scale
     errors = np.abs(given - floats)
+    if integers.result == VECTOR:
+        yield from components_agree(integers.labels, errors, floats, what)
+        return
     reach = f"values of {floats.min():.4g} to {floats.max():.4g}"
     yield f"floats and integers differ by {errors.mean():.3g} on average, by {errors.max():.3g} at most"
     yield f"  on {len(values):,} {what}, {reach}"

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ..bodies import kind_of, modelfile
 from ..datasets import rows
 from ..errors import printable
-from ..network.model import LABEL, Model
+from ..network.model import LABEL, VECTOR, Model
 from ..plugin import Plugins
 from ..preparation import Values
 from ..quantize import floatfile
+from .quantize_report import components_agree
 
 if TYPE_CHECKING:
     from ..importers import Ensemble
@@ -72,6 +73,9 @@ def _compared(
         yield from _close(forest, floats, len(forest.trees), numbers)
     else:
         errors = np.abs(scores * forest.score_scale - floats)
+        if forest.result == VECTOR:
+            yield from components_agree(forest.labels, errors, floats, "rows")
+            return
         yield f"floats and integers differ by {errors.mean():.2g} on average, by {errors.max():.2g} at most"
         yield f"values are in {floats.min():.4g} to {floats.max():.4g}"
 

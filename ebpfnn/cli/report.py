@@ -55,9 +55,10 @@ class Report:
         return NONE if self.is_undecided else self.network.labels[self.label]
 
     @property
-    def value(self) -> float | None:
-        """The score times the score scale if results are values or anomaly scores, else None."""
-        return None if self.network.unit is None else self.scores[0] * self.network.unit
+    def values(self) -> tuple[float, ...]:
+        """The scores times the score scale; none if results are labels. A value and an anomaly score are one."""
+        unit = self.network.unit
+        return () if unit is None else tuple(score * unit for score in self.scores)
 
     @property
     def is_undecided(self) -> bool:
@@ -104,13 +105,14 @@ class Report:
 def check_margin(network: Served, min_margin: float | None) -> None:
     """Raises :class:`click.UsageError` if there is a least margin, and ``network`` has no labels that could lead."""
     if min_margin is not None and network.unit is not None:
-        raise click.UsageError(f"'{printable(network.name)}' gives a value, and no label leads another; leave out --min-margin")
+        fact = f"'{printable(network.name)}' gives numbers, and no label leads another"
+        raise click.UsageError(f"{fact}; leave out --min-margin")
 
 
 def as_text(report: Report, width: int) -> str:
     """``digit.png:  7   99.8%   0.82 µs in the kernel   inverted (dark on light)``, in columns; ``width`` is the source's.
 
-    A value has its name in front, and no share: ``row.csv:  price 12.5   0.82 µs in the kernel``.
+    Values have their names in front, and no shares: ``row.csv:  price 12.5   0.82 µs in the kernel``.
     """
     labels = max(map(len, report.network.labels))
     checked = {None: [], True: ["matches the reference"], False: ["DIFFERS FROM THE REFERENCE"]}[report.check]
@@ -125,13 +127,13 @@ def as_text(report: Report, width: int) -> str:
 
 
 def _answers(report: Report, width: int) -> list[str]:
-    if report.value is not None:
-        return [f"{report.network.labels[0]} {shown(report.value):<12}"]
+    if report.values:
+        return [f"{name} {shown(value):<12}" for name, value in zip(report.network.labels, report.values, strict=True)]
     return [f"{name:<{width}}  {_percent(report, share)}" for name, share in report.answers()]
 
 
 def shown(value: float) -> str:
-    """A value or an anomaly score, with six digits."""
+    """A value, an anomaly score or a component, with six digits."""
     return f"{value:.6g}"
 
 
@@ -146,7 +148,7 @@ def _in_kernel(report: Report) -> str:
 
 
 def as_label(report: Report, _width: int) -> str:
-    return shown(report.value) if report.value is not None else "\t".join(name for name, _ in report.answers())
+    return "\t".join(map(shown, report.values) if report.values else (name for name, _ in report.answers()))
 
 
 def warn(report: Report) -> None:
@@ -159,11 +161,12 @@ def as_json(report: Report, _width: int) -> str:
     """One JSON object on one line. ``check`` is present if requested, ``round_trip_ns`` if there is a round trip.
 
     ``elapsed_ns`` is null if the trigger does not measure it. ``stage`` is present for a cascade of several units. If results
-    are values or anomaly scores, there is ``value`` instead of ``confidence``, and the label is their name.
+    are values or anomaly scores, there is ``value`` instead of ``confidence``, and the label is their name. Of vectors there
+    are ``values``, named by ``labels``, and the label is null.
     """
     told: dict[str, object] = {
         "source": report.sample.source,
-        "label": None if report.is_undecided else report.name,
+        "label": None if report.is_undecided or len(report.values) > 1 else report.name,
         "scores": report.scores,
         **_worth(report),
         "elapsed_ns": report.elapsed_ns,
@@ -172,7 +175,7 @@ def as_json(report: Report, _width: int) -> str:
         "model": None if report.guessed else report.network.name,
         "notes": [*report.sample.warnings, *report.sample.notes],
     }
-    if report.top > 1 and report.value is None:
+    if report.top > 1 and not report.values:
         told["top"] = [{"label": name, "confidence": _rounded(share)} for name, share in report.best()]
     if report.min_margin is not None:
         told["margin"] = round(report.margin, 4)
@@ -186,8 +189,11 @@ def as_json(report: Report, _width: int) -> str:
 
 
 def _worth(report: Report) -> dict[str, object]:
-    if report.value is not None:
-        return {"result": report.network.result, "value": report.value}
+    result = report.network.result
+    if len(report.values) > 1:
+        return {"result": result, "labels": report.network.labels, "values": report.values}
+    if report.values:
+        return {"result": result, "value": report.values[0]}
     return {"confidence": None if report.guessed else _rounded(report.confidence)}
 
 

@@ -8,20 +8,27 @@ import click
 
 from ..errors import printable
 from ..evaluation.detection import Detection
-from ..evaluation.values import ValueEvaluation
-from ..network.model import ANOMALY
+from ..evaluation.values import Errors, ValueEvaluation
+from ..network.model import ANOMALY, VECTOR
 from .report import shown
 from .tables import print_table
 
 _WORST = 5
+_HEADS = ("mean error", "root mean square", "worst")
 
 
 def print_values(done: ValueEvaluation) -> None:
-    """Prints the errors of each form, the agreement, and the worst ones; of anomaly scores, how well they tell."""
+    """Prints the errors of each form, the agreement, and the worst ones; of anomaly scores, how well they tell.
+
+    Of a vector, the errors of each component too: those of the reference.
+    """
     network, count = done.network, len(done.samples)
     click.echo(f"{printable(network.name)} ({network.architecture}) on {printable(done.source)}\n")
     if network.result != ANOMALY:
-        print_table(("", "mean error", "root mean square", "worst"), _errors(done))
+        print_table(("", *_HEADS), _errors(done))
+        click.echo()
+    if network.result == VECTOR:
+        print_table(("component", *_HEADS), _components(done))
         click.echo()
     if done.kernel is None:
         click.echo("kernel: not run")
@@ -31,14 +38,27 @@ def print_values(done: ValueEvaluation) -> None:
     if done.detection is not None:
         click.echo("\n" + "\n".join(_detection(done, done.detection)))
     if done.worst:
-        told = (f"#{each['index']} {shown(each['value'])} for {shown(each['target'])}" for each in done.worst[:_WORST])
-        click.echo(f"\nthe worst of '{printable(network.labels[0])}': {', '.join(told)}")
+        told = (f"#{each['index']} {_numbers(each['value'])} for {_numbers(each['target'])}" for each in done.worst[:_WORST])
+        names = ", ".join(f"'{printable(name)}'" for name in network.labels)
+        click.echo(f"\nthe worst of {names}: {', '.join(told)}")
+
+
+def _numbers(found: float | list[float]) -> str:
+    return f"({', '.join(map(shown, found))})" if isinstance(found, list) else shown(found)
 
 
 def _errors(done: ValueEvaluation) -> Iterator[tuple[str, ...]]:
     for column in done.columns:
-        found = done.errors(column)
-        yield column, *(("",) * 3 if found is None else map(shown, (found.mean, found.root_mean_square, found.worst)))
+        yield column, *_cells(done.errors(column))
+
+
+def _components(done: ValueEvaluation) -> Iterator[tuple[str, ...]]:
+    for number, name in enumerate(done.network.labels):
+        yield printable(name), *_cells(done.errors("reference", number))
+
+
+def _cells(found: Errors | None) -> Iterator[str]:
+    yield from ("",) * 3 if found is None else map(shown, (found.mean, found.root_mean_square, found.worst))
 
 
 def _detection(done: ValueEvaluation, by: Detection) -> Iterator[str]:

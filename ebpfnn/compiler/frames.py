@@ -14,7 +14,6 @@ from ..abi import INFER
 from ..errors import ModelError
 from ..obj import Function, Line
 from ..obj.asm import R0, R1, R2, R10, Assembler, Register
-from ..obj.insn import Instruction
 from ..obj.spec import Relocation
 from .types import FUNCTION, TypeTable
 
@@ -75,7 +74,7 @@ class _Frame:
 class _Code:
     """What an :class:`Assembler` holds for one function."""
 
-    code: list[Instruction] = field(default_factory=list)
+    code: list[bytes] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     jumps: list[tuple[int, str]] = field(default_factory=list)
     relocations: list[Relocation] = field(default_factory=list)

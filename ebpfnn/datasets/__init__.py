@@ -1,6 +1,19 @@
 """Samples and labels from files."""
 
-from .datasets import Prepare, Samples, check_labels, class_names, first, is_divided, prepared, read, read_targets, table
+from .datasets import (
+    Prepare,
+    Samples,
+    check_labels,
+    class_names,
+    first,
+    has_labels,
+    is_divided,
+    prepared,
+    read,
+    read_samples,
+    read_targets,
+    table,
+)
 
 __all__ = [
     "Prepare",
@@ -8,9 +21,11 @@ __all__ = [
     "check_labels",
     "class_names",
     "first",
+    "has_labels",
     "is_divided",
     "prepared",
     "read",
+    "read_samples",
     "read_targets",
     "table",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -58,24 +58,48 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
     return (arrays if prepare is None else prepared(arrays, prepare, str(place))), labels
 
 
-def read_targets(path: Path, part: str, prepare: Prepare, label: str = "") -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """As :func:`read`, with a number for each sample instead of a label: what a model of values is to give, float64 [n].
+def read_targets(
+    path: Path, part: str, prepare: Prepare, columns: Sequence[str] = ("",)
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """As :func:`read`, with numbers for each sample instead of a label: what a model is to give, float64 [n, columns].
 
-    It is the column ``label`` of a table, the array ``targets`` of an .npz file, or else its labels, as of idx files. Raises
-    :class:`InputError` as :func:`read`, for numbers that are not finite, and for folders of images, which have none.
+    They are the ``columns`` of a table ("" stands for its usual one), the array ``targets`` of an .npz file, or else its
+    labels, as of idx files. Raises :class:`InputError` as :func:`read`, for numbers that are not finite or not as many as
+    ``columns``, and for folders of images, which have none.
     """
     place = _place(path, part)
     if _folders(place):
         raise InputError(f"{place}: folders of images have no numbers; give a table, or an .npz file with an array `targets`")
     if is_table(place):
-        return tables.read_targets(place, prepare, label)
+        return tables.read_targets(place, prepare, columns)
     if place.suffix == npz.SUFFIX and place.is_file():
         arrays, targets = npz.read_npz_targets(place)
         _check_counts(arrays, targets, place)
     else:
         arrays, labels = _arrays(place, part)
         targets = labels.astype(np.float64)
-    return prepared(arrays, prepare, str(place)), targets
+    each = targets.reshape(len(targets), -1)
+    if each.shape[1] != len(columns):
+        raise InputError(f"{place}: {each.shape[1]} targets for each sample, but the model gives {len(columns)}; give as many")
+    return prepared(arrays, prepare, str(place)), each
+
+
+def read_samples(path: Path, part: str, prepare: Prepare | None = None) -> NDArray[np.uint8]:
+    """As :func:`read`, the samples alone: an .npz file needs no labels, and a table no column of classes."""
+    place = _place(path, part)
+    if is_table(place) and prepare is not None:
+        return tables.read_samples(place, prepare)
+    if place.suffix == npz.SUFFIX and place.is_file() and not npz.has_labels(place):
+        arrays = npz.read_npz_samples(place)
+        _check_counts(arrays, arrays, place)
+        return arrays if prepare is None else prepared(arrays, prepare, str(place))
+    return read(path, part, prepare)[0]
+
+
+def has_labels(path: Path, part: str) -> bool:
+    """Whether the data at ``path`` have labels: an .npz file may have none. Raises as :func:`read`."""
+    place = _place(path, part)
+    return place.suffix != npz.SUFFIX or not place.is_file() or npz.has_labels(place)
 
 
 def first(path: Path, part: str) -> Item:

@@ -41,8 +41,20 @@ def read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
         return samples, _indices(_array(archive, "labels", MAX_LABELS, path), path)
 
 
+def read_npz_samples(path: Path) -> NDArray[np.uint8]:
+    """As :func:`read_npz`, the samples alone."""
+    with _opened(path) as archive:
+        return _bytes(_array(archive, "samples", MAX_BYTES, path), path)
+
+
+def has_labels(path: Path) -> bool:
+    """Whether there is an array ``labels``. Raises as :func:`read_npz` for a file that is malformed."""
+    with _opened(path) as archive:
+        return "labels.npy" in archive.namelist()
+
+
 def read_npz_targets(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """As :func:`read_npz`, with the array ``targets``, or else ``labels``: numbers, float64 [n], all finite."""
+    """As :func:`read_npz`, with the array ``targets``, or else ``labels``: float64 [n] or [n, components], all finite."""
     with _opened(path) as archive:
         samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
         name = TARGETS if TARGETS + ".npy" in archive.namelist() else "labels"
@@ -117,8 +129,9 @@ def _indices(labels: NDArray[Any], path: Path) -> NDArray[np.intp]:
 
 
 def _numbers(found: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
-    if found.dtype.kind not in "iuf" or found.ndim != 1:
-        raise InputError(f"{path}: {name} are {found.dtype} {list(found.shape)}; give numbers [n], the target of each sample")
+    if found.dtype.kind not in "iuf" or found.ndim not in (1, 2):
+        fact = f"{path}: {name} are {found.dtype} {list(found.shape)}"
+        raise InputError(f"{fact}; give numbers [n], the target of each sample, or [n, components]")
     numbers = found.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise InputError(f"{path}: {name} are not all finite; leave these samples out")

@@ -80,15 +80,23 @@ def read(
             raise InputError(f"{where}: the network knows no class {name!r}; it knows {', '.join(classes)}")
         return indices[name]
 
-    samples, labels = _samples(place, prepare, label, index)
+    samples, labels = _samples(place, prepare, [label], lambda found, where: index(found[0], where))
     return samples, np.array(labels, np.intp)
 
 
+def read_samples(place: Path, prepare: Callable[[Item], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """As :func:`read`, without classes."""
+    return _samples(place, prepare, [], lambda _found, _where: None)[0]
+
+
 def read_targets(
-    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], label: str
+    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], columns: Sequence[str]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """As :func:`read`, with the number in the column ``label`` instead of a class: float64 [n], finite."""
-    samples, targets = _samples(place, prepare, label, _target)
+    """As :func:`read`, with the numbers in ``columns`` instead of a class: float64 [n, columns], finite.
+
+    "" stands for the usual column of classes.
+    """
+    samples, targets = _samples(place, prepare, columns, lambda found, where: [_target(cell, where) for cell in found])
     return samples, np.array(targets, np.float64)
 
 
@@ -103,15 +111,15 @@ def _target(cell: Any, where: str) -> float:
 
 
 def _samples(
-    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], label: str, tell: Callable[[Any, str], _Told]
+    place: Path, prepare: Callable[[Item], NDArray[np.uint8]], columns: Sequence[str], tell: Callable[[list[Any], str], _Told]
 ) -> tuple[NDArray[np.uint8], list[_Told]]:
-    """The sample of each row, and what ``tell`` makes of its label and its place."""
+    """The sample of each row, and what ``tell`` makes of its cells in ``columns`` and its place."""
     samples: list[NDArray[np.uint8]] = []
     found: list[_Told] = []
     with _opened(place) as table:
-        label = _label(table, place, label)
+        names = [_label(table, place, each) for each in columns]
         for where, row in _rows(table, place):
-            found.append(tell(row.cells.get(label), where))
+            found.append(tell([row.cells.get(name) for name in names], where))
             samples.append(_prepared(row, where, prepare))
             if len(samples) * samples[0].nbytes > MAX_BYTES:
                 raise InputError(f"{place}: its samples are over {MAX_BYTES >> 20} MiB; give fewer rows")

@@ -1,4 +1,4 @@
-"""How far the values of a model are from targets, and how well anomaly scores tell what is unusual."""
+"""How far the numbers that a model gives are from targets, and how well anomaly scores tell what is unusual."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.model import ANOMALY, Model
+from ..network.model import ANOMALY, VECTOR, Model
 from .detection import Detection, detect
 from .evaluate import KernelRun, differing
 
@@ -29,11 +29,12 @@ class Errors:
 
 @dataclass(frozen=True, eq=False)
 class ValueEvaluation:
-    """The results for ``samples``, uint8 ``[n, *shape]``, of a model whose results are values or anomaly scores.
+    """The results for ``samples``, uint8 ``[n, *shape]``, of a model whose results are values, vectors or anomaly scores.
 
-    ``truth`` are the targets, float64 [n]. Of anomaly scores, a sample whose target is not 0 is unusual. ``scores`` int32
-    [n, 1] are the reference's. ``floats`` float64 [n] are the values of the float network, and ``kernel`` the results of the
-    kernel, each None if it was not run. ``rate`` is that of false positives to find a threshold of anomaly scores for.
+    ``truth`` are the targets, float64 [n, labels]. Of anomaly scores, a sample whose target is not 0 is unusual. ``scores``
+    int32 [n, labels] are the reference's. ``floats`` float64 [n, labels] are the values of the float network, and ``kernel``
+    the results of the kernel, each None if it was not run. ``rate`` is that of false positives to find a threshold of anomaly
+    scores for.
     """
 
     network: Model
@@ -52,15 +53,19 @@ class ValueEvaluation:
         return {"float": self.floats, "reference": self._values(self.scores), "kernel": kernel}
 
     def _values(self, scores: NDArray[np.int32]) -> _Floats:
-        values: _Floats = scores[:, 0].astype(np.float64) * self.network.score_scale
+        values: _Floats = scores * np.float64(self.network.score_scale)
         return values
 
-    def errors(self, column: str) -> Errors | None:
-        """How far ``column`` is from the targets. None if it was not run, or gives anomaly scores, which have no targets."""
+    def errors(self, column: str, component: int | None = None) -> Errors | None:
+        """How far ``column`` is from the targets, in ``component``, or for None in all.
+
+        None if it was not run, or gives anomaly scores, which have no targets.
+        """
         values = self.columns[column]
         if values is None or self.network.result == ANOMALY:
             return None
         far = np.abs(values - self.truth)
+        far = far if component is None else far[:, component]
         return Errors(float(far.mean()), float(np.sqrt(np.square(far).mean())), float(far.max()))
 
     @cached_property
@@ -70,12 +75,15 @@ class ValueEvaluation:
 
     @cached_property
     def worst(self) -> list[dict[str, Any]]:
-        """The samples of values with the largest errors of the reference, the largest first: index, target, value."""
+        """The samples with the largest errors of the reference, the largest first: index, target, value; of a vector lists."""
         if self.network.result == ANOMALY:
             return []
         values = self._values(self.scores)
-        order = np.argsort(-np.abs(values - self.truth), kind="stable")[:_LISTED]
-        return [{"index": int(i), "target": float(self.truth[i]), "value": float(values[i])} for i in order]
+        order = np.argsort(-np.abs(values - self.truth).max(axis=1), kind="stable")[:_LISTED]
+        return [{"index": int(i), "target": self._shown(self.truth[i]), "value": self._shown(values[i])} for i in order]
+
+    def _shown(self, numbers: _Floats) -> float | list[float]:
+        return numbers.tolist() if self.network.result == VECTOR else float(numbers[0])
 
     @cached_property
     def detection(self) -> Detection | None:
@@ -83,27 +91,36 @@ class ValueEvaluation:
         if self.network.result != ANOMALY:
             return None
         beside = np.hstack([np.zeros_like(self.scores), self.scores])
-        return detect(beside, (self.truth != 0).astype(np.intp), 1, self.rate)
+        return detect(beside, (self.truth[:, 0] != 0).astype(np.intp), 1, self.rate)
 
 
 def summary(of: ValueEvaluation) -> dict[str, Any]:
     """What ``ebpfnn eval --json`` prints; docs/evaluation.md describes every key."""
     count, detection = len(of.samples), of.detection
-    errors = {column: of.errors(column) for column in of.columns}
+    vector = of.network.result == VECTOR
     return {
         "model": of.network.name,
         "architecture": of.network.architecture,
         "data": of.source,
         "images": count,
         "result": of.network.result,
-        "label": of.network.labels[0],
-        **{column: None if each is None else vars(each) for column, each in errors.items()},
+        **({"components": _components(of)} if vector else {"label": of.network.labels[0]}),
+        **_errors(of),
         "trigger": None if of.kernel is None else of.kernel.trigger,
         "agreement": None if of.kernel is None else count - len(of.disagreements),
         "disagreements": of.disagreements.tolist(),
         "worst": of.worst,
         "detection": None if detection is None else _described(of, detection),
     }
+
+
+def _errors(of: ValueEvaluation, component: int | None = None) -> dict[str, Any]:
+    found = {column: of.errors(column, component) for column in of.columns}
+    return {column: None if each is None else vars(each) for column, each in found.items()}
+
+
+def _components(of: ValueEvaluation) -> list[dict[str, Any]]:
+    return [{"label": name, **_errors(of, number)} for number, name in enumerate(of.network.labels)]
 
 
 def _described(of: ValueEvaluation, by: Detection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An evaluation of values or anomaly scores as a single page."""
+"""An evaluation of values, vectors or anomaly scores as a single page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..network.model import ANOMALY, VECTOR
 from . import report
 from .values import ValueEvaluation, summary
 
@@ -23,5 +26,14 @@ def _shown(of: ValueEvaluation) -> dict[str, Any]:
         "network": of.network,
         "images": len(of.samples),
         "figures": summary(of),
-        "worst": of.worst[: report.WORST],
+        "names": ", ".join(of.network.labels),
+        "what": {ANOMALY: "an anomaly score", VECTOR: "a vector"}.get(of.network.result, "a value"),
+        "worst": [_row(each) for each in of.worst[: report.WORST]],
     }
+
+
+def _row(sample: dict[str, Any]) -> dict[str, str]:
+    """A sample with its numbers as text."""
+    target, value = np.atleast_1d(sample["target"]), np.atleast_1d(sample["value"])
+    numbers = {"target": target, "value": value, "error": value - target}
+    return {"index": sample["index"], **{key: ", ".join(f"{each:.6g}" for each in found) for key, found in numbers.items()}}

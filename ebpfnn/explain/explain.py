@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..bodies import kind_of
 from ..errors import NotSupported
 from ..network.layers import INT32_MAX
-from ..network.model import LABEL, Model
+from ..network.model import LABEL, VECTOR, Model
 from ..plugin import Plugins
 from .levels import Levels, Number
 from .path import Condition, path
@@ -81,8 +81,10 @@ def explain(
 ) -> Explanation:
     """Explains what ``model`` gives for the ``values`` of its columns, ``levels``, beside ``typical`` levels.
 
-    Raises :class:`NotSupported` for a cascade whose networks' scores have different units.
+    Raises :class:`NotSupported` for a cascade whose networks' scores have different units, and for results that are vectors.
     """
+    if model.result == VECTOR:
+        raise NotSupported(f"model '{model.name}' gives vectors; only labels, values and anomaly scores can be explained")
     if len(set(model.score_scales)) > 1:
         fact = f"network '{model.name}' is a cascade, and the scores of its networks have different units"
         raise NotSupported(f"{fact}; explain one of its networks")

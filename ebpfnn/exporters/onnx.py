@@ -41,7 +41,8 @@ from ..network.layers import (
     expect,
     image_shape,
 )
-from ..network.onnxkeys import EVENTS, LABELS, PREPARATION, SCORES
+from ..network.model import LABEL
+from ..network.onnxkeys import EVENTS, LABELS, PREPARATION, RESULT, SCORES
 from . import onnx_integers
 from .graph import Graph
 from .onnx_levels import levels
@@ -103,9 +104,11 @@ def build(network: QuantizedNetwork) -> ModelProto:
 
 
 def _metadata(network: QuantizedNetwork) -> dict[str, str]:
-    """The card, name and labels; and what makes samples of events, for a network that observes them."""
-    card = {key: value for key, value in network.card.items() if key not in (EVENTS, PREPARATION)}
+    """The card, name and labels, and what the scores say; and what makes samples of events, if the network observes them."""
+    card = {key: value for key, value in network.card.items() if key not in (EVENTS, PREPARATION, RESULT)}
     told = {**card, "name": network.name, LABELS: json.dumps(network.labels)}
+    if network.result != LABEL:
+        told[RESULT] = json.dumps(network.result)
     if network.events:
         told |= {EVENTS: json.dumps(dict(network.events)), PREPARATION: json.dumps(asdict(network.input.preparation))}
     return told

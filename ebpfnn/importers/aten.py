@@ -8,10 +8,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from . import building
-from .aten_operators import CONSTANTS, MAKERS, SAME, Operands
+from ..network.layers import expect
+from . import aten_in_place, aten_steps, building
+from .aten_operators import CONSTANTS, MAKERS, RESHAPES, SAME, Operands
+from .flow import Flow
 from .program import Call, Program
 from .steps import Chain, naming
+from .values import Values
 
 FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 _REMEDY = "Linear, Conv2d, pooling, batch normalization, ReLU, LeakyReLU, clamps, dropout and flattening can be"
@@ -41,53 +44,79 @@ def to_chain(program: Program) -> Chain:
     if program.dtype not in FLOATS | {"uint8"}:
         raise ModelError(f"input {program.input!r} is {program.dtype}; export with float32 or uint8")
     chain = building.begin(tuple(map(int, filter(None, sizes))), bytes_given=program.dtype == "uint8")
-    walk = _Walk(program, chain, program.input, dict(program.constants))
-    for number, call in enumerate(program.calls, 1):
-        here = f"node {number} of {len(program.calls)}, {call.name!r} ({call.op}),"
+    calls = list(aten_in_place.without(program.calls))
+    needed, ends = _needed(program, calls)
+    taken = [call.taken for call in calls if call.name in needed and not _measures(call)]
+    walk = _Walk(program, Flow(program.input, Values.of(chain, guesses=False), taken), dict(program.constants), ends)
+    for number, call in enumerate(calls, 1):
+        here = f"node {number} of {len(calls)}, {call.name!r} ({call.op}),"
         with naming(here):
-            walk.take(call, here)
-    if program.output != walk.tip:
-        raise ModelError(f"output {program.output!r} is not what the last layer gives; export one output, the logits")
-    return chain
+            if call.name in needed:
+                walk.take(call, here)
+    return walk.flow.scores(program.output)
+
+
+def _measures(call: Call) -> bool:
+    return call.op in _WITHOUT_EFFECT or call.op.startswith("_operator.")
+
+
+def _needed(program: Program, calls: list[Call]) -> tuple[frozenset[str], frozenset[str]]:
+    """The nodes that lead to the output, and those behind which nothing but another shape comes."""
+    makers = {call.name: call for call in calls}
+    found, waiting = set[str](), [program.output]
+    while waiting:
+        call = makers.get(waiting.pop())
+        if call and call.name not in found:
+            found.add(call.name)
+            waiting += call.taken
+    ends, name = {program.output}, program.output
+    while name in makers and makers[name].op in _PASSED_ON | RESHAPES and makers[name].taken:
+        name = makers[name].taken[0]
+        if name in ends:
+            break
+        ends.add(name)
+    return frozenset(found), frozenset(ends)
 
 
 @dataclass
 class _Walk:
-    """``tip`` is the node whose output the chain has reached; ``passed`` those before it, which nothing may take again."""
+    """``ends`` are the nodes behind which nothing but another shape comes; ``sizes`` those that only measure."""
 
     program: Program
-    chain: Chain
-    tip: str
+    flow: Flow
     constants: dict[str, NDArray[Any]]
-    passed: set[str] = field(default_factory=set)
-    ended: str = ""
+    ends: frozenset[str]
+    sizes: set[str] = field(default_factory=set)
 
     def take(self, call: Call, where: str) -> None:
-        if call.op in _WITHOUT_EFFECT or call.op.startswith("_operator."):
+        if _measures(call):
+            self.sizes.add(call.name)
             return
-        if call.inputs & self.passed:
-            raise ModelError(
-                f"{where} takes a value that another takes too: the graph branches; export it as ONNX, which may branch"
-            )
-        operands = Operands(call, where, self.chain.shape, self.tip, self.program.shape[0], self.constants)
-        if self.tip in call.inputs:
-            self._follow(operands)
-        elif call.op in CONSTANTS and call.inputs <= set(self.constants):
-            self.constants[call.name] = CONSTANTS[call.op](operands)
+        given = self.flow.given(call.taken)
+        unknown = call.inputs - {*self.flow.shapes, *self.constants, *self.sizes}
+        if unknown:
+            raise ModelError(f"{where} takes {min(unknown)!r}, which no node before it gives; export the graph again")
+        on = Operands(call, where, (), given[0] if given else "", self.program.shape[0], self.constants)
+        if len(given) > 1:
+            self.flow.give(call.name, aten_steps.join(self.flow.take(given, where), on))
+        elif given:
+            (values,) = self.flow.take(given, where)
+            self._follow(values, on)
+            self.flow.give(call.name, values)
+        elif call.op in CONSTANTS:
+            self.constants[call.name] = CONSTANTS[call.op](on)
+        else:
+            raise ModelError(f"{where} makes a constant in a way that is not known; compute it before the export")
 
-    def _follow(self, on: Operands) -> None:
-        if self.ended:
-            raise ModelError(f"{self.ended} is followed by more nodes; a softmax or sigmoid can only be the last")
-        if on.call.op in _SOFTMAX or (on.call.op in _SIGMOID and on.call.name == self.program.output):
-            self.ended = on.where
-            self.chain.logit = on.call.op in _SIGMOID
-            self.chain.ending = "sigmoid" if self.chain.logit else "softmax"
-        elif on.call.op in MAKERS:
-            for step in MAKERS[on.call.op](on):
-                self.chain.append(step)
-        elif on.call.op not in _PASSED_ON:
+    def _follow(self, values: Values, on: Operands) -> None:
+        op, last = on.call.op, on.call.name in self.ends
+        if values.ended:
+            expect(last, values.followed)
+        elif op in _SOFTMAX or (op in _SIGMOID and last):
+            values.ended, values.bounded = on.where, op in _SIGMOID
+        elif op in MAKERS or op in aten_steps.WITHOUT_MAKERS:
+            aten_steps.take(values, on)
+        elif op not in _PASSED_ON:
             raise ModelError(f"{on.where} cannot be imported; {_REMEDY}")
         elif on.get("dtype") not in {None, *FLOATS}:
             raise ModelError(f"{on.where} casts to {on.get('dtype')}; only floats can be imported")
-        self.passed.add(self.tip)
-        self.tip = on.call.name

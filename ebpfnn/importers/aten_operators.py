@@ -7,18 +7,19 @@ decompositions (``conv2d``) or after them (``convolution``); both are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..network.layers import Shape, describe
+from ..network.layers import Shape
 from . import building
+from .layout import over_rows_and_columns, placed
 from .program import Call, Ref
-from .steps import Conv, Linear, Pad, Reshape, Step
+from .steps import Conv, Linear, Pad, Step
+from .values import Like
 
 Array = NDArray[Any]
 
@@ -33,6 +34,10 @@ class Operands:
     tip: str
     batch: int | None
     constants: Mapping[str, Array]
+    spatial: tuple[int, ...] = (1, 2)
+    """The axes of ``shape`` that the graph's are, behind its channels."""
+    like: Like = np.asarray
+    """Brings constants that go with the graph's values to how these lie."""
 
     def get(self, name: str, default: Any = None) -> Any:
         return self.call.arguments.get(name, default)
@@ -49,15 +54,17 @@ class Operands:
     def optional(self, name: str, otherwise: float, size: int) -> Array:
         return self.array(name) if self.get(name) is not None else np.full(size, otherwise)
 
-    def pair(self, name: str, default: int | None = None) -> tuple[int, int]:
-        """Two numbers, given as one, two or none."""
-        value = self.get(name)
-        if value in (None, []) and default is not None:
-            value = default
-        both = [value, value] if isinstance(value, int) else [*value] * (2 // max(1, len(value)))
-        if len(both) != 2:
-            raise ModelError(f"{self.where} moves over {len(both)} axes; only rows and columns can be imported")
-        return both[0], both[1]
+    def pair(self, name: str, otherwise: int, value: Any = None) -> tuple[int, int]:
+        """Numbers for rows and columns, given as one, one an axis or none; ``otherwise`` for none, and for an axis that lacks.
+
+        ``value`` is what the argument is taken for, if it is given.
+        """
+        value = self.get(name) if value is None else value
+        if value in (None, []):
+            value = otherwise
+        each = [value] if isinstance(value, int) else [*value]
+        each = each * (len(self.spatial) if len(each) == 1 else 1)
+        return placed(self.where, self.spatial, each, otherwise)
 
     def is_tip(self, name: str) -> bool:
         return bool(self.get(name) == Ref(self.tip))
@@ -79,16 +86,18 @@ def _product(on: Operands) -> list[Step]:
 
 
 def _conv(on: Operands) -> list[Step]:
-    weights, stride, dilation = on.array("weight").astype(np.float64), on.pair("stride", 1), on.pair("dilation", 1)
-    if weights.ndim != 4 or on.get("transposed", False):
-        raise ModelError(f"{on.where} is not a plain convolution over rows and columns; use a Conv2d")
-    kernel, padding = weights.shape[2:], on.get("padding", 0)
+    weights, padding = on.array("weight").astype(np.float64), on.get("padding", 0)
+    if weights.ndim != len(on.spatial) + 2 or on.get("transposed", False):
+        fact = f"has weights {list(weights.shape)} for values of {len(on.spatial)} axes behind the channels"
+        raise ModelError(f"{on.where} {fact}; only Conv1d and Conv2d can be imported")
+    weights = building.dilated(on.where, over_rows_and_columns(weights, on.spatial), on.pair("dilation", 1))
+    kernel, stride = weights.shape[2:], on.pair("stride", 1)
     edges: tuple[int, ...] = (0, 0)
     if padding == "same":  # PyTorch pads the end by one more where the sum is odd
         edges = (*((size - 1) // 2 for size in kernel), *(size // 2 for size in kernel))
     elif padding != "valid":
         edges = on.pair("padding", 0)
-    over = building.window(on.where, kernel, stride, edges, dilation)
+    over = building.window(on.where, kernel, stride, edges, (1, 1))
     bias = on.optional("bias", 0, len(weights)).astype(np.float64)
     return [Conv(on.where, weights, bias, over, int(on.get("groups", 1)))]
 
@@ -96,9 +105,12 @@ def _conv(on: Operands) -> list[Step]:
 def _pad(on: Operands) -> list[Step]:
     """The schema counts from the last axis: left, right, top, bottom."""
     edges = [*on.get("pad", ())]
-    if on.get("value") not in {None, 0} or on.get("mode", "constant") != "constant" or len(edges) != 4:
+    plain = on.get("value") in {None, 0} and on.get("mode", "constant") == "constant" and len(edges) % 2 == 0
+    count = 2 * len(on.spatial)
+    if not plain or any(edges[count:]):
         raise ModelError(f"{on.where} pads by other than an edge of 0 around images, which cannot be imported")
-    left, right, top, bottom = edges
+    edges = [*edges, *[0] * count][:count]
+    (top, left), (bottom, right) = (on.pair("pad", 0, [*reversed(edges[first::2])]) for first in (0, 1))
     return [Pad(on.where, (top, left, bottom, right))]
 
 
@@ -113,15 +125,20 @@ def _avg_pool(on: Operands) -> list[Step]:
 
 
 def _pool(on: Operands, *, largest: bool) -> list[Step]:
-    kernel = on.pair("kernel_size")
-    stride = on.pair("stride") if on.get("stride") else kernel
+    kernel = on.pair("kernel_size", 1)
+    stride = on.pair("stride", 1) if on.get("stride") else kernel
     over = building.window(on.where, kernel, stride, on.pair("padding", 0), on.pair("dilation", 1))
     rounds_up, counts_edge = on.get("ceil_mode", False), on.get("count_include_pad", True)
     return [building.pool(on.where, over, on.shape, largest=largest, rounds_up=rounds_up, counts_edge=counts_edge)]
 
 
-def _mean(on: Operands) -> list[Step]:
-    return [*building.mean(on.where, on.shape, on.get("dim") or (), keep=on.get("keepdim", False))]
+def _adaptive(largest: bool) -> Callable[[Operands], list[Step]]:
+    def make(on: Operands) -> list[Step]:
+        given = on.get("output_size")
+        size = on.pair("output_size", 1, given if isinstance(given, int) else [each or 0 for each in given])
+        return [replace(building.adaptive(on.where, on.shape, size), largest=largest)]
+
+    return make
 
 
 def _batch_norm(on: Operands) -> list[Step]:
@@ -134,26 +151,8 @@ def _batch_norm(on: Operands) -> list[Step]:
         on.array("running_mean"),
         on.array("running_var"),
     ]
+    parameters = [on.like(each) for each in parameters]
     return [building.normalization(on.where, parameters, float(on.get("eps", 1e-5)), on.shape)]
-
-
-def _reshape(on: Operands) -> list[Step]:
-    """To the shape that the exporter noted; the batch must stay what it is, in front."""
-    batch, *sizes = on.call.shape or (None,)
-    if batch != on.batch or None in sizes or prod(map(int, filter(None, sizes))) != prod(on.shape):
-        raise ModelError(f"{on.where} makes {list(on.call.shape)} of a batch of {describe(on.shape)}; keep the batch in front")
-    return [Reshape(on.where, tuple(map(int, filter(None, sizes))))]
-
-
-def _arithmetic(operation: str) -> Callable[[Operands], list[Step]]:
-    def make(on: Operands) -> list[Step]:
-        if on.get("alpha", 1) != 1 or on.get("rounding_mode") is not None:
-            raise ModelError(f"{on.where} is more than a plain {operation}, which cannot be imported")
-        first = not on.is_tip("self")
-        constant = on.array("self" if first else "other")
-        return [building.arithmetic(on.where, operation, constant, on.shape, constant_first=first)]
-
-    return make
 
 
 def _prelu(on: Operands) -> list[Step]:
@@ -186,7 +185,7 @@ def _softplus(on: Operands) -> list[Step]:
 
 
 _IN_PLACE = ("relu", "leaky_relu", "relu6", "hardtanh", "clamp", "tanh", "silu", "hardswish", "hardsigmoid", "elu", "mish")
-_RESHAPES = frozenset(
+RESHAPES = frozenset(
     f"aten.{name}" for name in ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
 )
 SAME = frozenset(
@@ -199,16 +198,21 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "aten.addmm": _product,
     "aten.mm": _product,
     "aten.matmul": _product,
+    "aten.conv1d": _conv,
     "aten.conv2d": _conv,
     "aten.convolution": _conv,
     "aten.constant_pad_nd": _pad,
     "aten.pad": _pad,
+    "aten.max_pool1d": _max_pool,
     "aten.max_pool2d": _max_pool,
     "aten.max_pool2d_with_indices": _max_pool,
+    "aten.avg_pool1d": _avg_pool,
     "aten.avg_pool2d": _avg_pool,
-    "aten.adaptive_avg_pool2d": lambda on: [building.adaptive(on.where, on.shape, on.get("output_size"))],
-    "aten._adaptive_avg_pool2d": lambda on: [building.adaptive(on.where, on.shape, on.get("output_size"))],
-    "aten.mean": _mean,
+    "aten.adaptive_avg_pool1d": _adaptive(largest=False),
+    "aten.adaptive_avg_pool2d": _adaptive(largest=False),
+    "aten._adaptive_avg_pool2d": _adaptive(largest=False),
+    "aten.adaptive_max_pool1d": _adaptive(largest=True),
+    "aten.adaptive_max_pool2d": _adaptive(largest=True),
     "aten.batch_norm": _batch_norm,
     "aten._native_batch_norm_legit_no_training": _batch_norm,
     "aten.relu": lambda on: [building.leaky(on.where, 0)],
@@ -225,6 +229,8 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "aten.softplus": _softplus,
     "aten.mish": _function("mish"),
     "aten.erf": _function("erf"),
+    "aten.abs": _function("abs"),
+    "aten.exp": _function("exp"),
     "aten.prelu": _prelu,
     "aten._prelu_kernel": _prelu,
     "aten.relu6": lambda on: [building.leaky(on.where, 0), building.clamp(on.where, None, 6)],
@@ -232,8 +238,6 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "aten.clamp": lambda on: [building.clamp(on.where, on.get("min"), on.get("max"))],
     "aten.clamp_min": lambda on: [building.clamp(on.where, on.get("min"), None)],
     "aten.clamp_max": lambda on: [building.clamp(on.where, None, on.get("max"))],
-    **{f"aten.{name}": _arithmetic(name) for name in ("add", "sub", "mul", "div")},
-    **dict.fromkeys(_RESHAPES, _reshape),
 }
 MAKERS |= {f"aten.{name}_": MAKERS[f"aten.{name}"] for name in _IN_PLACE}
 
@@ -247,7 +251,7 @@ CONSTANTS: dict[str, Callable[[Operands], Array]] = {
     "aten.t": lambda on: on.array("self").T,
     "aten.permute": lambda on: on.array("self").transpose(on.get("dims")),
     "aten.transpose": lambda on: on.array("self").swapaxes(on.get("dim0"), on.get("dim1")),
-    **dict.fromkeys(_RESHAPES, _as_noted),
+    **dict.fromkeys(RESHAPES, _as_noted),
     **{name: lambda on: on.array("self") for name in SAME},
 }
 """What exporters leave to be computed of weights."""

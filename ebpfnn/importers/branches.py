@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 from ..errors import ModelError
 from ..network.graph import SAMPLE, Sources, chain
 from ..network.layers import Shape
@@ -33,27 +36,48 @@ def layers(last: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> tupl
         return *fold.fold(last, mean, std), ()
     made: list[FloatLayer] = []
     sources: list[tuple[int, ...]] = []
-    ends: dict[int, tuple[int, fold.Folder]] = {}
-    for each in in_order(last):
+    ends: dict[int, tuple[int, fold.Folder, float]] = {}
+    chains = in_order(last)
+    summed = _summed(chains)
+    for each in chains:
         before = [ends[id(one)] for one in each.before]
-        folder = _behind(each, [one for _, one in before]) if before else fold.folded(each, mean, std)
-        given = tuple(number for number, _ in before) or (SAMPLE,)
+        folder = _behind(each, before) if before else fold.folded(each, mean, std)
+        factor = folder.released() if id(each) in summed else 1.0
+        given = tuple(number for number, _, _ in before) or (SAMPLE,)
         for layer in folder.finish():
             sources.append(given)
             made.append(layer)
             given = (len(made) - 1,)
-        ends[id(each)] = given[0], folder
+        ends[id(each)] = given[0], folder, factor
     if not made:
         raise ModelError("has no layers; give a network with a Linear or Conv2d")
     shape = ends[id(last.root)][1].input_shape
     return shape, tuple(made), () if tuple(sources) == chain(len(made)) else tuple(sources)
 
 
-def _behind(each: Chain, before: list[fold.Folder]) -> fold.Folder:
+def _summed(chains: list[Chain]) -> set[int]:
+    """The chains that a sum takes and nothing else, which can scale them."""
+    uses = Counter(id(one) for each in chains for one in each.before)
+    joins = [(each, each.steps[0]) for each in chains if each.steps and isinstance(each.steps[0], Join)]
+    return {id(one) for each, join in joins if join.factors for one in each.before if uses[id(one)] == 1}
+
+
+def _behind(each: Chain, before: list[tuple[int, fold.Folder, float]]) -> fold.Folder:
     folder = fold.Folder(each.input_shape, first=False)
-    folder.positive = all(one.positive for one in before)
-    joins = bool(each.steps) and isinstance(each.steps[0], Join)
-    folder.image = each.input_shape if joins else before[0].image
-    for step in each.steps:
+    folder.positive = all(one.positive for _, one, _ in before)
+    steps = list(each.steps)
+    if steps and isinstance(steps[0], Join):
+        folder.image = each.input_shape
+        steps[0] = _scaled(steps[0], [factor for _, _, factor in before])
+    else:
+        folder.image = before[0][1].image
+    for step in steps:
         folder.take(step)
     return folder
+
+
+def _scaled(join: Join, factors: list[float]) -> Join:
+    if join.factors is None:
+        return join
+    one, other = (own * factor for own, factor in zip(join.factors, factors, strict=True))
+    return replace(join, factors=(one, other))

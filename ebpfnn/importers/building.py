@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from ..errors import ModelError
 from ..network.layers import Shape, Window, describe
 from ..quantize.floats import Activation
 from ..quantize.functions import Function
-from .steps import Activate, Chain, Floats, Pool, Reshape, Scale
+from .steps import LARGEST, Activate, Chain, Floats, Pool, Scale
 
 _FAR = float(np.finfo(np.float32).max)
 
@@ -69,6 +71,24 @@ def compose(first: Activation, then: Activation) -> Activation:
     return replace(first, slope=slope, low=low, high=high, slopes=slopes, functions=then.functions)
 
 
+def dilated(where: str, weights: NDArray[Any], steps: Sequence[int]) -> NDArray[Any]:
+    """``weights`` [channels, channels, ...], or their scales, with 0 between them: those of a convolution of no dilation.
+
+    Raises :class:`ModelError` where that makes too many.
+    """
+    axes = weights.shape[2:]
+    if len(steps) != len(axes) or all(size == 1 or step == 1 for size, step in zip(axes, steps, strict=True)):
+        return weights
+    apart = tuple(step * (size - 1) + 1 for size, step in zip(axes, steps, strict=True))
+    fits = min(steps) > 0 and prod(weights.shape[:2]) * prod(apart) <= LARGEST
+    if not fits:
+        raise ModelError(f"{where} has a dilation of {describe(tuple(steps))}, past {LARGEST} weights; use a smaller one")
+    found = np.zeros((*weights.shape[:2], *apart), weights.dtype)
+    between = (slice(None), slice(None), *(slice(None, None, step) for step in steps))
+    found[between] = weights
+    return found
+
+
 def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Window:
     """``padding`` is (rows, columns), or (top, left, bottom, right). Raises :class:`ModelError` for a dilation but 1."""
     if len(kernel) != 2 or len(stride) != 2 or len(padding) not in (2, 4):
@@ -83,21 +103,31 @@ def window(where: str, kernel: Sequence[int], stride: Sequence[int], padding: Se
 
 
 def pool(where: str, over: Window, shape: Shape, *, largest: bool, rounds_up: bool = False, counts_edge: bool = True) -> Pool:
-    """The pool of ``over`` on images of ``shape``.
+    """The pool of ``over`` on images of ``shape``, with windows that reach past the edge if it ``rounds_up`` (a "ceil mode").
 
-    Raises :class:`ModelError` where the last windows would reach past the edge (``rounds_up``: a "ceil mode"), and where an
-    average would leave out padding (``counts_edge`` is false).
+    Raises :class:`ModelError` where an average would have such windows, and where it would leave out padding (``counts_edge``
+    is false).
     """
-    top, left, bottom, right = over.padding
-    rests = (
-        (shape[-2] + top + bottom - over.kernel[0]) % over.stride[0],
-        (shape[-1] + left + right - over.kernel[1]) % over.stride[1],
-    )
-    if rounds_up and any(rests):
-        raise ModelError(f"{where} has a ceil mode that adds windows past the edge; use floor, or pad")
+    whole = _rounded_up(over, shape) if rounds_up and len(shape) == 3 else over
+    if whole != over and not largest:
+        raise ModelError(f"{where} averages windows past the edge, in a ceil mode; use floor, or pad")
+    over = whole
     if not (largest or counts_edge) and any(over.padding):
         raise ModelError(f"{where} leaves padding out of its averages; count it (count_include_pad), or do not pad")
     return Pool(where, over, largest)
+
+
+def _rounded_up(over: Window, shape: Shape) -> Window:
+    """``over`` with a wider edge below and to the right, where windows begin that an image of ``shape`` does not hold whole.
+
+    None begins in the edge itself, as in PyTorch and onnxruntime.
+    """
+    top, left, *edges = over.padding
+    ends = []
+    for size, begin, end, kernel, step in zip(shape[1:], (top, left), edges, over.kernel, over.stride, strict=True):
+        last = min(-(-(size + begin + end - kernel) // step) * step, (size + begin - 1) // step * step)
+        ends.append(max(end, last + kernel - size - begin))
+    return replace(over, padding=(top, left, ends[0], ends[1]))
 
 
 def average_all(where: str, shape: Shape) -> Pool:
@@ -114,15 +144,6 @@ def adaptive(where: str, shape: Shape, size: Sequence[int | None]) -> Pool:
         raise ModelError(f"{where} makes {describe(tuple(wanted))} of {describe(shape)}; only divisors can be imported")
     kernel = (shape[1] // wanted[0], shape[2] // wanted[1])
     return Pool(where, Window(kernel, kernel), largest=False)
-
-
-def mean(where: str, shape: Shape, axes: Sequence[int], *, keep: bool) -> list[Pool | Reshape]:
-    """The mean over ``axes``, counted with the batch. Raises :class:`ModelError` unless they are rows and columns."""
-    rank = len(shape) + 1
-    if rank != 4 or {axis % rank for axis in axes} != {2, 3}:
-        raise ModelError(f"{where} averages over axes {list(axes)}; only rows and columns of images can be imported")
-    average = average_all(where, shape)
-    return [average] if keep else [average, Reshape(where, shape[:1])]
 
 
 def arithmetic(where: str, operation: str, constant: NDArray[np.generic], shape: Shape, *, constant_first: bool) -> Scale:

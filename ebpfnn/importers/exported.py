@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..network.inputformat import InputFormat
-from ..network.layers import Shape, describe
+from ..network.layers import Shape, describe, expect
 from ..quantize.floats import Network
 from . import scoring
 from .aten import to_chain
@@ -35,14 +35,16 @@ def from_module(
     labels: tuple[str, ...],
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
+    result: str | None = None,
 ) -> Network:
     """``module``, as it computes in eval mode, as a float network of classes ``labels``.
 
     It is traced by torch.export with float32 [n, 1, rows, columns] for an input of two dimensions, with [n, *input.shape]
-    where it takes no such images, and for every other input. It is given ``(x - mean) / std``, one number or one a channel,
-    of levels 0..1. Raises :class:`ModelError`, naming the operator, for what cannot be imported.
+    where it takes no such images, and for every other input. Samples over one axis, [channels, steps], become images of one
+    row. It is given ``(x - mean) / std``, one number or one a channel, of levels 0..1. ``result`` is that of
+    :class:`~ebpfnn.importers.ImportOptions`. Raises :class:`ModelError`, naming the operator, for what cannot be imported.
     """
-    return from_exported(_export(module, input.shape, name), input, name, labels, mean, std)
+    return from_exported(_export(module, input.shape, name), input, name, labels, mean, std, result)
 
 
 def from_exported(
@@ -52,16 +54,27 @@ def from_exported(
     labels: tuple[str, ...],
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
+    result: str | None = None,
 ) -> Network:
     """What torch.export made of a module in eval mode, as a float network; otherwise as :func:`from_module`."""
-    options = ImportOptions(name, labels, mean=mean, std=std, **vars(input))
+    options = ImportOptions(name, labels, mean=mean, std=std, result=result, **vars(input))
     try:
         chain = to_chain(_read(program))
+        moved = chain.root.places is not None
         options, _ = options.given(chain)
+        options = replace(options, shape=_shape(chain.root.input_shape, input.shape, moved=moved))
         network = scoring.network(chain, name, options, {})
         return replace(network, input=replace(network.input, prepared=input.prepared))
     except ModelError as error:
         raise ModelError(f"network '{name}': {error}") from error
+
+
+def _shape(found: Shape, given: Shape, *, moved: bool) -> Shape:
+    """That of samples of a module, whose first layer takes ``found``: ``given``, or else ``found``, where they lie alike."""
+    fact = f"takes samples of {describe(given)}, which its first layer takes as {describe(found)}"
+    expect(not moved or found[0] == 1, f"{fact}; export it with torch.export.save(), and import the file")
+    images = (1, *given)[-3:]
+    return given if found in (given, images) else found
 
 
 def _export(module: torch.nn.Module, shape: Shape, name: str) -> torch.export.ExportedProgram:

@@ -67,10 +67,19 @@ class _Weighted:
 
 @dataclass(frozen=True)
 class _Joined:
-    """A layer that joins the values of several."""
+    """A layer that joins the values of several; ``factors`` as in :class:`.steps.Join`."""
 
-    adds: bool
+    factors: tuple[float, float] | None
     activation: Activation = _IDENTITY
+
+    def takes(self, factor: Floats, offset: Floats) -> bool:
+        """Whether the sum can be scaled by ``factor``, before the activation, in place of its values."""
+        alone = factor.size == 1 and bool(factor.all()) and not offset.any()
+        return self.factors is not None and self.activation == _IDENTITY and alone
+
+    def scaled(self, factor: float) -> _Joined:
+        one, other = self.factors or (1.0, 1.0)
+        return _Joined((one * factor, other * factor))
 
 
 class Folder:
@@ -82,6 +91,8 @@ class Folder:
         self.image = shape
         """What the layers so far give, which flattening only hides."""
         self.layers: list[_Weighted | MaxPool | AvgPool | _Joined] = []
+        self.limited: tuple[int, _Weighted] | None = None
+        """The last layer whose outputs only a quantization limits, by its number, and without these limits."""
         self.pending: Scale | None = None
         self.positive = True
         """Whether nothing below 0 can come: pixels, and what a ReLU gave."""
@@ -94,7 +105,8 @@ class Folder:
         elif isinstance(step, Pool) and not step.changes_nothing:
             self._pool(step)
         elif isinstance(step, Join):
-            self.layers.append(_Joined(step.adds))
+            self.layers.append(_Joined(step.factors))
+            self.positive = self.positive and min(step.factors or (0.0,)) >= 0
         elif isinstance(step, (Linear, Conv)):
             self._weigh(step)
         elif isinstance(step, Reshape):
@@ -107,9 +119,19 @@ class Folder:
         if isinstance(step, Linear) or len(self.shape) == 3:
             self.image = self.shape
 
+    def released(self) -> float:
+        """The one factor that waits to be folded, for the sum behind, which takes it; 1 if there is none."""
+        held = self.pending
+        if held is None or held.factor.size != 1 or held.offset.any() or not held.factor.all():
+            return 1.0
+        self.pending = None
+        return float(held.factor[0])
+
     def finish(self) -> tuple[FloatLayer, ...]:
         """The layers, perhaps none."""
         self._settle()
+        if self.limited and self.limited[0] == len(self.layers) - 1:  # scores have the room that they need
+            self.layers[-1] = self.limited[1]
         return tuple(_float_layer(each) for each in self.layers)
 
     def _scale(self, step: Scale) -> None:
@@ -118,6 +140,10 @@ class Folder:
         last = self.layers[-1] if self.layers else None
         if not self.pending and isinstance(last, _Weighted) and last.takes(factor):
             self.layers[-1] = last.scaled(factor, offset)
+            return
+        if not self.pending and isinstance(last, _Joined) and last.takes(factor, offset):
+            self.layers[-1] = last.scaled(float(factor[0]))
+            self.positive = self.positive and bool(factor[0] > 0)
             return
         if self.pending:
             factor, offset = self.pending.factor * factor, self.pending.offset * factor + offset
@@ -132,7 +158,7 @@ class Folder:
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
         pooled = behind is not None and behind + 1 < len(self.layers)
-        if isinstance(layer, _Joined) and by.functions:
+        if isinstance(layer, _Joined) and (by.functions or by.slopes):
             layer = None
         if behind is None or not isinstance(layer, _Weighted | _Joined) or not _joins(layer.activation, by, pooled=pooled):
             layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
@@ -140,14 +166,25 @@ class Folder:
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
     def _round(self, step: Quantize) -> None:
-        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0."""
+        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0.
+
+        Its ends limit values, and are all that is left of a ReLU or a Clip before it: onnxruntime takes those out.
+        """
+        low, high = ((end - step.zero_point) * step.scale for end in (step.low, step.high))
+        if low >= 0 and (self.pending or not self.positive):
+            self._activate(Activate(step.where, Activation(0.0)))
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
-        if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or step.zero_point:
+        if behind is None or not isinstance(layer, _Weighted) or layer.activation.scale is not None or self.pending:
             return
         by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
-        low, high = max(by.low, step.low * step.scale), min(by.high, step.high * step.scale)
-        if self.pending is None and 2 <= bits <= 8 and low < high:
+        low, high = max(by.low, low), min(by.high, high)
+        if low >= high:
+            return
+        if step.zero_point and not by.functions:
+            self.layers[behind] = replace(layer, activation=replace(by, low=low if low < 0 else by.low, high=high))
+            self.limited = behind, layer
+        elif not step.zero_point and 2 <= bits <= 8:
             bits += step.high - step.low + 1 > 1 << bits
             self.layers[behind] = replace(layer, activation=replace(by, bits=bits, scale=step.scale, low=low, high=high))
 
@@ -234,7 +271,7 @@ def _scaled_inputs(step: Linear | Conv, scale: Scale) -> Linear | Conv:
 
 def _float_layer(layer: _Weighted | MaxPool | AvgPool | _Joined) -> FloatLayer:
     if isinstance(layer, _Joined):
-        return FloatAdd(layer.activation) if layer.adds else FloatConcat(layer.activation)
+        return FloatAdd(layer.activation, layer.factors) if layer.factors else FloatConcat(layer.activation)
     if not isinstance(layer, _Weighted):
         return layer
     step = layer.step

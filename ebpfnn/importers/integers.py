@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..network.layers import INT32_MAX, Conv2d, Dense, Layer, MaxPool, Shape, Window
-from ..quantize.floats import Activation
-from ..quantize.quantization import requantization
-from ..quantize.scales import Range, clamped, score_range
+from ..network.graph import SAMPLE, Sources
+from ..network.graph import chain as in_a_chain
+from ..network.layers import Layer, MaxPool, Shape, Window
+from ..quantize.scales import Range, score_range
+from .branches import in_order
 from .building import compose
-from .steps import Activate, Chain, Conv, Floats, Linear, Pool, Quantize, Reshape, Scale, Step
+from .steps import Activate, Chain, Conv, Join, Linear, Pool, Quantize, Reshape, Scale, Step
+from .sums import IDENTITY, Joined, Sum
 
-_IDENTITY = Activation()
 _WIDEST = 1024
 _REMEDY = "give images, pixels / 255 quantized by 1/255, and leave the operator out of quantization"
 
@@ -36,23 +37,57 @@ class UnquantizedError(ModelError):
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a chain became: a sample's shape, layers, what a step of the scores is worth, and what people should know."""
+    """What a chain became: a sample's shape, layers, what a step of the scores is worth, and what people should know.
+
+    ``sources`` as in :class:`~ebpfnn.network.QuantizedNetwork`.
+    """
 
     shape: Shape
     layers: tuple[Layer, ...]
     score_scale: float
     notes: tuple[str, ...]
+    sources: Sources = ()
 
 
 def lower(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> Quantized:
-    """The layers of ``chain`` for samples of bytes, of which it is given ``(x / 255 - mean) / std``.
+    """The layers of ``chain``, and of those before it, for samples of bytes, of which it is given ``(x / 255 - mean) / std``.
 
     Raises :class:`ModelError`, naming the node, for what is not quantized, or not so that integers can do the same.
     """
-    lowering = _Lowering(chain.input_shape, np.asarray(mean, np.float64), np.asarray(std, np.float64))
-    for step in chain.steps:
-        lowering.take(step)
-    return lowering.finish()
+    made, ends, shape = _Made(), dict[int, tuple[int, Range]](), chain.root.input_shape
+    chains = in_order(chain)
+    common = _common(chains)
+    for each in chains:
+        before = [ends[id(one)] for one in each.before]
+        lowering = _Lowering(each, before, made) if before else _first(each, made, mean, std)
+        for step in [*each.steps, *common.get(id(each), [])]:
+            lowering.take(step)
+        shape = shape if each.before else lowering.input_shape
+        if each is not chain:
+            ends[id(each)] = lowering.end()
+    scale = lowering.finish()
+    sources = () if tuple(made.sources) == in_a_chain(len(made.layers)) else tuple(made.sources)
+    return Quantized(shape, tuple(made.layers), scale, tuple(made.notes), sources)
+
+
+def _common(chains: list[Chain]) -> dict[int, list[Step]]:
+    """How all takers of a chain quantize its values first, if they do it alike: a pair of nodes for each of them."""
+    first: dict[int, list[Step]] = {}
+    for each in chains:
+        for one in each.before:
+            first.setdefault(id(one), []).append(each.steps[0] if each.steps else Step(""))
+    alike = {}
+    for number, steps in first.items():
+        kinds = {(by.scale, by.zero_point, by.low, by.high) for by in steps if isinstance(by, Quantize)}
+        if len(kinds) == 1 and all(isinstance(by, Quantize) for by in steps):
+            alike[number] = steps[:1]
+    return alike
+
+
+def _first(chain: Chain, made: _Made, mean: tuple[float, ...], std: tuple[float, ...]) -> _Lowering:
+    factor = 1 / np.asarray(std, np.float64)
+    scale = Scale("the normalization of the input", factor, -np.asarray(mean, np.float64) * factor)
+    return _Lowering(chain, [(SAMPLE, Range(0, 255, 1 / 255))], made, scale)
 
 
 def _range(step: Quantize) -> Range:
@@ -63,36 +98,29 @@ def _range(step: Quantize) -> Range:
     return Range(step.low, step.high, step.scale, step.zero_point)
 
 
-@dataclass(eq=False)
-class _Sum:
-    """A layer being made: sums of ``weights`` (int64) worth ``unit`` each, [outputs], and then ``activation``.
+@dataclass
+class _Made:
+    """The layers so far, their sources, and notes for people."""
 
-    ``bias`` is real. ``given`` is what the sums are of, ``rounded`` what the outputs become, None until that is known.
-    """
-
-    where: str
-    weights: NDArray[np.int64]
-    unit: Floats
-    bias: Floats
-    given: Range
-    window: Window | None = None
-    groups: int = 1
-    activation: Activation = _IDENTITY
-    rounded: Quantize | None = None
-    pools: list[MaxPool] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    sources: list[tuple[int, ...]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class _Lowering:
-    def __init__(self, shape: Shape, mean: Floats, std: Floats) -> None:
-        self.shape = self.input_shape = shape
-        self.image = shape
-        """What the layers so far give, which flattening only hides."""
-        self.input: Scale | None = Scale("the normalization of the input", 1 / std, -mean / std)
-        """What is done to pixels of 0..1 before they are quantized; None since."""
-        self.given = Range(0, 255, 1 / 255)
-        self.sum: _Sum | None = None
-        self.layers: list[Layer] = []
-        self.notes: list[str] = []
+    """Takes the steps of one chain, whose values begin as those ``before``, each the number of a layer and its range.
+
+    ``input`` is what is done to pixels of 0..1 before they are quantized; None since, and for chains behind layers.
+    """
+
+    def __init__(self, chain: Chain, before: list[tuple[int, Range]], made: _Made, scale: Scale | None = None) -> None:
+        self.before, self.made, self.first = before, made, scale is not None
+        self.shape = self.image = self.input_shape = chain.input_shape
+        """The image is what the layers so far give, which flattening only hides."""
+        self.input = scale
+        self.number, self.given = before[0]
+        """The layer that gave the values, and what these are in."""
+        self.sum: Sum | Joined | None = None
 
     def take(self, step: Step) -> None:
         if isinstance(step, Quantize):
@@ -105,6 +133,8 @@ class _Lowering:
             self._reshape(step)
         elif isinstance(step, Scale):
             self._scale(step)
+        elif isinstance(step, Join):
+            self.sum = Joined(step.where, [each for _, each in self.before], step.factors)
         elif isinstance(step, Activate):
             if step.activation.functions or step.activation.slopes:
                 _leave(step, "is computed in floats between values that are quantized; export the operator quantized, or none")
@@ -114,18 +144,31 @@ class _Lowering:
         if isinstance(step, Linear) or len(self.shape) == 3:
             self.image = self.shape
 
-    def finish(self) -> Quantized:
+    def end(self) -> tuple[int, Range]:
+        """The layer that gives the values that others take, and what these are in."""
+        if self.input:
+            raise UnquantizedError("its input branches before anything quantizes it; put a QuantizeLinear before that")
+        if self.sum and self.sum.rounded is None:
+            fact = "gives what several nodes take, or what is joined, and nothing quantizes it"
+            raise UnquantizedError(f"{self.sum.where} {fact}; quantize every layer")
+        given = self._settled(Step(""))
+        return self.number, given
+
+    def finish(self) -> float:
+        """Completes the last layer, and returns what a step of the scores is worth."""
         last = self.sum
         if last is None or last.pools:
             raise ModelError("ends with no layer that has weights; end with a Gemm, MatMul or Conv")
-        to = score_range(_IDENTITY, last.unit)
+        to = score_range(IDENTITY, last.unit)
         if last.rounded:  # scores are differences from the zero point, so that 0 stands for 0
             by = last.rounded
             to = Range(by.low - by.zero_point, by.high - by.zero_point, by.scale)
         self._emit(last, to)
-        return Quantized(self.input_shape, tuple(self.layers), to.scale, tuple(self.notes))
+        return to.scale
 
     def _quantize(self, step: Quantize) -> None:
+        if step.high - step.low > 255:
+            _leave(step, "quantizes to more than 8 bits; quantize to int8 or uint8")
         if self.input:
             self._quantize_input(step, self.input)
         elif self.sum and self.sum.rounded is None:
@@ -143,7 +186,7 @@ class _Lowering:
                 self.given = Range(found.low + moved, found.high + moved, found.scale, found.zero_point + moved)
                 return
         into = self._elementwise(step, self.input_shape)
-        _scale(into, done)
+        into.scale(done)
         into.rounded = step
 
     def _weigh(self, step: Linear | Conv) -> None:
@@ -155,29 +198,34 @@ class _Lowering:
             step.refuse("has weights quantized along another axis than its outputs; quantize per tensor or per output")
         unit = np.broadcast_to(held.scale.reshape(-1), outputs) * given.scale
         window, groups = (step.window, step.groups) if isinstance(step, Conv) else (None, 1)
-        self.sum = _Sum(step.where, self._symmetric(step, held.values), unit, step.bias, given, window, groups)
+        self.sum = Sum(step.where, self._symmetric(step, held.values), unit, step.bias, given, window, groups)
 
     def _symmetric(self, step: Step, weights: NDArray[np.int64]) -> NDArray[np.int64]:
         if weights.min() < -128 or weights.max() > 127:
-            step.refuse(f"has weights in {weights.min()}..{weights.max()}; quantize them to int8, symmetric")
+            _leave(
+                step, f"has weights in {weights.min()}..{weights.max()}, which no signed byte holds; quantize them symmetric"
+            )
         lowest = int((weights == -128).sum())
         if lowest:
-            self.notes.append(f"{lowest} weights of -128 in {step.where.rstrip(',')} became -127")
+            self.made.notes.append(f"{lowest} weights of -128 in {step.where.rstrip(',')} became -127")
         clipped: NDArray[np.int64] = np.maximum(weights, -127)
         return clipped
 
     def _pool(self, step: Pool) -> None:
         if step.largest:
-            (self.sum.pools if self.sum else self.layers).append(MaxPool(step.window))
+            if self.sum:
+                self.sum.pools.append(MaxPool(step.window))
+            else:
+                self._append(MaxPool(step.window))
             return
         given, channels, area = self._settled(step), self.shape[0], prod(step.window.kernel)
         weights, unit = np.ones((channels, 1, *step.window.kernel), np.int64), np.full(channels, given.scale / area)
-        self.sum = _Sum(step.where, weights, unit, np.zeros(channels), given, step.window, channels)
+        self.sum = Sum(step.where, weights, unit, np.zeros(channels), given, step.window, channels)
 
     def _reshape(self, step: Reshape) -> None:
         if len(step.shape) == 1 or step.shape == self.image:
             return
-        if self.layers or self.sum:
+        if self.number != SAMPLE or self.sum or not self.first:
             step.refuse("reshapes values between layers; only flattening can be imported")
         self.input_shape = step.shape
 
@@ -187,21 +235,26 @@ class _Lowering:
             factor, offset = self.input.factor * step.factor, self.input.offset * step.factor + step.offset
             self.input = Scale(step.where, factor, offset)
         else:
-            _scale(self._changed(step), step)
+            into = self._changed(step)
+            if isinstance(into, Joined):
+                _leave(step, "scales a sum that nothing quantizes; quantize it between")
+            into.scale(step)
 
-    def _changed(self, step: Step) -> _Sum:
+    def _changed(self, step: Step) -> Sum | Joined:
         """The sum that ``step`` changes: the last one, unless that is rounded before."""
         return self.sum if self.sum and self.sum.rounded is None else self._elementwise(step, self.shape)
 
-    def _elementwise(self, step: Step, shape: Shape) -> _Sum:
+    def _elementwise(self, step: Step, shape: Shape) -> Sum:
         """A layer that gives what it is given, to be changed and rounded once more."""
         if len(shape) == 1 and shape[0] > _WIDEST:
             step.refuse(f"rounds {shape[0]} flat values once more, which takes as many weights squared; {_REMEDY}")
         given, images, count = self._settled(step), len(shape) > 1, shape[0] if len(shape) != 2 else 1
         weights = np.full((count, 1, 1, 1), 127, np.int64) if images else np.diag(np.full(count, 127, np.int64))
         unit, window = np.full(count, given.scale / 127), Window((1, 1)) if images else None
-        self.sum = _Sum(step.where, weights, unit, np.zeros(count), given, window, count if images else 1)
-        self.notes.append(f"{step.where.rstrip(',')} rounds values that were rounded before, so it becomes a separate layer")
+        self.sum = Sum(step.where, weights, unit, np.zeros(count), given, window, count if images else 1)
+        self.made.notes.append(
+            f"{step.where.rstrip(',')} rounds values that were rounded before, so it becomes a separate layer"
+        )
         return self.sum
 
     def _settled(self, step: Step) -> Range:
@@ -215,35 +268,21 @@ class _Lowering:
             self.given = self._emit(done, _range(done.rounded))
         return self.given
 
-    def _emit(self, done: _Sum, to: Range) -> Range:
-        """Equation 17: the zero point of the inputs goes into the bias. The range is what is left of ``to``."""
-        axes = tuple(range(1, done.weights.ndim))
-        bias = np.rint(done.bias / done.unit) - done.given.zero_point * done.weights.sum(axis=axes)
-        if not (np.abs(bias) <= INT32_MAX).all():
-            raise ModelError(f"{done.where} has a bias of {np.abs(bias).max():.3g} steps, past int32; quantize it again")
-        weights, integers = done.weights.astype(np.int8), bias.astype(np.int32)
+    def _emit(self, done: Sum | Joined, to: Range) -> Range:
         try:
-            found = clamped(to, done.activation)
-            by = requantization(done.unit, done.activation.slope, found)
+            layer, found = done.layer(to)
         except ModelError as error:
             raise ModelError(f"{done.where} {error}") from error
-        if done.window is None:
-            self.layers.append(Dense(weights, integers, by))
-        else:
-            self.layers.append(Conv2d(weights, integers, by, done.window, done.groups, done.given.zero_point))
-        self.layers.extend(done.pools)
+        self._append(layer, *([number for number, _ in self.before] if isinstance(done, Joined) else []))
+        for pool in done.pools:
+            self._append(pool)
         return found
+
+    def _append(self, layer: Layer, *sources: int) -> None:
+        self.made.sources.append(sources or (self.number,))
+        self.made.layers.append(layer)
+        self.number = len(self.made.layers) - 1
 
 
 def _leave(step: Step, fact: str) -> NoReturn:
     raise UnquantizedError(f"{step.where} {fact}")
-
-
-def _scale(into: _Sum, step: Scale) -> None:
-    """``(sum w x + b) * factor + offset``, whose weights take the sign of the factor, and the unit its magnitude."""
-    if into.activation != _IDENTITY:
-        step.refuse("scales values behind an activation that nothing quantizes; quantize them between")
-    if not step.factor.all():
-        step.refuse("scales by 0; leave the channel out")
-    into.weights = into.weights * np.sign(step.factor).astype(np.int64).reshape(-1, *(1,) * (into.weights.ndim - 1))
-    into.unit, into.bias = into.unit * np.abs(step.factor), into.bias * step.factor + step.offset

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from .. import files
 from ..errors import ModelError
 from ..network import QuantizedNetwork, reference
-from ..network.layers import expect
+from ..network.layers import describe, expect
 from ..quantize.floats import Network
 from ..quantize.quantization import quantize
 from ..quantize.tabular import Tabular
 from ..trees.forest import Forest
 from . import onnx_file, onnx_graph, onnx_metadata, onnx_trees, pt2, reconstruction, scoring, state_dict, tabular, torch_file
 from .aten import to_chain
+from .branches import in_order
 from .ensembles import Ensemble
 from .integers import UnquantizedError, lower
 from .options import ImportOptions
@@ -97,18 +98,18 @@ def _from_onnx(data: bytes, path: Path, options: ImportOptions) -> Network | Qua
         return onnx_trees.read(model, name, options)
     chain, card = onnx_graph.to_chain(model), {"source": onnx_file.source(model)}
     options, events = onnx_metadata.given(model, options)
-    if chain.before:
-        expect(not chain.root.tabular, "branches, and takes rows of a table, which only a chain of layers can")
-        return replace(_floats(chain, name, options, card), events=events)
     if _tabular(chain, options):
         return tabular.network(chain, name, options, card)
-    if reconstruction.is_asked(options) or not any(isinstance(step, Quantize) for step in chain.steps):
+    floats = reconstruction.is_asked(options) or scoring.ends_in_sigmoid(chain, options)
+    if floats or not _quantizes(chain):
         return replace(_floats(chain, name, options, card), events=events)
     try:
         return replace(_integers(chain, name, options, card), events=events)
     except UnquantizedError as error:
         fact = str(error).partition(";")[0]
-        chain.notes.append(f"it is quantized in part ({fact}), so it is quantized here, with the file's weights and scales")
+        chain.root.notes.append(
+            f"it is quantized in part ({fact}), so it is quantized here, with the file's weights and scales"
+        )
     return replace(_floats(chain, name, options, card), events=events)
 
 
@@ -122,7 +123,7 @@ def _integers(chain: Chain, name: str, options: ImportOptions, card: Mapping[str
     two, options = scoring.of_two(chain, options), scoring.labelled(chain, options)
     labels, name = options.labels_for(scoring.outputs(chain) + two), options.name or name
     card = {**card, **_noted([*notes, *found.notes]), **options.card}
-    return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, result=result)
+    return QuantizedNetwork(name, form, labels, layers, found.score_scale, card=card, result=result, sources=found.sources)
 
 
 def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network | Tabular:
@@ -133,9 +134,21 @@ def _from_pt2(data: bytes, path: Path, options: ImportOptions) -> Network | Tabu
 
 
 def _tabular(chain: Chain, options: ImportOptions) -> bool:
-    """Whether samples are rows of a table: the graph says so, or the data for it do."""
-    flat = len(chain.input_shape) == 1 and not chain.input_bytes
-    return options.prepared is None and (chain.tabular or (options.tabular and flat))
+    """Whether samples are rows of a table: the graph says so, or the data for it do. Raises :class:`ModelError` for a graph."""
+    root = chain.root
+    flat = len(root.input_shape) == 1 and not root.input_bytes
+    image = options.prepared is None and options.tabular and len(root.input_shape) > 1
+    fact = f"computes with {describe(root.input_shape)} values, as which no layer sees rows of a table"
+    expect(not image, f"{fact}; give samples of bytes, 0..255 for 0..1, or train dense layers")
+    found = options.prepared is None and (root.tabular or (options.tabular and flat))
+    fact = "branches, and takes rows of a table, which only a chain of layers can"
+    remedy = "export a chain" if root.tabular else "give samples of bytes, 0..255 for 0..1, or export a chain"
+    expect(not found or not chain.before, f"{fact}; {remedy}")
+    return found
+
+
+def _quantizes(chain: Chain) -> bool:
+    return any(isinstance(step, Quantize) for each in in_order(chain) for step in each.steps)
 
 
 def _from_torch(data: bytes, path: Path, options: ImportOptions) -> Network:

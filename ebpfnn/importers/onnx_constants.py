@@ -66,11 +66,33 @@ def _gather(on: Operands) -> Constant:
 
 
 def _slice(on: Operands) -> Constant:
-    """Of shapes, which have one axis."""
-    array, start, end = on.array(0), int(on.array(1).reshape(())), int(on.array(2).reshape(()))
-    if array.ndim != 1:
-        raise ModelError(f"{on.where} slices weights, which cannot be imported; export them sliced")
-    return Constant(array[start : min(end, len(array)) : int(on.scalar(4) or 1)])
+    """Its operands are attributes before opset 10."""
+    array = on.array(0)
+    starts, ends = (_numbers(on, at, name) for at, name in ((1, "starts"), (2, "ends")))
+    axes, steps = _numbers(on, 3, "axes") or range(len(starts)), _numbers(on, 4, "steps") or [1] * len(starts)
+    taken = [slice(None)] * array.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        back = step < 0 and end < -array.shape[axis]  # before the first
+        taken[axis] = slice(start, None if back else end, step)
+    return Constant(array[tuple(taken)])
+
+
+def _numbers(on: Operands, number: int, name: str) -> list[int]:
+    given = on.array(number).reshape(-1).tolist() if on.has(number) else on.attribute(name, [])
+    return [int(each) for each in given]
+
+
+def _filled(on: Operands) -> Constant:
+    sizes = _numbers(on, 0, "")
+    _check_size(on, prod(sizes))
+    value = on.attribute("value")
+    return Constant(np.full(sizes, from_tensor(value).array.reshape(()) if value is not None else np.float32(0)))
+
+
+def _expand(on: Operands) -> Constant:
+    sizes = np.broadcast_shapes(on.array(0).shape, tuple(_numbers(on, 1, "")))
+    _check_size(on, prod(sizes))
+    return Constant(np.broadcast_to(on.array(0), sizes))
 
 
 def _with(operation: Callable[[Array, Array], Array]) -> Callable[[Operands], Constant]:
@@ -136,7 +158,10 @@ COMPUTE: dict[str, Callable[[Operands], Constant]] = {
     "Concat": _concat,
     "Gather": _gather,
     "Slice": _slice,
-    "Shape": lambda on: Constant(np.array(on.array(0).shape, np.int64)),
+    "ConstantOfShape": _filled,
+    "Expand": _expand,
+    "CastLike": lambda on: Constant(on.array(0).astype(on.array(1).dtype)),
+    "Shape": lambda on: on.sizes_of(on.array(0).shape),
     "Add": _with(np.add),
     "Sub": _with(np.subtract),
     "Mul": _with(np.multiply),
@@ -144,6 +169,8 @@ COMPUTE: dict[str, Callable[[Operands], Constant]] = {
     "Mod": _with(np.mod),
     "Pow": _with(np.power),
     "Neg": lambda on: Constant(-on.array(0)),
+    "Exp": lambda on: Constant(np.exp(on.array(0))),
+    "Reciprocal": lambda on: Constant(1 / on.array(0)),
     "Sqrt": lambda on: Constant(np.sqrt(on.array(0))),
     "QuantizeLinear": _quantize,
     "DequantizeLinear": _dequantize,

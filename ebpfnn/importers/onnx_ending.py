@@ -32,13 +32,14 @@ _LAST = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 class Ending:
     """``scores`` is the value with the scores, or with what a softmax or sigmoid makes of them.
 
-    ``labels`` are those that the graph names, perhaps none. ``logit`` is whether one score stands for two classes. ``needed``
-    are the numbers of the nodes that lead there, counted from 0.
+    ``labels`` are those that the graph names, perhaps none. ``logit`` is whether one score stands for two classes. ``chooses``
+    is whether an output is the label. ``needed`` are the numbers of the nodes that lead there, counted from 0.
     """
 
     scores: str
     labels: tuple[str, ...]
     logit: bool
+    chooses: bool
     needed: frozenset[int]
 
 
@@ -53,7 +54,7 @@ def find(graph: onnx.GraphProto, constants: Mapping[str, Constant]) -> Ending:
     name = scores.pop()
     whole = name == graph.output[0].name
     needed = frozenset(range(len(graph.node))) if whole else tail.ancestors(name)
-    return Ending(name, tail.labels, tail.logit, needed)
+    return Ending(name, tail.labels, tail.logit, any(is_label for _, is_label in found), needed)
 
 
 class _Tail:
@@ -79,7 +80,7 @@ class _Tail:
             if before is None:
                 break
             is_label |= node.op_type == "ArgMax"
-            changed |= node.op_type not in _SAME
+            changed |= node.op_type not in _SAME or self._is_column(node)
             name = before
         last = name in self._made and self._nodes[self._made[name]].op_type in _LAST
         return (name if changed or last else output), is_label
@@ -103,6 +104,11 @@ class _Tail:
         if node.op_type == "ZipMap":
             self._name(_named(node))
         return str(node.input[0]) if node.op_type in _SAME or _keeps_label(node) else None
+
+    def _is_column(self, node: onnx.NodeProto) -> bool:
+        """Whether it puts all numbers below each other, as skl2onnx does behind an MLPRegressor, of several targets too."""
+        to = self._constants.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
+        return to is not None and to.array.tolist() == [-1, 1]
 
     def _of_names(self, node: onnx.NodeProto) -> str | None:
         """``classes[ArgMax(scores)]``; else it selects columns."""

@@ -5,6 +5,7 @@ Beside the file, only weights that it has in other files are read (:mod:`.onnx_e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,10 @@ def parse(data: bytes, folder: Path) -> onnx.ModelProto:
         package.checker.check_model(model)
     except (package.checker.ValidationError, ValueError, IndexError, RuntimeError) as error:  # what it throws for damage, too
         fact = (str(error).strip() or type(error).__name__).splitlines()[0]
+        unknown = re.match("No Op registered for ([A-Za-z0-9_]+) ", fact)
+        if unknown:
+            remedy = "no runtime takes the file; train with another function, such as gelu(approximate=True) instead of gelu"
+            raise ModelError(f"has the operator {unknown[1]}, which ONNX does not define; {remedy}") from error
         raise ModelError(f"onnx's checker refuses it ({fact}); export it again") from error
     return model
 
@@ -75,7 +80,8 @@ def _check(model: onnx.ModelProto) -> None:
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, count)
         control = node.op_type in _CONTROL_FLOW or any(each.HasField("g") or each.graphs for each in node.attribute)
-        expect(not control, f"{here} is control flow; export a network without loops and branches")
+        loops = "is control flow, as recurrent layers are written (GRU, SimpleRNN)"
+        expect(not control, f"{here} {loops}; export a network without loops and branches")
         known = node.domain in _DOMAINS or node.domain in onnx_quant.DOMAINS
         expect(known, f"{here} is of the domain {node.domain!r}; export with ONNX's own operators")
     if model.functions:

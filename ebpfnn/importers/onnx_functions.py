@@ -1,33 +1,21 @@
-"""Activation functions of ONNX: of one node, or of several that compute one together, as exporters write SiLU or GELU."""
+"""Activation functions of ONNX."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..quantize.functions import Function, apply
+from ..network.layers import expect
+from ..quantize.functions import KNOWN
 from . import building
-from .onnx_operands import Constant, Operands, attribute
-from .steps import Floats, Step
-
-if TYPE_CHECKING:
-    import onnx
+from .onnx_operands import Operands
+from .steps import Step
 
 COMPOSED = "Function"
-"""The operator of the node that takes the place of several."""
-_GRID = np.linspace(-9, 9, 181)
-_MOST = 16
-"""Nodes that compute one function together, at most."""
-_SLOPES = (1.0, 1.702)
-_KNOWN = (
-    *(Function("silu", (slope,)) for slope in _SLOPES),
-    *(Function(name) for name in ("hardswish", "gelu", "gelu_tanh", "mish", "softsign", "square", "abs")),
-)
-_CLOSE = 1e-4
-"""Exporters write their constants in float32, and some of them in few digits."""
+"""The operator of the node that takes the place of several (:mod:`.onnx_composed`)."""
+UNLIMITED = float(np.finfo(np.float32).max)
+"""What stands there for no limit of a clip."""
 
 
 def _single(name: str, *parameters: tuple[str, float]) -> Callable[[Operands], list[Step]]:
@@ -42,7 +30,18 @@ def _gelu(on: Operands) -> list[Step]:
 
 
 def _composed(on: Operands) -> list[Step]:
-    return [building.function(on.where, str(on.attribute("called")), *on.attribute("parameters", ()))]
+    parameters = iter(on.attribute("parameters", ()))
+    found: list[Step] = []
+    for name in str(on.attribute("called")).split():
+        given = [float(next(parameters)) for _ in range(KNOWN[name][0])]
+        if name == "leaky":
+            found.append(building.sloped(on.where, np.asarray(given), on.shape))
+        elif name == "clip":
+            low, high = (None if abs(limit) == UNLIMITED else limit for limit in given)
+            found.append(building.clamp(on.where, low, high))
+        else:
+            found.append(building.function(on.where, name, *given))
+    return found
 
 
 def _leaky(on: Operands) -> list[Step]:
@@ -51,6 +50,12 @@ def _leaky(on: Operands) -> list[Step]:
 
 def _prelu(on: Operands) -> list[Step]:
     return [building.sloped(on.where, on.array(1).astype(np.float64), on.shape)]
+
+
+def _power(on: Operands) -> list[Step]:
+    squares = on.node.input[0] == on.tip and on.scalar(1) == 2
+    expect(squares, f"{on.where} raises to a power; only the power of 2 can be imported")
+    return [building.function(on.where, "square")]
 
 
 FUNCTIONS: Mapping[str, Callable[[Operands], list[Step]]] = {
@@ -73,122 +78,6 @@ FUNCTIONS: Mapping[str, Callable[[Operands], list[Step]]] = {
     "Exp": _single("exp"),
     "LeakyRelu": _leaky,
     "PRelu": _prelu,
+    "Pow": _power,
     COMPOSED: _composed,
 }
-
-_TWO: Mapping[str, Callable[[Floats, Floats], Floats]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Div": np.divide,
-    "Pow": np.power,
-    "Max": np.maximum,
-    "Min": np.minimum,
-}
-_ONE: Mapping[str, Callable[[onnx.NodeProto], Function]] = {
-    "Sigmoid": lambda node: Function("sigmoid"),
-    "Tanh": lambda node: Function("tanh"),
-    "Erf": lambda node: Function("erf"),
-    "Softplus": lambda node: Function("softplus"),
-    "Exp": lambda node: Function("exp"),
-    "Relu": lambda node: Function("leaky", (0.0,)),
-    "Neg": lambda node: Function("negative"),
-    "HardSigmoid": lambda node: Function("hardsigmoid", (attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5))),
-}
-_PARTS = frozenset({*_TWO, *_ONE, "Clip", "Identity", "Cast"})
-
-
-def compose(graph: onnx.GraphProto, constants: Mapping[str, Constant]) -> None:
-    """Replaces nodes of ``graph`` that compute a known function of one value together by one node."""
-    takers: defaultdict[str, list[int]] = defaultdict(list)
-    for number, node in enumerate(graph.node):
-        for name in set(node.input):
-            takers[name].append(number)
-    results = {each.name for each in graph.output}
-    gone: set[int] = set()
-    made: dict[int, onnx.NodeProto] = {}
-    for name, users in list(takers.items()):
-        if not 2 <= len(users) <= _MOST or name in constants or not gone.isdisjoint(users):
-            continue
-        for inside, last, found in _regions(graph, name, users[0], takers, results, constants):
-            function = next((each for each in _KNOWN if _alike(each, found)), None)
-            if function:
-                gone |= inside
-                made[last] = _node(graph.node[last], name, function)
-                break
-    if gone:
-        kept = [made.get(number, node) for number, node in enumerate(graph.node) if number in made or number not in gone]
-        copies = [type(node).FromString(node.SerializeToString()) for node in kept]
-        del graph.node[:]
-        graph.node.extend(copies)
-
-
-def _regions(
-    graph: onnx.GraphProto,
-    begin: str,
-    first: int,
-    takers: Mapping[str, list[int]],
-    results: set[str],
-    constants: Mapping[str, Constant],
-) -> Iterator[tuple[set[int], int, Floats]]:
-    """Nodes that compute one value of ``begin`` alone, the last of them, and what it is on the grid; the smallest first."""
-    values, inside, uses = {begin: _GRID.copy()}, set[int](), 0
-    waiting = sorted(set(takers[begin]))
-    while waiting and len(inside) < _MOST and len(waiting) <= _MOST:
-        number = waiting.pop(0)
-        node = graph.node[number]
-        found = _value(node, values, constants)
-        if found is None or number < first:
-            continue
-        inside.add(number)
-        uses += begin in node.input
-        values[node.output[0]] = found
-        waiting = sorted({*waiting, *takers[node.output[0]]} - inside)
-        own = [graph.node[each].output[0] for each in inside]
-        open_ = [name for name in own if name in results or not inside.issuperset(takers[name]) or not takers[name]]
-        if uses > 1 and open_ == [node.output[0]]:
-            yield set(inside), number, found
-
-
-def _value(node: onnx.NodeProto, values: Mapping[str, Floats], constants: Mapping[str, Constant]) -> Floats | None:
-    """What ``node`` gives on the grid; None for one that takes anything but numbers and what is known there."""
-    if node.op_type not in _PARTS or len(node.output) != 1 or not node.input:
-        return None
-    given = []
-    for name in node.input:
-        constant, found = constants.get(name), values.get(name)
-        if constant is not None and constant.array.size == 1:
-            found = np.full(1, float(constant.array.reshape(())))
-        if found is None and name:
-            return None
-        given.append(found)
-    with np.errstate(all="ignore"):
-        return _computed(node, given)
-
-
-def _computed(node: onnx.NodeProto, given: list[Floats | None]) -> Floats | None:
-    first, rest = given[0], given[1:]
-    if first is None:
-        return None
-    if node.op_type in _TWO:
-        both = len(rest) == 1 and rest[0] is not None
-        return _TWO[node.op_type](first, rest[0]) if both and rest[0] is not None else None
-    if node.op_type == "Clip":
-        ends = zip((*rest, None, None), ("min", "max"), (-np.inf, np.inf), strict=False)
-        low, high = (each if each is not None else attribute(node, name, none) for each, name, none in ends)
-        return np.clip(first, low, high)
-    return _ONE[node.op_type](node)(first) if node.op_type in _ONE else first
-
-
-def _alike(function: Function, found: Floats) -> bool:
-    wanted = apply((function,), _GRID)
-    return found.shape == wanted.shape and bool((np.abs(found - wanted) <= _CLOSE * np.maximum(1, np.abs(wanted))).all())
-
-
-def _node(last: onnx.NodeProto, begin: str, function: Function) -> onnx.NodeProto:
-    from onnx import helper
-
-    made = helper.make_node(COMPOSED, [begin], [last.output[0]], name=last.name or last.output[0], called=function.name)
-    if function.parameters:
-        made.attribute.append(helper.make_attribute("parameters", list(function.parameters)))
-    return made

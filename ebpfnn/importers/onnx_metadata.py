@@ -1,4 +1,4 @@
-"""What ebpfnn's own ONNX files say of a network beside its graph: labels, the spec of its data, and how samples are made.
+"""What ebpfnn's own ONNX files say of a network beside its graph: labels, the kind of results, spec and preparation.
 
 They are checked as those of a model file are, and sizes before anything is parsed.
 """
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelError
 from ..network import events, fields, preparation
 from ..network.layers import expect
-from ..network.onnxkeys import EVENTS, LABELS, PREPARATION, PRODUCER
+from ..network.model import VECTOR
+from ..network.onnxkeys import EVENTS, LABELS, PREPARATION, PRODUCER, RESULT
 from .options import ImportOptions
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ def given(model: ModelProto, options: ImportOptions) -> tuple[ImportOptions, dic
     """
     if model.producer_name != PRODUCER:
         return options, {}
-    found = {each.key: each.value for each in model.metadata_props if each.key in (EVENTS, LABELS, PREPARATION)}
+    found = {each.key: each.value for each in model.metadata_props if each.key in (EVENTS, LABELS, PREPARATION, RESULT)}
     if options.labels is None and LABELS in found:
         options = replace(options, labels=fields.texts({LABELS: _parsed(LABELS, found[LABELS], _MOST_LABELS)}, LABELS))
+    if options.result is None and RESULT in found and _parsed(RESULT, found[RESULT], _SLACK) == VECTOR:
+        options = replace(options, result=VECTOR)  # others are what the outputs say
     if options.prepared is None and PREPARATION in found:
         described = {"preparation": _parsed(PREPARATION, found[PREPARATION], preparation.MOST_BYTES + _SLACK)}
         options = replace(options, prepared=fields.within(f"'{PREPARATION}'", fields.build_preparation, described))

@@ -60,8 +60,7 @@ def _mirrored(step: Linear) -> bool:
 def _linear_regressor(on: Operands) -> list[Step]:
     after, targets = on.attribute("post_transform", "NONE"), on.attribute("targets", 1)
     expect(after == "NONE", f"{on.where} ends with {after}, which cannot be imported; export its raw value")
-    expect(targets == 1, f"{on.where} gives {targets} values; export one model for each")
-    return [_linear(on, 1)]
+    return [_linear(on, targets)]
 
 
 def _svm_classifier(on: Operands) -> list[Step]:

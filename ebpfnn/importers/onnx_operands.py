@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..network.layers import Shape, describe, expect
+from .layout import placed
 from .steps import LARGEST, Floats, Integers
 
 if TYPE_CHECKING:
@@ -101,10 +102,7 @@ class Operands:
 
     def placed(self, values: Sequence[int], otherwise: int) -> tuple[int, int]:
         """``values``, one for each axis that the graph has, for rows and columns; ``otherwise`` for one that it lacks."""
-        if len(values) != len(self.spatial):
-            raise ModelError(f"{self.where} moves over {len(values)} axes of {len(self.spatial)}; export it again")
-        found = {axis: int(value) for axis, value in zip(self.spatial, values, strict=True)}
-        return found.get(1, otherwise), found.get(2, otherwise)
+        return placed(self.where, self.spatial, values, otherwise)
 
     def reshaped(self) -> Shape:
         """The shape that a Flatten, Reshape, Squeeze or Unsqueeze gives.
@@ -113,9 +111,15 @@ class Operands:
         """
         given = (self.batch, *self.shape)
         sizes = _SIZES[self.node.op_type](self, given)
+        if sizes == [self.batch] and prod(self.shape) == 1:  # one value a sample
+            sizes = [self.batch, 1]
         if len(sizes) < 2 or sizes[0] != self.batch or prod(sizes) != prod(given) or min(sizes) < 1:
             raise ModelError(f"{self.where} makes {list(sizes)} of a batch of {describe(self.shape)}; keep the batch in front")
         return tuple(sizes[1:])
+
+    def sizes_of(self, shape: Sequence[int]) -> Constant:
+        """What a Shape gives of values of ``shape``, with the batch: all sizes, or since opset 15 those of some axes."""
+        return Constant(np.array(shape, np.int64)[self.attribute("start", 0) : self.attribute("end")])
 
     def first(self) -> None:
         """Raises :class:`ModelError` unless the values come first: weights may not stand to the left."""

@@ -8,10 +8,11 @@ from math import prod
 import numpy as np
 
 from ..errors import ModelError
-from ..network.layers import Window, describe
+from ..network.layers import Window, describe, expect
 from . import building
+from .layout import over_rows_and_columns
 from .onnx_functions import FUNCTIONS
-from .onnx_operands import Array, Constant, Operands
+from .onnx_operands import Constant, Operands
 from .steps import Conv, Integers, Linear, Pad, Step
 
 
@@ -21,19 +22,12 @@ def _conv(on: Operands) -> list[Step]:
     if held.array.ndim != len(on.spatial) + 2:
         fact = f"has weights {list(held.array.shape)} for values of {len(on.spatial)} axes behind the channels"
         raise ModelError(f"{on.where} {fact}; only convolutions over one axis, or rows and columns, can be imported")
-    over = _window(on, held.array.shape[2:])
-    held = held.changed(lambda array: _over_rows_and_columns(array, on.spatial))
+    steps = on.attribute("dilations", [1] * len(on.spatial))
+    held = held.changed(lambda array: building.dilated(on.where, array, steps))
+    over = _window(on, held.array.shape[2:], [1] * len(on.spatial))
+    held = held.changed(lambda array: over_rows_and_columns(array, on.spatial))
     weights = held.floats
     return [Conv(on.where, weights, on.optional(2, 0, len(weights)), over, on.attribute("group", 1), held.integers)]
-
-
-def _over_rows_and_columns(array: Array, spatial: tuple[int, ...]) -> Array:
-    """``array``, [channels, channels, ...], or of a scale, with the axes of the graph where rows and columns are."""
-    if array.ndim < 3:
-        return array
-    if len(spatial) == 1:
-        return np.expand_dims(array, 3 if spatial[0] == 1 else 2)
-    return array if spatial == (1, 2) else array.transpose(0, 1, 3, 2)
 
 
 def _gemm(on: Operands) -> list[Step]:
@@ -65,10 +59,11 @@ def _matmul(on: Operands) -> list[Step]:
     return [Linear(on.where, held.floats, np.zeros(len(held.array)), held.integers)]
 
 
-def _window(on: Operands, kernel: Sequence[int]) -> Window:
+def _window(on: Operands, kernel: Sequence[int], dilation: Sequence[int] = ()) -> Window:
+    """``dilation`` is what is left of it."""
     count = len(kernel)
     stride = on.attribute("strides", [1] * count)
-    dilation = on.attribute("dilations", [1] * count)
+    dilation = dilation or on.attribute("dilations", [1] * count)
     if any(step != 1 and size > 1 for step, size in zip(dilation, kernel, strict=False)):
         raise ModelError(f"{on.where} has a dilation of {describe(tuple(dilation))}; only 1 can be imported")
     edges = _edges(on, kernel, stride)
@@ -141,16 +136,29 @@ def _clip(on: Operands) -> list[Step]:
     return [building.clamp(on.where, low, high)]
 
 
-def _pad(on: Operands) -> list[Step]:
-    """Begins and ends of all axes, the batch and the channels too."""
-    rank = len(on.spatial) + 2
+_EDGES = "pads by other than an edge of 0 around images, which cannot be imported"
+
+
+def padding(on: Operands, rank: int) -> list[int]:
+    """The begins of all axes of values of ``rank``, the batch and the channels too, and the ends."""
     edges = [int(edge) for edge in (on.array(1).reshape(-1) if on.has(1) else on.attribute("pads", []))]
     value = on.scalar(2) if on.has(2) else on.attribute("value", 0)
     if on.has(3) and len(edges) == 2 * len(on.array(3)):
         edges = _of_axes(edges, [int(axis) % rank for axis in on.array(3)], rank)
     plain = on.attribute("mode", "constant") == "constant" and not value and len(edges) == 2 * rank
-    if not plain or any([*edges[:2], *edges[rank : rank + 2]]):
-        raise ModelError(f"{on.where} pads by other than an edge of 0 around images, which cannot be imported")
+    nothing = len(edges) == 2 * rank and not any(edges)
+    if not (plain or nothing) or any([*edges[:1], *edges[rank : rank + 1]]):
+        raise ModelError(f"{on.where} {_EDGES}")
+    return edges
+
+
+def _pad(on: Operands) -> list[Step]:
+    rank = len(on.spatial) + 2
+    edges = padding(on, rank)
+    if not any(edges):
+        return []
+    if edges[1] or edges[rank + 1]:
+        raise ModelError(f"{on.where} {_EDGES}")
     top, left = on.placed(edges[2:rank], 0)
     bottom, right = on.placed(edges[rank + 2 :], 0)
     return [Pad(on.where, (top, left, bottom, right))]
@@ -162,6 +170,12 @@ def _of_axes(edges: Sequence[int], axes: Sequence[int], rank: int) -> list[int]:
     for at, axis in enumerate(axes):
         found[axis], found[rank + axis] = edges[at], edges[len(axes) + at]
     return found
+
+
+def _cast_like(on: Operands) -> list[Step]:
+    kind = on.array(1).dtype.kind
+    expect(on.node.input[0] == on.tip and kind not in "iub", f"{on.where} casts to an integer; only floats can be imported")
+    return []
 
 
 MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
@@ -179,6 +193,7 @@ MAKERS: dict[str, Callable[[Operands], list[Step]]] = {
     "Max": _limit(upper=False),
     "Min": _limit(upper=True),
     "Pad": _pad,
+    "CastLike": _cast_like,
     **{name.title(): _arithmetic(name) for name in ("add", "sub", "mul", "div")},
 }
 

@@ -29,6 +29,15 @@ _KINDS: Mapping[tuple[str, ...], str] = {
     ("ConvTranspose", "Resize", "Upsample", "DepthToSpace", "SpaceToDepth", "GridSample", "RoiAlign"): (
         "makes images of another size; train without it"
     ),
+    ("Sqrt", "Reciprocal", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2"): (
+        "is a part of what divides by what each sample has, as LayerNormalization does; train with BatchNorm"
+    ),
+    ("Tile", "Expand"): "makes images of another size; train without it",
+    ("Split", "Slice"): "takes a part of the values; export a network that takes the whole, or a layer for each part",
+    (
+        "Gather",
+        "GatherElements",
+    ): "looks rows up by value, as an Embedding does; give the network numbers, and train it without",
     ("TopK", "NonMaxSuppression", "NonZero", "Unique", "Where", "OneHot", "ScatterND", "ScatterElements", "GatherND"): (
         "selects by value, which no layer does; export the scores in front of it"
     ),
@@ -47,6 +56,10 @@ _KINDS: Mapping[tuple[str, ...], str] = {
     ),
 }
 _FACTS = {name: fact for names, fact in _KINDS.items() for name in names}
+
+
+ATTENTION = "multiplies values by each other, as attention does; train a convolution or dense layers"
+"""Of a MatMul of two values."""
 
 
 def reason(operator: str, known: Iterable[str]) -> str | None:

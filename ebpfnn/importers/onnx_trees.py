@@ -15,11 +15,11 @@ from ..errors import ModelError
 from ..network import MAX_CLASSES
 from ..network.inputformat import InputFormat
 from ..network.layers import expect
-from ..network.model import LABEL, VALUE
+from ..network.model import LABEL, VALUE, VECTOR
 from ..network.preparation import MOST_BYTES, Preparation
 from ..trees.fixedpoint import fixed
 from ..trees.forest import Forest
-from . import tree_columns, tree_nodes, tree_nodes5
+from . import tree_columns, tree_ends, tree_nodes, tree_nodes5
 from .ensembles import Ensemble, Floats, compare
 from .onnx_constants import COMPUTE
 from .onnx_file import source, where
@@ -54,7 +54,7 @@ def read(model: onnx.ModelProto, name: str, options: ImportOptions) -> Ensemble:
     expect(plain, "is an ensemble of trees, whose samples are bytes of columns; give no bits, shape or architecture")
     walk = _Walk(model)
     with naming(walk.on.where):
-        rule = _RULES[walk.on.node.op_type](walk)
+        rule = _asked(_RULES[walk.on.node.op_type](walk), options)
     floats = rule.floats
     compared = compare(floats)
     form = InputFormat((compared.size,), prepared=_preparation(compared.columns))
@@ -130,30 +130,42 @@ class _Walk:
 
 @dataclass(frozen=True, eq=False)
 class _Rule:
-    """``floats`` whose highest score is the label, or whose score is the value."""
+    """``floats`` whose scores say what ``result`` is. ``plain`` is whether they may also be a vector, if people say so."""
 
     floats: Floats
     labels: tuple[str, ...]
     result: str
     notes: tuple[str, ...] = ()
+    plain: bool = False
+
+
+def _asked(rule: _Rule, options: ImportOptions) -> _Rule:
+    """``rule`` with the kind of results that was asked for. Raises :class:`ModelError` if it has another one."""
+    if options.result in (None, rule.result):
+        return rule
+    fact = f"its trees give a result of kind {rule.result}, and cannot give {options.result}"
+    expect(rule.plain and options.result == VECTOR, f"{fact}; leave out --result")
+    return replace(rule, result=VECTOR)
 
 
 def _regression(walk: _Walk) -> _Rule:
     on = walk.on
     targets, after = on.attribute("n_targets", 1), on.attribute("post_transform", "NONE")
-    expect(targets == 1, f"{on.where} gives {targets} values; export one model for each")
+    expect(1 <= targets <= MAX_CLASSES, f"{on.where} gives {targets} values; 1 to {MAX_CLASSES} are taken")
     expect(after == "NONE", f"{on.where} ends with {after}, which cannot be imported; export its raw value")
     how = on.attribute("aggregate_function", "SUM")
     expect(how in ("SUM", "AVERAGE"), f"{on.where} takes the {how} of its trees; only SUM and AVERAGE can be imported")
-    found = tree_nodes.read(on, "target", 1)
+    found = tree_nodes.read(on, "target", targets)
     divisor = len(found.roots) if how == "AVERAGE" else 1
-    base = _base(on, (0, 1)) * divisor
-    name = walk.outputs[0]
-    return _Rule(Floats(walk.columns, walk.row, found, base if base.size else np.zeros(1), divisor), (name,), VALUE)
+    base = _base(on, (0, targets)) * divisor
+    floats = Floats(walk.columns, walk.row, found, base if base.size else np.zeros(targets), divisor)
+    if targets == 1:
+        return _Rule(floats, (walk.outputs[0],), VALUE)
+    return _Rule(floats, tuple(map(str, range(targets))), VECTOR)
 
 
 def _either(walk: _Walk) -> _Rule:
-    """One target is a value, and of several the highest score is the label."""
+    """One target is a value, and of several the highest score is the label, unless people say otherwise."""
     on = walk.on
     count, after, how = on.attribute("n_targets", 1), on.attribute("post_transform", 0), on.attribute("aggregate_function", 1)
     expect(how in (0, 1), f"{on.where} takes the least or the greatest of its trees; only sums and averages can be imported")
@@ -164,7 +176,8 @@ def _either(walk: _Walk) -> _Rule:
         return _Rule(floats, (walk.outputs[0],), VALUE)
     names = walk.ends.classes or tuple(map(str, range(count)))
     expect(len(names) == count, f"{on.where} has {count} scores, and its ArgMax chooses of {len(names)}; export it again")
-    return _Rule(floats, names, LABEL)
+    plain = after == 0 and set(walk.ends.names.values()) == {tree_ends.SCORES}
+    return _Rule(floats, names, LABEL, plain=plain)
 
 
 def _classification(walk: _Walk) -> _Rule:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from math import prod
 from types import MappingProxyType
 
@@ -17,9 +18,12 @@ from ..quantize.float_reference import shapes
 from ..quantize.floats import FloatLayer, Network
 from ..quantize.tabular import Rows
 from . import sampled
-from .steps import Chain, Scale
+from .steps import Chain, Scale, Step
 
 _UNCHANGED = ((0.0,), (1.0,))
+_CHANNELS = 4
+_LEAST_SPREAD = 20
+"""Pixels of 0..255 have a mean above it, and so have their deviations; of 0..1 neither has."""
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -41,8 +45,8 @@ class ImportOptions:
     has, perhaps none; it returns rows that choose the range of each. ``column_bytes`` is how many bytes a column of a sample
     gets. ``tabular`` makes of every graph over flat floats one over rows of a table, whatever made it.
 
-    ``result`` is "anomaly" for a network that reconstructs its samples, whose error then is the score; None takes what the
-    outputs of the file say.
+    ``result`` is "anomaly" for a network that reconstructs its samples, whose error then is the score, and "vector" for one
+    whose outputs are numbers, and no scores of classes; None takes what the outputs of the file say.
     """
 
     name: str | None = None
@@ -87,16 +91,14 @@ class ImportOptions:
     def given(self, chain: Chain) -> tuple[ImportOptions, list[str]]:
         """These options with what the graph is given where nothing was said of it, and what people should know of that.
 
-        A graph that begins with a division by 255 wants pixels of 0..255.
+        A graph that begins with a division by 255, or with another normalization of such numbers, wants pixels of 0..255.
         """
         chain = chain.root
         sampled.settle(chain)
-        first = chain.steps[0] if chain.steps else None
-        if (self.mean, self.std) != _UNCHANGED or chain.input_bytes or not isinstance(first, Scale):
+        fact = _of_pixels(chain.steps)
+        if (self.mean, self.std) != _UNCHANGED or chain.input_bytes or not fact:
             return self, chain.notes
-        if first.factor.size != 1 or first.offset.any() or not np.isclose(first.factor.item(), 1 / 255, rtol=1e-3):
-            return self, chain.notes
-        return replace(self, std=(1 / 255,)), [*chain.notes, "it divides its input by 255, so it is given pixels of 0..255"]
+        return replace(self, std=(1 / 255,)), [*chain.notes, f"{fact}, so it is given pixels of 0..255"]
 
     def network(
         self, name: str, shape: Shape, layers: tuple[FloatLayer, ...], card: Mapping[str, str], sources: Sources = ()
@@ -114,3 +116,18 @@ class ImportOptions:
         labels = self.labels or tuple(map(str, range(classes)))
         expect(len(labels) == classes, f"has {classes} outputs but there are {len(labels)} labels; give one label an output")
         return labels
+
+
+def _of_pixels(steps: Sequence[Step]) -> str:
+    """What the first of ``steps`` do that only pixels of 0..255 are brought to a few units by; nothing if they do not."""
+    factor, offset = np.ones(1), np.zeros(1)
+    for step in takewhile(lambda each: isinstance(each, Scale), steps):
+        if not isinstance(step, Scale) or max(factor.size, step.factor.size, step.offset.size) > _CHANNELS:
+            return ""
+        factor, offset = factor * step.factor, offset * step.factor + step.offset
+    if not offset.any():
+        whole = next((each for each in (255, 256) if np.isclose(factor, 1 / each, rtol=1e-3).all()), None)
+        return f"it divides its input by {whole}" if whole else ""
+    small = bool((factor >= 1 / 512).all() and (factor <= 1 / _LEAST_SPREAD).all())
+    middle = -offset / factor if small else np.zeros(1)
+    return "it normalizes numbers up to 255" if (middle > _LEAST_SPREAD).all() and (middle < 255).all() else ""

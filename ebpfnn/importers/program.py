@@ -32,9 +32,14 @@ class Call:
     shape: Sizes = ()
 
     @property
+    def taken(self) -> list[str]:
+        """The names of the nodes whose outputs it takes, in the order of its arguments."""
+        return [each.name for each in _flat(list(self.arguments.values())) if isinstance(each, Ref)]
+
+    @property
     def inputs(self) -> frozenset[str]:
-        """The names of the nodes whose outputs it takes."""
-        return frozenset(each.name for each in _flat(list(self.arguments.values())) if isinstance(each, Ref))
+        """:attr:`taken`, each once."""
+        return frozenset(self.taken)
 
 
 @dataclass(frozen=True)

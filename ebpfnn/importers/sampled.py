@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..network.layers import Shape, Window, describe, expect
-from .onnx_layout import channels_last
+from .layout import channels_last
 from .steps import Chain, Conv, Integers, Quantize, Scale
 
 _COLORS = 3

@@ -1,4 +1,4 @@
-"""What the scores of a network say: the classes of its labels, one logit for two of them, or a value."""
+"""What the scores of a network say: the classes of its labels, one logit for two of them, a value, or a vector."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ModelError
-from ..network.layers import Conv2d, Dense, Layer, Requantization
-from ..network.model import ANOMALY, LABEL, VALUE
+from ..network.layers import Conv2d, Dense, Layer, Requantization, expect
+from ..network.model import ANOMALY, LABEL, VALUE, VECTOR
 from ..quantize.floats import Activation, FloatConv2d, FloatDense, FloatLayer, Network
+from ..quantize.functions import Function
 from ..quantize.tabular import Affine
 from . import branches, reconstruction
 from .options import ImportOptions
-from .steps import Chain
+from .steps import Activate, Chain
 
 _REMEDY = "its one output stands for two classes, but is no sum of its last layer; export the logit"
 
@@ -23,6 +24,7 @@ def network(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, 
     """The float network of ``chain``. Raises :class:`ModelError` for what no layer can do, and for labels that do not fit."""
     if reconstruction.is_asked(options):
         return _reconstructing(chain, name, options, card)
+    whole(chain, options)
     shape, layers, sources = branches.layers(chain, options.mean, options.std)
     reconstruction.check(chain, options)
     if of_two(chain, options):
@@ -39,8 +41,9 @@ def _reconstructing(chain: Chain, name: str, options: ImportOptions, card: Mappi
 
 
 def integers(chain: Chain, options: ImportOptions, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """``layers``, whose last one gives what :func:`result` says. Raises as :func:`doubled`."""
-    if outputs(chain) > 1:
+    """``layers``, whose last one gives what :func:`result` says. Raises as :func:`doubled` and :func:`check`."""
+    check(chain, options)
+    if result(chain, options) == LABEL and outputs(chain) > 1:
         return layers
     return (*layers[:-1], (doubled_integers if of_two(chain, options) else of_value)(layers[-1]))
 
@@ -59,8 +62,33 @@ def of_two(chain: Chain, options: ImportOptions) -> bool:
 
 
 def result(chain: Chain, options: ImportOptions) -> str:
-    """What the scores are: one output that stands for no classes is a value."""
-    return VALUE if outputs(chain) == 1 and not of_two(chain, options) else LABEL
+    """What the scores are: one output that stands for no classes is a value, and several may be a vector."""
+    if outputs(chain) == 1:
+        return LABEL if of_two(chain, options) else VALUE
+    return VECTOR if VECTOR in (options.result, chain.result) else LABEL
+
+
+def check(chain: Chain, options: ImportOptions) -> None:
+    """Raises :class:`ModelError` if a vector was asked for, and there is none."""
+    if options.result != VECTOR:
+        return
+    expect(outputs(chain) > 1, "gives one number, which is no vector; leave out --result vector")
+    expect(chain.ending != "softmax", "ends with a softmax, which no layer computes; export the logits, or give no --result")
+
+
+def ends_in_sigmoid(chain: Chain, options: ImportOptions) -> bool:
+    """Whether a sigmoid at the end changes the result."""
+    return chain.ending == "sigmoid" and result(chain, options) == VECTOR
+
+
+def whole(chain: Chain, options: ImportOptions) -> None:
+    """Makes the sigmoid at the end of ``chain`` a part of it if :func:`ends_in_sigmoid`.
+
+    Raises as :func:`check`.
+    """
+    check(chain, options)
+    if ends_in_sigmoid(chain, options):
+        chain.append(Activate("the sigmoid at the end", Activation(functions=(Function("sigmoid"),))))
 
 
 def outputs(chain: Chain) -> int:

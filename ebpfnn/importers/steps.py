@@ -110,9 +110,10 @@ class Pool(Step):
 
 @dataclass(frozen=True, eq=False)
 class Join(Step):
-    """The first step of a chain behind several others: their values added, or else their channels side by side."""
+    """The first step of a chain behind several others: a sum of two, each times its factor, or channels side by side."""
 
-    adds: bool
+    factors: tuple[float, float] | None = None
+    """None for channels side by side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +199,7 @@ class Chain:
     those of a sample's values in the graph's own input, of ``graph_shape``; None where they lie alike. ``before`` are the
     chains whose values it takes, none for the sample: one, which others take too, or those that a :class:`Join` joins.
     ``ending`` is what stands behind the last step and changes no label, so that it is none: "sigmoid", "softmax" or nothing.
+    ``result`` is what the graph says of its outputs: "vector" if they are numbers and no scores of classes, else nothing.
     """
 
     input_shape: Shape
@@ -209,6 +211,7 @@ class Chain:
     columns: tuple[str, ...] = ()
     before: tuple[Chain, ...] = ()
     ending: str = ""
+    result: str = ""
 
     @property
     def root(self) -> Chain:

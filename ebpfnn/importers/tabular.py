@@ -18,7 +18,7 @@ from . import reconstruction, scoring
 from .fold import fold
 from .onnx_joined import MOST_COLUMNS
 from .options import ImportOptions
-from .steps import LARGEST, Binarize, Chain, Floats, Linear, Reshape, Scale, Select, Step
+from .steps import LARGEST, Binarize, Chain, Floats, Linear, Quantize, Reshape, Scale, Select, Step
 
 _DRAWN = 2_000
 """How many rows are drawn if none are given."""
@@ -32,6 +32,7 @@ def network(chain: Chain, name: str, options: ImportOptions, card: dict[str, str
     """
     size = chain.input_shape[0]
     reconstruction.check_rows(chain, options)
+    scoring.whole(chain, options)
     _check_options(options, size)
     front = _Front(size)
     rest = list(chain.steps)
@@ -106,6 +107,8 @@ class _Front:
             _check(step, len(step.bias) * self.size)
             before = self.affine()
             self._now = Affine(step.weights @ before.weights, step.bias + step.weights @ before.bias)
+        elif isinstance(step, Quantize):  # columns have steps of their own, which fit their values
+            return not isinstance(self._now, Affine)
         else:
             return isinstance(step, Reshape) and len(step.shape) == 1
         return True

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from .inputformat import InputFormat
     from .layers import Shape
 
-LABEL, VALUE, ANOMALY = RESULTS = ("label", "value", "anomaly")
-"""What the scores say: which class a sample is of; a number; or how unusual a sample is, more for a higher score."""
+LABEL, VALUE, ANOMALY, VECTOR = RESULTS = ("label", "value", "anomaly", "vector")
+"""What the scores say: which class a sample is of; a number; how unusual a sample is, more for a higher score; or several
+numbers."""
+
+_OF_EVENTS = "its results are vectors, and a verdict on events has one score"
 
 
 class Model(ABC):
@@ -27,7 +30,7 @@ class Model(ABC):
     ``kind`` is the name of its :class:`~ebpfnn.compiler.BodyKind`. A score times ``score_scale`` is what the model that was
     trained gives. ``card`` tells where the model came from: free text by keyword. ``events`` has the spec whose rows its
     samples are made of (:func:`ebpfnn.network.events.carried`), and is empty for samples that callers give. ``result`` is one
-    of ``RESULTS``; a value and an anomaly score have one label, which names them.
+    of ``RESULTS``; a value and an anomaly score have one label, which names them, and a vector has one for each component.
     ``calibration`` says from which margin on verdicts count; a kind without it has a class attribute of None.
     """
 
@@ -68,7 +71,7 @@ class Model(ABC):
 
 
 def unit(result: str, score_scale: float) -> float | None:
-    """The value of a score of 1 if ``result`` is a value or an anomaly score, else None: a label has no value."""
+    """The value of a score of 1 if ``result`` is a value, an anomaly score or a vector, else None: a label has no value."""
     return None if result == LABEL else score_scale
 
 
@@ -76,4 +79,8 @@ def check_result(model: Model) -> None:
     """Raises :class:`~ebpfnn.errors.ModelError` if ``model.result`` is unknown or does not fit its labels."""
     expect(model.result in RESULTS, f"result {model.result!r}; {', '.join(RESULTS)} are known")
     count = len(model.labels)
-    expect(model.result == LABEL or count == 1, f"a result that is a {model.result} has one label, not {count}")
+    if model.result == VECTOR:
+        expect(count > 1, "a result that is a vector has two labels or more, not 1; make it a value")
+        expect(not model.events, f"{_OF_EVENTS}; train it for labels, or for one value")
+    else:
+        expect(model.result == LABEL or count == 1, f"a result that is a {model.result} has one label, not {count}")

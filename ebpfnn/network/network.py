@@ -129,6 +129,7 @@ class QuantizedNetwork(Model):
     def _check_next(self, following: QuantizedNetwork) -> None:
         mine, its, other = self.input, following.input, f"the next network, '{following.name}',"
         expect(len(self.labels) > 1, "a cascade needs two labels or more")
+        expect(self.result == following.result == LABEL, "a cascade is of networks that give labels")
         expect(self.labels == following.labels, f"{other} has other labels; the networks of a cascade share them")
         same = (mine.shape, mine.packed, mine.preparation) == (its.shape, its.packed, its.preparation)
         expect(same and (not mine.packed or mine == its), f"{other} takes other samples; the networks of a cascade share them")
@@ -192,10 +193,10 @@ class QuantizedNetwork(Model):
 
 def too_wide(width: int, values: int) -> str:
     """What a network of ``width`` outputs, more than a result carries, over samples of ``values`` is refused with."""
-    fact = f"{width} classes; a result carries at most {MAX_CLASSES}"
+    fact = f"{width} outputs; a result carries at most {MAX_CLASSES}"
     if width == values:
         return f"{fact}; if it reconstructs its input, give --result anomaly, and the score is the reconstruction error"
-    return f"{fact}; train it for fewer classes, or put a layer of at most {MAX_CLASSES} outputs behind it"
+    return f"{fact}; train it for fewer, or put a layer of at most {MAX_CLASSES} outputs behind it"
 
 
 def _check(layer: Layer, ranges: tuple[tuple[int, int], ...], *, last: bool) -> None:

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from ..errors import ObjectError
 from . import insn
-from .insn import Instruction
+from .insn import encode
 from .spec import Function, Line, Relocation, RelocationKind
 
 
@@ -47,7 +47,7 @@ class Assembler:
     """Collects instructions; every method that adds some is named for what they do."""
 
     def __init__(self) -> None:
-        self._code: list[Instruction] = []
+        self._code: list[bytes] = []
         self._labels: dict[str, int] = {}
         self._jumps: list[tuple[int, str]] = []
         self._relocations: list[Relocation] = []
@@ -74,8 +74,8 @@ class Assembler:
     def wide(self, dst: Register, value: int) -> None:
         """``dst = value``, any 64 bits, as an instruction of 16 bytes."""
         self._code += [
-            Instruction(insn.LD_IMM64, dst, imm=insn.signed(value)),
-            Instruction(0, imm=insn.signed(value >> 32)),
+            encode(insn.LD_IMM64, dst, 0, insn.signed(value)),
+            encode(0, 0, 0, insn.signed(value >> 32)),
         ]
 
     def negate(self, dst: Register) -> None:
@@ -168,12 +168,11 @@ class Assembler:
             offset = self._labels[label] - index - 1
             if not -_FARTHEST <= offset < _FARTHEST:
                 raise ObjectError(f"function '{name}' jumps {offset} instructions, to '{label}'; the limit is {_FARTHEST - 1}")
-            code[index] = code[index]._replace(offset=offset)
-        encoded = b"".join(each.encode() for each in code)
-        return Function(name, encoded, tuple(self._relocations), type_id, lines, exported)
+            code[index] = insn.with_offset(code[index], offset)
+        return Function(name, b"".join(code), tuple(self._relocations), type_id, lines, exported)
 
     def _add(self, opcode: int, dst: int = 0, src: int = 0, offset: int = 0, imm: int = 0) -> None:
-        self._code.append(Instruction(opcode, dst, src, offset, imm))
+        self._code.append(encode(opcode, src << 4 | dst, offset, imm))
 
     def _operate(self, kind: int, operation: int, dst: Register, operand: Register | int) -> None:
         if isinstance(operand, Register):

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 SIZE = 8
 _LAYOUT = struct.Struct("<BBhi")
+_OFFSET = struct.Struct("<h")
+encode = _LAYOUT.pack
+"""The bytes of an opcode, both registers (the source in the upper half), an offset and an immediate; makes no object."""
 
 LD_IMM64 = 0x18  # BPF_LD | BPF_IMM | BPF_DW: the one instruction that takes two places
 CALL = 0x85  # BPF_JMP | BPF_CALL
@@ -54,6 +57,11 @@ def decode_all(code: bytes | bytearray) -> Iterator[Instruction]:
 def patch(code: bytearray, index: int, instruction: Instruction) -> None:
     """Overwrites the instruction at ``index``."""
     code[index * SIZE : (index + 1) * SIZE] = instruction.encode()
+
+
+def with_offset(code: bytes, offset: int) -> bytes:
+    """The instruction ``code`` with another offset."""
+    return code[:2] + _OFFSET.pack(offset) + code[4:]
 
 
 def signed(value: int) -> int:

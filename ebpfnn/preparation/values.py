@@ -32,12 +32,14 @@ def fitted(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
 
 def _alike(found: Shape, shape: Shape) -> bool:
     """Whether the values of both lie in the same order."""
-    return shape == (prod(found),) or [size for size in found if size > 1] == [size for size in shape if size > 1]
+    flat = shape == (prod(found),) or (len(shape) == 2 and found == (prod(shape),))
+    return flat or [size for size in found if size > 1] == [size for size in shape if size > 1]
 
 
 def _channels_last(array: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
     """``array``, [rows, columns, channels] or [rows, channels], as ``shape`` has its values; else unchanged."""
-    if len(shape) == 3 and shape in ((array.shape[-1], *array.shape[:-1]), (array.shape[-1], *array.shape[:-1], 1)):
+    rest, channels = array.shape[:-1], array.shape[-1]
+    if len(shape) == 3 and shape in ((channels, *rest), (channels, *rest, 1), (channels, 1, *rest)):
         return np.moveaxis(array, -1, 0).reshape(shape)
     if len(shape) == 2 and shape in ((array.shape[0], prod(array.shape[1:])), (1, array.size)):
         return array.reshape(shape)

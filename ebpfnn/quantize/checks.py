@@ -16,7 +16,8 @@ def check(layer: FloatLayer) -> None:
     if isinstance(layer, (MaxPool, AvgPool, FloatSquaredError)):
         return
     if isinstance(layer, FloatAdd | FloatConcat):
-        expect(not layer.activation.functions, "joins values, and has functions behind it; put a layer between")
+        by = layer.activation
+        expect(not by.functions and not by.slopes, "joins values, and has functions or slopes behind it; put a layer between")
         _check_activation(layer.activation)
         return
     finite = np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()

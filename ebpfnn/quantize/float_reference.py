@@ -77,7 +77,8 @@ def forward(layer: FloatLayer, *given: _Floats) -> NDArray[np.float64]:
     if isinstance(layer, FloatJoin):
         joined = (len(values), *output_shape(layer, *(each.shape[1:] for each in given)))
         if isinstance(layer, FloatAdd):
-            return activate(layer.activation, given[0].reshape(joined) + given[1].reshape(joined))
+            one, other = (factor * each.reshape(joined) for factor, each in zip(layer.factors, given, strict=True))
+            return activate(layer.activation, one + other)
         flat = np.concatenate([each.reshape(len(values), -1) for each in given], axis=1)
         return activate(layer.activation, flat.reshape(joined))
     if isinstance(layer, FloatSquaredError):

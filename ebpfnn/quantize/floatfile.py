@@ -30,7 +30,6 @@ SUFFIX = ".float.safetensors"
 MAX_BYTES = 256 << 20
 
 _CONTAINER = Container("ebpfnn-float", "1", "a float network")
-_JOINS: dict[str, type[FloatAdd] | type[FloatConcat]] = {"add": FloatAdd, "concat": FloatConcat}
 _TYPES = {
     FloatDense: "dense",
     FloatConv2d: "conv2d",
@@ -116,6 +115,8 @@ def _describe_layer(layer: FloatLayer) -> dict[str, Any]:
         described |= {"slope": by.slope, **bounds, "bits": by.bits, "scale": by.scale}
         described |= {"slopes": list(by.slopes)} if by.slopes else {}
         described |= {"functions": [[each.name, *each.parameters] for each in by.functions]} if by.functions else {}
+    if isinstance(layer, FloatAdd) and layer.factors != (1.0, 1.0):
+        described["factors"] = list(layer.factors)
     if isinstance(layer, (FloatDense, FloatConv2d)):
         described["weight_bits"] = layer.weight_bits
     if isinstance(layer, FloatConv2d):
@@ -166,8 +167,10 @@ def _layer(described: object, prefix: str, unused: dict[str, NDArray[Any]]) -> F
         factor = fields.number(described, "factor")
         expect(factor > 0, "'factor' must be positive")
         return FloatSquaredError(factor)
-    if kind in _JOINS:
-        return _JOINS[kind](_activation(described))
+    if kind == "add":
+        return FloatAdd(_activation(described), _factors(described))
+    if kind == "concat":
+        return FloatConcat(_activation(described))
     weights, bias = (_tensor(unused, prefix + name) for name in ("weights", "bias"))
     scale = _tensor(unused, prefix + "weight_scale") if prefix + "weight_scale" in unused else None
     activation, weight_bits = _activation(described), fields.integer(described, "weight_bits")
@@ -197,6 +200,12 @@ def _functions(described: Described) -> tuple[Function, ...]:
     given = fields.get(described, "functions", list) if "functions" in described else []
     expect(len(given) <= _MOST_FUNCTIONS and all(isinstance(each, list) and each for each in given), _FUNCTIONS)
     return tuple(Function(fields.text({"name": name}, "name"), _numbers(rest)) for name, *rest in given)
+
+
+def _factors(described: Described) -> tuple[float, float]:
+    factors = _numbers(fields.get(described, "factors", list)) if "factors" in described else (1.0, 1.0)
+    expect(len(factors) == 2 and any(factors), "'factors' must be two numbers, not both 0")
+    return factors[0], factors[1]
 
 
 def _numbers(values: list[object]) -> tuple[float, ...]:

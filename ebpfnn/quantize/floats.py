@@ -91,14 +91,15 @@ class AvgPool:
 
 @dataclass(frozen=True)
 class FloatAdd:
-    """The sum of two values of one shape, and what follows it. Its activation has no functions."""
+    """The sum of two values of one shape, each times its factor, and what follows it: neither functions nor ``slopes``."""
 
     activation: Activation = field(default_factory=Activation)
+    factors: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class FloatConcat:
-    """The channels of several values, one after the other, and what follows. Its activation has no functions."""
+    """The channels of several values, one after the other, and what follows: neither functions nor ``slopes``."""
 
     activation: Activation = field(default_factory=Activation)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..network.graph import SAMPLE, takers
 from ..network.joins import MOST_FACTOR
-from ..network.layers import Add, Concat, MaxPool, Requantization
+from ..network.layers import Add, Concat, MaxPool, Requantization, expect
 from .floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatJoin, FloatSquaredError, Network
-from .scales import Range
+from .scales import SMALLEST, Range
 
 Steps = Callable[[NDArray[np.float64], float, Range], Requantization]
 
@@ -25,6 +26,7 @@ def never_negative(network: Network) -> dict[int, bool]:
             found[number] = before
         else:
             by = layer.activation
+            before = before and min(layer.factors if isinstance(layer, FloatAdd) else (0.0,)) >= 0
             found[number] = not by.functions and (by.slope == 0 or by.low >= 0 or (isinstance(layer, FloatJoin) and before))
     return found
 
@@ -44,10 +46,11 @@ def shared(network: Network) -> dict[int, int]:
     return found
 
 
-def factors(given: list[Range]) -> tuple[NDArray[np.int32], NDArray[np.int32], float]:
-    """Equation 27: the factors and the bias of a sum, and what one of its steps is worth."""
-    scales = np.array([each.scale for each in given])
-    unit = float(scales.max()) / MOST_FACTOR
+def factors(given: list[Range], real: tuple[float, float] = (1.0, 1.0)) -> tuple[NDArray[np.int32], NDArray[np.int32], float]:
+    """Equation 27: the factors and the bias of a sum of values times ``real``, and what one of its steps is worth."""
+    scales = np.array([each.scale for each in given]) * np.array(real)
+    unit = float(np.abs(scales).max()) / MOST_FACTOR
+    expect(SMALLEST <= unit < inf, f"adds values times {real[0]:g} and {real[1]:g}, of which no step is left; scale them")
     found = np.rint(scales / unit).astype(np.int64)
     bias = -sum(int(factor) * each.zero_point for factor, each in zip(found, given, strict=True))
     return found.astype(np.int32), np.array([bias], np.int32), unit
@@ -57,7 +60,7 @@ def quantized(layer: FloatJoin, given: list[Range], steps: Steps, found: Range) 
     """The integers of ``layer`` for values in ``given``, whose outputs are in ``found``."""
     by = layer.activation
     if isinstance(layer, FloatAdd):
-        weights, bias, unit = factors(given)
+        weights, bias, unit = factors(given, layer.factors)
         return Add(weights, bias, steps(np.array([unit]), by.slope, found))
     units = np.array([each.scale for each in given])
     return Concat(np.array([-each.zero_point for each in given], np.int32), steps(units, by.slope, found))

@@ -162,7 +162,7 @@ def _join(layer: FloatJoin, given: list[Range], outputs: _Floats | None, *, posi
     """The integers of a layer that joins values in ``given``, and what its outputs are in."""
     by = layer.activation
     if outputs is None:
-        _, _, unit = joining.factors(given)
+        _, _, unit = joining.factors(given, layer.factors if isinstance(layer, FloatAdd) else (1.0, 1.0))
         found = score_range(by, np.array([unit]))
     else:
         found = activation_range(replace(by, slope=0.0) if positive else by, outputs)

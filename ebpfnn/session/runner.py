@@ -50,6 +50,7 @@ class Result:
 
     ``label`` is the index of the highest score, ``scores`` int32 [classes], ``elapsed_ns`` the time inside the network by the
     kernel's clock, None if the trigger does not measure it. ``unit`` is the value of a score of 1, None if results are labels.
+    Of a vector, the highest score has no meaning of its own.
     """
 
     label: int
@@ -59,8 +60,13 @@ class Result:
 
     @property
     def value(self) -> float | None:
-        """The value, or the anomaly score: the score times the score scale. None if results are labels."""
-        return None if self.unit is None else int(self.scores[0]) * self.unit
+        """The value, or the anomaly score: the score times the score scale. None if results are labels or vectors."""
+        return None if self.unit is None or len(self.scores) > 1 else int(self.scores[0]) * self.unit
+
+    @property
+    def vector(self) -> NDArray[np.float64] | None:
+        """The components, float64 [components]: the scores times the score scale. None if results are no vectors."""
+        return None if self.unit is None or len(self.scores) == 1 else self.scores * np.float64(self.unit)
 
 
 @dataclass(eq=False)
@@ -79,7 +85,12 @@ class Results:
     @property
     def values(self) -> NDArray[np.float64] | None:
         """As :attr:`Result.value`, float64 [n]."""
-        return None if self.unit is None else self.scores[:, 0].astype(np.float64) * self.unit
+        return None if self.unit is None or self.scores.shape[1] > 1 else self.scores[:, 0].astype(np.float64) * self.unit
+
+    @property
+    def vectors(self) -> NDArray[np.float64] | None:
+        """As :attr:`Result.vector`, float64 [n, components]."""
+        return None if self.unit is None or self.scores.shape[1] == 1 else self.scores * np.float64(self.unit)
 
 
 class Runner(ABC):

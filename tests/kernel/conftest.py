@@ -50,6 +50,12 @@ def trigger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return RunTrigger()
 
 
+@pytest.fixture
+def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what is told of times, and not of the times: emptying a server's caches takes seconds in all."""
+    monkeypatch.setattr("ebpfnn.bench.measure._EVICTING", 1 << 20)
+
+
 BODIES: dict[str, Callable[[QuantizedNetwork], Body]] = {"twin": build_twin, "naive": partial(build_twin, naive=True)}
 
 

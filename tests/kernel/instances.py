@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from forks import as_a_program
 
+from ebpfnn.__main__ import main
 from ebpfnn.instance import Store
 
 ROOT = Path(__file__).parents[2]
@@ -45,10 +47,16 @@ def all_names(name: str) -> set[str]:
 
 
 def ebpfnn(store: Store, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """Runs the command line."""
+    """Runs the command line in a process of its own, which is forked; :func:`started` starts Python anew."""
+    words = ["ebpfnn", *arguments]
+    status, told, complained = as_a_program(main, words, environment(store), stdin)
+    return subprocess.CompletedProcess(words, status, told.decode(), complained.decode())
+
+
+def started(store: Store, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line as people start it."""
     command = [sys.executable, "-m", "ebpfnn", *arguments]
-    ran = subprocess.run(command, env=environment(store), capture_output=True, input=stdin, timeout=120, check=False)
-    return subprocess.CompletedProcess(command, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+    return subprocess.run(command, env=environment(store), capture_output=True, text=True, timeout=120, check=False)
 
 
 def environment(store: Store) -> dict[str, str]:

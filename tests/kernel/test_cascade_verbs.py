@@ -151,6 +151,7 @@ def test_eval_counts_for_each_network(files: Path) -> None:
     assert found["kernel"] == found["reference"]
 
 
+@pytest.mark.usefixtures("small_caches")
 def test_inspect_shows_all_networks(files: Path) -> None:
     deep = random_network("conv2x3-4", 2, (8, 8))
     modelfile.save(cascades.join(cascades.unpacked(MADE.stages[1]), deep, 9, 0.1), "deep.safetensors")

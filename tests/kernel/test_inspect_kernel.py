@@ -18,7 +18,7 @@ from ebpfnn.cli import main
 from ebpfnn.evaluation import inspection
 from ebpfnn.session import Session
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("small_caches")]
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (6, 6)], ids=["digits", "noise"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
-from instances import environment, mounted, names
+from instances import ebpfnn, mounted, names
 from networks import random_network
 
 from ebpfnn import abi
@@ -25,8 +24,6 @@ from ebpfnn.kernel import Map
 pytestmark = pytest.mark.root
 SMALL = random_network((9, 5, 3), seed=1)
 DIGIT = Path(__file__).parents[1] / "data" / "digits" / "7.png"
-AS_ANOTHER = "import sys; from ebpfnn import abi; abi.VERSION = int(sys.argv.pop(1)); from ebpfnn.cli import main; main()"
-"""The command line of an ebpfnn that has another number."""
 REFUSING = [["infer", "--instance", "other", str(DIGIT)], ["watch", "other", "--seconds", "1"], ["swap", "other", "mnist"]]
 REFUSING += [["stats", "other", "--seconds", "0.1"]]
 
@@ -39,10 +36,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def run(store: Store, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the command line of an ebpfnn whose ABI version is ``number``."""
-    command = [sys.executable, "-c", AS_ANOTHER, str(number), *arguments]
-    return subprocess.run(
-        command, env={**environment(store), "COLUMNS": "200"}, capture_output=True, text=True, timeout=120, check=False
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(abi, "VERSION", number)
+        patched.setenv("COLUMNS", "200")
+        return ebpfnn(store, *arguments)
 
 
 def rewrite(instance: Instance, **changed: Any) -> None:

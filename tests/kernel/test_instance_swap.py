@@ -68,7 +68,14 @@ def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, s
     assert instance.statistics().swaps == 3
 
 
-@pytest.mark.parametrize("arguments", [(), ("--json",), ("--quiet",)], ids=["text", "json", "quiet"])
+FORMS = [
+    pytest.param((word,) if word else (), id=word or "text", marks=[pytest.mark.slow] * bool(word))
+    for word in ("", "--json", "--quiet")
+]
+"""What is printed on one line or another is the same under every kernel."""
+
+
+@pytest.mark.parametrize("arguments", FORMS)
 def test_an_infer_that_runs_has_labels_of_the_network_that_answers(store: Store, arguments: tuple[str, ...]) -> None:
     former = random_network("784-4-3", 1, (28, 28))
     renamed = replace(random_network("784-4-3", 2, (28, 28)), name="renamed", labels=("cat", "dog", "eel"))
@@ -187,14 +194,14 @@ def test_swaps_while_processes_infer(trigger: Trigger, store: Store, tmp_path: P
         modelfile.save(_named(random_network((9, 5, 3), seed=number), f"net{number}"), tmp_path / f"net{number}.safetensors")
     files = [str(path) for path in sorted(tmp_path.glob("*.safetensors"))]
     tool = [sys.executable, str(ROOT / "tools" / "swap_under_load.py"), "--trigger", trigger.name, "--networks", *files]
-    limits = ["--processes", "3", "--inferences", "1000", "--rate", "50"]
+    limits = ["--processes", "3", "--inferences", "1000", "--rate", "50", "--swaps", "15"]
     ran = subprocess.run([*tool, *limits], env=environment(store), capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert (found["lost"], found["mixed"], found["misnamed"]) == (0, 0, 0)
-    assert sum(found["answered"].values()) + found["refused"] == 3000
+    assert sum(found["answered"].values()) + found["refused"] == found["inferences"] >= 3000
     assert len(found["answered"]) == 2
-    assert found["swaps"] > 0
+    assert found["swaps"] >= 15
 
 
 def _named(made: QuantizedNetwork, name: str) -> QuantizedNetwork:

@@ -74,6 +74,11 @@ def of_value(labels: tuple[str, ...] = ("price",), *, result: str = "value", sca
     return replace(made, name="priced", labels=labels, result=result, score_scale=scale)
 
 
+def of_vector() -> Forest:
+    made = random_forest(6, 5, 4, 9, 3)
+    return replace(made, name="turning", labels=("x", "y", "z"), result="vector", score_scale=0.25)
+
+
 @pytest.fixture(params=EVERY)
 def trigger(request: pytest.FixtureRequest) -> Trigger:
     found = Plugins.installed().triggers.get(request.param)
@@ -112,6 +117,26 @@ def test_a_value_has_its_unit(trigger: Trigger) -> None:
         assert many.values.tolist() == [score * 0.25 for score in wanted]
 
 
+def test_a_vector_has_a_value_for_each_component(store: Store) -> None:
+    wanted = [[score * 0.25 for score in scores_of(of_vector(), sample)] for sample in SAMPLES]
+    with Session(of_vector(), Plugins.installed().trigger("run")) as session:
+        one, many = session.infer(SAMPLES[0]), session.infer_many(SAMPLES)
+    assert one.vector is not None
+    assert many.vectors is not None
+    assert (one.vector.tolist(), one.value) == (wanted[0], None)
+    assert (many.vectors.tolist(), many.values) == (wanted, None)
+    with Instance.load(of_vector(), Plugins.installed().trigger("tracepoint"), name="one") as instance:
+        with instance.session() as session, instance.watch() as watch:
+            found = session.infer(SAMPLES[1]).vector
+            (event,) = watch.read()
+            with pytest.raises(NotSupported, match="its results are of kind 'label', and the instance's callers read 'vector'"):
+                instance.swap(replace(of_vector(), result="label"))
+        instance.unload()
+    assert found is not None
+    assert found.tolist() == wanted[1]
+    assert (event.label, event.value) == ("xyz"[wanted[1].index(max(wanted[1]))], max(wanted[1]))
+
+
 def test_results_of_one_kind_do_not_take_the_place_of_another(store: Store) -> None:
     run = Plugins.installed().trigger("run")
     with Instance.load(of_value(), run, name="one") as instance:
@@ -127,12 +152,20 @@ def test_results_of_one_kind_do_not_take_the_place_of_another(store: Store) -> N
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The models, and data for them, in the current directory."""
     monkeypatch.chdir(tmp_path)
-    for name, model in {"net": NETWORK, "woods": replace(FOREST, name="woods"), "priced": of_value(), "odd": odd()}.items():
+    for name, model in {
+        "net": NETWORK,
+        "woods": replace(FOREST, name="woods"),
+        "priced": of_value(),
+        "odd": odd(),
+        "turning": of_vector(),
+    }.items():
         modelfile.save(model, f"{name}.safetensors")
     labels = [max(range(3), key=scores_of(FOREST, sample).__getitem__) for sample in SAMPLES]
     values = np.array([scores_of(of_value(), sample)[0] * 0.25 for sample in SAMPLES])
     np.savez("labels.npz", samples=SAMPLES, labels=np.array(labels))
     np.savez("values.npz", samples=SAMPLES, targets=values + 2.0 * (np.arange(len(values)) == 7))
+    vectors = np.array([scores_of(of_vector(), sample) for sample in SAMPLES]) * 0.25
+    np.savez("vectors.npz", samples=SAMPLES, targets=vectors + np.outer(np.arange(len(vectors)) == 7, [0, 0, 3]))
     np.savez("unusual.npz", samples=SAMPLES, labels=(values >= np.sort(values)[-4]).astype(int))
     SAMPLES.tofile("samples.raw")
     return tmp_path
@@ -166,10 +199,19 @@ def test_infer(files: Path, store: Store) -> None:
     score = scores_of(of_value(), SAMPLES[0])[0]
     assert text.split()[1:3] == ["price", f"{score * 0.25:.6g}"]
     assert "%" not in text
+    ran = ebpfnn(store, "infer", "--model", "turning.safetensors", "--json", *raw)
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    wanted = [[score * 0.25 for score in scores_of(of_vector(), sample)] for sample in SAMPLES]
+    assert [each["values"] for each in told] == wanted, ran.stderr
+    assert (told[0]["result"], told[0]["label"], told[0]["labels"], told[0]["check"]) == ("vector", None, ["x", "y", "z"], True)
+    text = ebpfnn(store, "infer", "--model", "turning.safetensors", *raw).stdout.splitlines()[0]
+    assert text.split()[1:7] == [word for name, each in zip("xyz", wanted[0], strict=True) for word in (name, f"{each:.6g}")]
+    quiet = ebpfnn(store, "infer", "--model", "turning.safetensors", "--quiet", "--raw", "samples.raw").stdout.splitlines()
+    assert quiet[0].split("\t") == [f"{each:.6g}" for each in wanted[0]]
     quiet = ebpfnn(store, "infer", "--model", "priced.safetensors", "--quiet", "--raw", "samples.raw").stdout.splitlines()
     assert quiet[0] == f"{score * 0.25:.6g}"
     refused = ebpfnn(store, "infer", "--model", "priced.safetensors", "--min-margin", "1", *raw)
-    assert refused.stderr.startswith("ebpfnn: 'priced' gives a value, and no label leads another; leave out --min-margin")
+    assert refused.stderr.startswith("ebpfnn: 'priced' gives numbers, and no label leads another; leave out --min-margin")
     twin = ebpfnn(store, "infer", "--model", "woods.safetensors", "--twin", "--json", *raw)
     told = [json.loads(line) for line in twin.stdout.splitlines()]
     assert [each["scores"] for each in told] == [scores_of(FOREST, sample) for sample in SAMPLES], twin.stderr
@@ -214,6 +256,10 @@ def test_eval(files: Path, store: Store) -> None:
     assert (told["agreement"], told["worst"][0]["index"], told["result"], told["label"]) == (len(SAMPLES), 7, "value", "price")
     told = verb(store, "eval", "odd.safetensors", "--data", "unusual.npz", "--json")
     assert (told["detection"]["auc"], told["detection"]["recall"], told["agreement"]) == (1.0, 1.0, len(SAMPLES))
+    told = verb(store, "eval", "turning.safetensors", "--data", "vectors.npz", "--json")
+    errors = [each["kernel"]["worst"] for each in told["components"]]
+    assert (errors, told["kernel"]["worst"], told["agreement"]) == ([0.0, 0.0, 3.0], 3.0, len(SAMPLES))
+    assert [each["label"] for each in told["components"]] == ["x", "y", "z"]
     text = ebpfnn(store, "eval", "priced.safetensors", "--data", "values.npz").stdout
     assert f"reference  {2 / len(SAMPLES):.6g}" in text
     assert f"give the same scores for {len(SAMPLES)} of {len(SAMPLES)}" in text
@@ -226,8 +272,8 @@ def test_eval(files: Path, store: Store) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        (("eval", "priced.safetensors"), "model 'priced' gives a value, and no label; give samples with targets with --data"),
-        (("eval", "priced.safetensors", "--positive", "price"), "--positive: model 'priced' gives a value, and no classes"),
+        (("eval", "priced.safetensors"), "model 'priced' gives numbers, and no label; give samples with targets with --data"),
+        (("eval", "priced.safetensors", "--positive", "price"), "--positive: model 'priced' gives numbers, and no classes"),
         (("eval", "woods.safetensors", "--float", "x"), "--float: model 'woods' is of kind 'trees', which has no float form"),
         (("export", "woods.safetensors", "--raw", "out"), "is of kind 'trees', and `ebpfnn export` takes networks alone"),
         (("cascade", "woods.safetensors", "mnist", "--data", "labels.npz"), "`ebpfnn cascade` takes networks alone"),
@@ -241,6 +287,7 @@ def test_what_it_does_not_have_is_refused_on_one_line(files: Path, store: Store,
     assert not (files / "out").exists()
 
 
+@pytest.mark.usefixtures("small_caches")
 def test_inspect_bench_and_models(files: Path, store: Store) -> None:
     told = verb(store, "inspect", "woods.safetensors", "--json")
     assert (told["kind"], told["result"], told["facts"] != {}) == ("trees", "label", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -10,19 +11,13 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-_CHILD = """
-import resource, sys
+_READER = """
+import json, os, resource, signal, sys, traceback
 from pathlib import Path
 import numpy as np
 from ebpfnn import Plugins, datasets, importers, load, samples
 from ebpfnn.errors import Error
 from ebpfnn.importers import ImportOptions
-used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
-resource.setrlimit(resource.RLIMIT_CPU, (used + int(sys.argv[4]),) * 2)
-limit = int(sys.argv[3])
-if limit:
-    mapped = int(open("/proc/self/statm").read().split()[0]) * 4096
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + limit, mapped + limit))
 def image(path):
     return list(samples(load("mnist"), path))
 def network(path):
@@ -31,12 +26,32 @@ def network(path):
 def data(path):
     prepare = Plugins.installed().wanted(load("mnist").input).one if datasets.class_names(path, "test") else None
     return datasets.read(path, "test", prepare)
-try:
-    {"image": image, "network": network, "data": data}[sys.argv[1]](Path(sys.argv[2]))
-    print("read")
-except Error as error:
-    print(error)
-print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+def read(kind, path, limit, seconds):
+    used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
+    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds,) * 2)
+    if limit:
+        mapped = int(open("/proc/self/statm").read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + limit, mapped + limit))
+    try:
+        {"image": image, "network": network, "data": data}[kind](Path(path))
+        said = "read"
+    except Error as error:
+        said = str(error)
+    return said, open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
+for line in sys.stdin:
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        signal.alarm(300)
+        try:
+            status, told = 0, json.dumps(read(*json.loads(line)))
+        except BaseException:
+            status, told = 1, traceback.format_exc()
+        os.write(writing, told.encode())
+        os._exit(status)
+    os.close(writing)
+    with open(reading) as file:
+        told = file.read()
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told]), flush=True)
 """
 
 
@@ -44,17 +59,30 @@ SECONDS = 40
 """Of CPU time. Reading any file here takes a few; a reader whose time grows with the square takes minutes."""
 
 
-def read_in_a_child(kind: str, path: Path, room: int = 0) -> tuple[str, int]:
-    """What reading ``path`` as an ``image``, a ``network`` or ``data`` ends with, ``read`` or an Error's text; its peak in MiB.
+class Reader:
+    """Reads each file in a process that has done nothing else: a fork of one that has imported what reads them."""
 
-    ``room`` is how many bytes of address space it may take besides what it has at its start; 0 for any.
-    """
-    command = [sys.executable, "-c", _CHILD, kind, str(path), str(room), str(SECONDS)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert ran.returncode not in (-signal.SIGXCPU, -signal.SIGKILL), f"over {SECONDS} s of CPU time"
-    assert ran.returncode == 0, ran.stderr
-    said, peak = ran.stdout.rstrip("\n").split("\n")  # more lines than one would fail here
-    return said, int(peak) >> 10
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", _READER]
+        self._forking = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def read(self, kind: str, path: Path, room: int = 0) -> tuple[str, int]:
+        """What reading ``path`` as an ``image``, a ``network`` or ``data`` ends with, ``read`` or an Error's text; its MiB.
+
+        ``room`` is how many bytes of address space it may take besides what it has at its start; 0 for any.
+        """
+        assert self._forking.stdin is not None
+        assert self._forking.stdout is not None
+        print(json.dumps([kind, str(path), room, SECONDS]), file=self._forking.stdin, flush=True)
+        status, told = json.loads(self._forking.stdout.readline())
+        assert status not in (-signal.SIGXCPU, -signal.SIGKILL), f"over {SECONDS} s of CPU time"
+        assert status == 0, told
+        said, peak = json.loads(told)
+        assert "\n" not in said
+        return said, int(peak) >> 10
+
+    def close(self) -> None:
+        self._forking.communicate()
 
 
 def pt(stream: bytes, **members: bytes) -> bytes:

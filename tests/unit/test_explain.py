@@ -282,6 +282,13 @@ def test_values_have_no_other_outcome() -> None:
     assert [each.name for each in told(found)] == [each.name for each in found.columns if each.carried]
 
 
+def test_vectors_are_refused() -> None:
+    made = replace(network(PLAIN, 1), result="vector")
+    row = {"packets": 4, "ratio": 0.1, "never": 0, "wide": 77}
+    with pytest.raises(NotSupported, match="gives vectors; only labels, values and anomaly scores can be explained"):
+        explained(made, PLAIN, row, [row])
+
+
 def test_what_has_no_columns_and_rows_that_lack_one() -> None:
     with pytest.raises(NotSupported, match="its samples are prepared by 'raw', so they have no columns; give a model"):
         Levels(random_network((9, 5, 3), seed=1), PLUGINS)

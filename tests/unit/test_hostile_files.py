@@ -9,16 +9,24 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import number, numbers, pt, read_in_a_child, tensor
+from hostile import Reader, number, numbers, pt, tensor
 from PIL import Image
 
 SIDE = 4096
 """Of an image of 2^24 pixels."""
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    made = Reader()
+    yield made
+    made.close()
 
 
 def entries_of_one_name() -> bytes:
@@ -202,52 +210,58 @@ READ: dict[str, tuple[str, str, Callable[[], bytes], int]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_small_files_that_ask_for_much_are_refused(what: str, tmp_path: Path) -> None:
+def test_small_files_that_ask_for_much_are_refused(what: str, reader: Reader, tmp_path: Path) -> None:
     kind, suffix, make, fact, most = REFUSED[what]
     (tmp_path / f"x.{suffix}").write_bytes(make())
-    said, peak = read_in_a_child(kind, tmp_path / f"x.{suffix}")
+    said, peak = reader.read(kind, tmp_path / f"x.{suffix}")
     assert fact in said
     assert "; " in said
     assert peak < most, said
 
 
+@cache
+def largest(what: str) -> bytes:
+    return READ[what][2]()
+
+
 @pytest.mark.parametrize("what", READ)
-def test_the_largest_that_are_read_take_what_is_told(what: str, tmp_path: Path) -> None:
-    kind, suffix, make, most = READ[what]
-    (tmp_path / f"x.{suffix}").write_bytes(make())
-    said, peak = read_in_a_child(kind, tmp_path / f"x.{suffix}")
+def test_the_largest_that_are_read_take_what_is_told(what: str, reader: Reader, tmp_path: Path) -> None:
+    kind, suffix, _, most = READ[what]
+    (tmp_path / f"x.{suffix}").write_bytes(largest(what))
+    said, peak = reader.read(kind, tmp_path / f"x.{suffix}")
     assert said == "read"
     assert peak < most
 
 
 @pytest.mark.parametrize("what", ["TIFF, floats", "WebP", "PNG", "npz"])
-def test_less_memory_than_a_file_takes(what: str, tmp_path: Path) -> None:
-    kind, suffix, make, _ = READ[what]
-    (tmp_path / f"x.{suffix}").write_bytes(make())
-    said, _ = read_in_a_child(kind, tmp_path / f"x.{suffix}", room=40 << 20)
+def test_less_memory_than_a_file_takes(what: str, reader: Reader, tmp_path: Path) -> None:
+    kind, suffix, *_ = READ[what]
+    (tmp_path / f"x.{suffix}").write_bytes(largest(what))
+    said, _ = reader.read(kind, tmp_path / f"x.{suffix}", room=40 << 20)
     assert said.split(":")[0].endswith(f"x.{suffix}")
     assert "takes more memory than there is" in said or "could not create decoder" in said
 
 
 @pytest.mark.parametrize("suffix", ["pt", "pt2", "onnx", "safetensors"])
-def test_less_memory_than_a_network_takes(suffix: str, tmp_path: Path) -> None:
+def test_less_memory_than_a_network_takes(suffix: str, reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / f"x.{suffix}"
     path.write_bytes(bytes(60 << 20))
-    said, _ = read_in_a_child("network", path, room=20 << 20)
+    said, _ = reader.read("network", path, room=20 << 20)
     assert said.startswith(f"{path}: takes more memory than there is; ")
 
 
-def test_idx_files_take_what_their_header_says(tmp_path: Path) -> None:
+def test_idx_files_take_what_their_header_says(reader: Reader, tmp_path: Path) -> None:
+    zeros = idx_of_zeros()
     for part in ("images-idx3", "labels-idx1"):
-        (tmp_path / f"t10k-{part}-ubyte.gz").write_bytes(idx_of_zeros())
-    said, peak = read_in_a_child("data", tmp_path)
+        (tmp_path / f"t10k-{part}-ubyte.gz").write_bytes(zeros)
+    said, peak = reader.read("data", tmp_path)
     assert "images and labels are" in said or "idx" in said
     assert peak < 256 * 2 + 60
-    said, _ = read_in_a_child("data", tmp_path, room=100 << 20)
+    said, _ = reader.read("data", tmp_path, room=100 << 20)
     assert "takes more memory than there is; give fewer samples" in said
 
 
-def test_a_pickle_is_looked_at_and_not_run(tmp_path: Path) -> None:
+def test_a_pickle_is_looked_at_and_not_run(reader: Reader, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(pt(pickle.dumps({"a": Path}, 2)))
-    said, _ = read_in_a_child("network", tmp_path / "x.pt")
+    said, _ = reader.read("network", tmp_path / "x.pt")
     assert "key 'a' is no plain tensor but Named" in said

@@ -39,6 +39,30 @@ def _rows() -> Any:
     return nn.Sequential(nn.Linear(16, 24), nn.BatchNorm1d(24), nn.ELU(), nn.Dropout(), nn.Linear(24, 5), nn.Softmax(1))
 
 
+def _steps() -> Any:
+    from torch import nn
+
+    line = nn.Sequential(
+        nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(4, 8, 3), nn.ReLU(), nn.Conv1d(8, 8, 3, dilation=2, padding="same")
+    )
+    return nn.Sequential(*line, nn.Tanh(), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(8, 5))
+
+
+def _two_lines() -> Any:
+    from torch import nn
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Conv1d(4, 8, 3, padding=1), nn.Conv1d(4, 8, 1)
+            self.end = nn.Linear(96, 5)
+
+        def forward(self, x: Any) -> Any:
+            return self.end(torch.flatten(self.one(x).relu() + self.other(x), 1))
+
+    return Both()
+
+
 ROWS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Conv2d, BatchNorm2d, ReLU6": (lambda: _image(torch.nn.BatchNorm2d(12), torch.nn.ReLU6()), (3, 10, 10)),
     "SiLU": (lambda: _image(torch.nn.SiLU()), (3, 10, 10)),
@@ -47,6 +71,8 @@ ROWS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Mish": (lambda: _image(torch.nn.Mish()), (3, 10, 10)),
     "PReLU": (lambda: _image(torch.nn.PReLU(12)), (3, 10, 10)),
     "Conv1d": (_lines, (4, 12)),
+    "Conv1d twice, added": (_two_lines, (4, 12)),
+    "Conv1d, dilated": (_steps, (4, 12)),
     "Linear, ELU, Softmax": (_rows, (16,)),
 }
 

@@ -14,6 +14,7 @@ from ebpfnn.errors import ModelError
 from ebpfnn.network import reference
 from ebpfnn.network.layers import Conv2d, Dense
 from ebpfnn.quantize.float_reference import logits
+from ebpfnn.quantize.floats import Activation, FloatConv2d
 from ebpfnn.quantize.quantization import quantize
 
 pytest.importorskip("onnx")
@@ -25,6 +26,9 @@ PARTS = {
     "kb": RANDOM.normal(size=4).astype(np.float32),
     "w": RANDOM.normal(size=(5, 36)).astype(np.float32),
     "slopes": np.array([0.0, 0.1, 0.5, 1.0], np.float32).reshape(4, 1, 1),
+    "negatives": -np.array([0.0, 0.1, 0.5, 1.0], np.float32).reshape(4, 1, 1),
+    "small": np.float32(0.02),
+    "twenty": np.float32(20),
     "one": np.float32(1),
     "half": np.float32(0.5),
     "three": np.float32(3),
@@ -117,6 +121,26 @@ COMPOSED: dict[str, list[Node]] = {
         node("Mul", "g", "o", out="a"),
     ],
     "Mish": [node("Softplus", "c", out="s"), node("Tanh", "s", out="t"), node("Mul", "c", "t", out="a")],
+    "SiLU by Constant": [
+        node("Constant", out="k1", value_float=1.0),
+        node("Neg", "c", out="n"),
+        node("Exp", "n", out="e"),
+        node("Add", "e", "k1", out="d"),
+        node("Div", "c", "d", out="a"),
+    ],
+    "square": [node("Mul", "c", "c", out="a")],
+    "Softplus that bends early": [
+        node("Mul", "c", "three", out="t"),
+        node("Greater", "t", "twenty", out="g"),
+        node("Softplus", "t", out="s"),
+        node("Div", "s", "three", out="d"),
+        node("Where", "g", "c", "d", out="a"),
+    ],
+    "a LeakyRelu that falls": [
+        node("Greater", "c", "zero", out="g"),
+        node("Neg", "c", out="n"),
+        node("Where", "g", "c", "n", out="a"),
+    ],
 }
 NAMES = {
     "SiLU": "silu(1)",
@@ -126,7 +150,44 @@ NAMES = {
     "GELU": "gelu",
     "GELU by tanh": "gelu_tanh",
     "Mish": "mish",
+    "SiLU by Constant": "silu(1)",
+    "square": "square",
+    "Softplus that bends early": "scale(3, 0) then softplus then scale(0.333333, 0)",
+    "a LeakyRelu that falls": "abs",
 }
+STRAIGHT: dict[str, tuple[list[Node], Activation]] = {
+    "LeakyRelu by Where": (
+        [node("Mul", "c", "half", out="h"), node("Less", "c", "zero", out="l"), node("Where", "l", "h", "c", out="a")],
+        Activation(0.5),
+    ),
+    "LeakyRelu with a limit": (
+        [
+            node("Relu", "c", out="r"),
+            node("Min", "r", "one", out="m"),
+            node("Neg", "c", out="n"),
+            node("Relu", "n", out="o"),
+            node("Mul", "o", "half", out="h"),
+            node("Sub", "m", "h", out="a"),
+        ],
+        Activation(0.5, high=1.0),
+    ),
+    "PRelu of Keras": (
+        [
+            node("Relu", "c", out="r"),
+            node("Neg", "c", out="n"),
+            node("Relu", "n", out="o"),
+            node("Mul", "o", "negatives", out="h"),
+            node("Add", "r", "h", out="a"),
+        ],
+        Activation(1.0, slopes=(0.0, 0.1, 0.5, 1.0)),
+    ),
+}
+ANOTHER: dict[str, list[Node]] = {
+    "a product of functions": [node("Tanh", "c", out="t"), node("Mul", "c", "t", out="a")],
+    "a step at a small value": [node("Greater", "c", "small", out="g"), node("Where", "g", "c", "zero", out="a")],
+    "a step at a large value": [node("Greater", "c", "twenty", out="g"), node("Where", "g", "zero", "c", out="a")],
+}
+"""Functions that no layer has, some of them near to one."""
 
 
 @pytest.mark.parametrize("name", COMPOSED)
@@ -135,6 +196,34 @@ def test_several_nodes_that_are_one_function(name: str, tmp_path: Path) -> None:
     first = integers.layers[0]
     assert isinstance(first, Conv2d)
     assert first.requantization.function == NAMES[name]
+
+
+@pytest.mark.parametrize("name", STRAIGHT)
+def test_several_nodes_that_are_straight(name: str, tmp_path: Path) -> None:
+    nodes, wanted = STRAIGHT[name]
+    held(tmp_path, around(*nodes, last="a"))
+    first = importers.load_float(tmp_path / "net.onnx").layers[0]
+    assert isinstance(first, FloatConv2d)
+    assert first.activation.high == wanted.high
+    np.testing.assert_allclose(first.activation.slope, wanted.slope, rtol=1e-6)
+    np.testing.assert_allclose(first.activation.slopes, wanted.slopes, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ANOTHER)
+def test_another_function_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(model(around(*ANOTHER[name], last="a"), PARTS, opset=20))
+    with pytest.raises(ModelError, match=r"net\.onnx: node [0-9]+ of [0-9]+, 'the .*; "):
+        importers.load_float(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("operator", ["Sub", "Add"])
+def test_a_sum_of_functions_is_none_of_them(operator: str, tmp_path: Path) -> None:
+    """The squares go with slopes of their own, so the values at -1 and 1 do not tell the rest."""
+    nodes = [node("Mul", "c", "c", out="q"), node("Mul", "q", "slopes", out="h"), node("Relu", "c", out="r")]
+    data = model(around(*nodes, node(operator, "r", "h", out="a"), last="a"), PARTS, opset=20)
+    (tmp_path / "net.onnx").write_bytes(data)
+    wanted = run(data, SAMPLES[:, None].astype(np.float32) / 255)
+    np.testing.assert_allclose(logits(importers.load_float(tmp_path / "net.onnx"), SAMPLES), wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_a_function_that_falls_stays_behind_a_pool(tmp_path: Path) -> None:

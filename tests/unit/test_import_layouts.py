@@ -187,6 +187,15 @@ def test_what_onnxruntime_computes(kind: str, tmp_path: Path) -> None:
     assert (integers.argmax(axis=1) == wanted.argmax(axis=1))[clear].all()
 
 
+def test_samples_that_lie_as_they_come() -> None:
+    """Flat ones of a flat graph that makes images of them, and steps of features of a graph that has them as images."""
+    flat = np.arange(12, dtype=np.uint8)
+    np.testing.assert_array_equal(fitted(flat, (3, 4)), flat.reshape(3, 4))
+    np.testing.assert_array_equal(fitted(flat.reshape(4, 3), (3, 1, 4))[:, 0], flat.reshape(4, 3).T)
+    with pytest.raises(InputError, match="a sample of 12, but the network takes 3x2x2; give others"):
+        fitted(flat, (3, 2, 2))
+
+
 def test_samples_of_other_axes_are_refused() -> None:
     with pytest.raises(InputError, match="a sample of 3x8x4, but the network takes 4x3x7"):
         fitted(np.zeros((3, 8, 4), np.uint8), (4, 3, 7))

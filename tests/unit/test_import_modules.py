@@ -217,40 +217,50 @@ def test_bytes_that_the_module_divides_itself() -> None:
     assert np.array_equal(logits(same, PIXELS), logits(network, PIXELS))
 
 
-def residual(x: torch.Tensor) -> torch.Tensor:
-    return x.flatten(1) + x.flatten(1).relu()
+def gated(x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(1) * x.flatten(1).tanh()
 
 
 REFUSED: dict[str, tuple[Callable[[], list[Any]], str]] = {
-    "dilation": (lambda: [_nn().Conv2d(1, 2, 3, dilation=2), *_end(128)], r"\(aten\.conv2d\), has a dilation of 2x2; only 1"),
+    "dilation": (lambda: [_nn().MaxPool2d(3, dilation=2), *_end(9)], r"\(aten\.max_pool2d\), has a dilation of 2x2; only 1"),
     "an operator": (
         lambda: [_nn().Flatten(), _nn().LogSigmoid(), *_end(144)],
         r"\(aten\.log_sigmoid\), cannot be imported; Linear, Conv2d",
     ),
     "a softmax between": (
         lambda: [_nn().Flatten(), _nn().Softmax(1), *_end(144)],
-        r"\(aten\.softmax\), is followed by more nodes; a softmax or sigmoid can only be the last",
+        r"\(aten\.softmax\), is followed by more; a softmax must be the last",
     ),
-    "a branch": (lambda: [_function(residual), *_end(144)], r"takes a value that another takes too: the graph branches"),
+    "a product": (lambda: [_function(gated), *_end(144)], r"\(aten\.mul\), takes several values; only add, sub and cat can"),
+    "a broadcast": (
+        lambda: [_function(lambda x: x + x.mean((2, 3), keepdim=True)), *_end(144)],
+        r"\(aten\.add\), adds values of 1x12x12 and 1x1x1, which broadcasts; only values of one shape can be added",
+    ),
+    "joined rows": (
+        lambda: [_function(lambda x: _torch().cat([x, x.relu()], 2)), *_end(288)],
+        r"\(aten\.cat\), joins along another axis than channels",
+    ),
+    "joined constants": (
+        lambda: [_function(lambda x: _torch().cat([x, _torch().ones(2, 1, 12, 12)], 1)), *_end(288)],
+        r"\(aten\.(ones|cat)\), (makes a constant in a way that is not known|joins values and constants)",
+    ),
     "an overlapping average": (lambda: [_nn().AdaptiveAvgPool2d(5), *_end(25)], r"makes 5x5 of 1x12x12; only divisors"),
     "padding left out": (
         lambda: [_nn().AvgPool2d(3, 2, 1, count_include_pad=False), *_end(36)],
         r"\(aten\.avg_pool2d\), leaves padding out of its averages",
     ),
-    "a ceil mode": (lambda: [_nn().MaxPool2d(3, 2, ceil_mode=True), *_end(36)], r"\(aten\.max_pool2d\), has a ceil mode"),
-    "rows alone": (
-        lambda: [_function(lambda x: x.mean(2)), *_end(12)],
-        r"\(aten\.mean\), averages over axes \[2\]; only rows and columns",
+    "a ceil mode": (
+        lambda: [_nn().AvgPool2d(3, 2, ceil_mode=True), *_end(36)],
+        r"\(aten\.avg_pool2d\), averages windows past the edge, in a ceil mode",
     ),
-    "the last of several axes": (
-        lambda: [_nn().Linear(12, 2), *_end(24)],
-        r"\(aten\.linear\), takes 12 values but is given 1x12x12",
+    "all axes": (
+        lambda: [_function(lambda x: x - x.mean()), *_end(144)],
+        r"\(aten\.mean\), averages over axes \[0, 1, 2, 3\]; only rows and columns",
     ),
     "slopes of channels": (
         lambda: [_nn().Conv2d(1, 2, 3), _nn().PReLU(2, init=2.0), *_end(200)],
         r"\(aten\.prelu\), has 2 slopes of 2\.\.2; only one for each channel, within 0\.\.1",
     ),
-    "turned axes": (lambda: [_function(lambda x: x.transpose(2, 3)), *_end(144)], r"\(aten\.transpose\), cannot be imported"),
     "normalized flat values": (
         lambda: [_nn().Flatten(), _nn().Linear(144, 1025), _nn().ReLU(), _nn().BatchNorm1d(1025)],
         r"\(aten\.batch_norm\), changes flat values, 1025, where no layer with weights can take it in",
@@ -263,6 +273,12 @@ def _nn() -> Any:
     from torch import nn
 
     return nn
+
+
+def _torch() -> Any:
+    import torch
+
+    return torch
 
 
 def _end(size: int) -> list[Any]:
@@ -338,3 +354,37 @@ def test_slopes_of_single_channels() -> None:
         module[1].weight.copy_(torch.tensor([0.0, 0.1, 0.5, 1.0]))
         wanted = module(torch.from_numpy(PIXELS[:, None].astype(np.float32) / 255)).numpy()
     np.testing.assert_allclose(logits(importers.from_module(module, FORM, "n", NAMES), PIXELS), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 0), (3, 2, 1), (2, 3, 0), (3, 3, 1), (5, 4, 2), (2, 3, 1)]
+)
+def test_windows_of_a_ceil_mode_are_those_of_pytorch(kernel: int, stride: int, padding: int) -> None:
+    """Also where the last window would begin in the edge, which PyTorch leaves out."""
+    import torch
+    from torch import nn
+
+    for size in range(6, 12):
+        torch.manual_seed(size)
+        module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.MaxPool2d(kernel, stride, padding, ceil_mode=True), nn.Flatten())
+        shape = (size, size + 1)
+        outputs = module(torch.zeros(1, 1, *shape)).shape[1]
+        module = nn.Sequential(*module, nn.Linear(outputs, 3)).eval()
+        samples = np.random.default_rng(size).integers(0, 256, (4, *shape)).astype(np.uint8)
+        network = importers.from_module(module, InputFormat(shape), "net", ("a", "b", "c"))
+        with torch.no_grad():
+            wanted = module(torch.from_numpy(samples[:, None] / 255).float()).numpy()
+        np.testing.assert_allclose(logits(network, samples), wanted, atol=1e-4)
+
+
+def test_one_value_joined_is_that_value() -> None:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(4)
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), _function(lambda x: torch.cat([x], 1)), nn.Flatten(), nn.Linear(72, 3)).eval()
+    network = importers.from_module(module, InputFormat((8, 8)), "net", ("a", "b", "c"))
+    samples = np.random.default_rng(4).integers(0, 256, (4, 8, 8)).astype(np.uint8)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(samples[:, None] / 255).float()).numpy()
+    np.testing.assert_allclose(logits(network, samples), wanted, atol=1e-4)

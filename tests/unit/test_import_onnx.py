@@ -44,6 +44,11 @@ WEIGHTS = {
     "low": np.float32(-0.2),
     "mu": np.float32(0.1307),
     "sigma": np.float32(0.3081),
+    "nothing": np.zeros(8, np.int64),
+    "point": floats(3, 1, 1, 1),
+    "column": floats(64, 1),
+    "last": np.array([-1], np.int64),
+    "two": np.float32(2),
     "edges": np.array([0, 0, 1, 2, 0, 0, 0, 1], np.int64),
     "third": np.array([3], np.int64),
     "slope": floats(1, low=0.1, high=0.4),
@@ -57,6 +62,13 @@ GRAPHS = {
     "Gemm, turned and scaled": chain(("Flatten", [], {}), ("Gemm", ["matrix", "three"], {"alpha": 0.5, "beta": 2.0})),
     "MatMul and Add": chain(("Reshape", ["whole"], {}), ("MatMul", ["matrix"], {}), ("Add", ["three"], {})),
     "a constant first": chain(("Flatten", [], {}), ("MatMul", ["matrix"], {}), ("Sub", ["three", "_"], {})),
+    "Conv, dilated": chain(("Conv", ["w", "b"], {"dilations": [2, 3], "pads": [2, 3, 1, 3]}), ("Relu", [], {}), *END),
+    "ReduceMax": chain(CONV, ("ReduceMax", [], {"axes": [-2, -1], "keepdims": 0}), ("Neg", [], {})),
+    "Pow by 2": chain(CONV, ("Pow", ["two"], {}), *END),
+    "a Pad of nothing": chain(
+        ("Pad", ["nothing"], {}), ("AveragePool", [], {"kernel_shape": [8, 8]}), ("Conv", ["point"], {}), ("Flatten", [], {})
+    ),
+    "one value": chain(("Flatten", [], {}), ("MatMul", ["column"], {}), ("Squeeze", ["last"], {})),
     "Conv": chain(CONV, ("Relu", [], {}), *END),
     "Conv, stride and edges": chain(("Conv", ["w"], {"strides": [2, 1], "pads": [0, 1, 2, 0]}), *END),
     "Conv, SAME_UPPER": chain(("Conv", ["w", "b"], {"auto_pad": "SAME_UPPER", "strides": [3, 2]}), *END),
@@ -69,6 +81,10 @@ GRAPHS = {
     "Clip, one limit": chain(CONV, ("Clip", ["", "one"], {}), *END),
     "Max and Min": chain(CONV, ("Max", ["low"], {}), ("Min", ["one", "_"], {}), *END),
     "MaxPool": chain(CONV, ("MaxPool", [], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0]}), *END),
+    "one value joined": chain(CONV, ("Concat", [], {"axis": 1}), ("Sum", [], {}), *END),
+    "MaxPool, ceil mode": chain(
+        CONV, ("MaxPool", [], {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 0, 1, 0], "ceil_mode": 1}), *END
+    ),
     "an activation behind a pool": chain(CONV, ("MaxPool", [], {"kernel_shape": [2, 2]}), ("Relu", [], {}), *END),
     "AveragePool": chain(
         CONV,
@@ -167,6 +183,30 @@ def test_bytes_divided_by_255_are_the_pixels(tmp_path: Path) -> None:
     network = imported(tmp_path, data)
     assert np.abs(logits(network, PIXELS) - run(data, PIXELS[:, None].astype(np.float32))).max() < 1e-4
     assert network.card["import"] == "it divides its input by 255, so it is given pixels of 0..255"
+
+
+@pytest.mark.parametrize(
+    ("steps", "constants", "note"),
+    [
+        ([("Mul", ["a"]), ("Sub", ["b"])], {"a": 1 / 127.5, "b": 1}, "it normalizes numbers up to 255"),
+        ([("Sub", ["a"]), ("Div", ["b"])], {"a": 33.3, "b": 78.6}, "it normalizes numbers up to 255"),
+        ([("Div", ["a"])], {"a": 256}, "it divides its input by 256"),
+        ([("Sub", ["a"]), ("Div", ["b"])], {"a": 0.1307, "b": 0.3081}, ""),
+        ([("Add", ["a"]), ("Div", ["b"])], {"a": 30, "b": 25}, ""),
+        ([("Div", ["a"])], {"a": 3}, ""),
+    ],
+    ids=["as MobileNet", "as digits", "256", "of 0 to 1", "of decibels", "otherwise"],
+)
+def test_a_normalization_says_what_a_pixel_is(
+    steps: list[tuple[str, list[str]]], constants: dict[str, float], note: str, tmp_path: Path
+) -> None:
+    nodes = chain(*((*step, {}) for step in steps), ("Flatten", [], {}), ("Gemm", ["dense"], {"transB": 1}))
+    numbers = {name: np.float32(number) for name, number in constants.items()}
+    data = model(nodes, {**numbers, "dense": WEIGHTS["dense"]})
+    network = imported(tmp_path, data)
+    given = PIXELS[:, None].astype(np.float32) / np.float32(1 if note else 255)
+    assert np.abs(logits(network, PIXELS) - run(data, given)).max() < 1e-4
+    assert network.card.get("import", "") == (note and f"{note}, so it is given pixels of 0..255")
 
 
 def test_a_normalization_outside_of_the_graph(tmp_path: Path) -> None:

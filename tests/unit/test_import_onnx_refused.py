@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnxes import chain, model, node
+from onnxes import Node, chain, model, node
 
 from ebpfnn import importers
 from ebpfnn.errors import ModelError
@@ -47,17 +47,17 @@ def body() -> Any:
 
 
 LOOP = [*chain(FLAT, GEMM), node("Loop", "times", "", "out1", body=body)]
-BRANCH = [*chain(FLAT, GEMM), node("Relu", "out1", out="r"), node("Sub", "r", "out1")]
+BRANCH = [*chain(FLAT, GEMM), node("Tanh", "out1", out="r"), node("Max", "r", "out1")]
 REFUSED = {
     "a loop": (
         LOOP,
         {**DENSE, "times": np.array(3)},
-        r"node 3 of 3, 'the Loop [0-9]+' \(Loop\), is control flow; export a network",
+        r"node 3 of 3, 'the Loop [0-9]+' \(Loop\), is control flow, as recurrent layers are written \(GRU, Sim",
     ),
     "a branch": (
         BRANCH,
         DENSE,
-        r"node 4 of 4, 'the Sub [0-9]+' \(Sub\), takes several values; only Add and Concat can",
+        r"node 4 of 4, 'the Max [0-9]+' \(Max\), takes several values; only Add, Sum, Sub and Concat can",
     ),
     "an operator": (
         chain(FLAT, GEMM, ("Sin", [], {})),
@@ -65,14 +65,19 @@ REFUSED = {
         r"node 3 of 3, 'the Sin [0-9]+' \(Sin\), cannot be imported; Conv, Gemm",
     ),
     "a product of values": (
-        [*chain(FLAT, GEMM), node("Mul", "out1", "out1")],
+        [*chain(FLAT, GEMM, ("Tanh", [], {})), node("Mul", "out1", "out2")],
         DENSE,
-        r"node 3 of 3, 'the Mul [0-9]+' \(Mul\), takes several values; only Add and Concat can",
+        r"node 4 of 4, 'the Mul [0-9]+' \(Mul\), takes several values; only Add, Sum, Sub and Concat can",
     ),
     "dilation": (
-        chain(("Conv", ["w"], {"dilations": [2, 2]}), *END),
+        chain(("MaxPool", [], {"kernel_shape": [3, 3], "dilations": [2, 2]}), FLAT),
+        {},
+        r"\(MaxPool\), has a dilation of 2x2; only 1 can be imported",
+    ),
+    "a huge dilation": (
+        chain(("Conv", ["w"], {"dilations": [5_000, 5_000]}), *END),
         {"w": floats(4, 1, 3, 3)},
-        r"\(Conv\), has a dilation of 2x2",
+        r"\(Conv\), has a dilation of 5000x5000, past [0-9]+ weights; use a smaller one",
     ),
     "one axis": (
         chain(("Conv", ["line"], {}), FLAT),
@@ -90,9 +95,9 @@ REFUSED = {
         r"\(AveragePool\), leaves padding out of its averages; count it",
     ),
     "a ceil mode": (
-        chain(("MaxPool", [], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}), FLAT),
+        chain(("AveragePool", [], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}), FLAT),
         {},
-        r"\(MaxPool\), has a ceil mode that adds windows past the edge; use floor, or pad",
+        r"\(AveragePool\), averages windows past the edge, in a ceil mode; use floor, or pad",
     ),
     "moved axes": (
         chain(("Transpose", [], {"perm": [0, 1, 3, 2]}), ("Conv", ["w"], {}), FLAT),
@@ -190,12 +195,59 @@ def test_inputs_that_cannot_be_imported(shape: tuple[Any, ...], kind: str, fact:
         imported(tmp_path, model(nodes, DENSE, shape, kind=kind))
 
 
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            [("Unsqueeze", ["one"], {}), ("Conv", ["line"], {}), FLAT],
+            r"computes with 1x1x64 values, as which no layer sees rows of a table; give sampl",
+        ),
+        (
+            [("MatMul", ["w"], {}), ("Relu", [], {}), ("Add", ["x", "_"], {})],
+            r"branches, and takes rows of a table, which only a chain of layers can; g",
+        ),
+    ],
+    ids=["an image", "branches"],
+)
+def test_rows_that_no_layer_takes(steps: list[Any], message: str, tmp_path: Path) -> None:
+    parts = {"w": floats(64, 64), "line": floats(2, 1, 3), "one": np.array([1])}
+    used = {name for _, inputs, _ in steps for name in inputs} & set(parts)
+    data = model(chain(*steps), {name: parts[name] for name in sorted(used)}, ("n", 64))
+    with pytest.raises(ModelError, match=message):
+        imported(tmp_path, data, ImportOptions(tabular=True))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([node("MatMul", "x", "x")], r"\(MatMul\), multiplies values by each other, as attention does; train a conv"),
+        (
+            chain(("Sqrt", [], {})),
+            r"\(Sqrt\), is a part of what divides by what each sample has, as LayerNormalization does; tr",
+        ),
+        ([node("Gather", "x", "one", axis=1)], r"\(Gather\), takes a part of the values; export"),
+        ([node("Cast", "x", out="c", to=7), node("Gather", "table", "c")], r"\(Gather\), looks rows up by value, as an Embed"),
+    ],
+)
+def test_operators_that_are_refused_by_what_they_do(nodes: list[Node], message: str, tmp_path: Path) -> None:
+    parts = {"one": np.array(1), "table": floats(9, 4)}
+    used = {name for each in nodes for name in each.input} & set(parts)
+    with pytest.raises(ModelError, match=message):
+        imported(tmp_path, model(nodes, {name: parts[name] for name in sorted(used)}, ("n", 8, 8)))
+
+
+def test_an_operator_that_onnx_does_not_have(tmp_path: Path) -> None:
+    message = r"has the operator Erfc, which ONNX does not define; no runtime takes the file; train with another function"
+    with pytest.raises(ModelError, match=message):
+        imported(tmp_path, model(chain(("Erfc", [], {}), FLAT, GEMM), DENSE))
+
+
 def test_two_inputs_and_two_outputs(tmp_path: Path) -> None:
     import onnx
 
     made = onnx.load_model_from_string(model(chain(FLAT, GEMM), DENSE))
     made.graph.input.append(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1]))
-    with pytest.raises(ModelError, match="has 2 inputs and 1 outputs; export one of each"):
+    with pytest.raises(ModelError, match=r"has 2 inputs \('x', 'y'\) and 1 outputs; export one of each"):
         imported(tmp_path, made.SerializeToString())
     made = onnx.load_model_from_string(model(chain(FLAT, GEMM), DENSE))
     made.graph.output.append(onnx.helper.make_tensor_value_info("out0", onnx.TensorProto.FLOAT, ["m", 64]))

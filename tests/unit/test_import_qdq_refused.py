@@ -100,7 +100,6 @@ def quantized_twice(parts: Parts) -> None:
 REFUSED: dict[Callable[[Parts], None], str] = {
     two_scales: r"\(DequantizeLinear\), has another scale or zero point than the QuantizeLinear before it; make th",
     another_axis: r"\(Conv\), has weights quantized along another axis than its outputs; quantize per tensor or per output",
-    sixteen_bits: r"\(QuantizeLinear\), quantizes to 1 zero points of uint16; only one of int8 or uint8 can be imported",
     a_huge_bias: r"\(Conv\), has a bias of [0-9.e+]+ steps, past int32; quantize it again",
     a_negative_scale: r"\(QuantizeLinear\), has a scale that is not a positive number",
     integers_computed: r"\(Relu\), computes with quantized integers; put a DequantizeLinear before it",
@@ -109,6 +108,7 @@ REFUSED: dict[Callable[[Parts], None], str] = {
 
 
 IN_PART: dict[Callable[[Parts], None], str] = {
+    sixteen_bits: r"is quantized in part \(node .* \(QuantizeLinear\), quantizes to more than 8 bits\), so it is quan",
     weights_in_floats: r"is quantized in part \(node .* \(Conv\), has weights in floats, in a graph whose values are quan",
     no_input: r"it is quantized in part \(node .* \(Conv\), takes an input that nothing quantizes\)",
     nothing_between: r"\(Gemm\), takes what node 4 of 9, 'the Conv [0-9]+' \(Conv\) gives, which nothing quantizes\), so it is",

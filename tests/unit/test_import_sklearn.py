@@ -70,6 +70,22 @@ def test_values_are_near_those_of_onnxruntime(name: str) -> None:
     assert "the same label" not in done.stdout
 
 
+@pytest.mark.parametrize(("name", "errors"), [("linear-vector", (0.2, 0.05)), ("mlp-vector", (1.0, 0.2))])
+def test_vectors_are_near_those_of_onnxruntime(name: str, errors: tuple[float, float]) -> None:
+    """It is given one row at a time: of several targets an MLPRegressor's file puts all numbers below each other."""
+    done = quantize(FILES / f"{name}.onnx", "--calibration", FILES / "diabetes.csv", "--labels", "progress,s4")
+    assert done.exit_code == 0, done.output
+    network = made(f"{name}.safetensors")
+    assert (network.labels, network.result) == (("progress", "s4"), "vector")
+    given = np.concatenate([rows("diabetes"), drawn(rows("diabetes"), COUNT // 10)])
+    vectors = reference.scores(network, samples(network, given)) * network.score_scale
+    wanted = np.stack([computed(name, row[None])[0].reshape(-1) for row in given])
+    assert (vectors.std(axis=0) > (20, 4)).all()
+    assert (np.abs(vectors - wanted).mean(axis=0) < errors).all()
+    assert "in 'progress', values of" in done.stdout
+    assert "the same label" not in done.stdout
+
+
 def test_columns_go_by_the_names_of_the_graph() -> None:
     """A table in another order, with a column more."""
     lines = (FILES / "iris.csv").read_text().splitlines()

@@ -149,10 +149,15 @@ CASES: dict[str, tuple[list[tuple[str, list[str], str, dict[str, object]]], dict
         {"x": ["n", 2]},
         "(Scaler), scales 3 columns but is given 2; export it again",
     ),
-    "several values": (
-        [("LinearRegressor", ["x"], "y", ml(coefficients=[1.0] * 4, intercepts=[0.0, 1.0], targets=2))],
+    "several values of one": (
+        [("LinearRegressor", ["x"], "y", ml(coefficients=[1.0] * 2, intercepts=[0.0, 1.0], targets=2))],
         {"x": ["n", 2]},
-        "(LinearRegressor), gives 2 values; export one model for each",
+        "(LinearRegressor), has 2 coefficients for 2 columns and 2 outputs; export it again",
+    ),
+    "65 values": (
+        [("LinearRegressor", ["x"], "y", ml(coefficients=[1.0] * 130, targets=65))],
+        {"x": ["n", 2]},
+        "net.onnx: 65 outputs; a result carries at most 64; train it for fewer, or put a layer of at most 64 outputs behind it",
     ),
     "a division by what may be negative": (
         [("LinearClassifier", ["x"], "l", THREE), ("Normalizer", ["scores"], "n", ml()), ("ArgMax", ["n"], "y", {"axis": 1})],

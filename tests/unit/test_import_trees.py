@@ -173,9 +173,10 @@ def test_files_of_exporters(name: str) -> None:
     given, floats = scores(forest, rows), found.floats.scores(list(rows.T))
     assert np.abs(given * forest.score_scale - floats).max() <= forest.tolerance * (1 + 1e-9)
     noise = len(forest.trees) * 2**-23 * np.abs(floats).max()
-    if forest.result == "value":
-        assert np.abs(outputs[0].reshape(-1) - floats[:, 0]).max() <= noise
-        assert forest.labels == (graph.output[0].name,)
+    if forest.result != "label":
+        assert np.abs(outputs[0].reshape(floats.shape) - floats).max() <= noise
+        assert forest.result == ("value" if floats.shape[1] == 1 else "vector")
+        assert forest.labels == ((graph.output[0].name,) if forest.result == "value" else ("0", "1"))
         return
     lead = np.sort(floats, axis=1)
     clear = lead[:, -1] - lead[:, -2] > noise + 2 * forest.tolerance

@@ -85,7 +85,7 @@ def test_density_that_does_not_fit(density: tuple[float, ...], fact: str) -> Non
 
 def test_as_many_classes_as_a_result_carries() -> None:
     assert len(network([dense(np.ones((MAX_CLASSES, 2)), np.zeros(MAX_CLASSES))]).labels) == MAX_CLASSES
-    with pytest.raises(ModelError, match="65 classes; a result carries at most 64"):
+    with pytest.raises(ModelError, match="65 outputs; a result carries at most 64"):
         network([dense(np.ones((MAX_CLASSES + 1, 2)), np.zeros(MAX_CLASSES + 1))])
 
 

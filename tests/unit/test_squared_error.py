@@ -125,7 +125,7 @@ def test_a_float_file_keeps_the_error(tmp_path: Path) -> None:
         (
             ImportOptions(),
             (ENCODED, DECODED),
-            "70 classes; a result carries at most 64; if it reconstructs .* --result anomaly",
+            "70 outputs; a result carries at most 64; if it reconstructs .* --result anomaly",
         ),
         (ANOMALY, (ENCODED, ("Gemm", ["half"], {"transB": 1})), "takes 70 values and gives 35, so it reconstructs nothing"),
         (replace(ANOMALY, labels=("a", "b")), (ENCODED, DECODED), "one anomaly score, but there are 2 labels; give one"),
@@ -139,7 +139,7 @@ def test_files_are_refused(tmp_path: Path, options: ImportOptions, steps: tuple[
 
 
 def test_more_classes_than_a_result_carries_have_a_remedy() -> None:
-    with pytest.raises(ModelError, match="65 classes; a result carries at most 64; train it for fewer classes, or put a layer"):
+    with pytest.raises(ModelError, match="65 outputs; a result carries at most 64; train it for fewer, or put a layer"):
         QuantizedNetwork("test", InputFormat((4,)), tuple(map(str, range(65))), (dense(np.ones((65, 4)), np.zeros(65)),))
 
 

@@ -223,14 +223,9 @@ def test_no_end_of_the_stream_takes_more_memory() -> None:
         "    if number == 60000: break\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)"
     )
-    endless = [
-        "sh",
-        "-c",
-        'while cat "$0" "$0" "$1" "$0"; do :; done',
-        str(DATA / "streams" / "3.pgm"),
-        str(DATA / "streams" / "6.jpg"),
-    ]
-    with subprocess.Popen([*endless], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
+    images = [str(DATA / "streams" / name) for name in ("3.pgm", "3.pgm", "6.jpg", "3.pgm")]
+    endless = ["sh", "-c", 'while cat "$@"; do :; done', "sh", *images * 500]
+    with subprocess.Popen(endless, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
         ran = subprocess.run([sys.executable, "-c", program], stdin=writer.stdout, capture_output=True, text=True, check=True)
         writer.terminate()
         writer.stdout.close()  # type: ignore[union-attr]

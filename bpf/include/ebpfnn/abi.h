@@ -18,12 +18,14 @@
 #define EBPFNN_MAX_SLOTS 64
 
 /*
- * What scores say: the kind of results of a model. A value and an anomaly score have one score, and their label is 0. A score times
- * the score scale of the model, which user space knows, is the value.
+ * What scores say: the kind of results of a model. A value and an anomaly score have one score, and their label is 0. A vector has a
+ * score for each of its components, and the label of the highest one. A score times the score scale of the model, which user space
+ * knows, is the value.
  */
 #define EBPFNN_RESULT_LABEL 0   /* which label: that of the highest score */
 #define EBPFNN_RESULT_VALUE 1   /* a number */
 #define EBPFNN_RESULT_ANOMALY 2 /* how unusual the sample is: more for a higher score */
+#define EBPFNN_RESULT_VECTOR 3  /* several numbers */
 
 /*
  * A shell writes sequence, elapsed_ns and status for every sample, a network label and as many scores as it has, or it returns an error.

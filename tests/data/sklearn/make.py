@@ -28,6 +28,7 @@ IRIS, DIABETES = load_iris(), load_diabetes(scaled=False)
 X, SPECIES = IRIS.data.astype(np.float32), IRIS.target_names[IRIS.target]
 TWO = np.where(IRIS.target == 1, "yes", "no")
 Z, PROGRESS = DIABETES.data[:, [2, 3, 4, 8]].astype(np.float32), DIABETES.target
+BOTH = np.stack([PROGRESS, DIABETES.data[:, 6]], axis=1)
 
 
 def write(name: str, model: Any, rows: np.ndarray, target: np.ndarray, **options: Any) -> None:
@@ -70,6 +71,8 @@ write("ridge", make_pipeline(StandardScaler(), Ridge()), Z, PROGRESS)
 write("linear", LinearRegression(), Z, PROGRESS)
 write("svr", make_pipeline(StandardScaler(), SVR(kernel="linear")), Z[:40], PROGRESS[:40])
 write("mlp-value", make_pipeline(StandardScaler(), mlp(MLPRegressor)), Z, PROGRESS)
+write("linear-vector", make_pipeline(StandardScaler(), LinearRegression()), Z, BOTH)
+write("mlp-vector", make_pipeline(StandardScaler(), mlp(MLPRegressor)), Z, BOTH)
 NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 ONE_EACH = {"initial_types": [(name, FloatTensorType([None, 1])) for name in NAMES], **PLAIN}
 MIXED = {"initial_types": [("sepals", FloatTensorType([None, 2]))], **PLAIN}

@@ -46,6 +46,8 @@ def main() -> None:
     sklearn("skl-scaled", make_pipeline(StandardScaler(), boost), *WINE)
     sklearn("skl-clipped", make_pipeline(MinMaxScaler(clip=True), RandomForestClassifier(5, **small)), *WINE)
     sklearn("skl-value", RandomForestRegressor(7, **small), *DIABETES)
+    both = np.stack([DIABETES[1], DIABETES[0][:, 6]], axis=1)
+    sklearn("skl-vector", RandomForestRegressor(7, **small), DIABETES[0][:, :6], both)
     lgb = {"n_estimators": 5, "num_leaves": 7, "verbose": -1}
     other("lgb-2", onnxmltools.convert_lightgbm, lightgbm.LGBMClassifier(**lgb), *BINARY)
     other("lgb-3", onnxmltools.convert_lightgbm, lightgbm.LGBMClassifier(**lgb), WINE[0], NAMES)

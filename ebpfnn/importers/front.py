@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.layers import LARGEST_SIZE, Shape, describe, expect
-from .onnx_layout import Layout, Places, channels_last
+from .layout import Layout, Places, channels_last
 from .steps import Chain, Reshape, Step
 
 Array = NDArray[np.generic]
@@ -21,17 +21,21 @@ Make = Callable[[Array, Shape], Step]
 
 @dataclass
 class Front:
-    """``places`` are those of the values in the graph's input, in the shape that they have by now."""
+    """``places`` are those of the values in the graph's input, in the shape that they have by now.
+
+    ``guesses`` is whether the last of three axes may be taken for colors.
+    """
 
     places: Places
     waiting: list[tuple[str, Array, Make]] = field(default_factory=list)
+    guesses: bool = True
 
     @classmethod
-    def of(cls, shape: Shape) -> Front:
+    def of(cls, shape: Shape, *, guesses: bool = True) -> Front:
         """Raises :class:`ModelError` for an input that no sample can be."""
         size = float(np.prod(shape, dtype=np.float64))
         expect(size <= LARGEST_SIZE, f"takes samples of {size:.0f} values, over {LARGEST_SIZE}; give a smaller network")
-        return cls(np.arange(int(size)).reshape(shape))
+        return cls(np.arange(int(size)).reshape(shape), guesses=guesses)
 
     @property
     def shape(self) -> Shape:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ class Layout:
             image = image if count == 1 else self.shape
             expect(not self.moved, f"{where} takes values whose axes were moved, which cannot be imported")
             self.follow(where, image, chain)
-            return (1, 2) if count == 2 else (2,)
+            return (1, 2) if count == 2 else (1,) if image[1:] == (self.shape[1], 1) else (2,)
         channels = self.axes[0] == 0 or (self.axes[0] is None and chain.shape[0] == 1)
         expect(channels, f"{where} takes channels that were moved behind layers; export channels first")
         free = [axis for axis in (1, 2) if axis not in self.axes]
@@ -132,3 +133,22 @@ def columns(layout: Layout, chain: Chain) -> Places | None:
         return None
     found: Places = np.argsort(places)
     return found
+
+
+def placed(where: str, spatial: Sequence[int], values: Sequence[int], otherwise: int) -> tuple[int, int]:
+    """``values``, one for each axis that a graph has behind its channels, for rows and columns; ``otherwise`` for one it lacks.
+
+    ``spatial`` are the graph's axes, as the chain has them. Raises :class:`ModelError` where there are more or fewer values.
+    """
+    expect(len(values) == len(spatial), f"{where} moves over {len(values)} axes of {len(spatial)}; export it again")
+    found = {axis: int(value) for axis, value in zip(spatial, values, strict=True)}
+    return found.get(1, otherwise), found.get(2, otherwise)
+
+
+def over_rows_and_columns(array: NDArray[Any], spatial: tuple[int, ...]) -> NDArray[Any]:
+    """``array``, [channels, channels, ...], or of a scale, with the axes of the graph where rows and columns are."""
+    if array.ndim < 3:
+        return array
+    if len(spatial) == 1:
+        return np.expand_dims(array, 3 if spatial[0] == 1 else 2)
+    return array if spatial == (1, 2) else array.transpose(0, 1, 3, 2)
