@@ -145,7 +145,9 @@ def _table() -> dict[str, SectionKind]:
 _KINDS = _table()
 # Names that stand alone for libbpf, but behind which other loaders and older sources write a name of their own: `perf_event/x`.
 # One that has longer names of its own (`xdp/devmap`) is not among them: a misspelling of those must not pass for it.
-_FREE = {name for name in _KINDS if not any(other.startswith(f"{name}/") for other in _KINDS)}
+_FREE = _KINDS.keys() - {
+    "/".join(parts[:count]) for parts in (name.split("/") for name in _KINDS) for count in range(1, len(parts))
+}
 
 
 def read_section(name: str) -> Section:

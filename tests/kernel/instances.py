@@ -49,12 +49,12 @@ def all_names(name: str) -> set[str]:
 def ebpfnn(store: Store, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Runs the command line in a process of its own, which is forked; :func:`started` starts Python anew."""
     words = ["ebpfnn", *arguments]
-    status, told, complained = as_a_program(main, words, environment(store), stdin, 120)
+    status, told, complained = as_a_program(main, words, environment(store), stdin)
     return subprocess.CompletedProcess(words, status, told.decode(), complained.decode())
 
 
 def started(store: Store, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line as people start it."""
+    """Runs the command line as people start it: also for PyTorch, scikit-learn and onnxruntime, whose threads end at a fork."""
     command = [sys.executable, "-m", "ebpfnn", *arguments]
     return subprocess.run(command, env=environment(store), capture_output=True, text=True, timeout=120, check=False)
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 from ebpfnn_plugins.run import RunTrigger
 from ebpfnn_plugins.tracepoint import TracepointTrigger
+from forks import as_a_program
 from instances import ROOT, ebpfnn, environment, names, started
 from networks import random_network, samples
 
 from ebpfnn import Instance
+from ebpfnn.__main__ import main
 from ebpfnn.bodies import modelfile
 from ebpfnn.instance import Store
 
@@ -85,16 +89,25 @@ def test_what_lists_fits_80_columns(columns: str, store: Store, monkeypatch: pyt
     assert "a-longer-name  mnist-cnn  tracepoint" in on_terminal(store, "list")
 
 
+def read_screen(screen: io.RawIOBase) -> bytes:
+    text = b""
+    with suppress(OSError):  # EIO: nobody has the terminal any more
+        while more := screen.read(4096):
+            text += more
+    return text
+
+
 def on_terminal(store: Store, *arguments: str) -> str:
     """What `ebpfnn ARGUMENTS` prints on a terminal, without its colors."""
     ours, theirs = os.openpty()
-    text, command = b"", [sys.executable, "-m", "ebpfnn", *arguments]
-    with open(ours, "rb", buffering=0) as screen, subprocess.Popen(command, env=environment(store), stdout=theirs) as process:
-        os.close(theirs)
-        with suppress(OSError):  # EIO: nobody has the terminal any more
-            while more := screen.read(4096):
-                text += more
-        assert process.wait(60) == 0
+    with open(ours, "rb", buffering=0) as screen, ThreadPoolExecutor(1) as pool:
+        shown = pool.submit(read_screen, screen)
+        try:
+            status, _, complained = as_a_program(main, ["ebpfnn", *arguments], environment(store), terminal=theirs)
+        finally:
+            os.close(theirs)
+        assert status == 0, complained
+        text = shown.result()
     return re.sub(r"\x1b\[[\d;]*m", "", text.decode()).replace("\r\n", "\n")
 
 

@@ -68,7 +68,14 @@ def test_a_swap_shows_at_the_next_event_and_its_name_with_it(trigger: Trigger, s
     assert instance.statistics().swaps == 3
 
 
-@pytest.mark.parametrize("arguments", [(), ("--json",), ("--quiet",)], ids=["text", "json", "quiet"])
+FORMS = [
+    pytest.param((word,) if word else (), id=word or "text", marks=[pytest.mark.slow] * bool(word))
+    for word in ("", "--json", "--quiet")
+]
+"""What is printed on one line or another is the same under every kernel."""
+
+
+@pytest.mark.parametrize("arguments", FORMS)
 def test_an_infer_that_runs_has_labels_of_the_network_that_answers(store: Store, arguments: tuple[str, ...]) -> None:
     former = random_network("784-4-3", 1, (28, 28))
     renamed = replace(random_network("784-4-3", 2, (28, 28)), name="renamed", labels=("cat", "dog", "eel"))

@@ -196,6 +196,7 @@ def test_traffic_control_answers_before_a_request_leaves(client: str) -> None:
         agree(query, seed=3)
 
 
+@pytest.mark.slow
 def test_digits_by_the_command(client: str) -> None:
     network = modelfile.load(modelfile.resolve("mnist"))
     digits = [str(ROOT / "tests" / "data" / "digits" / f"{digit}.png") for digit in (3, 7)]

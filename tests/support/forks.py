@@ -36,12 +36,18 @@ def in_a_child(call: Callable[[], object]) -> str:
 
 
 def as_a_program(
-    main: Callable[[], object], words: list[str], environment: Mapping[str, str], stdin: bytes, seconds: int
+    main: Callable[[], object],
+    words: list[str],
+    environment: Mapping[str, str],
+    stdin: bytes = b"",
+    terminal: int | None = None,
+    seconds: int = 120,
 ) -> tuple[int, bytes, bytes]:
     """The exit status of ``main`` as the program of a process of its own, and what it writes to both streams.
 
     The process has its own streams, arguments and environment, and the modules that are imported here: starting Python and
-    importing them takes most of a second, and many of them under an emulated kernel. ``stdin`` fits into a pipe.
+    importing them takes most of a second, and many of them under an emulated kernel. ``stdin`` fits into a pipe;
+    ``terminal``, if given, gets what it prints.
     """
     assert len(stdin) <= _PIPE
     reading, writing = os.pipe()
@@ -52,7 +58,7 @@ def as_a_program(
             warnings.simplefilter("ignore", DeprecationWarning)  # numpy has threads; none holds a lock of ours
             child = os.fork()
         if not child:
-            os._exit(_run(main, words, environment, (reading, told.fileno(), complained.fileno()), seconds))
+            os._exit(_run(main, words, environment, (reading, terminal or told.fileno(), complained.fileno()), seconds))
         os.close(reading)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return status, _written(told.fileno()), _written(complained.fileno())
