@@ -164,7 +164,7 @@ class _Walk:
         inputs = set(filter(None, node.input))
         given = self.flow.given(node.input)
         on = Operands(node, here, (), given[0] if given else "", self.batch, self.constants)
-        if node.op_type == "Shape" and inputs <= set(self.flow.shapes):
+        if node.op_type == "Shape" and inputs <= self.flow.shapes.keys():
             self.constants[node.output[0]] = on.sizes_of((self.batch, *self.flow.shapes[node.input[0]]))
         elif len(given) > 1:
             self.flow.give(node.output[0], self._join(self.flow.take(given, here), on))
@@ -172,9 +172,9 @@ class _Walk:
             (values,) = self.flow.take(given, here)
             self._follow(values, replace(on, shape=values.shape))
             self.flow.give(node.output[1 if node.op_type in CLASSIFIERS else 0], values)
-        elif node.domain in onnx_quant.DOMAINS and inputs <= set(self.constants):
+        elif node.domain in onnx_quant.DOMAINS and inputs <= self.constants.keys():
             self.constants[node.output[0]] = onnx_quant.constant(on)
-        elif node.op_type in COMPUTE and inputs <= set(self.constants):
+        elif node.op_type in COMPUTE and inputs <= self.constants.keys():
             self._compute(on)
         else:
             raise ModelError(f"{here} makes a constant in a way that is not known; fold constants first, as onnxsim does")
