@@ -166,7 +166,7 @@ class Folder:
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
     def _round(self, step: Quantize) -> None:
-        """Keeps scale and bits where 0 stands for 0 its ends may be all that is left of a ReLU."""
+        """Keeps scale and bits of the first rounding, if 0 stands for 0; its ends may be all that is left of a ReLU."""
         low, high = ((end - step.zero_point) * step.scale for end in (step.low, step.high))
         if low >= 0 and (self.pending or not self.positive):
             self._activate(Activate(step.where, Activation(0.0)))
