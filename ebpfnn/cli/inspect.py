@@ -50,11 +50,12 @@ def command(model: str, plan: str | None, asm: bool, as_json: bool, kernel: str 
     Cascade: goes on is the share of the calibration samples that the next network decides.
 
     Plans: "straight" reads all inputs, "listed" those that are not 0, "rows" adds partial sums from a table, "windows" is a
-    convolution, which may skip blank rows, and "tables" adds rows, which may skip those of blank groups. Several sums share a
-    64-bit word: 3x21 means three lanes of 21 bits. A tile is as many outputs as the registers hold at a time, in so many words.
-    A segment is a run of inputs after which the lanes are flushed. The verifier goes through every turn of a loop, unless the
-    loop is one of those not walked; "walked" and "branches" estimate how many instructions it goes through, and how many
-    branches it has to come back to. The cost estimates how many instructions one inference runs (for windows: one position).
+    convolution, which may skip blank rows, "listed values of windows" one that reads values that are not 0, and "tables" adds
+    rows, which may skip those of blank groups. Several sums share a 64-bit word: 3x21 means three lanes of 21 bits. A tile is
+    as many outputs as the registers hold at a time, in so many words. A segment is a run of inputs after which the lanes are
+    flushed. The verifier goes through every turn of a loop, unless the loop is one of those not walked; "walked" and "branches"
+    estimate how many instructions it goes through, and how many branches it has to come back to. The cost estimates how many
+    instructions one inference runs (for windows: one position).
     """
     from ..evaluation import inspection
 

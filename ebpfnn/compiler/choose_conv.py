@@ -15,10 +15,11 @@ from . import cost
 from .accumulate import Products
 from .bounds import find_segments, reach
 from .choose_dense import TOO_LARGE
+from .conv_list import FARTHEST_WEIGHTS, list_bytes
 from .emitter import FARTHEST
 from .features import KernelFeatures
 from .lanes import FOUR, THREE, TWO
-from .plan import Candidate, ConvTile
+from .plan import LISTED_WINDOWS, WINDOWS, Candidate, ConvTile
 from .positions import MOST_OF_A_WINDOW, WALKED, unwalked_loops
 from .tile import MOST_WORDS, Tiling
 
@@ -28,6 +29,8 @@ _WIDEST_BLANK = 8  # columns of a window that one load covers
 _WORTH_A_BRANCH = 20  # instructions that a branch must skip, or its mispredictions cost more
 MOST_PRODUCTS = 700
 """The maximum of unrolled multiplications per position; above it, a loop goes through the input channels."""
+MOST_LISTS = 1 << 19
+"""The most bytes of lists of a layer, all of which are written before the first is read."""
 PRODUCTS_OF_A_TURN = 64
 """The maximum of multiplications that a turn of such a loop has, if one channel has not more."""
 
@@ -48,31 +51,49 @@ def skips_rows(layer: Conv2d, density: float | None, name: str | None) -> bool:
 
 
 def choose_conv(
-    layer: Conv2d, low: int, high: int, density: float | None, *, short: bool = False
+    layer: Conv2d,
+    low: int,
+    high: int,
+    density: float | None,
+    *,
+    short: bool = False,
+    listed: float | None = None,
+    positions: int = 1,
 ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
     """Each group, all with the lanes of the lowest cost, and the possible lanes, the cheapest first.
 
-    ``density`` is the share of inputs that are not 0 if blank rows are skipped, else None. A ``short`` layer gets as few
+    ``density`` is the share of inputs that are not 0 if blank rows are skipped, else None; ``listed`` is it if the values of
+    windows at ``positions`` may be listed. A ``short`` layer gets as few
     segments as possible, whatever they cost. Raises :class:`ModelError` if no lane can hold the layer.
     """
     share = 1.0 if density is None else cost.filled(density, layer.window.kernel[1])
     groups = [np.ascontiguousarray(group_weights(layer, group)) for group in range(layer.groups)]
     together, taps = np.concatenate(groups, axis=1), prod(layer.window.kernel)
-    ranges, found = reach(together, low, high), []
+    ranges, found, made = reach(together, low, high), list[Candidate](), list[Products]()
     for lanes in (FOUR, THREE, TWO):
         tiling = Tiling.of(groups[0].shape[1], lanes.count)
         ends = find_segments(ranges, lanes.bits, taps)
         if not ends and len(together) * 8 * tiling.words < FARTHEST:  # segments within a channel are written out in full
             ends = find_segments(ranges, lanes.bits, 1)
         if ends:
-            price = cost.straight(len(together) * share, tiling.words, tiling.tiles, len(ends), lanes)
-            found.append((price, Products(groups[0], low, high, lanes, ends, tiling.words, tiling.tiles, 8 * tiling.words)))
+            sizes = tiling.words, tiling.tiles, len(ends), lanes
+            products = Products(groups[0], low, high, lanes, ends, tiling.words, tiling.tiles, 8 * tiling.words)
+            found.append(Candidate.of(WINDOWS, products, cost.straight(len(together) * share, *sizes)))
+            made.append(products)
+            if listed is not None and lists_windows(layer, products, positions):
+                found.append(Candidate.of(LISTED_WINDOWS, products, cost.listed_windows(len(together), *sizes, listed)))
+                made.append(products)
     if not found:
         raise ModelError(TOO_LARGE)
-    found.sort(key=lambda each: (len(each[1].ends) if short else 0, each[0]))
-    best = found[0][1]
-    candidates = tuple(Candidate.of("windows", products, price) for price, products in found)
-    return tuple(replace(best, weights=each) for each in groups), candidates
+    order = sorted(range(len(found)), key=lambda each: (found[each].flushes if short else 0, found[each].cost))
+    best = made[order[0]]
+    return tuple(replace(best, weights=each) for each in groups), tuple(found[each] for each in order)
+
+
+def lists_windows(layer: Conv2d, products: Products, positions: int) -> bool:
+    """Whether the values of windows at so many ``positions`` can be listed."""
+    near = len(products.weights) * products.row <= FARTHEST_WEIGHTS
+    return layer.groups == 1 and near and positions * list_bytes(products) <= MOST_LISTS
 
 
 def plan_tiles(
@@ -86,6 +107,7 @@ def plan_tiles(
     skips: bool,
     kept: bool,
     over_tiles: bool,
+    listed: bool = False,
     most: int = WALKED,
 ) -> tuple[ConvTile, ...]:
     """The tiles of one group, for outputs at rows and columns of ``positions``, which are ``apart`` bytes from each other.
@@ -100,14 +122,17 @@ def plan_tiles(
     tiling = Tiling(outputs, products.lanes.count, products.words, products.tiles)
     found = []
     for size in [tiling.width] if over_tiles else map(tiling.size, range(tiling.tiles)):
-        together = kept and not skips and not asks_blank and products.lanes.words(size) == len(products.ends) == 1
+        together = (
+            kept and not listed and not skips and not asks_blank and products.lanes.words(size) == len(products.ends) == 1
+        )
         columns = columns_at_a_time(positions[1]) if together else 1
         turns = positions[0], runs(positions[1], columns)[0].turns
         unwalked = unwalked_loops(turns, columns * position_size(products, size), features, most)
         far = skips and unwalked and features.iterators
         loops = tuple(
             not (
-                (end - start) * products.lanes.words(size) * columns <= MOST_PRODUCTS
+                listed
+                or (end - start) * products.lanes.words(size) * columns <= MOST_PRODUCTS
                 or (far and (end - start) * products.row < FARTHEST)
                 or start % taps
                 or end % taps

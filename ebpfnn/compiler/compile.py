@@ -25,6 +25,7 @@ from .plan import (
     BLANK_TABLES,
     LISTED,
     LISTED_TABLES,
+    LISTED_WINDOWS,
     PLANS,
     AnyLayerPlan,
     ConvPlan,
@@ -271,7 +272,7 @@ class _Emission:
         return output
 
 
-_SKIPPING = (LISTED, BLANK_ROWS, BLANK_TABLES, LISTED_TABLES)
+_SKIPPING = (LISTED, BLANK_ROWS, LISTED_WINDOWS, BLANK_TABLES, LISTED_TABLES)
 
 
 def _sizes(plan: AnyLayerPlan) -> tuple[str, int, int, tuple[int, ...]]:

@@ -14,10 +14,11 @@ from functools import partial
 
 import numpy as np
 
-from ..network.layers import Conv2d
+from ..network.layers import Conv2d, image_shape
 from ..obj.asm import R0, R1, R9, R10, Register
 from .accumulate import ACCUMULATORS, INPUT, ROW, Products, emit_flush, emit_neighbors, emit_products, emit_seeds
 from .choose_conv import channels_at_a_time, runs
+from .conv_list import WindowLists, emit_listed_products, emit_lists, list_bytes, padding_bytes
 from .emitter import FARTHEST, Emitter
 from .outputs import RECORDS, TARGET, Source, Tables, Writing, build_tables, emit_outputs, emit_requantized
 from .plan import ConvPlan, ConvTile
@@ -35,20 +36,35 @@ def emit_conv(emit: Emitter, layer: Conv2d, plan: ConvPlan, values: Values, outp
 
     ``values`` has the edge that the layer needs, filled with its padding.
     """
+    if plan.listed:
+        rows, columns = image_shape(output.shape)[1:]
+        with emit.lent(rows * columns * list_bytes(plan.groups[0])) as place:
+            lists = WindowLists(place, plan.groups[0], values, (rows, columns))
+            emit_lists(emit, layer, lists, output, plan.unwalked_lists)
+            _emit_groups(emit, layer, plan, values, output, lists)
+    else:
+        _emit_groups(emit, layer, plan, values, output, None)
+
+
+def _emit_groups(
+    emit: Emitter, layer: Conv2d, plan: ConvPlan, values: Values, output: Values, lists: WindowLists | None
+) -> None:
     weights = np.stack([each.table() for each in plan.groups])
     tables = build_tables(emit, layer, plan.groups, weights, plan.requantize)
+    if lists and isinstance(tables.weights.base, str):
+        emit.pad(tables.weights.base, padding_bytes(plan.groups[0]))
     outputs, width = layer.outputs // layer.groups, plan.output.width
     parts: Parts = (
         tables.weights,
         tables.seeds,
         tables.constants,
-        Part(values.place, layer.inputs // layer.groups * values.plane),
+        Part(lists.place if lists else values.place, layer.inputs // layer.groups * values.plane),
         Part(output.place.at(width * output.first), width * outputs * output.plane),
     )
 
     def group(number: int, parts_of_group: Parts) -> None:
         for tile in range(len(plan.tiles)):
-            _Tile(emit, layer, plan, tables, values, output, number, tile).emit(parts_of_group)
+            _Tile(emit, layer, plan, tables, values, output, lists, number, tile).emit(parts_of_group)
 
     if plan.over_tiles:
         products = plan.groups[0]
@@ -77,6 +93,7 @@ class _Tile:
     tables: Tables
     values: Values
     output: Values
+    lists: WindowLists | None
     group: int
     tile: int
 
@@ -120,6 +137,9 @@ class _Tile:
                 emit_requantized(emit, outputs, source, how, None if self.plan.iterated else first, column * width)
 
         rows, columns = axes(self.layer.window.stride, self.values, self.output, planes=False)
+        if self.lists:
+            over_lists = zip((rows, columns), self.lists.loops, strict=True)
+            rows, columns = (axis._replace(window=each.window) for axis, each in over_lists)
         for run in runs(columns.turns, self.decided.columns):
             body = partial(neighbors, run.columns) if self.decided.columns > 1 else position
             along = Axis(run.turns, run.columns * columns.window, run.columns * columns.target * width)
@@ -149,8 +169,11 @@ class _Tile:
             emit.note(f"values {start}..{end - 1} of a window into {words} words of {products.lanes.bits} bits a lane")
             seeds.point(emit, ROW)
             emit_seeds(emit, words, 8 * segment * products.words)
-            emit.load(_WINDOW, "u64", R10, window)
-            self._emit_taps(start, end, words, weights, looped=self.decided.channel_loops[segment])
+            if self.lists:
+                emit_listed_products(emit, self.lists, segment, words, weights, window)
+            else:
+                emit.load(_WINDOW, "u64", R10, window)
+                self._emit_taps(start, end, words, weights, looped=self.decided.channel_loops[segment])
             if not self.plan.kept or segment < len(products.ends) - 1:
                 emit_flush(emit, products.lanes, outputs, left, first=segment == 0)
         return Source.of(products.lanes, left, len(products.ends), kept=self.plan.kept)

@@ -16,6 +16,7 @@ PRODUCT, ADDITION = 4.0, 2.0
 _ENTRY, _GATHERED, _GATHERING_ENTRY = 8.0, 5.0, 9.0
 """Cost per list entry and tile; the same if value and weights were looked up before; and the cost of that lookup."""
 _MISPREDICTED = 60.0
+_LISTED_VALUE = 8.0  # per value of a window, each of which is written
 _SCAN = 2.7  # per input, to find the non-zero ones
 _LISTING, _LISTED_ROW = 18.0, 11.0  # per eight bytes that are looked at, and per row besides its words
 _CACHE, _MISS = 1 << 20, 20.0
@@ -34,6 +35,13 @@ def listed(
     """The non-zero inputs are listed, then multiplied."""
     each = tiles * ((_GATHERED if gathered else _ENTRY) + PRODUCT * words) + (_GATHERING_ENTRY if gathered else 0)
     return inputs * (_SCAN + density * each) + _MISPREDICTED * tiles * segments + flush(words, tiles, segments, lanes)
+
+
+def listed_windows(inputs: int, words: int, tiles: int, segments: int, lanes: Lanes, density: float) -> float:
+    """The non-zero values of a window are listed, then multiplied."""
+    each = tiles * (_GATHERED + PRODUCT * words)
+    listing = _LISTED_VALUE * inputs + _MISPREDICTED * tiles * segments
+    return inputs * density * each + listing + flush(words, tiles, segments, lanes)
 
 
 def copy(pieces: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,6 +91,13 @@ class Emitter(FrameAssembler):
         self._workspace = max(self._workspace, self._region)
         return Place(OUTCOME, offset)
 
+    @contextmanager
+    def lent(self, size: int) -> Iterator[Place]:
+        """A :meth:`region` whose bytes are free for others when the context ends; none that stays is allocated in it."""
+        before = self._region
+        yield self.region(size)
+        self._region = before
+
     def next_stage(self) -> None:
         """What follows is the next network of a cascade, which uses the workspace from its start again."""
         self.stage, self.layer = self.stage + 1, -1
@@ -105,6 +113,10 @@ class Emitter(FrameAssembler):
             unique = f"next{self.stage}_{unique}"
         self.tables[unique] = np.ascontiguousarray(contents).tobytes() or bytes(8)
         return unique
+
+    def pad(self, name: str, size: int) -> None:
+        """Adds ``size`` zero bytes to the end of the table ``name``."""
+        self.tables[name] += bytes(size)
 
     def point(self, dst: Register, place: Place) -> None:
         """``dst`` = the address of ``place``."""

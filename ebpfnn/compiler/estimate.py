@@ -15,6 +15,7 @@ from ..network.inputformat import InputFormat
 from ..network.layers import Conv2d, Layer, MaxPool, Shape, Table, Window, image_shape
 from .accumulate import Products
 from .choose_conv import channels_at_a_time, runs
+from .conv_list import GROUP, GROUPS_OF_A_TURN, listing_size, padding_bytes, turns_of
 from .dense import AT_A_TIME
 from .emitter import walks
 from .error import AT_A_TIME as COMPARED_AT_A_TIME
@@ -27,7 +28,7 @@ from .nonzero import TABLE_BYTES as NONZERO_BYTES
 from .partial import BYTE, RowShape
 from .plan import LISTED, SUM, AnyLayerPlan, ConvPlan, ConvTile, DensePlan, ErrorPlan, Estimate, JoinPlan, PoolPlan, TablePlan
 from .positions import VALUES_AT_A_TIME
-from .requantize import RECORD, RequantizePlan
+from .requantize import CLIP_BYTES, RECORD, RequantizePlan, clip_name
 from .rows import MOST_WORDS as MOST_ROW_WORDS
 from .rows import ROWS, listed_bytes, live_groups
 from .sample import SampleForm
@@ -74,9 +75,9 @@ def estimate(
 ) -> tuple[Estimate, ...]:
     """The estimate of each layer.
 
-    The first layer includes the conversion of the sample, and the first listed layer the table that all lists share.
+    The first layer includes the conversion of the sample, and the first that needs it a table that layers share.
     """
-    found, lists = [], 0
+    found, lists, clips = [], 0, set[str]()
     loops = _Loops(features.iterators, walks(tight=tight))
     for number, (layer, plan) in enumerate(zip(network.layers, layers, strict=True)):
         shapes = network.given_shapes(number)
@@ -97,9 +98,19 @@ def estimate(
             work, size = work + _join(plan, loops), size + table_bytes(plan)
         elif isinstance(plan, ErrorPlan):
             work += _error(plan, loops)
+        if (clip := _clip_table(plan)) and clip not in clips:
+            clips.add(clip)
+            size += CLIP_BYTES
         work += _edge(layer.output_shape(*shapes), plan.output.edge)
         found.append(Estimate(round(work.instructions), work.forks, size))
     return tuple(found)
+
+
+def _clip_table(plan: AnyLayerPlan) -> str:
+    """The name of the table that clips the outputs of a layer; "" if none does."""
+    if isinstance(plan, ConvPlan) or (isinstance(plan, DensePlan) and not plan.lookup):
+        return clip_name(plan.requantize) if plan.requantize.by_table else ""
+    return ""
 
 
 def _sample(form: InputFormat, how: SampleForm, layer: Layer) -> tuple[_Work, int]:
@@ -224,6 +235,8 @@ def _conv(layer: Conv2d, plan: ConvPlan, given: Shape, value: int, loops: _Loops
             unwalked = min(tile.unwalked, 1 + (run.turns > 1))
             work += _positions((rows, run.turns), unwalked, _position(layer, plan, tile, run.columns, value), loops)
     copied = _copied(given, layer.window) if plan.copied else _Work()
+    if plan.listed:
+        copied += _positions((rows, columns), plan.unwalked_lists, _Work(3 + listing_size(plan.groups[0])), loops)
     if plan.iterated:
         return copied + _unwalked(work, _CONV_PARTS, loops)
     return copied + work * len(plan.groups)
@@ -233,7 +246,10 @@ def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, columns: int, value
     products, words = plan.groups[0], plan.groups[0].lanes.words(tile.outputs)
     taps, rows = len(products.weights), layer.inputs // layer.groups * layer.window.kernel[0]
     work = _Work(1) + _Work(_ADDRESS * 2 + words + 1) * len(products.ends)
-    work += _Work(taps * (1 + columns * (value + 2))) if tile.columns > 1 else _Work(taps * (value + 3 * words))
+    if plan.listed:
+        work += _listed_products(products, words, value)
+    else:
+        work += _Work(taps * (1 + columns * (value + 2))) if tile.columns > 1 else _Work(taps * (value + 3 * words))
     work += _Work(3, 1) * rows if plan.skips_rows else _Work()
     work += _Work(2 * layer.window.kernel[0] + 5 + tile.outputs, 1) if tile.asks_blank else _Work()
     loops = sum(
@@ -246,6 +262,14 @@ def _position(layer: Conv2d, plan: ConvPlan, tile: ConvTile, columns: int, value
     work += _window_loops(layer.window) * channels if tile.row_loops else _Work()
     work += _Work(4.7 * tile.outputs) * (len(products.ends) - plan.kept)
     return work + _requantize(plan.requantize, known=not plan.iterated, kept=plan.kept) * (tile.outputs * columns)
+
+
+def _listed_products(products: Products, words: int, value: int) -> _Work:
+    """:func:`~ebpfnn.compiler.conv_list.emit_listed_products` of all segments."""
+    each = GROUP * (4 + value + 3 * words)
+    turns = sum(turns_of(end - start) for start, end in zip(products.starts, products.ends, strict=True))
+    turn = _Work(each, 1) * GROUPS_OF_A_TURN + _Work(1 + _LOOP)
+    return turn * turns + _Work(_ADDRESS + 8) * len(products.ends)
 
 
 def _table(plan: TablePlan, outputs: int) -> _Work:
@@ -310,7 +334,8 @@ def _table_tables(plan: TablePlan, outputs: int) -> int:
 def _conv_tables(plan: ConvPlan) -> int:
     products = plan.groups[0]
     words = 8 * products.words * len(products.ends) + RECORD * products.width
-    return len(plan.groups) * products.tiles * (products.row * len(products.weights) + words)
+    behind = padding_bytes(products) if plan.listed else 0
+    return len(plan.groups) * products.tiles * (products.row * len(products.weights) + words) + behind
 
 
 def _pool(layer: MaxPool, plan: PoolPlan, given: Shape, value: int, loops: _Loops) -> _Work:
@@ -389,6 +414,8 @@ def _edge(shape: Shape, edge: Edge) -> _Work:
 def _requantize(plan: RequantizePlan, *, known: bool, kept: bool | None = None) -> _Work:
     """One output from a sum, with the load of the sum and the store, :mod:`~ebpfnn.compiler.requantize`."""
     plain = plan.is_relu or plan.is_identity
+    if plan.by_table:
+        return _Work((2.7 if (known if kept is None else kept) else 1) + (1 if known else 2) + 4 + _ADDRESS + 3)
     multiply = (1 if plain else 5) if known else (2 if plain else 7)
     clips = plan.clips_low + plan.clips_high
     sums = 2.7 if (known if kept is None else kept) else 1

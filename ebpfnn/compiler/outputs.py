@@ -44,7 +44,9 @@ def build_tables(
     emit: Emitter, layer: Weighted, groups: tuple[Products, ...], weights: NDArray[np.uint64], requantize: RequantizePlan
 ) -> Tables:
     """Tables for ``groups`` that differ only in their ``weights``; the groups follow each other."""
-    constants = np.concatenate([_constants(layer, groups, number) for number in range(len(groups))])
+    constants = np.concatenate(
+        [_constants(layer, groups, number, by_table=requantize.by_table) for number in range(len(groups))]
+    )
     arrays = {
         "weights": weights,
         "seeds": np.stack([products.seed_words() for products in groups]),
@@ -69,13 +71,13 @@ def build_lookup_tables(
     )
 
 
-def _constants(layer: Weighted, groups: tuple[Products, ...], number: int) -> NDArray[np.int64]:
+def _constants(layer: Weighted, groups: tuple[Products, ...], number: int, *, by_table: bool) -> NDArray[np.int64]:
     products, outputs = groups[number], layer.outputs // len(groups)
     seeds = np.zeros(layer.outputs, np.int64)
     mine = slice(number * outputs, (number + 1) * outputs)
     seeds[mine] = products.seeds().sum(axis=0)
     padded = np.zeros((products.tiles * products.width, RECORD // 8), np.int64)
-    padded[:outputs] = records(layer.requantization, layer.bias, seeds)[mine]
+    padded[:outputs] = records(layer.requantization, layer.bias, seeds, by_table=by_table)[mine]
     return padded
 
 

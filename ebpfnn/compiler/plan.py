@@ -25,7 +25,9 @@ from .values import OutputForm
 
 STRAIGHT, LISTED, ROWS_PLAN = "straight", "listed", "rows"
 PLANS = (STRAIGHT, LISTED, ROWS_PLAN)
+WINDOWS = "windows"
 BLANK_ROWS = "windows but blank rows"
+LISTED_WINDOWS = "listed values of windows"
 SUM, CHANNELS = "a sum of two", "channels side by side"
 TABLES, BLANK_TABLES, LISTED_TABLES = "tables", "tables but blank groups", "tables of listed groups"
 MOST_UNROLLED = 3
@@ -139,7 +141,8 @@ class ConvPlan(LayerPlan):
 
     ``skips_rows`` adds a branch before each row of a window, which skips a blank row. Groups that are ``iterated``, or the
     tiles of a single group, are in a loop that is not walked; then there is one tile, as wide as all. ``copied`` says that the
-    values are first copied to a place with an edge.
+    values are first copied to a place with an edge. If windows are ``listed``, their values that are not 0 are listed first;
+    ``unwalked_lists`` is for the loops over their positions what :attr:`ConvTile.unwalked` is.
     """
 
     groups: tuple[Products, ...]
@@ -148,10 +151,12 @@ class ConvPlan(LayerPlan):
     skips_rows: bool = False
     iterated: bool = False
     copied: bool = False
+    listed: bool = False
+    unwalked_lists: int = 0
 
     @property
     def shape(self) -> str:
-        return BLANK_ROWS if self.skips_rows else "windows"
+        return LISTED_WINDOWS if self.listed else BLANK_ROWS if self.skips_rows else WINDOWS
 
     @property
     def over_tiles(self) -> bool:

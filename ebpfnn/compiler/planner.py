@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from math import prod
 
 from ..errors import ModelError, ObjectError
 from ..network import QuantizedNetwork
@@ -22,6 +23,7 @@ from .choose_conv import branches_in_loops, choose_conv, skips_rows
 from .choose_conv import plan_tiles as choose_tiles
 from .choose_dense import DenseChoice, choose_dense
 from .choose_tables import compares, labels_beside, members_of, plan_table, registers_last, words_stay
+from .conv_list import listing_size
 from .error import EACH as ERROR_SIZE
 from .estimate import estimate
 from .features import NEWEST, KernelFeatures
@@ -30,6 +32,7 @@ from .lookup import find_lookup
 from .order import in_order
 from .plan import (
     CHANNELS,
+    LISTED_WINDOWS,
     MOST_UNROLLED,
     STRAIGHT,
     SUM,
@@ -172,7 +175,14 @@ class _Planner:
     def _choose_conv(
         self, number: int, layer: Conv2d, density: float | None
     ) -> tuple[tuple[Products, ...], tuple[Candidate, ...]]:
-        return choose_conv(layer, *self._range(number), density, short=number in self.short)
+        positions = prod(image_shape(self.network.shapes[number + 1])[1:])
+        listed = self._density(number) if self._may_list(number) else None
+        short = number in self.short
+        return choose_conv(layer, *self._range(number), density, short=short, listed=listed, positions=positions)
+
+    def _may_list(self, number: int) -> bool:
+        """In tight code, whose positions are in loops that are not walked; callbacks have no room on the stack."""
+        return self.tight and self.features.iterators and self.name is None and number not in self.plain
 
     def _select(self, number: int, layer: Table) -> RowTables:
         if number or not self.alone:
@@ -256,8 +266,9 @@ class _Planner:
         )
 
     def _conv(self, number: int, layer: Conv2d, form: OutputForm, sample: SampleForm) -> ConvPlan:
-        skipping = self._skips_rows(number, layer)
         groups, candidates = self.convs[number]
+        listed = candidates[0].shape == LISTED_WINDOWS
+        skipping = not listed and self._skips_rows(number, layer)
         shape = self.network.shapes[number + 1]
         _, rows, columns = image_shape(shape)
         blank = skipping and layer.inputs == 1 and self._range(number)[0] == 0 and layer.pad_value == 0
@@ -273,6 +284,7 @@ class _Planner:
             asks_blank=blank and not over_tiles,
             kept=keeps_sums(requantize, iterated=iterated),
             over_tiles=over_tiles,
+            listed=listed,
             most=self.walked,
         )
         tiles = plan_tiles(products=groups[0], skips=skipping)
@@ -293,6 +305,10 @@ class _Planner:
             skips_rows=skipping,
             iterated=iterated,
             copied=beyond or self._edged(number, layer),
+            listed=listed,
+            unwalked_lists=unwalked_loops((rows, columns), listing_size(groups[0]), self.features, self.walked)
+            if listed
+            else 0,
         )
 
     def _iterated(self, number: int, groups: tuple[Products, ...]) -> bool:
@@ -357,7 +373,7 @@ class _Planner:
         return JoinPlan(output=form, candidates=(), shape=SUM if isinstance(layer, Add) else CHANNELS, parts=parts)
 
     def _requantize(self, number: int, layer: Dense | Conv2d) -> RequantizePlan:
-        return plan_requantize(layer, *self._range(number), masked=self.tight or not self.features.unwalked)
+        return plan_requantize(layer, *self._range(number), masked=self.tight or not self.features.unwalked, tables=self.tight)
 
     def _skips_rows(self, number: int, layer: Conv2d) -> bool:
         return number not in self.plain and skips_rows(layer, self._density(number), self.name)

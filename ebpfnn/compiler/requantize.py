@@ -3,6 +3,10 @@
 A sum has 32 bits and is never negative, because the seeds of its lanes were added. One constant per output subtracts the seeds
 and adds the bias. The sign of a sum is unpredictable, so ReLU and LeakyReLU use masks. Few values are clipped, so a clip is a
 branch; it is omitted if no sum reaches the limit.
+
+In tight code, where clips are no branches, a table of 65,536 bytes clips: its number is the rescaled sum plus 32,768, which one
+constant per output adds too, with the bias, the seeds and the half that rounds. ReLU needs no mask then: what is below 0
+stays below 0, or becomes 0, when it is scaled. All layers with equal limits have one table, of which they read a few lines.
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ from ..network.layers import Requantization, Weighted
 from ..obj.asm import Register
 from .emitter import Emitter
 
+CLIP_BYTES = 1 << 16
+_HALF_TABLE = CLIP_BYTES >> 1
+_FARTHEST_SHIFT = 46
+"""The largest shift with which sums that a table clips, and what is added to them, stay below 2^63."""
 RECORD = 24
 """Bytes of one output's constants: bias minus seeds, positive multiplier, and negative minus positive multiplier."""
 
@@ -27,13 +35,14 @@ class RequantizePlan:
     """How the sums of one layer become outputs: which clips the range of its sums can reach, and of which kind they are.
 
     Clips are branches, or ``masked``: in loops that are walked, the verifier would walk both sides of a branch in every
-    iteration.
+    iteration. ``by_table`` they are one load, with ReLU and zero point.
     """
 
     by: Requantization
     clips_low: bool
     clips_high: bool
     masked: bool = False
+    by_table: bool = False
 
     @property
     def is_relu(self) -> bool:
@@ -52,12 +61,23 @@ class RequantizePlan:
         return self.is_identity and bool(one) and not moved
 
 
-def plan_requantize(layer: Weighted, low: int, high: int, *, masked: bool = False) -> RequantizePlan:
-    """The plan of ``layer`` for inputs in ``low..high``."""
+def plan_requantize(layer: Weighted, low: int, high: int, *, masked: bool = False, tables: bool = False) -> RequantizePlan:
+    """The plan of ``layer`` for inputs in ``low..high``. With ``tables``, clips are by table wherever they can be."""
     wide = layer.weights.reshape(layer.outputs, -1).astype(np.int64)
     least = np.minimum(wide * low, wide * high).sum(axis=1) + layer.bias
     most = np.maximum(wide * low, wide * high).sum(axis=1) + layer.bias
-    return plan_clips(layer.requantization, least, most, masked=masked)
+    plan = plan_clips(layer.requantization, least, most, masked=masked)
+    return replace(plan, by_table=tables and _is_by_table(plan, least, most))
+
+
+def _is_by_table(plan: RequantizePlan, least: NDArray[np.int64], most: NDArray[np.int64]) -> bool:
+    """Whether there is something to clip, all of which is near enough, and one multiplier for each output."""
+    by = plan.by
+    one = (plan.is_relu or plan.is_identity) and by.one_byte and by.activation is None
+    if not one or by.shift > _FARTHEST_SHIFT or not (plan.is_relu or plan.clips_low or plan.clips_high):
+        return False
+    ends = np.stack([least, most]) * by.positive + (1 << by.shift - 1) >> by.shift
+    return bool(ends.min() >= -_HALF_TABLE and ends.max() < _HALF_TABLE)
 
 
 def plan_clips(
@@ -68,8 +88,15 @@ def plan_clips(
     return RequantizePlan(by, bool(values.min() < by.low), bool(values.max() > by.high), masked)
 
 
-def records(by: Requantization, bias: NDArray[Any], seeds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The constants of each output, int64 [outputs, 3], if its sum is too large by ``seeds``, int64 [outputs]."""
+def records(by: Requantization, bias: NDArray[Any], seeds: NDArray[np.int64], *, by_table: bool = False) -> NDArray[np.int64]:
+    """The constants of each output, int64 [outputs, 3], if its sum is too large by ``seeds``, int64 [outputs].
+
+    For outputs ``by_table``, the first is multiplied already, and has all that is added to the product.
+    """
+    if by_table:
+        start = (1 << by.shift - 1) + (_HALF_TABLE << by.shift)
+        added = [(int(b) - int(s)) * int(m) + start for b, s, m in zip(bias, seeds, by.positive, strict=True)]
+        return np.stack([np.array(added, np.int64), by.positive.astype(np.int64), np.zeros(len(added), np.int64)], axis=1)
     positive, negative = by.positive.astype(np.int64), by.negative.astype(np.int64)
     return np.stack([bias.astype(np.int64) - seeds, positive, negative - positive], axis=1)
 
@@ -91,6 +118,9 @@ def emit_requantize(
 ) -> None:
     """Turns ``value``, a sum, into an output. Overwrites ``free``: two registers if two multipliers are not known, else one."""
     by = plan.by
+    if plan.by_table:
+        _by_table(emit, plan, value, constants, free[0])
+        return
     emit.load(free[0], "u64", constants.base, constants.offset)
     emit.alu(value, "+=", free[0])
     if plan.is_relu:
@@ -108,6 +138,37 @@ def emit_requantize(
         _clip(emit, value, "s>=", by.low, free[0], masked=plan.masked)
     if by.activation is not None:
         _look_up(emit, value, by.activation, free[0])
+
+
+def _by_table(emit: Emitter, plan: RequantizePlan, value: Register, constants: Constants, free: Register) -> None:
+    if constants.known:
+        emit.alu(value, "*=", constants.known[0])
+    else:
+        emit.load(free, "u64", constants.base, constants.offset + 8)
+        emit.alu(value, "*=", free)
+    emit.load(free, "u64", constants.base, constants.offset)
+    emit.alu(value, "+=", free)
+    emit.alu(value, ">>=", plan.by.shift)
+    emit.alu(value, "&=", CLIP_BYTES - 1)
+    name = clip_name(plan)
+    if name not in emit.tables:
+        emit.tables[name] = _clipped(plan).tobytes()
+    emit.map_value(free, name)
+    emit.alu(value, "+=", free)
+    emit.load(value, "u8", value)
+
+
+def clip_name(plan: RequantizePlan) -> str:
+    """The name of the table of a plan ``by_table``, which layers with equal limits share."""
+    by = plan.by
+    return f"clip_{'relu' if plan.is_relu else 'all'}_{by.zero_point}_{by.low}_{by.high}".replace("-", "m")
+
+
+def _clipped(plan: RequantizePlan) -> NDArray[np.uint8]:
+    by, rescaled = plan.by, np.arange(-_HALF_TABLE, _HALF_TABLE)
+    if plan.is_relu:
+        rescaled = np.maximum(rescaled, 0)
+    return (np.clip(rescaled + by.zero_point, by.low, by.high) & 255).astype(np.uint8)
 
 
 def _look_up(emit: Emitter, value: Register, activation: NDArray[np.int16], table: Register) -> None:

@@ -113,7 +113,7 @@ def _dense(plan: DensePlan, outputs: int, at: int, features: KernelFeatures) -> 
 def _conv(plan: ConvPlan, at: int, features: KernelFeatures) -> _Depth:
     def tile(at: int, tile: ConvTile) -> _Depth:
         sums = 0 if tile.columns > 1 else -(-plan.sums_on_stack(tile.outputs) // _SLOT) * _SLOT
-        inside = sums + _SLOT * any(tile.channel_loops) + 2 * _SLOT * tile.row_loops
+        inside = sums + _SLOT * any(tile.channel_loops) + 2 * _SLOT * (tile.row_loops or plan.listed)
         return _positions(at, 2, tile.unwalked, features, lambda at: _Depth(at + inside))
 
     def group(at: int) -> _Depth:
@@ -122,7 +122,8 @@ def _conv(plan: ConvPlan, at: int, features: KernelFeatures) -> _Depth:
             depth |= tile(at, each)
         return depth
 
-    return _loop(at + _SLOT * (1 + _CONV_PARTS), features, group) if plan.iterated else group(at)
+    lists = _positions(at, 2, plan.unwalked_lists, features, _Depth) if plan.listed else _Depth(at)
+    return lists | (_loop(at + _SLOT * (1 + _CONV_PARTS), features, group) if plan.iterated else group(at))
 
 
 def _positions(at: int, axes: int, unwalked: int, features: KernelFeatures, body: Callable[[int], _Depth]) -> _Depth:

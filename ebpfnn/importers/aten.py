@@ -93,9 +93,10 @@ class _Walk:
             self.sizes.add(call.name)
             return
         given = self.flow.given(call.taken)
-        unknown = call.inputs - {*self.flow.shapes, *self.constants, *self.sizes}
-        if unknown:
-            raise ModelError(f"{where} takes {min(unknown)!r}, which no node before it gives; export the graph again")
+        known = (self.flow.shapes, self.constants, self.sizes)
+        unknown = next((name for name in call.taken if not any(name in held for held in known)), None)
+        if unknown is not None:
+            raise ModelError(f"{where} takes {unknown!r}, which no node before it gives; export the graph again")
         on = Operands(call, where, (), given[0] if given else "", self.program.shape[0], self.constants)
         if len(given) > 1:
             self.flow.give(call.name, aten_steps.join(self.flow.take(given, where), on))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,28 +19,56 @@ def without(calls: Iterable[Call]) -> Iterator[Call]:
 
     Raises :class:`ModelError` where one takes a value of which a view was changed, or a view of a changed one.
     """
-    now: dict[str, str] = {}
-    memory: dict[str, str] = {}
-    stale: dict[str, str] = {}
+    memory = _Memory()
     for call in calls:
-        for name in call.taken:
-            if name in stale and now.get(name, name) == name:
-                fact = f"takes {name!r}, whose memory {stale[name]!r} changed in place"
+        now = {name: memory.now(name) for name in call.taken}
+        for name in now.values():
+            changed = memory.changed(name)
+            if changed:
+                fact = f"takes {name!r}, whose memory {changed!r} changed in place"
                 raise ModelError(f"{call.name!r} ({call.op}) {fact}; use the function that is not in place")
         found = replace(call, arguments={key: _renamed(value, now) for key, value in call.arguments.items()})
         own = found.arguments.get("self")
         changes = call.op.endswith("_") and call.op.startswith("aten.")
         if isinstance(own, Ref) and (changes or call.op in _VIEWS):
-            whose = memory.setdefault(own.name, own.name)
-            if changes:
-                now = {old: call.name if new == own.name else new for old, new in now.items()} | {own.name: call.name}
-                others = (name for name, held in memory.items() if held == whose and name != own.name)
-                stale |= {name: call.name for name in others if name not in now}
-            memory[call.name] = whose
+            memory.give(call.name, own.name, changes=changes)
         yield found
 
 
-def _renamed(value: Any, now: dict[str, str]) -> Any:
+class _Memory:
+    """Which values share memory. A value has the version of its memory that was there when it was made."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, str] = {}
+        self._of: dict[str, tuple[str, int]] = {}
+        self._versions: dict[str, list[str]] = {}
+
+    def now(self, name: str) -> str:
+        """The value that ``name`` became. What is passed on the way is remembered, so that a long way is gone once."""
+        passed = []
+        while name in self._next:
+            passed.append(name)
+            name = self._next[name]
+        self._next |= dict.fromkeys(passed, name)
+        return name
+
+    def changed(self, name: str) -> str:
+        """What changed the memory of ``name`` since that was made, if anything did."""
+        whose, version = self._of.get(name, (name, 0))
+        changes = self._versions.get(whose, [])
+        return changes[-1] if len(changes) > version else ""
+
+    def give(self, name: str, own: str, *, changes: bool) -> None:
+        """``name`` is the value ``own`` seen otherwise, or after it ``changes``."""
+        whose, _ = self._of.setdefault(own, (own, 0))
+        versions = self._versions.setdefault(whose, [])
+        if changes:
+            versions.append(name)
+            self._next[own] = name
+        self._of[name] = whose, len(versions)
+
+
+def _renamed(value: Any, now: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_renamed(each, now) for each in value]
-    return Ref(now.get(value.name, value.name)) if isinstance(value, Ref) else value
+    return Ref(now[value.name]) if isinstance(value, Ref) else value

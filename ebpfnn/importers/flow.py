@@ -13,6 +13,8 @@ from ..network.layers import Shape, describe, expect
 from .steps import Chain, Join
 from .values import Values
 
+MOST = 256
+"""The most values that one node may join."""
 _ON_INTEGERS = "joins quantized integers; put a DequantizeLinear before it"
 
 
@@ -66,6 +68,7 @@ class Flow:
 
 def check_joins(given: Sequence[Values], where: str) -> None:
     """Raises :class:`ModelError` where ``given`` cannot be joined, whatever joins them."""
+    expect(len(given) <= MOST, f"{where} joins {len(given)} values, over {MOST}; join some of them first")
     for values in given:
         expect(not values.ended, values.followed)
         expect(values.quantized is None, f"{where} {_ON_INTEGERS}")

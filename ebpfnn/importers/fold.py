@@ -171,10 +171,7 @@ class Folder:
         self.positive = not by.functions and (by.slope == 0 or by.low >= 0)
 
     def _round(self, step: Quantize) -> None:
-        """Keeps the scale and the bits where the outputs of the layer before have none yet, and 0 stands for 0.
-
-        Its ends limit values, and are all that is left of a ReLU or a Clip before it: onnxruntime takes those out.
-        """
+        """Keeps scale and bits of the first rounding, if 0 stands for 0; its ends may be all that is left of a ReLU."""
         low, high = ((end - step.zero_point) * step.scale for end in (step.low, step.high))
         if low >= 0 and (self.pending or not self.positive):
             self._activate(Activate(step.where, Activation(0.0)))

@@ -89,6 +89,14 @@ def _filled(on: Operands) -> Constant:
     return Constant(np.full(sizes, from_tensor(value).array.reshape(()) if value is not None else np.float32(0)))
 
 
+def _clip(on: Operands) -> Constant:
+    """As Brevitas clips the integers of weights of few bits."""
+    ends = (on.array(at).reshape(()) if on.has(at) else on.attribute(name) for at, name in ((1, "min"), (2, "max")))
+    low, high = ends
+    array = on.array(0) if low is None else np.maximum(on.array(0), low)
+    return Constant((array if high is None else np.minimum(array, high)).astype(on.array(0).dtype))
+
+
 def _expand(on: Operands) -> Constant:
     sizes = np.broadcast_shapes(on.array(0).shape, tuple(_numbers(on, 1, "")))
     _check_size(on, prod(sizes))
@@ -158,6 +166,7 @@ COMPUTE: dict[str, Callable[[Operands], Constant]] = {
     "Concat": _concat,
     "Gather": _gather,
     "Slice": _slice,
+    "Clip": _clip,
     "ConstantOfShape": _filled,
     "Expand": _expand,
     "CastLike": lambda on: Constant(on.array(0).astype(on.array(1).dtype)),

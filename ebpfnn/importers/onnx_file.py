@@ -80,7 +80,7 @@ def _check(model: onnx.ModelProto) -> None:
     for number, node in enumerate(graph.node, 1):
         here = where(number, node, count)
         control = node.op_type in _CONTROL_FLOW or any(each.HasField("g") or each.graphs for each in node.attribute)
-        loops = "is control flow, as recurrent layers are written (GRU, SimpleRNN)"
+        loops = "is control flow, as recurrent layers (GRU) and nearest neighbors are written"
         expect(not control, f"{here} {loops}; export a network without loops and branches")
         known = node.domain in _DOMAINS or node.domain in onnx_quant.DOMAINS
         expect(known, f"{here} is of the domain {node.domain!r}; export with ONNX's own operators")

@@ -50,6 +50,7 @@ def to_chain(model: onnx.ModelProto) -> Chain:
     counts = f"has {len(inputs)} inputs{named} and {len(graph.output)} outputs; export one of each, the sample and the logits"
     tabular = model.producer_name == _TABULAR or any(node.domain == DOMAIN for node in graph.node)
     expect((len(inputs) == 1 or (tabular and len(inputs) > 1)) and len(graph.output) > 0, counts)
+    _settle_casts(graph, {each.name for each in inputs})
     onnx_qoperator.rewrite(graph, constants)
     ending = find(graph, constants)
     onnx_composed.compose(graph, constants)
@@ -79,6 +80,19 @@ def _ends(graph: onnx.GraphProto, scores: str) -> frozenset[str]:
         scores = makers[scores].input[0]
         found.add(scores)
     return frozenset(found)
+
+
+def _settle_casts(graph: onnx.GraphProto, reached: set[str]) -> None:
+    """Constants that PyTorch casts to the type of values (``optimize=False``) become floats, as all values are here."""
+    from onnx import TensorProto, helper
+
+    for node in graph.node:
+        if node.op_type == "CastLike" and node.input[0] not in reached and node.input[1] in reached:
+            node.op_type = "Cast"
+            del node.input[1]
+            node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+        elif node.op_type != "Shape" and not reached.isdisjoint(node.input):
+            reached.update(node.output)
 
 
 def _check_operators(graph: onnx.GraphProto, needed: frozenset[int]) -> None:
@@ -150,7 +164,7 @@ class _Walk:
         inputs = set(filter(None, node.input))
         given = self.flow.given(node.input)
         on = Operands(node, here, (), given[0] if given else "", self.batch, self.constants)
-        if node.op_type == "Shape" and inputs <= set(self.flow.shapes):
+        if node.op_type == "Shape" and inputs <= self.flow.shapes.keys():
             self.constants[node.output[0]] = on.sizes_of((self.batch, *self.flow.shapes[node.input[0]]))
         elif len(given) > 1:
             self.flow.give(node.output[0], self._join(self.flow.take(given, here), on))
@@ -158,9 +172,9 @@ class _Walk:
             (values,) = self.flow.take(given, here)
             self._follow(values, replace(on, shape=values.shape))
             self.flow.give(node.output[1 if node.op_type in CLASSIFIERS else 0], values)
-        elif node.domain in onnx_quant.DOMAINS and inputs <= set(self.constants):
+        elif node.domain in onnx_quant.DOMAINS and inputs <= self.constants.keys():
             self.constants[node.output[0]] = onnx_quant.constant(on)
-        elif node.op_type in COMPUTE and inputs <= set(self.constants):
+        elif node.op_type in COMPUTE and inputs <= self.constants.keys():
             self._compute(on)
         else:
             raise ModelError(f"{here} makes a constant in a way that is not known; fold constants first, as onnxsim does")

@@ -30,7 +30,7 @@ _KINDS: Mapping[tuple[str, ...], str] = {
         "makes images of another size; train without it"
     ),
     ("Sqrt", "Reciprocal", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2"): (
-        "is a part of what divides by what each sample has, as LayerNormalization does; train with BatchNorm"
+        "computes with a sum or a root of what each sample has, as LayerNormalization does; train dense layers, with BatchNorm"
     ),
     ("Tile", "Expand"): "makes images of another size; train without it",
     ("Split", "Slice"): "takes a part of the values; export a network that takes the whole, or a layer for each part",

@@ -15,12 +15,9 @@ from ..network.network import MAX_CLASSES, too_wide
 from ..quantize.floats import Activation, FloatConv2d, FloatDense, FloatLayer, FloatSquaredError
 from ..quantize.functions import Function
 from .options import ImportOptions
-from .steps import Activate, Chain, Scale
+from .steps import Activate, Chain, Quantize, Scale
 
-_IN_BYTES = (
-    "takes bytes and gives more outputs than a result carries; if it reconstructs its input, "
-    "give the network before its quantization, in floats, with --result anomaly"
-)
+_IN_BYTES = "takes bytes and gives more outputs than a result carries; if it reconstructs its input, give --result anomaly"
 
 
 def is_asked(options: ImportOptions) -> bool:
@@ -34,7 +31,8 @@ def check(found: Chain, options: ImportOptions) -> None:
     if not is_asked(options):
         expect(outputs <= MAX_CLASSES, _IN_BYTES if found.root.input_bytes and outputs == inputs else too_wide(outputs, inputs))
         return
-    expect(not found.root.input_bytes, _IN_BYTES)
+    told = (options.mean, options.std) != ((0.0,), (1.0,))
+    expect(not found.root.input_bytes or not told, "takes bytes, and says what they stand for; leave out --mean and --std")
     shapes = f"takes {describe(found.root.input_shape)} values and gives {describe(found.shape)}"
     expect(outputs == inputs, f"{shapes}, so it reconstructs nothing; --result anomaly is for a network that gives as many")
     expect(found.root.places is None, "has samples in another layout than it gives; export it with channels first")
@@ -50,11 +48,26 @@ def check_rows(found: Chain, options: ImportOptions) -> None:
     check(found, options)
 
 
+def units(found: Chain, options: ImportOptions) -> ImportOptions:
+    """``options`` with the mean and std that make what ``found`` computes with of samples, 0..1: bytes have a scale."""
+    if not found.root.input_bytes:
+        return options
+    factor, offset = 1.0, 0.0
+    for step in found.root.steps:
+        if not isinstance(step, Scale) or step.factor.size != 1 or step.offset.size != 1:
+            break
+        factor, offset = factor * float(step.factor[0]), offset * float(step.factor[0]) + float(step.offset[0])
+    expect(factor != 0, "multiplies its input by 0, so there is nothing to reconstruct; export it again")
+    return replace(options, mean=(-offset / factor,), std=(1 / factor,))
+
+
 def restored(found: Chain, options: ImportOptions) -> None:
     """Brings what ``found`` gives back to samples, 0..1: ``(x - mean) / std`` is what it is given.
 
-    What it ends with counts here, though it changes no label.
+    What it ends with counts here, though it changes no label. A rounding at the end gives way to that of the sample.
     """
+    while found.steps and isinstance(found.steps[-1], Quantize):
+        found.steps.pop()
     expect(found.ending != "softmax", "ends with a softmax, which is no reconstruction; end it with a Linear or a sigmoid")
     if found.ending:
         found.append(Activate("the sigmoid at the end", Activation(functions=(Function("sigmoid"),))))

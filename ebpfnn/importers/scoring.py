@@ -34,9 +34,10 @@ def network(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, 
 
 def _reconstructing(chain: Chain, name: str, options: ImportOptions, card: Mapping[str, str]) -> Network:
     reconstruction.check(chain, options)
-    reconstruction.restored(chain, options)
+    units = reconstruction.units(chain, options)
+    reconstruction.restored(chain, units)
     shape, layers, sources = branches.layers(chain, options.mean, options.std)
-    layers, sources = reconstruction.compared(layers, sources, options)
+    layers, sources = reconstruction.compared(layers, sources, units)
     return replace(reconstruction.labelled(options).network(name, shape, layers, card, sources), result=ANOMALY)
 
 

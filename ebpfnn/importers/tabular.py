@@ -34,11 +34,11 @@ def network(chain: Chain, name: str, options: ImportOptions, card: dict[str, str
     reconstruction.check_rows(chain, options)
     scoring.whole(chain, options)
     _check_options(options, size)
-    front = _Front(size)
+    rows = options.rows(size, chain.columns) if options.rows else None
+    front = _Front(size, rows)
     rest = list(chain.steps)
     while rest and front.take(rest[0]):
         rest.pop(0)
-    rows = options.rows(size, chain.columns) if options.rows else None
     names = rows.names if rows else chain.columns or tuple(f"x{number}" for number in range(size))
     columns = _columns(front, names, rows, options.column_bytes)
     first, two = front.affine(), scoring.of_two(chain, options)
@@ -89,8 +89,9 @@ class _Front:
     Binarizer, for each column.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, rows: Rows | None) -> None:
         self.size = size
+        self.rows = rows
         self.scaled: _Diagonal | None = None
         self.bounds: Floats | None = None
         self._now: _Diagonal | Affine = _Diagonal(np.arange(size), np.ones(size), np.zeros(size))
@@ -107,11 +108,19 @@ class _Front:
             _check(step, len(step.bias) * self.size)
             before = self.affine()
             self._now = Affine(step.weights @ before.weights, step.bias + step.weights @ before.bias)
-        elif isinstance(step, Quantize):  # columns have steps of their own, which fit their values
-            return not isinstance(self._now, Affine)
+        elif isinstance(step, Quantize):
+            return self._only_rounds(step)
         else:
             return isinstance(step, Reshape) and len(step.shape) == 1
         return True
+
+    def _only_rounds(self, step: Quantize) -> bool:
+        """Whether ``step`` limits no row: then it is left out, as columns have steps of their own, which fit their values."""
+        now = self._now
+        if isinstance(now, Affine) or self.rows is None or self.bounds is not None:
+            return False
+        values = (self.rows.values[:, now.places] * now.factor + now.offset) / step.scale + step.zero_point
+        return bool((values >= step.low - 0.5).all() and (values <= step.high + 0.5).all())
 
     def affine(self) -> Affine:
         """All of it."""

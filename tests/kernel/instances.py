@@ -54,7 +54,7 @@ def ebpfnn(store: Store, *arguments: str, stdin: bytes = b"") -> subprocess.Comp
 
 
 def started(store: Store, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line as people start it."""
+    """Runs the command line as people start it: also for PyTorch, scikit-learn and onnxruntime, whose threads end at a fork."""
     command = [sys.executable, "-m", "ebpfnn", *arguments]
     return subprocess.run(command, env=environment(store), capture_output=True, text=True, timeout=120, check=False)
 

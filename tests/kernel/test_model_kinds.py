@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from forests import grown, random_forest, samples_of
 from guards import ENCODED, FLOW, guard
-from instances import ebpfnn, names
+from instances import ebpfnn, names, started
 from netspace import namespace
 from networks import random_network
 
@@ -300,7 +300,9 @@ def test_inspect_bench_and_models(files: Path, store: Store) -> None:
     assert ebpfnn(store, "inspect", "woods.safetensors", "--plan", "rows").stderr.startswith("ebpfnn: plan 'rows' is not known")
     for name, data in {"woods": "labels", "priced": "values"}.items():
         given = ("--model", f"{name}.safetensors", "--data", f"{data}.npz", "--rounds", "1", "--json")
-        rows = verb(store, "bench", *given)
+        ran = started(store, "bench", *given)
+        assert ran.returncode == 0, ran.stderr
+        rows = json.loads(ran.stdout)
         exact = {row["name"]: row["exact"] for row in rows}
         assert (exact["compiled"], exact["reference"], exact["session.infer"]) == (True, True, True)
         assert False not in exact.values()
@@ -379,7 +381,7 @@ def test_collected_rows_train_a_forest_that_observes_their_events(store: Store, 
     groups = {"group": np.arange(120) // 4, SPEC: np.frombuffer(encode_about(about), np.uint8)}
     np.savez(tmp_path / "rows.npz", **columns, **own, **groups)
     file = str(tmp_path / "sizes.safetensors")
-    ran = ebpfnn(store, "train", "--data", str(tmp_path / "rows.npz"), "--arch", "forest:4x4", "--output", file)
+    ran = started(store, "train", "--data", str(tmp_path / "rows.npz"), "--arch", "forest:4x4", "--output", file)
     assert ran.returncode == 0, ran.stderr
     with namespace():
         ran = ebpfnn(store, "load", file, "--target", "lo", "--option", "mode=generic")

@@ -77,6 +77,23 @@ ROWS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
 }
 
 
+def test_what_pytorch_writes_if_nothing_optimizes_it(tmp_path: Path) -> None:
+    """It makes a bias of 0 as Expand of a CastLike of values."""
+    pytest.importorskip("onnxscript")
+    from torch import nn
+
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.GELU(), nn.Flatten(), nn.Linear(144, 5)).eval()
+    given = torch.rand(20, 1, 8, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (given[:1],), str(tmp_path / "net.onnx"), dynamo=True, optimize=False, verbose=False)
+    samples = np.random.default_rng(1).integers(0, 256, (20, 8, 8)).astype(np.uint8)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(samples[:, None].astype(np.float32) / 255)).numpy()
+    np.testing.assert_allclose(logits(importers.load_float(tmp_path / "net.onnx"), samples), wanted, atol=1e-4)
+
+
 @pytest.mark.parametrize("exporter", ["dynamo", "legacy"])
 @pytest.mark.parametrize("row", ROWS)
 def test_what_pytorch_writes(row: str, exporter: str, tmp_path: Path) -> None:

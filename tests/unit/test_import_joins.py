@@ -137,7 +137,7 @@ def test_a_view_of_what_is_changed_in_place_is_refused() -> None:
         a.relu_()
         return view + parts.other(x).flatten(1)
 
-    with pytest.raises(ModelError, match=r"\(aten\.add\) takes 'flatten', whose memory 'relu_' changed in place; use the func"):
+    with pytest.raises(ModelError, match=r"'add' \(aten\.add\) takes 'flatten', whose memory 'relu_' changed in place"):
         module(body)
 
 
@@ -218,6 +218,13 @@ def test_values_and_constants_side_by_side_are_refused(tmp_path: Path) -> None:
     data = branches(2, node("Concat", "r0", "r1", "half", out="end", axis=1))
     (tmp_path / "net.onnx").write_bytes(data)
     with pytest.raises(ModelError, match=r"\(Concat\), joins values and constants, which cannot be imported"):
+        importers.load(tmp_path / "net.onnx")
+
+
+def test_a_node_joins_no_more_than_a_file_may_mean(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    (tmp_path / "net.onnx").write_bytes(branches(1, node("Concat", *["r0"] * 257, out="end", axis=1)))
+    with pytest.raises(ModelError, match=r"\(Concat\), joins 257 values, over 256; join some of them first"):
         importers.load(tmp_path / "net.onnx")
 
 

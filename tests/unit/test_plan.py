@@ -24,16 +24,18 @@ from networks import (
 
 from ebpfnn.compiler import KernelFeatures, bounds, compile_network, limits, plan_network
 from ebpfnn.compiler import compile as compiling
+from ebpfnn.compiler.choose_conv import MOST_LISTS, choose_conv, lists_windows
+from ebpfnn.compiler.conv_list import FARTHEST_WEIGHTS, list_bytes
 from ebpfnn.compiler.emitter import Emitter
 from ebpfnn.compiler.features import MIDDLE, NEWEST, OLDEST
-from ebpfnn.compiler.plan import ConvPlan, DensePlan, PoolPlan
+from ebpfnn.compiler.plan import LISTED_WINDOWS, ConvPlan, DensePlan, PoolPlan
 from ebpfnn.compiler.sample import SampleForm
 from ebpfnn.compiler.values import OutputForm
 from ebpfnn.errors import ModelError
 from ebpfnn.evaluation.network_facts import describe_plan
 from ebpfnn.network import QuantizedNetwork
 from ebpfnn.network.inputformat import InputFormat
-from ebpfnn.network.layers import Dense, MaxPool, Requantization, Window
+from ebpfnn.network.layers import Conv2d, Dense, MaxPool, Requantization, Window
 
 FEATURES = {"iterators": NEWEST, "callbacks": MIDDLE, "walked": OLDEST}
 of_every_kernel = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
@@ -104,9 +106,47 @@ def test_estimates_of_images(image: tuple[str, tuple[int, ...]], density: float 
 
 
 @of_every_kernel
+@pytest.mark.parametrize("density", [None, 0.1])
 @pytest.mark.parametrize("architecture", ["conv7x4s2p1-dw3p1-conv40x1-dw3s2p1-conv50x1-gap", "conv20x3g2-dw2-pool2-conv70x1-5"])
-def test_estimates_of_tight_code(architecture: str, features: KernelFeatures) -> None:
-    check_estimates(random_network(architecture, 1, (2, 11, 17)), features, tight=True)
+def test_estimates_of_tight_code(architecture: str, density: float | None, features: KernelFeatures) -> None:
+    net = random_network(architecture, 1, (2, 11, 17))
+    check_estimates(replace(net, density=(density,) * len(net.layers)) if density else net, features, tight=True)
+
+
+LISTS = "conv24x3p1-conv40x1-dw3p1-conv24x3g2-conv70x1-pool2-5"
+
+
+def test_windows_are_listed_in_tight_code_if_many_values_are_zero() -> None:
+    def shapes(density: float | None, features: KernelFeatures = NEWEST, *, tight: bool = True) -> list[str]:
+        net = random_network(LISTS, 1, (2, 11, 17))
+        net = replace(net, density=(density,) * len(net.layers)) if density else net
+        return [layer.shape for layer in plan_network(net, features, tight=tight).layers]
+
+    listed = [number for number, shape in enumerate(shapes(0.1)) if shape == LISTED_WINDOWS]
+    assert listed == [1, 4]
+    assert LISTED_WINDOWS not in shapes(0.9) + shapes(None) + shapes(0.1, MIDDLE) + shapes(0.1, tight=False)
+
+
+def test_lists_of_windows_that_are_too_large() -> None:
+    """Of weights farther than an offset reaches, or of more positions than there is memory for."""
+    layer = random_network("conv40x3p1-3", 1, (64, 64, 64)).layers[0]
+    assert isinstance(layer, Conv2d)
+    products = choose_conv(layer, 0, 255, None)[0][0]
+    most = MOST_LISTS // list_bytes(products)
+    assert lists_windows(layer, products, most)
+    assert not lists_windows(layer, products, most + 1)
+    far = replace(products, weights=np.zeros((FARTHEST_WEIGHTS // products.row + 1, 40), np.int8))
+    assert not lists_windows(layer, far, 1)
+
+
+def test_a_layer_that_is_too_much_to_walk_lists_no_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = random_network(LISTS, 1, (2, 11, 17))
+    net = replace(net, density=(0.1,) * len(net.layers))
+    whole = compile_network(net, tight=True)
+    assert LISTED_WINDOWS in [layer.shape for layer in whole.layers]
+    monkeypatch.setattr(limits, "MOST_FORKS", 200)
+    assert sum(layer.forks for layer in whole.layers) > limits.MOST_FORKS
+    assert {layer.shape for layer in compile_network(net, tight=True).layers} == {"windows", "pool", "straight"}
 
 
 @of_every_kernel

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from networks import dense
-from onnxes import chain, model, run
+from onnxes import chain, model, node, run
 from oracle import arithmetic
 
 from ebpfnn import importers
@@ -136,6 +136,53 @@ def test_a_float_file_keeps_the_error(tmp_path: Path) -> None:
 def test_files_are_refused(tmp_path: Path, options: ImportOptions, steps: tuple[Any, ...], fact: str) -> None:
     with pytest.raises(ModelError, match=fact):
         importers.load(written(tmp_path / "auto.onnx", *steps), options)
+
+
+def signed(path: Path) -> bytes:
+    """An autoencoder from int8 to int8, with its weights as integers; the scores are what its last integers stand for."""
+    weights = {name: np.abs(WEIGHTS[name]).max() / 127 for name in ("w", "v")}
+    held: dict[str, np.ndarray] = {name: np.rint(WEIGHTS[name] / scale).astype(np.int8) for name, scale in weights.items()}
+    held |= {f"{name}.s": np.float32(scale) for name, scale in weights.items()}
+    held |= {
+        "s": np.float32(0.4),
+        "z": np.int8(40),
+        "h": np.float32(0.5),
+        "hz": np.int8(-10),
+        "o": np.float32(0.3),
+        "oz": np.int8(5),
+    }
+    nodes = [
+        node("DequantizeLinear", "x", "s", "z", out="xd"),
+        *(node("DequantizeLinear", name, f"{name}.s", out=f"{name}d") for name in ("w", "v")),
+        node("Gemm", "xd", "wd", transB=1, out="hidden"),
+        node("QuantizeLinear", "hidden", "h", "hz", out="hq"),
+        node("DequantizeLinear", "hq", "h", "hz", out="hd"),
+        node("Gemm", "hd", "vd", transB=1, out="last"),
+        node("QuantizeLinear", "last", "o", "oz", out="oq"),
+        node("DequantizeLinear", "oq", "o", "oz", out="od"),
+    ]
+    data = model(nodes, held, ("n", SIZE), kind="INT8")
+    path.write_bytes(data)
+    return data
+
+
+def test_an_autoencoder_over_int8_tells_what_its_bytes_stand_for(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    data = signed(tmp_path / "net.onnx")
+    found = importers.load_float(tmp_path / "net.onnx", ANOMALY)
+    given = (SAMPLES.astype(np.int64) - 128).astype(np.int8)
+    real = 0.4 * (given.astype(np.float64) - 40)
+    errors = np.square(real - run(data, given, plain=True)).mean(axis=1)
+    assert np.abs(float_reference.logits(found, SAMPLES)[:, 0] - errors).mean() < 0.02 * errors.mean()
+    integers = quantize(found, SAMPLES)
+    scores = reference.scores(integers, SAMPLES)
+    assert scores.tolist() == arithmetic.scores(integers, SAMPLES).tolist()
+    assert np.abs(scores[:, 0] * integers.score_scale - errors).mean() < 0.05 * errors.mean()
+    assert found.card["import"].endswith("a byte b of a sample stands for 0.4 * (b - 168)")
+    with pytest.raises(ModelError, match=r"takes bytes and gives more outputs than a result carries; if .* --result anomaly"):
+        importers.load(tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="takes bytes, and says what they stand for; leave out --mean and --std"):
+        importers.load(tmp_path / "net.onnx", replace(ANOMALY, std=(2.0,)))
 
 
 def test_more_classes_than_a_result_carries_have_a_remedy() -> None:
