@@ -10,7 +10,7 @@ from ..network.graph import SAMPLE, Sources, chain
 from ..network.layers import Shape
 from ..quantize.floats import FloatLayer
 from . import fold
-from .steps import Chain, Join
+from .steps import Chain, Join, naming
 
 
 def in_order(last: Chain) -> list[Chain]:
@@ -72,7 +72,8 @@ def _behind(each: Chain, before: list[tuple[int, fold.Folder, float]]) -> fold.F
     else:
         folder.image = before[0][1].image
     for step in steps:
-        folder.take(step)
+        with naming(step.where):
+            folder.take(step)
     return folder
 
 

@@ -38,7 +38,7 @@ def sloped(where: str, slopes: Floats, shape: Shape) -> Activate:
         slope = float(each[0])
         return Activate(where, Activation(slope)) if 0 <= slope <= 1 else function(where, "leaky", slope)
     fact = f"has {each.size} slopes of {each.min():.3g}..{each.max():.3g}"
-    if each.size != shape[0] or each.min() < 0 or each.max() > 1:
+    if each.size != shape[0] or not (each.min() >= 0 and each.max() <= 1):
         raise ModelError(f"{where} {fact}; only one for each channel, within 0..1, can be imported")
     return Activate(where, Activation(float(each.max()), slopes=tuple(each.tolist())))
 

@@ -7,20 +7,19 @@ can take in becomes a depthwise 1x1 convolution of its own, or a dense layer who
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from ..errors import ModelError
 from ..network.layers import MaxPool, Shape, Window, describe
-from ..quantize.floats import Activation, AvgPool, FloatAdd, FloatConcat, FloatConv2d, FloatDense, FloatLayer
+from ..quantize.floats import Activation, AvgPool, FloatLayer
 from ..quantize.functions import NEVER_FALL
-from ..quantize.scales import SMALLEST, largest_weight
 from .building import compose
-from .steps import Activate, Chain, Conv, Floats, Join, Linear, Pad, Pool, Quantize, Reshape, Scale, Step
+from .making import IDENTITY, Joined, Weighted, float_layer
+from .steps import Activate, Chain, Conv, Floats, Join, Linear, Pad, Pool, Quantize, Reshape, Scale, Step, naming
 
-_IDENTITY = Activation()
 _WIDEST = 1024
 """A layer for flat values alone takes as many weights as the square of their number."""
 
@@ -44,43 +43,9 @@ def folded(chain: Chain, mean: tuple[float, ...], std: tuple[float, ...]) -> Fol
     if (deviation != 1).any() or any(mean):
         folder.take(Scale("the normalization of the input", 1 / deviation, -np.asarray(mean, np.float64) / deviation))
     for step in chain.steps:
-        folder.take(step)
+        with naming(step.where):
+            folder.take(step)
     return folder
-
-
-@dataclass(frozen=True, eq=False)
-class _Weighted:
-    """A layer being made, in float64: rounding to float32 comes last."""
-
-    step: Linear | Conv
-    activation: Activation = _IDENTITY
-
-    def takes(self, factor: Floats, offset: Floats) -> bool:
-        """Whether outputs can be scaled and moved: by one number, or one an output, before the activation."""
-        sizes = (1, len(self.step.bias))
-        return self.activation == _IDENTITY and factor.size in sizes and offset.size in sizes
-
-    def scaled(self, factor: Floats, offset: Floats) -> _Weighted:
-        rows = factor.reshape(-1, *(1,) * (self.step.weights.ndim - 1))
-        step = replace(self.step, weights=self.step.weights * rows, bias=self.step.bias * factor + offset, integers=None)
-        return _Weighted(step)
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """A layer that joins the values of several; ``factors`` as in :class:`.steps.Join`."""
-
-    factors: tuple[float, float] | None
-    activation: Activation = _IDENTITY
-
-    def takes(self, factor: Floats, offset: Floats) -> bool:
-        """Whether the sum can be scaled by ``factor``, before the activation, in place of its values."""
-        alone = factor.size == 1 and bool(factor.all()) and not offset.any()
-        return self.factors is not None and self.activation == _IDENTITY and alone
-
-    def scaled(self, factor: float) -> _Joined:
-        one, other = self.factors or (1.0, 1.0)
-        return _Joined((one * factor, other * factor))
 
 
 class Folder:
@@ -91,8 +56,8 @@ class Folder:
         self.shape = self.input_shape = shape
         self.image = shape
         """What the layers so far give, which flattening only hides."""
-        self.layers: list[_Weighted | MaxPool | AvgPool | _Joined] = []
-        self.limited: tuple[int, _Weighted | _Joined] | None = None
+        self.layers: list[Weighted | MaxPool | AvgPool | Joined] = []
+        self.limited: tuple[int, Weighted | Joined] | None = None
         """The last layer whose outputs only a quantization limits, by its number, and without these limits."""
         self.pending: Scale | None = None
         self.positive = True
@@ -106,7 +71,7 @@ class Folder:
         elif isinstance(step, Pool) and not step.changes_nothing:
             self._pool(step)
         elif isinstance(step, Join):
-            self.layers.append(_Joined(step.factors))
+            self.layers.append(Joined(step.factors))
             self.positive = self.positive and min(step.factors or (0.0,)) >= 0
         elif isinstance(step, (Linear, Conv)):
             self._weigh(step)
@@ -133,16 +98,16 @@ class Folder:
         self._settle()
         if self.limited and self.limited[0] == len(self.layers) - 1:  # scores have the room that they need
             self.layers[-1] = self.limited[1]
-        return tuple(_float_layer(each) for each in self.layers)
+        return tuple(float_layer(each) for each in self.layers)
 
     def _scale(self, step: Scale) -> None:
         """Into the layer behind which it stands, or else kept for the layer that follows."""
         factor, offset = (_per_channel(step, each, self.shape) for each in (step.factor, step.offset))
         last = self.layers[-1] if self.layers else None
-        if not self.pending and isinstance(last, _Weighted) and last.takes(factor, offset):
+        if not self.pending and isinstance(last, Weighted) and last.takes(factor, offset):
             self.layers[-1] = last.scaled(factor, offset)
             return
-        if not self.pending and isinstance(last, _Joined) and last.takes(factor, offset):
+        if not self.pending and isinstance(last, Joined) and last.takes(factor, offset):
             self.layers[-1] = last.scaled(float(factor[0]))
             self.positive = self.positive and bool(factor[0] > 0)
             return
@@ -159,11 +124,11 @@ class Folder:
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
         pooled = behind is not None and behind + 1 < len(self.layers)
-        if isinstance(layer, _Joined) and (by.functions or by.slopes):
+        if isinstance(layer, Joined) and (by.functions or by.slopes):
             layer = None
-        if isinstance(layer, _Weighted) and by.slopes and len(by.slopes) != len(layer.step.bias):
+        if isinstance(layer, Weighted) and by.slopes and len(by.slopes) != len(layer.step.bias):
             layer = None  # one slope for each of flat values
-        if behind is None or not isinstance(layer, _Weighted | _Joined) or not _joins(layer.activation, by, pooled=pooled):
+        if behind is None or not isinstance(layer, Weighted | Joined) or not _joins(layer.activation, by, pooled=pooled):
             layer, behind = self._insert(Scale(step.where, np.ones(1), np.zeros(1))), -1
         if self.limited and self.limited[0] == behind:
             self.limited = None  # what follows is given limited values
@@ -177,13 +142,13 @@ class Folder:
             self._activate(Activate(step.where, Activation(0.0)))
         behind = next((n for n in reversed(range(len(self.layers))) if not isinstance(self.layers[n], MaxPool)), None)
         layer = None if behind is None else self.layers[behind]
-        if behind is None or not isinstance(layer, _Weighted | _Joined) or layer.activation.scale is not None or self.pending:
+        if behind is None or not isinstance(layer, Weighted | Joined) or layer.activation.scale is not None or self.pending:
             return
         by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
         low, high = max(by.low, low), min(by.high, high)
         if low >= high:
             return
-        if (step.zero_point or isinstance(layer, _Joined)) and not by.functions:
+        if (step.zero_point or isinstance(layer, Joined)) and not by.functions:
             self.layers[behind] = replace(layer, activation=replace(by, low=low if low < 0 else by.low, high=high))
             self.limited = behind, layer
         elif not step.zero_point and 2 <= bits <= 8:
@@ -201,7 +166,7 @@ class Folder:
         if self.pending:
             step = _scaled_inputs(step, self.pending)
             self.pending = None
-        self.layers.append(_Weighted(step))
+        self.layers.append(Weighted(step))
         self.positive = False
 
     def _reshape(self, step: Reshape) -> None:
@@ -222,14 +187,14 @@ class Folder:
             self._insert(self.pending)
         self.pending = None
 
-    def _insert(self, scale: Scale) -> _Weighted:
+    def _insert(self, scale: Scale) -> Weighted:
         """A depthwise 1x1 convolution, or of flat values a dense layer that has weights on its diagonal alone."""
         size = self.shape[0]
         factor, offset = (np.broadcast_to(each, size) for each in (scale.factor, scale.offset))
         if len(self.shape) == 3:
-            layer = _Weighted(Conv(scale.where, factor.reshape(size, 1, 1, 1), offset, Window((1, 1)), size))
+            layer = Weighted(Conv(scale.where, factor.reshape(size, 1, 1, 1), offset, Window((1, 1)), size))
         elif len(self.shape) == 1 and size <= _WIDEST:
-            layer = _Weighted(Linear(scale.where, np.diag(factor), offset))
+            layer = Weighted(Linear(scale.where, np.diag(factor), offset))
         else:
             fact = f"changes flat values, {describe(self.shape)}, where no layer with weights can take it in"
             scale.refuse(f"{fact}; put it right behind a Linear")
@@ -240,7 +205,7 @@ class Folder:
 
 def _joins(before: Activation, by: Activation, *, pooled: bool) -> bool:
     """Whether ``by`` can be a part of what is ``before`` it. Behind a max pool only a function that never falls can."""
-    if by.slopes and before != _IDENTITY:
+    if by.slopes and before != IDENTITY:
         return False
     return not pooled or all(each.name in NEVER_FALL for each in by.functions)
 
@@ -269,37 +234,3 @@ def _scaled_inputs(step: Linear | Conv, scale: Scale) -> Linear | Conv:
         for array in (scale.factor, scale.offset)
     )
     return replace(step, weights=weights * factor, bias=step.bias + (weights * offset).sum(axis=(1, 2, 3)), integers=None)
-
-
-def _float_layer(layer: _Weighted | MaxPool | AvgPool | _Joined) -> FloatLayer:
-    if isinstance(layer, _Joined):
-        return FloatAdd(layer.activation, layer.factors) if layer.factors else FloatConcat(layer.activation)
-    if not isinstance(layer, _Weighted):
-        return layer
-    step = layer.step
-    weights, bias = _float32(step, step.weights), _float32(step, step.bias)
-    own = _own_scale(step)
-    if isinstance(step, Conv):
-        return FloatConv2d(weights, bias, step.window, step.groups, layer.activation, weight_scale=own)
-    return FloatDense(weights, bias, layer.activation, weight_scale=own)
-
-
-def _own_scale(step: Linear | Conv) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
-    """What one step of each output's weights is worth, where the file has them as integers that a layer can have."""
-    held = step.integers
-    if held is None or np.abs(held.values).max() > largest_weight(8):
-        return None
-    outputs = len(step.bias)
-    if held.scale.size != 1 and (held.scale.size != outputs or len(held.scale) != outputs):
-        return None
-    scale = np.broadcast_to(held.scale.reshape(-1), outputs).astype(np.float32)
-    return np.ascontiguousarray(scale) if np.isfinite(scale).all() and (scale >= SMALLEST).all() else None
-
-
-def _float32(step: Step, array: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Raises :class:`ModelError` for what is not finite in float32."""
-    with np.errstate(over="ignore"):
-        found = array.astype(np.float32)
-    if not np.isfinite(found).all():
-        step.refuse("has weights or a bias that hold NaN or infinity; train again with a lower learning rate")
-    return np.ascontiguousarray(found)

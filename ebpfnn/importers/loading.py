@@ -59,7 +59,8 @@ def read(path: str | os.PathLike[str], options: ImportOptions | None = None) -> 
     expect(not graph or options.architecture is None, f"{path}: has a graph, so its layers are known; leave out --arch")
     data = files.read(path, MAX_BYTES, _REMEDY)
     try:
-        return _READERS[path.suffix](data, path, options)
+        with np.errstate(all="ignore"):  # what is not finite is refused, where it is used
+            return _READERS[path.suffix](data, path, options)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except MemoryError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -236,8 +237,14 @@ def _fitted(found: Floats) -> Iterator[tuple[Function, ...]]:
         yield Function("scale", (steep, 0.0)), Function("softplus"), Function("scale", (1 / steep, 0.0))
 
 
+@lru_cache(256)
+def _wanted(functions: tuple[Function, ...]) -> Floats:
+    """On the grid; computed once of those that are asked about at every value of a graph."""
+    return apply(functions, _GRID)
+
+
 def _alike(functions: tuple[Function, ...], found: Floats) -> bool:
-    wanted = apply(functions, _GRID)
+    wanted = _wanted(functions)
     return bool((np.abs(found - wanted) <= _CLOSE * np.maximum(1, np.abs(wanted))).all())
 
 

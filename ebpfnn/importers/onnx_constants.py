@@ -112,6 +112,13 @@ def _with(operation: Callable[[Array, Array], Array]) -> Callable[[Operands], Co
     return compute
 
 
+def _quotient(one: Array, other: Array) -> Array:
+    """Of integers, cut towards 0."""
+    if one.dtype.kind not in "iu":
+        return np.asarray(one / other)
+    return np.asarray(one // other + ((one % other != 0) & ((one < 0) != (other < 0))), one.dtype)
+
+
 def _check_together(on: Operands, *arrays: Array) -> None:
     _check_size(on, prod(np.broadcast_shapes(*(array.shape for array in arrays))))
 
@@ -174,8 +181,8 @@ COMPUTE: dict[str, Callable[[Operands], Constant]] = {
     "Add": _with(np.add),
     "Sub": _with(np.subtract),
     "Mul": _with(np.multiply),
-    "Div": _with(lambda one, other: one // other if one.dtype.kind == "i" else one / other),
-    "Mod": _with(np.mod),
+    "Div": _with(_quotient),
+    "Mod": lambda on: _with(np.fmod if on.attribute("fmod", 0) else np.mod)(on),
     "Pow": _with(np.power),
     "Neg": lambda on: Constant(-on.array(0)),
     "Exp": lambda on: Constant(np.exp(on.array(0))),

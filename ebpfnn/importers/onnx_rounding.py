@@ -51,6 +51,9 @@ def _tell_bytes(values: Values, by: Quantize) -> None:
 def narrow(values: Values, on: Operands, to: Quantize) -> None:
     """A Clip of integers, as PyTorch writes for ranges that are not a whole byte."""
     low, high = on.scalar(1), on.scalar(2)
+    expect(
+        all(end is None or np.isfinite(end) for end in (low, high)), f"{on.where} clips to what is no number; export it again"
+    )
     narrowed = Quantize(
         to.where,
         to.scale,
@@ -60,7 +63,7 @@ def narrow(values: Values, on: Operands, to: Quantize) -> None:
     )
     values.settle(on.where)
     steps = values.chain.steps
-    expect(steps[-1] is to, f"{on.where} does not stand right behind its QuantizeLinear; put it there")
+    expect(bool(steps) and steps[-1] is to, f"{on.where} does not stand right behind its QuantizeLinear; put it there")
     steps[-1] = values.quantized = narrowed
 
 

@@ -216,10 +216,14 @@ class Chain:
     @property
     def root(self) -> Chain:
         """The chain that takes the sample."""
-        return self.before[0].root if self.before else self
+        found = self
+        while found.before:
+            found = found.before[0]
+        return found
 
     def __post_init__(self) -> None:
         self.shape = self.unpadded = self.graph_shape = self.input_shape
+        _check_values(self.shape, "a chain of layers")
         self.weights = 0
         self.places: NDArray[np.int64] | None = None
         self.notes: list[str] = []
@@ -242,7 +246,14 @@ class Chain:
             step.refuse(f"brings the network to {self.weights} weights, over {LARGEST}; give a smaller one")
         self.unpadded = self.shape
         self.shape = step.output_shape(self.shape)
+        _check_values(self.shape, step.where)
         self.steps.append(step)
+
+
+def _check_values(shape: Shape, where: str) -> None:
+    """Before memory for so many values is taken anywhere."""
+    if prod(shape) > LARGEST:
+        raise ModelError(f"{where} has {describe(shape)} values, over {LARGEST}; give a smaller network")
 
 
 def _check_sizes(step: Linear | Conv, rank: int) -> None:

@@ -192,3 +192,61 @@ def test_attributes_that_do_not_fit_are_refused_by_name(name: str, tmp_path: Pat
     (tmp_path / "net.onnx").write_bytes(model(nodes, FLOATS, ("n", 4, 4, 4)))
     with pytest.raises(ModelError, match=f"{nodes[-3].operator}.*{fact}"):
         importers.load(tmp_path / "net.onnx")
+
+
+SHARED = [*BEGIN, node("QuantizeLinear", "c", "s1", "z1", out="q"), node("Clip", "q", "z0", "z2", out="k")]
+PAIRS = [node("DequantizeLinear", "k", "s1", "z1", out="kd"), node("DequantizeLinear", "q", "s1", "z1", out="qd")]
+WITHOUT_END: dict[str, tuple[list[Any], str]] = {
+    "a factor of infinity": ([convolved(), node("Add", "c", "x", out="s"), node("Mul", "s", "far", out="n")], "no number"),
+    "slopes that are no numbers": ([convolved(), node("PRelu", "c", "none", out="n")], "slopes of nan"),
+    "channels doubled": (
+        [node("Concat", *(f"a{at}" if at else "x",) * 2, axis=1, out=f"a{at + 1}") for at in range(30)]
+        + [node("Identity", "a30", out="n")],
+        "over 16777216",
+    ),
+    "an edge beyond memory": ([node("Pad", "x", "edges", out="n")], "over 16777216"),
+    "a clip of integers that others take": (
+        [*SHARED, *PAIRS, node("Add", "kd", "qd", out="n")],
+        "right behind its QuantizeLinear",
+    ),
+    "sums without end": (
+        [node("Add", *(f"a{at}" if at else "x",) * 2, out=f"a{at + 1}") for at in range(1100)]
+        + [node("Identity", "a1100", out="n")],
+        "",
+    ),
+}
+HELD = {
+    **FLOATS,
+    **WHOLE,
+    "far": np.float32(np.inf),
+    "none": np.full((4, 1, 1), np.nan, np.float32),
+    "edges": np.array([0, 0, 0, 0, 0, 0, 1 << 15, 1 << 15]),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_END)
+def test_what_no_network_holds_is_refused(name: str, tmp_path: Path) -> None:
+    nodes, fact = WITHOUT_END[name]
+    (tmp_path / "net.onnx").write_bytes(model([*nodes, *ended("n")], HELD, ("n", 4, 4, 4)))
+    if not fact:
+        importers.load(tmp_path / "net.onnx")
+        return
+    with pytest.raises(ModelError, match=fact):
+        importers.load(tmp_path / "net.onnx")
+
+
+def test_constants_in_integers_are_divided_as_onnxruntime_does(tmp_path: Path) -> None:
+    divided = [
+        node("Div", "seven", "two", out="d"),
+        node("Mod", "rest", "three", fmod=1, out="r"),
+        node("Cast", "d", to=1, out="df"),
+        node("Add", "df", "r", out="k"),
+        node("Add", "x", "k", out="n"),
+    ]
+    held = {"seven": np.int64(-7), "two": np.int64(2), "rest": np.float32(-4), "three": np.float32(3)}
+    data = model([*divided, *ended("n")], {**FLOATS, **held}, ("n", 4, 4, 4))
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "net.onnx").write_bytes(data)
+    network = importers.load_float(tmp_path / "net.onnx")
+    wanted = run(data, (PIXELS / 255).astype(np.float32), plain=True)
+    np.testing.assert_allclose(logits(network, PIXELS.reshape(-1, *network.input.shape)), wanted, atol=1e-3)
