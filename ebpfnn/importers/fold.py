@@ -145,10 +145,14 @@ class Folder:
         if behind is None or not isinstance(layer, Weighted | Joined) or layer.activation.scale is not None or self.pending:
             return
         by, bits = layer.activation, (step.high - step.low + 1).bit_length() - 1
+        if by.functions:  # whose results the ends limit
+            ends = Activation(low=low if low < 0 else -np.inf, high=high)
+            self.layers[behind] = replace(layer, activation=compose(by, ends))
+            return
         low, high = max(by.low, low), min(by.high, high)
         if low >= high:
             return
-        if (step.zero_point or isinstance(layer, Joined)) and not by.functions:
+        if step.zero_point or isinstance(layer, Joined):
             self.layers[behind] = replace(layer, activation=replace(by, low=low if low < 0 else by.low, high=high))
             self.limited = behind, layer
         elif not step.zero_point and 2 <= bits <= 8:

@@ -250,3 +250,14 @@ def test_constants_in_integers_are_divided_as_onnxruntime_does(tmp_path: Path) -
     network = importers.load_float(tmp_path / "net.onnx")
     wanted = run(data, (PIXELS / 255).astype(np.float32), plain=True)
     np.testing.assert_allclose(logits(network, PIXELS.reshape(-1, *network.input.shape)), wanted, atol=1e-3)
+
+
+def test_the_ends_of_a_rounding_limit_what_a_function_gives(tmp_path: Path) -> None:
+    """Not what it is given: the largest of a tanh is below 1, of what is far above."""
+    bent = [node("Tanh", "c", out="t"), *rounded("t", "n", "fine", "z0")]
+    data = model([convolved(), *bent, *ended("n")], {**FLOATS, **WHOLE, "fine": np.float32(0.76 / 255)}, ("n", 4, 4, 4))
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "net.onnx").write_bytes(data)
+    network = importers.load_float(tmp_path / "net.onnx")
+    wanted = run(data, (PIXELS / 255).astype(np.float32), plain=True)
+    np.testing.assert_allclose(logits(network, PIXELS.reshape(-1, *network.input.shape)), wanted, atol=0.1)
