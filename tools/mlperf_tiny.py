@@ -130,8 +130,9 @@ def _read(path: Path, options: ImportOptions) -> Network | QuantizedNetwork | Ta
     try:
         return read(path, options)
     except ModelError as refusal:
-        with suppress(ModelError):
-            return read(path, ImportOptions(result=ANOMALY, mean=_DECIBELS[0], std=_DECIBELS[1]))
+        for mean, std in (_DECIBELS, ((0.0,), (1.0,))):  # a file that takes bytes says what they stand for
+            with suppress(ModelError):
+                return read(path, ImportOptions(result=ANOMALY, mean=mean, std=std))
         raise refusal
 
 

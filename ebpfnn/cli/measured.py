@@ -50,14 +50,20 @@ def read_aimed(data: str | None, network: Model, plugins: Plugins, label: str | 
     if data is None or data == BUNDLED:
         raise click.UsageError(f"model '{network.name}' gives numbers, and no label; give samples with targets with --data")
     path, columns = Path(data), _targets(network, label)
-    samples, targets = datasets.read_targets(path, "test", plugins.wanted(network.input).one, columns)
+    samples, targets = datasets.read_targets(
+        path, "test", plugins.wanted(network.input).one, columns, rows=_takes_rows(network)
+    )
     return Aimed(samples, targets, _counted(path, len(samples), network.card.get("data")))
 
 
 def read_unlabelled(data: str, network: Model, plugins: Plugins) -> NDArray[np.uint8]:
     """As :func:`read_aimed`, the samples alone, uint8 [n, *shape]. Raises as :func:`datasets.read_samples`."""
     path = mnist.BUNDLED if data == BUNDLED else Path(data)
-    return datasets.read_samples(path, "test", plugins.wanted(network.input).one)
+    return datasets.read_samples(path, "test", plugins.wanted(network.input).one, rows=_takes_rows(network))
+
+
+def _takes_rows(network: Model) -> bool:
+    return network.input.preparation.kind == "columns"
 
 
 def _targets(network: Model, label: str | None) -> tuple[str, ...]:
@@ -86,7 +92,7 @@ def read_measured(data: str | None, network: Model, plugins: Plugins, label: str
     path = mnist.BUNDLED if data is None or bundled else Path(data)
     wanted = plugins.wanted(network.input)
     label = network.card.get("label", "") if label is None else label
-    samples, labels = datasets.read(path, "test", wanted.one, network.labels, label)
+    samples, labels = datasets.read(path, "test", wanted.one, network.labels, label, rows=_takes_rows(network))
     datasets.check_labels(labels, len(network.labels), path)
     name = f"the {len(samples)} bundled digits" if bundled else _counted(path, len(samples), network.card.get("data"))
     return Measured(samples, labels, name)

@@ -28,7 +28,15 @@ Samples = tuple[NDArray[np.uint8], NDArray[np.intp]]
 """Samples, uint8 ``[n, *shape]``, and their labels, ``[n]`` counted from 0."""
 
 
-def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str, ...] = (), label: str = "") -> Samples:
+def read(
+    path: Path,
+    part: str,
+    prepare: Prepare | None = None,
+    names: tuple[str, ...] = (),
+    label: str = "",
+    *,
+    rows: bool = False,
+) -> Samples:
     """The samples, uint8 ``[n, *shape]``, and the labels, [n] counted from 0, of ``part``, "train" or "test", at ``path``.
 
     ================== ========================================================================================
@@ -41,6 +49,7 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
     ``prepare`` makes a sample of each item for a network (:meth:`ebpfnn.plugin.Wanted.one`). If it is None, arrays are returned
     unchanged. ``names`` are the network's labels. Image folders must have these names; without ``names`` they are numbered in
     alphabetical order. ``label`` is the column with a table's classes (:func:`ebpfnn.datasets.tables.label_column`).
+    With ``rows``, samples [n, columns] of an .npz file are numbers, and need not be bytes.
 
     Raises :class:`InputError`, in one line that names the file, for data that is missing, corrupt, too large, empty or does not
     fit, and for images and tables without ``prepare``.
@@ -54,12 +63,12 @@ def read(path: Path, part: str, prepare: Prepare | None = None, names: tuple[str
         if prepare is None:
             raise InputError(f"{place}: a table, and nothing says how to make samples of its rows; give a network's columns")
         return tables.read(place, prepare, names, label)
-    arrays, labels = _arrays(place, part)
+    arrays, labels = _arrays(place, part, rows=rows)
     return (arrays if prepare is None else prepared(arrays, prepare, str(place))), labels
 
 
 def read_targets(
-    path: Path, part: str, prepare: Prepare, columns: Sequence[str] = ("",)
+    path: Path, part: str, prepare: Prepare, columns: Sequence[str] = ("",), *, rows: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """As :func:`read`, with numbers for each sample instead of a label: what a model is to give, float64 [n, columns].
 
@@ -73,10 +82,10 @@ def read_targets(
     if is_table(place):
         return tables.read_targets(place, prepare, columns)
     if place.suffix == npz.SUFFIX and place.is_file():
-        arrays, targets = npz.read_npz_targets(place)
+        arrays, targets = npz.read_npz_targets(place, rows=rows)
         _check_counts(arrays, targets, place)
     else:
-        arrays, labels = _arrays(place, part)
+        arrays, labels = _arrays(place, part, rows=rows)
         targets = labels.astype(np.float64)
     each = targets.reshape(len(targets), -1)
     if each.shape[1] != len(columns):
@@ -84,16 +93,16 @@ def read_targets(
     return prepared(arrays, prepare, str(place)), each
 
 
-def read_samples(path: Path, part: str, prepare: Prepare | None = None) -> NDArray[np.uint8]:
+def read_samples(path: Path, part: str, prepare: Prepare | None = None, *, rows: bool = False) -> NDArray[np.uint8]:
     """As :func:`read`, the samples alone: an .npz file needs no labels, and a table no column of classes."""
     place = _place(path, part)
     if is_table(place) and prepare is not None:
         return tables.read_samples(place, prepare)
     if place.suffix == npz.SUFFIX and place.is_file() and not npz.has_labels(place):
-        arrays = npz.read_npz_samples(place)
+        arrays = npz.read_npz_samples(place, rows=rows)
         _check_counts(arrays, arrays, place)
         return arrays if prepare is None else prepared(arrays, prepare, str(place))
-    return read(path, part, prepare)[0]
+    return read(path, part, prepare, rows=rows)[0]
 
 
 def has_labels(path: Path, part: str) -> bool:
@@ -114,9 +123,9 @@ def table(path: Path, part: str) -> Path | None:
     return place if is_table(place) and place.is_file() else None
 
 
-def _arrays(place: Path, part: str) -> Samples:
+def _arrays(place: Path, part: str, *, rows: bool = False) -> Samples:
     if place.suffix == npz.SUFFIX and place.is_file():
-        samples, labels = npz.read_npz(place)
+        samples, labels = npz.read_npz(place, rows=rows)
     elif not place.is_dir():
         raise InputError(f"{place}: {'no such data' if not place.exists() else 'no data set that is known'}; {_REMEDY}")
     else:

@@ -29,22 +29,22 @@ _DAMAGE = (*npy.DAMAGE, *zips.DAMAGE)
 """The exceptions of zipfile and numpy for a malformed file."""
 
 
-def read_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+def read_npz(path: Path, *, rows: bool = False) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The arrays ``samples``, uint8 [n, *shape], and ``labels``, [n], none negative, of the .npz file at ``path``.
 
-    Samples of another integer dtype, or floats, are accepted if each is an integer in 0..255. Raises :class:`InputError`,
-    naming the file, if it is malformed, its samples are over 256 MiB or its labels over 64, or an array is missing or has the
-    wrong form.
+    Samples of another integer dtype, or floats, are accepted if each is an integer in 0..255. With ``rows``, samples
+    [n, columns] are numbers as they are. Raises :class:`InputError`, naming the file, if it is malformed, its samples are over
+    256 MiB or its labels over 64, or an array is missing or has the wrong form.
     """
     with _opened(path) as archive:
-        samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
+        samples = _samples(archive, path, rows=rows)
         return samples, _indices(_array(archive, "labels", MAX_LABELS, path), path)
 
 
-def read_npz_samples(path: Path) -> NDArray[np.uint8]:
+def read_npz_samples(path: Path, *, rows: bool = False) -> NDArray[Any]:
     """As :func:`read_npz`, the samples alone."""
     with _opened(path) as archive:
-        return _bytes(_array(archive, "samples", MAX_BYTES, path), path)
+        return _samples(archive, path, rows=rows)
 
 
 def has_labels(path: Path) -> bool:
@@ -53,11 +53,12 @@ def has_labels(path: Path) -> bool:
         return "labels.npy" in archive.namelist()
 
 
-def read_npz_targets(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def read_npz_targets(path: Path, *, rows: bool = False) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """As :func:`read_npz`, with the array ``targets``, or else ``labels``: float64 [n] or [n, components], all finite."""
     with _opened(path) as archive:
-        samples = _bytes(_array(archive, "samples", MAX_BYTES, path), path)
-        name = TARGETS if TARGETS + ".npy" in archive.namelist() else "labels"
+        samples = _samples(archive, path, rows=rows)
+        found = archive.namelist()
+        name = "labels" if "labels.npy" in found and TARGETS + ".npy" not in found else TARGETS
         return samples, _numbers(_array(archive, name, MAX_LABELS, path), name, path)
 
 
@@ -99,6 +100,11 @@ def _array(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> NDArr
         raise InputError(f"{path}: {name} declares {declared} bytes, over {limit >> 20} MiB; give fewer samples")
     with zips.member(archive, name + ".npy") as member:
         return npy.read(member)
+
+
+def _samples(archive: zipfile.ZipFile, path: Path, *, rows: bool) -> NDArray[Any]:
+    samples = _array(archive, "samples", MAX_BYTES, path)
+    return samples if rows and samples.ndim == 2 and samples.dtype.kind in "iuf" else _bytes(samples, path)
 
 
 def _bytes(samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:

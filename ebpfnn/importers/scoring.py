@@ -74,7 +74,8 @@ def check(chain: Chain, options: ImportOptions) -> None:
     if options.result != VECTOR:
         return
     expect(outputs(chain) > 1, "gives one number, which is no vector; leave out --result vector")
-    expect(chain.ending != "softmax", "ends with a softmax, which no layer computes; export the logits, or give no --result")
+    fact = "ends with a softmax, which no layer computes; export the logits, or leave out --result vector, which gives labels"
+    expect(chain.ending != "softmax", fact)
 
 
 def ends_in_sigmoid(chain: Chain, options: ImportOptions) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_files_of_its_own_say_that_it_is_a_vector(tmp_path: Path) -> None:
     [
         (
             (*LAYERS, ("Softmax", [], {})),
-            "ends with a softmax, which no layer computes; export the logits, or give no --result",
+            "ends with a softmax, which no layer computes; export the logits, or leave out --result",
         ),
         ((*LAYERS[:2], ("Gemm", ["one"], {"transB": 1})), "gives one number, which is no vector; leave out --result vector"),
     ],
@@ -224,5 +225,11 @@ def test_columns_of_a_table_are_the_targets(here: Path) -> None:
         assert float(told.stdout.splitlines()[4].split()[-1]) < 1e-3
     other = verb("eval", "skl-vector.safetensors", "--data", "rows.csv", "--no-kernel", "--label", "v,u")
     assert float(other.stdout.splitlines()[4].split()[-1]) > 10
+    np.savez("rows.npz", samples=rows, targets=wanted)
+    told = verb("eval", "skl-vector.safetensors", "--data", "rows.npz", "--no-kernel", "--json")
+    assert json.loads(told.stdout)["reference"]["worst"] < 1e-3, told.output
+    np.savez("plain.npz", samples=rows)
+    told = verb("eval", "skl-vector.safetensors", "--data", "plain.npz", "--no-kernel")
+    assert "plain.npz: has no array 'targets', but 'samples'" in told.stderr
     refused = verb("eval", "skl-vector.safetensors", "--data", "rows.csv", "--label", "u")
     assert "--label: 1 columns, but model 'skl-vector' gives 2 numbers; give as many, separated by commas" in refused.stderr
