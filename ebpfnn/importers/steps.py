@@ -223,7 +223,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         self.shape = self.unpadded = self.graph_shape = self.input_shape
-        _check_values(self.shape, "a chain of layers")
+        _check_values(self.shape, "what it joins" if self.before else "its input")
         self.weights = 0
         self.places: NDArray[np.int64] | None = None
         self.notes: list[str] = []

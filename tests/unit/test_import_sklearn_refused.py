@@ -127,7 +127,7 @@ CASES: dict[str, tuple[list[tuple[str, list[str], str, dict[str, object]]], dict
     "many columns": (
         [("LinearClassifier", ["x"], "y", TWO)],
         {"x": ["n", 1 << 40]},
-        "has 2 coefficients for 1099511627776 columns and 1 outputs; export it again",
+        "net.onnx: its input has 1099511627776 values, over 16777216; give a smaller network",
     ),
     "many columns of several inputs": (
         [("Concat", ["a", "b"], "c", {"axis": 1}), ("LinearClassifier", ["c"], "y", TWO)],
