@@ -4,9 +4,9 @@ After a ReLU, half of the values of a pixel are 0, and in deep layers nine of te
 tiles of channels: an entry is the offset of a value's weights (u16) and the value (u8), in four bytes. Every value is written
 to the end of the list, which moves on if the value is not 0: seven instructions, and no branch on data.
 
-A list ends with four entries whose offset is too large and whose value is 0. The first offset of each group of four entries is
-compared: that ends the loop. The others are masked, which is all that the verifier requires; so what lies behind the weights
-of the last tile is padded, as far as the mask reaches. Only a group's comparison is a branch that the verifier puts off.
+A list ends with four entries whose offset is too large and whose value is 0. The loop compares the first offset of each group
+of four, and ends there. It masks the other three, so that the verifier knows their range. A masked offset may lie past the
+weights of the last tile; these are padded up to the largest one. The comparison is the only branch that the verifier puts off.
 """
 
 from __future__ import annotations

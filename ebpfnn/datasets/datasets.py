@@ -98,7 +98,7 @@ def read_samples(path: Path, part: str, prepare: Prepare | None = None, *, rows:
     place = _place(path, part)
     if is_table(place) and prepare is not None:
         return tables.read_samples(place, prepare)
-    if place.suffix == npz.SUFFIX and place.is_file() and not npz.has_labels(place):
+    if place.suffix == npz.SUFFIX and place.is_file():
         arrays = npz.read_npz_samples(place, rows=rows)
         _check_counts(arrays, arrays, place)
         return arrays if prepare is None else prepared(arrays, prepare, str(place))

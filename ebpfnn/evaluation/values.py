@@ -1,4 +1,4 @@
-"""How far the numbers that a model gives are from targets, and how well anomaly scores tell what is unusual."""
+"""Errors of values and vectors against targets, and how well anomaly scores separate unusual samples from others."""
 
 from __future__ import annotations
 

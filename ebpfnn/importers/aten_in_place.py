@@ -1,4 +1,4 @@
-"""Operators of PyTorch that change a value in place: whoever takes it later takes what they made of it."""
+"""Operators of PyTorch that change a value in place. Nodes that use the value later get the changed one."""
 
 from __future__ import annotations
 

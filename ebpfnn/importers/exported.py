@@ -70,7 +70,7 @@ def from_exported(
 
 
 def _shape(found: Shape, given: Shape, *, moved: bool) -> Shape:
-    """That of samples of a module, whose first layer takes ``found``: ``given``, or else ``found``, where they lie alike."""
+    """The shape of samples: ``given`` if its image is ``found``, which the first layer takes; else ``found``."""
     fact = f"takes samples of {describe(given)}, which its first layer takes as {describe(found)}"
     expect(not moved or found[0] == 1, f"{fact}; export it with torch.export.save(), and import the file")
     images = (1, *given)[-3:]

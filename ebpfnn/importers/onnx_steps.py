@@ -84,7 +84,7 @@ def _made(values: Values, on: Operands, make: Make) -> None:
 
 
 def _alike(on: Operands, like: Like) -> Operands:
-    """``on`` with the constants of a normalization, or the slopes of a PRelu, as values lie in the chain."""
+    """``on`` with the constants of a normalization, or the slopes of a PRelu, in the axis order of the chain."""
     if on.node.op_type not in _OF_CHANNELS:
         return on
     own = {name: Constant(like(on.array(at))) for at, name in enumerate(on.node.input) if at}

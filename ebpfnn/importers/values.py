@@ -1,4 +1,4 @@
-"""Values on their way through a graph, of whatever file: the chain that makes them, and how they lie in it."""
+"""Values of an imported graph: the chain that computes them, and their axis order in it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .steps import Chain, Conv, Integers, Linear, Pad, Pool, Quantize, Step
 
 Array = NDArray[np.generic]
 Like = Callable[[Array], Array]
-"""Brings constants that go with the graph's values to how these lie in the chain."""
+"""Moves the axes of constants from the order of the graph to that of the chain."""
 _COLORS = (1, 3)
 
 
 @dataclass
 class Values:
-    """``front`` is the input until the first layer; then ``layout`` says how the graph's values lie in ``chain``.
+    """``front`` is the input until the first layer; then ``layout`` maps the axes of the graph to those of ``chain``.
 
     ``quantized`` is what made integers of them, while they are integers. ``ended`` names the softmax or sigmoid behind which
     they are; ``bounded`` is whether it was a sigmoid, whose one output stands for two classes.
